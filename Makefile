@@ -1,0 +1,47 @@
+# One command each. Every one of them sets up .venv first, once per change of what it is made from.
+PYTEST = .venv/bin/python -m pytest
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format bench package constraints clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## make .venv and install everything, system packages too where that is allowed
+	@.ci/setup dev
+
+demo: ## sync a real table and a real directory, three times
+	@.ci/setup demo
+	@.venv/bin/airflow-sync demo
+
+test: setup ## run the tests, on every database (under ten minutes)
+	@$(PYTEST) -m "not slow"
+
+test-all: setup ## run the tests, those that take long too
+	@$(PYTEST)
+
+lint: setup ## check style, types and layers
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+format: setup ## let ruff format and mend what it can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: setup ## measure, side by side with what others take for the same work
+	@.venv/bin/python tests/benchmarks/run.py
+
+package: setup ## build the wheel and the source archive into dist/
+	@.venv/bin/python -m build
+
+constraints: setup ## pin what CI installs, for every Python: present pins stay where they fit; delete the file to move on
+	@.venv/bin/uv pip compile -q --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \
+		pyproject.toml -o .ci/constraints.txt
+
+clean: ## remove what was made here, .venv and the cached MySQL included
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,95 @@
+"""What every test may ask for: fresh, empty databases on every engine, and an Airflow home that is not the user's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.database_servers import ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give Airflow, should a test import it, an empty home, before anything can import it."""
+    home = tempfile.mkdtemp(prefix="sync-airflow-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    # What the developer's own Airflow is set to, its metadata database above all, has no place in a test.
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_"))]:
+        del os.environ[name]
+    os.environ["AIRFLOW_HOME"] = home
+    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+    os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long last: a failure that is quick to find is found first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def database_servers() -> Iterator[DatabaseServers]:
+    """Give the session's database servers, which start when first used and stop at its end."""
+    servers = DatabaseServers()
+    try:
+        yield servers
+    finally:
+        servers.stop()
+
+
+@pytest.fixture
+def sqlite_url(database_servers: DatabaseServers, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a fresh SQLite database."""
+    yield from _databases(database_servers, tmp_path, SQLITE)
+
+
+@pytest.fixture
+def mariadb_url(database_servers: DatabaseServers, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a fresh MariaDB database; LOAD DATA LOCAL is allowed."""
+    yield from _databases(database_servers, tmp_path, MARIADB)
+
+
+@pytest.fixture
+def mysql_url(database_servers: DatabaseServers, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a fresh MySQL database; LOAD DATA LOCAL and SHA1 are missing, as shipped."""
+    yield from _databases(database_servers, tmp_path, MYSQL)
+
+
+@pytest.fixture
+def postgresql_url(database_servers: DatabaseServers, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a fresh PostgreSQL database; its text order is a natural language's."""
+    yield from _databases(database_servers, tmp_path, POSTGRESQL)
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, database_servers: DatabaseServers, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a fresh database, once for each engine."""
+    yield from _databases(database_servers, tmp_path, request.param)
+
+
+@pytest.fixture(params=product(ENGINES, repeat=2), ids="-to-".join)
+def pair_urls(request: pytest.FixtureRequest, database_servers: DatabaseServers, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Give the URLs of two fresh databases, source and target, once for each pair of engines."""
+    source, target = request.param
+    with ExitStack() as stack:
+        yield _enter(stack, database_servers, tmp_path, source), _enter(stack, database_servers, tmp_path, target)
+
+
+def _databases(servers: DatabaseServers, directory: Path, engine: str) -> Iterator[str]:
+    with ExitStack() as stack:
+        yield _enter(stack, servers, directory, engine)
+
+
+def _enter(stack: ExitStack, servers: DatabaseServers, directory: Path, engine: str) -> str:
+    try:
+        return stack.enter_context(servers.database(engine, directory))
+    except ServerMissing as exc:
+        reason = f"no {engine}: {exc}"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

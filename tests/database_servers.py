@@ -1,0 +1,380 @@
+"""Database servers for the tests: found or started once per session, on demand, and always stopped.
+
+Every engine hands out fresh databases with random names. `SYNC_TEST_MARIADB_URL`, `SYNC_TEST_MYSQL_URL` and
+`SYNC_TEST_POSTGRESQL_URL` name running servers (an account that may create databases) to use instead of starting one.
+How a real MySQL comes to a machine whose distribution has none is in `mysql_from_sid.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import sqlalchemy
+from sqlalchemy.pool import NullPool
+
+from tests import mysql_from_sid
+
+SQLITE, MARIADB, MYSQL, POSTGRESQL = "sqlite", "mariadb", "mysql", "postgresql"
+ENGINES = (SQLITE, MARIADB, MYSQL, POSTGRESQL)
+
+_START_SECONDS = 90.0
+_STOP_SECONDS = 30.0
+_PORT_TRIES = 3
+
+# MariaDB and MySQL see a client on 127.0.0.1 as localhost or not depending on their name resolution, so both exist.
+_MYSQL_ACCOUNTS = "".join(
+    f"CREATE USER IF NOT EXISTS 'sync'@'{host}' IDENTIFIED BY 'sync';\nGRANT ALL ON *.* TO 'sync'@'{host}' WITH GRANT OPTION;\n"
+    for host in ("localhost", "%")
+)
+
+
+class ServerMissing(Exception):
+    """No server of this engine can be had here; the message says why."""
+
+
+class Server(ABC):
+    """One database server process in a temporary directory of its own, on a free port of the loopback address."""
+
+    engine: str
+    stop_signal = signal.SIGTERM
+    users: tuple[str, ...] = ("mysql", "nobody")
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="sync-db-"))
+        # The server's own user has to pass through, and mkdtemp keeps everybody else out.
+        self.directory.chmod(0o755)
+        self.data = self.directory / "data"
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = self.directory / "server.log"
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """SQLAlchemy URL of an account that may create databases."""
+
+    @abstractmethod
+    def initialise(self) -> None:
+        """Make the data directory, or raise ServerMissing."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the server's command line for the present port."""
+
+    def start(self) -> None:
+        """Make a data directory, start the server and wait until it answers; raises ServerMissing when it does not."""
+        self.data.mkdir()
+        user = self.user()
+        if user is not None:
+            shutil.chown(self.directory, user.pw_uid, user.pw_gid)
+            shutil.chown(self.data, user.pw_uid, user.pw_gid)
+        self.initialise()
+        for attempt in range(1, _PORT_TRIES + 1):
+            self.port = _free_port()
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    self.as_user(self.command(), lives_with_us=True),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.directory,
+                    # Ctrl-C in the terminal is for pytest, which then stops the server in order.
+                    start_new_session=True,
+                )
+            if self._answers():
+                return
+            if attempt == _PORT_TRIES or self._process.poll() is None:
+                raise ServerMissing(f"{self.engine} did not start: {_tail(self._log)}")
+
+    def stop(self) -> None:
+        """End the process, by force when it does not end by itself, and remove its directory."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(self.stop_signal)
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def user(self) -> pwd.struct_passwd | None:
+        """Return the account to run as: none unless we are root, which database servers refuse to run as."""
+        if os.geteuid() != 0:
+            return None
+        for name in self.users:
+            with contextlib.suppress(KeyError):
+                return pwd.getpwnam(name)
+        raise ServerMissing(f"{self.engine} does not run as root and none of the users {', '.join(self.users)} exists")
+
+    def as_user(self, command: list[str], *, lives_with_us: bool = False) -> list[str]:
+        """Wrap a command so that it runs as `user()`, and with `lives_with_us` ends even when we are killed."""
+        setpriv = shutil.which("setpriv")
+        user = self.user()
+        if setpriv is None:
+            if user is not None:
+                raise ServerMissing(f"{self.engine} does not run as root and setpriv (util-linux) is not installed")
+            return command
+        wrapped = [setpriv]
+        if user is not None:
+            wrapped += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        if lives_with_us:
+            wrapped += ["--pdeathsig", self.stop_signal.name.removeprefix("SIG")]
+        return [*wrapped, *command] if len(wrapped) > 1 else command
+
+    def run(self, command: list[str]) -> None:
+        """Run a preparing command as the server's user; raises ServerMissing with the end of its output."""
+        result = subprocess.run(
+            self.as_user(command), cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if result.returncode != 0:
+            output = (result.stdout + result.stderr).decode(errors="replace").strip()
+            raise ServerMissing(f"{self.engine}: {Path(command[0]).name} failed with {result.returncode}: {output[-2000:]}")
+
+    def _answers(self) -> bool:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                return False
+            try:
+                with _administer(self.url):
+                    return True
+            except sqlalchemy.exc.OperationalError:
+                time.sleep(0.05)
+        return False
+
+
+class MariaDBServer(Server):
+    """The distribution's MariaDB, with LOAD DATA LOCAL allowed as it ships."""
+
+    engine = MARIADB
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"mysql+{_mysql_driver()}://sync:sync@127.0.0.1:{self.port}/"
+
+    def initialise(self) -> None:
+        """Fill the data directory with the system tables."""
+        install, server = _program("mariadb-install-db"), _program("mariadbd")
+        if install is None or server is None:
+            raise ServerMissing("mariadb is not installed (Debian: mariadb-server)")
+        self.run(
+            [install, "--no-defaults", f"--datadir={self.data}", "--skip-test-db", "--auth-root-authentication-method=normal"]
+        )
+        (self.directory / "accounts.sql").write_text(_MYSQL_ACCOUNTS)
+
+    def command(self) -> list[str]:
+        """Return settings as shipped, except that a power cut may cost data."""
+        server = _program("mariadbd")
+        if server is None:
+            raise ServerMissing("mariadbd is not installed")
+        return [
+            server,
+            "--no-defaults",
+            f"--datadir={self.data}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--socket={self.directory / 's.sock'}",
+            f"--pid-file={self.directory / 's.pid'}",
+            f"--init-file={self.directory / 'accounts.sql'}",
+            "--character-set-server=utf8mb4",
+            "--local-infile=1",
+            "--innodb-flush-log-at-trx-commit=2",
+        ]
+
+
+class MySQLServer(Server):
+    """A real MySQL as shipped: no SHA1, no LOAD DATA LOCAL, caching_sha2_password, binary log on."""
+
+    engine = MYSQL
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._installation: mysql_from_sid.Installation | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"mysql+{_mysql_driver()}://sync:sync@127.0.0.1:{self.port}/"
+
+    def initialise(self) -> None:
+        """Fetch MySQL if it is not there yet and fill the data directory."""
+        try:
+            self._installation = mysql_from_sid.install()
+        except mysql_from_sid.NoMySQL as exc:
+            raise ServerMissing(f"mysql: {exc}") from exc
+        self.run([*self._installation.server_command(), f"--datadir={self.data}", "--initialize-insecure"])
+        (self.directory / "accounts.sql").write_text(_MYSQL_ACCOUNTS)
+
+    def command(self) -> list[str]:
+        """Return settings as shipped, except that a power cut may cost data."""
+        if self._installation is None:
+            raise ServerMissing("mysql is not initialised")
+        return [
+            *self._installation.server_command(),
+            f"--datadir={self.data}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--socket={self.directory / 's.sock'}",
+            f"--pid-file={self.directory / 's.pid'}",
+            f"--init-file={self.directory / 'accounts.sql'}",
+            "--mysqlx=OFF",
+            # Debian's build expects a folder that only its installation makes.
+            "--secure-file-priv=NULL",
+            "--innodb-flush-log-at-trx-commit=2",
+            "--sync-binlog=0",
+        ]
+
+
+class PostgreSQLServer(Server):
+    """The distribution's PostgreSQL, newest version first."""
+
+    engine = POSTGRESQL
+    users = ("postgres", "nobody")
+    # SIGTERM would wait for clients to leave.
+    stop_signal = signal.SIGINT
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def initialise(self) -> None:
+        """Make a cluster that trusts everyone on the loopback address."""
+        initdb = _postgresql_program("initdb")
+        self.run([initdb, "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+
+    def command(self) -> list[str]:
+        """Return settings as shipped, except that a power cut may cost data."""
+        listen = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        return [_postgresql_program("postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.directory), *listen]
+
+
+class DatabaseServers:
+    """All engines of one test session: started when first asked for, stopped by `stop`."""
+
+    _kinds: tuple[type[Server], ...] = (MariaDBServer, MySQLServer, PostgreSQLServer)
+
+    def __init__(self) -> None:
+        self._urls: dict[str, str] = {}
+        self._missing: dict[str, str] = {}
+        self._started: list[Server] = []
+
+    def url(self, engine: str) -> str:
+        """Return the administrator's URL of an engine's server, starting it if need be.
+
+        :param engine: one of ENGINES except SQLite, which has no server
+        :raises ServerMissing: when there is none; asked again, it says the same without trying again
+        """
+        if engine in self._missing:
+            raise ServerMissing(self._missing[engine])
+        if engine not in self._urls:
+            try:
+                self._urls[engine] = self._find(engine)
+            except ServerMissing as exc:
+                self._missing[engine] = str(exc)
+                raise
+        return self._urls[engine]
+
+    @contextlib.contextmanager
+    def database(self, engine: str, directory: Path) -> Iterator[str]:
+        """Make an empty database with a random name and yield its SQLAlchemy URL; it is dropped at the end.
+
+        :param engine: one of ENGINES
+        :param directory: where SQLite puts its file
+        """
+        name = f"sync_test_{secrets.token_hex(6)}"
+        if engine == SQLITE:
+            yield f"sqlite:///{directory / name}.db"
+            return
+        url = self.url(engine)
+        if engine == POSTGRESQL:
+            # A natural-language order, as installations have: tests on byte order alone would hide mistakes.
+            create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' STRATEGY FILE_COPY"
+            drop = f"DROP DATABASE {name} WITH (FORCE)"
+        else:
+            create = f"CREATE DATABASE {name} CHARACTER SET utf8mb4"
+            drop = f"DROP DATABASE {name}"
+        with _administer(url) as connection:
+            connection.exec_driver_sql(create)
+        try:
+            yield sqlalchemy.make_url(url).set(database=name).render_as_string(hide_password=False)
+        finally:
+            with _administer(url) as connection:
+                connection.exec_driver_sql(drop)
+
+    def stop(self) -> None:
+        """Stop what was started; servers named by the environment go on."""
+        while self._started:
+            self._started.pop().stop()
+        self._urls.clear()
+
+    def _find(self, engine: str) -> str:
+        running = os.environ.get(f"SYNC_TEST_{engine.upper()}_URL")
+        if running:
+            return running
+        if engine == POSTGRESQL and find_spec("psycopg") is None:
+            raise ServerMissing("postgresql: no driver (extra 'postgres')")
+        server = next(kind for kind in self._kinds if kind.engine == engine)()
+        self._started.append(server)
+        server.start()
+        return server.url
+
+
+@contextlib.contextmanager
+def _administer(url: str) -> Iterator[sqlalchemy.Connection]:
+    """Connect for one statement at a time, each its own transaction."""
+    parsed = sqlalchemy.make_url(url)
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+
+
+def _mysql_driver() -> str:
+    if find_spec("MySQLdb") is not None:
+        return "mysqldb"
+    if find_spec("pymysql") is not None:
+        return "pymysql"
+    raise ServerMissing("no driver for MySQL and MariaDB (extra 'mysql')")
+
+
+def _program(name: str) -> str | None:
+    # Ordinary users often have no sbin in their PATH.
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+
+
+def _postgresql_program(name: str) -> str:
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]), reverse=True)
+    found = str(versions[0]) if versions else _program(name)
+    if found is None:
+        raise ServerMissing("postgresql is not installed (Debian: postgresql)")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    errors = [line for line in lines if "ERROR" in line or "FATAL" in line]
+    return " / ".join((errors or lines)[-3:]) or "it wrote no log"

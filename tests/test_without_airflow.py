@@ -1,0 +1,39 @@
+"""Everything up to and including `sync` works where Airflow is not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+LAYERS = ("exceptions", "config", "report", "report_table", "protocol", "tables", "files", "client", "server", "sync")
+
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+import tests.without_airflow
+for layer in sys.argv[1:]:
+    module = importlib.import_module("airflow_provider_sync." + layer)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", ()), module.__name__ + "."):
+        importlib.import_module(found.name)
+"""
+
+
+def _python(*arguments: str) -> None:
+    result = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+
+
+def test_every_module_can_be_imported() -> None:
+    """No module at or below `sync` imports Airflow, directly or through a library."""
+    _python("-c", _IMPORT_ALL, *LAYERS)
+
+
+@pytest.mark.slow
+def test_their_tests_pass() -> None:
+    """The tests of these layers pass on SQLite without Airflow."""
+    folders = [f"tests/{layer}" for layer in LAYERS if (PROJECT / "tests" / layer).is_dir()]
+    other_engines = "not mariadb and not mysql and not postgresql"
+    _python("-m", "pytest", "-q", "-p", "tests.without_airflow", "-m", "not slow", "-k", other_engines, *folders)
