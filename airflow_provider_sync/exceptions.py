@@ -1,0 +1,132 @@
+"""Every error that a sync can end in.
+
+::
+
+    SyncError
+    ├── ConfigurationError            an option is missing, wrong, or names something that is not there
+    ├── TransportError      retry     no connection, or no answer in time
+    ├── ProtocolError                 an answer that this version of the protocol does not allow
+    │   └── IncompleteStreamError retry    a body that ended before its end
+    ├── ServerError         retry if 429 or 5xx    the server answered with an error
+    ├── TableError                    a table, its columns or its rows
+    │   ├── MissingTableError         there is no such table
+    │   └── TableBusyError  retry     somebody else holds a lock, or the target moved meanwhile
+    ├── FileError                     a file, its name or its content
+    │   ├── MissingFileError          a file that was asked for is not there
+    │   ├── FileChangedError retry    a file changed while it was read
+    │   └── DirectoryBusyError retry  somebody else is synchronising into the same directory
+    ├── GuardError                    a limit stopped the sync before it did harm
+    └── SyncFailed      retry if all may pass    one or more of the tables or directories of a run; carries all reports
+
+Messages say what happened, with the value, and what to do next; never a secret and never a whole row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_sync.report import Report
+
+
+class SyncError(Exception):
+    """Something stopped a sync; the target is as it was.
+
+    :ivar retryable: whether the same call may succeed later without anybody changing anything
+    """
+
+    retryable: bool = False
+
+
+class ConfigurationError(SyncError):
+    """An option is missing, wrong, or names something that does not exist."""
+
+
+class TransportError(SyncError):
+    """The server could not be reached, or did not answer in time."""
+
+    retryable = True
+
+
+class ProtocolError(SyncError):
+    """The server's answer is not one that the protocol allows."""
+
+
+class IncompleteStreamError(ProtocolError):
+    """A body ended before its end; nothing of it was used."""
+
+    retryable = True
+
+
+class ServerError(SyncError):
+    """The server answered with an error status.
+
+    :param message: what happened and what to do
+    :param status: the HTTP status of the answer
+    """
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        super().__init__(message, status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def retryable(self) -> bool:  # type: ignore[override]  # a property answers for the class attribute
+        """Whether the status is one that may pass: 429 or 5xx."""
+        return self.status == 429 or self.status >= 500
+
+
+class TableError(SyncError):
+    """A table, its columns or its rows cannot be synchronised as they are."""
+
+
+class MissingTableError(TableError):
+    """There is no table of that name."""
+
+
+class TableBusyError(TableError):
+    """A lock was not to be had in time, or the target changed while it was merged."""
+
+    retryable = True
+
+
+class FileError(SyncError):
+    """A file, its name or its content cannot be synchronised as it is."""
+
+
+class MissingFileError(FileError):
+    """A file that was listed or asked for is not there."""
+
+
+class FileChangedError(FileError):
+    """A file changed while it was being read or sent."""
+
+    retryable = True
+
+
+class DirectoryBusyError(FileError):
+    """Another sync holds the lock of a target directory."""
+
+    retryable = True
+
+
+class GuardError(SyncError):
+    """A limit stopped the sync before it deleted more than was allowed."""
+
+
+class SyncFailed(SyncError):
+    """One or more tables or directories of a run failed; the others are as their reports say.
+
+    :param message: the errors, in one line
+    :param reports: of everything that the run was asked for, failed ones included
+    :param retryable: whether every failure is one that may pass
+    """
+
+    def __init__(self, message: str, reports: Sequence[Report], retryable: bool) -> None:
+        super().__init__(message, tuple(reports), retryable)
+        self.reports = tuple(reports)
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return str(self.args[0])

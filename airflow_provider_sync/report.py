@@ -1,0 +1,84 @@
+"""What a sync did, in numbers.
+
+Reports are plain values: operators return them, commands print them, tests compare them. How they are shown belongs to
+the callers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Status = Literal["unchanged", "changed", "planned", "failed"]
+Verified = Literal["digest", "hash", "rows"]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The part that tables and directories have in common.
+
+    :ivar name: the name under which the server offers the table or directory
+    :ivar status: ``planned`` is what a dry run answers where a run would change something
+    :ivar protocol: version of the protocol that was spoken
+    :ivar requests: HTTP requests sent, retries included
+    :ivar bytes_received: body bytes as they came over the wire, still compressed
+    :ivar bytes_sent: body bytes sent
+    :ivar warnings: what the user should know although the sync succeeded
+    :ivar error: why it failed, in one line; ``None`` unless ``status`` is ``failed``
+    :ivar seconds: duration of this sync, without the start of Python
+    """
+
+    name: str
+    kind: str
+    status: Status
+    protocol: Literal[1, 2] = 1
+    requests: int = 0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    verified: Verified | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        """Whether source and target differed."""
+        return self.status in ("changed", "planned")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as values that JSON has."""
+        # Through JSON itself: to_builtins would leave tuples, which JSON does not have.
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return plain
+
+
+class TableReport(Report, frozen=True, kw_only=True):
+    """What the sync of one table did.
+
+    :ivar rows_total: rows of the source
+    :ivar rows_received: rows that came over the wire
+    :ivar orphans: rows whose foreign key points to nothing after the merge, by ``table.constraint``
+    """
+
+    kind: str = "table"
+    rows_total: int = 0
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    rows_received: int = 0
+    orphans: dict[str, int] = {}
+
+
+class DirectoryReport(Report, frozen=True, kw_only=True):
+    """What the sync of one directory did.
+
+    :ivar files_total: files of the source that the patterns select
+    :ivar bytes_written: content written to the target
+    """
+
+    kind: str = "directory"
+    files_total: int = 0
+    files_added: int = 0
+    files_updated: int = 0
+    files_deleted: int = 0
+    bytes_written: int = 0

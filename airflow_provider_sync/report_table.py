@@ -1,0 +1,70 @@
+"""Reports as one table of plain text, for the log of a task and for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+
+_HEADINGS = ("name", "status", "total", "inserted", "updated", "deleted", "received", "requests", "verified", "seconds")
+_TEXT = {"name", "status", "verified"}
+_KIB = 1024
+
+
+def format_reports(reports: Sequence[Report]) -> str:
+    """Lay out reports as a table, one line each, with their warnings and errors below it.
+
+    Tables count rows, directories files; the unit stands behind the total. No line ends in a newline or in spaces.
+    """
+    lines = [_HEADINGS, *(_cells(report) for report in reports)]
+    widths = [max(len(line[position]) for line in lines) for position in range(len(_HEADINGS))]
+    formatted = [_line(line, widths) for line in lines]
+    formatted.insert(1, _line(["-" * width for width in widths], widths))
+    for report in reports:
+        formatted += [f"{report.name}: warning: {warning}" for warning in report.warnings]
+        formatted += [f"{report.name}: failed: {report.error}"] if report.error else []
+    return "\n".join(formatted)
+
+
+def format_bytes(amount: int) -> str:
+    """Write a number of bytes for people: ``812 B``, ``4.0 KiB``, ``1.5 GiB``."""
+    if amount < _KIB:
+        return f"{amount} B"
+    size = float(amount)
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= _KIB
+        if round(size, 1) < _KIB:
+            return f"{size:.1f} {unit}"
+    return f"{size / _KIB:.1f} TiB"
+
+
+def _cells(report: Report) -> tuple[str, ...]:
+    return (
+        report.name,
+        report.status,
+        *_counts(report),
+        format_bytes(report.bytes_received),
+        f"{report.requests:,}",
+        report.verified or "-",
+        f"{report.seconds:.1f}",
+    )
+
+
+def _counts(report: Report) -> tuple[str, str, str, str]:
+    match report:
+        case TableReport():
+            total, changes = f"{report.rows_total:,} rows", (report.rows_inserted, report.rows_updated, report.rows_deleted)
+        case DirectoryReport():
+            total, changes = f"{report.files_total:,} files", (report.files_added, report.files_updated, report.files_deleted)
+        case _:
+            return ("-", "-", "-", "-")
+    inserted, updated, deleted = (f"{change:,}" for change in changes)
+    return (total, inserted, updated, deleted)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        cell.ljust(width) if heading in _TEXT else cell.rjust(width)
+        for heading, cell, width in zip(_HEADINGS, cells, widths, strict=True)
+    )
+    return "  ".join(padded).rstrip()
