@@ -1,0 +1,88 @@
+"""One gzip member, written and read as a stream.
+
+Level 1 of ISA-L compresses better than level 1 of zlib and several times faster; any level is valid on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from isal import isal_zlib
+from isal.igzip_lib import IsalError
+
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_midstream, glued_error
+
+LEVEL = 1
+BLOCK_BYTES = 512 * 1024
+"""Most inflated bytes in one piece."""
+
+_GZIP = 31  # zlib's window bits for a gzip wrapper
+_MAGIC_BYTES = 2
+
+
+def compress(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Write ``blocks`` as one gzip member without a time or a name, so that equal content gives equal bytes."""
+    compressor = isal_zlib.compressobj(level=LEVEL, wbits=_GZIP)
+    for block in blocks:
+        if compressed := compressor.compress(block):
+            yield compressed
+    yield compressor.flush()
+
+
+def decompress(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
+    """Read exactly one gzip member, in pieces of at most :data:`BLOCK_BYTES`, and check its sum at the end.
+
+    :param chunks: the body, cut anywhere
+    :param limit: most bytes after inflation
+    :raises IncompleteStreamError: when the body ends before the member does
+    :raises ProtocolError: when it is not gzip, is damaged, is followed by anything, or inflates beyond ``limit``
+    """
+    decompressor = isal_zlib.decompressobj(wbits=_GZIP)
+    body = _Body(chunks)
+    total = 0
+    for chunk in body:
+        if decompressor.eof and chunk:
+            raise body.broken("Something follows the end of the gzip stream. Does a proxy change the body?")
+        data, full = chunk, False
+        while data or full:
+            try:
+                block = decompressor.decompress(data, BLOCK_BYTES)
+            except IsalError as error:  # type: ignore[misc]  # the stubs of isal do not say that it is an exception
+                if not body.start.startswith(b"\x1f\x8b"):
+                    raise ProtocolError("The body is not gzip. Is the URL that of a sync server?") from error
+                raise body.broken(f"The gzip stream is damaged after {total} inflated bytes: {error}. Try again.") from error
+            total += len(block)
+            if total > limit:
+                raise ProtocolError(f"The body inflates to more than {limit} bytes. Raise the limit if the table is that large.")
+            if block:
+                yield block
+            data, full = decompressor.unconsumed_tail, len(block) == BLOCK_BYTES and not decompressor.eof
+        if decompressor.unused_data:
+            raise body.broken("Something follows the end of the gzip stream. Does a proxy change the body?")
+    if not decompressor.eof:
+        raise body.cut(f"The body ended in the middle of its gzip stream, after {total} inflated bytes. Try again.")
+
+
+class _Body:
+    """The chunks of a body, of which the first and the last bytes are remembered to tell what went wrong."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self.start = b""
+        self.tail = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.start = (self.start + chunk[:_MAGIC_BYTES])[:_MAGIC_BYTES]
+            self.tail = (self.tail + chunk[-TAIL_BYTES:])[-TAIL_BYTES:]
+            yield chunk
+
+    def cut(self, otherwise: str) -> IncompleteStreamError:
+        message = glued_error(self.tail)
+        return IncompleteStreamError(otherwise if message is None else failed_in_midstream(message))
+
+    def broken(self, otherwise: str) -> ProtocolError:
+        """Tell a server that failed in the middle, which may pass, from a body that is wrong."""
+        message = glued_error(self.tail, self._chunks)
+        return ProtocolError(otherwise) if message is None else IncompleteStreamError(failed_in_midstream(message))

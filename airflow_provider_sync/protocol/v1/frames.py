@@ -1,0 +1,133 @@
+"""Files as they go over the wire: for each one the length of its metadata, the metadata, then its content.
+
+Whether the files are those that were asked for is for the client to check, and their digests for ``files``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
+
+import msgspec
+
+from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ProtocolError
+from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_midstream, glued_error
+from airflow_provider_sync.protocol.v1.json_text import json_text
+
+MAX_METADATA_BYTES = 64 * 1024
+"""Far above what the longest path of any file system takes."""
+
+_LENGTH_BYTES = 4
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    file: str
+    size: int
+
+
+class Frame:
+    """One file of the stream.
+
+    :ivar path: its path below the directory's root, as the server says
+    :ivar size: bytes of its content
+    :ivar chunks: its content, to be read before the next frame; what is not read is skipped then
+    """
+
+    def __init__(self, path: str, size: int, chunks: Iterator[bytes]) -> None:
+        self.path = path
+        self.size = size
+        self.chunks = chunks
+
+    def __repr__(self) -> str:
+        return f"Frame({self.path!r}, {self.size})"
+
+
+def frame_header(path: str, size: int) -> bytes:
+    """Return what stands before the content of a file.
+
+    :param path: path below the directory's root, with ``/``
+    :param size: bytes of content that follow
+    :raises FileError: for a path that is not text
+    """
+    try:
+        metadata = f'{{"file":{json_text(path)},"size":{size}}}'.encode()
+    except UnicodeEncodeError as error:
+        raise FileError(f"The name of {path!r} is not UTF-8, and cannot be sent. Rename it, or exclude it.") from error
+    return len(metadata).to_bytes(_LENGTH_BYTES) + metadata
+
+
+def read_frames(chunks: Iterable[bytes]) -> Iterator[Frame]:
+    """Read the frames of a body, whose content is passed on as it comes.
+
+    :param chunks: the body, cut anywhere
+    :raises IncompleteStreamError: when the body ends within a frame, or the server failed and glued its error to the end
+    :raises ProtocolError: for metadata that cannot be read
+    """
+    stream = _Stream(chunks)
+    while not stream.at_end():
+        length = int.from_bytes(stream.read(_LENGTH_BYTES))
+        if length > MAX_METADATA_BYTES:
+            stream.refuse(f"A frame announces {length} bytes of metadata; {MAX_METADATA_BYTES} are allowed.", length.to_bytes(4))
+        path, size = _metadata(stream.read(length))
+        content = stream.take(size, path)
+        yield Frame(path, size, content)
+        for _ in content:
+            pass
+
+
+def _metadata(text: bytes) -> tuple[str, int]:
+    try:
+        metadata = msgspec.json.decode(text, type=_Metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"The metadata of a frame cannot be read: {error}. Is the URL that of a sync server?") from error
+    if metadata.size < 0:
+        raise ProtocolError(f"The metadata of {metadata.file!r} announces {metadata.size} bytes.")
+    return metadata.file, metadata.size
+
+
+class _Stream:
+    """The chunks of a body, read by the number of bytes."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def at_end(self) -> bool:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return True
+            self._rest = memoryview(chunk)
+        return False
+
+    def _some(self, most: int) -> bytes:
+        some, self._rest = self._rest[:most], self._rest[most:]
+        return bytes(some)
+
+    def read(self, count: int) -> bytes:
+        """Return exactly ``count`` bytes of a header."""
+        data = bytearray()
+        while len(data) < count:
+            if self.at_end():
+                raise IncompleteStreamError("The body ended within the header of a file. Try again.")
+            data += self._some(count - len(data))
+        return bytes(data)
+
+    def take(self, count: int, path: str) -> Iterator[bytes]:
+        """Yield the ``count`` bytes of content as they come."""
+        left = count
+        while left:
+            if self.at_end():
+                raise IncompleteStreamError(f"The body ended within {path!r}: {left} of {count} bytes are missing. Try again.")
+            chunk = self._some(left)
+            left -= len(chunk)
+            yield chunk
+
+    def refuse(self, otherwise: str, start: bytes) -> NoReturn:
+        """Tell a server that failed in the middle, which may pass, from a body that is wrong."""
+        while len(start) < TAIL_BYTES and not self.at_end():
+            start += self._some(TAIL_BYTES - len(start))
+        message = glued_error(start)
+        if message is not None:
+            raise IncompleteStreamError(failed_in_midstream(message))
+        raise ProtocolError(f"{otherwise} Is the URL that of a sync server?")

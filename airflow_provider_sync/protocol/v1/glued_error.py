@@ -1,0 +1,44 @@
+"""The error that an existing server glues to a body that it had already begun to send with status 200."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from json import JSONDecodeError, loads
+
+TAIL_BYTES = 4096
+"""So much of a body's end is enough to recognise one."""
+
+# With debugging on, the server adds the exception and its trace, whose end lies beyond the tail.
+_ERROR = re.compile(rb'\{\s*"message":\s*("(?:[^"\\]|\\.){0,1000}")(?:\s*\}\s*\Z|,\s*"exception")')
+
+
+def glued_error(tail: bytes, more: Iterable[bytes] = ()) -> str | None:
+    """Return the message of an error at the end of a body, or ``None``.
+
+    :param tail: the last bytes that were read
+    :param more: what follows, of which only a little is read
+
+    ::
+
+        …the body{
+            "message": "Server Error"
+        }
+    """
+    limit = len(tail) + TAIL_BYTES
+    for chunk in more:
+        tail += chunk
+        if len(tail) >= limit:
+            break
+    match = _ERROR.search(tail)
+    if match is None:
+        return None
+    try:
+        return str(loads(match[1]))
+    except (JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
+def failed_in_midstream(message: str) -> str:
+    """Say that the server broke off, and why."""
+    return f"The server failed while it sent the body: {message!r}. Nothing of it was used. Look into its log, then try again."

@@ -1,0 +1,143 @@
+"""What a request of version 1 asks for: checking its fields, and writing them.
+
+The rules, the wording and the order of the answers are those of existing servers, which clients may show to their
+users. How a body becomes fields is in :mod:`airflow_provider_sync.protocol.v1.fields`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_sync.protocol.v1 import MAX_NAME
+
+# What existing servers trim: the white space of Unicode, and the marks that are invisible without being white space.
+_BLANK = "\\s\0\u180e\u200b\u200e\ufeff"
+_TRIMMED = re.compile(f"^[{_BLANK}]+|[{_BLANK}]+$")
+
+_TABLES = "Config name not in sync-server.tables"
+_DIRECTORIES = "Config name not in sync-server.directories"
+
+
+class InvalidRequest(Exception):  # not an error of this program, but an answer to give
+    """The fields of a request break a rule; the answer is 422 with :attr:`errors` as JSON.
+
+    :param errors: messages by the name of their field, in the order of the fields
+    """
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__("; ".join(message for messages in errors.values() for message in messages))
+        self.errors = {field: list(messages) for field, messages in errors.items()}
+
+
+def table_hash_request(fields: Mapping[str, Any], tables: Container[str]) -> str:
+    """Return the name that ``/getTableHash`` asks about.
+
+    :param tables: the names that this client may ask about
+    :raises InvalidRequest: when the fields break a rule
+    """
+    name, messages = _config_name(fields, tables, _TABLES, limit=MAX_NAME)
+    _refuse({"config_name": messages})
+    return name
+
+
+def table_request(fields: Mapping[str, Any], tables: Container[str]) -> tuple[str, str | None]:
+    """Return the name that ``/getTable`` asks for and the hash that the client has, if it sent one.
+
+    :raises InvalidRequest: when the fields break a rule
+    """
+    name, messages = _config_name(fields, tables, _TABLES, limit=MAX_NAME)
+    value = _trimmed(fields.get("hash"))
+    _refuse({"config_name": messages, "hash": _text_messages("hash", value, limit=MAX_NAME) if "hash" in fields else []})
+    # Existing servers take "0" for no hash at all, as PHP does.
+    return name, value if value and value != "0" else None
+
+
+def file_hashes_request(fields: Mapping[str, Any], directories: Container[str]) -> str:
+    """Return the name that ``/getFileHashes`` asks about.
+
+    :raises InvalidRequest: when the fields break a rule
+    """
+    name, messages = _config_name(fields, directories, _DIRECTORIES)
+    _refuse({"config_name": messages})
+    return name
+
+
+def files_request(fields: Mapping[str, Any], directories: Container[str]) -> tuple[str, list[str]]:
+    """Return the directory that ``/getFiles`` names and the paths that it asks for, in their order.
+
+    Paths are not trimmed, unlike on existing servers, which cannot send a file whose name begins or ends with a space.
+
+    :raises InvalidRequest: when the fields break a rule
+    """
+    name, messages = _config_name(fields, directories, _DIRECTORIES)
+    files = fields.get("files")
+    errors = {"config_name": messages}
+    paths: list[str] = []
+    if _missing(_trimmed(files)):
+        errors["files"] = [_required("files")]
+    elif not isinstance(files, (list, dict)):
+        errors["files"] = ["The files field must be an array."]
+    else:
+        entries = files.items() if isinstance(files, dict) else enumerate(files)
+        for key, path in entries:
+            field = f"files.{key}"
+            errors[field] = [_required(field)] if _missing(path) else _text_messages(field, path)
+            paths.append(path)
+    _refuse(errors)
+    return name, paths
+
+
+def table_fields(name: str, hash: str | None = None) -> list[tuple[str, str]]:  # noqa: A002  # the name of the field
+    """Return the fields with which a client asks for a table, or for its hash.
+
+    :param hash: the hash of the client's own table, for an answer 304 where the source has the same
+    """
+    return [("config_name", name), *([("hash", hash)] if hash is not None else [])]
+
+
+def file_fields(name: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the fields with which a client asks for the files at ``paths``, or, without paths, for their hashes."""
+    return [("config_name", name), *((f"files[{number}]", path) for number, path in enumerate(paths))]
+
+
+def _config_name(
+    fields: Mapping[str, Any], known: Container[str], unknown: str, *, limit: int | None = None
+) -> tuple[str, list[str]]:
+    name = _trimmed(fields.get("config_name"))
+    if _missing(name):
+        return "", [_required("config_name")]
+    messages = _text_messages("config_name", name, limit=limit)
+    if not isinstance(name, str) or name not in known:
+        messages.append(unknown)
+    return name, messages
+
+
+def _text_messages(field: str, value: Any, *, limit: int | None = None) -> list[str]:
+    messages = [] if isinstance(value, str) else [f"The {_label(field)} field must be a string."]
+    if limit is not None and isinstance(value, (str, list, dict)) and len(value) > limit:
+        messages.append(f"The {_label(field)} field must not be greater than {limit} characters.")
+    return messages
+
+
+def _required(field: str) -> str:
+    return f"The {_label(field)} field is required."
+
+
+def _label(field: str) -> str:
+    return field.replace("_", " ")
+
+
+def _trimmed(value: Any) -> Any:
+    return (_TRIMMED.sub("", value) or None) if isinstance(value, str) else value
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, (str, list, dict)) and not value)
+
+
+def _refuse(errors: Mapping[str, Sequence[str]]) -> None:
+    found = {field: messages for field, messages in errors.items() if messages}
+    if found:
+        raise InvalidRequest(found)

@@ -1,0 +1,107 @@
+"""One gzip member as a stream."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from itertools import repeat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.protocol.v1.compression import BLOCK_BYTES, compress, decompress
+
+_LIMIT = 1 << 20
+_ERROR = b'{\n    "message": "Server Error"\n}'
+
+
+def _cut(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def _inflate(data: bytes, size: int = 1 << 16, limit: int = _LIMIT) -> bytes:
+    return b"".join(decompress(_cut(data, size), limit=limit))
+
+
+@given(st.lists(st.binary()), st.integers(1, 50))
+def test_any_blocks_in_any_pieces_come_back(blocks: list[bytes], size: int) -> None:
+    """Whatever goes in, and wherever the body is cut into pieces, the same comes out."""
+    assert _inflate(b"".join(compress(blocks)), size) == b"".join(blocks)
+
+
+def test_what_is_written_is_one_member_for_any_reader() -> None:
+    """Another gzip reader sees exactly one member, which names neither a file nor a time."""
+    body = b"".join(compress([b"some ", b"rows\n"]))
+    reader = zlib.decompressobj(31)
+    assert reader.decompress(body) == b"some rows\n"
+    assert (reader.eof, reader.unused_data, body[3], body[4:8]) == (True, b"", 0, bytes(4))
+
+
+def test_nothing_is_the_gzip_of_nothing() -> None:
+    """An empty table is a whole gzip member."""
+    assert gzip.decompress(b"".join(compress([]))) == b""
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_any_level_can_be_read(level: int) -> None:
+    """Existing servers compress at another level, with a name in the header or without."""
+    assert _inflate(gzip.compress(b"rows" * 99, level)) == b"rows" * 99
+
+
+def test_every_truncation_is_an_error() -> None:
+    """Wherever the body is cut, the reader says so."""
+    body = b"".join(compress([bytes(range(256)) * 4]))
+    for end in range(len(body)):
+        with pytest.raises(IncompleteStreamError, match="ended in the middle"):
+            _inflate(body[:end], 7)
+
+
+def test_every_flipped_byte_behind_the_header_is_an_error() -> None:
+    """A body that was damaged on its way is never taken for whole."""
+    body = b"".join(compress([b"some rows of a table\n" * 3]))
+    for place in range(10, len(body)):
+        with pytest.raises(ProtocolError):
+            _inflate(body[:place] + bytes([body[place] ^ 0xFF]) + body[place + 1 :])
+
+
+@pytest.mark.parametrize("rest", [b"x", gzip.compress(b"more"), b"\0" * 9])
+def test_anything_behind_the_member_is_refused(rest: bytes) -> None:
+    """A second member, of which existing clients would not know, or rubbish behind the first is an error."""
+    body = gzip.compress(b"rows") + rest
+    for size in (1, 4096):
+        with pytest.raises(ProtocolError, match="follows the end"):
+            _inflate(body, size)
+
+
+@pytest.mark.parametrize("kept", [0, 30, 60, None])
+def test_a_glued_error_is_named(kept: int | None) -> None:
+    """The error that a failing server glues to the end, or in the middle, is what the user reads, and may pass."""
+    body = gzip.compress(bytes(range(256)))[:kept] + _ERROR
+    for size in (1, 16, 4096):
+        with pytest.raises(ProtocolError) as caught:
+            _inflate(body, size)
+        assert kept == 0 or (caught.value.retryable and "Server Error" in str(caught.value))
+
+
+def test_what_is_not_gzip_is_refused() -> None:
+    """A page of HTML is not taken for a table."""
+    with pytest.raises(ProtocolError, match="not gzip"):
+        _inflate(b"<!DOCTYPE html><html>" + bytes(99))
+
+
+def test_a_body_that_inflates_without_end_is_stopped() -> None:
+    """A small body that inflates to more than the limit is refused, in bounded pieces until then."""
+    body = b"".join(compress(repeat(bytes(1 << 16), 1024)))
+    pieces: list[int] = []
+    with pytest.raises(ProtocolError, match="more than 1048576 bytes"):
+        pieces.extend(map(len, decompress([body], limit=_LIMIT)))
+    assert sum(pieces) <= _LIMIT
+    assert max(pieces) <= BLOCK_BYTES
+
+
+def test_a_highly_compressed_body_is_whole() -> None:
+    """Nothing stays behind in the reader when a few bytes inflate to many pieces."""
+    zeros = bytes(3 * BLOCK_BYTES + 17)
+    assert _inflate(gzip.compress(zeros), limit=len(zeros)) == zeros

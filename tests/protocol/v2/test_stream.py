@@ -1,0 +1,301 @@
+"""A stream of messages."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, TableError
+from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
+from airflow_provider_sync.protocol.v2.messages import (
+    ColumnDescription,
+    Described,
+    End,
+    Grid,
+    Message,
+    RowDigests,
+    Rows,
+    Segments,
+)
+from airflow_provider_sync.protocol.v2.stream import (
+    MEDIA_TYPE,
+    accept,
+    choose_compression,
+    media_type,
+    parse_media_type,
+    read_messages,
+    write_messages,
+)
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+_LIMIT = 1 << 20
+_DESCRIBED = Described(
+    columns=(
+        ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER, unsigned=True), nullable=False),
+        ColumnDescription(name="preis ü", type=LogicalType(kind=LogicalKind.DECIMAL, scale=2, size=10)),
+    ),
+    key=("id",),
+    rows=3,
+    grid=Grid(scheme="range", parts=2, low=-(2**63), high=2**64 - 1),
+)
+_MESSAGES: list[Message] = [
+    _DESCRIBED,
+    Segments(numbers=(0, 1), counts=(1, 2), sums=(2**64 - 1, 0)),
+    RowDigests(count=2, keys=b"1\n2\n", digests=bytes(range(12))),
+    Rows(count=2, data=b"1\t\\N\n2\t1.10\n"),
+]
+_ALL = st.lists(
+    st.sampled_from(_MESSAGES)
+    | st.builds(Rows, count=st.integers(0, 9), data=st.binary(max_size=300))
+    | st.builds(RowDigests, count=st.integers(0, 9), keys=st.binary(max_size=30), digests=st.binary(max_size=30)),
+    max_size=5,
+)
+_compressed = pytest.mark.parametrize("compression", COMPRESSIONS)
+
+
+def _cut(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+def _written(messages: Iterable[Message] = _MESSAGES, compression: str = "zstd") -> bytes:
+    return b"".join(write_messages(messages, compression))
+
+
+def _read(
+    body: bytes, compression: str = "zstd", *, size: int = 1 << 16, limit: int = _LIMIT, most: int = _LIMIT
+) -> list[Message]:
+    return list(read_messages(_cut(body, size), compression, limit=limit, max_message_bytes=most))
+
+
+def _plain(body: bytes, compression: str = "zstd") -> bytes:
+    return b"".join(decompress([body], compression, limit=_LIMIT))
+
+
+def _packed(plain: bytes, compression: str = "zstd") -> bytes:
+    stream = compressor(compression)
+    return stream.write(plain) + stream.finish()
+
+
+def _framed(message: object) -> bytes:
+    content = msgspec.msgpack.encode(message)
+    return len(content).to_bytes(4, "big") + content
+
+
+@_compressed
+@given(messages=_ALL, size=st.integers(1, 50))
+def test_any_messages_in_any_pieces_come_back(compression: str, messages: list[Message], size: int) -> None:
+    """Whatever is written, and wherever the body is cut into pieces, the same is read."""
+    assert _read(_written(messages, compression), compression, size=size) == messages
+
+
+def test_the_bytes_are_as_documented() -> None:
+    """Lengths, messages, and an end that counts rows and digests all bytes before it."""
+    body = b"".join(map(_framed, _MESSAGES))
+    end = End(rows=3 + 2 + 2, digest=hashlib.sha256(body).hexdigest())
+    for compression in COMPRESSIONS:
+        assert _plain(_written(compression=compression), compression) == body + _framed(end)
+
+
+@_compressed
+def test_each_message_can_be_read_before_the_next_is_made(compression: str) -> None:
+    """A reader has every message whole while the writer has not begun with the next, however long that takes."""
+    made = []
+
+    def messages() -> Iterator[Message]:
+        for message in _MESSAGES:
+            made.append(message)
+            yield message
+
+    received = []
+    for message in read_messages(write_messages(messages(), compression), compression, limit=_LIMIT):
+        received.append(message)
+        assert received == made
+    assert received == _MESSAGES
+
+
+@_compressed
+@given(messages=_ALL, data=st.data())
+def test_every_truncation_is_an_error(compression: str, messages: list[Message], data: st.DataObject) -> None:
+    """Wherever the body is cut, the reader says so."""
+    body = _written(messages, compression)
+    end = data.draw(st.integers(0, len(body) - 1))
+    with pytest.raises(IncompleteStreamError):
+        _read(body[:end], compression, size=7)
+
+
+@_compressed
+def test_no_cut_is_overlooked(compression: str) -> None:
+    """Every single place of one body, the last bytes of the compression included."""
+    body = _written(compression=compression)
+    for end in range(len(body)):
+        with pytest.raises(IncompleteStreamError):
+            _read(body[:end], compression)
+
+
+@given(messages=_ALL, data=st.data())
+def test_every_truncation_below_the_compression_is_an_error(messages: list[Message], data: st.DataObject) -> None:
+    """A compressed stream that is whole may still hold a cut one."""
+    plain = _plain(_written(messages))
+    end = data.draw(st.integers(0, len(plain) - 1))
+    with pytest.raises(IncompleteStreamError):
+        _read(_packed(plain[:end]))
+
+
+@_compressed
+@given(messages=_ALL, data=st.data(), bits=st.integers(1, 255))
+def test_no_flipped_byte_changes_a_message(compression: str, messages: list[Message], data: st.DataObject, bits: int) -> None:
+    """A damaged body is an error; only where the compression itself ignores a byte may all messages come as they were sent."""
+    body = bytearray(_written(messages, compression))
+    body[data.draw(st.integers(0, len(body) - 1))] ^= bits
+    with suppress(ProtocolError):
+        assert _read(bytes(body), compression) == messages
+
+
+@given(messages=_ALL, data=st.data(), bits=st.integers(1, 255))
+def test_every_flipped_byte_below_the_compression_is_an_error(messages: list[Message], data: st.DataObject, bits: int) -> None:
+    """The end record alone finds every changed byte of what was sent, its own included."""
+    plain = bytearray(_plain(_written(messages)))
+    plain[data.draw(st.integers(0, len(plain) - 1))] ^= bits
+    with pytest.raises(ProtocolError):
+        _read(_packed(bytes(plain)))
+
+
+def test_reordered_and_left_out_messages_are_errors() -> None:
+    """The end record holds for these messages in this order."""
+    frames = [_framed(message) for message in _MESSAGES]
+    end = _plain(_written())[len(b"".join(frames)) :]
+    for changed in (frames[::-1], frames[1:], frames[:-1], [*frames, frames[-1]]):
+        with pytest.raises(ProtocolError, match="damaged"):
+            _read(_packed(b"".join(changed) + end))
+
+
+def test_a_wrong_count_is_an_error() -> None:
+    """A server that announces other rows than it sent is not believed."""
+    body = _framed(_MESSAGES[3])
+    for rows in (0, 1, 3):
+        with pytest.raises(ProtocolError, match=f"announces {rows} rows and brought 2"):
+            _read(_packed(body + _framed(End(rows=rows, digest=hashlib.sha256(body).hexdigest()))))
+
+
+@_compressed
+def test_anything_behind_the_end_is_refused(compression: str) -> None:
+    """Further messages, rubbish inside the compression, and anything behind it are errors."""
+    body = _written(compression=compression)
+    plain = _plain(body, compression)
+    for rest in (plain, _framed(_MESSAGES[0]), b"x", bytes(4)):
+        with pytest.raises(ProtocolError):
+            _read(_packed(plain + rest, compression), compression)
+    for rest in (b"x", body, bytes(9)):
+        for size in (1, 4096):
+            with pytest.raises(ProtocolError, match="follows the end"):
+                _read(body + rest, compression, size=size)
+
+
+@_compressed
+def test_a_bomb_is_stopped(compression: str) -> None:
+    """A small body that inflates to more than the limit is refused, and in bounded pieces until then."""
+    bomb = _packed(bytes(64 << 20), compression)
+    pieces: list[int] = []
+    with pytest.raises(ProtocolError, match="more than 1048576 bytes"):
+        pieces.extend(map(len, decompress([bomb], compression, limit=_LIMIT)))
+    assert sum(pieces) <= _LIMIT
+    with pytest.raises(ProtocolError):
+        _read(bomb, compression)
+
+
+def test_an_oversized_message_is_refused_by_its_length() -> None:
+    """The announced length alone is enough; nothing of that size is waited for."""
+    with pytest.raises(ProtocolError, match="4294967295 bytes is announced"):
+        _read(_packed(b"\xff" * 4))
+    with pytest.raises(ProtocolError, match="announced"):
+        _read(_written([Rows(count=1, data=bytes(200))]), most=100)
+
+
+def test_an_oversized_message_is_not_written() -> None:
+    """A row that no reader would take is an error of the table."""
+    with pytest.raises(TableError, match="1 rows make a message of"):
+        list(write_messages([Rows(count=1, data=bytes(200))], "gzip", max_message_bytes=100))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xc1",
+        msgspec.msgpack.encode({"type": "unheard of"}),
+        msgspec.msgpack.encode({"type": "rows", "count": "2", "data": b""}),
+        msgspec.msgpack.encode({"type": "rows", "count": 2}),
+        msgspec.msgpack.encode([1, 2]),
+        msgspec.msgpack.encode(Rows(count=0, data=b"")) + b"\0",
+        b"\x82\xa4type\xa4rows\xa1x" + b"\x91" * 100_000,
+        b"\x82\xa4type\xa9described\xa1\xff\xc0",
+    ],
+    ids=["empty", "reserved", "tag", "type", "missing", "array", "trailing", "nested", "utf-8"],
+)
+def test_what_is_no_message_is_refused(content: bytes) -> None:
+    """Anything but a message of this version is an error that says which one it was."""
+    with pytest.raises(ProtocolError, match="Message 1 cannot be read"):
+        _read(_packed(len(content).to_bytes(4, "big") + content))
+
+
+@_compressed
+def test_what_is_not_compressed_so_is_refused(compression: str) -> None:
+    """A page of HTML, and the other compression, are not taken for a stream."""
+    other = next(name for name in COMPRESSIONS if name != compression)
+    for body in (b"<!DOCTYPE html><html>" + bytes(99), _written(compression=other)):
+        with pytest.raises(ProtocolError):
+            _read(body, compression)
+
+
+def test_a_zstd_window_that_claims_memory_is_refused() -> None:
+    """A reader needs not give more than 8 MiB for the window of a stream."""
+    frame = b"\x28\xb5\x2f\xfd" + b"\x00" + bytes([(27 - 10) << 3]) + b"\x01\x00\x00"
+    with pytest.raises(ProtocolError, match="damaged after 0"):
+        _read(frame)
+
+
+def test_any_level_of_gzip_can_be_read() -> None:
+    """Another server may compress as it likes."""
+    assert _read(gzip.compress(_plain(_written()), 9), "gzip") == _MESSAGES
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (accept(), "zstd"),
+        (accept(["gzip"]), "gzip"),
+        (accept(["gzip", "zstd"]), "zstd"),
+        (f"application/json, {MEDIA_TYPE.upper()};Compression=ZSTD", "zstd"),
+        (f'{MEDIA_TYPE}; compression="zstd"; q=0.5', "zstd"),
+        (f"{MEDIA_TYPE}; compression=zstd; q=0", "gzip"),
+        (f"{MEDIA_TYPE}; compression=lzma", "gzip"),
+        (MEDIA_TYPE, "gzip"),
+        ("text/html; compression=zstd", "gzip"),
+        ("*/*", "gzip"),
+        ("", "gzip"),
+    ],
+)
+def test_the_best_of_what_a_client_takes_is_chosen(header: str, expected: str) -> None:
+    """The client names what it can read; gzip is for whoever names nothing."""
+    assert choose_compression(header) == expected
+
+
+@_compressed
+def test_the_media_type_names_the_compression(compression: str) -> None:
+    """What the server says is what the client reads."""
+    assert parse_media_type(media_type(compression)) == compression
+    assert parse_media_type(f'{MEDIA_TYPE.upper()};charset=x; Compression="{compression}"') == compression
+
+
+@pytest.mark.parametrize("kind", ["", "text/html", MEDIA_TYPE, f"{MEDIA_TYPE}; compression=br", "text/html; compression=zstd"])
+def test_another_media_type_is_refused(kind: str) -> None:
+    """A body that does not say that it is a stream is not read as one."""
+    with pytest.raises(ProtocolError, match="not a stream of version 2"):
+        parse_media_type(kind)
