@@ -1,0 +1,290 @@
+"""The contract of a database engine: all that differs between databases, and the SQL that they share.
+
+One class per family of databases derives from :class:`Database`. No other module asks which engine it talks to. The
+SQL written here is what PostgreSQL and SQLite have in common; MySQL overrides where it differs.
+
+Connections are in autocommit mode throughout, and transactions are spelled out (:meth:`Database.snapshot`,
+:meth:`Database.transaction`), so that it is always clear which statement runs inside one: on MySQL any DDL commits.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import ClassVar
+
+from sqlalchemy import Connection, Engine
+
+from airflow_provider_sync.protocol.v1 import NULL
+from airflow_provider_sync.tables.schema import TEXTUAL, Column, Row, Table, Value
+
+BATCH_ROWS = 5_000
+"""Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""
+
+
+class Database(ABC):
+    """One database, reached through an SQLAlchemy engine.
+
+    :param engine: where the database is; the caller disposes of it
+    """
+
+    family: ClassVar[str]
+    """Databases of one family give equal version 1 hashes for equal rows."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Open a connection in autocommit mode whose session is set as every sync needs it.
+
+        Time zone UTC, utf8mb4 or UTF-8, strict mode, and time limits long enough for back-pressure.
+
+        :raises TransportError: (retryable) when the database does not answer
+        """
+        with self.translate_errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            self.prepare_session(connection)
+            yield connection
+
+    @abstractmethod
+    def prepare_session(self, connection: Connection) -> None:
+        """Set time zone, character set, SQL mode and time limits of a fresh connection."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """Open a connection inside a read-only transaction that sees one state of the database throughout."""
+
+    @abstractmethod
+    def transaction(self, connection: Connection) -> AbstractContextManager[None]:
+        """Begin a transaction for writing (READ COMMITTED, or IMMEDIATE); commit it at the end, roll back on any exception.
+
+        Unique keys that are :attr:`~.schema.UniqueKey.deferrable` are checked at its end.
+        """
+
+    @abstractmethod
+    def translate_errors(self) -> AbstractContextManager[None]:
+        """Turn the driver's errors into :class:`TableError`, :class:`TableBusyError` or :class:`TransportError`.
+
+        Lost connections, dead-locks and lock time-outs are retryable; broken constraints, missing privileges and bad
+        values are not. The message has the driver's first line, never the statement's parameters.
+        """
+
+    @abstractmethod
+    def exclusive(self, table: Table, *, timeout: float) -> AbstractContextManager[None]:
+        """Hold the lock that keeps two syncs of ``table`` apart, on any machine that reaches this database.
+
+        It is freed when the process dies.
+
+        :param timeout: seconds to wait
+        :raises TableBusyError: when another sync holds it for longer
+        """
+
+    # -- describing --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def describe(self, connection: Connection, name: str) -> Table:
+        """Describe the table called ``name``: as it stands, or split at its first dot into schema and table.
+
+        :raises MissingTableError: when there is no such table
+        :raises TableError: when it is a view
+        """
+
+    @abstractmethod
+    def list_tables(self, connection: Connection) -> list[str]:
+        """Name the tables of the default schema, sorted; views and staging tables are left out."""
+
+    def quote(self, identifier: str) -> str:
+        """Quote an identifier by the rules of this engine, always.
+
+        A percent sign comes doubled where the driver wants it so. ``exec_driver_sql`` undoes that with and without
+        parameters; a cursor does it only when it gets parameters, if only an empty tuple.
+        """
+        return self.engine.dialect.identifier_preparer.quote_identifier(identifier)
+
+    def qualified(self, table: Table) -> str:
+        """Quote the table's name, with its schema where it has one."""
+        return f"{self.quote(table.schema)}.{self.quote(table.name)}" if table.schema else self.quote(table.name)
+
+    def columns(self, names: Iterable[str], alias: str = "") -> str:
+        """List quoted columns, each behind ``alias``, separated by commas."""
+        prefix = f"{alias}." if alias else ""
+        return ", ".join(prefix + self.quote(name) for name in names)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def read(
+        self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
+    ) -> Iterator[list[Row]]:
+        """Stream the rows in batches of at most :data:`BATCH_ROWS`, never more than one batch in memory.
+
+        Values are what version 1 calls the JSON value of a column: ``int`` for integers, booleans and bits, ``float``
+        for doubles, ``str`` for decimals with their scale, dates and times as MySQL writes them, text, enums, JSON;
+        ``bytes`` for binary columns; ``None``. FLOAT comes as ``float`` with 6 significant digits, a zero-filled
+        integer as padded ``str``, CHAR without trailing spaces, instants in UTC.
+
+        :param connection: usually one of :meth:`snapshot`
+        :param order_by: columns to sort by, as the database sorts them
+        """
+
+    @abstractmethod
+    def count(self, connection: Connection, table: Table) -> int:
+        """Count the rows."""
+
+    # -- version 1 of the protocol -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def hash_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
+        """Compute the version 1 hash inside the database; ``None`` where that is not possible or not exact."""
+
+    @abstractmethod
+    def hash_order(self, table: Table) -> Sequence[str]:
+        """Name the columns by which rows are ordered for the version 1 hash, as existing servers order them.
+
+        :raises TableError: when the table has no primary key
+        """
+
+    @abstractmethod
+    def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
+        """Return the function that renders a value of :meth:`read`, never ``None``, as version 1 hashes it.
+
+        :param row: all columns that are hashed; a binary one among them changes how text goes in
+        """
+
+    def hash_column(self, column: Column, row: Sequence[Column]) -> Callable[[Sequence[Value]], Iterable[bytes]]:
+        """Return the function that renders one column of a batch as version 1 hashes it, NULL included.
+
+        Engines override it where many values can be rendered faster together than one by one.
+        """
+        render = self.hash_text(column, row)
+
+        def render_all(values: Sequence[Value]) -> Iterable[bytes]:
+            if None in values:
+                return [NULL if value is None else render(value) for value in values]
+            return map(render, values)
+
+        return render_all
+
+    @abstractmethod
+    def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
+        """Return the first column with a value that JSON cannot carry (bytes that are not UTF-8, infinity), or ``None``.
+
+        Only columns whose type allows such values are looked at.
+        """
+
+    # -- staging -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def create_staging(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        name: str,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> Table:
+        """Create an empty table beside ``target``, with those of its columns and its types, and that primary key.
+
+        No defaults, no AUTO_INCREMENT, no generated columns, no foreign keys, no triggers.
+        """
+
+    @abstractmethod
+    def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
+        """Load rows, whose values stand in the order of the table's columns, by the fastest way that the server allows.
+
+        Values are those of :meth:`read`, from any engine. Nothing is mangled silently: a value that the column would
+        change (a decimal cut, a text shortened, a date zeroed, a NULL replaced) is an error.
+
+        :return: rows loaded
+        :raises TableError: naming the table, the column where it is known, and the reason
+        """
+
+    def drop(self, connection: Connection, table: Table) -> None:
+        """Drop a staging or work table, if it is there."""
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
+
+    # -- merging -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def foreign_keys_off(self, connection: Connection, tables: Sequence[Table]) -> AbstractContextManager[None]:
+        """Switch foreign-key checks off around a transaction, and back to what they were in any case.
+
+        :raises TableError: where the role may not and constraints are in the way, naming the grant
+        """
+
+    @abstractmethod
+    def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
+        """Count rows whose foreign key points to nothing, in ``table`` and in the tables that refer to it.
+
+        :return: number of rows by ``table.constraint``, only where there are any
+        """
+
+    @abstractmethod
+    def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
+        """Create the temporary table that lists the keys to change.
+
+        Its columns are ``op CHAR(1)``, then the key with the types and collations of ``target``; both together are its
+        primary key. ``op`` is ``D``, ``U`` or ``I``: delete, update, insert; or ``P``: park.
+        """
+
+    @abstractmethod
+    def after_insert(self, connection: Connection, target: Table) -> None:
+        """Move sequences past the highest key, inside the transaction. Nothing where the engine does so itself."""
+
+    def comparable(self, column: Column, alias: str) -> str:
+        """Return the column as an expression whose equality is equality of bytes."""
+        name = f"{alias}.{self.quote(column.name)}"
+        return self.as_bytes(name) if column.kind in TEXTUAL else name
+
+    @abstractmethod
+    def as_bytes(self, expression: str) -> str:
+        """Return an expression that compares text by its bytes, whatever the collation."""
+
+    def same(self, column: Column, left: str, right: str) -> str:
+        """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
+        return f"{self.comparable(column, left)} IS NOT DISTINCT FROM {self.comparable(column, right)}"
+
+    def match(self, key: Sequence[Column], left: str, right: str) -> str:
+        """Return a condition: both rows have the same key, by bytes, in a form that can use the key's index."""
+        conditions = [f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key]
+        conditions += [
+            f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if column.kind in TEXTUAL
+        ]
+        return " AND ".join(conditions)
+
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column]) -> str:
+        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``D``."""
+        return (
+            f"DELETE FROM {self.qualified(target)} AS t USING {self.qualified(work)} AS w"
+            f" WHERE w.op = 'D' AND {self.match(key, 't', 'w')}"
+        )
+
+    def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
+        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``U`` to what is staged."""
+        assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        return (
+            f"UPDATE {self.qualified(target)} AS t SET {assignments}"
+            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
+            f" WHERE w.op = 'U' AND {self.match(key, 't', 'w')}"
+        )
+
+    def insert_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
+        """Return the statement that inserts the staged rows that ``work`` lists under ``I``."""
+        return (
+            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
+            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
+            f" WHERE w.op = 'I'"
+        )
+
+    def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:
+        """Return the statement that inserts every staged row, for a target that has none."""
+        return (
+            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
+            f" FROM {self.qualified(staging)} AS s"
+        )

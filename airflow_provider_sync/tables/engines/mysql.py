@@ -1,0 +1,304 @@
+"""MySQL 8 and 9 and MariaDB behind the contract of :mod:`~airflow_provider_sync.tables.engines.base`.
+
+What differs between the two servers, and between their versions, is asked of the server itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from hashlib import sha256
+from math import ceil
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.protocol.v1 import EMPTY
+from airflow_provider_sync.tables.engines import (
+    mysql_ddl,
+    mysql_describe,
+    mysql_foreign_keys,
+    mysql_hash,
+    mysql_load,
+    mysql_read,
+)
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
+from airflow_provider_sync.tables.engines.mysql_errors import MIXED_COLLATIONS, NO_FUNCTION, error_number, translated
+from airflow_provider_sync.tables.schema import Column, Kind, Row, Table, Value
+
+_SESSION = {
+    "time_zone": "'+00:00'",
+    # None of ANSI_QUOTES, NO_BACKSLASH_ESCAPES and PAD_CHAR_TO_FULL_LENGTH; zero dates can be read and copied.
+    "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
+    # Notes count as warnings: they are all that a cut decimal leaves.
+    "sql_notes": "1",
+    "sql_safe_updates": "0",
+    "sql_select_limit": "DEFAULT",
+    # The other end of a stream may stand still for long, and the connection that holds the lock does nothing else.
+    "net_read_timeout": "86400",
+    "net_write_timeout": "86400",
+    "wait_timeout": "604800",
+    # A year, by default, behind somebody's ALTER TABLE.
+    "lock_wait_timeout": "300",
+}
+
+_UNLIMITED = "18446744073709551615"
+_SURROGATE = r"\\xED[\\xA0-\\xBF]"
+"""Halves of surrogate pairs, as a pattern of bytes: MariaDB takes them for UTF-8."""
+
+
+class MySQLDatabase(Database):
+    """A MySQL or MariaDB server, reached through mysqlclient or pymysql."""
+
+    family = "mysql"
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._mariadb: bool | None = None
+        self._sha1: bool | None = None
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def prepare_session(self, connection: Connection) -> None:
+        """Set time zone, character set, SQL mode and time limits of a fresh connection."""
+        # The driver has to know, too: it decodes by what it was told last.
+        connection.connection.driver_connection.set_character_set("utf8mb4")  # type: ignore[union-attr]  # just connected
+        limit = "max_statement_time" if self._is_mariadb(connection) else "max_execution_time"
+        settings = ", ".join(f"{name} = {value}" for name, value in {**_SESSION, limit: "0"}.items())
+        connection.exec_driver_sql(f"SET SESSION {settings}")
+
+    def _is_mariadb(self, connection: Connection) -> bool:
+        if self._mariadb is None:
+            self._mariadb = "mariadb" in str(connection.exec_driver_sql("SELECT VERSION()").scalar_one()).lower()
+        return self._mariadb
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Open a connection inside a read-only transaction that sees one state of the database throughout."""
+        with self.connect() as connection:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            try:
+                yield connection
+            finally:
+                with suppress(SQLAlchemyError):
+                    connection.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def transaction(self, connection: Connection) -> Iterator[None]:
+        """Begin a transaction for writing under READ COMMITTED; commit it at the end, roll back on any exception."""
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        connection.exec_driver_sql("START TRANSACTION")
+        try:
+            yield
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            # A lost connection rolls back by itself, and the first error is the one to tell.
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+
+    def translate_errors(self) -> AbstractContextManager[None]:
+        """Turn the driver's errors into those of this package."""
+        return translated()
+
+    @contextmanager
+    def exclusive(self, table: Table, *, timeout: float) -> Iterator[None]:
+        """Hold the server's user lock on ``table``, through a connection of its own."""
+        with self.connect() as connection:
+            database = table.schema or connection.exec_driver_sql("SELECT DATABASE()").scalar()
+            # At most 64 characters, which a name may need by itself.
+            digest = sha256("\0".join((str(database), table.name)).encode()).hexdigest()
+            lock = {"name": f"sync_{digest[:40]}"}
+            taken = connection.execute(text("SELECT GET_LOCK(:name, :timeout)"), {**lock, "timeout": ceil(max(timeout, 0))})
+            if taken.scalar() != 1:
+                raise TableBusyError(
+                    f"Another sync has been writing to table {str(table)!r} for {timeout:g} seconds. Try again when it is done."
+                )
+            try:
+                yield
+            finally:
+                with suppress(SQLAlchemyError):
+                    connection.execute(text("SELECT RELEASE_LOCK(:name)"), lock)
+
+    # -- describing --------------------------------------------------------------------------------------------------
+
+    def describe(self, connection: Connection, name: str) -> Table:
+        """Describe the table called ``name``: as it stands, or split at its first dot into database and table."""
+        return mysql_describe.describe(connection, name, mariadb=self._is_mariadb(connection))
+
+    def list_tables(self, connection: Connection) -> list[str]:
+        """Name the tables of the default database, sorted; views and staging tables are left out."""
+        return mysql_describe.list_tables(connection)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def read(
+        self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
+    ) -> Iterator[list[Row]]:
+        """Stream the rows in batches through an unbuffered cursor."""
+        expressions = ", ".join(mysql_read.selected(column, f"t.{self.quote(column.name)}") for column in columns)
+        statement = f"SELECT {expressions} FROM {self.qualified(table)} AS t"
+        if order_by:
+            statement += f" ORDER BY {self.columns(order_by, 't')}"
+        elif table.primary_key:
+            # Otherwise an index that happens to have all the columns decides about the order.
+            statement += " USE INDEX (PRIMARY)"
+        return mysql_read.stream(connection, table, columns, statement)
+
+    def count(self, connection: Connection, table: Table) -> int:
+        """Count the rows."""
+        return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.qualified(table)}").scalar_one())
+
+    # -- version 1 of the protocol -----------------------------------------------------------------------------------
+
+    def hash_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
+        """Compute the version 1 hash inside the database; ``None`` where SHA1 or the exact text is not to be had."""
+        if not table.primary_key or not self._has_sha1(connection):
+            return None
+        source = f"{self.qualified(table)} USE INDEX (PRIMARY)"
+        if isinstance(table, MySQLTable) and table.partitioned:
+            # Without the limit, MariaDB drops the order of a derived table.
+            names = self.columns(column.name for column in columns)
+            order = self.columns(table.primary_key)
+            source = f"(SELECT {names} FROM {self.qualified(table)} ORDER BY {order} LIMIT {_UNLIMITED}) AS t"
+        statement = mysql_hash.chain(columns, source, self.quote, mariadb=self._is_mariadb(connection))
+        if statement is None:
+            return None
+        connection.exec_driver_sql("SET @sync_chain = ''")
+        try:
+            broken = connection.exec_driver_sql(statement).scalar()
+        except SQLAlchemyError as error:
+            if error_number(error) in MIXED_COLLATIONS:
+                return None
+            raise
+        if broken is None:
+            return EMPTY
+        return None if broken else str(connection.exec_driver_sql("SELECT @sync_chain").scalar_one())
+
+    def _has_sha1(self, connection: Connection) -> bool:
+        """MySQL 9.6 moved SHA1 to a component that is not installed by default."""
+        if self._sha1 is None:
+            try:
+                connection.exec_driver_sql("SELECT SHA1('')")
+            except SQLAlchemyError as error:
+                if error_number(error) not in NO_FUNCTION:
+                    raise
+                self._sha1 = False
+            else:
+                self._sha1 = True
+        return self._sha1
+
+    def hash_order(self, table: Table) -> Sequence[str]:
+        """Name the columns of the PRIMARY index; none where existing servers follow the scan of another storage engine."""
+        if not table.primary_key:
+            raise TableError(f"Table {str(table)!r} has no primary key, which version 1 of the protocol needs. Add one.")
+        if isinstance(table, MySQLTable) and not table.clustered and not table.partitioned:
+            return ()
+        return table.primary_key
+
+    def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
+        """Return the function that renders a value of :meth:`read`, never ``None``, as version 1 hashes it."""
+        return mysql_hash.text_of(column, row)
+
+    def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
+        """Return the first column with bytes that are not UTF-8, or ``None``."""
+        suspects = [column for column in columns if column.kind in (Kind.BINARY, Kind.GEOMETRY)]
+        if not suspects:
+            return None
+        conditions = []
+        for column in suspects:
+            name = f"CAST({self.quote(column.name)} AS BINARY)" if column.kind is Kind.GEOMETRY else self.quote(column.name)
+            # What is not UTF-8 converts to NULL on MySQL, to question marks on MariaDB.
+            condition = f"NOT (CONVERT(CONVERT({name} USING utf8mb4) USING binary) <=> {name})"
+            if self._is_mariadb(connection):
+                condition = f"({condition} OR {name} REGEXP '{_SURROGATE}')"
+            conditions.append(f"{name} IS NOT NULL AND {condition}")
+        cases = " ".join(f"WHEN {condition} THEN {place}" for place, condition in enumerate(conditions))
+        found = connection.exec_driver_sql(
+            f"SELECT CASE {cases} END FROM {self.qualified(table)} WHERE ({') OR ('.join(conditions)}) LIMIT 1"
+        ).scalar()
+        return None if found is None else suspects[found]
+
+    # -- staging -----------------------------------------------------------------------------------------------------
+
+    def create_staging(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        name: str,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> Table:
+        """Create an empty InnoDB table beside ``target``, with those of its columns and its types, and that primary key."""
+        table = mysql_ddl.staging_table(target, columns, name, primary_key)
+        statement = mysql_ddl.create_table(table, self.qualified(table), self.quote, indexes=indexes, temporary=temporary)
+        connection.exec_driver_sql(statement)
+        return table
+
+    def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
+        """Load rows by LOAD DATA LOCAL, or by multi-row INSERTs where that is not allowed."""
+        return mysql_load.load(connection, staging, self.qualified(staging), self.quote, batches)
+
+    # -- merging -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def foreign_keys_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
+        """Switch the session's foreign-key checks off, and back to what they were in any case."""
+        before = int(connection.exec_driver_sql("SELECT @@SESSION.foreign_key_checks").scalar_one())
+        connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
+        try:
+            yield
+        finally:
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql(f"SET SESSION foreign_key_checks = {before}")
+
+    def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
+        """Count rows whose foreign key points to nothing, in ``table`` and in the tables that refer to it."""
+        return mysql_foreign_keys.count_orphans(connection, table, self.quote)
+
+    def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
+        """Create the temporary table that lists the keys to change."""
+        table = mysql_ddl.work_table(target, key, name)
+        connection.exec_driver_sql(mysql_ddl.create_table(table, self.qualified(table), self.quote, temporary=True))
+        return table
+
+    def after_insert(self, connection: Connection, target: Table) -> None:
+        """Do nothing: AUTO_INCREMENT follows the highest key by itself."""
+
+    def comparable(self, column: Column, alias: str) -> str:
+        """Return the column as an expression whose equality is equality of bytes."""
+        name = f"{alias}.{self.quote(column.name)}"
+        if column.kind is Kind.JSON:
+            # MySQL compares its JSON type by meaning, by which 1 and 1.0 are the same.
+            return self.as_bytes(f"CAST({name} AS CHAR)")
+        return self.as_bytes(name) if column.kind is Kind.GEOMETRY else super().comparable(column, alias)
+
+    def as_bytes(self, expression: str) -> str:
+        """Return an expression that compares text by its bytes, whatever the collation."""
+        return f"CAST({expression} AS BINARY)"
+
+    def same(self, column: Column, left: str, right: str) -> str:
+        """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
+        return f"{self.comparable(column, left)} <=> {self.comparable(column, right)}"
+
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column]) -> str:
+        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``D``."""
+        # The join order is given, so that only listed rows are looked up, and locked, in the target.
+        return (
+            f"DELETE t FROM {self.qualified(work)} AS w STRAIGHT_JOIN {self.qualified(target)} AS t"
+            f" ON {self.match(key, 't', 'w')} WHERE w.op = 'D'"
+        )
+
+    def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
+        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``U`` to what is staged."""
+        assignments = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        return (
+            f"UPDATE {self.qualified(work)} AS w STRAIGHT_JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
+            f" STRAIGHT_JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} SET {assignments} WHERE w.op = 'U'"
+        )

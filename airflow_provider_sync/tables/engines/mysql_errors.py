@@ -1,0 +1,100 @@
+"""The errors of mysqlclient and pymysql as those of this package, by the server's error numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc as sqlalchemy_errors
+
+from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError, TransportError
+
+NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
+"""The server, the client or something between them does not allow LOAD DATA LOCAL."""
+
+NO_FUNCTION = frozenset({1046, 1305})
+"""No such function; or no database in which to look for it."""
+
+MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
+
+_BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})
+"""Row changed since, lock wait timeout, dead-lock, table changed since the snapshot, dead-lock of user locks, NOWAIT."""
+
+_LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055, 4031})
+"""No connection, none free, lost or timed out on the way, the server shutting down, the query or the connection killed."""
+
+_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1370})
+
+_MAX_MESSAGE = 300
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """Return the base classes of the installed drivers' errors."""
+    errors: list[type[Exception]] = []
+    try:
+        import MySQLdb
+    except ImportError:
+        pass
+    else:
+        errors.append(MySQLdb.Error)
+    try:
+        import pymysql
+    except ImportError:
+        pass
+    else:
+        errors.append(pymysql.err.Error)
+    return tuple(errors)
+
+
+DRIVER_ERRORS: tuple[type[Exception], ...] = _driver_errors()
+
+DATABASE_ERRORS: tuple[type[Exception], ...] = (
+    sqlalchemy_errors.DBAPIError,
+    sqlalchemy_errors.TimeoutError,  # no connection of the pool became free
+    *DRIVER_ERRORS,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise errors of the driver as :class:`TransportError`, :class:`TableBusyError` or :class:`TableError`."""
+    try:
+        yield
+    except SyncError:
+        raise
+    except DATABASE_ERRORS as error:
+        raise translate(error) from error
+
+
+def translate(error: BaseException) -> SyncError:
+    """Return the error of this package that ``error`` of a driver amounts to, with the server's text in one short line."""
+    number = error_number(error)
+    message = f"{error_text(error)} (error {number})" if number else error_text(error)
+    if number in _BUSY:
+        return TableBusyError(f"The database is busy: {message}. Try again when the other transaction is done.")
+    if number is None or number in _LOST:
+        # Without a number, the driver itself speaks: of a connection that is closed, mostly.
+        return TransportError(f"No answer from the database: {message}")
+    if number in _DENIED:
+        return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")
+    return TableError(f"The database refused: {message}")
+
+
+def error_number(error: BaseException) -> int | None:
+    """Return the number that the server or the client library gave to ``error``; ``None`` when there is none."""
+    if isinstance(error, sqlalchemy_errors.DBAPIError):
+        return None if error.orig is None else error_number(error.orig)
+    return error.args[0] if error.args and isinstance(error.args[0], int) else None
+
+
+def error_text(error: BaseException) -> str:
+    """Return the server's text of ``error``, cut to a readable length; statement and parameters are never part of it."""
+    if isinstance(error, sqlalchemy_errors.DBAPIError) and error.orig is not None:
+        return error_text(error.orig)
+    text = str(error.args[1] if len(error.args) > 1 else error).strip()
+    return shortened(text.splitlines()[0] if text else type(error).__name__)
+
+
+def shortened(text: str) -> str:
+    """Return ``text``, cut to a readable length: the server quotes values, and they can be long."""
+    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"

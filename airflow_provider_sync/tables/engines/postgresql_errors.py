@@ -1,0 +1,112 @@
+"""The errors of psycopg 3 and psycopg2 as those of this package, by their SQLSTATE."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import exc as sqlalchemy_errors
+
+from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError, TransportError
+
+FOREIGN_KEY_VIOLATION = "23503"
+INSUFFICIENT_PRIVILEGE = "42501"
+LOCK_NOT_AVAILABLE = "55P03"
+
+_BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
+_LOST = frozenset({"25P03", "53300"})
+"""Idle too long within a transaction; too many connections."""
+
+_MAX_MESSAGE = 300
+_COPY_CONTEXT = re.compile(r"^COPY .*?, line \d+, column (.*)$", re.MULTILINE)
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """Return the base classes of the installed drivers' errors."""
+    errors: list[type[Exception]] = []
+    for name in ("psycopg", "psycopg2"):
+        try:
+            errors.append(import_module(name).Error)
+        except ImportError:
+            continue
+    return tuple(errors)
+
+
+DRIVER_ERRORS = _driver_errors()
+
+
+def driver_error(error: BaseException | None) -> Any | None:
+    """Return the driver's own error that ``error`` is, wraps or comes from; ``None`` when there is none."""
+    while error is not None:
+        if isinstance(error, DRIVER_ERRORS):
+            return error
+        error = error.orig if isinstance(error, sqlalchemy_errors.DBAPIError) else error.__cause__
+    return None
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE behind ``error``; ``None`` for a connection that failed, and for other errors."""
+    found = driver_error(error)
+    # psycopg2 calls it pgcode.
+    return None if found is None else getattr(found, "sqlstate", None) or getattr(found, "pgcode", None)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise errors of the driver as :class:`TransportError`, :class:`TableBusyError` or :class:`TableError`."""
+    try:
+        yield
+    except sqlalchemy_errors.TimeoutError as error:
+        raise TransportError(f"No connection to PostgreSQL became free: {_first_line(error)}") from error
+    except sqlalchemy_errors.DBAPIError as error:
+        raise translate(error) from error
+    except DRIVER_ERRORS as error:
+        raise translate(error) from error
+
+
+def translate(error: Exception) -> SyncError:
+    """Return the error of this package that ``error`` of a driver amounts to.
+
+    The message is the server's primary one, which names constraint, column or table. The detail, which quotes rows, is
+    left out.
+    """
+    state = sqlstate(error)
+    message = error_message(error)
+    if state is None:
+        # Without a state, the server did not speak: no connection, or a lost one; or the driver was misused.
+        lost = isinstance(error, sqlalchemy_errors.OperationalError | sqlalchemy_errors.InterfaceError) or type(
+            driver_error(error)
+        ).__name__ in ("OperationalError", "InterfaceError")
+        return TransportError(f"No answer from PostgreSQL: {message}") if lost else TableError(f"PostgreSQL: {message}")
+    if state[:2] == "08" or state[:3] == "57P" or state in _LOST:
+        return TransportError(f"PostgreSQL ended the connection: {message}")
+    if state in _BUSY:
+        return TableBusyError(f"PostgreSQL: {message}. Try again when the other transaction is done.")
+    if state == INSUFFICIENT_PRIVILEGE:
+        return TableError(f"PostgreSQL: {message}. Grant it to the role, or connect as another one.")
+    return TableError(f"PostgreSQL: {message}")
+
+
+def error_message(error: BaseException) -> str:
+    """Return the server's primary message, or the first line of the driver's, cut to a readable length."""
+    found = driver_error(error)
+    primary = getattr(getattr(found, "diag", None), "message_primary", None)
+    message = str(primary) if primary else _first_line(found if found is not None else error)
+    return message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
+
+
+def copied_column(error: BaseException, names: Sequence[str]) -> str | None:
+    """Return which of the columns ``names`` a failed COPY was reading; ``None`` when the server does not say."""
+    context = getattr(getattr(driver_error(error), "diag", None), "context", None)
+    match = _COPY_CONTEXT.search(context or "")
+    if match is None:
+        return None
+    # The value follows behind a colon, and names may have colons too: the longest name that fits is the one.
+    return max((name for name in names if match[1].startswith((f"{name}:", name))), key=len, default=None)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,117 @@
+"""Foreign keys of PostgreSQL around a merge: switched off where that is safe, and their orphans counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.tables.engines.postgresql_errors import (
+    FOREIGN_KEY_VIOLATION,
+    INSUFFICIENT_PRIVILEGE,
+    error_message,
+    sqlstate,
+)
+from airflow_provider_sync.tables.schema import Table
+
+# Of the table and of its partitions, whose triggers and constraints fire as well.
+_NEEDED_IN_REPLICA_ROLE = """
+WITH involved(oid) AS (SELECT to_regclass(%s)::oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s)))
+SELECT 'trigger ' || quote_ident(t.tgname) FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
+WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'R')
+UNION ALL
+SELECT 'deferrable constraint ' || quote_ident(c.conname) FROM pg_constraint c JOIN involved i ON i.oid = c.conrelid
+WHERE c.contype IN ('p', 'u', 'x') AND c.condeferrable
+UNION ALL
+SELECT 'rule ' || quote_ident(r.rulename) FROM pg_rewrite r JOIN involved i ON i.oid = r.ev_class
+WHERE r.ev_enabled IN ('O', 'R') AND r.rulename <> '_RETURN'
+LIMIT 1
+"""
+
+# Constraints of partitions repeat those of their parents. Servers before PostgreSQL 18 enforce all of them.
+_CONSTRAINTS = """
+SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confrelid::regclass::text,
+       ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.position)
+FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
+WHERE k.contype = 'f' AND to_regclass(%s) IN (k.conrelid, k.confrelid) AND k.conparentid = 0
+      AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+ORDER BY child.relname, k.conname
+"""
+
+
+@contextmanager
+def switched_off(connection: Connection, tables: Sequence[Table], qualified: Callable[[Table], str]) -> Iterator[None]:
+    """Switch foreign keys off for ``tables`` where the role may and nothing else would be lost; see ``PostgreSQLDatabase``.
+
+    :param qualified: quotes a table's name
+    :raises TableError: when a foreign key that is still on was broken
+    """
+    driver: Any = connection.connection.driver_connection
+    why_not = _switch_off(connection, [table for table in tables if table.foreign_keys], tables, qualified)
+    try:
+        yield
+    except Exception as error:
+        if sqlstate(error) != FOREIGN_KEY_VIOLATION:
+            raise
+        raise TableError(f"PostgreSQL: {error_message(error)}. {why_not or ''}".rstrip()) from error
+    finally:
+        # Below SQLAlchemy, which would open another connection where this one is gone.
+        if why_not is None and not driver.closed:
+            with driver.cursor() as cursor:
+                cursor.execute("RESET session_replication_role")
+
+
+def orphans(connection: Connection, quoted: str) -> dict[str, int]:
+    """Count the rows that point to nothing, in the table ``quoted`` and in those that refer to it.
+
+    A key with a NULL in it points nowhere, and is no orphan (MATCH SIMPLE).
+    """
+    counts = {}
+    for constraint, name, child, parent, columns, referred in connection.exec_driver_sql(_CONSTRAINTS, (quoted,)).all():
+        present = " AND ".join(f"c.{column} IS NOT NULL" for column in columns)
+        points = " AND ".join(f"p.{there} = c.{here}" for here, there in zip(columns, referred, strict=True))
+        statement = f"SELECT count(*) FROM {child} c WHERE {present} AND NOT EXISTS (SELECT FROM {parent} p WHERE {points})"
+        # These names come quoted by the server, and so without the doubled percent signs that the driver expects.
+        number = connection.exec_driver_sql(statement.replace("%", "%%")).scalar_one()
+        if number:
+            counts[f"{name}.{constraint}"] = int(number)
+    return counts
+
+
+def _switch_off(
+    connection: Connection, bound: Sequence[Table], tables: Sequence[Table], qualified: Callable[[Table], str]
+) -> str | None:
+    """Set the replica role.
+
+    :param bound: those of ``tables`` that have foreign keys
+    :return: ``None`` when it is set; otherwise what to do when a foreign key gets in the way
+    """
+    if not bound:
+        return "It appeared while the table was being merged. Try again."
+    for table in tables:
+        name = qualified(table).replace("%%", "%")
+        needed = connection.exec_driver_sql(_NEEDED_IN_REPLICA_ROLE, (name, name)).scalar()
+        if needed:
+            return (
+                f"Foreign keys stay on while table {str(table)!r} has the {needed}, which would be off with them."
+                " Synchronise the referenced tables first, or together with this one, or declare the constraint DEFERRABLE."
+            )
+    try:
+        connection.exec_driver_sql("SET session_replication_role = replica")
+    except DBAPIError as error:
+        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+            raise
+        role = connection.exec_driver_sql("SELECT quote_ident(current_user)").scalar_one()
+        return (
+            "Synchronise the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or let this"
+            f" role switch foreign keys off: GRANT SET ON PARAMETER session_replication_role TO {role}"
+            " (PostgreSQL 15 and newer; before, only a superuser may)."
+        )
+    return None

@@ -1,0 +1,55 @@
+"""What every use of an SQLite connection needs: its driver, transactions, text that is not UTF-8, and errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.exceptions import TableBusyError, TableError
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_PRIMARY_CODE = 0xFF
+"""The part of an extended result code that is the plain one."""
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's own connection."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
+
+
+@contextmanager
+def write_transaction(connection: Connection) -> Iterator[None]:
+    """Take the write lock at once: a transaction that asks for it only after reading may be refused it."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def roll_back(connection: Connection) -> None:
+    """End the transaction, if one is still open: some errors, a full disk among them, have ended it already."""
+    if driver_of(connection).in_transaction:
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def decode(text: bytes) -> str | bytes:
+    """Return text, or the bytes as they are where they are not UTF-8."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
+
+
+def translate(error: BaseException) -> TableError:
+    """Return this package's error for one of SQLite's; only a lock may pass by itself."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & _PRIMARY_CODE in _BUSY:
+        return TableBusyError(f"SQLite: {error}. Another process is writing to the database; try again when it has ended.")
+    return TableError(f"SQLite: {error}")

@@ -1,0 +1,117 @@
+"""Make target tables equal to their staging tables, in one short transaction.
+
+::
+
+    work tables ── BEGIN ── list changes ── check ── delete ── park, update, insert ── verify ── COMMIT ── drop work tables
+                            (plain reads)   guards   children  parents first
+                                                     first
+
+Only the rows that differ are touched, found by plain reads into a work table, so that nobody else is kept waiting. No DDL
+stands between BEGIN and COMMIT, since MySQL commits at any. The statements are the engines'; see ``merge.md`` for where
+each rule comes from. Other unique keys than the one that identifies rows are in :mod:`.unique_conflicts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.foreign_key_order import parents_first
+from airflow_provider_sync.tables.schema import STAGING_PREFIX, Table
+from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, StagedTable
+from airflow_provider_sync.tables.staging import staging_digest
+from airflow_provider_sync.tables.table_merge import TableMerge
+
+__all__ = ["MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
+
+
+def merge_tables(
+    database: Database,
+    connection: Connection,
+    staged: Sequence[StagedTable],
+    *,
+    check: Callable[[StagedTable, MergeCounts], None] | None = None,
+    verify: Callable[[StagedTable], None] | None = None,
+    dry_run: bool = False,
+) -> list[MergeResult]:
+    """Merge all of ``staged``, or nothing.
+
+    :param connection: in autocommit mode, outside any transaction
+    :param check: called with what a table's merge would do, before any row is touched; what it raises stops the merge of all
+    :param verify: called for each table after its own verification, inside the transaction; what it raises rolls it back
+    :param dry_run: list and check the changes, and write none
+    :return: in the order of ``staged``
+    :raises TableError: when the rows do not fit the table; the target is as it was
+    :raises TableBusyError: when the target changed meanwhile; the target is as it was
+    """
+    with ExitStack() as cleanup:
+        merges = [cleanup.enter_context(_prepared(database, connection, entry, number)) for number, entry in enumerate(staged)]
+        ordered = parents_first(connection, merges, lambda merge: merge.target)
+        targets = [merge.target for merge in merges]
+        with suppress(_DryRunEnded), database.foreign_keys_off(connection, targets), database.transaction(connection):
+            for merge in ordered:
+                merge.list_changes()
+                if check:
+                    check(merge.staged, merge.counts)
+            if dry_run:
+                raise _DryRunEnded
+            for merge in reversed(ordered):
+                merge.delete()
+            for merge in ordered:
+                merge.write()
+            for merge in ordered:
+                merge.verify()
+                if verify:
+                    verify(merge.staged)
+        return [merge.result() for merge in merges]
+
+
+class _DryRunEnded(Exception):
+    """Rolls the transaction of a dry run back."""
+
+
+@contextmanager
+def _prepared(database: Database, connection: Connection, staged: StagedTable, number: int) -> Iterator[TableMerge]:
+    """Make the work tables of one target before the transaction, and drop them after it."""
+    _check_columns(staged)
+    prefix = f"{STAGING_PREFIX}{staging_digest(staged.target)}"
+    with ExitStack() as cleanup:
+
+        def work_table(purpose: str) -> Table:
+            work = database.create_work_table(connection, staged.target, staged.key, name=f"{prefix}_{purpose}{number}")
+            cleanup.push(lambda failure, *_: _drop(database, connection, work, failed=failure is not None))
+            return work
+
+        merge = TableMerge(database, connection, staged)
+        merge.work = work_table("work")
+        if merge.unique_keys:
+            merge.parked = work_table("park")
+        yield merge
+
+
+def _drop(database: Database, connection: Connection, work: Table, *, failed: bool) -> None:
+    if not failed:
+        database.drop(connection, work)
+        return
+    # The connection may be what failed, and the first error is the one to be told; a temporary table ends with its connection.
+    with suppress(DBAPIError, SyncError):
+        database.drop(connection, work)
+
+
+def _check_columns(staged: StagedTable) -> None:
+    for column in staged.target.columns:
+        if column.required and column.name not in staged.columns:
+            raise TableError(
+                f"Table {str(staged.target)!r}: column {column.name!r} is NOT NULL without a default, and the source does not"
+                " send it. Give it a default, or let it be NULL."
+            )
+    for name in staged.key:
+        if name not in staged.columns:
+            raise TableError(
+                f"Table {str(staged.target)!r}: the key column {name!r} is not staged. Staged are: {staged.columns}."
+            )

@@ -1,0 +1,124 @@
+"""What a table is made of, in terms that every engine shares. Reading it from a database belongs to the engines."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+Value = int | float | str | bytes | None
+"""A value as it is read, sent and loaded: decimals, dates and times are text; ``bool`` never occurs."""
+
+Row = tuple[Value, ...]
+
+
+STAGING_PREFIX = "_sync_"
+"""How the names of staging and work tables begin; such tables are never offered, synced or listed."""
+
+
+class Kind(StrEnum):
+    """The logical type of a column, which decides how its values are rendered and compared."""
+
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLOAT = "float"  # single precision
+    DOUBLE = "double"
+    BOOLEAN = "boolean"
+    CHAR = "char"  # fixed width: trailing spaces are not part of the value
+    TEXT = "text"
+    ENUM = "enum"
+    SET = "set"
+    JSON = "json"
+    UUID = "uuid"
+    DATE = "date"
+    TIME = "time"
+    DATETIME = "datetime"  # without a time zone
+    TIMESTAMP = "timestamp"  # an instant, rendered in UTC
+    YEAR = "year"
+    BINARY = "binary"
+    BIT = "bit"
+    GEOMETRY = "geometry"
+    OTHER = "other"  # anything else that has a text form
+
+
+TEXTUAL = frozenset({Kind.CHAR, Kind.TEXT, Kind.ENUM, Kind.SET, Kind.JSON, Kind.UUID, Kind.OTHER})
+"""Kinds whose values must be compared by their bytes, since a collation may call different ones equal."""
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column.
+
+    :ivar sql_type: the type as this database writes it in a CREATE TABLE, for staging tables and messages
+    :ivar precision: total digits of a decimal; display digits of ``FLOAT(M,D)``, ``DOUBLE(M,D)`` and zero-filled numbers
+    :ivar scale: digits after the point: of decimals, of ``DOUBLE(M,D)``, of fractions of a second
+    :ivar length: characters of text, bytes of binary, bits of ``bit``
+    :ivar charset: character set that the column is stored in, where columns have one
+    :ivar generated: computed by the database; never written
+    :ivar invisible: left out of ``SELECT *``
+    :ivar required: an insert has to name it: NOT NULL, without a default, an identity or an expression
+    """
+
+    name: str
+    kind: Kind
+    sql_type: str
+    nullable: bool = True
+    precision: int | None = None
+    scale: int | None = None
+    length: int | None = None
+    unsigned: bool = False
+    zerofill: bool = False
+    charset: str | None = None
+    collation: str | None = None
+    generated: bool = False
+    invisible: bool = False
+    required: bool = False
+
+
+class UniqueKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A unique constraint or index beside the primary key.
+
+    :ivar deferrable: whether the database can postpone its check to the end of a transaction
+    :ivar nulls_distinct: whether several rows may hold NULL
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    deferrable: bool = False
+    nulls_distinct: bool = True
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """One table as its database describes it.
+
+    :ivar schema: its schema, or database on MySQL; ``None`` for the connection's default
+    :ivar columns: all of them in ordinal order, generated and invisible ones too
+    :ivar primary_key: columns of the PRIMARY KEY in index order; empty when there is none
+    :ivar unique_keys: unique keys beside the primary key, whose columns are all plain columns
+    :ivar foreign_keys: whether foreign keys leave from the table or point to it
+    :ivar triggers: names of the triggers on the table
+    :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
+    """
+
+    name: str
+    schema: str | None = None
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    unique_keys: tuple[UniqueKey, ...] = ()
+    foreign_keys: bool = False
+    triggers: tuple[str, ...] = ()
+    row_id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+    def column(self, name: str) -> Column:
+        """Return the column called ``name``; :exc:`KeyError` when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def visible(self) -> tuple[Column, ...]:
+        """The columns of ``SELECT *``."""
+        return tuple(column for column in self.columns if not column.invisible)

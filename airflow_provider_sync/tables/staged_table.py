@@ -1,0 +1,54 @@
+"""What a merge is given and what it tells: a target with the rows that it shall have, and counts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_sync.tables.schema import Table
+
+
+class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A target and the rows that it shall have.
+
+    :ivar key: columns that identify a row
+    :ivar columns: names of the staged columns; those that the target computes are compared but not written
+    :ivar rows: how many rows are staged
+    :ivar verify: compare staged rows and target before the commit
+    """
+
+    target: Table
+    staging: Table
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: int
+    verify: bool = True
+
+
+class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge has to do.
+
+    :ivar target_rows: rows of the target before it
+    """
+
+    target_rows: int
+    inserted: int
+    updated: int
+    deleted: int
+
+    @property
+    def changes(self) -> int:
+        """Rows that differ."""
+        return self.inserted + self.updated + self.deleted
+
+
+class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge did, or in a dry run would do.
+
+    :ivar orphans: rows whose foreign key points to nothing, by ``table.constraint``
+    :ivar verified_rows: staged rows and target were compared, and are equal in every column, by bytes
+    """
+
+    counts: MergeCounts
+    orphans: dict[str, int] = {}
+    warnings: tuple[str, ...] = ()
+    verified_rows: bool = False

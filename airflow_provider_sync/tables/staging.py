@@ -1,0 +1,247 @@
+"""Where rows land before the merge: names, making, finding again and dropping of staging tables.
+
+A permanent staging table is called ``_sync_<digest>_<time>``: the digest of target and run says whose it is, so that a
+retry finds and drops what its failed try left; the time says how old it is, so that ``clean`` finds what nobody comes back to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+import msgspec
+from sqlalchemy import Connection, inspect
+
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.schema import STAGING_PREFIX, Column, Row, Table
+
+PERMANENT = "permanent"
+TEMPORARY = "temporary"
+
+_NAME = re.compile(re.escape(STAGING_PREFIX) + r"([0-9a-f]{16})_([0-9a-f]{8,})")
+
+
+class StagingClass(Protocol):
+    """What a user may plug in: where and how the staging table is made."""
+
+    def create(self, connection: Connection, target: Table) -> Table:
+        """Make an empty table with the columns and the key of ``target``, which has only those that the source sends."""
+
+    def drop(self, connection: Connection) -> None:
+        """Drop it, if it is there."""
+
+
+class Staging(ABC):
+    """The staging table of one target in one run.
+
+    :param database: the target's
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._table: Table | None = None
+
+    @property
+    def table(self) -> Table:
+        """The staging table; only once it was created."""
+        if self._table is None:
+            raise TableError("The staging table was not created yet. Download before the merge.")
+        return self._table
+
+    def create(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> Table:
+        """Make the table, empty.
+
+        :param columns: the columns of ``target`` that the source sends, in its order; the key is among them
+        :param primary_key: columns that identify a row
+        :param indexes: further columns to index for the join
+        :raises ConfigurationError: when ``indexes`` names a column that is not staged
+        """
+        names = [column.name for column in columns]
+        for option, wanted in (("primary", primary_key), ("import_indexes", indexes)):
+            unknown = [name for name in wanted if name not in names]
+            if unknown:
+                raise ConfigurationError(
+                    f"Table {str(target)!r}: {option} names {unknown[0]!r}, which is not staged. Staged are: {', '.join(names)}."
+                )
+        self._table = self._create(connection, target, columns, primary_key, indexes)
+        return self._table
+
+    def load(self, connection: Connection, target: Table, batches: Iterable[Sequence[Row]]) -> int:
+        """Load rows; errors speak of the target, since nobody knows the staging table by its name.
+
+        :return: rows loaded
+        :raises TableError: for a value that the target cannot hold as it is
+        """
+        try:
+            with self.database.translate_errors():
+                return self.database.load(connection, self.table, batches)
+        except TableError as error:
+            message = str(error)
+            if self.table.name not in message:
+                raise
+            raise type(error)(message.replace(str(self.table), str(target)).replace(self.table.name, target.name)) from error
+
+    @abstractmethod
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        """Make the table by the database's rules."""
+
+    def drop(self, connection: Connection) -> None:
+        """Drop the table, if it is there."""
+        if self._table is not None:
+            self.database.drop(connection, self._table)
+            self._table = None
+
+
+class PermanentStaging(Staging):
+    """A table beside the target, which other connections and machines can reach.
+
+    :param run: what tells runs apart whose steps are separate tasks; empty where one process does the whole sync, and its
+        lock keeps others away
+    """
+
+    def __init__(self, database: Database, run: str = "") -> None:
+        super().__init__(database)
+        self.run = run
+
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
+            self.database.drop(connection, leftover)
+        name = staging_name(target, self.run, time.time())
+        return self.database.create_staging(connection, target, columns, name=name, primary_key=primary_key, indexes=indexes)
+
+    def adopt(self, connection: Connection, target: Table) -> Table:
+        """Take over the table that an earlier step of the same run has filled.
+
+        :raises TableError: when it is not there
+        """
+        found = find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
+        if not found:
+            raise TableError(f"Table {str(target)!r}: its staging table is gone. Run the download again.")
+        youngest, _ = min(found, key=lambda entry: entry[1])
+        self._table = self.database.describe(connection, str(youngest))
+        return self._table
+
+
+class TemporaryStaging(Staging):
+    """A table that only its own connection sees, and that ends with it."""
+
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        return self.database.create_staging(
+            connection,
+            target,
+            columns,
+            name=staging_name(target, "", time.time()),
+            primary_key=primary_key,
+            indexes=indexes,
+            temporary=True,
+        )
+
+
+class CustomStaging(Staging):
+    """A table that a user's class makes.
+
+    :param maker: an instance of that class
+    """
+
+    def __init__(self, database: Database, maker: StagingClass) -> None:
+        super().__init__(database)
+        self.maker = maker
+
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        wanted = msgspec.structs.replace(target, columns=tuple(columns), primary_key=tuple(primary_key))
+        made = self.maker.create(connection, wanted)
+        names = {column.name for column in made.columns}
+        missing = [column.name for column in columns if column.name not in names]
+        if missing:
+            self.maker.drop(connection)
+            raise ConfigurationError(
+                f"Table {str(target)!r}: the staging class made a table without the column {missing[0]!r}. Add it."
+            )
+        return msgspec.structs.replace(
+            made, columns=tuple(made.column(column.name) for column in columns), primary_key=tuple(primary_key)
+        )
+
+    def drop(self, connection: Connection) -> None:
+        """Leave it to the user's class."""
+        if self._table is not None:
+            self.maker.drop(connection)
+            self._table = None
+
+
+def staging_for(database: Database, option: str = PERMANENT, *, run: str = "") -> Staging:
+    """Return the staging that an option names.
+
+    :param option: ``permanent``, ``temporary``, or the import path of a class with ``create`` and ``drop``
+    :param run: see :class:`PermanentStaging`
+    :raises ConfigurationError: when there is no such class
+    """
+    if option == PERMANENT:
+        return PermanentStaging(database, run)
+    if option == TEMPORARY:
+        return TemporaryStaging(database)
+    module, _, name = option.rpartition(".")
+    try:
+        maker = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"staging is {option!r}, which cannot be made: {error}. Give 'permanent', 'temporary', or the import path of a class."
+        ) from error
+    if not all(callable(getattr(maker, method, None)) for method in ("create", "drop")):
+        raise ConfigurationError(f"staging is {option!r}, which lacks create(connection, target) or drop(connection).")
+    return CustomStaging(database, cast("StagingClass", maker))
+
+
+def staging_digest(target: Table, run: str = "") -> str:
+    """Return the 16 hex digits that stand for a target in a run."""
+    return hashlib.sha256(json.dumps([target.schema, target.name, run]).encode()).hexdigest()[:16]
+
+
+def staging_name(target: Table, run: str, created: float) -> str:
+    """Name a staging table.
+
+    :param created: seconds since 1970
+    """
+    return f"{STAGING_PREFIX}{staging_digest(target, run)}_{int(created):08x}"
+
+
+def find_staging(
+    connection: Connection, *, schemas: Iterable[str | None] = (None,), digest: str | None = None
+) -> list[tuple[Table, float]]:
+    """Find permanent staging tables.
+
+    :param schemas: where to look; ``None`` for the connection's default
+    :param digest: only those of one target and run
+    :return: tables, whose columns are not described, and their age in seconds
+    """
+    now = time.time()
+    inspector = inspect(connection)
+    found = []
+    for schema in schemas:
+        for name in inspector.get_table_names(schema):
+            match = _NAME.fullmatch(name)
+            if match and digest in (None, match[1]):
+                found.append((Table(name=name, schema=schema, columns=()), now - int(match[2], 16)))
+    return found

@@ -1,0 +1,186 @@
+"""The merge of one table into its target, step by step: list what differs, delete, write, verify.
+
+Transactions, work tables, and the order among several tables belong to :mod:`.merge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.schema import Column, Table
+from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, StagedTable
+from airflow_provider_sync.tables.unique_conflicts import other_unique_keys, park_conflicts
+
+
+class TableMerge:
+    """The steps of one merge, to be called in this order inside a transaction; :mod:`.merge` does.
+
+    :ivar work: an empty work table, made before the transaction
+    :ivar parked: another one, needed only where there are :attr:`unique_keys`
+    """
+
+    work: Table
+    parked: Table | None = None
+    counts: MergeCounts
+
+    def __init__(self, database: Database, connection: Connection, staged: StagedTable) -> None:
+        self.database = database
+        self.connection = connection
+        self.staged = staged
+        self.target = staged.target
+        self.key = tuple(self.target.column(name) for name in staged.key)
+        self.columns = tuple(self.target.column(name) for name in staged.columns)
+        self.written = tuple(column for column in self.columns if not column.generated)
+        self.unique_keys = other_unique_keys(self.target, staged.key, self.written)
+        self.warnings: list[str] = []
+        self.orphans: dict[str, int] = {}
+        self.verified = False
+
+    def list_changes(self) -> None:
+        """Write the keys of the rows that differ into the work table."""
+        with self._naming_table():
+            if self._count(f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._from('target', 't')} LIMIT 1) AS t") == 0:
+                # Nothing to compare with: the first sync, whose rows need not be listed one by one.
+                self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
+                return
+            self._check_target_key()
+            target, staging = self._from("target", "t"), self._from("staging", "s")
+            names = self.database.columns(("op", *self.staged.key))
+            work = f"INSERT INTO {self.database.qualified(self.work)} ({names})"
+            match = self.database.match(self.key, "t", "s")
+            self._execute(
+                f"{work} SELECT 'D', {self.database.columns(self.staged.key, 't')}"
+                f" FROM {target} LEFT JOIN {staging} ON {match} WHERE {self._absent('s')}"
+            )
+            compared = [column for column in self.written if column.name not in self.staged.key]
+            keys = self.database.columns(self.staged.key, "s")
+            self._execute(
+                f"{work} SELECT CASE WHEN {self._absent('t')} THEN 'I' ELSE 'U' END, {keys}"
+                f" FROM {staging} LEFT JOIN {target} ON {match} WHERE {self._absent('t')}{self._differs(compared)}"
+            )
+            rows = self.connection.exec_driver_sql(f"SELECT op, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY op")
+            listed = {str(op): int(number) for op, number in rows}
+            inserted, deleted = listed.get("I", 0), listed.get("D", 0)
+            self.counts = MergeCounts(
+                # Each staged row is new or has its row in the target, and each row of the target is staged or goes.
+                target_rows=self.staged.rows - inserted + deleted,
+                inserted=inserted,
+                updated=listed.get("U", 0),
+                deleted=deleted,
+            )
+
+    def delete(self) -> None:
+        """Delete what the source lacks: first, because of unique keys."""
+        if self.counts.deleted:
+            with self._naming_table():
+                self._execute(self.database.delete_listed(self.target, self.work, self.key))
+
+    def write(self) -> None:
+        """Update what differs, then insert what is missing."""
+        names = [column.name for column in self.written]
+        with self._naming_table():
+            if self.counts.updated:
+                if self.parked:
+                    park_conflicts(self.database, self.connection, self.staged, self.work, self.parked, self.unique_keys)
+                values = [name for name in names if name not in self.staged.key]
+                self._execute(self.database.update_listed(self.target, self.staged.staging, self.work, self.key, values))
+            if self.counts.inserted:
+                if self.counts.target_rows:
+                    insert = self.database.insert_listed(self.target, self.staged.staging, self.work, self.key, names)
+                else:
+                    insert = self.database.insert_all(self.target, self.staged.staging, names)
+                self._execute(insert)
+                self.database.after_insert(self.connection, self.target)
+        if self.counts.changes and self.target.triggers:
+            triggers = ", ".join(self.target.triggers)
+            self.warnings.append(
+                f"Table {str(self.target)!r} has triggers ({triggers}), which fire for rows that a sync changes."
+            )
+
+    def verify(self) -> None:
+        """Compare staged rows and target by bytes, and count orphans."""
+        with self._naming_table():
+            if self.staged.verify:
+                self._verify_rows()
+            if self.target.foreign_keys:
+                self.orphans = self.database.count_orphans(self.connection, self.target)
+
+    def result(self) -> MergeResult:
+        """Tell what was done."""
+        return MergeResult(counts=self.counts, orphans=self.orphans, warnings=tuple(self.warnings), verified_rows=self.verified)
+
+    def _verify_rows(self) -> None:
+        rows = self.database.count(self.connection, self.target)
+        differing = self._count_differing([column for column in self.written if column.name not in self.staged.key])
+        if rows != self.staged.rows or differing:
+            found = f"it has {rows} rows of {self.staged.rows}, and {differing} of those that were sent are missing or differ"
+            if self.target.triggers:
+                triggers = ", ".join(self.target.triggers)
+                raise TableError(
+                    f"after the merge {found}. Its triggers ({triggers}) change what is written, or somebody else did meanwhile."
+                    " Nothing was changed."
+                )
+            raise TableBusyError(f"the target changed meanwhile: {found}. Nothing was changed; try again.")
+        self.verified = True
+        computed = [column for column in self.columns if column.generated]
+        if computed and self._count_differing(computed):
+            self.verified = False
+            names = ", ".join(column.name for column in computed)
+            self.warnings.append(f"Table {str(self.target)!r} computes other values for {names} than the source sends.")
+
+    def _count_differing(self, columns: Sequence[Column]) -> int:
+        return self._count(
+            f"SELECT COUNT(*) FROM {self._from('staging', 's')} LEFT JOIN {self._from('target', 't')}"
+            f" ON {self.database.match(self.key, 't', 's')} WHERE {self._absent('t')}{self._differs(columns)}"
+        )
+
+    def _check_target_key(self) -> None:
+        """Refuse a target whose rows the key does not tell apart."""
+        target = self._from("target", "t")
+        for column in self.key:
+            if column.nullable and self._count(
+                f"SELECT COUNT(*) FROM {target} WHERE t.{self.database.quote(column.name)} IS NULL"
+            ):
+                raise TableError(f"the target has rows without a value in the key column {column.name!r}. Fill or delete them.")
+        keys = [set(self.target.primary_key), *(set(key.columns) for key in self.target.unique_keys if key.nulls_distinct)]
+        if any(key and key <= set(self.staged.key) for key in keys):
+            return
+        by_bytes = ", ".join(self.database.comparable(column, "t") for column in self.key)
+        doubles = f"SELECT 1 FROM {target} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
+        if self.connection.exec_driver_sql(doubles).first():
+            raise TableError(
+                f"several rows of the target have one key ({', '.join(self.staged.key)}). Name a key with 'primary'."
+            )
+
+    def _from(self, which: str, alias: str) -> str:
+        table = self.target if which == "target" else self.staged.staging
+        return f"{self.database.qualified(table)} {alias}"
+
+    def _absent(self, alias: str) -> str:
+        """Return a condition: an outer join found no row; key columns are never NULL."""
+        return f"{alias}.{self.database.quote(self.staged.key[0])} IS NULL"
+
+    def _differs(self, columns: Sequence[Column]) -> str:
+        same = " AND ".join(self.database.same(column, "t", "s") for column in columns)
+        return f" OR NOT ({same})" if same else ""
+
+    def _execute(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+    def _count(self, statement: str) -> int:
+        return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
+
+    @contextmanager
+    def _naming_table(self) -> Iterator[None]:
+        """Say in every error which table it is about: drivers do not."""
+        try:
+            with self.database.translate_errors():
+                yield
+        except TableError as error:
+            raise type(error)(f"Table {str(self.target)!r}: {error}") from error

@@ -1,0 +1,421 @@
+"""The merge makes a target equal to what is staged, by bytes, or leaves it as it was."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+from sqlalchemy import event
+
+from airflow_provider_sync.exceptions import GuardError, TableBusyError, TableError
+from airflow_provider_sync.tables.merge import MergeCounts, StagedTable
+from tests.tables.scenario import Scenario
+
+FRUIT = "CREATE TABLE fruit (id INTEGER NOT NULL PRIMARY KEY, name {CASELESS})"
+
+
+@pytest.fixture
+def fruit(on: Scenario) -> Scenario:
+    """Give a database with a table of three rows."""
+    on.execute(FRUIT, "INSERT INTO fruit VALUES (1, 'apple'), (2, 'pear'), (3, 'plum')")
+    return on
+
+
+def test_inserts_updates_and_deletes(fruit: Scenario) -> None:
+    """What is missing is inserted, what differs is updated, what the source lacks is deleted, and all is counted."""
+    result = fruit.sync("fruit", [(1, "apple"), (2, "PEACH"), (4, "fig")])
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "PEACH"), (4, "fig")]
+    assert result.counts == MergeCounts(target_rows=3, inserted=1, updated=1, deleted=1)
+    assert result.verified_rows
+    assert result.warnings == ()
+    assert result.orphans == {}
+
+
+def test_equal_rows_change_nothing(fruit: Scenario) -> None:
+    """Staged rows that equal the target's change none."""
+    result = fruit.sync("fruit", [(1, "apple"), (2, "pear"), (3, "plum")])
+
+    assert result.counts.changes == 0
+    assert result.counts.target_rows == 3
+
+
+def test_fills_an_empty_table(on: Scenario) -> None:
+    """An empty target gets every row."""
+    on.execute(FRUIT)
+
+    assert on.sync("fruit", [(1, "apple"), (2, None)]).counts == MergeCounts(target_rows=0, inserted=2, updated=0, deleted=0)
+    assert on.rows("fruit") == [(1, "apple"), (2, None)]
+
+
+def test_empties_a_table(fruit: Scenario) -> None:
+    """An empty source deletes every row, when nobody stops it."""
+    assert fruit.sync("fruit", []).counts == MergeCounts(target_rows=3, inserted=0, updated=0, deleted=3)
+    assert fruit.rows("fruit") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("'apple'", "Apple"),
+        ("'apple'", "apple "),
+        ("'apple'", None),
+        ("NULL", ""),
+        ("''", None),
+        ("'cafe'", "café"),
+        ("' '", "  "),
+    ],
+)
+def test_compares_by_bytes(on: Scenario, before: str, after: str | None) -> None:
+    """Values that a collation calls equal, and NULL beside the empty text, are different values."""
+    on.execute(FRUIT, f"INSERT INTO fruit VALUES (1, {before})")
+
+    assert on.sync("fruit", [(1, after)]).counts.updated == 1
+    assert on.rows("fruit") == [(1, after)]
+    assert on.sync("fruit", [(1, after)]).counts.changes == 0
+
+
+def test_keys_that_differ_in_case_are_different_keys(on: Scenario) -> None:
+    """A key whose case changes is another row, even where the table's collation calls both equal."""
+    on.execute(
+        "CREATE TABLE word (code {CASELESS} NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO word VALUES ('abc', 1), ('x', 2)"
+    )
+
+    result = on.sync("word", [("ABC", 1), ("x", 2)])
+
+    assert on.rows("word") == [("ABC", 1), ("x", 2)]
+    assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == (1, 0, 1)
+
+
+def test_composite_text_keys(on: Scenario) -> None:
+    """A key may have several columns, of text and of numbers, in another order than the table's."""
+    on.execute(
+        "CREATE TABLE price (amount INTEGER, region VARCHAR(20) NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (region, id))",
+        "INSERT INTO price VALUES (1, 'nörd', 1), (2, 'nörd', 2), (3, 'süd', 1)",
+    )
+
+    result = on.sync("price", [(1, "nörd", 1), (5, "nörd", 2), (3, "ost", 1)])
+
+    assert on.rows("price") == [(1, "nörd", 1), (3, "ost", 1), (5, "nörd", 2)]
+    assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == (1, 1, 1)
+
+
+def test_key_that_is_not_the_primary_key(on: Scenario) -> None:
+    """Rows may be identified by other columns than the primary key."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(20) NOT NULL, n INTEGER)",
+        "INSERT INTO item VALUES (1, 'a', 1), (2, 'b', 2)",
+    )
+
+    on.sync("item", [(2, "a", 1), (3, "c", 7)], key=["code"])
+
+    assert on.rows("item") == [(2, "a", 1), (3, "c", 7)]
+
+
+def test_key_that_does_not_identify_rows_is_refused(on: Scenario) -> None:
+    """A configured key that several rows of the target share stops the merge, and nothing is written."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(20) NOT NULL)",
+        "INSERT INTO item VALUES (1, 'a'), (2, 'a')",
+    )
+
+    with pytest.raises(TableError, match=r"item.*several rows of the target have one key \(code\)"):
+        on.sync("item", [(1, "b")], key=["code"])
+
+    assert on.rows("item") == [(1, "a"), (2, "a")]
+
+
+def test_rows_without_a_key_are_refused(on: Scenario) -> None:
+    """A row of the target whose key is NULL stops the merge, and nothing is written."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(20) UNIQUE)",
+        "INSERT INTO item VALUES (1, 'a'), (2, NULL)",
+    )
+
+    with pytest.raises(TableError, match=r"item.*without a value in the key column 'code'"):
+        on.sync("item", [(1, "b")], key=["code"])
+
+    assert on.rows("item") == [(1, "a"), (2, None)]
+
+
+def test_key_of_zero(on: Scenario) -> None:
+    """A key of 0 is a value like any other, also where numbers are given out by the database."""
+    on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER)")
+
+    on.sync("item", [(0, 1), (7, 2)])
+
+    assert on.rows("item") == [(0, 1), (7, 2)]
+
+
+def test_numbers_given_out_by_the_database_follow(on: Scenario) -> None:
+    """After rows came with their keys, the database gives the next row a higher one."""
+    on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER)")
+    on.sync("item", [(5, 1), (7, 2)])
+
+    on.execute("INSERT INTO item (n) VALUES (3)")
+
+    assert on.rows("item")[-1] == (8, 3)
+
+
+def test_columns_that_the_source_lacks_stay(on: Scenario) -> None:
+    """A column that is not staged keeps its values on update and gets its default on insert."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, note VARCHAR(20) DEFAULT 'new', tag VARCHAR(5))",
+        "INSERT INTO item VALUES (1, 1, 'mine', 'x'), (2, 2, 'kept', NULL)",
+    )
+
+    on.sync("item", [(1, 5), (2, 2), (3, 3)], columns=["id", "n"])
+
+    assert on.rows("item") == [(1, 5, "mine", "x"), (2, 2, "kept", None), (3, 3, "new", None)]
+
+
+def test_column_without_a_default_that_the_source_lacks_is_refused(on: Scenario) -> None:
+    """A NOT NULL column without a default that the source does not send is an error that names it, and nothing is written."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, note VARCHAR(20) NOT NULL)",
+        "INSERT INTO item VALUES (1, 1, 'mine')",
+    )
+
+    with pytest.raises(TableError, match=r"item.*'note' is NOT NULL without a default"):
+        on.sync("item", [(1, 5), (3, 3)], columns=["id", "n"])
+
+    assert on.rows("item") == [(1, 1, "mine")]
+
+
+def test_columns_in_another_order(fruit: Scenario) -> None:
+    """The source's columns may stand in another order than the target's."""
+    fruit.sync("fruit", [("kiwi", 1), ("pear", 2)], columns=["name", "id"])
+
+    assert fruit.rows("fruit") == [(1, "kiwi"), (2, "pear")]
+
+
+def test_table_of_nothing_but_its_key(on: Scenario) -> None:
+    """A table may have no columns beside its key."""
+    on.execute(
+        "CREATE TABLE pair (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b))", "INSERT INTO pair VALUES (1, 1), (1, 2)"
+    )
+
+    assert on.sync("pair", [(1, 2), (2, 1)]).counts == MergeCounts(target_rows=2, inserted=1, updated=0, deleted=1)
+    assert on.rows("pair") == [(1, 2), (2, 1)]
+
+
+def test_guard_stops_everything(fruit: Scenario) -> None:
+    """A check that raises leaves the target as it was; it is told what would have happened."""
+    told: list[MergeCounts] = []
+
+    def refuse(_: StagedTable, counts: MergeCounts) -> NoReturn:
+        told.append(counts)
+        raise GuardError("too much")
+
+    with pytest.raises(GuardError, match="too much"):
+        fruit.sync("fruit", [(1, "apple")], check=refuse)
+
+    assert told == [MergeCounts(target_rows=3, inserted=0, updated=0, deleted=2)]
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_dry_run_counts_and_writes_nothing(fruit: Scenario) -> None:
+    """A dry run gives the counts of a run and leaves the target as it was."""
+    result = fruit.sync("fruit", [(1, "x"), (9, "y")], dry_run=True)
+
+    assert result.counts == MergeCounts(target_rows=3, inserted=1, updated=1, deleted=2)
+    assert not result.verified_rows
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_target_that_changes_meanwhile_is_found(fruit: Scenario) -> None:
+    """A row that somebody else writes after the changes were listed fails the verification, and all is rolled back."""
+
+    def interfere(_: StagedTable, __: MergeCounts) -> None:
+        connection.exec_driver_sql("INSERT INTO fruit VALUES (8, 'intruder')")
+
+    with fruit.database.connect() as connection, pytest.raises(TableBusyError, match=r"fruit.*changed meanwhile"):
+        fruit.sync("fruit", [(1, "x")], check=interfere, connection=connection)
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_verification_can_be_left_out(fruit: Scenario) -> None:
+    """Without verification the merge is the same, and says so."""
+    result = fruit.sync("fruit", [(1, "x")], verify_rows=False)
+
+    assert not result.verified_rows
+    assert fruit.rows("fruit") == [(1, "x")]
+
+
+def test_callers_verification_rolls_back(fruit: Scenario) -> None:
+    """What the caller's own verification raises rolls the merge back."""
+
+    def refuse(_: StagedTable) -> NoReturn:
+        raise TableError("hashes differ")
+
+    with pytest.raises(TableError, match="hashes differ"):
+        fruit.sync("fruit", [(1, "x")], verify=refuse)
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_several_tables_arrive_together(fruit: Scenario) -> None:
+    """Tables that are merged together arrive in one transaction, in whatever order they are given."""
+    fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)")
+
+    first, second = fruit.sync_all([("seed", [(1, 1)], (), ()), ("fruit", [(1, "x")], (), ())])
+
+    assert fruit.rows("seed") == [(1, 1)]
+    assert fruit.rows("fruit") == [(1, "x")]
+    assert (first.counts.inserted, second.counts.deleted) == (1, 2)
+
+
+def test_several_tables_fail_together(fruit: Scenario) -> None:
+    """When one of several tables fails, nothing of the others is written."""
+    fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO seed VALUES (1, 1)")
+
+    def refuse(staged: StagedTable) -> None:
+        if staged.target.name == "seed":
+            raise TableError("no")
+
+    with pytest.raises(TableError, match="no"):
+        fruit.sync_all([("fruit", [(1, "x")], (), ()), ("seed", [(2, 2)], (), ())], verify=refuse)
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+    assert fruit.rows("seed") == [(1, 1)]
+
+
+def test_leaves_no_tables_behind(fruit: Scenario) -> None:
+    """After a merge, a failed one too, and a second one over the same connection, only the user's tables are there."""
+
+    def refuse(_: StagedTable, __: MergeCounts) -> NoReturn:
+        raise GuardError("stop")
+
+    with pytest.raises(GuardError):
+        fruit.sync("fruit", [(1, "x")], check=refuse)
+    fruit.sync("fruit", [(1, "x")])
+
+    assert fruit.names() == ["fruit"]
+
+
+def test_work_tables_are_gone_from_the_connection(fruit: Scenario) -> None:
+    """The same connection can merge twice, after a failure too."""
+
+    def refuse(_: StagedTable, __: MergeCounts) -> NoReturn:
+        raise GuardError("stop")
+
+    with fruit.database.connect() as connection:
+        with pytest.raises(GuardError):
+            fruit.sync("fruit", [(1, "x")], check=refuse, connection=connection)
+        fruit.sync("fruit", [(1, "x")], connection=connection)
+        fruit.sync("fruit", [(1, "y")], connection=connection)
+
+    assert fruit.rows("fruit") == [(1, "y")]
+
+
+def test_temporary_staging(fruit: Scenario) -> None:
+    """A staging table may be a temporary one."""
+    fruit.execute("CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(5) NOT NULL UNIQUE)")
+    fruit.execute("INSERT INTO other VALUES (1, 'a'), (2, 'b')")
+
+    fruit.sync("fruit", [(1, "x"), (5, "y")], staging="temporary")
+    fruit.sync("other", [(1, "b"), (2, "a")], staging="temporary")
+
+    assert fruit.rows("fruit") == [(1, "x"), (5, "y")]
+    assert fruit.rows("other") == [(1, "b"), (2, "a")]
+    assert fruit.names() == ["fruit", "other"]
+
+
+LOCK_TIMEOUTS = {"mysql": "SET SESSION innodb_lock_wait_timeout = 1", "postgresql": "SET lock_timeout = '1s'"}
+
+
+def test_others_are_not_kept_waiting(fruit: Scenario) -> None:
+    """While a merge is under way others read what was there before, and write rows that it does not touch."""
+    seen = []
+
+    def meanwhile(_: StagedTable) -> None:
+        seen.append(fruit.rows("fruit"))
+        if fruit.dialect in LOCK_TIMEOUTS:  # SQLite has one writer at a time
+            with fruit.database.connect() as other:
+                other.exec_driver_sql(LOCK_TIMEOUTS[fruit.dialect])
+                other.exec_driver_sql("UPDATE fruit SET name = 'mine' WHERE id = 1")
+
+    fruit.sync("fruit", [(1, "apple"), (2, "fig"), (4, "kiwi")], verify=meanwhile)
+
+    assert seen == [[(1, "apple"), (2, "pear"), (3, "plum")]]
+    mine = "apple" if fruit.dialect == "sqlite" else "mine"
+    assert fruit.rows("fruit") == [(1, mine), (2, "fig"), (4, "kiwi")]
+
+
+def test_statements_inside_the_transaction(fruit: Scenario) -> None:
+    """Between BEGIN and COMMIT there is no DDL, which would commit, and nothing that replaces a row; deletes come first."""
+    statements: list[str] = []
+    inside: list[bool] = []
+
+    def record(_: object, __: object, statement: str, *___: object) -> None:
+        if inside:
+            statements.append(statement.split()[0].upper())
+
+    fruit.execute("CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(5) NOT NULL UNIQUE)")
+    fruit.execute("INSERT INTO other VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    event.listen(fruit.database.engine, "before_cursor_execute", record)
+
+    fruit.sync(
+        "other",
+        [(1, "b"), (2, "a"), (4, "d")],
+        check=lambda _, __: inside.append(True),
+        verify=lambda _: inside.clear(),
+    )
+
+    changing = [verb for verb in statements if verb not in ("SELECT", "WITH", "PRAGMA")]
+    # Another DELETE empties the work table of parked rows.
+    assert changing == ["DELETE", "INSERT", "UPDATE", "UPDATE", "DELETE", "UPDATE", "INSERT"]
+    assert fruit.rows("other") == [(1, "b"), (2, "a"), (4, "d")]
+
+
+ODD = ["select", 'quote"d', "back`tick", "per%cent", "co:lon", "with space", "ünïcödé", "it's", "dot.ted", "%s"]
+
+
+def test_odd_names(on: Scenario) -> None:
+    """Tables and columns may be called anything: reserved words, quotes, percent signs, other alphabets."""
+    quote = on.database.quote
+    with on.database.connect() as connection:
+        columns = ", ".join(f"{quote(name)} VARCHAR(20)" for name in ODD[1:])
+        for table in ODD:
+            connection.exec_driver_sql(
+                f"CREATE TABLE {quote(table)} ({quote(ODD[0])} INTEGER NOT NULL PRIMARY KEY, {columns}, UNIQUE ({quote(ODD[3])}))"
+            )
+
+    for table in ODD:
+        before = [(number, *(f"{number}{name}" for name in ODD[1:])) for number in range(3)]
+        after = [(1, *before[2][1:]), (2, *before[1][1:]), (3, *(None for _ in ODD[1:]))]
+        assert on.sync(table, before).counts.inserted == 3
+        counts = on.sync(table, after).counts
+        assert (counts.inserted, counts.updated, counts.deleted) == (1, 2, 1), table
+        assert on.rows(table) == sorted(after, key=repr)
+
+    with on.database.connect() as connection:
+        assert on.database.list_tables(connection) == sorted(ODD)
+
+
+def test_unicode_and_control_characters(on: Scenario) -> None:
+    """Text of any alphabet, quotes, backslashes, tabs and line ends arrives as it is."""
+    on.execute("CREATE TABLE note (id INTEGER NOT NULL PRIMARY KEY, body TEXT)")
+    texts = [
+        "é😀",
+        "e\u0301",
+        "\\N",
+        "\\",
+        "'",
+        '"',
+        "a\tb\nc\r\n",
+        "\x01\x7f",
+        "  ",
+        "NULL",
+        "%s %(x)s",
+        "日本語",
+        "|",
+        "\ufeff",
+    ]
+    rows = [(number, text) for number, text in enumerate(texts)]
+
+    on.sync("note", rows)
+
+    assert on.rows("note") == sorted(rows, key=repr)
+    assert on.sync("note", rows).counts.changes == 0
