@@ -1,0 +1,165 @@
+"""Directories below an open root, reached one component at a time and never through a symbolic link.
+
+Each step is an ``openat`` with ``O_NOFOLLOW`` relative to the directory before it, so that nobody who swaps a directory for a
+link between two steps leads us out of the root. A check of the resolved path, as web frameworks do it, leaves that gap.
+The root itself is the administrator's word and may be a link.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# What the kernel says where a component is not there, or is not a directory but a file or a link.
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+@contextmanager
+def root_directory(root: Path, *, create: bool = False) -> Iterator[int]:
+    """Open the root for the length of a block and give its descriptor."""
+    if create:
+        root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root, _DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_directory(root: int, components: Sequence[str]) -> int:
+    """Open a directory below ``root``; the caller closes the descriptor.
+
+    :raises OSError: with one of :data:`NOT_THERE` where a component is missing, a file, or a link
+    """
+    descriptor, depth = descend(root, components)
+    if depth == len(components):
+        return descriptor
+    try:
+        # Once more, for the error.
+        os.close(os.open(components[depth], _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor))
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    finally:
+        os.close(descriptor)
+
+
+def descend(root: int, components: Sequence[str]) -> tuple[int, int]:
+    """Open the deepest directory there is on the way down; the caller closes the descriptor.
+
+    :returns: its descriptor, and how many of ``components`` lead to it
+    """
+    current = os.dup(root)
+    for depth, name in enumerate(components):
+        try:
+            below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return current, depth
+            os.close(current)
+            raise
+        os.close(current)
+        current = below
+    return current, len(components)
+
+
+def make_directories(root: int, components: Sequence[str]) -> int:
+    """Open a directory below ``root``, making what is missing; the caller closes the descriptor."""
+    current = os.dup(root)
+    try:
+        for name in components:
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=current)
+            below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = below
+    except OSError:
+        os.close(current)
+        raise
+    return current
+
+
+def prune(root: int, components: Sequence[str]) -> int:
+    """Remove a directory and those above it, below ``root``, as long as they are empty.
+
+    :returns: how many of ``components`` lead to the deepest that stays
+    """
+    for depth in range(len(components), 0, -1):
+        try:
+            above = open_directory(root, components[: depth - 1])
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                continue
+            raise
+        try:
+            os.rmdir(components[depth - 1], dir_fd=above)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+                return depth
+            if error.errno not in NOT_THERE:
+                raise
+        finally:
+            os.close(above)
+    return 0
+
+
+def walk(
+    root: int,
+    enters: Callable[[str], bool],
+    *,
+    start: str = "",
+    skip_unreadable: bool = False,
+) -> Iterator[tuple[str, int, os.DirEntry[str]]]:
+    """Yield path, descriptor of the directory, and entry for everything below ``start``, directories before what they hold.
+
+    The descriptor and the entry hold until the next step. Directories that vanish meanwhile are left out.
+
+    :param enters: whether to look into the directory at this path
+    :param skip_unreadable: pass over directories for which permissions are missing
+    :raises OSError: with the directory as ``filename``
+    """
+    waiting = [start]
+    last, last_path = -1, ""
+    try:
+        while waiting:
+            directory = waiting.pop()
+            above, _, name = directory.rpartition("/")
+            try:
+                if last >= 0 and name and above == last_path:
+                    # One step from the directory before: trees of thousands of levels would cost the square of that otherwise.
+                    descriptor = open_directory(last, (name,))
+                else:
+                    descriptor = open_directory(root, directory.split("/") if directory else ())
+            except OSError as error:
+                if error.errno in NOT_THERE or (skip_unreadable and isinstance(error, PermissionError)):
+                    continue
+                error.filename = directory
+                raise
+            if last >= 0:
+                os.close(last)
+            last, last_path = descriptor, directory
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    path = f"{directory}/{entry.name}" if directory else entry.name
+                    if entry.is_dir(follow_symlinks=False) and enters(path):
+                        waiting.append(path)
+                    yield path, descriptor, entry
+    finally:
+        if last >= 0:
+            os.close(last)
+
+
+def sync_directory(root: int, path: str) -> None:
+    """Make the names in a directory durable, if it is still there."""
+    try:
+        descriptor = open_directory(root, path.split("/") if path else ())
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

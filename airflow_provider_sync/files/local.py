@@ -1,0 +1,216 @@
+"""A directory on a local disk: fast to scan, and closed towards everything outside.
+
+Symbolic links are never followed below the root: a scan skips them, opening one is refused, and one that is in the place of
+a file or directory of the source is replaced. Links that lead to files inside the root are no exception: telling them
+apart would need a check that somebody can race.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from airflow_provider_sync.exceptions import DirectoryBusyError, FileError
+from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
+from airflow_provider_sync.files.failures import file_error
+from airflow_provider_sync.files.local_writer import LocalFileWriter
+from airflow_provider_sync.files.paths import check_name, is_temporary
+from airflow_provider_sync.files.selection import EVERYTHING, Selection
+from airflow_provider_sync.files.storage import FileEntry, FileReader
+
+log = logging.getLogger(__name__)
+
+_LOCK_POLL_SECONDS = 0.05
+# A FIFO would block an open for reading without O_NONBLOCK; on regular files it has no effect.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)
+
+
+class LocalStorage:
+    """A directory on a local disk, as :class:`~.storage.Storage` has it.
+
+    :param root: the directory; made by the first write
+    """
+
+    distant = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.location = str(self.root)
+        self.concurrency = min(8, os.cpu_count() or 1)
+        self._unsynced: set[str] = set()
+        self._placing = threading.Lock()
+
+    def scan(self, selection: Selection = EVERYTHING, *, missing_ok: bool = False) -> Iterator[FileEntry]:
+        """Yield every regular file that is selected; see :meth:`~.storage.Storage.scan`."""
+        try:
+            with root_directory(self.root) as root:
+                for path, _, entry in walk(root, selection.descends):
+                    if not entry.is_file(follow_symlinks=False) or not selection.selects(path):
+                        continue
+                    check_name(path)
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    yield FileEntry(path, status.st_size, status.st_mtime)
+        except OSError as error:
+            if missing_ok and error.errno == errno.ENOENT:
+                return
+            raise self._directory_error(error) from error
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a regular file, not through links; see :meth:`~.storage.Storage.open`."""
+        components = check_name(path)
+        try:
+            with root_directory(self.root) as root:
+                return self._open(root, components)
+        except OSError as error:
+            at_root = str(error.filename) == self.location
+            raise file_error("read", "" if at_root else path, self.location, error) from error
+
+    def _open(self, root: int, components: tuple[str, ...]) -> BinaryIO:
+        directory = open_directory(root, components[:-1])
+        try:
+            descriptor = os.open(components[-1], _READ, dir_fd=directory)
+        finally:
+            os.close(directory)
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(descriptor)
+            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO
+            raise OSError(code, os.strerror(code))
+        return os.fdopen(descriptor, "rb", buffering=0)
+
+    def read(self, path: str) -> FileReader:
+        """Open a file for sending; a change is seen by its size and its time of modification."""
+        file = self.open(path)
+        before = os.fstat(file.fileno())
+
+        def unchanged() -> bool:
+            after = os.fstat(file.fileno())
+            return (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+        return FileReader(file, path, self.location, before.st_size, unchanged)
+
+    def write(
+        self, path: str, *, size: int | None = None, replaces: Collection[str] = ()
+    ) -> AbstractContextManager[LocalFileWriter]:
+        """Replace a file by way of a temporary one beside it; see :meth:`~.storage.Storage.write`.
+
+        A new file gets the permissions that the process gives to new files; one that is replaced keeps its own, and its owner
+        where this process may give files away.
+        """
+        return LocalFileWriter(self.root, path, size=size, replaces=replaces, placing=self._placing, unsynced=self._unsynced)
+
+    def delete(self, path: str) -> None:
+        """Remove a file and the directories that this leaves empty; see :meth:`~.storage.Storage.delete`."""
+        components = check_name(path)
+        try:
+            with root_directory(self.root) as root:
+                directory = open_directory(root, components[:-1])
+                try:
+                    os.unlink(components[-1], dir_fd=directory)
+                finally:
+                    os.close(directory)
+                self._unsynced.add("/".join(components[: prune(root, components[:-1])]))
+        except OSError as error:
+            # By now the path leads to nothing, or to a directory: the file is gone.
+            if error.errno not in (*NOT_THERE, errno.EISDIR):
+                raise file_error("delete", path, self.location, error) from error
+
+    def flush(self) -> None:
+        """Write the names in all directories that were changed to the disk; see :meth:`~.storage.Storage.flush`."""
+        if not self._unsynced:
+            return
+        try:
+            with root_directory(self.root) as root:
+                while self._unsynced:
+                    sync_directory(root, self._unsynced.pop())
+        except OSError as error:
+            raise file_error("write", "", self.location, error) from error
+
+    @contextmanager
+    def exclusive(self, timeout: float) -> Iterator[None]:
+        """Hold a lock on the root itself, so that no lock file is left; see :meth:`~.storage.Storage.exclusive`.
+
+        The root is made if it is missing. File systems without locks, as some network ones, go without; the log says so.
+        """
+        try:
+            descriptor = self._lock(time.monotonic() + timeout, timeout)
+        except OSError as error:
+            raise file_error("lock", "", self.location, error) from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, deadline: float, timeout: float) -> int:
+        while True:
+            with root_directory(self.root, create=True) as root:
+                descriptor = os.dup(root)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Somebody may have put another directory in its place while we waited.
+                if os.path.samestat(os.fstat(descriptor), self.root.stat()):
+                    return descriptor
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise DirectoryBusyError(
+                        f"Another sync has held {self.location} for {timeout:g} seconds. Let it end, or stop it, and try again."
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    log.warning("%s is on a file system without locks: make sure that one sync runs at a time", self.location)
+                    return descriptor
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def clean(self, older_than: float) -> int:
+        """Remove temporary files and what was moved aside by syncs that were killed; see :meth:`~.storage.Storage.clean`."""
+        limit = time.time() - older_than
+        removed = 0
+        try:
+            with root_directory(self.root) as root:
+                for path, directory, entry in walk(root, lambda path: not is_temporary(path), skip_unreadable=True):
+                    if not is_temporary(path):
+                        continue
+                    try:
+                        if entry.stat(follow_symlinks=False).st_mtime > limit:
+                            continue
+                        if entry.is_dir(follow_symlinks=False):
+                            shutil.rmtree(entry.name, dir_fd=directory)
+                        else:
+                            os.unlink(entry.name, dir_fd=directory)
+                    except FileNotFoundError:
+                        continue
+                    except OSError as error:
+                        raise file_error("delete", path, self.location, error) from error
+                    removed += 1
+        except FileNotFoundError:
+            return removed
+        except OSError as error:
+            raise self._directory_error(error) from error
+        return removed
+
+    def _directory_error(self, error: OSError) -> FileError:
+        where = str(error.filename or "")
+        return file_error("read the directory", "" if where == self.location else where, self.location, error)
+
+    def __repr__(self) -> str:
+        return f"LocalStorage({self.location!r})"

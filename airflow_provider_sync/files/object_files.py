@@ -1,0 +1,85 @@
+"""Files of a store while they are read and written, and what a store's library raises, as errors of ours."""
+
+from __future__ import annotations
+
+import errno
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError, TransportError
+
+
+@contextmanager
+def answering(doing: str, path: str, location: str) -> Iterator[None]:
+    """Turn what a store's library raises within a block into an error that says what to do.
+
+    :param doing: a verb, as in "Cannot read"
+    :param path: the file, relative to the root; empty for the root itself
+    :param location: the root, for messages
+    """
+    what = f"{path!r} in {location}" if path else location
+    try:
+        yield
+    except SyncError:
+        raise
+    except FileNotFoundError as error:
+        kind = MissingFileError if path and doing == "read" else FileError
+        raise kind(f"Cannot {doing} {what}: it does not exist. Check the path, and compare source and target again.") from error
+    except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        raise FileError(f"Cannot {doing} {what}: {error}. Check the credentials and the path.") from error
+    except OSError as error:
+        if error.errno == errno.EBUSY and doing == "read":
+            raise FileChangedError(f"{what} changed while it was read. Try again when nobody writes to it.") from error
+        raise TransportError(f"Cannot {doing} {what}: {error}. Try again.") from error
+    except Exception as error:  # each store's library has its own exceptions, most of them for what passes
+        raise TransportError(
+            f"Cannot {doing} {what}: {type(error).__name__}: {error}. Check the credentials, and try again."
+        ) from error
+
+
+class StoreReader(io.RawIOBase):
+    """A file of a store whose errors are ours."""
+
+    def __init__(self, file: Any, path: str, location: str) -> None:
+        self._file = file
+        self._path = path
+        self._location = location
+
+    def readable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer`` as far as the next piece goes, and return how far."""
+        with answering("read", self._path, self._location):
+            return int(self._file.readinto(buffer))
+
+    def close(self) -> None:
+        """Close the store's file too."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+class StoreWriter:
+    """Content on its way into a store."""
+
+    def __init__(self, file: Any, path: str, location: str) -> None:
+        self.written = 0
+        self._file = file
+        self._path = path
+        self._location = location
+
+    def write(self, data: bytes) -> int:
+        """Append all of ``data``."""
+        with answering("write", self._path, self._location):
+            self._file.write(data)
+        self.written += len(data)
+        return len(data)
+
+    def check(self, size: int | None) -> None:
+        """Make sure that all content came."""
+        if size is not None and self.written != size:
+            raise FileError(f"{self._path!r} came with {self.written} bytes instead of {size}. Try again.")

@@ -1,0 +1,301 @@
+"""A prefix in an object store, or a directory on any other file system that fsspec knows.
+
+Object stores have no directories, no locks and no renames, but an object appears whole, when its upload ends, or not at
+all. On other file systems content is collected first and copied when it is complete, since they show a file while it is
+written.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import logging
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    FileError,
+)
+from airflow_provider_sync.files.object_files import StoreReader, StoreWriter, answering
+from airflow_provider_sync.files.paths import check_name, parents
+from airflow_provider_sync.files.selection import EVERYTHING, Selection
+from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter
+
+log = logging.getLogger(__name__)
+
+_BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
+# Stores of objects under flat keys, where an upload is invisible until it ends.
+_FLAT = _BUCKET_IN_HOST | {"abfs", "abfss", "az", "adl", "oci", "oss", "obs", "r2", "tos"}
+_MIB = 1024 * 1024
+_READ_BYTES = 8 * _MIB
+_PARTS = 9_000
+_SPOOL_BYTES = 8 * _MIB
+# Nothing locks an object store: an upload younger than this may still be under way.
+MIN_UPLOAD_AGE = 86_400.0
+_MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "created")
+
+
+def is_local(filesystem: AbstractFileSystem) -> bool:
+    """Whether this is fsspec's view of the local disk."""
+    return "file" in _protocols(filesystem)
+
+
+def filesystem_for(url: str) -> AbstractFileSystem:
+    """Return fsspec's file system for a URL, with credentials from where its library looks for them.
+
+    :raises ConfigurationError: when there is none
+    """
+    parts = urlsplit(url)
+    if parts.scheme in _BUCKET_IN_HOST and "@" in parts.netloc:
+        bucket = parts.netloc.rpartition("@")[2]
+        raise ConfigurationError(
+            f"The URL of bucket {bucket!r} names a connection of Airflow before the '@', which only Airflow can look up. "
+            f"Run the sync as a task, or write {parts.scheme}://{bucket}… and give the credentials in the environment."
+        )
+    try:
+        filesystem, _ = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise ConfigurationError(f"{parts.scheme}:// needs another package: {error}") from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{parts.scheme}:// is not a storage that fsspec knows: {error}. Give a path or another URL."
+        ) from error
+    return filesystem
+
+
+def _protocols(filesystem: AbstractFileSystem) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+class ObjectStorage:
+    """A directory on an fsspec file system, as :class:`~.storage.Storage` has it.
+
+    :param filesystem: the store
+    :param path: the root as a path or URL in it; a connection id before the bucket is dropped
+    """
+
+    distant = True
+    concurrency = 8
+
+    def __init__(self, filesystem: AbstractFileSystem, path: str) -> None:
+        protocols = _protocols(filesystem)
+        if "://" in path and urlsplit(path).scheme in _BUCKET_IN_HOST:
+            scheme, _, rest = path.partition("://")
+            bucket, slash, key = rest.partition("/")
+            path = f"{scheme}://{bucket.rpartition('@')[2]}{slash}{key}"
+        self._fs = filesystem
+        self._root = str(filesystem._strip_protocol(path)).rstrip("/")
+        self._flat = not _FLAT.isdisjoint(protocols)
+        self.location = f"{protocols[0]}://{self._root.lstrip('/')}"
+        if self._flat and not self._root:
+            raise ConfigurationError(f"{path!r} names no bucket. Write {protocols[0]}://bucket/prefix.")
+
+    def scan(self, selection: Selection = EVERYTHING, *, missing_ok: bool = False) -> Iterator[FileEntry]:
+        """Yield every object that is selected; see :meth:`~.storage.Storage.scan`.
+
+        A prefix under which there is nothing is empty, as stores do not know whether it exists; a missing bucket is an error.
+        Keys that end in ``/`` mark directories and are skipped.
+        """
+        with answering("list", "", self.location):
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.find(self._root, detail=True)
+            except FileNotFoundError:
+                found = {}
+                if self._flat:
+                    raise
+            if not found and not self._flat and not self._fs.exists(self._root):
+                if missing_ok:
+                    return
+                raise FileNotFoundError(errno.ENOENT, "No such directory")
+        below = f"{self._root}/"
+        for key, info in found.items():
+            if key == self._root and not self._flat:
+                raise FileError(f"{self.location} is a file. Give the path of a directory.")
+            if not key.startswith(below) or key.endswith("/") or info.get("type", "file") != "file":
+                continue
+            path = key[len(below) :]
+            if selection.selects(path):
+                check_name(path)
+                yield FileEntry(path, int(info.get("size") or 0), _modified(info))
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object for reading; see :meth:`~.storage.Storage.open`."""
+        key = self._key(path)
+        with answering("read", path, self.location):
+            file, _ = self._open(key)
+        return cast("BinaryIO", StoreReader(file, path, self.location))
+
+    def _open(self, key: str) -> tuple[Any, dict[str, Any]]:
+        """Return a file and what the store tells about it."""
+        file = self._fs.open(key, "rb", block_size=_READ_BYTES)
+        # Those that ask the store for the size remember the answer.
+        info = getattr(file, "details", None) or self._fs.info(key)
+        if info.get("type") == "directory":
+            raise IsADirectoryError(errno.EISDIR, "It is a directory")
+        return file, info
+
+    def read(self, path: str) -> FileReader:
+        """Open an object for sending; see :meth:`~.storage.Storage.read`.
+
+        One request reads one version of an object, so that only larger ones are looked at again at the end.
+        """
+        key = self._key(path)
+        with answering("read", path, self.location):
+            # A listing from an earlier request would pin a version that may be gone.
+            self._fs.invalidate_cache(self._fs._parent(key))
+            file, before = self._open(key)
+
+        def unchanged() -> bool:
+            if self._flat and before["size"] <= _READ_BYTES:
+                return True
+            with answering("read", path, self.location):
+                self._fs.invalidate_cache(self._fs._parent(key))
+                after = self._fs.info(key)
+            return _version(after) == _version(before)
+
+        content = cast("BinaryIO", StoreReader(file, path, self.location))
+        return FileReader(content, path, self.location, int(before["size"]), unchanged)
+
+    @contextmanager
+    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> Iterator[FileWriter]:
+        """Upload an object that appears when it is complete; see :meth:`~.storage.Storage.write`."""
+        key = self._key(path)
+        if self._flat:
+            with self._upload(key, path, size) as upload:
+                yield upload
+            return
+        self._check_way(path, replaces)
+        with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+            writer = StoreWriter(spool, path, self.location)
+            yield writer
+            writer.check(size)
+            spool.seek(0)
+            with answering("write", path, self.location):
+                self._make_way(path, replaces)
+                self._fs.makedirs(self._fs._parent(key), exist_ok=True)
+                with self._fs.open(key, "wb") as file:
+                    shutil.copyfileobj(spool, file, _MIB)
+
+    @contextmanager
+    def _upload(self, key: str, path: str, size: int | None) -> Iterator[FileWriter]:
+        # Stores limit the number of parts, so that large files need larger ones.
+        part = max(_READ_BYTES, ((size or 0) // _PARTS // _MIB + 1) * _MIB)
+        with answering("write", path, self.location):
+            file = self._fs.open(key, "wb", block_size=part)
+        writer = StoreWriter(file, path, self.location)
+        try:
+            yield writer
+            writer.check(size)
+            with answering("write", path, self.location):
+                file.close()
+        except BaseException:
+            # fsspec has no public way to give an upload up: closing completes it, and so does the garbage collector.
+            file.closed = True
+            try:
+                file.discard()
+            except Exception as error:  # noqa: BLE001  # each store's library has its own; the first failure is what matters
+                log.warning("An upload of %r to %s could not be given up: %s", path, self.location, error)
+            raise
+
+    def _check_way(self, path: str, replaces: Collection[str]) -> list[str]:
+        """Return what stands in the way of a file on a file system with directories.
+
+        :raises FileError: when some of it may not go
+        """
+        with answering("write", path, self.location):
+            obstacles = [parent for parent in parents(path) if self._fs.isfile(self._key(parent))]
+            if self._fs.isdir(self._key(path)):
+                obstacles += [key[len(self._root) + 1 :] for key in self._fs.find(self._key(path))]
+        for obstacle in obstacles:
+            if obstacle not in replaces:
+                raise FileError(
+                    f"{obstacle!r} in {self.location} stands in the way of {path!r} and is not among the files to be deleted. "
+                    "Move it away, or exclude one of the two."
+                )
+        return obstacles
+
+    def _make_way(self, path: str, replaces: Collection[str]) -> None:
+        for obstacle in self._check_way(path, replaces):
+            self._fs.rm_file(self._key(obstacle))
+            self._prune(obstacle)
+        if self._fs.isdir(self._key(path)):
+            self._fs.rmdir(self._key(path))
+
+    def delete(self, path: str) -> None:
+        """Remove an object; see :meth:`~.storage.Storage.delete`."""
+        key = self._key(path)
+        with answering("delete", path, self.location):
+            if not self._flat and not self._fs.isfile(key):
+                return
+            self._fs.rm_file(key)
+            if not self._flat:
+                self._prune(path)
+
+    def _prune(self, path: str) -> None:
+        for parent in parents(path):
+            try:
+                self._fs.rmdir(self._key(parent))
+            except OSError:
+                # Not empty: it stays, and so do those above it.
+                return
+
+    def flush(self) -> None:
+        """Do nothing: what a store has confirmed is durable."""
+
+    def exclusive(self, timeout: float) -> AbstractContextManager[None]:
+        """Do nothing: stores have no locks. Let one sync run at a time, as ``max_active_runs=1`` does."""
+        return nullcontext()
+
+    def clean(self, older_than: float) -> int:
+        """Give up uploads to S3 under this root that nobody finished; only those older than a day, as nothing locks a store.
+
+        Elsewhere stores do so by themselves.
+        """
+        if not self._flat or not hasattr(self._fs, "list_multipart_uploads"):
+            return 0
+        limit = time.time() - max(older_than, MIN_UPLOAD_AGE)
+        bucket, _, prefix = self._root.partition("/")
+        removed = 0
+        with answering("list the uploads to", "", self.location):
+            for upload in self._fs.list_multipart_uploads(bucket):
+                if upload["Key"].startswith(f"{prefix}/" if prefix else "") and upload["Initiated"].timestamp() <= limit:
+                    self._fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
+                    removed += 1
+        return removed
+
+    def _key(self, path: str) -> str:
+        check_name(path)
+        if "?versionId=" in path:
+            # s3fs cuts a key there, which would lead to another file.
+            raise FileError(
+                f"The file name {path!r} contains '?versionId=', which object stores read as a version. Rename or exclude it."
+            )
+        return f"{self._root}/{path}"
+
+    def __repr__(self) -> str:
+        return f"ObjectStorage({self.location!r})"
+
+
+def _version(info: dict[str, Any]) -> tuple[Any, ...]:
+    return (info["size"], info.get("ETag") or info.get("etag"), _modified(info))
+
+
+def _modified(info: dict[str, Any]) -> float:
+    for name in _MODIFIED:
+        value = info.get(name)
+        if isinstance(value, datetime.datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return 0.0

@@ -1,0 +1,92 @@
+"""Names of files as they travel: relative, with ``/``, and never able to lead anywhere else.
+
+Every name from the network, from a manifest or from a store's listing passes :func:`check_name` before anything is
+opened. What is behind a name belongs to the storages.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+
+from airflow_provider_sync.exceptions import FileError
+
+MAX_COMPONENT_BYTES = 255
+MAX_PATH_BYTES = 4095
+TEMPORARY_PREFIX = ".airflow-sync-"
+
+_TEMPORARY = re.compile(r"\.airflow-sync-[0-9a-f]{16}\.part")
+
+
+def check_name(path: str) -> tuple[str, ...]:
+    """Return the components of a relative path after making sure that it stays below its root.
+
+    A backslash, a line end, or a wildcard is a character like any other, as POSIX has it.
+
+    :param path: relative, with ``/`` between components
+    :raises FileError: when it is empty, absolute, has an empty, ``.`` or ``..`` component, a NUL, characters that are not
+        Unicode text, a component above 255 or a total above 4095 bytes, or the name of one of our own temporary files
+    """
+    components = tuple(path.split("/"))
+    problem = _problem(path, components)
+    if problem:
+        raise FileError(f"The file name {_shown(path)} {problem}. Rename the file at its source, or exclude it on both sides.")
+    return components
+
+
+def _problem(path: str, components: tuple[str, ...]) -> str | None:
+    if not path:
+        return "is empty"
+    if path.startswith("/"):
+        return "is absolute"
+    if any(component in ("", ".", "..") for component in components):
+        return "has an empty, '.' or '..' component"
+    if "\0" in path:
+        return "contains a NUL character"
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        return "is not valid UTF-8"
+    if len(encoded) > MAX_PATH_BYTES:
+        return f"is {len(encoded)} bytes long, more than {MAX_PATH_BYTES}"
+    if len(encoded) > MAX_COMPONENT_BYTES and any(len(component.encode()) > MAX_COMPONENT_BYTES for component in components):
+        return f"has a component of more than {MAX_COMPONENT_BYTES} bytes"
+    if is_temporary(path):
+        return "is that of a temporary file of a sync"
+    return None
+
+
+def _shown(path: str) -> str:
+    # A hostile name may be megabytes long; ascii() also keeps control characters and surrogates out of logs.
+    return ascii(path) if len(path) <= 300 else f"{path[:300]!a}…"
+
+
+def temporary_name() -> str:
+    """Return a new name for a temporary file; scans never list such names."""
+    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.part"
+
+
+def is_temporary(path: str) -> bool:
+    """Whether ``path`` is, or lies below, a temporary name of a sync."""
+    return TEMPORARY_PREFIX in path and any(_TEMPORARY.fullmatch(component) for component in path.split("/"))
+
+
+def parents(path: str) -> Iterable[str]:
+    """Yield the directories above ``path``, the nearest first, without the root."""
+    end = path.rfind("/")
+    while end > 0:
+        path = path[:end]
+        yield path
+        end = path.rfind("/")
+
+
+def case_clashes(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """Return pairs of paths that differ in nothing but case, for a warning: some file systems hold only one of them."""
+    seen: dict[str, str] = {}
+    clashes = []
+    for path in paths:
+        first = seen.setdefault(path.casefold(), path)
+        if first != path:
+            clashes.append((first, path))
+    return clashes

@@ -1,0 +1,194 @@
+"""What a sync asks of a place that holds files, and which class answers for a path.
+
+How a local disk or an object store does it is in :mod:`.local` and :mod:`.object_store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+
+from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError
+from airflow_provider_sync.files.failures import file_error
+from airflow_provider_sync.files.selection import EVERYTHING, Selection
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+BLOCK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file that a scan found.
+
+    :ivar path: relative to the root, with ``/``
+    :ivar size: bytes
+    :ivar modified: seconds since the epoch; 0.0 where the store does not tell
+    """
+
+    path: str
+    size: int
+    modified: float
+
+
+class FileReader:
+    """A file to be sent: exactly ``size`` bytes, or an error before the last of them; a context manager.
+
+    :param file: the content from its start; closed with the reader
+    :param path: for messages
+    :param location: the root, for messages
+    :param size: bytes that the file has now
+    :param unchanged: asked after the last byte was read and before it is handed out
+    """
+
+    def __init__(self, file: BinaryIO, path: str, location: str, size: int, unchanged: Callable[[], bool]) -> None:
+        self.size = size
+        self._file = file
+        self._path = path
+        self._location = location
+        self._unchanged = unchanged
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the content in blocks of up to 256 KiB.
+
+        :raises FileChangedError: when the file shrank, grew or changed meanwhile; the last block is held back until that is known
+        """
+        left = self.size
+        while left:
+            try:
+                block = self._file.read(min(left, BLOCK_BYTES))
+            except OSError as error:
+                raise file_error("read", self._path, self._location, error) from error
+            if not block:
+                raise self._changed()
+            left -= len(block)
+            if not left and not self._unchanged():
+                raise self._changed()
+            yield block
+
+    def _changed(self) -> FileChangedError:
+        return FileChangedError(
+            f"{self._path!r} in {self._location} changed while it was read. Try again when nobody writes to it."
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+
+class FileWriter(Protocol):
+    """Content on its way into a storage; it has no name there until the block of :meth:`Storage.write` ends.
+
+    :ivar written: bytes so far
+    """
+
+    written: int
+
+    def write(self, data: bytes) -> int:
+        """Append all of ``data`` and return its length."""
+        ...
+
+
+class Storage(Protocol):
+    """A directory on some storage. Its methods may be called from several threads at once.
+
+    Every path that goes in is checked by :func:`~.paths.check_name`; none can lead out of the root, by symbolic links neither.
+
+    :ivar location: the root as messages show it, without secrets
+    :ivar concurrency: how many reads at once pay
+    :ivar distant: whether opening a file costs a round trip to another machine
+    """
+
+    location: str
+    concurrency: int
+    distant: bool
+
+    def scan(self, selection: Selection = EVERYTHING, *, missing_ok: bool = False) -> Iterator[FileEntry]:
+        """Yield every regular file that is selected, in no particular order.
+
+        Hidden files count; empty directories, symbolic links, special files and temporary files of a sync do not. A file that
+        vanishes meanwhile is left out.
+
+        :param missing_ok: take a missing root for an empty one: right for a target, never for a source, where an unmounted
+            disk would have everything deleted at the other side
+        :raises FileError: for a directory that cannot be read, a missing root, and a selected name that cannot travel
+        """
+        ...
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading from its start, for a digest.
+
+        :raises MissingFileError: when it is not there
+        :raises FileError: when it is no regular file, or cannot be read
+        """
+        ...
+
+    def read(self, path: str) -> FileReader:
+        """Open a file for sending; see :class:`FileReader`. Raises as :meth:`open` does."""
+        ...
+
+    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> AbstractContextManager[FileWriter]:
+        """Replace a file as a whole: its content lands under its name when the block ends without an exception, or not at all.
+
+        Directories above it are made. A symbolic link in its place, or in the place of a directory above it, is replaced.
+
+        :param size: bytes that must have been written at the end; ``None`` for any number
+        :param replaces: files that may go, at the end, where they stand in the way: a file where a directory must be, or the
+            files in a directory that is where the file must be; give :attr:`~.manifest.Changes.obstacles`
+        :raises FileError: for what stands in the way and may not go, another size, a full disk, missing permissions; nothing
+            is left behind and the old content is as it was
+        """
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file, and the directories above it that this leaves empty, below the root. A file that is gone is no error."""
+        ...
+
+    def flush(self) -> None:
+        """Make durable what was written and deleted; each file's content is so before it gets its name, its name is by this."""
+        ...
+
+    def exclusive(self, timeout: float) -> AbstractContextManager[None]:
+        """Keep other syncs out of this directory while the block runs, where the storage has locks.
+
+        :param timeout: seconds to wait
+        :raises DirectoryBusyError: when somebody else holds the lock all that time
+        """
+        ...
+
+    def clean(self, older_than: float) -> int:
+        """Remove what killed syncs left behind and return how many there were.
+
+        :param older_than: seconds since it was last written to; 0 only inside :meth:`exclusive`
+        """
+        ...
+
+
+def open_storage(path: str, filesystem: AbstractFileSystem | None = None) -> Storage:
+    """Return the storage at ``path``, which need not exist yet.
+
+    :param path: a local path, ``file://…``, or the URL of any store that fsspec knows, as ``s3://bucket/prefix``
+    :param filesystem: the store's own fsspec file system; ``path`` is then a path or URL in it
+    :raises ConfigurationError: when the store is unknown, its package is missing, or a connection id stands in the URL
+    """
+    from airflow_provider_sync.files.local import LocalStorage
+
+    if not path:
+        raise ConfigurationError("The path of a directory is empty. Give a local path, or a URL such as s3://bucket/prefix.")
+    if filesystem is None and "://" not in path:
+        return LocalStorage(Path(path).expanduser())
+
+    # fsspec costs 60 ms to import, and who has only local directories never needs it.
+    from airflow_provider_sync.files.object_store import ObjectStorage, filesystem_for, is_local
+
+    found = filesystem if filesystem is not None else filesystem_for(path)
+    if is_local(found):
+        return LocalStorage(Path(found._strip_protocol(path)))
+    return ObjectStorage(found, path)

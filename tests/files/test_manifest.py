@@ -1,0 +1,159 @@
+"""Manifests and what differs between them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files import (
+    Changes,
+    FileEntry,
+    Md5Hasher,
+    NoneHasher,
+    Selection,
+    Storage,
+    build_manifest,
+    compare,
+    open_storage,
+    selected,
+)
+from tests.files.conftest import put, tree
+
+
+def test_a_manifest_has_every_file_in_order(storage: Storage) -> None:
+    """A manifest is path to MD5 of all files, small and large, in the order of the paths."""
+    contents = {"z": b"", "b/x": b"1", "b.txt": b"2", "B": b"x" * 300_000, ".h": b"y" * 9_000_000}
+    for path, content in contents.items():
+        put(storage, path, content)
+    seen: list[FileEntry] = []
+    manifest = build_manifest(storage, Md5Hasher(), on_file=seen.append)
+    assert list(manifest.items()) == sorted((path, hashlib.md5(content).hexdigest()) for path, content in contents.items())
+    assert sorted((entry.path, entry.size) for entry in seen) == sorted(
+        (path, len(content)) for path, content in contents.items()
+    )
+
+
+def test_the_null_hasher_opens_no_file(root: Path) -> None:
+    """With the null hasher each digest is empty, and a file that nobody may read is no error."""
+    (root / "x").write_bytes(b"x")
+    storage = open_storage(str(root))
+    storage.open = None  # type: ignore[method-assign, assignment]
+    assert build_manifest(storage, NoneHasher()) == {"x": ""}
+
+
+def test_a_missing_root_is_an_error_at_the_source(storage: Storage) -> None:
+    """A source directory that is not there is never an empty answer, while a target's is."""
+    assert build_manifest(storage, Md5Hasher(), missing_ok=True) == {}
+    if storage.location.startswith("s3://"):
+        # A prefix without objects and one that never was look the same; a bucket does not.
+        storage = open_storage("s3://no-such-bucket/root", storage._fs)  # type: ignore[attr-defined]
+    with pytest.raises(FileError, match="Cannot "):
+        build_manifest(storage, Md5Hasher())
+
+
+def test_a_file_in_place_of_the_root_is_an_error(tmp_path: Path) -> None:
+    """A root that is a file is an error on both sides."""
+    (tmp_path / "file").write_bytes(b"x")
+    for missing_ok in (False, True):
+        with pytest.raises(FileError, match="not a directory"):
+            build_manifest(open_storage(str(tmp_path / "file")), Md5Hasher(), missing_ok=missing_ok)
+
+
+def test_files_that_vanish_are_left_out(root: Path) -> None:
+    """A file that is deleted between the listing and the digest is not in the manifest."""
+    for number in range(200):
+        (root / str(number)).write_bytes(b"x" * (300_000 if number % 50 == 0 else 1))
+    storage = open_storage(str(root))
+
+    def remove_the_others(entry: FileEntry) -> None:
+        for path in root.iterdir():
+            if path.name != entry.path:
+                path.unlink(missing_ok=True)
+
+    manifest = build_manifest(storage, Md5Hasher(), on_file=remove_the_others)
+    assert 1 <= len(manifest) < 200
+
+
+def test_a_file_that_cannot_be_read_is_an_error(root: Path) -> None:
+    """An error of the disk while a file is read fails the manifest and names the file, in this thread or in another."""
+
+    class BrokenDisk:
+        name = "broken"
+
+        def hash(self, file: object) -> str:
+            raise OSError(5, "Input/output error")
+
+    for size in (1, 1_000_000):
+        (root / "broken").write_bytes(b"x" * size)
+        with pytest.raises(FileError, match=r"Cannot read 'broken'.*Check the disk"):
+            build_manifest(open_storage(str(root)), BrokenDisk())
+
+
+def test_excluded_files_are_in_no_manifest(root: Path) -> None:
+    """A pattern keeps a file out of both manifests, even one with a name that cannot travel."""
+    (root / "tmp").mkdir()
+    (root / "tmp" / "x").write_bytes(b"x")
+    (root / "kept").write_bytes(b"x")
+    (root / "tmp" / os.fsdecode(b"\xff")).write_bytes(b"x")
+    selection = Selection(exclude=["tmp/**"])
+    assert list(build_manifest(open_storage(str(root)), Md5Hasher(), selection)) == ["kept"]
+    assert selected({"kept": "1", "tmp/y": "2", "tmp/../../etc": "3"}, selection) == {"kept": "1"}
+
+
+@pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../b", "x\0"])
+def test_a_hostile_manifest_is_refused(name: str) -> None:
+    """A name from the other side that leads out of the root stops the sync."""
+    with pytest.raises(FileError):
+        selected({"good": "1", name: "2"}, Selection())
+
+
+def test_changes_are_what_makes_the_target_equal() -> None:
+    """Files are added, changed, removed or unchanged; one without a digest on either side counts as changed."""
+    source = {"a": "1", "b": "2", "c": "3", "d": "", "e": "5", "g": ""}
+    target = {"b": "2", "c": "x", "d": "", "e": "", "f": "6", "g": "7"}
+    assert compare(source, target) == Changes(added=("a",), changed=("c", "d", "e", "g"), removed=("f",), unchanged=1)
+    assert not compare({"a": "1"}, {"a": "1"})
+    assert compare({}, {"a": "1"})
+
+
+def test_obstacles_are_what_must_give_way() -> None:
+    """Removed files that stand where a directory must be, or in a directory where a file must be, are obstacles; others not."""
+    source = {"was_file/new/x": "1", "was_dir": "1", "was_dir2.txt": "1"}
+    target = {"was_file": "1", "was_dir/a": "1", "was_dir/b/c": "1", "was_dir2/x": "1", "plain": "1"}
+    changes = compare(source, target)
+    assert changes.obstacles == {"was_file", "was_dir/a", "was_dir/b/c"}
+
+
+manifests = st.dictionaries(st.sampled_from(["a", "a/b", "a/b/c", "b", "b/c", "d", "d/a"]), st.sampled_from(["1", "2", ""]))
+
+
+def without_clashes(manifest: dict[str, str]) -> dict[str, str]:
+    """A manifest that a disk can hold."""
+    return {path: digest for path, digest in manifest.items() if not any(other.startswith(f"{path}/") for other in manifest)}
+
+
+@given(manifests.map(without_clashes), manifests.map(without_clashes))
+def test_applying_changes_makes_the_target_equal(
+    tmp_path_factory: pytest.TempPathFactory, source: dict[str, str], target: dict[str, str]
+) -> None:
+    """Writing what was added and changed, then deleting what was removed, gives the source's tree, whatever stood in the way."""
+    root = tmp_path_factory.mktemp("applied")
+    storage = open_storage(str(root))
+    for path, digest in target.items():
+        put(storage, path, digest.encode())
+    changes = compare(source, target)
+    for path in (*changes.added, *changes.changed):
+        put(storage, path, source[path].encode(), replaces=changes.obstacles)
+    for path in changes.removed:
+        storage.delete(path)
+    storage.flush()
+    files = {path: content for path, content in tree(root).items() if content is not None}
+    assert files == {path: digest.encode() for path, digest in source.items()}
+    directories = {path for path, content in tree(root).items() if content is None}
+    assert all(any(path.startswith(f"{directory}/") for path in source) for directory in directories)

@@ -1,0 +1,102 @@
+"""Names of files."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files import case_clashes, check_name
+from airflow_provider_sync.files.paths import is_temporary, parents, temporary_name
+
+GOOD = [
+    "a",
+    ".hidden",
+    "...",
+    "..a/b..",
+    "sub/x.txt",
+    "back\\slash",
+    "..\\..\\etc",
+    "new\nline",
+    " lead",
+    "tab\t",
+    "C:",
+    "häß/雪/😀",
+    "e\u0301",
+    "*?[x]",
+    "~",
+    "%2e%2e",
+    "x" * 255,
+    "/".join("d" * 2047),
+    ".airflow-sync-1.part",
+]
+BAD = [
+    "",
+    "/",
+    "/etc/passwd",
+    ".",
+    "..",
+    "../x",
+    "a/../b",
+    "a/..",
+    "./a",
+    "a/./b",
+    "a//b",
+    "a/",
+    "nul\0",
+    "\udcff",
+    "a\ud800/b",
+    "x" * 256,
+    "é" * 128,
+    "a/" * 2048 + "a",
+    ".airflow-sync-0123456789abcdef.part",
+    "a/.airflow-sync-0123456789abcdef.part/b",
+]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_allows_what_posix_allows(name: str) -> None:
+    """A relative name of plain components is taken apart, whatever its characters."""
+    assert check_name(name) == tuple(name.split("/"))
+
+
+@pytest.mark.parametrize("name", BAD, ids=lambda name: ascii(name)[:20])
+def test_refuses_what_leads_out_or_cannot_be(name: str) -> None:
+    """A name that could leave the root or that no file can have is refused, in a message that can be printed and is short."""
+    with pytest.raises(FileError) as failure:
+        check_name(name)
+    assert str(failure.value).encode()
+    assert len(str(failure.value)) < 3000
+
+
+@given(st.text(alphabet="./a\0\\\udcff", max_size=12))
+def test_accepted_names_stay_below_the_root(name: str) -> None:
+    """Whatever is accepted has no component that could lead up, and joins to itself."""
+    try:
+        components = check_name(name)
+    except FileError:
+        return
+    assert "/".join(components) == name
+    assert not {"", ".", ".."} & set(components)
+
+
+def test_temporary_names_are_known_again() -> None:
+    """A temporary name is recognised as one at any depth, and no two are alike."""
+    name = temporary_name()
+    assert is_temporary(name)
+    assert is_temporary(f"a/{name}")
+    assert is_temporary(f"{name}/a")
+    assert not is_temporary(f"{name}x")
+    assert name != temporary_name()
+
+
+def test_parents_are_the_directories_above() -> None:
+    """The parents of a path are its directories from the nearest up, without the root."""
+    assert list(parents("a/b/c")) == ["a/b", "a"]
+    assert list(parents("a")) == []
+
+
+def test_names_that_differ_in_case_are_found() -> None:
+    """Paths that some file systems take for one are reported as pairs."""
+    assert case_clashes(["a.txt", "A.txt", "b", "STRASSE", "straße"]) == [("a.txt", "A.txt"), ("STRASSE", "straße")]
