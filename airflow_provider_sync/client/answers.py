@@ -1,0 +1,119 @@
+"""Answers whose body is read while it is used: tables and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from airflow_provider_sync.client.body import Body
+from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, TableError, TransportError
+from airflow_provider_sync.protocol.v1 import EMPTY
+from airflow_provider_sync.protocol.v1.compression import decompress
+from airflow_provider_sync.protocol.v1.frames import Frame, read_frames
+from airflow_provider_sync.protocol.v1.rows import Row, RowReader
+
+_OCTET_STREAM = "application/octet-stream"
+_ETAG = re.compile(rf'(?:W/)?"([0-9a-f]{{40}}|{EMPTY})"')
+
+
+class _Answer:
+    """The open answer to a request; leaving the ``with`` block closes it.
+
+    :param body: the answer
+    :param about: what it is, for messages, as ``Table 'orders'``
+    :param limit: most bytes, compressed or inflated
+    """
+
+    def __init__(self, body: Body, about: str, *, limit: int) -> None:
+        if body.content_type != _OCTET_STREAM:
+            raise not_a_sync_server(body.url, body.content_type, body.beginning())
+        self._body = body
+        self._about = about
+        self._limit = limit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._body.response.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say in errors what they are about, which the protocol's modules do not know."""
+        try:
+            yield
+        except (ProtocolError, TableError, TransportError) as error:
+            raise type(error)(f"{self._about}: {error}") from error
+
+
+class TableAnswer(_Answer):
+    """The rows of a table, to be read once.
+
+    :ivar hash: the hash of these rows where the server sent it along, as ours does, else ``None``
+    """
+
+    def __init__(self, body: Body, name: str, *, limit: int) -> None:
+        super().__init__(body, f"Table {name!r}", limit=limit)
+        etag = _ETAG.fullmatch(body.response.headers.get("ETag", "").strip())
+        self.hash: str | None = etag[1] if etag else None
+        self._reader = RowReader(decompress(body.chunks(limit=limit), limit=limit))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns in the order of the values; known with the first batch, empty for an empty table."""
+        return self._reader.columns
+
+    @property
+    def rows_received(self) -> int:
+        """Rows read so far."""
+        return self._reader.count
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        """Yield batches of rows; only when the iteration ends without an error is the table complete.
+
+        :raises IncompleteStreamError: when the body ends before its end
+        :raises ProtocolError: when it is not a table
+        :raises TableError: when the server lost rows that version 1 cannot carry
+        :raises TransportError: when the server stops sending
+        """
+        with self._named():
+            yield from self._reader
+
+
+class FilesAnswer(_Answer):
+    """The content of files, to be read once, in the order in which they were asked for."""
+
+    def __init__(self, body: Body, name: str, paths: Sequence[str], *, limit: int) -> None:
+        super().__init__(body, f"Directory {name!r}", limit=limit)
+        self._paths = tuple(paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield exactly the files that were asked for; only when the iteration ends without an error are all of them whole.
+
+        :raises IncompleteStreamError: when the body ends before the last file does, or the server failed
+        :raises ProtocolError: for a file that was not asked for
+        :raises TransportError: when the server stops sending
+        """
+        with self._named():
+            received = 0
+            for frame in read_frames(self._body.chunks(limit=self._limit)):
+                if received == len(self._paths):
+                    raise ProtocolError(f"The server sent {frame.path!r} after all {received} files that were asked for.")
+                if frame.path != self._paths[received]:
+                    raise ProtocolError(f"The server sent {frame.path!r} where {self._paths[received]!r} was asked for.")
+                received += 1
+                frame.chunks = self._content(frame.chunks)
+                yield frame
+            if received < len(self._paths):
+                raise IncompleteStreamError(
+                    f"The server sent {received} of {len(self._paths)} files, and not {self._paths[received]!r}."
+                    " Try again, with fewer files in one request."
+                )
+
+    def _content(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._named():
+            yield from chunks

@@ -1,0 +1,95 @@
+"""The body of an answer: read in pieces, within a limit, counted, and freed of what a proxy wrapped around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import requests
+
+from airflow_provider_sync.client.network_errors import body_errors
+from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.exceptions import ProtocolError, SyncError
+from airflow_provider_sync.protocol.v1.compression import decompress
+
+CHUNK_BYTES = 64 * 1024
+MAX_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went over the wire so far.
+
+    :ivar requests: requests sent, repeated ones included
+    :ivar bytes_sent: bytes of their bodies
+    :ivar bytes_received: bytes of the answers' bodies as they came, still compressed
+    """
+
+    requests: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class Body:
+    """The answer to one request, whose body is still to come.
+
+    :ivar response: status and headers
+    :ivar url: the endpoint that was asked
+    """
+
+    def __init__(self, response: requests.Response, url: str, traffic: Traffic) -> None:
+        self.response = response
+        self.url = url
+        self._traffic = traffic
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without its parameters, in lower case."""
+        return self.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    def chunks(self, *, limit: int) -> Iterator[bytes]:
+        """Yield the body as it comes, without the compression that a proxy may have added.
+
+        :param limit: most bytes of it
+        :raises IncompleteStreamError: when the connection breaks, or the body is shorter than announced
+        :raises TransportError: when the next piece does not come in time
+        :raises ProtocolError: when it is longer than ``limit``, or encoded in a way that was not asked for
+        """
+        encoding = self.response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return self._limited(limit)
+        if encoding in ("gzip", "x-gzip"):
+            return decompress(self._limited(limit), limit=limit)
+        raise ProtocolError(f"{self.url} answered in Content-Encoding {encoding!r}, which was not asked for. Is there a proxy?")
+
+    def json(self, *, limit: int) -> bytes:
+        """Read the whole body of an answer in JSON, and close it.
+
+        :raises ProtocolError: for HTML, or a body of more than ``limit`` bytes
+        """
+        with self.response:
+            text = b"".join(self.chunks(limit=limit))
+        if text.lstrip()[:1] not in (b"{", b"["):
+            raise not_a_sync_server(self.url, self.content_type, text)
+        return text
+
+    def beginning(self) -> bytes:
+        """Read as much of the body as tells what an error is about; an error while reading it matters no more."""
+        read = bytearray()
+        try:
+            for chunk in self.chunks(limit=MAX_ERROR_BYTES):
+                read += chunk
+        except SyncError:
+            pass
+        return bytes(read)
+
+    def _limited(self, limit: int) -> Iterator[bytes]:
+        received = 0
+        with body_errors(self.url):
+            # Below requests, which would decompress transparently and without a limit.
+            for chunk in self.response.raw.stream(CHUNK_BYTES, decode_content=False):
+                received += len(chunk)
+                self._traffic.bytes_received += len(chunk)
+                if received > limit:
+                    raise ProtocolError(f"{self.url} answered with more than {limit} bytes. Is there a sync server?")
+                yield chunk

@@ -1,0 +1,71 @@
+"""What requests and urllib3 raise, as the errors of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ssl import SSLCertVerificationError
+
+import requests
+import urllib3
+
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, TransportError
+
+
+@contextmanager
+def request_errors(url: str) -> Iterator[None]:
+    """Translate what can go wrong until an answer from ``url`` begins."""
+    try:
+        yield
+    except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidProxyURL):
+        # Its text quotes the value, which may be secret.
+        raise ConfigurationError(f"A header or the proxy for {url} is not valid.") from None
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        raise ConfigurationError(f"The URL {url} is not valid.") from error
+    except requests.exceptions.Timeout as error:
+        raise TransportError(f"{url} did not answer in time. Raise the timeout if the server needs longer.") from error
+    except requests.exceptions.RequestException as error:
+        reason = _reason(error)
+        if isinstance(reason, SSLCertVerificationError):
+            raise ConfigurationError(
+                f"The certificate of {url} is not trusted: {reason.verify_message}."
+                " Give the path of a bundle with its authority as `verify`."
+            ) from error
+        raise TransportError(f"No answer from {url}: {_text(reason)}. Is the server running, and the URL right?") from error
+    except OSError as error:  # requests raises it for a bundle of authorities that is not there
+        raise ConfigurationError(f"Cannot connect to {url}: {error}") from error
+
+
+@contextmanager
+def body_errors(url: str) -> Iterator[None]:
+    """Translate what can go wrong while the body of an answer from ``url`` arrives."""
+    try:
+        yield
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise TransportError(f"{url} stopped sending for too long. Raise the timeout if the server needs longer.") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise IncompleteStreamError(f"The answer of {url} broke off: {_text(_reason(error))}. Try again.") from error
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Find the innermost reason, past the wrappers, whose texts are long and may hold a proxy's password."""
+    seen = {id(error)}
+    while True:
+        inner = next(
+            (
+                candidate
+                for candidate in (getattr(error, "reason", None), error.__cause__, *error.args, error.__context__)
+                if isinstance(candidate, BaseException) and id(candidate) not in seen
+            ),
+            None,
+        )
+        if inner is None:
+            return error
+        seen.add(id(inner))
+        error = inner
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__

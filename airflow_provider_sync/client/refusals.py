@@ -1,0 +1,90 @@
+"""What to tell the user when a server answers with anything but what was asked for."""
+
+from __future__ import annotations
+
+from json import JSONDecodeError, loads
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from requests import Response
+
+from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError
+
+_MAX_MESSAGE = 300
+
+
+def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncError:
+    """Return the error for an answer whose status is not the expected one.
+
+    :param body: the beginning of its body
+    :param url: the endpoint that was asked
+    :param subject: what was asked for, as ``table 'orders'``
+    """
+    status = response.status_code
+    if 300 <= status < 400:
+        return _redirect(response, url, status)
+    if status in (401, 403):
+        advice = "Check the token, or login and password, and what they may see."
+        return ServerError(f"The server refused access to {subject} with status {status}. {advice}", status)
+    if status in (404, 405):
+        what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
+        return ServerError(f"{what} (status {status}). Check the URL: it is the part before {_endpoint(url)}.", status)
+    if status == 422:
+        return ServerError(_invalid(body, subject), status)
+    if status == 429:
+        return ServerError(f"The server is asked too often (status 429). Try again later; {subject} was not fetched.", status)
+    if status < 400:
+        return ProtocolError(f"{url} answered with status {status}, which no sync server does to this request. Check the URL.")
+    message = _message(body)
+    said = f": {message!r}" if message else ""
+    hint = "Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
+    return ServerError(f"The server failed with status {status} for {subject}{said}. {hint}", status)
+
+
+def not_a_sync_server(url: str, content_type: str, body: bytes) -> ProtocolError:
+    """Return the error for an answer of another kind than the protocol has, such as a login page."""
+    kind = "HTML" if "html" in content_type or body.lstrip()[:1] == b"<" else content_type or "content without a type"
+    return ProtocolError(f"{url} answered with {kind}. Check the URL: is there a sync server, or a login page before it?")
+
+
+def _redirect(response: Response, url: str, status: int) -> ProtocolError:
+    # A redirected POST would arrive as GET, without its fields.
+    parts = urlsplit(response.headers.get("Location", ""))
+    target = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    advice = f"It points to {target}: use that address, without {_endpoint(url)}, as the URL." if target else "Check the URL."
+    return ProtocolError(f"{url} answered with a redirect (status {status}), which is not followed. {advice}")
+
+
+def _invalid(body: bytes, subject: str) -> str:
+    errors = _json(body)
+    if isinstance(errors, dict) and isinstance(errors.get("errors"), dict):
+        errors = errors["errors"]  # as Laravel wraps them when the application changes its error handler
+    if not isinstance(errors, dict):
+        return f"The server refused the request for {subject} with status 422. Look into its log."
+    messages = [str(entry) for entries in errors.values() for entry in (entries if isinstance(entries, list) else [entries])]
+    text = _shortened(" ".join(message.rstrip(".") + "." for message in messages))
+    if any(message.startswith("Config name not in sync-server.") for message in messages):
+        return f"The server does not offer a {subject}: {text} Check the name, and what the token may see."
+    return f"The server refused the request for {subject}: {text}"
+
+
+def _message(body: bytes) -> str | None:
+    answer = _json(body)
+    message = answer.get("message") if isinstance(answer, dict) else None
+    return _shortened(message) if isinstance(message, str) else None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return loads(body)
+    except (JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_MESSAGE else line[:_MAX_MESSAGE] + "…"
+
+
+def _endpoint(url: str) -> str:
+    return "/" + url.rpartition("/")[2]

@@ -1,0 +1,214 @@
+"""The calls of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import requests
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer
+from airflow_provider_sync.client.body import Body, Traffic
+from airflow_provider_sync.client.transport import BearerAuth, Transport, check_header
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
+from airflow_provider_sync.protocol.v1 import MAX_NAME
+from airflow_provider_sync.protocol.v1.manifests import decode_hashes
+from airflow_provider_sync.protocol.v1.requests import file_fields, table_fields
+
+MAX_FILES = 998
+"""Files in one request: existing servers cut a request at 1000 fields, the name included."""
+
+MAX_BODY_BYTES = 1 << 40
+"""A table or a batch of files beyond this is taken for a server gone wild."""
+
+_MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+_MAX_HASH_BYTES = 64 * 1024
+
+
+class _TableHash(msgspec.Struct, frozen=True):
+    hash: str
+
+
+class SyncClient:
+    """Asks one sync server for its tables and directories.
+
+    :param url: base URL, as ``https://host/api/sync``
+    :param token: bearer token
+    :param login: user name for basic authentication, instead of a token
+    :param password: password for basic authentication
+    :param headers: further headers for every request
+    :param timeout: seconds to wait for a connection, and between two pieces of an answer
+    :param verify: check the server's TLS certificate; or the path of a bundle of authorities
+    :param retries: how often a request is repeated that failed for a reason that may pass, with growing pauses
+    :param session: to send requests with; it stays open when the client is closed
+    :param max_body_bytes: refuse a table or a batch of files that is larger, inflated
+    :ivar traffic: what went over the wire so far
+    :raises ConfigurationError: for a URL or credentials that cannot be used
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        login: str | None = None,
+        password: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        verify: bool | str = True,
+        retries: int = 3,
+        session: requests.Session | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._transport = Transport(
+            url,
+            auth=_authentication(token, login, password),
+            headers=headers,
+            timeout=timeout,
+            verify=verify,
+            retries=retries,
+            session=session,
+        )
+
+    @classmethod
+    def from_config(cls, config: ClientConfig) -> Self:
+        """Build the client that ``client.yaml`` describes."""
+        return cls(
+            config.url,
+            token=config.token,
+            login=config.login,
+            password=config.password,
+            headers=config.headers,
+            timeout=config.timeout,
+            verify=config.verify,
+            retries=config.retries,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"SyncClient({self.url!r})"
+
+    def close(self) -> None:
+        """Close the connections to the server."""
+        self._transport.close()
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end."""
+        return self._transport.url
+
+    @property
+    def traffic(self) -> Traffic:
+        """Counters of requests and bytes, which go on counting."""
+        return self._transport.traffic
+
+    def ping(self) -> None:
+        """Check that there is a sync server behind the URL, and that it lets this client in.
+
+        :raises SyncError: when there is none, saying what there is instead
+        """
+        # A sync server is the one that misses the name of a table.
+        body = self._transport.post("/getTableHash", [], _read_json, subject="a table", expect=(422,))
+        try:
+            answer = msgspec.json.decode(body, type=dict[str, object])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            answer = {}
+        if "config_name" not in answer:
+            raise ProtocolError(f"There is something at {self.url}, but it does not answer as a sync server does. Check the URL.")
+
+    def get_table_hash(self, name: str) -> str:
+        """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or what a hasher of the server's own makes.
+
+        :param name: the name under which the server offers the table
+        :raises ServerError: for a name that it does not offer, and for a table that it cannot hash (500)
+        """
+        return self._transport.post("/getTableHash", table_fields(name), _read_hash, subject=f"table {name!r}")
+
+    def get_table(self, name: str, hash: str | None = None) -> TableAnswer | None:  # noqa: A002  # the protocol's own word
+        """Ask for the rows of a table.
+
+        Repeated requests end where the answer begins: a body that breaks off raises from the answer.
+
+        :param name: the name under which the server offers the table
+        :param hash: the hash of the rows that the client has; the server sends none when it has the same ones
+        :return: the rows, to be read within a ``with`` block; ``None`` when the hash is the server's
+        :raises ServerError: for a name that it does not offer; an existing server that cannot hash answers 500 when ``hash`` is
+            given, and sends the table when it is not
+        """
+
+        def read(body: Body) -> TableAnswer | None:
+            if body.response.status_code == 304:
+                body.beginning()  # there is nothing, but what has been read to its end leaves the connection open
+                return None
+            return TableAnswer(body, name, limit=self._max_body_bytes)
+
+        expect = (200,) if not hash else (200, 304)
+        return self._transport.post("/getTable", table_fields(name, hash or None), read, subject=f"table {name!r}", expect=expect)
+
+    def get_file_hashes(self, name: str) -> dict[str, str]:
+        """Ask for the manifest of a directory: the hash of each file by its path, ``""`` where the server does not hash.
+
+        :param name: the name under which the server offers the directory
+        :raises ServerError: for a name that it does not offer
+        """
+
+        def read(body: Body) -> dict[str, str]:
+            return decode_hashes(body.json(limit=_MAX_MANIFEST_BYTES))
+
+        return self._transport.post(
+            "/getFileHashes", file_fields(name, ()), read, subject=f"directory {name!r}", accept_encoding="gzip"
+        )
+
+    def get_files(self, name: str, paths: Sequence[str]) -> FilesAnswer:
+        """Ask for the content of files.
+
+        :param name: the name under which the server offers the directory
+        :param paths: at least one and at most :data:`MAX_FILES` paths of its manifest
+        :return: the files in that order, to be read within a ``with`` block
+        :raises ServerError: for a name that it does not offer, and for a file that is no longer there (500)
+        """
+        if not 0 < len(paths) <= MAX_FILES:
+            raise ConfigurationError(f"{len(paths)} files cannot be asked for in one request. Ask for 1 to {MAX_FILES}.")
+
+        def read(body: Body) -> FilesAnswer:
+            return FilesAnswer(body, name, paths, limit=self._max_body_bytes)
+
+        return self._transport.post("/getFiles", file_fields(name, paths), read, subject=f"directory {name!r}")
+
+
+def _authentication(token: str | None, login: str | None, password: str | None) -> AuthBase | None:
+    if token and login:
+        raise ConfigurationError("Both a token and a login are given. Give a token, or login and password.")
+    if password and not login:
+        raise ConfigurationError("A password is given without a login. Give both, or a token.")
+    if login:
+        return HTTPBasicAuth(login.encode(), (password or "").encode())
+    if token:
+        check_header("The token", token)
+        return BearerAuth(token)
+    return None
+
+
+def _read_json(body: Body) -> bytes:
+    return body.json(limit=_MAX_HASH_BYTES)
+
+
+def _read_hash(body: Body) -> str:
+    text = _read_json(body)
+    try:
+        value = msgspec.json.decode(text, type=_TableHash).hash
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{body.url} did not answer with a hash: {error}. Check the URL.") from error
+    if not value or len(value) > MAX_NAME or not value.isprintable():
+        raise ProtocolError(f"{body.url} answered with a hash of {len(value)} characters that cannot be one. Check the URL.")
+    return value

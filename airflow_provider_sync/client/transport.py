@@ -1,0 +1,218 @@
+"""One POST to a sync server: the address, who asks, time limits, and trying again.
+
+Every request of the protocol can be repeated without harm, so that whatever may pass is tried again, as long as nothing of
+the answer has been handed on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from airflow_provider_sync import __version__
+from airflow_provider_sync.client.body import Body, Traffic
+from airflow_provider_sync.client.network_errors import request_errors
+from airflow_provider_sync.client.refusals import refusal
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+
+MAX_RETRY_AFTER = 60.0
+"""Seconds; a server that asks for more gets its way only from a later run."""
+
+Answer = TypeVar("Answer")
+
+
+class BearerAuth(AuthBase):
+    """Sends a token; being an ``auth``, it also keeps requests from taking another one from ``.netrc``."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Transport:
+    """Posts to the endpoints below one URL.
+
+    :param url: base URL, http or https
+    :param auth: adds what proves who asks
+    :param headers: sent with every request
+    :param timeout: seconds to wait for a connection, and between two pieces of an answer
+    :param verify: check the server's certificate; or the path of a bundle of authorities
+    :param retries: how often a failed request is repeated
+    :param session: to be used, and closed by the caller; ``None`` for an own one
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: AuthBase | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        verify: bool | str = True,
+        retries: int = 3,
+        session: requests.Session | None = None,
+    ) -> None:
+        self.url = base_url(url)
+        self.traffic = Traffic()
+        # Without credentials, a session of the caller's may have its own, but ``.netrc`` is not looked at.
+        self._auth = auth or (BearerAuth(None) if session is None else None)
+        self._headers = {"User-Agent": f"airflow-provider-sync/{__version__}", **_checked_headers(headers or {})}
+        self._timeout = timeout
+        self._verify = verify
+        self._retries = max(0, retries)
+        self._own_session = session is None
+        self._session = session or requests.Session()
+
+    def close(self) -> None:
+        """Close the connections, unless the session is the caller's."""
+        if self._own_session:
+            self._session.close()
+
+    def post(
+        self,
+        endpoint: str,
+        fields: Sequence[tuple[str, str]],
+        read: Callable[[Body], Answer],
+        *,
+        subject: str,
+        expect: Collection[int] = (200,),
+        accept_encoding: str = "identity",
+    ) -> Answer:
+        """Send a request, and return what ``read`` makes of the answer; repeat both when they fail for a reason that may pass.
+
+        :param endpoint: as ``/getTable``
+        :param read: reads the answer and closes it, or keeps it to be read later; when it raises, the answer is closed
+        :param subject: what is asked for, for messages, as ``table 'orders'``
+        :param expect: statuses with which ``read`` is called
+        :raises SyncError: whatever the last try ended with
+        """
+        pause = _Pause()
+        retrying = Retrying(
+            stop=stop_after_attempt(self._retries + 1),
+            wait=pause,
+            retry=retry_if_exception(lambda error: isinstance(error, SyncError) and error.retryable and not pause.too_long),
+            sleep=lambda seconds: time.sleep(seconds),  # looked up at the time, for the tests' clock
+            reraise=True,
+        )
+        answer: Answer = retrying(self._post, endpoint, fields, read, subject, expect, accept_encoding, pause)
+        return answer
+
+    def _post(
+        self,
+        endpoint: str,
+        fields: Sequence[tuple[str, str]],
+        read: Callable[[Body], Answer],
+        subject: str,
+        expect: Collection[int],
+        accept_encoding: str,
+        pause: _Pause,
+    ) -> Answer:
+        url = self.url + endpoint
+        data = urlencode(fields).encode()
+        self.traffic.requests += 1
+        self.traffic.bytes_sent += len(data)
+        headers = {
+            **self._headers,
+            "Accept": "application/json, */*",
+            "Accept-Encoding": accept_encoding,
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        with request_errors(url):
+            response = self._session.post(
+                url,
+                data=data,
+                headers=headers,
+                auth=self._auth,
+                timeout=(self._timeout, self._timeout),
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            )
+        body = Body(response, url, self.traffic)
+        with ExitStack() as closing:
+            closing.enter_context(response)
+            if response.status_code not in expect:
+                pause.ask(response.headers.get("Retry-After"))
+                raise refusal(response, body.beginning(), url=url, subject=subject)
+            answer = read(body)
+            closing.pop_all()  # from here on the answer is closed by whoever reads it
+        return answer
+
+
+class _Pause:
+    """How long to wait before the next try: as long as the server asks, else exponentially longer, with jitter."""
+
+    def __init__(self) -> None:
+        self._exponential = wait_random_exponential(multiplier=0.5, max=30)
+        self._asked: float | None = None
+
+    def ask(self, retry_after: str | None) -> None:
+        """Take the value of a Retry-After header: seconds or a date."""
+        self._asked = _seconds(retry_after)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the server asked for more than anybody would wait."""
+        return self._asked is not None and self._asked > MAX_RETRY_AFTER
+
+    def __call__(self, state: RetryCallState) -> float:
+        asked, self._asked = self._asked, None
+        return self._exponential(state) if asked is None else asked
+
+
+def base_url(url: str) -> str:
+    """Check a base URL, and return it without a slash at its end.
+
+    :raises ConfigurationError: for anything but http and https, and for credentials in the URL, which would end up in logs
+    """
+    try:
+        parts = urlsplit(url.strip())
+        parts.port  # noqa: B018  # raises for a port that is not a number
+    except ValueError as error:
+        raise ConfigurationError(f"The URL of the server is not valid: {error}.") from error
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("The URL of the server holds credentials. Give them as token, or as login and password.")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"The URL of the server is {url!r}. Give one such as 'https://host/api/sync'.")
+    if parts.query or parts.fragment:
+        raise ConfigurationError("The URL of the server has a query or a fragment. Give the part before '?' and '#'.")
+    return parts.geturl().rstrip("/")
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        check_header(f"The header {name!r}", value)
+    return dict(headers)
+
+
+def check_header(what: str, value: str) -> None:
+    """Refuse a value that no HTTP header can have, without repeating it.
+
+    :raises ConfigurationError: for control characters and characters beyond Latin-1
+    """
+    if not value.isprintable() or value != value.strip() or not all(character <= "\xff" for character in value):
+        raise ConfigurationError(f"{what} has characters that HTTP does not allow, such as a line break or a space at an end.")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None
