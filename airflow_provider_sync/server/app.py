@@ -1,0 +1,100 @@
+"""The server half as an ASGI application: its routes, and what every request passes through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from airflow_provider_sync import files
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.protocol.v1.fields import parse_fields
+from airflow_provider_sync.server.auth import Grant, Tokens
+from airflow_provider_sync.server.errors import RequestTooLarge, add_error_handlers
+from airflow_provider_sync.server.files import FileAnswers
+from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
+from airflow_provider_sync.server.tables import TableAnswers
+from airflow_provider_sync.tables import connect
+
+MAX_REQUEST_BYTES = 8 * 1024 * 1024
+"""Most bytes in the body of a request: paths for tens of thousands of files."""
+
+Answer = Callable[[Mapping[str, Any], Grant], Response]
+
+
+def create_app(
+    config: ServerConfig,
+    *,
+    open_engine: OpenEngine = connect.open_engine,
+    open_storage: OpenStorage = files.open_storage,
+    prefix: str = "",
+    host_compresses: bool = False,
+) -> FastAPI:
+    """Build the application that offers what ``config`` names.
+
+    Nothing is opened before it is asked for; connections are closed when the application shuts down.
+
+    :param open_engine: makes an SQLAlchemy engine from the URL of a connection
+    :param open_storage: makes a storage from the path of a directory
+    :param prefix: path before each endpoint, such as ``/api/sync``, where nothing in front of the application strips it
+    :param host_compresses: whether the application is mounted in one that compresses answers; ``Content-Encoding: identity``
+        then keeps it from compressing streams
+    """
+    sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
+    tokens = Tokens(config)
+    stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
+    tables = TableAnswers(config, sources, stream_headers=stream_headers)
+    directories = FileAnswers(config, sources, stream_headers=stream_headers)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(sources.close)
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    add_error_handlers(app)
+    prefix = normal_prefix(prefix)
+    for name, answer in (
+        ("getTableHash", tables.hash),
+        ("getTable", tables.rows),
+        ("getFileHashes", directories.hashes),
+        ("getFiles", directories.contents),
+    ):
+        app.add_route(f"{prefix}/{name}", _endpoint(answer, tokens), methods=["POST"])
+    for path in {"/health", f"{prefix}/health"}:
+        app.add_route(path, _health, methods=["GET"])
+    return app
+
+
+def normal_prefix(prefix: str) -> str:
+    """Return ``prefix`` with a slash before it and none behind, or nothing for none."""
+    return f"/{prefix.strip('/')}".rstrip("/")
+
+
+def _endpoint(answer: Answer, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        grant = tokens.authenticate(request.headers.get("authorization"))
+        body = await _read_body(request)
+        content_type = request.headers.get("content-type", "")
+        # Parsing, databases and files all block, so none of it runs in the event loop.
+        return await run_in_threadpool(lambda: answer(parse_fields(body, content_type), grant))
+
+    return endpoint
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_REQUEST_BYTES:
+            raise RequestTooLarge(MAX_REQUEST_BYTES)
+    return bytes(body)
+
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})

@@ -1,0 +1,122 @@
+"""What goes wrong before a body begins, as an answer: the forms of existing servers, and nothing secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from airflow_provider_sync.exceptions import FileError, MissingFileError, SyncError, TableError, TransportError
+from airflow_provider_sync.protocol.v1.requests import InvalidRequest
+from airflow_provider_sync.server.auth import Unauthenticated
+
+log = logging.getLogger(__name__)
+
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+
+
+class RequestTooLarge(Exception):
+    """A body above the limit; the answer is 413.
+
+    :param limit: bytes that a body may have
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request is larger than {limit} bytes. Ask for fewer files at once.")
+
+
+class CannotServe(Exception):
+    """What was asked for is on offer, and cannot be had as things are; the answer is 500.
+
+    :param message: what happened and what to do, for the client
+    """
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make ``app`` answer errors as this protocol has them."""
+    app.add_exception_handler(InvalidRequest, _invalid)
+    app.add_exception_handler(Unauthenticated, _unauthenticated)
+    app.add_exception_handler(RequestTooLarge, _too_large)
+    app.add_exception_handler(CannotServe, _cannot_serve)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(SyncError, _sync)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    return _json(422, error.errors if isinstance(error, InvalidRequest) else {})
+
+
+async def _unauthenticated(_request: Request, _error: Exception) -> Response:
+    return _json(401, {"message": "Unauthenticated."}, {"WWW-Authenticate": "Bearer"})
+
+
+async def _too_large(_request: Request, error: Exception) -> Response:
+    # The rest of the body is not read, so the connection cannot be used again.
+    return _json(413, {"message": str(error)}, {"Connection": "close"})
+
+
+async def _cannot_serve(request: Request, error: Exception) -> Response:
+    _log(request, error)
+    return _json(500, {"message": _without_secrets(str(error))})
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
+    route = request.scope["path"].lstrip("/")
+    if status == 404:
+        message = f"The route {route} could not be found."
+    elif status == 405:
+        supported = (headers or {}).get("Allow", "")
+        message = f"The {request.method} method is not supported for route {route}. Supported methods: {supported}."
+    else:
+        message = str(getattr(error, "detail", "Server Error"))
+    return _framework_json(status, message, headers)
+
+
+async def _sync(request: Request, error: Exception) -> Response:
+    _log(request, error)
+    message = _without_secrets(str(error))
+    if isinstance(error, TransportError):
+        # The driver's words name hosts and users.
+        return _json(503, {"message": "The server cannot reach its database or storage. Try again; its log has the reason."})
+    if isinstance(error, SyncError) and error.retryable:
+        return _json(503, {"message": message})
+    if isinstance(error, TableError):
+        return _json(422, {"config_name": [message]})
+    if isinstance(error, FileError):
+        return _json(404 if isinstance(error, MissingFileError) else 422, {"files": [message]})
+    return _json(500, {"message": message})
+
+
+async def _unexpected(_request: Request, _error: Exception) -> Response:
+    # The framework raises it again behind the answer, so the server logs it.
+    return _framework_json(500, "Server Error")
+
+
+def _without_secrets(message: str) -> str:
+    return _CREDENTIALS.sub("//***@", message)
+
+
+def _log(request: Request, error: Exception) -> None:
+    # The cause may say more than the client is told: where a directory lies, what a driver said.
+    cause = error.__cause__
+    told = isinstance(error, (TableError, FileError, CannotServe))
+    log.warning("%s: %s", request.scope["path"], cause or error, exc_info=None if told else error)
+
+
+def _json(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    # PHP escapes slashes.
+    text = json.dumps(content, separators=(",", ":")).replace("/", "\\/")
+    return Response(text, status, headers, "application/json")
+
+
+def _framework_json(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps({"message": message}, indent=4), status, headers, "application/json")

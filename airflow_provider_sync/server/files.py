@@ -1,0 +1,115 @@
+"""The answers about directories: the hashes of their files, and the files themselves."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from starlette.responses import Response
+
+from airflow_provider_sync.config import ServerConfig, SourceDirectory
+from airflow_provider_sync.exceptions import FileError, MissingFileError
+from airflow_provider_sync.files.hashers import load_hasher
+from airflow_provider_sync.files.manifest import build_manifest
+from airflow_provider_sync.files.selection import Selection
+from airflow_provider_sync.files.storage import FileReader, Storage
+from airflow_provider_sync.protocol.v1.frames import frame_header
+from airflow_provider_sync.protocol.v1.manifests import encode_hashes
+from airflow_provider_sync.protocol.v1.requests import file_hashes_request, files_request
+from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.errors import CannotServe
+from airflow_provider_sync.server.sources import Sources
+from airflow_provider_sync.server.streaming import StreamResponse, attachment
+
+_OPEN_FILES = 64
+"""Files of one request that stay open from the check until they are sent; the rest is opened twice."""
+
+
+class FileAnswers:
+    """Answers ``/getFileHashes`` and ``/getFiles``.
+
+    :param stream_headers: headers that every streamed answer carries
+    """
+
+    def __init__(self, config: ServerConfig, sources: Sources, *, stream_headers: Mapping[str, str]) -> None:
+        self._config = config
+        self._sources = sources
+        self._stream_headers = stream_headers
+
+    def hashes(self, fields: Mapping[str, Any], grant: Grant) -> Response:
+        """Answer the digests of all files.
+
+        A root that is missing is an error: an empty answer would have everything deleted at the other side.
+        """
+        name = file_hashes_request(fields, grant.directories)
+        directory = self._config.directories[name]
+        storage = self._sources.storage(directory)
+        hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
+        try:
+            with _by_name(name, storage):
+                manifest = build_manifest(storage, hasher, _selection(directory))
+        except FileError as error:
+            if error.retryable:
+                raise
+            raise CannotServe(str(error)) from error
+        return StreamResponse(
+            encode_hashes(manifest.items()),
+            what=f"Manifest of directory {name!r}",
+            headers=self._stream_headers,
+            media_type="application/json",
+        )
+
+    def contents(self, fields: Mapping[str, Any], grant: Grant) -> Response:
+        """Answer files, all of which are there and readable before the first byte is sent."""
+        name, paths = files_request(fields, grant.directories)
+        directory = self._config.directories[name]
+        storage = self._sources.storage(directory)
+        with ExitStack() as stack:
+            with _by_name(name, storage):
+                readers = _open(storage, _selection(directory), paths, stack)
+            return StreamResponse(
+                _frames(storage, paths, readers),
+                what=f"Files of directory {name!r}",
+                close=stack.pop_all().close,
+                headers={**self._stream_headers, "Content-Disposition": attachment(f"{name}.bin")},
+            )
+
+
+def _open(storage: Storage, selection: Selection, paths: Sequence[str], stack: ExitStack) -> deque[FileReader]:
+    """Open every file, and leave the first ones open."""
+    readers: deque[FileReader] = deque()
+    for path in paths:
+        reader = storage.read(path)
+        # Only behind the check of the name, so that a bad one is called bad.
+        if not selection.selects(path):
+            reader.__exit__(None, None, None)
+            raise MissingFileError(f"Cannot read {path!r} in {storage.location}: it is excluded by the server's configuration.")
+        if len(readers) < _OPEN_FILES:
+            readers.append(stack.enter_context(reader))
+        else:
+            reader.__exit__(None, None, None)
+    return readers
+
+
+def _frames(storage: Storage, paths: Sequence[str], readers: deque[FileReader]) -> Iterator[bytes]:
+    for path in paths:
+        with readers.popleft() if readers else storage.read(path) as reader:
+            yield frame_header(path, reader.size)
+            yield from reader
+
+
+def _selection(directory: SourceDirectory) -> Selection:
+    return Selection(directory.include, directory.exclude)
+
+
+@contextmanager
+def _by_name(name: str, storage: Storage) -> Iterator[None]:
+    """Call the directory by the name that the client knows; where it lies is not for the client."""
+    try:
+        yield
+    except FileError as error:
+        place = rf"(?<=\s){re.escape(storage.location)}(?=[\s:.,;])"
+        raise type(error)(re.sub(place, lambda _: repr(name), str(error))) from error

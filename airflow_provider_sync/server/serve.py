@@ -1,0 +1,204 @@
+"""The application behind a socket: in this process until it is told to stop, or in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event, Thread, current_thread, main_thread
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from airflow_provider_sync import files
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.app import create_app, normal_prefix
+from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
+from airflow_provider_sync.server.streaming import StreamBroken
+from airflow_provider_sync.tables import connect
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+
+MAX_CONNECTIONS = 64
+"""Clients connected at once; more are answered 503. Each stream holds a connection to a database."""
+
+KEEP_ALIVE_SECONDS = 30
+"""How long a client may leave its connection idle: a merge may lie between two requests."""
+
+SHUTDOWN_SECONDS = 30
+"""How long streams may take to end once the server is told to stop; then they are cut."""
+
+
+def serve(
+    config: ServerConfig,
+    *,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    on_ready: Callable[[str], None] | None = None,
+    open_engine: OpenEngine = connect.open_engine,
+    open_storage: OpenStorage = files.open_storage,
+    prefix: str = "",
+) -> None:
+    """Serve until SIGTERM or SIGINT, then return; streams that run then have time to end.
+
+    :param port: 0 takes a free one
+    :param on_ready: called with the URL when the server answers; without it, one line with the URL is printed
+    :param prefix: see :func:`~airflow_provider_sync.server.app.create_app`
+    :raises ConfigurationError: when others could reach a server without tokens, or the address cannot be used
+    """
+    app = create_app(config, open_engine=open_engine, open_storage=open_storage, prefix=prefix)
+    with _listen(config, host, port) as listener, _signals_end_quietly():
+        url = _url(listener, host, prefix)
+        _Server(app, on_started=lambda: (on_ready or _print_url)(url), shutdown_seconds=SHUTDOWN_SECONDS).run([listener])
+
+
+class RunningServer:
+    """A server in a thread of its own, which answers inside the block; streams that run at its end are cut.
+
+    :param port: 0 takes a free one
+    :ivar url: base URL for clients
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        host: str = DEFAULT_HOST,
+        port: int = 0,
+        open_engine: OpenEngine = connect.open_engine,
+        open_storage: OpenStorage = files.open_storage,
+        prefix: str = "",
+    ) -> None:
+        self.url = ""
+        self._config = config
+        self._address = (host, port)
+        self._prefix = prefix
+        self._ready = Event()
+        app = create_app(config, open_engine=open_engine, open_storage=open_storage, prefix=prefix)
+        self._server = _Server(app, on_started=self._ready.set, shutdown_seconds=1)
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        host, port = self._address
+        with ExitStack() as stack:
+            listener = stack.enter_context(_listen(self._config, host, port))
+            self.url = _url(listener, host, self._prefix)
+            thread = Thread(target=self._run, args=(listener,), name="sync-server")
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(self._server.stop)
+            self._ready.wait()
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._exit.close()
+
+    def _run(self, listener: socket.socket) -> None:
+        try:
+            self._server.run([listener])
+        finally:
+            # Whoever waits for the server must not wait for one that failed.
+            self._ready.set()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn with this project's settings, which tells when it answers."""
+
+    def __init__(self, app: object, *, on_started: Callable[[], None], shutdown_seconds: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]  # an ASGI application
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                # Its other implementation sends chunks even to clients of HTTP/1.0, which do not know them.
+                http="h11",
+                ws="none",
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=shutdown_seconds,
+            )
+        )
+        self._on_started = on_started
+
+    def stop(self) -> None:
+        """End after the requests that run now."""
+        self.should_exit = True
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer on ``sockets`` until told to stop."""
+        log = logging.getLogger("uvicorn.error")
+        log.addFilter(_is_news)
+        try:
+            super().run(sockets)
+        finally:
+            log.removeFilter(_is_news)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let streams end, and cut those that do not in time."""
+        await super().shutdown(sockets)
+        # Uvicorn cancels the tasks, but leaves open what a slow client has not read, and closes the loop under it.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0.01)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # A stream that broke off has been logged with its reason, and one that was cut at the end is no error.
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (StreamBroken, asyncio.CancelledError))
+
+
+def _listen(config: ServerConfig, host: str, port: int) -> socket.socket:
+    if port not in range(65_536):
+        raise ConfigurationError(f"Cannot listen on {host}:{port}: ports go from 1 to 65535. Give --port 0 for any free one.")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        if not config.tokens and not ipaddress.ip_address(address[0]).is_loopback:
+            raise ConfigurationError(
+                f"Without tokens everybody who reaches {host or address[0]!r} could read the tables and files."
+                f" Set tokens in the server's configuration, or listen on 127.0.0.1."
+            )
+        return socket.create_server((str(address[0]), port), family=family)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot listen on {host}:{port}: {error}. Give a free port with --port, or 0 for any."
+        ) from error
+
+
+def _url(listener: socket.socket, host: str, prefix: str) -> str:
+    address, port = listener.getsockname()[:2]
+    name = host or address
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}{normal_prefix(prefix)}"
+
+
+def _print_url(url: str) -> None:
+    print(f"Serving at {url}", flush=True)  # noqa: T201  # the line that whoever started the server waits for
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """Let the signals that stop the server do just that: uvicorn raises them once more when it has ended."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

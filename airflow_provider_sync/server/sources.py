@@ -1,0 +1,49 @@
+"""The databases and directories behind the names, each opened when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from sqlalchemy import Engine
+
+from airflow_provider_sync.config import ServerConfig, SourceDirectory, SourceTable, connection_url
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.tables.engines import database_for
+from airflow_provider_sync.tables.engines.base import Database
+
+OpenEngine = Callable[[str], Engine]
+OpenStorage = Callable[[str], Storage]
+
+
+class Sources:
+    """Opens each connection once, whichever tables share it; safe to use from several threads.
+
+    A server starts without any of them being up, and recovers when one comes back.
+    """
+
+    def __init__(self, config: ServerConfig, *, open_engine: OpenEngine, open_storage: OpenStorage) -> None:
+        self._config = config
+        self._open_engine = open_engine
+        self._open_storage = open_storage
+        self._databases: dict[str, Database] = {}
+        self._lock = Lock()
+
+    def database(self, table: SourceTable) -> Database:
+        """Return the database that has ``table``."""
+        url = connection_url(self._config.connections, self._config.default_connection, table)
+        with self._lock:
+            if url not in self._databases:
+                self._databases[url] = database_for(self._open_engine(url))
+            return self._databases[url]
+
+    def storage(self, directory: SourceDirectory) -> Storage:
+        """Return the files of ``directory``."""
+        return self._open_storage(directory.path)
+
+    def close(self) -> None:
+        """Close every database connection that is not in use."""
+        with self._lock:
+            for database in self._databases.values():
+                database.engine.dispose()
+            self._databases.clear()

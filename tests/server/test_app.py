@@ -1,0 +1,128 @@
+"""The application around the endpoints: paths, methods, limits, and faults."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.testclient import TestClient
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.app import MAX_REQUEST_BYTES, create_app
+from airflow_provider_sync.server.serve import RunningServer
+from tests.server.wire import FORM, config, post, run_sqlite, send
+
+FIELDS = {"config_name": "t", "files[0]": "a"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServerConfig:
+    """Offer a table and a directory."""
+    rows = ",".join(f"({number}, 'name {number}')" for number in range(1000))
+    run_sqlite(tmp_path / "source.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES {rows};")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a").write_bytes(b"a" * 10_000)
+    return config(
+        f"sqlite:///{tmp_path / 'source.db'}",
+        tables={"t": {}, "failing": {"table": "t", "hasher": "tests.server.hashers.FailingHasher"}},
+        directories={"t": {"path": str(tmp_path / "files")}},
+    )
+
+
+@pytest.fixture
+def url(settings: ServerConfig) -> Iterator[str]:
+    """Serve the settings."""
+    with RunningServer(settings) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "api", "/api/sync", "api/sync/"])
+def test_prefix(settings: ServerConfig, prefix: str) -> None:
+    """Clients are configured with a base URL, at the root or below any prefix."""
+    with RunningServer(settings, prefix=prefix) as server:
+        assert not server.url.endswith("/")
+        assert post(server.url, "/getTableHash", FIELDS).status == 200
+        assert send(server.url, "GET", "/health").status == 200
+        assert send(server.url.removesuffix("/api/sync").removesuffix("/api"), "GET", "/health").status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/getTable/", "/gettable", "/docs", "/openapi.json", "/redoc", "/capabilities"])
+def test_unknown_paths(url: str, path: str) -> None:
+    """There is nothing beside the endpoints, and no redirection."""
+    for method in ("GET", "POST"):
+        answer = send(url, method, path)
+        assert answer.status == 404
+        assert json.loads(answer.body) == {"message": f"The route {path.lstrip('/')} could not be found."}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles"])
+def test_methods(url: str, method: str, path: str) -> None:
+    """Only POST is answered."""
+    answer = send(url, method, path)
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    message = f"The {method} method is not supported for route {path[1:]}. Supported methods: POST."
+    assert answer.body == (b"" if method == "HEAD" else json.dumps({"message": message}, indent=4).encode())
+
+
+def test_health(url: str) -> None:
+    """A server that answers says so, whatever its databases do."""
+    answer = send(url, "GET", "/health")
+    assert (answer.status, answer.body) == (200, b'{"status":"ok"}')
+
+
+def test_large_requests(url: str) -> None:
+    """A request beyond the limit is refused, and one at the limit is read."""
+    padding = b"config_name=t&padding="
+    largest = padding + b"x" * (MAX_REQUEST_BYTES - len(padding))
+    assert send(url, "POST", "/getTableHash", body=largest, headers={"Content-Type": FORM}).status == 200
+    answer = send(url, "POST", "/getTableHash", body=largest + b"x", headers={"Content-Type": FORM})
+    assert answer.status == 413
+    assert json.loads(answer.body) == {"message": "The request is larger than 8388608 bytes. Ask for fewer files at once."}
+
+
+def test_unforeseen_faults(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault in the program is answered without its reason, which goes to the log."""
+    for path in ("/getTableHash", "/getTable"):
+        answer = post(url, path, {"config_name": "failing", "hash": "x"})
+        assert (answer.status, answer.body) == (500, b'{\n    "message": "Server Error"\n}')
+    assert "hunter2" in caplog.text
+    assert post(url, "/getTableHash", FIELDS).status == 200
+
+
+@pytest.mark.parametrize(
+    "connection", ["postgresql://someone:hunter2@127.0.0.1:1/shop", "mysql+pymysql://someone:hunter2@127.0.0.1:1/shop"]
+)
+def test_sources_that_are_down(connection: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A server starts without its databases; asking for one that is down may be tried again, and tells no secret."""
+    caplog.set_level(logging.DEBUG)
+    with RunningServer(config(connection, tables={"t": {}})) as server:
+        for path in ("/getTableHash", "/getTable"):
+            answer = post(server.url, path, FIELDS)
+            assert answer.status == 503
+            assert "cannot reach its database" in json.loads(answer.body)["message"]
+            assert b"someone" not in answer.body
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/getTable", "/getFiles"])
+def test_mounted_where_answers_are_compressed(settings: ServerConfig, path: str) -> None:
+    """Mounted in an application that compresses, streams pass as they are, below its prefix."""
+    host = FastAPI()
+    host.add_middleware(GZipMiddleware, minimum_size=100)
+    host.mount("/sync", create_app(settings, host_compresses=True))
+    with TestClient(host) as client:
+        answer = client.post(f"/sync{path}", data=FIELDS, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 200
+        assert answer.headers["content-encoding"] == "identity"
+        if path == "/getTable":
+            assert zlib.decompress(answer.content, wbits=31).count(b"\n") == 1000
+        else:
+            assert answer.content.endswith(b"a" * 10_000)
+        assert client.post("/sync/nothing").json() == {"message": "The route sync/nothing could not be found."}

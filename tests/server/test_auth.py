@@ -1,0 +1,110 @@
+"""Tokens: who is let in, and what they see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.auth import Tokens, Unauthenticated
+from airflow_provider_sync.server.serve import RunningServer
+from tests.server.wire import config, post, run_sqlite, send
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServerConfig:
+    """Two tables and two directories, for three tokens: one sees all, one has limits, one sees nothing."""
+    run_sqlite(tmp_path / "source.db", "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a").write_text("a")
+    return config(
+        f"sqlite:///{tmp_path / 'source.db'}",
+        tokens=[
+            "all",
+            {"token": "some", "tables": ["open", "never configured"], "directories": ["files"]},
+            {"token": "nöthing", "tables": [], "directories": []},
+        ],
+        tables={"open": {"table": "t"}, "closed": {"table": "t"}},
+        directories={"files": {"path": str(tmp_path / "files")}, "private": {"path": str(tmp_path / "files")}},
+    )
+
+
+@pytest.fixture
+def url(settings: ServerConfig) -> Iterator[str]:
+    """Serve the settings."""
+    with RunningServer(settings) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None, "", "Bearer", "Bearer ", "Bearer wrong", "Bearer ALL", "Bearer all all", "Basic all", "all",
+        "Bearer \udcff", "Bearer ä",
+    ],
+)  # fmt: skip
+def test_refused(settings: ServerConfig, authorization: str | None) -> None:
+    """Nobody gets in without one of the tokens, sent as a bearer token."""
+    with pytest.raises(Unauthenticated):
+        Tokens(settings).authenticate(authorization)
+
+
+@pytest.mark.parametrize("authorization", ["Bearer all", "bearer all", "BEARER  all "])
+def test_accepted(settings: ServerConfig, authorization: str) -> None:
+    """A token counts however its scheme is written."""
+    grant = Tokens(settings).authenticate(authorization)
+    assert grant.tables == {"open", "closed"}
+    assert grant.directories == {"files", "private"}
+
+
+def test_limits(settings: ServerConfig) -> None:
+    """A token with limits sees the names in them that exist, and no other."""
+    tokens = Tokens(settings)
+    assert tokens.authenticate("Bearer some").tables == {"open"}
+    assert tokens.authenticate("Bearer some").directories == {"files"}
+    # A header arrives as Latin-1, whatever it was.
+    assert not tokens.authenticate("Bearer nöthing".encode().decode("latin-1")).tables
+
+
+def test_no_tokens() -> None:
+    """Without tokens in the configuration everybody sees everything."""
+    open_to_all = config("sqlite://", tables={"t": {}})
+    assert Tokens(open_to_all).authenticate(None).tables == {"t"}
+    assert Tokens(open_to_all).authenticate("Bearer whatever").tables == {"t"}
+
+
+@pytest.mark.parametrize("path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles"])
+def test_every_endpoint_asks(url: str, path: str) -> None:
+    """No endpoint says anything about names or fields to someone without a token."""
+    for fields in ({}, {"config_name": "open"}, {"config_name": "nope"}):
+        answer = post(url, path, fields)
+        assert (answer.status, answer.body) == (401, b'{"message":"Unauthenticated."}')
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert post(url, path, fields, token="wrong").status == 401
+    assert send(url, "POST", f"{path}?api_token=all&token=all").status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/getTableHash", "closed"), ("/getTable", "closed"), ("/getFileHashes", "private"), ("/getFiles", "private")],
+)
+def test_hidden_is_unknown(url: str, path: str, name: str) -> None:
+    """What a token may not see answers, to the byte, as what does not exist."""
+    hidden = post(url, path, {"config_name": name, "files[0]": "a"}, token="some")
+    unknown = post(url, path, {"config_name": "nope", "files[0]": "a"}, token="some")
+    assert hidden.status == 422
+    assert (hidden.status, hidden.body) == (unknown.status, unknown.body)
+    assert {**hidden.headers, "date": ""} == {**unknown.headers, "date": ""}
+    assert post(url, path, {"config_name": name, "files[0]": "a"}, token="all").status == 200
+
+
+def test_health_needs_no_token(url: str) -> None:
+    """Whether the server answers may be asked without a token."""
+    assert send(url, "GET", "/health").status == 200
+
+
+def test_tokens_are_not_shown(settings: ServerConfig) -> None:
+    """A token never shows where values are printed."""
+    assert "some" not in repr(settings.tokens[1])

@@ -1,0 +1,124 @@
+"""The server as a process: starting, refusing to start, and ending."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.serve import RunningServer, serve
+from tests.server.wire import config, open_stream, post, read_all, send
+
+SERVE = """
+import sys
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.serve import serve
+serve(ServerConfig.from_dict({"directories": {"d": {"path": sys.argv[1]}}}), port=0, prefix=sys.argv[2])
+"""
+
+
+@contextmanager
+def process(path: Path, prefix: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a server; give the process and its URL."""
+    command = [sys.executable, "-c", SERVE, str(path), prefix]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            line = server.stdout.readline()
+            assert line.startswith("Serving at http://127.0.0.1:")
+            yield server, line.split()[-1]
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal ends the server in peace, after one line with its URL."""
+    with process(tmp_path, "/api/sync") as (server, url):
+        assert url.endswith("/api/sync")
+        assert send(url, "GET", "/health").status == 200
+        server.send_signal(number)
+        assert server.communicate() == ("", "")
+        assert server.returncode == 0
+
+
+def test_streams_end(tmp_path: Path) -> None:
+    """A stream that runs when the server is told to stop ends as it should."""
+    (tmp_path / "large").write_bytes(bytes(64 << 20))
+    with process(tmp_path) as (server, url):
+        fields = [("config_name", "d"), ("files[0]", "large")]
+        with closing(open_stream(url, "/getFiles", fields, version="1.0")) as stream:
+            start = stream.recv(12)
+            server.terminate()
+            body = (start + read_all(stream)).partition(b"\r\n\r\n")[2]
+        assert body.count(b"\0") >= 64 << 20
+        assert server.communicate() == ("", "")
+        assert server.returncode == 0
+
+
+def test_streams_are_cut(tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    """At the end of its block a server in a thread waits for no client, and shows no traceback."""
+    (tmp_path / "large").write_bytes(bytes(64 << 20))
+    server = RunningServer(config(directories={"d": {"path": str(tmp_path)}}))
+    with server:
+        stream = open_stream(server.url, "/getFiles", [("config_name", "d"), ("files[0]", "large")])
+        assert stream.recv(12) == b"HTTP/1.1 200"
+    with closing(stream):
+        assert is_cut(stream)
+    assert "Traceback" not in capfd.readouterr().err + caplog.text
+    with pytest.raises(ConnectionRefusedError):
+        send(server.url, "GET", "/health")
+
+
+def is_cut(stream: socket.socket) -> bool:
+    """Whether the connection ends before the body does."""
+    try:
+        return not read_all(stream).endswith(b"0\r\n\r\n")
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_tokens_are_required(host: str) -> None:
+    """Without tokens nobody but this machine can reach the server."""
+    ready: list[str] = []
+    with pytest.raises(ConfigurationError, match="Set tokens"):
+        serve(config(), host=host, port=0, on_ready=ready.append)
+    with pytest.raises(ConfigurationError, match="Set tokens"), RunningServer(config(), host=host):
+        pass
+    assert not ready
+
+
+def test_tokens_open_the_door() -> None:
+    """With tokens the server may listen everywhere."""
+    with RunningServer(config(tokens=["secret"]), host="0.0.0.0") as server:
+        local = server.url.replace("0.0.0.0", "127.0.0.1")
+        assert send(local, "GET", "/health").status == 200
+        assert post(local, "/getFileHashes").status == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+def test_loopback(host: str) -> None:
+    """Every loopback address will do without tokens."""
+    with RunningServer(config(), host=host) as server:
+        assert server.url.startswith(f"http://{host}:")
+        assert send(server.url, "GET", "/health").status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", None), ("203.0.113.1", 0), ("nowhere.invalid", 0), ("127.0.0.1", 70_000), ("127.0.0.1", -1)]
+)
+def test_bad_addresses(host: str, port: int | None) -> None:
+    """An address that cannot be used is named."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1] if port is None else port
+        with pytest.raises(ConfigurationError, match=f"Cannot listen on {host}:{port}"):
+            serve(ServerConfig.from_dict({"tokens": ["secret"]}), host=host, port=port)

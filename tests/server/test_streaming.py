@@ -1,0 +1,296 @@
+"""Bodies that take time: broken off, given up, side by side, and in little memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import zlib
+from contextlib import closing
+from http.client import IncompleteRead
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from sqlalchemy.exc import DBAPIError
+
+from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.server.streaming import attachment
+from airflow_provider_sync.tables.connect import open_engine
+from tests.server.wire import config, open_stream, post, read_all, run_sqlite
+
+ROWS = 16_000
+
+
+def fill(url: str, rows: int = ROWS) -> None:
+    """Make a table of 1 KB a row that hardly compresses, so that a stream is larger than the buffers of a socket."""
+    engine = open_engine(url)
+    text = random.Random(0).randbytes(1 << 20).hex()
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(1000) NOT NULL)"))
+        connection.execute(
+            sqlalchemy.text("INSERT INTO t VALUES (:id, :a)"),
+            [{"id": number, "a": text[number * 1000 : number * 1000 + 1000]} for number in range(1000)],
+        )
+        count = 1000
+        while count < rows:
+            connection.execute(sqlalchemy.text(f"INSERT INTO t SELECT id + {count}, a FROM t"))
+            count *= 2
+    engine.dispose()
+
+
+@pytest.fixture
+def large_url(database_url: str) -> str:
+    """Have a table of 16 MB."""
+    fill(database_url)
+    return database_url
+
+
+@pytest.fixture
+def large_files(tmp_path: Path) -> Path:
+    """Have a directory with a small file and one of 64 MB."""
+    root = tmp_path / "files"
+    root.mkdir()
+    (root / "small").write_bytes(b"small")
+    (root / "large").write_bytes(bytes(64 << 20))
+    return root
+
+
+def inflate(body: bytes) -> tuple[bytes, bool]:
+    """Return what a gzip member holds so far, and whether it is whole."""
+    inflater = zlib.decompressobj(wbits=31)
+    return inflater.decompress(body), inflater.eof
+
+
+def change_alone(url: str) -> None:
+    """Take the table for oneself, waiting until nobody reads it; fails after a minute."""
+    engine = open_engine(url)
+    statements = {
+        "sqlite": ["PRAGMA busy_timeout = 60000", "BEGIN EXCLUSIVE", "COMMIT"],
+        "mysql": ["SET lock_wait_timeout = 60", "LOCK TABLES t WRITE", "UNLOCK TABLES"],
+        "postgresql": ["SET lock_timeout = 60000", "BEGIN", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE", "COMMIT"],
+    }
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def is_read(url: str) -> bool:
+    """Whether somebody has the table in a transaction at this moment."""
+    engine = open_engine(url)
+    statements = {
+        "sqlite": ["PRAGMA busy_timeout = 0", "BEGIN EXCLUSIVE"],
+        "mysql": ["SET lock_wait_timeout = 1", "LOCK TABLES t WRITE"],
+        "postgresql": ["BEGIN", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE NOWAIT"],
+    }
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for statement in statements[engine.dialect.name]:
+                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("UNLOCK TABLES" if engine.dialect.name == "mysql" else "ROLLBACK")
+    except DBAPIError:
+        return True
+    finally:
+        engine.dispose()
+    return False
+
+
+def test_client_that_goes_away(large_url: str) -> None:
+    """A client that leaves in the middle frees the connection and its snapshot, and the server goes on."""
+    with RunningServer(config(large_url, tables={"t": {}})) as server:
+        with closing(open_stream(server.url, "/getTable", [("config_name", "t")])) as stream:
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            assert is_read(large_url)
+        change_alone(large_url)
+        answer = post(server.url, "/getTable", {"config_name": "t"})
+        assert inflate(answer.body)[0].count(b"\n") == ROWS
+        change_alone(large_url)
+
+
+def test_two_streams(large_url: str) -> None:
+    """Two clients read at their own pace, and both get everything."""
+    with (
+        RunningServer(config(large_url, tables={"t": {}})) as server,
+        closing(open_stream(server.url, "/getTable", [("config_name", "t")], version="1.0")) as slow,
+    ):
+        start = slow.recv(100)
+        quick = post(server.url, "/getTable", {"config_name": "t"})
+        head, _, body = (start + read_all(slow)).partition(b"\r\n\r\n")
+    assert b"chunked" not in head.lower()
+    assert inflate(body) == inflate(quick.body)
+    content, whole = inflate(body)
+    assert whole
+    assert [json.loads(line)["id"] for line in content.splitlines()] == list(range(ROWS))
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+def test_one_state(request: pytest.FixtureRequest, engine: str) -> None:
+    """What changes in the table while it is sent is not in the stream, of which the hash was announced before."""
+    url = request.getfixturevalue(f"{engine}_url")
+    fill(url)
+    database = open_engine(url)
+    with RunningServer(config(url, tables={"t": {}})) as server:
+        with closing(open_stream(server.url, "/getTable", [("config_name", "t"), ("hash", "x")], version="1.0")) as stream:
+            start = stream.recv(12)
+            with database.begin() as connection:
+                connection.execute(sqlalchemy.text("DELETE FROM t WHERE id > 5"))
+            content, whole = inflate((start + read_all(stream)).partition(b"\r\n\r\n")[2])
+        after = post(server.url, "/getTable", {"config_name": "t", "hash": "x"})
+    database.dispose()
+    assert whole
+    assert content.count(b"\n") == ROWS
+    assert inflate(after.body)[0].count(b"\n") == 6
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+def test_database_that_fails(request: pytest.FixtureRequest, engine: str, version: str, caplog: pytest.LogCaptureFixture) -> None:
+    """When the database drops the connection, so does the server: the body never looks complete."""
+    url = request.getfixturevalue(f"{engine}_url")
+    # So much that the database has not sent it all when it ends the connection.
+    fill(url, 4 * ROWS)
+    database = open_engine(url)
+    with RunningServer(config(url, tables={"t": {}})) as server:
+        with closing(open_stream(server.url, "/getTable", [("config_name", "t")], version=version)) as stream:
+            received = stream.recv(12)
+            with database.begin() as connection:
+                end_readers(connection)
+            received += read_all(stream)
+        assert received.startswith(b"HTTP/1.1 200")
+        assert not received.endswith(b"0\r\n\r\n")
+        if version == "1.0":
+            assert not inflate(received.partition(b"\r\n\r\n")[2])[1]
+        assert post(server.url, "/getTableHash", {"config_name": "t"}).status == 200
+    database.dispose()
+    assert "Table 't' broke off" in caplog.text
+
+
+def end_readers(connection: sqlalchemy.Connection) -> None:
+    """End every other connection to this database."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).all()
+        return
+    readers = connection.exec_driver_sql(
+        "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+    ).all()
+    for (reader,) in readers:
+        connection.exec_driver_sql(f"KILL CONNECTION {reader}")
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+@pytest.mark.parametrize("change", ["shrinks", "grows", "is rewritten"])
+def test_file_that_changes(large_files: Path, version: str, change: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that changes while it is sent breaks the connection before its last byte."""
+    large = large_files / "large"
+    with RunningServer(config(directories={"d": {"path": str(large_files)}})) as server:
+        fields = [("config_name", "d"), ("files[0]", "small"), ("files[1]", "large")]
+        with closing(open_stream(server.url, "/getFiles", fields, version=version)) as stream:
+            received = stream.recv(12)
+            with large.open("r+b") as file:
+                if change == "shrinks":
+                    file.truncate(63 << 20)
+                elif change == "grows":
+                    file.seek(0, os.SEEK_END)
+                    file.write(b"x")
+                else:
+                    file.write(b"x")
+            received += read_all(stream)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert not received.endswith(b"0\r\n\r\n")
+    body = received.partition(b"\r\n\r\n")[2]
+    assert body.count(b"\0") < 64 << 20
+    assert "Files of directory 'd' broke off" in caplog.text
+
+
+def test_broken_chunks(large_files: Path) -> None:
+    """A client that knows chunks is told by them that the body is cut."""
+    with RunningServer(config(directories={"d": {"path": str(large_files)}})) as server:
+        fields = [("config_name", "d"), ("files[0]", "large")]
+        stream = open_stream(server.url, "/getFiles", fields)
+        with closing(stream):
+            start = stream.recv(12)
+            (large_files / "large").write_bytes(b"")
+            rest = read_all(stream)
+        assert (start + rest).count(b"\r\n0\r\n\r\n") == 0
+        with pytest.raises(IncompleteRead):
+            raise_if_cut(start + rest)
+        assert post(server.url, "/getFiles", fields).status == 200
+
+
+def raise_if_cut(answer: bytes) -> None:
+    """Read chunks to their end."""
+    rest = answer.partition(b"\r\n\r\n")[2]
+    while True:
+        length, _, rest = rest.partition(b"\r\n")
+        size = int(length or b"0", 16)
+        if len(rest) < size + 2:
+            raise IncompleteRead(rest, size + 2 - len(rest))
+        if size == 0:
+            return
+        rest = rest[size + 2 :]
+
+
+def test_file_descriptors(large_files: Path) -> None:
+    """A client that leaves in the middle leaves no file open."""
+    with RunningServer(config(directories={"d": {"path": str(large_files)}})) as server:
+        fields = [("config_name", "d"), ("files[0]", "small"), ("files[1]", "large")]
+        with closing(open_stream(server.url, "/getFiles", fields)) as stream:
+            assert stream.recv(12) == b"HTTP/1.1 200"
+    assert not [link for link in Path("/proc/self/fd").iterdir() if str(large_files) in os.path.realpath(link)]
+
+
+def test_attachment() -> None:
+    """No name can end the header that carries it."""
+    assert attachment("a.txt") == 'attachment; filename="a.txt"'
+    assert attachment('a"\\\r\n\x7f\0b') == 'attachment; filename="a\\"\\\\____b"'
+    assert attachment("é\udcff").encode("latin-1") == 'attachment; filename="é?"'.encode()
+
+
+SERVE = """
+import sys
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.serve import serve
+serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": {"t": {}}}), port=0)
+# Not getrusage: its peak is inherited from the process that started this one.
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Have a database file."""
+    return tmp_path / "source.db"
+
+
+def peak_memory(source: Path, rows: int) -> int:
+    """Serve a table of so many rows in a process of its own and return the most memory that it took, in KiB."""
+    run_sqlite(
+        source,
+        "DROP TABLE IF EXISTS t; CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b REAL);"
+        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
+        " INSERT INTO t SELECT i, 'a name of some length ' || i, i / 7.0 FROM n;",
+    )
+    command = [sys.executable, "-c", SERVE, f"sqlite:///{source}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().split()[-1]
+            answer = post(url, "/getTable", {"config_name": "t", "hash": "x"})
+            assert inflate(answer.body)[1]
+        finally:
+            process.terminate()
+        return int(process.stdout.read().split()[-1])
+
+
+@pytest.mark.slow
+def test_flat_memory(source: Path) -> None:
+    """Ten times the rows take the same memory, under 200 MB."""
+    small, large = peak_memory(source, 100_000), peak_memory(source, 1_000_000)
+    assert large < small * 1.1
+    assert large < 200 * 1024
