@@ -1,0 +1,10 @@
+"""Keep a table or a directory of this side in step with the source: compare, download, merge.
+
+The steps work without Airflow; operators, sensors and commands are thin callers.
+"""
+
+from airflow_provider_sync.sync.directories import directory_differs, sync_directory
+from airflow_provider_sync.sync.run import Opener, plan_run, run
+from airflow_provider_sync.sync.tables import sync_tables, table_differs
+
+__all__ = ["Opener", "directory_differs", "plan_run", "run", "sync_directory", "sync_tables", "table_differs"]

@@ -1,0 +1,229 @@
+"""Keep one directory in step: compare manifests, download what differs, delete last.
+
+Nothing is deleted unless every download succeeded, and every file appears under its name only when it is whole and
+has the digest that the source announced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST, TargetDirectory
+from airflow_provider_sync.exceptions import FileChangedError, IncompleteStreamError, ServerError, SyncError, SyncFailed
+from airflow_provider_sync.files import (
+    Changes,
+    NoneHasher,
+    Selection,
+    Storage,
+    StreamDigest,
+    build_manifest,
+    case_clashes,
+    compare,
+    load_hasher,
+    selected,
+)
+from airflow_provider_sync.protocol.v1.frames import Frame
+from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.guards import check_deletes
+from airflow_provider_sync.sync.measure import Measure
+from airflow_provider_sync.sync.progress import Progress, silent
+
+LOCK_TIMEOUT = 60.0
+CUTS = 3
+"""How often in a row an answer may be cut before its first file is whole."""
+
+ROUNDS = 3
+"""How often files that changed at the source meanwhile are asked for before the sync gives up."""
+
+
+def sync_directory(
+    client: SyncClient,
+    directory: TargetDirectory,
+    storage: Storage,
+    *,
+    dry_run: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+    progress: Progress | None = None,
+) -> DirectoryReport:
+    """Make ``storage`` equal to the directory that the server offers under ``directory.name``.
+
+    :param dry_run: report what would change, and write nothing
+    :param lock_timeout: seconds to wait for another sync of the same directory
+    :param progress: told of files and bytes
+    :raises SyncFailed: with the report of the failure; what was downloaded until then stays, nothing was deleted
+    """
+    measure = Measure(client)
+    bytes_written = 0
+    try:
+        sync = _DirectorySync(client, directory, storage, progress or silent)
+        try:
+            return sync.run(measure, dry_run, lock_timeout)
+        finally:
+            bytes_written = sync.bytes_written
+    except SyncError as error:
+        report = DirectoryReport(
+            name=directory.name, status="failed", error=str(error), bytes_written=bytes_written, **measure.so_far()
+        )
+        raise SyncFailed(str(error), (report,), error.retryable) from error
+
+
+def directory_differs(client: SyncClient, directory: TargetDirectory, storage: Storage) -> bool:
+    """Whether a sync would change anything; nothing is downloaded.
+
+    A source without digests (hasher ``none``) counts as changed as soon as it has files.
+    """
+    sync = _DirectorySync(client, directory, storage, silent)
+    return bool(sync.compare(sync.source_manifest()))
+
+
+class _DirectorySync:
+    """One sync of one directory."""
+
+    def __init__(self, client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress) -> None:
+        self.client = client
+        self.directory = directory
+        self.storage = storage
+        self.progress = progress
+        self.hasher = load_hasher(directory.hasher or "md5")
+        self.selection = Selection(directory.include, directory.exclude)
+        self.bytes_written = 0
+        self.files_written = 0
+        self.files_wanted = 0
+
+    def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
+        # Taking the lock makes a missing root, and a dry run writes nothing.
+        with nullcontext() if dry_run else self.storage.exclusive(lock_timeout):
+            if not dry_run:
+                self.storage.clean(0)
+            source = self.source_manifest()
+            changes = self.compare(source)
+            present = len(changes.removed) + len(changes.changed) + changes.unchanged
+            check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
+            if changes and not dry_run:
+                wanted = [*changes.added, *changes.changed]
+                self.files_wanted = len(wanted)
+                self._download(source, wanted, changes.obstacles)
+                for path in changes.removed:
+                    self.storage.delete(path)
+                self.storage.flush()
+            return DirectoryReport(
+                name=self.directory.name,
+                status=("planned" if dry_run else "changed") if changes else "unchanged",
+                files_total=len(source),
+                files_added=len(changes.added),
+                files_updated=len(changes.changed),
+                files_deleted=len(changes.removed),
+                bytes_written=self.bytes_written,
+                verified="hash" if self._has_digests(source) and not (dry_run and changes) else None,
+                warnings=self._warnings(source),
+                **measure.so_far(),
+            )
+
+    def source_manifest(self) -> dict[str, str]:
+        """Ask the source for its files, names checked, patterns applied."""
+        return selected(self.client.get_file_hashes(self.directory.name), self.selection)
+
+    def compare(self, source: dict[str, str]) -> Changes:
+        """Compare the source's manifest with the target's files."""
+        return compare(source, build_manifest(self.storage, self.hasher, self.selection, missing_ok=True))
+
+    def _download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> None:
+        """Download the files, asking again for those that the source changed meanwhile."""
+        digests = source
+        for _ in range(ROUNDS):
+            wanted = self._download_once(digests, wanted, obstacles)
+            if not wanted:
+                return
+            digests = self._manifest_with(wanted)
+        raise FileChangedError(
+            f"{wanted[0]!r} of {self.directory.name!r} changed each of the {ROUNDS} times that it was downloaded."
+            " Nothing was deleted; run it again when the source is quiet."
+        )
+
+    def _manifest_with(self, wanted: Sequence[str]) -> dict[str, str]:
+        """Ask for the manifest again.
+
+        :raises FileChangedError: when one of ``wanted`` is no longer in it
+        """
+        manifest = self.source_manifest()
+        for path in wanted:
+            if path not in manifest:
+                raise FileChangedError(
+                    f"{path!r} was removed from {self.directory.name!r} during the sync. Nothing was deleted; run it again."
+                )
+        return manifest
+
+    def _download_once(self, digests: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> list[str]:
+        """Download the files in batches; return those whose content was not what the manifest announced."""
+        moved = []
+        remaining = list(wanted)
+        cuts = 0
+        while remaining:
+            batch = remaining[: self._batch_size()]
+            done = 0
+            try:
+                with self.client.get_files(self.directory.name, batch) as frames:
+                    for frame in frames:
+                        if not self._write(frame, digests[frame.path], obstacles):
+                            moved.append(frame.path)
+                        done += 1
+            except IncompleteStreamError:
+                cuts = 0 if done else cuts + 1
+                if cuts > CUTS:
+                    raise
+            except ServerError:
+                # Most likely for a file that is gone, which is nothing that an administrator has to look after.
+                self._manifest_with(batch)
+                raise
+            remaining = remaining[done:]
+        return moved
+
+    def _batch_size(self) -> int:
+        """Files to ask for at once: the configured number, fewer where the files seen so far are large."""
+        most = self.directory.files_per_request or DEFAULT_FILES_PER_REQUEST
+        if not self.files_written or not self.bytes_written:
+            return most
+        return max(1, min(most, self.directory.bytes_per_request * self.files_written // self.bytes_written))
+
+    def _write(self, frame: Frame, announced: str, obstacles: Collection[str]) -> bool:
+        """Write one file; leave the target as it was and return ``False`` when its digest is not the announced one.
+
+        Where one side has no digests (hasher ``none``), the size has to do.
+        """
+        try:
+            with (
+                self.storage.write(frame.path, size=frame.size, replaces=obstacles) as writer,
+                StreamDigest(self.hasher) as digest,
+            ):
+                for chunk in frame.chunks:
+                    writer.write(chunk)
+                    digest.update(chunk)
+                if announced and digest.result() not in (announced, ""):
+                    raise _OtherContentError
+        except _OtherContentError:
+            return False
+        self.bytes_written += frame.size
+        self.files_written += 1
+        self.progress(self.directory.name, 1, "files", self.files_wanted)
+        self.progress(self.directory.name, frame.size, "bytes")
+        return True
+
+    def _has_digests(self, source: Mapping[str, str]) -> bool:
+        return all(source.values()) and not isinstance(self.hasher, NoneHasher)
+
+    def _warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
+        warnings = []
+        if not self._has_digests(source):
+            who = "This side takes" if all(source.values()) else "The source sends"
+            warnings.append(f"{who} no digests, so every file counts as changed and only sizes are checked.")
+        clashes = case_clashes(source)
+        if clashes:
+            first, second = clashes[0]
+            warnings.append(f"{first!r} and {second!r} differ only in case; some file systems hold only one of them.")
+        return tuple(warnings)
+
+
+class _OtherContentError(Exception):
+    """The content is not what the manifest announced: leave the block that writes it, so that it is thrown away."""

@@ -1,0 +1,61 @@
+"""What the download of a table ends in, whatever the version of the protocol: nothing to do, or rows beside the target."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.tables.merge import StagedTable
+
+
+class Unchanged(msgspec.Struct, frozen=True, kw_only=True):
+    """The target equals the source.
+
+    :ivar rows: of the source
+    """
+
+    protocol: Literal[1, 2]
+    rows: int
+    verified: Verified
+
+
+class Download(ABC):
+    """Rows that wait for their merge.
+
+    :ivar protocol: version by which they came
+    :ivar target: where they shall go
+    :ivar staged: what the merge is given
+    :ivar rows_total: rows of the source
+    :ivar rows_received: rows that came over the wire
+    :ivar warnings: what the user should know of what came
+    """
+
+    protocol: Literal[1, 2]
+
+    def __init__(
+        self, target: Target, staged: StagedTable, *, rows_total: int, rows_received: int, warnings: tuple[str, ...] = ()
+    ) -> None:
+        self.target = target
+        self.staged = staged
+        self.rows_total = rows_total
+        self.rows_received = rows_received
+        self.warnings = warnings
+
+    @abstractmethod
+    def verify(self, connection: Connection) -> Verified | None:
+        """Compare the target, as it is after the merge and before the commit, with what the source announced.
+
+        Rows were compared with staging before.
+
+        :return: what was proven beyond that; ``None`` when nothing was
+        :raises TableBusyError: when the target is not what the source announced
+        """
+
+    @abstractmethod
+    def doubt(self) -> str | None:
+        """Say why :meth:`verify` proved no more than it did; ``None`` when there is nothing to say."""

@@ -1,0 +1,117 @@
+"""A whole run: everything that a client configuration names, or the part of it that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from sqlalchemy import Engine
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, connection_url
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.files import Storage, open_storage
+from airflow_provider_sync.report import Report
+from airflow_provider_sync.sync.directories import sync_directory
+from airflow_provider_sync.sync.progress import Progress
+from airflow_provider_sync.sync.tables import sync_tables
+from airflow_provider_sync.tables.connect import open_engine
+from airflow_provider_sync.tables.engines import database_for
+from airflow_provider_sync.tables.engines.base import Database
+
+
+class Opener(msgspec.Struct, frozen=True, kw_only=True):
+    """How URLs of databases and paths of directories become something open.
+
+    The defaults know nothing of Airflow; the commands and operators bring openers that know its connections.
+    """
+
+    engine: Callable[[str], Engine] = open_engine
+    storage: Callable[[str], Storage] = open_storage
+
+    @contextmanager
+    def database(self, url: str) -> Iterator[Database]:
+        """Open the database at ``url`` and dispose of its engine at the end."""
+        engine = self.engine(url)
+        try:
+            yield database_for(engine)
+        finally:
+            engine.dispose()
+
+
+class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has to do.
+
+    :ivar tables: by database URL, since the tables of one connection may share a transaction
+    """
+
+    tables: dict[str, tuple[TargetTable, ...]]
+    directories: tuple[TargetDirectory, ...]
+
+
+def plan_run(config: ClientConfig, *, tables: Sequence[str] = (), directories: Sequence[str] = ()) -> RunPlan:
+    """Choose what to synchronise: what is named, or everything when nothing is named.
+
+    :raises ConfigurationError: for a name that the configuration does not have
+    """
+    for group, names, known in (("tables", tables, config.tables), ("directories", directories, config.directories)):
+        for name in names:
+            if name not in known:
+                raise ConfigurationError(
+                    f"{name!r} is not under {group} in the configuration. There are: {', '.join(known) or 'none'}."
+                )
+    everything = not tables and not directories
+    by_url: dict[str, list[TargetTable]] = {}
+    for name, table in config.tables.items():
+        if everything or name in tables:
+            by_url.setdefault(connection_url(config.connections, config.default_connection, table), []).append(table)
+    return RunPlan(
+        tables={url: tuple(group) for url, group in by_url.items()},
+        directories=tuple(entry for name, entry in config.directories.items() if everything or name in directories),
+    )
+
+
+def run(
+    config: ClientConfig,
+    plan: RunPlan,
+    *,
+    opener: Opener | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> list[Report]:
+    """Synchronise everything in ``plan``, the rest even when one fails.
+
+    :return: one report for each table and directory
+    :raises SyncFailed: when any failed, with the reports of all
+    """
+    opener = opener or Opener()
+    reports: list[Report] = []
+    failures: list[SyncFailed] = []
+    with SyncClient.from_config(config) as client:
+        for url, tables in plan.tables.items():
+            try:
+                with opener.database(url) as database:
+                    reports += sync_tables(
+                        client, tables, database, single_transaction=config.single_transaction, dry_run=dry_run, progress=progress
+                    )
+            except SyncFailed as failure:
+                failures.append(failure)
+                reports += failure.reports
+        for directory in plan.directories:
+            try:
+                storage = opener.storage(directory.path)
+                options = _with_defaults(directory, config)
+                reports.append(sync_directory(client, options, storage, dry_run=dry_run, progress=progress))
+            except SyncFailed as failure:
+                failures.append(failure)
+                reports += failure.reports
+    if failures:
+        raise SyncFailed("; ".join(map(str, failures)), reports, all(failure.retryable for failure in failures))
+    return reports
+
+
+def _with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:
+    if directory.files_per_request is not None:
+        return directory
+    return msgspec.structs.replace(directory, files_per_request=config.files_per_request)

@@ -1,0 +1,90 @@
+"""Two databases, the server half before one of them, the client half before the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ServerConfig, table_from_options
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.sync import sync_tables
+from airflow_provider_sync.tables.connect import open_engine
+from airflow_provider_sync.tables.engines import database_for
+from airflow_provider_sync.tables.schema import Row
+from tests.tables.scenario import Scenario
+
+
+class Link:
+    """A source and a target.
+
+    :ivar offered: options of the tables that the server offers; every table asked for is offered
+    """
+
+    def __init__(self, source: Scenario, target: Scenario, source_url: str) -> None:
+        self.source = source
+        self.target = target
+        self.source_url = source_url
+        self.offered: dict[str, dict[str, Any]] = {}
+
+    def create(self, *statements: str) -> None:
+        """Run statements on both sides."""
+        self.source.execute(*statements)
+        self.target.execute(*statements)
+
+    @contextmanager
+    def client(self, *names: str) -> Iterator[SyncClient]:
+        """Serve the tables and give a client for them."""
+        tables = {name: self.offered.get(name, {}) for name in names} | self.offered
+        config = ServerConfig.from_dict({"connections": {"source": self.source_url}, "tables": tables})
+        with RunningServer(config) as server, SyncClient(server.url, retries=0) as client:
+            yield client
+
+    def sync(self, *names: str, options: dict[str, dict[str, Any]] | None = None, **arguments: Any) -> list[TableReport]:
+        """Sync tables.
+
+        :param options: of tables, by name
+        :param arguments: of :func:`sync_tables`
+        """
+        tables = [table_from_options(name, (options or {}).get(name)) for name in names]
+        with self.client(*names) as client:
+            return sync_tables(client, tables, self.target.database, **arguments)
+
+    def sync_one(self, name: str, options: dict[str, Any] | None = None, **arguments: Any) -> TableReport:
+        """Sync one table and return its report."""
+        return self.sync(name, options={name: options or {}}, **arguments)[0]
+
+    def assert_equal(self, name: str, target_name: str | None = None) -> None:
+        """Check that both sides hold the same rows, and that nothing else is left in the target."""
+        assert numbers(self.target.rows(target_name or name)) == numbers(self.source.rows(name))
+        self.assert_clean()
+
+    def assert_clean(self) -> None:
+        """Check that no staging table is left."""
+        assert not [name for name in self.target.names() if name.startswith("_sync")]
+
+
+@contextmanager
+def linked(source_url: str, target_url: str) -> Iterator[Link]:
+    """Open both databases."""
+    source, target = open_engine(source_url), open_engine(target_url)
+    try:
+        yield Link(Scenario(database_for(source)), Scenario(database_for(target)), source_url)
+    finally:
+        source.dispose()
+        target.dispose()
+
+
+def numbers(rows: list[Row]) -> list[Row | tuple[object, ...]]:
+    """Replace decimals by numbers, since SQLite keeps none: ``'1.10'`` and ``1.1`` are equal."""
+    return sorted((tuple(map(_number, row)) for row in rows), key=repr)
+
+
+def _number(value: object) -> object:
+    if isinstance(value, float) or (isinstance(value, str) and re.fullmatch(r"-?\d+\.\d+", value)):
+        return Decimal(str(value)).normalize()
+    return Decimal(value) if isinstance(value, int) else value
