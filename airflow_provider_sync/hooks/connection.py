@@ -1,0 +1,103 @@
+"""What a ``sync`` connection of Airflow means, as the configuration of a client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from airflow.providers.common.compat.sdk import Connection
+
+# Airflow 3.1 and newer have it here; only the latest common-compat has it on the common path.
+from airflow.sdk.log import mask_secret  # noqa: TID251
+
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+
+_EXTRA: dict[str, tuple[Any, str]] = {
+    "timeout": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
+    "retries": (Annotated[int, msgspec.Meta(ge=0)], "a whole number, 0 or more"),
+    "verify": (bool, "true, false, or the absolute path of a bundle of authorities"),
+    "protocol": (Literal["auto", "1", "2"], "'auto', '1' or '2'"),
+    "headers": (dict[str, str], "a JSON object of header names and values"),
+}
+
+
+def client_config(connection: Connection) -> ClientConfig:
+    """Read a connection: host is the base URL, the password a bearer token, or login and password are basic credentials.
+
+    Everything in ``extra`` may be text, as it is when the connection is written as a URI.
+
+    :raises ConfigurationError: naming the connection and the field
+    """
+    if connection.login and not connection.password:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} has a login but no password."
+            " Put a bearer token into the password and leave the login empty."
+        )
+    basic = bool(connection.login)
+    return ClientConfig(
+        url=base_url(connection),
+        token=None if basic else connection.password or None,
+        login=connection.login if basic else None,
+        password=connection.password if basic else None,
+        **_read_extra(connection.conn_id, connection.extra_dejson),
+    )
+
+
+def base_url(connection: Connection) -> str:
+    """Return the URL that the endpoints are below.
+
+    The host may be a whole URL. Without a scheme it is https, unless the schema field says http. Any other schema is a
+    path: that is where Airflow puts the path of a connection that is written as a URI.
+
+    :raises ConfigurationError: when there is no host
+    """
+    if not connection.host:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} has no host. Give the base URL of the server, such as https://source.example/api/sync."
+        )
+    schema = (connection.schema or "").strip("/")
+    scheme = schema.lower() if schema.lower() in ("http", "https") else ""
+    url = connection.host if "://" in connection.host else f"{scheme or 'https'}://{connection.host}"
+    start, separator, path = url.partition("://")
+    host, slash, rest = path.partition("/")
+    port = f":{connection.port}" if connection.port else ""
+    return f"{start}{separator}{host}{port}{slash}{rest}".rstrip("/") + (f"/{schema}" if schema and not scheme else "")
+
+
+def _read_extra(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of ``extra`` that mean something here, checked; others and empty ones are left out."""
+    return {
+        name: _read_field(conn_id, name, extra[name]) for name in _EXTRA if name in extra and extra[name] not in (None, "", {})
+    }
+
+
+def _read_field(conn_id: str, name: str, value: Any) -> Any:
+    kind, wanted = _EXTRA[name]
+    if name == "headers":
+        value = _read_headers(value)
+    elif name == "protocol":
+        value = str(value)
+    elif name == "verify" and isinstance(value, str) and "/" in value:
+        return value
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        # The values of headers are secrets more often than not.
+        given = "something else" if name == "headers" else repr(value)
+        raise ConfigurationError(f"Connection {conn_id!r}: extra field {name!r} is {given}. Give {wanted}.") from None
+
+
+def _read_headers(value: Any) -> Any:
+    """Decode headers that are JSON text, and have their values hidden in logs."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            return None
+    if isinstance(value, Mapping):
+        for content in value.values():
+            mask_secret(content)
+    return value

@@ -1,0 +1,134 @@
+"""Arguments of operators and sensors after their templates were rendered, as the values that they stand for.
+
+A template renders to text, whatever it was made of: ``{{ params.tables }}`` to ``['a', 'b']``, ``{{ x | tojson }}`` to
+JSON, a missing value to nothing or to ``None``. Checking waits until now, since nothing is known before.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+import jinja2
+import msgspec
+
+from airflow_provider_sync.config import TargetDirectory, TargetTable, directory_from_options, table_from_options
+from airflow_provider_sync.exceptions import ConfigurationError
+
+T = TypeVar("T")
+
+
+def target_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> list[TargetTable]:
+    """Read a name, a list of names, or a mapping of names to options.
+
+    :param argument: what the operator calls it, for messages
+    :param defaults: options for every entry that does not set them; those that are ``None`` are not set
+    :raises ConfigurationError: naming the argument, for an empty rendering or anything else that cannot be meant
+    """
+    entries = _entries(argument, tables)
+    options = _options(defaults)
+    if "table" in options and len(entries) > 1:
+        raise ConfigurationError(
+            f"'table' names one target for the {len(entries)} entries of {argument!r}. Give each entry its own."
+        )
+    return [table_from_options(name, {**options, **own}) for name, own in entries.items()]
+
+
+def target_directories(argument: str, directories: Any, path: Any, defaults: Mapping[str, Any]) -> list[TargetDirectory]:
+    """Read a name, a list of names, or a mapping of names to options, and decide where each directory is kept.
+
+    A single name, not in a list, is kept in ``path`` itself; entries of a list or mapping below it, in a folder of their
+    own name, unless they have a ``path``.
+
+    :param path: text, a URL, or anything whose text is one of these, such as an ``ObjectStoragePath``
+    :raises ConfigurationError: naming the argument
+    """
+    entries = _entries(argument, directories)
+    single = isinstance(decoded(argument, directories), str)
+    options = _options(defaults)
+    if path is not None:
+        options["path"] = decoded("path", str(path))
+    found = []
+    for name, own in entries.items():
+        if "path" not in own and "path" not in options:
+            raise ConfigurationError(f"Directory {name!r} has no path. Give 'path' to the operator, or to this entry.")
+        below = {} if single or "path" in own else {"path": _below(options["path"], name)}
+        found.append(directory_from_options(name, {**options, **own, **below}))
+    return found
+
+
+def converted(argument: str, value: Any, kind: type[T]) -> T:
+    """Read an argument of a plain type; text that means it is accepted.
+
+    :raises ConfigurationError: naming the argument
+    """
+    try:
+        return msgspec.convert(decoded(argument, value), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{argument!r} is {value!r}. {error}.") from error
+
+
+def decoded(argument: str, value: Any) -> Any:
+    """Return what a rendered value stands for: text that is a list or mapping, in JSON or as Python writes it, as such.
+
+    :raises ConfigurationError: when it is undefined, empty, or text that begins like a list and is none
+    """
+    if isinstance(value, jinja2.Undefined):
+        raise ConfigurationError(f"{argument!r} uses a variable that is not defined.")
+    if not isinstance(value, str):
+        if value is None or (isinstance(value, (list, tuple, dict)) and not value):
+            raise ConfigurationError(f"{argument!r} is empty.")
+        return value
+    text = value.strip()
+    if text in ("", "None"):
+        raise ConfigurationError(f"{argument!r} rendered to {value!r}. Check that what its template uses has a value.")
+    if text[0] not in "[{":
+        return text
+    try:
+        return decoded(argument, _literal(text))
+    except (ValueError, SyntaxError) as error:
+        raise ConfigurationError(
+            f"{argument!r} rendered to text that is no list and no mapping. Use the filter tojson in its template."
+        ) from error
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return ast.literal_eval(text)
+
+
+def _entries(argument: str, value: Any) -> dict[str, dict[str, Any]]:
+    """Return the options by name, decoded, each in a mapping of its own."""
+    value = decoded(argument, value)
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, Mapping):
+        for name, own in value.items():
+            if own is not None and not isinstance(own, Mapping):
+                raise ConfigurationError(f"{argument!r}: the options of {name!r} are {own!r}. Give a mapping of options.")
+        return {str(name): _options(own or {}, f"{argument}.{name}.") for name, own in value.items()}
+    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+        return {decoded(argument, name): {} for name in value}
+    raise ConfigurationError(f"{argument!r} is {value!r}. Give a name, a list of names, or a mapping of names to options.")
+
+
+def _options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Decode the options that are set; an empty list or mapping is a value here."""
+    return {
+        str(name): value if isinstance(value, (list, tuple, dict)) else decoded(f"{prefix}{name}", value)
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def _below(base: str, name: str) -> str:
+    """Return the path of the folder called ``name`` in ``base``; a name that would lead elsewhere is refused."""
+    folder = PurePosixPath(name)
+    if not folder.parts or folder.is_absolute() or ".." in folder.parts:
+        raise ConfigurationError(f"Directory {name!r} cannot be kept in a folder of its own name. Give this entry a path.")
+    return f"{base.rstrip('/')}/{name}"

@@ -1,0 +1,44 @@
+"""A directory that a path or URL names, with the credentials of an Airflow connection."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.files import Storage, open_storage
+
+
+def storage_from_path(path: str | PathLike[str] | ObjectStoragePath, conn_id: str | None = None) -> Storage:
+    """Open local disk or object storage.
+
+    :param path: a local path, a URL such as ``s3://conn_id@bucket/prefix``, or an ``ObjectStoragePath``
+    :param conn_id: connection with the credentials, where the URL names none
+    :raises AirflowNotFoundException: when there is no such connection
+    :raises ConfigurationError: when no provider for that kind of storage is installed
+    """
+    if not isinstance(path, ObjectStoragePath):
+        text = fspath(path)
+        if "://" not in text:
+            return open_storage(text)
+        # In Airflow 3.1 a conn_id of None would hide the one in the URL.
+        path = ObjectStoragePath(text, **({} if conn_id is None else {"conn_id": conn_id}))
+    if path.protocol in ("", "file", "local"):
+        return open_storage(path.path)
+    # Airflow 3.1 has no attribute for it.
+    used_conn_id: str | None = path.serialize()["conn_id"]
+    if used_conn_id is not None:
+        # A filesystem whose connection is missing would go on without credentials and fail far from the cause.
+        BaseHook.get_connection(used_conn_id)
+    try:
+        filesystem = path.fs
+    except (ValueError, ImportError) as error:
+        if used_conn_id is None:
+            # Not of Airflow's, but fsspec may know it, with credentials of its own.
+            return open_storage(f"{path.protocol}://{path.path}")
+        raise ConfigurationError(
+            f"No provider for {path.protocol}:// is installed, or not with its file system: {error}."
+            " For S3 run: pip install 'airflow-provider-sync[s3]'"
+        ) from error
+    return open_storage(path.path, filesystem)

@@ -1,0 +1,1 @@
+"""Operators: one call into ``sync`` each."""

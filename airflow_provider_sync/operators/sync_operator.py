@@ -1,0 +1,75 @@
+"""What the operators that run a whole sync share: run a plan, log its reports, return them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
+
+from airflow_provider_sync.hooks.database import engine_from_connection
+from airflow_provider_sync.hooks.rendered import converted
+from airflow_provider_sync.hooks.storage import storage_from_path
+from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.hooks.task_failures import failing_tasks
+from airflow_provider_sync.report_table import format_reports
+from airflow_provider_sync.sync import Opener, run
+from airflow_provider_sync.sync.run import RunPlan
+
+
+class SyncOperator(BaseOperator):
+    """Run what :meth:`plan` says.
+
+    The result is a list of reports, one for each table or directory, in their order. What no retry can mend fails the
+    task at once.
+
+    :param sync_conn_id: connection of the server
+    :param skip_unchanged: skip the task, and so what follows it, when there was nothing to do
+    :param dry_run: report what would change, and write nothing
+    """
+
+    template_fields: Sequence[str] = ("sync_conn_id", "skip_unchanged", "is_dry_run")
+    ui_color = "#d5e8f0"
+
+    single_transaction: bool | str = True
+
+    def __init__(
+        self,
+        *,
+        sync_conn_id: str = SyncServerHook.default_conn_name,
+        skip_unchanged: bool | str = False,
+        dry_run: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sync_conn_id = sync_conn_id
+        self.skip_unchanged = skip_unchanged
+        # BaseOperator.dry_run is a method, which `airflow tasks test --dry-run` calls.
+        self.is_dry_run = dry_run
+
+    @abstractmethod
+    def plan(self) -> RunPlan:
+        """Read the arguments, whose templates are rendered by now.
+
+        :raises ConfigurationError: naming the argument that is wrong
+        """
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Sync, log the reports as a table, and return them.
+
+        :raises AirflowSkipException: when ``skip_unchanged`` is set and there was nothing to do
+        """
+        with failing_tasks():
+            skip_unchanged = converted("skip_unchanged", self.skip_unchanged, bool)
+            config = msgspec.structs.replace(
+                SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str)).get_config(),
+                single_transaction=converted("single_transaction", self.single_transaction, bool),
+            )
+            opener = Opener(engine=engine_from_connection, storage=storage_from_path)
+            reports = run(config, self.plan(), opener=opener, dry_run=converted("dry_run", self.is_dry_run, bool))
+        self.log.info("\n%s", format_reports(reports))
+        if skip_unchanged and not any(report.changed for report in reports):
+            raise AirflowSkipException("Everything is up to date.")
+        return [report.to_dict() for report in reports]

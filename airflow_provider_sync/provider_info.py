@@ -1,0 +1,98 @@
+"""What Airflow is told about this provider: plain data. Importing this module imports nothing of Airflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+INTEGRATION = "Sync server"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's ``provider_info.schema.json`` describes it.
+
+    Every ``airflow`` command calls this, so it stays free of imports. Airflow 3.2 and newer build the connection form
+    from ``connection-types``; 3.1 asks the hook's methods for the same.
+    """
+    return {
+        "package-name": "airflow-provider-sync",
+        "name": "Sync",
+        "description": "Keep tables and directories equal to those of another server, over plain HTTP.",
+        "integrations": [
+            {
+                "integration-name": INTEGRATION,
+                "external-doc-url": "https://pypi.org/project/airflow-provider-sync/",
+                "tags": ["protocol"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": ["airflow_provider_sync.hooks.sync_server"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": [
+                    "airflow_provider_sync.operators.table_sync",
+                    "airflow_provider_sync.operators.file_sync",
+                ],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": [
+                    "airflow_provider_sync.sensors.table_changed",
+                    "airflow_provider_sync.sensors.files_changed",
+                ],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "sync",
+                "hook-class-name": "airflow_provider_sync.hooks.sync_server.SyncServerHook",
+                "hook-name": "Sync server",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port"],
+                    "relabeling": {
+                        "host": "Base URL",
+                        "login": "Login (basic authentication only)",
+                        "password": "Token or password",
+                    },
+                    "placeholders": {
+                        "host": "https://source.example/api/sync",
+                        "login": "empty when a token is used",
+                        "password": "bearer token",
+                    },
+                },
+                "conn-fields": {
+                    "timeout": {
+                        "label": "Timeout",
+                        "description": "Seconds to wait for a connection, and between two pieces of an answer.",
+                        "schema": {"type": ["number", "null"], "default": 60},
+                    },
+                    "retries": {
+                        "label": "Retries",
+                        "description": "Of a call that failed for a reason that may pass.",
+                        "schema": {"type": ["integer", "null"], "default": 3, "minimum": 0},
+                    },
+                    "verify": {
+                        "label": "Verify the certificate",
+                        "description": "The path of a bundle of authorities can be given in Extra.",
+                        "schema": {"type": ["boolean", "null"], "default": True},
+                    },
+                    "protocol": {
+                        "label": "Protocol",
+                        "description": "Version to speak; auto asks the server.",
+                        "schema": {"type": ["string", "null"], "enum": ["auto", "1", "2"], "default": "auto"},
+                    },
+                    "headers": {
+                        "label": "Headers",
+                        "description": "Further headers of every request.",
+                        "schema": {"type": ["object", "null"]},
+                    },
+                },
+            }
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Sensors that ask whether the source differs from the target."""

@@ -1,0 +1,67 @@
+"""The sensor that asks whether a directory of the source differs from its target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.hooks.rendered import target_directories
+from airflow_provider_sync.hooks.storage import storage_from_path
+from airflow_provider_sync.sensors.difference import DifferenceSensor
+from airflow_provider_sync.sync import directory_differs
+
+
+class FilesChangedSensor(DifferenceSensor):
+    """Succeed when a directory of the source differs from its target; no file is downloaded.
+
+    The digests of the target's files are compared with those that the server answers. A source without digests (hasher
+    ``none``) counts as changed as soon as it has files.
+
+    :param directory: the name that the server offers, or a mapping of it to options, as ``FileSyncOperator`` takes them
+    :param path: where the files are kept: a local path, a URL such as ``s3://conn_id@bucket/prefix``, or an
+        ``ObjectStoragePath``
+    :param sync_conn_id: connection of the server
+    :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
+    :param hasher: ``md5``, ``none``, or the import path of a class
+    :param include: glob patterns of paths to compare; all without
+    :param exclude: glob patterns of paths to leave alone, on both sides
+    """
+
+    directory_options: ClassVar[tuple[str, ...]] = ("hasher", "include", "exclude")
+    template_fields: Sequence[str] = (*DifferenceSensor.template_fields, "directory", "path", *directory_options)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"directory": "json"}
+
+    def __init__(
+        self,
+        *,
+        directory: str | Mapping[str, Mapping[str, Any] | None],
+        path: str | PathLike[str] | ObjectStoragePath | None = None,
+        hasher: str | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.directory = directory
+        self.path = path
+        self.hasher = hasher
+        self.include = include
+        self.exclude = exclude
+
+    def differs(self, client: SyncClient) -> bool:
+        """Compare the two manifests."""
+        directory = self._target()
+        return directory_differs(client, directory, storage_from_path(directory.path))
+
+    def _target(self) -> TargetDirectory:
+        options = {name: getattr(self, name) for name in self.directory_options}
+        directories = target_directories("directory", self.directory, self.path, options)
+        if len(directories) != 1:
+            raise ConfigurationError(f"'directory' names {len(directories)} directories. Use one sensor for each.")
+        return directories[0]

@@ -1,0 +1,74 @@
+"""The sensor that asks whether a table of the source differs from its target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import ConfigurationError, ServerError
+from airflow_provider_sync.hooks.database import engine_from_connection
+from airflow_provider_sync.hooks.rendered import converted, target_tables
+from airflow_provider_sync.sensors.difference import DifferenceSensor
+from airflow_provider_sync.sync import Opener, table_differs
+
+
+class TableChangedSensor(DifferenceSensor):
+    """Succeed when a table of the source differs from its target; nothing is downloaded.
+
+    The hash of the target table is computed in its database and compared with the one that the server answers. A
+    server that cannot hash the table (an existing one beside MySQL 9.6 or newer) is logged as a warning and counts as a
+    difference: the sync that follows finds out.
+
+    :param table: the name that the server offers, or a mapping of it to options, as ``TableSyncOperator`` takes them
+    :param target_conn_id: connection of the target database
+    :param sync_conn_id: connection of the server
+    :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
+    :param primary: column or columns that identify a row, where that is not the target's primary key
+    :param columns: columns to compare, as the source calls them; all without
+    :param renames: column of the source to column of the target
+    :param hasher: import path of a class that hashes the target table
+    """
+
+    table_options: ClassVar[tuple[str, ...]] = ("primary", "columns", "renames", "hasher")
+    template_fields: Sequence[str] = (*DifferenceSensor.template_fields, "table", "target_conn_id", *table_options)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"table": "json", "renames": "json"}
+
+    def __init__(
+        self,
+        *,
+        table: str | Mapping[str, Mapping[str, Any] | None],
+        target_conn_id: str | None = None,
+        primary: str | Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
+        renames: str | Mapping[str, str] | None = None,
+        hasher: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.target_conn_id = target_conn_id
+        self.primary = primary
+        self.columns = columns
+        self.renames = renames
+        self.hasher = hasher
+
+    def differs(self, client: SyncClient) -> bool:
+        """Compare the two hashes."""
+        table = self._target()
+        conn_id = table.connection or self.target_conn_id
+        with Opener(engine=engine_from_connection).database(converted("target_conn_id", conn_id, str)) as database:
+            try:
+                return table_differs(client, table, database)
+            except ServerError as error:
+                if not error.retryable:
+                    raise
+                self.log.warning("The server cannot hash table %r, which counts as changed: %s", table.name, error)
+                return True
+
+    def _target(self) -> TargetTable:
+        tables = target_tables("table", self.table, {name: getattr(self, name) for name in self.table_options})
+        if len(tables) != 1:
+            raise ConfigurationError(f"'table' names {len(tables)} tables. Use one sensor for each.")
+        return tables[0]

@@ -1,0 +1,44 @@
+"""Runs of whole DAGs inside the test process, through Airflow's own task runner."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+def run_dag(dag: Any, **options: Any) -> Any:
+    """Run a DAG to its end and return the DagRun; tasks see connections, XComs and states as in production.
+
+    :param options: of ``DAG.test``, such as ``run_conf``
+    """
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    _metadata_database()
+    with create_session() as session:
+        DagBundlesManager().sync_bundles_to_db(session=session)
+    # DAG.test runs only what is serialized, as the scheduler would find it.
+    serialized = LazyDeserializedDAG.from_dag(dag)
+    with create_session() as session:
+        SerializedDAG.bulk_write_to_db("dags-folder", None, [serialized], session=session)
+        SerializedDagModel.write_dag(serialized, bundle_name="dags-folder", session=session)
+    return dag.test(**options)
+
+
+def task_states(run: Any) -> dict[str, str]:
+    """Return how each task of a run ended."""
+    return {instance.task_id: str(instance.state) for instance in run.get_task_instances()}
+
+
+@cache
+def _metadata_database() -> None:
+    from airflow.utils.db import initdb
+
+    # DAG bundles read this folder; the DAGs of tests need not be in it.
+    Path(os.environ["AIRFLOW_HOME"], "dags").mkdir()
+    initdb()

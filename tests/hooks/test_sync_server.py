@@ -1,0 +1,117 @@
+"""The hook against a real server, and the form that makes its connection."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.provider_info import get_provider_info
+from tests.source_server import TOKEN, Source
+
+
+def test_tables(source: Source) -> None:
+    """The hook's methods about tables answer as the protocol has them."""
+    hook = SyncServerHook()
+    digest = hook.get_table_hash("orders")
+    assert len(digest) == 40
+    assert hook.get_table("orders", digest) is None
+    answer = hook.get_table("orders")
+    assert answer is not None
+    with answer:
+        rows = [row for batch in answer for row in batch]
+    assert [row[0] for row in rows] == [1, 2, 3]
+
+
+def test_files(source: Source) -> None:
+    """The hook's methods about files answer as the protocol has them."""
+    hook = SyncServerHook()
+    assert set(hook.get_file_hashes("images")) == {"one.txt", "deep/two.pdf"}
+    with hook.get_files("images", ["one.txt"]) as frames:
+        assert [(frame.path, b"".join(frame.chunks)) for frame in frames] == [("one.txt", b"one of images")]
+
+
+def test_connection_id(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hook takes the connection that it is given, which Airflow passes as ``sync_conn_id``."""
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": "sync", "host": source.url, "password": TOKEN}))
+    hook: Any = BaseHook.get_hook("other")
+    assert isinstance(hook, SyncServerHook)
+    assert hook.sync_conn_id == "other"
+    with hook.get_client() as client:
+        client.ping()
+
+
+def test_test_connection(source: Source) -> None:
+    """A test of the connection says where a server answers."""
+    assert SyncServerHook().test_connection() == (True, f"A sync server answers at {source.url}.")
+
+
+def test_test_connection_with_a_wrong_token(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test with a wrong token fails and says so, without the token."""
+    wrong = json.dumps({"conn_type": "sync", "host": source.url, "password": "a-wrong-token"})
+    monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", wrong)
+    works, message = SyncServerHook().test_connection()
+    assert not works
+    assert "401" in message
+    assert "a-wrong-token" not in message
+
+
+def test_test_connection_without_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test fails with a message where nothing answers, and where the connection itself is wrong."""
+    monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps({"conn_type": "sync", "host": "http://127.0.0.1:1"}))
+    assert SyncServerHook().test_connection()[0] is False
+    monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps({"conn_type": "sync"}))
+    works, message = SyncServerHook().test_connection()
+    assert (works, "has no host" in message) == (False, True)
+
+
+def test_wrong_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong connection is refused before anything is sent."""
+    wrong = json.dumps({"conn_type": "sync", "host": "http://127.0.0.1:1", "extra": {"timeout": "soon"}})
+    monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", wrong)
+    with pytest.raises(ConfigurationError, match="'timeout' is 'soon'"):
+        SyncServerHook().get_client()
+
+
+def test_secrets_stay_secret(source: Source, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the token nor the value of a header is in the log, at any level, nor in how the configuration prints."""
+    secrets = {"X-Key": "key-in-a-header"}
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SYNC_DEFAULT",
+        json.dumps({"conn_type": "sync", "host": source.url, "password": TOKEN, "extra": {"headers": secrets}}),
+    )
+    hook = SyncServerHook()
+    with caplog.at_level(logging.DEBUG):
+        hook.get_table_hash("orders")
+        hook.log.info("config: %r, client: %r", hook.get_config(), hook.get_conn())
+    for secret in (TOKEN, "key-in-a-header"):
+        assert secret not in caplog.text
+
+
+def test_form_of_new_airflow() -> None:
+    """Airflow 3.2 and newer show the fields of the form from the metadata alone."""
+    (form,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "sync"]
+    assert form.standard_fields is not None
+    assert form.standard_fields.host is not None
+    assert form.standard_fields.host.title == "Base URL"
+    assert form.extra_fields is not None
+    assert set(form.extra_fields) == {"timeout", "verify", "headers", "protocol", "retries"}
+
+
+def test_form_of_old_airflow(form_stand_ins: None) -> None:
+    """Airflow 3.1 gets the same fields from the methods of the hook."""
+    widgets = SyncServerHook.get_connection_form_widgets()
+    described = get_provider_info()["connection-types"][0]
+    assert list(widgets) == list(described["conn-fields"])
+    assert {name: widget.param.dump()["value"] for name, widget in widgets.items()} == {
+        name: field["schema"].get("default") for name, field in described["conn-fields"].items()
+    }
+    behaviour = SyncServerHook.get_ui_field_behaviour()
+    assert behaviour["relabeling"] == described["ui-field-behaviour"]["relabeling"]
+    assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}

@@ -1,0 +1,217 @@
+"""``TableSyncOperator`` against a real server and real databases."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException, AirflowSkipException, task
+from structlog.testing import capture_logs
+
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
+from tests.airflow_runs import run_dag, task_states
+from tests.source_server import ROWS, TOKEN, Source, Target
+
+
+def execute(**arguments: Any) -> list[dict[str, Any]]:
+    """Run an operator outside a DAG."""
+    return TableSyncOperator(task_id="sync", **{"target_conn_id": "target", **arguments}).execute({})
+
+
+def test_every_engine(source: Source, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target on any engine, behind an Airflow connection, becomes equal to the source, and then stays."""
+    target = Target(database_url, monkeypatch)
+    (report,) = execute(tables="orders")
+    assert target.rows("orders") == ROWS["orders"]
+    assert (report["status"], report["rows_inserted"], report["error"]) == ("changed", 3, None)
+    source.execute("DELETE FROM orders WHERE id = 1")
+    source.execute("UPDATE orders SET name = 'd' WHERE id = 2")
+    (report,) = execute(tables="orders")
+    assert target.rows("orders") == [(2, "d", None), (3, "", "-7.00")]
+    assert (report["rows_inserted"], report["rows_updated"], report["rows_deleted"]) == (0, 1, 1)
+
+
+def test_unchanged(source: Source, target: Target) -> None:
+    """A table that is up to date is reported as unchanged, and the task succeeds."""
+    execute(tables="orders")
+    (report,) = execute(tables="orders")
+    assert (report["status"], report["rows_received"]) == ("unchanged", 0)
+
+
+def test_reports_are_json(source: Source, target: Target) -> None:
+    """The result is one report for each table, in their order, and survives JSON."""
+    reports = execute(tables=["orders", "customers"])
+    assert [report["name"] for report in reports] == ["orders", "customers"]
+    assert json.loads(json.dumps(reports)) == reports
+
+
+def test_reports_are_logged_once(source: Source, target: Target) -> None:
+    """The log has one table with a line for each report."""
+    with capture_logs() as events:
+        execute(tables=["orders", "customers"])
+    (table,) = [event["event"].strip() for event in events if "inserted" in event["event"]]
+    assert [line.split()[0] for line in table.splitlines()][2:4] == ["orders", "customers"]
+
+
+def test_secrets_are_not_logged(source: Source, target: Target, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the token nor the content of a row is in the log."""
+    with caplog.at_level(logging.DEBUG), capture_logs() as events:
+        execute(tables="orders")
+    for secret in (TOKEN, "Ärger"):
+        assert secret not in caplog.text + str(events)
+
+
+def test_options_of_tables(source: Source, target: Target) -> None:
+    """Options of an entry decide, and those of the operator hold for the rest."""
+    target.execute("ALTER TABLE customers RENAME COLUMN name TO title")
+    target.execute("ALTER TABLE customers RENAME TO clients")
+    execute(tables={"customers": {"table": "clients", "renames": {"name": "title"}}, "orders": None}, columns=["id", "name"])
+    assert [row[:2] for row in target.rows("orders")] == [row[:2] for row in ROWS["orders"]]
+    target.execute("ALTER TABLE clients RENAME COLUMN title TO name")
+    assert target.rows("clients") == [(1, "Ann", None)]
+
+
+def test_tables_of_several_connections(source: Source, target: Target, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry may be kept in a database of its own."""
+    with monkeypatch.context() as patch:
+        other = Target(f"sqlite:///{tmp_path}/other.db", patch)
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/other.db"}))
+    reports = execute(tables={"orders": {"connection": "other"}, "customers": {}})
+    assert {report["name"]: report["status"] for report in reports} == {"orders": "changed", "customers": "changed"}
+    assert (other.rows("orders"), other.rows("customers")) == (ROWS["orders"], [])
+    assert (target.rows("orders"), target.rows("customers")) == ([], ROWS["customers"])
+
+
+def test_dry_run(source: Source, target: Target) -> None:
+    """A dry run reports what would change, and writes nothing."""
+    (report,) = execute(tables="orders", dry_run="True", skip_unchanged=True)
+    assert (report["status"], report["rows_inserted"]) == ("planned", 3)
+    assert target.rows("orders") == []
+
+
+def test_skip_when_all_are_unchanged(source: Source, target: Target) -> None:
+    """With ``skip_unchanged`` the task is skipped only when every table was up to date."""
+    names = ["orders", "customers"]
+    execute(tables=names, skip_unchanged=True)
+    source.execute("DELETE FROM orders WHERE id = 1")
+    assert [report["status"] for report in execute(tables=names, skip_unchanged=True)] == ["changed", "unchanged"]
+    with pytest.raises(AirflowSkipException, match="up to date"):
+        execute(tables=names, skip_unchanged="true")
+
+
+def test_guard(source: Source, target: Target) -> None:
+    """A limit that stops a sync fails the task at once, naming the option, and nothing is written."""
+    execute(tables="orders")
+    source.execute("DELETE FROM orders")
+    with pytest.raises(AirflowFailException, match="allow_empty_source"):
+        execute(tables="orders")
+    assert target.rows("orders") == ROWS["orders"]
+    execute(tables="orders", allow_empty_source="true")
+    assert target.rows("orders") == []
+
+
+def test_wrong_token(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that the server does not know fails the task at once, and nothing is written."""
+    wrong = json.dumps({"conn_type": "sync", "host": source.url, "password": "a-wrong-token"})
+    monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", wrong)
+    with pytest.raises(AirflowFailException) as caught:
+        execute(tables="orders")
+    assert "a-wrong-token" not in str(caught.value)
+    assert target.rows("orders") == []
+
+
+def test_no_server(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer leaves the task its retries."""
+    nowhere = json.dumps({"conn_type": "sync", "host": "http://127.0.0.1:1", "extra": {"retries": 0}})
+    monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", nowhere)
+    with pytest.raises(AirflowException) as caught:
+        execute(tables="orders")
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_one_transaction_for_all(source: Source, target: Target) -> None:
+    """A table that fails takes the others with it, unless each has a transaction of its own."""
+    target.execute("DROP TABLE customers")
+    with pytest.raises(AirflowFailException, match="customers"):
+        execute(tables=["orders", "customers"])
+    assert target.rows("orders") == []
+    with pytest.raises(AirflowFailException, match="customers"):
+        execute(tables=["orders", "customers"], single_transaction="false")
+    assert target.rows("orders") == ROWS["orders"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tables": ""}, "'tables' rendered to ''"),
+        ({"tables": []}, "'tables' is empty"),
+        ({"tables": "orders", "target_conn_id": None}, "Table 'orders' has no connection"),
+        ({"tables": "orders", "target_conn_id": ""}, "'target_conn_id' rendered to ''"),
+        ({"tables": "orders", "sync_conn_id": "None"}, "'sync_conn_id' rendered to 'None'"),
+        ({"tables": "orders", "dry_run": "maybe"}, "'dry_run' is 'maybe'"),
+        ({"tables": "orders", "max_deletes": "half"}, "max_deletes is 'half'"),
+        ({"tables": {"orders": {"primary_key": "id"}}}, "primary_key"),
+    ],
+)
+def test_wrong_arguments(target: Target, source: Source, arguments: dict[str, Any], message: str) -> None:
+    """A wrong argument fails the task at once, naming it, and nothing is written."""
+    with pytest.raises(AirflowFailException, match=message):
+        execute(**arguments)
+    assert target.rows("orders") == []
+
+
+def test_arguments_are_not_checked_early() -> None:
+    """A DAG with templates in every argument can be parsed."""
+    fields = set(TableSyncOperator.template_fields) - {"is_dry_run"}
+    operator = TableSyncOperator(task_id="sync", dry_run="{{ x }}", **dict.fromkeys(fields, "{{ x }}"))
+    assert {getattr(operator, name) for name in TableSyncOperator.template_fields} == {"{{ x }}"}
+
+
+def test_templates(source: Source, target: Target) -> None:
+    """Lists, options, switches and connections come from templates, XComs and the run's parameters."""
+    with DAG("templates", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params={"limit": 5}) as dag:
+
+        @task
+        def names() -> list[str]:
+            return ["orders", "customers"]
+
+        listed = names()
+        from_text = TableSyncOperator(
+            task_id="from_text",
+            tables="{{ ti.xcom_pull(task_ids='names') }}",
+            target_conn_id="{{ 'tar' }}get",
+            max_deletes="{{ params.limit }}",
+            single_transaction="{{ true }}",
+        )
+        from_xcom = TableSyncOperator(task_id="from_xcom", tables=listed, target_conn_id="target", skip_unchanged="{{ true }}")
+        nested = TableSyncOperator(
+            task_id="nested", tables={"countries": {"columns": ["id", "{{ 'name' }}"]}}, target_conn_id="target"
+        )
+        undefined = TableSyncOperator(task_id="undefined", tables="{{ params.missing }}", target_conn_id="target")
+        listed >> from_text >> from_xcom
+    run = run_dag(dag)
+    assert task_states(run) == {
+        "names": "success",
+        "from_text": "success",
+        "from_xcom": "skipped",
+        "nested": "success",
+        "undefined": "failed",
+    }
+    assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])
+    assert target.rows("countries") == [(1, "Österreich", None)]
+    results = {instance.task_id: instance.xcom_pull(task_ids=instance.task_id) for instance in run.get_task_instances()}
+    assert [report["rows_inserted"] for report in results["from_text"]] == [3, 1]
+    assert nested.task_id in results
+    assert results[undefined.task_id] is None
+
+
+def test_mapped(source: Source, target: Target) -> None:
+    """The operator can be mapped over tables."""
+    with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        TableSyncOperator.partial(task_id="each", target_conn_id="target").expand(tables=["orders", "customers"])
+    run = run_dag(dag)
+    assert str(run.state) == "success"
+    assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])

@@ -1,0 +1,63 @@
+"""What Airflow learns about the provider."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module, metadata, resources
+from typing import Any
+
+import jsonschema
+import pytest
+from airflow.providers.common.compat.sdk import Connection
+from airflow.providers_manager import ProvidersManager
+
+from airflow_provider_sync.config import PROTOCOLS
+from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.provider_info import get_provider_info
+
+
+def test_schema() -> None:
+    """The provider's metadata is what the installed Airflow asks for."""
+    schema = json.loads(resources.files("airflow").joinpath("provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_airflow_loads_it() -> None:
+    """The installed Airflow finds the provider by its entry point, and its hook by the connection type."""
+    assert ProvidersManager().providers["airflow-provider-sync"].data["name"] == "Sync"
+    hook = Connection(conn_id="any", conn_type="sync").get_hook()
+    assert type(hook) is SyncServerHook
+    assert hook.sync_conn_id == "any"
+
+
+def test_package_name() -> None:
+    """The metadata names the package that it is installed with."""
+    entry_points = metadata.entry_points(group="apache_airflow_provider", name="provider_info")
+    (ours,) = [point for point in entry_points if point.value.startswith("airflow_provider_sync.")]
+    assert ours.dist is not None
+    assert ours.dist.name == get_provider_info()["package-name"]
+    assert ours.load()() == get_provider_info()
+
+
+@pytest.mark.parametrize("group", ["hooks", "operators", "sensors"])
+def test_modules_exist(group: str) -> None:
+    """Every module that the metadata names can be imported."""
+    for integration in get_provider_info()[group]:
+        for module in integration["python-modules"]:
+            import_module(module)
+
+
+def test_imports_nothing_of_airflow() -> None:
+    """Importing the metadata imports neither Airflow nor anything else that is slow."""
+    program = "import sys, airflow_provider_sync.provider_info; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"airflow", "sqlalchemy", "requests", "msgspec"} & set(loaded)
+
+
+def test_form() -> None:
+    """The connection form offers the fields that the hook reads, and the protocols that a client knows."""
+    described: dict[str, Any] = get_provider_info()["connection-types"][0]
+    assert set(described["conn-fields"]) == {"timeout", "verify", "headers", "protocol", "retries"}
+    assert tuple(described["conn-fields"]["protocol"]["schema"]["enum"]) == PROTOCOLS
