@@ -1,0 +1,28 @@
+"""``clean``: remove what interrupted syncs left behind."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.sync import plan_run
+from airflow_provider_sync.tables.staging import find_staging
+
+
+def main(options: Namespace) -> int:
+    """Drop staging tables and remove temporary files that are older than ``--older-than``."""
+    plan = plan_run(ClientConfig.from_yaml(options.config))
+    tables = 0
+    for url, targets in plan.tables.items():
+        # Staging tables stand beside their targets, which may be in several schemas.
+        schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
+        with OPENER.database(url) as database, database.connect() as connection:
+            for staging, age in find_staging(connection, schemas=schemas):
+                if age >= options.older_than:
+                    database.drop(connection, staging)
+                    print(f"Dropped {staging}, {age / 3600:.1f} hours old.")
+                    tables += 1
+    files = sum(OPENER.storage(directory.path).clean(options.older_than) for directory in plan.directories)
+    print(f"Removed {tables} staging tables and {files} temporary files.")
+    return 0

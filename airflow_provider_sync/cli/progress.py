@@ -1,0 +1,72 @@
+"""Progress of long work on standard error: bars on a terminal, now and then a line otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+from airflow_provider_sync.sync.progress import Progress
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress]:
+    """Show the progress of everything that happens inside the block."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amounts]}"), TimeElapsedColumn())
+    with RichProgress(*columns, console=console, transient=True) as bars:
+        yield _Bars(bars)
+
+
+class _Amounts:
+    """How much of each unit is done, by name."""
+
+    def __init__(self) -> None:
+        self._amounts: dict[str, dict[str, int]] = {}
+
+    def add(self, name: str, amount: int, unit: str) -> str:
+        amounts = self._amounts.setdefault(name, {})
+        amounts[unit] = amounts.get(unit, 0) + amount
+        return ", ".join(f"{done:,} {unit}" for unit, done in amounts.items())
+
+
+class _Bars:
+    """A bar for each name; it fills where the total is known, and pulses where it is not."""
+
+    def __init__(self, bars: RichProgress) -> None:
+        self._bars = bars
+        self._amounts = _Amounts()
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
+        amounts = self._amounts.add(name, amount, unit)
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=None, amounts="")
+        if total is None:
+            self._bars.update(self._tasks[name], amounts=amounts)
+        else:
+            self._bars.update(self._tasks[name], amounts=amounts, total=total, advance=amount)
+
+
+class _Lines:
+    """A line every few seconds."""
+
+    def __init__(self) -> None:
+        self._amounts = _Amounts()
+        self._due = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
+        amounts = self._amounts.add(name, amount, unit)
+        if time.monotonic() >= self._due:
+            print(f"{name}: {amounts}{f' of {total:,}' if total else ''} so far", file=sys.stderr)
+            self._due = time.monotonic() + SECONDS_BETWEEN_LINES
