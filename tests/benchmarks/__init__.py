@@ -1,0 +1,1 @@
+"""Benchmarks: not tests, since they judge nothing; ``make bench`` prints them."""
