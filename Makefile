@@ -33,7 +33,7 @@ format: setup ## let ruff format and mend what it can
 	@.venv/bin/ruff format .
 
 bench: setup ## measure, side by side with what others take for the same work
-	@.venv/bin/python tests/benchmarks/run.py
+	@.venv/bin/python -m tests.benchmarks.run
 
 package: setup ## build the wheel and the source archive into dist/
 	@.venv/bin/python -m build
