@@ -1,0 +1,70 @@
+"""The ends of a window as canonical texts: what users and templates write, made comparable with what a column holds."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+_FORMS = {
+    LogicalKind.INTEGER: re.compile(r"-?\d{1,20}", re.ASCII),
+    LogicalKind.DECIMAL: re.compile(r"-?\d+(\.\d+)?", re.ASCII),
+    LogicalKind.FLOAT: re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,3})?", re.ASCII),
+    LogicalKind.BYTES: re.compile(r"([0-9a-f]{2})*"),
+    LogicalKind.TIME: re.compile(r"-?\d{2,3}:[0-5]\d:[0-5]\d(\.\d{1,6})?", re.ASCII),
+    LogicalKind.UUID: re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    LogicalKind.TEXT: re.compile(r"[^\0]*"),
+}
+_MOMENTS = frozenset({LogicalKind.DATE, LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+
+
+def canonical_bound(text: str, kind: LogicalType) -> str:
+    """Return an end of a window as a canonical text of the column's type.
+
+    A moment finer than the column becomes the next one that the column can hold. As both ends of a half-open range are
+    compared with ``<=`` and ``<`` from the same side, the same rows are inside.
+
+    :param text: as the column has it; for dates and times also ISO 8601, with a zone, or the date alone
+    :param kind: type of the column
+    :raises ProtocolError: for a text that no value of this type has, and for types without an order
+    """
+    if kind.kind in _MOMENTS:
+        return _moment(text, kind)
+    form = _FORMS.get(kind.kind)
+    if form is None:
+        raise ProtocolError(f"A window cannot be of a column of type {kind.kind}, which has no order. Choose another column.")
+    if form.fullmatch(text) is None or (kind.kind == LogicalKind.FLOAT and not math.isfinite(float(text))):
+        raise _unreadable(text, kind)
+    return text
+
+
+def _moment(text: str, kind: LogicalType) -> str:
+    if _MOMENT.fullmatch(text) is None:
+        raise _unreadable(text, kind)
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+        if kind.kind == LogicalKind.DATE:
+            return _next(moment, timedelta(days=1)).date().isoformat()
+        scale = min(kind.scale or 0, 6)
+        whole, _, fraction = (
+            _next(moment, timedelta(microseconds=10 ** (6 - scale))).isoformat(" ", timespec="microseconds").partition(".")
+        )
+    except (ValueError, OverflowError) as error:
+        raise _unreadable(text, kind) from error
+    return f"{whole}.{fraction[:scale]}" if scale else whole
+
+
+def _next(moment: datetime, step: timedelta) -> datetime:
+    """Return the moment itself if it is a multiple of ``step``, otherwise the next one that is."""
+    return moment + (datetime.min - moment) % step
+
+
+def _unreadable(text: str, kind: LogicalType) -> ProtocolError:
+    shown = text if len(text) <= 50 else text[:50] + "…"
+    return ProtocolError(f"{shown!r} is not a value of type {kind.kind}, which the window's column has.")

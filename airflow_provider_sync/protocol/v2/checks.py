@@ -1,0 +1,156 @@
+"""What a message may say: whatever came over the wire is checked here before anybody relies on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.protocol.v1 import MAX_NAME
+from airflow_provider_sync.protocol.v2.messages import (
+    DIGEST_BYTES,
+    ColumnDescription,
+    Described,
+    Grid,
+    RowDigests,
+    Rows,
+    Segments,
+    Selection,
+)
+from airflow_provider_sync.protocol.v2.types import LogicalKind
+
+MAX_PARTS = 65536
+"""Most segments of a grid."""
+
+_LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1  # of any integer column
+_MAX_ROWS = 1 << 63
+_MAX_SCALE, _MAX_SIZE = 16383, (1 << 32) - 1
+
+
+def check_described(described: Described, selection: Selection) -> None:
+    """Check the description of a table.
+
+    :param selection: what was asked for
+    :raises ProtocolError: for a description that no table can have, or that is of other columns than were asked for
+    """
+    names = tuple(column.name for column in described.columns)
+    _check_names(names, "column")
+    _check_names(described.key, "column of the key")
+    if strange := set(described.key) - set(names):
+        raise ProtocolError(f"The key has {_listed(sorted(strange))}, which is not among the columns {_listed(names)}.")
+    if selection.columns is not None:
+        if missing := set(selection.columns) - set(names):
+            raise ProtocolError(f"The description lacks columns that were asked for: {_listed(sorted(missing))}.")
+        if further := set(names) - set(selection.columns) - set(described.key):
+            raise ProtocolError(f"The description has columns that were not asked for: {_listed(sorted(further))}.")
+    for column in described.columns:
+        _check_type(column)
+    if not 0 <= described.rows <= _MAX_ROWS:
+        raise ProtocolError(f"A table cannot have {described.rows} rows.")
+    check_grid(described.grid)
+    if described.grid.scheme == "range":
+        kinds = [column.type.kind for column in described.columns if column.name in described.key]
+        if kinds != [LogicalKind.INTEGER]:
+            raise ProtocolError(f"Segments are ranges of keys, but the key ({_listed(described.key)}) is not a single integer.")
+
+
+def check_grid(grid: Grid) -> None:
+    """Check that a table can be cut so.
+
+    :raises ProtocolError: for absurd bounds or numbers of parts
+    """
+    if not 1 <= grid.parts <= MAX_PARTS:
+        raise ProtocolError(f"A table cannot be cut into {grid.parts} segments, only into 1 to {MAX_PARTS}.")
+    if grid.scheme == "bucket" and grid.parts & (grid.parts - 1):
+        raise ProtocolError(f"There cannot be {grid.parts} buckets, only a power of two.")
+    if grid.low > grid.high + 1 or grid.low < _LOWEST or grid.high > _HIGHEST:
+        raise ProtocolError(f"Segments cannot reach from {grid.low} to {grid.high}.")
+
+
+def check_runs(runs: Iterable[tuple[int, int]], grid: Grid) -> None:
+    """Check that stretches of segments are of this grid, and ascend without overlap.
+
+    :raises ProtocolError: when they do not
+    """
+    least = 0
+    for first, last in runs:
+        if not least <= first <= last < grid.parts:
+            raise ProtocolError(f"The stretch of segments {first} to {last} is out of order, or not of {grid.parts} segments.")
+        least = last + 1
+
+
+def check_segments(segments: Segments, grid: Grid, *, after: int) -> int:
+    """Check digests of segments.
+
+    :param after: the highest number of the messages before; -1 for the first
+    :return: the highest number so far
+    :raises ProtocolError: for lists of different lengths, and numbers, counts or sums that there cannot be
+    """
+    numbers, counts, sums = segments.numbers, segments.counts, segments.sums
+    if not len(numbers) == len(counts) == len(sums):
+        raise ProtocolError(f"{len(numbers)} segments come with {len(counts)} counts and {len(sums)} sums.")
+    for number, count, total in zip(numbers, counts, sums, strict=True):
+        if not after < number < grid.parts:
+            raise ProtocolError(f"Segment {number} is out of order, or not one of {grid.parts}.")
+        if not 0 < count <= _MAX_ROWS or not 0 <= total < 1 << 64:
+            raise ProtocolError(f"Segment {number} cannot have {count} rows with the sum {total}.")
+        after = number
+    return after
+
+
+def check_row_digests(message: RowDigests) -> None:
+    """Check that there are as many keys and digests as rows; the keys themselves are checked where they are decoded.
+
+    :raises ProtocolError: when there are not
+    """
+    _check_lines(message.keys, message.count, "keys")
+    if len(message.digests) != message.count * DIGEST_BYTES:
+        raise ProtocolError(
+            f"{message.count} rows come with {len(message.digests)} bytes of digests, not {DIGEST_BYTES} for each."
+        )
+
+
+def check_rows(message: Rows, columns: int | None = None) -> None:
+    """Check that there are as many lines as rows, and fields for them.
+
+    :param columns: of each row, where they are known
+    :raises ProtocolError: when there are not
+    """
+    _check_lines(message.data, message.count, "lines")
+    if columns is not None and message.data.count(b"\t") != message.count * (columns - 1):
+        raise ProtocolError(f"{message.count} rows do not have {columns} columns each.")
+
+
+def _check_lines(data: bytes, count: int, what: str) -> None:
+    lines = data.count(b"\n")
+    if lines != count or data[-1:] not in (b"", b"\n"):
+        raise ProtocolError(f"{count} rows come with {lines} {what}, or half a line.")
+
+
+def _check_names(names: Sequence[str], what: str) -> None:
+    if not names:
+        raise ProtocolError(f"The table is described without any {what}.")
+    for name in names:
+        if not name or len(name) > MAX_NAME or "\0" in name:
+            raise ProtocolError(f"{_shortened(name)!r} cannot be the name of a {what}.")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise ProtocolError(f"The table is described with the {what} {name!r} {times} times.")
+
+
+def _check_type(column: ColumnDescription) -> None:
+    scale, size, dialect = column.type.scale, column.type.size, column.type.dialect
+    if scale is not None and not -_MAX_SCALE <= scale <= _MAX_SCALE:
+        raise ProtocolError(f"Column {column.name!r} cannot have {scale} digits after the point.")
+    if size is not None and not 0 <= size <= _MAX_SIZE:
+        raise ProtocolError(f"Column {column.name!r} cannot have the size {size}.")
+    if dialect is not None and not 0 < len(dialect) <= MAX_NAME:
+        raise ProtocolError(f"Column {column.name!r} cannot be of the dialect {_shortened(dialect)!r}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return _shortened(", ".join(map(repr, names)))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_NAME else text[:MAX_NAME] + "…"

@@ -1,0 +1,108 @@
+"""The compression of a stream of messages: zstd, or gzip, which every reader has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Protocol
+
+from isal import isal_zlib
+
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.protocol.v1 import compression as gzip
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+COMPRESSIONS = ("zstd", "gzip")
+"""Names on the wire, the best first."""
+
+BLOCK_BYTES = 512 * 1024
+"""Most inflated bytes in one piece."""
+
+_LEVEL = 1
+_GZIP = 31  # zlib's window bits for a gzip wrapper
+_WINDOW_LOG = 23  # 8 MiB, what RFC 8878 asks every reader to take; more would let a server claim our memory
+
+
+class Compressor(Protocol):
+    """Compresses one stream."""
+
+    def write(self, data: bytes | bytearray) -> bytes:
+        """Take ``data``; return what is ready, which may be nothing."""
+
+    def flush(self) -> bytes:
+        """Return everything that was taken and not returned, so that a reader has it all."""
+
+    def finish(self) -> bytes:
+        """End the stream, and return the rest of it."""
+
+
+def compressor(compression: str) -> Compressor:
+    """Begin a stream.
+
+    :param compression: one of :data:`COMPRESSIONS`
+    """
+    return _Zstd() if _checked(compression) == "zstd" else _Gzip()
+
+
+def decompress(chunks: Iterable[bytes], compression: str, *, limit: int) -> Iterator[bytes]:
+    """Read exactly one compressed stream, in pieces of at most :data:`BLOCK_BYTES`.
+
+    :param chunks: the body, cut anywhere
+    :param limit: most bytes after inflation
+    :raises IncompleteStreamError: when the body ends before the stream does
+    :raises ProtocolError: when it is something else, is damaged, is followed by anything, or inflates beyond ``limit``
+    """
+    if _checked(compression) == "gzip":
+        return gzip.decompress(chunks, limit=limit)
+    return _decompress_zstd(chunks, limit)
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        compressor = zstd.ZstdCompressor(level=_LEVEL)
+        self.write = compressor.compress
+        self.flush = partial(compressor.flush, compressor.FLUSH_BLOCK)
+        self.finish = partial(compressor.flush, compressor.FLUSH_FRAME)
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        compressor = isal_zlib.compressobj(level=_LEVEL, wbits=_GZIP)
+        self.write = compressor.compress
+        self.flush = partial(compressor.flush, isal_zlib.Z_SYNC_FLUSH)
+        self.finish = partial(compressor.flush, isal_zlib.Z_FINISH)
+
+
+def _decompress_zstd(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
+    total = 0
+    for chunk in chunks:
+        if decompressor.eof and chunk:
+            raise ProtocolError("Something follows the end of the zstd stream. Does a proxy change the body?")
+        data = chunk
+        while data or not (decompressor.needs_input or decompressor.eof):
+            try:
+                block = decompressor.decompress(data, BLOCK_BYTES)
+            except zstd.ZstdError as error:
+                raise ProtocolError(f"The zstd stream is damaged after {total} inflated bytes: {error}. Try again.") from error
+            data = b""
+            total += len(block)
+            if total > limit:
+                raise ProtocolError(f"The body inflates to more than {limit} bytes. Raise the limit if the table is that large.")
+            if block:
+                yield block
+        if decompressor.unused_data:
+            raise ProtocolError("Something follows the end of the zstd stream. Does a proxy change the body?")
+    if not decompressor.eof:
+        raise IncompleteStreamError(f"The body ended in the middle of its zstd stream, after {total} inflated bytes. Try again.")
+
+
+def _checked(compression: str) -> str:
+    if compression not in COMPRESSIONS:
+        raise ProtocolError(f"The compression {compression!r} is not known. Use one of: {', '.join(COMPRESSIONS)}.")
+    return compression

@@ -1,0 +1,186 @@
+"""What goes over the wire in version 2: requests as JSON, answers as streams of the messages below.
+
+How a stream of messages is framed, compressed and ended is in :mod:`.stream`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from airflow_provider_sync.protocol.v2.types import LogicalType
+
+DIGEST_BYTES = 6
+"""Bytes of a row's digest on the wire: the highest 48 of its 60 bits."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of ``GET capabilities``.
+
+    :ivar protocol: 2
+    :ivar tables: names that this token may see, each with the columns that windows may use
+    :ivar directories: names that this token may see
+    :ivar compressions: in order of preference: ``zstd``, ``gzip``
+    """
+
+    protocol: int = 2
+    tables: dict[str, tuple[str, ...]] = {}
+    directories: tuple[str, ...] = ()
+    compressions: tuple[str, ...] = ("zstd", "gzip")
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A half-open range: rows with ``start <= column < end``; NULL is in none.
+
+    :ivar start: canonical text of the first value
+    :ivar end: canonical text of the value after the last
+    """
+
+    column: str
+    start: str
+    end: str
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What part of a table every request of one sync is about.
+
+    :ivar columns: names at the source; ``None`` for all; the primary key always takes part
+    """
+
+    name: str
+    columns: tuple[str, ...] | None = None
+    window: Window | None = None
+
+
+class Grid(msgspec.Struct, frozen=True, kw_only=True):
+    """How a table is cut into segments, numbered from 0.
+
+    ``range``: the integer keys from ``low`` to ``high`` in ``parts`` stretches of equal width (``width`` keys; the last may
+    be shorter). ``bucket``: by the highest ``parts.bit_length() - 1`` bits of the row's digest; ``parts`` is a power of two.
+    Both sides cut alike, so a number means the same on both.
+
+    :ivar low: lowest key of the source; 0 for buckets
+    :ivar high: highest key of the source; -1 for an empty table, and for buckets
+    """
+
+    scheme: Literal["range", "bucket"]
+    parts: int
+    low: int = 0
+    high: int = -1
+
+    @property
+    def width(self) -> int:
+        """Keys in one stretch, at least 1."""
+        return max(1, -(-(self.high - self.low + 1) // self.parts))
+
+    @property
+    def shift(self) -> int:
+        """How far to shift a 60-bit digest to the right for the number of its bucket."""
+        return 60 - (self.parts.bit_length() - 1)
+
+
+class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Request of ``describeTable``.
+
+    :ivar digests: whether the segments' digests are wanted too, or only the description
+    :ivar grid: how to cut the table; ``None`` for whatever the source finds best. A client asks for a finer one where the rows
+        turn out to stand too thick in few segments
+    """
+
+    selection: Selection
+    digests: bool = True
+    grid: Grid | None = None
+
+
+class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Request of ``digestRows``: the key and digest of every row in these segments, or of the rows with these keys.
+
+    :ivar runs: first and last number of stretches of segments, ascending
+    :ivar keys: TSV of canonical key texts, one line a key; ``grid`` and ``runs`` are then not looked at
+    """
+
+    selection: Selection
+    grid: Grid
+    runs: tuple[tuple[int, int], ...] = ()
+    keys: str | None = None
+
+
+class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Request of ``getRows``: the rows with these keys, or all.
+
+    :ivar keys: TSV of canonical key texts, one line a key; ``None`` for every row of the selection
+    """
+
+    selection: Selection
+    keys: str | None = None
+
+
+class ColumnDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of the source."""
+
+    name: str
+    type: LogicalType
+    nullable: bool = True
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
+    """First message of ``describeTable``.
+
+    :ivar key: names of the columns that identify a row
+    :ivar rows: number of rows, estimated
+    """
+
+    columns: tuple[ColumnDescription, ...]
+    key: tuple[str, ...]
+    rows: int
+    grid: Grid
+
+
+class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):
+    """Digests of segments that have rows: ``sums`` are of the rows' 60-bit digests, modulo 2**64.
+
+    :ivar numbers: ascending
+    """
+
+    numbers: tuple[int, ...]
+    counts: tuple[int, ...]
+    sums: tuple[int, ...]
+
+
+class RowDigests(msgspec.Struct, frozen=True, kw_only=True, tag="digests"):
+    """Keys and digests of rows.
+
+    :ivar count: of rows
+    :ivar keys: TSV of canonical key texts, one line a key
+    :ivar digests: :data:`DIGEST_BYTES` bytes for each, big-endian
+    """
+
+    count: int
+    keys: bytes
+    digests: bytes
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True, tag="rows"):
+    """Rows.
+
+    :ivar count: of rows
+    :ivar data: TSV of canonical texts in the order of the description; see :mod:`.tsv`
+    """
+
+    count: int
+    data: bytes
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
+    """Last message of every stream; without it, the stream was cut.
+
+    :ivar rows: counted over the messages before
+    :ivar digest: SHA-256, hex, over the bytes of all messages before
+    """
+
+    rows: int
+    digest: str
+
+
+Message = Described | Segments | RowDigests | Rows | End
