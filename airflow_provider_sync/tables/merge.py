@@ -13,13 +13,14 @@ each rule comes from. Other unique keys than the one that identifies rows are in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.tables.direct_load import DirectLoad, DirectRows
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.foreign_key_order import parents_first
 from airflow_provider_sync.tables.schema import STAGING_PREFIX, Table
@@ -27,16 +28,16 @@ from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, 
 from airflow_provider_sync.tables.staging import staging_digest
 from airflow_provider_sync.tables.table_merge import TableMerge
 
-__all__ = ["MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
+__all__ = ["DirectRows", "MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
 
 
 def merge_tables(
     database: Database,
     connection: Connection,
-    staged: Sequence[StagedTable],
+    staged: Sequence[StagedTable | DirectRows],
     *,
-    check: Callable[[StagedTable, MergeCounts], None] | None = None,
-    verify: Callable[[StagedTable], None] | None = None,
+    check: Callable[[StagedTable | DirectRows, MergeCounts], None] | None = None,
+    verify: Callable[[StagedTable | DirectRows], None] | None = None,
     dry_run: bool = False,
 ) -> list[MergeResult]:
     """Merge all of ``staged``, or nothing.
@@ -76,9 +77,15 @@ class _DryRunEnded(Exception):
 
 
 @contextmanager
-def _prepared(database: Database, connection: Connection, staged: StagedTable, number: int) -> Iterator[TableMerge]:
+def _prepared(
+    database: Database, connection: Connection, staged: StagedTable | DirectRows, number: int
+) -> Iterator[TableMerge | DirectLoad]:
     """Make the work tables of one target before the transaction, and drop them after it."""
-    _check_columns(staged)
+    _check_columns(staged.target, staged.names)
+    if isinstance(staged, DirectRows):
+        yield DirectLoad(database, connection, staged)
+        return
+    _check_key(staged)
     prefix = f"{STAGING_PREFIX}{staging_digest(staged.target)}"
     with ExitStack() as cleanup:
 
@@ -103,13 +110,16 @@ def _drop(database: Database, connection: Connection, work: Table, *, failed: bo
         database.drop(connection, work)
 
 
-def _check_columns(staged: StagedTable) -> None:
-    for column in staged.target.columns:
-        if column.required and column.name not in staged.columns:
+def _check_columns(target: Table, names: Collection[str]) -> None:
+    for column in target.columns:
+        if column.required and column.name not in names:
             raise TableError(
-                f"Table {str(staged.target)!r}: column {column.name!r} is NOT NULL without a default, and the source does not"
+                f"Table {str(target)!r}: column {column.name!r} is NOT NULL without a default, and the source does not"
                 " send it. Give it a default, or let it be NULL."
             )
+
+
+def _check_key(staged: StagedTable) -> None:
     for name in staged.key:
         if name not in staged.columns:
             raise TableError(

@@ -8,12 +8,14 @@ from airflow_provider_sync.tables.schema import Table
 
 
 class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A target and the rows that it shall have.
+    """A target and the rows that it shall have: all of them, or those that change.
 
     :ivar key: columns that identify a row
     :ivar columns: names of the staged columns; those that the target computes are compared but not written
     :ivar rows: how many rows are staged
     :ivar verify: compare staged rows and target before the commit
+    :ivar removed: a table with the keys of the rows that go; ``None`` where all rows are staged, and what is not staged goes
+    :ivar target_rows: rows of the target, where ``removed`` is given
     """
 
     target: Table
@@ -22,6 +24,13 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     rows: int
     verify: bool = True
+    removed: Table | None = None
+    target_rows: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the staged columns."""
+        return self.columns
 
 
 class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):

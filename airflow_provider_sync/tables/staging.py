@@ -11,7 +11,8 @@ import json
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, inspect
 
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
 from airflow_provider_sync.tables.schema import STAGING_PREFIX, Column, Row, Table
 
 PERMANENT = "permanent"
@@ -47,6 +49,11 @@ class Staging(ABC):
     def __init__(self, database: Database) -> None:
         self.database = database
         self._table: Table | None = None
+
+    @property
+    def created(self) -> bool:
+        """Whether there is a table of this run."""
+        return self._table is not None
 
     @property
     def table(self) -> Table:
@@ -87,14 +94,33 @@ class Staging(ABC):
         :return: rows loaded
         :raises TableError: for a value that the target cannot hold as it is
         """
+        with self._naming(target):
+            return self.database.load(connection, self.table, batches)
+
+    def load_text(
+        self, connection: Connection, target: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+    ) -> int:
+        """Load lines of canonical texts; otherwise as :meth:`load`.
+
+        :param columns: of the staging table, with the types of the source
+        """
+        with self._naming(target):
+            return self.database.load_text(connection, self.table, columns, blocks)
+
+    @contextmanager
+    def _naming(self, target: Table) -> Iterator[None]:
+        """Let errors speak of the target."""
         try:
             with self.database.translate_errors():
-                return self.database.load(connection, self.table, batches)
+                yield
         except TableError as error:
             message = str(error)
             if self.table.name not in message:
                 raise
             raise type(error)(message.replace(str(self.table), str(target)).replace(self.table.name, target.name)) from error
+
+    def clear(self, connection: Connection, target: Table) -> None:
+        """Drop what a run before left that was killed; nothing where that goes by itself."""
 
     @abstractmethod
     def _create(
@@ -120,11 +146,15 @@ class PermanentStaging(Staging):
         super().__init__(database)
         self.run = run
 
+    def clear(self, connection: Connection, target: Table) -> None:
+        """Drop what a run before left that was killed."""
+        for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
+            self.database.drop(connection, leftover)
+
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
     ) -> Table:
-        for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
-            self.database.drop(connection, leftover)
+        self.clear(connection, target)
         name = staging_name(target, self.run, time.time())
         return self.database.create_staging(connection, target, columns, name=name, primary_key=primary_key, indexes=indexes)
 
@@ -142,7 +172,14 @@ class PermanentStaging(Staging):
 
 
 class TemporaryStaging(Staging):
-    """A table that only its own connection sees, and that ends with it."""
+    """A table that only its own connection sees, and that ends with it.
+
+    :param purpose: what tells it apart from others for the same target over the same connection
+    """
+
+    def __init__(self, database: Database, purpose: str = "") -> None:
+        super().__init__(database)
+        self.purpose = purpose
 
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
@@ -151,7 +188,7 @@ class TemporaryStaging(Staging):
             connection,
             target,
             columns,
-            name=staging_name(target, "", time.time()),
+            name=staging_name(target, self.purpose, time.time()),
             primary_key=primary_key,
             indexes=indexes,
             temporary=True,

@@ -54,10 +54,7 @@ class TableMerge:
             names = self.database.columns(("op", *self.staged.key))
             work = f"INSERT INTO {self.database.qualified(self.work)} ({names})"
             match = self.database.match(self.key, "t", "s")
-            self._execute(
-                f"{work} SELECT 'D', {self.database.columns(self.staged.key, 't')}"
-                f" FROM {target} LEFT JOIN {staging} ON {match} WHERE {self._absent('s')}"
-            )
+            self._execute(f"{work} SELECT 'D', {self.database.columns(self.staged.key, 't')} FROM {target} {self._going(match)}")
             compared = [column for column in self.written if column.name not in self.staged.key]
             keys = self.database.columns(self.staged.key, "s")
             self._execute(
@@ -69,7 +66,7 @@ class TableMerge:
             inserted, deleted = listed.get("I", 0), listed.get("D", 0)
             self.counts = MergeCounts(
                 # Each staged row is new or has its row in the target, and each row of the target is staged or goes.
-                target_rows=self.staged.rows - inserted + deleted,
+                target_rows=self.staged.target_rows if self.staged.removed else self.staged.rows - inserted + deleted,
                 inserted=inserted,
                 updated=listed.get("U", 0),
                 deleted=deleted,
@@ -115,8 +112,16 @@ class TableMerge:
         """Tell what was done."""
         return MergeResult(counts=self.counts, orphans=self.orphans, warnings=tuple(self.warnings), verified_rows=self.verified)
 
+    def _going(self, match: str) -> str:
+        """Return the join that leaves the rows of the target that go."""
+        if self.staged.removed:
+            return f"JOIN {self.database.qualified(self.staged.removed)} r ON {self.database.match(self.key, 't', 'r')}"
+        return f"LEFT JOIN {self._from('staging', 's')} ON {match} WHERE {self._absent('s')}"
+
     def _verify_rows(self) -> None:
-        rows = self.database.count(self.connection, self.target)
+        rows = self.staged.rows
+        if not self.staged.removed:
+            rows = self.database.count(self.connection, self.target)
         differing = self._count_differing([column for column in self.written if column.name not in self.staged.key])
         if rows != self.staged.rows or differing:
             found = f"it has {rows} rows of {self.staged.rows}, and {differing} of those that were sent are missing or differ"

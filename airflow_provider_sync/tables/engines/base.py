@@ -9,7 +9,7 @@ Connections are in autocommit mode throughout, and transactions are spelled out 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
@@ -17,13 +17,14 @@ from typing import ClassVar
 from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.protocol.v1 import NULL
+from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
 from airflow_provider_sync.tables.schema import TEXTUAL, Column, Row, Table, Value
 
 BATCH_ROWS = 5_000
 """Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""
 
 
-class Database(ABC):
+class Database(CanonicalDatabase):
     """One database, reached through an SQLAlchemy engine.
 
     :param engine: where the database is; the caller disposes of it
@@ -174,6 +175,14 @@ class Database(ABC):
 
         Only columns whose type allows such values are looked at.
         """
+
+    def find_null(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
+        """Return the first of the columns that holds NULL, or ``None``; those that cannot are not looked at."""
+        for column in columns:
+            statement = f"SELECT 1 FROM {self.qualified(table)} WHERE {self.quote(column.name)} IS NULL LIMIT 1"
+            if column.nullable and connection.exec_driver_sql(statement).first() is not None:
+                return column
+        return None
 
     # -- staging -----------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from math import ceil
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.exceptions import ConfigurationError, TableBusyError, TableError
 from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.tables.engines import (
     mysql_ddl,
@@ -23,7 +23,7 @@ from airflow_provider_sync.tables.engines import (
     mysql_load,
     mysql_read,
 )
-from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.mysql_canonical import MySQLCanonical
 from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
 from airflow_provider_sync.tables.engines.mysql_errors import MIXED_COLLATIONS, NO_FUNCTION, error_number, translated
 from airflow_provider_sync.tables.schema import Column, Kind, Row, Table, Value
@@ -44,17 +44,20 @@ _SESSION = {
     "lock_wait_timeout": "300",
 }
 
+_DRIVERS = ("mysqldb", "pymysql")
 _UNLIMITED = "18446744073709551615"
-_SURROGATE = r"\\xED[\\xA0-\\xBF]"
-"""Halves of surrogate pairs, as a pattern of bytes: MariaDB takes them for UTF-8."""
 
 
-class MySQLDatabase(Database):
+class MySQLDatabase(MySQLCanonical):
     """A MySQL or MariaDB server, reached through mysqlclient or pymysql."""
 
     family = "mysql"
 
     def __init__(self, engine: Engine) -> None:
+        if engine.dialect.driver not in _DRIVERS:
+            raise ConfigurationError(
+                f"The driver {engine.dialect.driver!r} is not supported. Use mysqlclient (mysql+mysqldb://) or pymysql (mysql+pymysql://)."
+            )
         super().__init__(engine)
         self._mariadb: bool | None = None
         self._sha1: bool | None = None
@@ -208,14 +211,9 @@ class MySQLDatabase(Database):
         suspects = [column for column in columns if column.kind in (Kind.BINARY, Kind.GEOMETRY)]
         if not suspects:
             return None
-        conditions = []
-        for column in suspects:
-            name = f"CAST({self.quote(column.name)} AS BINARY)" if column.kind is Kind.GEOMETRY else self.quote(column.name)
-            # What is not UTF-8 converts to NULL on MySQL, to question marks on MariaDB.
-            condition = f"NOT (CONVERT(CONVERT({name} USING utf8mb4) USING binary) <=> {name})"
-            if self._is_mariadb(connection):
-                condition = f"({condition} OR {name} REGEXP '{_SURROGATE}')"
-            conditions.append(f"{name} IS NOT NULL AND {condition}")
+        mariadb = self._is_mariadb(connection)
+        values = (mysql_read.selected(column, self.quote(column.name)) for column in suspects)
+        conditions = [mysql_read.not_utf8(value, mariadb=mariadb) for value in values]
         cases = " ".join(f"WHEN {condition} THEN {place}" for place, condition in enumerate(conditions))
         found = connection.exec_driver_sql(
             f"SELECT CASE {cases} END FROM {self.qualified(table)} WHERE ({') OR ('.join(conditions)}) LIMIT 1"

@@ -15,6 +15,7 @@ NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
 NO_FUNCTION = frozenset({1046, 1305})
 """No such function; or no database in which to look for it."""
 
+DUPLICATE = 1062
 MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 
 _BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})

@@ -10,11 +10,12 @@ from sqlalchemy import Connection, text
 
 from airflow_provider_sync.tables.schema import Table
 
+# References from other databases are not looked for: see mysql_describe.
 _CONSTRAINTS = text(
     "SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME,"
     " REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE"
-    " WHERE (TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name AND REFERENCED_TABLE_NAME IS NOT NULL)"
-    " OR (REFERENCED_TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND REFERENCED_TABLE_NAME = :name)"
+    " WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND ((TABLE_NAME = :name AND REFERENCED_TABLE_NAME IS NOT NULL)"
+    " OR (REFERENCED_TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND REFERENCED_TABLE_NAME = :name))"
     " ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"
 )
 
@@ -43,7 +44,7 @@ class ForeignKey:
 
 
 def foreign_keys(connection: Connection, table: Table) -> list[ForeignKey]:
-    """Return the constraints of ``table``, and those of other tables that refer to it."""
+    """Return the constraints of ``table``, and those of other tables of its database that refer to it."""
     rows = connection.execute(_CONSTRAINTS, {"schema": table.schema, "name": table.name})
     keys = []
     for _, parts in groupby(rows, key=lambda row: (row.TABLE_SCHEMA, row.TABLE_NAME, row.CONSTRAINT_NAME)):

@@ -82,8 +82,8 @@ def _field(column: Column, name: str, *, binary: bool, mariadb: bool) -> str:
         # The text is the same, but utf16 next to utf8mb4 is an illegal mix on MariaDB.
         text = f"CONVERT({name} USING utf8mb4)"
     elif column.kind is Kind.DOUBLE and column.scale is None and not mariadb and not column.zerofill:
-        # Zero has no sign in the protocol, as on MariaDB.
-        text = f"{name} + 0e0"
+        # Zero has no sign in the protocol, as on MariaDB. Adding 0e0 would drop it as well, and the last of 17 digits.
+        text = f"IF({name} = 0, 0, {name})"
     return f"IFNULL({text}, '{NULL.decode()}')" if column.nullable else text
 
 

@@ -17,7 +17,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.tables.engines.mysql_errors import DRIVER_ERRORS, NO_LOCAL_INFILE, error_number, shortened, translate
+from airflow_provider_sync.tables.engines.mysql_errors import (
+    DRIVER_ERRORS,
+    DUPLICATE,
+    NO_LOCAL_INFILE,
+    error_number,
+    shortened,
+    translate,
+)
 from airflow_provider_sync.tables.engines.mysql_values import HEXADECIMAL, Texts, texts
 from airflow_provider_sync.tables.schema import Column, Kind, Row, Table
 
@@ -38,9 +45,32 @@ def load(
 ) -> int:
     """Load rows, whose values stand in the order of the table's columns.
 
-    ``batches`` is iterated in the calling thread.
-
     :param qualified: the table's quoted name
+    :return: rows loaded
+    :raises TableError: for a value that the table would change or refuses
+    """
+    fields = [(quote(column.name), _decoding(column)) for column in table.columns]
+    blocks = ((len(batch), _block(table, batch)) for batch in batches if batch)
+    return send(
+        connection,
+        table,
+        qualified,
+        (load_statement(qualified, fields, field=_FIELD, line=_LINE), blocks),
+        (insert_statement(qualified, [name for name, _ in fields]), _literal_rows(table, batches)),
+    )
+
+
+def send(
+    connection: Connection,
+    table: Table,
+    qualified: str,
+    load_data: tuple[str, Iterator[tuple[int, bytes]]],
+    insert: tuple[bytes, Iterator[bytes]],
+) -> int:
+    """Load rows by the fastest way that the server allows; only its rows are asked for, in the calling thread.
+
+    :param load_data: a :func:`load_statement`, and blocks of lines with their numbers of rows
+    :param insert: an :func:`insert_statement`, and rows as it lists them
     :return: rows loaded
     :raises TableError: for a value that the table would change or refuses
     """
@@ -48,8 +78,8 @@ def load(
     cursor = cursors.Cursor(connection.connection.driver_connection)
     try:
         if _allows_load_data(cursor, qualified):
-            return _load_data(cursor, table, _load_statement(table, qualified, quote), batches)
-        return _insert(cursor, table, _insert_statement(table, qualified, quote), batches)
+            return _load_data(cursor, table, *load_data)
+        return _insert(cursor, table, *insert)
     except DRIVER_ERRORS as error:
         translated = translate(error)
         if type(translated) is TableError:
@@ -78,26 +108,32 @@ def _allows_load_data(cursor: Any, qualified: str) -> bool:
 # -- LOAD DATA -------------------------------------------------------------------------------------------------------
 
 
-def _load_statement(table: Table, qualified: str, quote: Callable[[str], str]) -> str:
-    places = []
-    assignments = []
-    for number, column in enumerate(table.columns):
-        expression = f"UNHEX(@v{number})" if column.kind in HEXADECIMAL else f"CAST(@v{number} AS UNSIGNED)"
-        if column.kind in HEXADECIMAL or column.kind is Kind.BIT:
-            places.append(f"@v{number}")
-            assignments.append(f"{quote(column.name)} = {expression}")
-        else:
-            places.append(quote(column.name))
+def load_statement(qualified: str, fields: Sequence[tuple[str, str | None]], *, field: str, line: str) -> str:
+    """Return the LOAD DATA of a file whose name is still ``{}``.
+
+    :param fields: quoted columns in the order of the text, each with the function around its text, if any: ``UNHEX({})``
+    :param field: what ends a field
+    :param line: what ends a line
+    """
+    places = [name if function is None else f"@v{number}" for number, (name, function) in enumerate(fields)]
+    assignments = [
+        f"{name} = {function.replace('{}', f'@v{number}')}" for number, (name, function) in enumerate(fields) if function
+    ]
     # ESCAPED BY in hexadecimal means a backslash in every SQL mode.
     return (
         f"LOAD DATA LOCAL INFILE '{_PIPES}/{{}}' INTO TABLE {qualified} CHARACTER SET utf8mb4"
-        f" FIELDS TERMINATED BY x'{ord(_FIELD):02x}' ESCAPED BY x'5c' LINES TERMINATED BY x'{ord(_LINE):02x}'"
+        f" FIELDS TERMINATED BY x'{ord(field):02x}' ESCAPED BY x'5c' LINES TERMINATED BY x'{ord(line):02x}'"
         f" ({', '.join(places)})" + (f" SET {', '.join(assignments)}" if assignments else "")
     )
 
 
-def _load_data(cursor: Any, table: Table, statement: str, batches: Iterable[Sequence[Row]]) -> int:
-    blocks = ((len(batch), _block(table, batch)) for batch in batches if batch)
+def _decoding(column: Column) -> str | None:
+    if column.kind in HEXADECIMAL:
+        return "UNHEX({})"
+    return "CAST({} AS UNSIGNED)" if column.kind is Kind.BIT else None
+
+
+def _load_data(cursor: Any, table: Table, statement: str, blocks: Iterator[tuple[int, bytes]]) -> int:
     total = 0
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-data") as executor:
         for first in blocks:
@@ -166,20 +202,23 @@ def _block(table: Table, batch: Sequence[Row]) -> bytes:
 # -- INSERT ----------------------------------------------------------------------------------------------------------
 
 
-def _insert_statement(table: Table, qualified: str, quote: Callable[[str], str]) -> bytes:
-    names = ", ".join(quote(column.name) for column in table.columns)
+def insert_statement(qualified: str, names: Iterable[str]) -> bytes:
+    """Return the beginning of an INSERT, to which rows are appended as ``(1, 'a'),(2, 'b')``.
+
+    :param names: quoted columns
+    """
     # Undoes the doubling of percent signs that `quote` does for statements with parameters.
-    return f"INSERT INTO {qualified} ({names}) VALUES ".replace("%%", "%").encode()
+    return f"INSERT INTO {qualified} ({', '.join(names)}) VALUES ".replace("%%", "%").encode()
 
 
-def _insert(cursor: Any, table: Table, statement: bytes, batches: Iterable[Sequence[Row]]) -> int:
+def _insert(cursor: Any, table: Table, statement: bytes, rows: Iterator[bytes]) -> int:
     cursor.execute("SELECT @@max_allowed_packet")
     packet = int(cursor.fetchone()[0])
     limit = min(INSERT_BYTES, packet // 2)
     total = 0
     pending: list[bytes] = []
     size = 0
-    for row in _literal_rows(table, batches):
+    for row in rows:
         if len(statement) + len(row) >= packet:
             raise TableError(
                 f"Table {str(table)!r}: a row of {len(row)} bytes does not fit into a statement of at most {packet} bytes."
@@ -232,8 +271,8 @@ def _encoded(table: Table, columns: Sequence[Texts], text: str) -> bytes:
         places = zip(table.columns, columns, strict=True)
         name = next(column.name for column, found in places if any(half in value for value in found if value))
         raise TableError(
-            f"Table {str(table)!r}, column {name!r}: a text has the lone surrogate U+{ord(half):04X}, which is no character. Correct the"
-            " row in the source."
+            f"Table {str(table)!r}, column {name!r}: a text has the lone surrogate U+{ord(half):04X}, which is no character."
+            " Correct the row in the source."
         ) from error
 
 
@@ -242,10 +281,13 @@ def _verify(cursor: Any, table: Table, sent: int, loaded: int, warnings: int) ->
     if loaded == sent and not warnings:
         return
     cursor.execute("SHOW WARNINGS")
-    found = cursor.fetchall()
-    serious = [message for level, _, message in found if level != "Note"] or [message for _, _, message in found]
-    reason = shortened(serious[0]) if serious else f"{sent} rows were sent and {loaded} arrived"
-    raise TableError(
-        f"Table {str(table)!r} cannot hold what was sent: {reason}. Change the type of the target's column, or leave it out with"
-        " `columns`."
+    found: Sequence[tuple[str, int, str]] = cursor.fetchall()
+    # A note explains nothing where there is a warning.
+    found = sorted(found, key=lambda warning: bool(warning[0] == "Note"))
+    number, reason = (found[0][1], shortened(found[0][2])) if found else (None, f"{sent} rows were sent and {loaded} arrived")
+    advice = (
+        "Two rows of the source are one to the target: compare the keys and collations of both."
+        if number == DUPLICATE
+        else "Change the type of the target's column, or leave it out with `columns`."
     )
+    raise TableError(f"Table {str(table)!r} cannot hold what was sent: {reason}. {advice}")

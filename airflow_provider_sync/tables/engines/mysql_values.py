@@ -181,7 +181,6 @@ def _pattern(column: Column) -> re.Pattern[str] | None:
     forms = {
         Kind.INTEGER: r"-?[0-9]+(?:\.0*)?",
         Kind.BIT: r"[0-9]+",
-        Kind.DECIMAL: rf"-?[0-9]+{fraction}",
         Kind.DATE: r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T]00:00:00(?:\.0*)?)?",
         Kind.TIME: rf"-?[0-9]{{1,3}}:[0-9]{{2}}:[0-9]{{2}}{fraction}",
         Kind.DATETIME: rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T]{time_of_day})?",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableBusyError, TableError
 from airflow_provider_sync.tables.engines import postgresql_foreign_keys, postgresql_sequences
-from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.postgresql_canonical import PostgreSQLCanonical
 from airflow_provider_sync.tables.engines.postgresql_catalog import describe_table
 from airflow_provider_sync.tables.engines.postgresql_cursor import FAILED, IDLE, fetch
 from airflow_provider_sync.tables.engines.postgresql_errors import LOCK_NOT_AVAILABLE, sqlstate, translated
@@ -30,6 +30,7 @@ _SETTINGS = {
     "lc_monetary": "C",
     "xmloption": "content",
     "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
     # Back-pressure may hold a statement up for as long as the other side needs.
     "statement_timeout": "0",
     "transaction_timeout": "0",
@@ -51,7 +52,7 @@ _AS_TEXT = frozenset({Kind.JSON, Kind.OTHER})
 _ORDERED_BY_BYTES = frozenset({'pg_catalog."C"', 'pg_catalog."POSIX"', "pg_catalog.ucs_basic"})
 
 
-class PostgreSQLDatabase(Database):
+class PostgreSQLDatabase(PostgreSQLCanonical):
     """PostgreSQL 12 and newer.
 
     **Hashes.** Values are written as MySQL would, so that equal content has an equal version 1 hash on PostgreSQL, MySQL

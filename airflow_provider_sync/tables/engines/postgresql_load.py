@@ -21,7 +21,19 @@ def copy_rows(driver: Any, table: Table, statement: str, batches: Iterable[Seque
     :return: rows loaded
     :raises TableError: for a value that does not fit, naming table and column
     """
-    blocks = _Blocks(CopyText(table, table.columns), batches)
+    text = CopyText(table, table.columns)
+    return load_blocks(driver, table, statement, ((len(batch), text.encode(batch)) for batch in batches))
+
+
+def load_blocks(driver: Any, table: Table, statement: str, counted: Iterable[tuple[int, bytes]]) -> int:
+    """Send blocks of COPY text through ``statement``; when anything fails, no row stays.
+
+    :param driver: a connection of psycopg or psycopg2
+    :param counted: each block with its number of rows
+    :return: rows loaded
+    :raises TableError: for a value that does not fit, naming table and column
+    """
+    blocks = _Blocks(counted)
     try:
         with driver.cursor() as cursor:
             if hasattr(cursor, "copy_expert"):
@@ -44,24 +56,23 @@ def copy_rows(driver: Any, table: Table, statement: str, batches: Iterable[Seque
 
 
 class _Blocks:
-    """The rows as blocks of COPY text: an iterator for psycopg, a file to read from for psycopg2.
+    """Blocks of COPY text: an iterator for psycopg, a file to read from for psycopg2.
 
     :ivar rows: how many went through so far
-    :ivar failure: what stopped the batches, if anything did
+    :ivar failure: what stopped the blocks, if anything did
     """
 
-    def __init__(self, text: CopyText, batches: Iterable[Sequence[Row]]) -> None:
-        self._text = text
-        self._batches = iter(batches)
+    def __init__(self, counted: Iterable[tuple[int, bytes]]) -> None:
+        self._counted = iter(counted)
         self._block = b""
         self._place = 0
         self.rows = 0
         self.failure: BaseException | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        for batch in self._batches:
-            self.rows += len(batch)
-            yield self._text.encode(batch)
+        for rows, block in self._counted:
+            self.rows += rows
+            yield block
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most ``size``; none at the end."""

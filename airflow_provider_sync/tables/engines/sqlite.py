@@ -16,18 +16,23 @@ from sqlalchemy.exc import DBAPIError
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.protocol.v1.numbers import php_float
-from airflow_provider_sync.tables.engines.base import BATCH_ROWS, Database
+from airflow_provider_sync.tables.engines.base import BATCH_ROWS
+from airflow_provider_sync.tables.engines.sqlite_canonical import SQLiteCanonical
 from airflow_provider_sync.tables.engines.sqlite_load import load_rows
 from airflow_provider_sync.tables.engines.sqlite_lock import lock_file
 from airflow_provider_sync.tables.engines.sqlite_schema import describe_table, is_strict, list_children
 from airflow_provider_sync.tables.engines.sqlite_session import decode, driver_of, roll_back, translate, write_transaction
+from airflow_provider_sync.tables.engines.sqlite_text import register_functions
 from airflow_provider_sync.tables.schema import STAGING_PREFIX, Column, Row, Table, Value
 
 BUSY_SECONDS = 60
 """How long a statement waits for another process that writes to the database."""
 
+_PREPARED = "sync_functions"
+"""Tells in a connection's notes that it has the functions of version 2."""
 
-class SQLiteDatabase(Database):
+
+class SQLiteDatabase(SQLiteCanonical):
     """A database file, or one in memory."""
 
     family = "sqlite"
@@ -39,6 +44,9 @@ class SQLiteDatabase(Database):
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
         driver = driver_of(connection)
         driver.text_factory = decode
+        if not connection.info.get(_PREPARED):
+            register_functions(driver)
+            connection.info[_PREPARED] = True
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -16,9 +16,9 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import json_float
 from airflow_provider_sync.tables.schema import Column, Kind, Value
 
-_INT64 = range(-(2**63), 2**63)
+INT64 = range(-(2**63), 2**63)
 
-_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n\v\f\r]*")
+NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n\v\f\r]*")
 """What SQLite takes for a number when a numeric column is given text; other text stays text (SQLite, "Datatypes", 3)."""
 
 _KINDS = (
@@ -106,7 +106,7 @@ def storable(values: Sequence[Value], column: Column, affinity: Affinity) -> Seq
             if isinstance(value, int) and value != float(value):
                 raise ValueError(f"{value} would be rounded")
     integers = [value for value in values if isinstance(value, int)] if int in types or str in types else []
-    if integers and not (min(integers) in _INT64 and max(integers) in _INT64):
+    if integers and not (min(integers) in INT64 and max(integers) in INT64):
         raise ValueError(f"SQLite has no integer as large as {max(integers, key=abs)}")
     return values
 
@@ -129,11 +129,11 @@ def _text(value: Value) -> Value:
 
 
 def _number(text: str) -> Value:
-    if not _NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         return text
     exact = Decimal(text.strip())
     # The size first: int() of a short text with a large exponent would fill the memory.
-    if exact.adjusted() < 20 and exact == exact.to_integral_value() and int(exact) in _INT64:
+    if exact.adjusted() < 20 and exact == exact.to_integral_value() and int(exact) in INT64:
         return int(exact)
     number = float(text)
     if not isfinite(number) or Decimal(repr(number)) != exact:

@@ -14,9 +14,9 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.protocol.v1.table_hash import TableHash
-from airflow_provider_sync.tables.connect import open_engine
 from airflow_provider_sync.tables.engines.mysql import MySQLDatabase
 from airflow_provider_sync.tables.schema import Column, Table
+from tests.tables.engines.mysql_database import open_database
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 VECTORS = [vector for vector in json.loads((GOLDEN / "tables.json").read_text()) if vector["engine"] == "mysql"]
@@ -43,20 +43,25 @@ def load_vector(connection: Connection, name: str) -> None:
             connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
+@pytest.fixture
+def mariadb(mariadb_url: str) -> Iterator[MySQLDatabase]:
+    """Give a fresh MariaDB database."""
+    with open_database(mariadb_url) as opened:
+        yield opened
+
+
 @pytest.fixture(params=["mysqldb", "pymysql"])
-def mariadb(request: pytest.FixtureRequest, mariadb_url: str) -> Iterator[MySQLDatabase]:
+def either_driver(request: pytest.FixtureRequest, mariadb_url: str) -> Iterator[MySQLDatabase]:
     """Give a fresh MariaDB database, through each driver."""
-    engine = open_engine(mariadb_url.replace("mysqldb", request.param))
-    yield MySQLDatabase(engine)
-    engine.dispose()
+    with open_database(mariadb_url, request.param) as opened:
+        yield opened
 
 
 @pytest.fixture
 def mysql(mysql_url: str) -> Iterator[MySQLDatabase]:
     """Give a fresh MySQL database."""
-    engine = open_engine(mysql_url)
-    yield MySQLDatabase(engine)
-    engine.dispose()
+    with open_database(mysql_url) as opened:
+        yield opened
 
 
 def described(database: MySQLDatabase, name: str) -> Table:
@@ -119,15 +124,15 @@ def test_hash_streamed_from_mariadb(mariadb: MySQLDatabase, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_from_mariadb(mariadb: MySQLDatabase, name: str) -> None:
+def test_rows_from_mariadb(either_driver: MySQLDatabase, name: str) -> None:
     """Rows streamed from MariaDB go over the wire as an existing server sent them, and a table that cannot is found out."""
-    table = described(mariadb, name)
-    with mariadb.snapshot() as connection:
-        unsendable = mariadb.find_unsendable(connection, table, table.visible)
+    table = described(either_driver, name)
+    with either_driver.snapshot() as connection:
+        unsendable = either_driver.find_unsendable(connection, table, table.visible)
     assert (unsendable.name if unsendable else None) == UNSENDABLE.get(name)
     if name not in UNSENDABLE:
         expected = (GOLDEN / "tables" / f"{name}.ndjson").read_bytes()
-        assert lines(mariadb, table, table.visible, key_of(vector_of(name), table)) == expected
+        assert lines(either_driver, table, table.visible, key_of(vector_of(name), table)) == expected
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_ON_MYSQL])
@@ -145,6 +150,21 @@ def test_mysql(mysql: MySQLDatabase, name: str) -> None:
         assert streamed_hash(mysql, table) == vector_of(name)["hash"]
 
 
+def test_hash_in_mysql(mysql: MySQLDatabase) -> None:
+    """A MySQL that has SHA1, as all before 9.6 do, computes the same hashes, and leaves FLOAT to the stream."""
+    component = "COMPONENT 'file://component_classic_hashing'"
+    tables = {name: described(mysql, name) for name in NAMES if name not in NOT_ON_MYSQL}
+    with mysql.connect() as connection:
+        connection.exec_driver_sql(f"INSTALL {component}")
+        try:
+            found = {name: mysql.hash_in_database(connection, table, table.columns) for name, table in tables.items()}
+        finally:
+            connection.exec_driver_sql(f"UNINSTALL {component}")
+    expected = {name: vector_of(name)["hash"] for name in tables}
+    streamed = {name: streamed_hash(mysql, tables[name]) for name in ("odd_columns", "reserved_name")}
+    assert found == {**expected, **streamed, "float": None}
+
+
 @pytest.mark.parametrize("server", ["mariadb", "mysql"])
 @pytest.mark.parametrize("local_infile", [True, False], ids=["load", "insert"])
 @pytest.mark.parametrize("name", [name for name in NAMES if vector_of(name)["rows"]])
@@ -152,19 +172,17 @@ def test_staging_holds_every_value(name: str, local_infile: bool, server: str, r
     """A staging table takes the rows of every table and gives them back as they were."""
     if server == "mysql" and name in NOT_ON_MYSQL:
         pytest.skip(NOT_ON_MYSQL[name])
-    engine = open_engine(f"{request.getfixturevalue(f'{server}_url')}?local_infile={int(local_infile)}")
-    database = MySQLDatabase(engine)
-    table = described(database, name)
-    key = key_of(vector_of(name), table)
-    with database.snapshot() as connection:
-        rows = [row for batch in database.read(connection, table, table.columns, order_by=key) for row in batch]
-    if name == "enumset":
-        # A value that the ENUM does not have, put there without strict mode, cannot be written again.
-        rows = [row for row in rows if row[0] != 6]
-    with database.connect() as connection:
-        staging = database.create_staging(connection, table, table.columns, name="_sync_golden", primary_key=key)
-        assert database.load(connection, staging, [rows[:2], [], rows[2:]]) == len(rows)
-    with database.snapshot() as connection:
-        staged = [row for batch in database.read(connection, staging, staging.columns, order_by=key) for row in batch]
-    assert staged == rows
-    engine.dispose()
+    with open_database(request.getfixturevalue(f"{server}_url"), local_infile=local_infile) as database:
+        table = described(database, name)
+        key = key_of(vector_of(name), table)
+        with database.snapshot() as connection:
+            rows = [row for batch in database.read(connection, table, table.columns, order_by=key) for row in batch]
+        if name == "enumset":
+            # A value that the ENUM does not have, put there without strict mode, cannot be written again.
+            rows = [row for row in rows if row[0] != 6]
+        with database.connect() as connection:
+            staging = database.create_staging(connection, table, table.columns, name="_sync_golden", primary_key=key)
+            assert database.load(connection, staging, [rows[:2], [], rows[2:]]) == len(rows)
+        with database.snapshot() as connection:
+            staged = [row for batch in database.read(connection, staging, staging.columns, order_by=key) for row in batch]
+        assert staged == rows

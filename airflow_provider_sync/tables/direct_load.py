@@ -1,0 +1,92 @@
+"""A first load without a detour: rows go straight into an empty target, inside the final transaction.
+
+The steps are those of a merge, so that both can stand in one transaction; see :mod:`.merge`. What arrived is proven by its
+digests, since there is no staging table to compare with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.exceptions import SourceChangedError, TableBusyError
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
+from airflow_provider_sync.tables.schema import Table
+from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult
+
+
+class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
+    """An empty target, and the rows that it shall have.
+
+    :ivar columns: of the target, in the order of the rows' fields; none is computed by the target
+    :ivar rows: how many the source announced
+    :ivar blocks: lines of canonical texts; called once, inside the transaction
+    :ivar verify: take this load for proven only when its digests are
+    """
+
+    target: Table
+    columns: tuple[CanonicalColumn, ...]
+    rows: int
+    blocks: Callable[[], Iterator[bytes]]
+    verify: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that are written."""
+        return tuple(column.column.name for column in self.columns)
+
+
+class DirectLoad:
+    """The steps of one load, in the order in which a merge takes its own.
+
+    :ivar counts: what there is to do
+    """
+
+    counts: MergeCounts
+
+    def __init__(self, database: Database, connection: Connection, staged: DirectRows) -> None:
+        self.database = database
+        self.connection = connection
+        self.staged = staged
+        self.target = staged.target
+
+    def list_changes(self) -> None:
+        """See that the target is still empty.
+
+        :raises TableBusyError: when it is not
+        """
+        found = self.connection.exec_driver_sql(f"SELECT 1 FROM {self.database.qualified(self.target)} LIMIT 1").first()
+        if found is not None:
+            raise TableBusyError(f"Table {str(self.target)!r} was empty, and has rows now. Nothing was changed; try again.")
+        self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
+
+    def delete(self) -> None:
+        """Do nothing: there is nothing."""
+
+    def write(self) -> None:
+        """Load the rows as they come.
+
+        :raises SourceChangedError: when they are not as many as announced
+        """
+        with self.database.translate_errors():
+            loaded = self.database.load_text(self.connection, self.target, self.staged.columns, self.staged.blocks())
+            self.database.after_insert(self.connection, self.target)
+        if loaded != self.staged.rows:
+            raise SourceChangedError(
+                f"Table {str(self.target)!r}: {loaded} rows came of {self.staged.rows}. Nothing was changed."
+            )
+
+    def verify(self) -> None:
+        """Leave it to the digests."""
+
+    def result(self) -> MergeResult:
+        """Tell what was done."""
+        return MergeResult(counts=self.counts)
+
+
+def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bool:
+    """Whether nothing but the rows themselves matters: no foreign keys, no triggers, no column that the target computes."""
+    return not target.foreign_keys and not target.triggers and not any(column.column.generated for column in columns)

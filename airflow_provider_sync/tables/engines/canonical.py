@@ -1,0 +1,112 @@
+"""The part of the engine contract that version 2 needs: canonical texts and digests, inside the database.
+
+Both sides render their values as the source's logical types say. ``CanonicalColumn`` pairs a column of this database with
+the type that it is to be rendered as, which on the target may be another than its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.protocol.v2.messages import Grid, Window
+from airflow_provider_sync.protocol.v2.types import LogicalType
+from airflow_provider_sync.tables.schema import Column, Table
+
+
+class CanonicalColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of this database, and the logical type by which it is rendered."""
+
+    column: Column
+    type: LogicalType
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a table that one sync is about, on one side.
+
+    :ivar columns: in the order of the source's description
+    :ivar key: those that identify a row, among ``columns``, in the order of the description's key
+    :ivar window: with the name of the column in this database
+    """
+
+    table: Table
+    columns: tuple[CanonicalColumn, ...]
+    key: tuple[CanonicalColumn, ...]
+    window: Window | None = None
+
+
+class SegmentDigest(msgspec.Struct, frozen=True):
+    """What a segment holds: number of rows, and the sum of their 60-bit digests modulo 2**64."""
+
+    rows: int
+    sum: int
+
+
+Keys = Sequence[tuple[str, ...]]
+"""Canonical texts of keys."""
+
+
+class CanonicalDatabase(ABC):
+    """What a database does for version 2.
+
+    Every method works over one connection, usually of :meth:`~.base.Database.snapshot` on the source and inside the merge's
+    transaction on the target; none keeps more than a batch in memory.
+    """
+
+    @abstractmethod
+    def logical_type(self, column: Column) -> LogicalType | None:
+        """Return the type of one of this database's columns; ``None`` for one that version 2 cannot carry."""
+
+    @abstractmethod
+    def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:
+        """Return the lowest and highest integer key of the part's rows; ``None`` when there are none."""
+
+    @abstractmethod
+    def estimate_rows(self, connection: Connection, part: Part) -> int:
+        """Return about how many rows there are, from statistics where there are any."""
+
+    @abstractmethod
+    def digest_segments(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+        """Digest every segment of the grid in one scan; segments without rows are left out.
+
+        On the target, rows outside the bounds of a ``range`` grid count into the numbers -1 (below) and ``parts`` (above).
+
+        :raises TableError: for a row that cannot be digested inside the database (one above ``max_allowed_packet``)
+        """
+
+    @abstractmethod
+    def digest_rows(
+        self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]
+    ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
+        """Stream key texts and 60-bit digests of the rows in these segments, in batches; ordered by key for ``range``.
+
+        :param runs: first and last number of stretches of segments, ascending, -1 and ``parts`` included
+        """
+
+    @abstractmethod
+    def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
+        """Stream key texts and 60-bit digests of the rows with these keys, by bytes; keys without a row are left out."""
+
+    @abstractmethod
+    def read_text(self, connection: Connection, part: Part, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+        """Stream rows as TSV of canonical texts (:mod:`airflow_provider_sync.protocol.v2.tsv`).
+
+        :param keys: only the rows with these keys, by bytes; ``None`` for all rows of the part
+        :return: number of rows and their lines, a few hundred KB at once
+        """
+
+    @abstractmethod
+    def load_text(
+        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+    ) -> int:
+        """Load TSV of canonical texts into a staging table by the fastest way that the server allows.
+
+        Each block holds whole lines. Nothing is mangled silently, as in :meth:`~.base.Database.load`.
+
+        :param columns: columns of the staging table with the types of the source, in the order of the text's fields
+        :return: rows loaded
+        :raises TableError: naming the table, the column where it is known, and the reason
+        """

@@ -1,0 +1,49 @@
+"""PostgreSQL's type for each logical type, for targets that are made from the source's description."""
+
+from __future__ import annotations
+
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+SCHEMAS = True
+"""Whether a dot in a table's name stands between schema and table."""
+
+_MOST_CHARACTERS = 10_485_760
+_MOST_DIGITS = 1000
+
+_INTEGERS = ((15, "SMALLINT"), (31, "INTEGER"), (63, "BIGINT"))
+"""Bits of the highest number, without the sign."""
+
+_TYPES = {
+    LogicalKind.BYTES: "BYTEA",
+    LogicalKind.DATE: "DATE",
+    LogicalKind.UUID: "UUID",
+}
+_SECONDS = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "TIMESTAMP", LogicalKind.INSTANT: "TIMESTAMPTZ"}
+
+
+def sql_type(logical: LogicalType, *, key: bool) -> str:
+    """Return the type of a column that holds every value of a logical type."""
+    match logical.kind:
+        case LogicalKind.INTEGER if logical.fixed:
+            return "BOOLEAN"
+        case LogicalKind.INTEGER:
+            bits = (logical.size or 64) - (0 if logical.unsigned else 1)
+            return next((name for most, name in _INTEGERS if bits <= most), "NUMERIC(20)")
+        case LogicalKind.DECIMAL if logical.size and logical.scale is not None and logical.size <= _MOST_DIGITS:
+            return f"NUMERIC({logical.size}, {logical.scale})"
+        case LogicalKind.DECIMAL:
+            return "NUMERIC"
+        case LogicalKind.FLOAT:
+            return "REAL" if logical.single else "DOUBLE PRECISION"
+        case LogicalKind.TEXT if logical.size and logical.size <= _MOST_CHARACTERS:
+            return f"{'CHAR' if logical.fixed else 'VARCHAR'}({logical.size})"
+        case LogicalKind.JSON if logical.dialect == "postgresql":
+            return "JSON"
+        case kind if kind in _SECONDS:
+            return f"{_SECONDS[kind]}({logical.scale or 0})"
+    return _TYPES.get(logical.kind, "TEXT")
+
+
+def definition(sql_type: str, *, required: bool) -> str:
+    """Return what follows the name of a column."""
+    return f"{sql_type}{' NOT NULL' if required else ''}"

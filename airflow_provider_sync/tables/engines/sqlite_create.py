@@ -1,0 +1,42 @@
+"""SQLite's type for each logical type, for targets that are made from the source's description."""
+
+from __future__ import annotations
+
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+SCHEMAS = False
+"""Whether a dot in a table's name stands between schema and table."""
+
+_EXACT_DIGITS = 15
+"""Decimals of so many digits are the same again after they were a double."""
+
+_TYPES = {
+    LogicalKind.FLOAT: "DOUBLE",
+    LogicalKind.BYTES: "BLOB",
+    LogicalKind.DATE: "DATE",
+    LogicalKind.TIME: "TIME",
+    LogicalKind.TIMESTAMP: "DATETIME",
+    LogicalKind.INSTANT: "TIMESTAMP",
+}
+
+
+def sql_type(logical: LogicalType, *, key: bool) -> str:
+    """Return the type of a column that holds every value of a logical type exactly, where SQLite has one."""
+    match logical.kind:
+        case LogicalKind.INTEGER:
+            return "BOOLEAN" if logical.fixed else "INTEGER"
+        case LogicalKind.DECIMAL if logical.scale is not None and (logical.size or _EXACT_DIGITS + 1) <= _EXACT_DIGITS:
+            return f"DECIMAL({logical.size}, {logical.scale})"
+        case LogicalKind.DECIMAL:
+            return "NUMERIC" if logical.dialect else "TEXT"
+        case LogicalKind.TEXT if logical.dialect:
+            return ""
+        case LogicalKind.TEXT if logical.size:
+            return f"{'CHAR' if logical.fixed else 'VARCHAR'}({logical.size})"
+    # JSON as well: a column that is declared so makes a number of `1.0`.
+    return _TYPES.get(logical.kind, "TEXT")
+
+
+def definition(sql_type: str, *, required: bool) -> str:
+    """Return what follows the name of a column."""
+    return f"{sql_type}{' NOT NULL' if required else ''}"

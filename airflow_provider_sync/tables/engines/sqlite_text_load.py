@@ -1,0 +1,205 @@
+"""Load canonical texts into a table of SQLite, exactly as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from decimal import Decimal
+from math import isnan
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.protocol.v2.tsv import decode_rows
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
+from airflow_provider_sync.tables.engines.sqlite_schema import is_strict
+from airflow_provider_sync.tables.engines.sqlite_session import decode, driver_of, write_transaction
+from airflow_provider_sync.tables.engines.sqlite_text import ANY, decimal_text, float_text
+from airflow_provider_sync.tables.engines.sqlite_types import INT64, NUMBER, Affinity, affinity_of, refusal
+from airflow_provider_sync.tables.schema import Table, Value
+
+Texts = Sequence[Any]
+"""The values of one column: ``str``, ``bytes`` where they are not UTF-8, ``None``."""
+
+_TRANSACTION_BYTES = 24 * 1024 * 1024
+"""How much text is inserted in one transaction, and held in memory for it."""
+
+_EXACT_DIGITS = 15
+"""Decimals of so many digits are the same again after they were a double."""
+
+_WHOLE_DIGITS = 20
+"""More digits before the point than any integer has; int() of a short text with a large exponent would fill the memory."""
+
+
+def load_blocks(
+    connection: Connection,
+    staging: Table,
+    qualified: str,
+    quote: Callable[[str], str],
+    columns: Sequence[CanonicalColumn],
+    blocks: Iterable[bytes],
+) -> int:
+    """Insert in transactions of some hundred thousand rows, or in the one that is open.
+
+    :param qualified: the table's quoted name
+    :return: rows loaded
+    :raises TableError: naming table and column, for a text that the column would change
+    """
+    strict = is_strict(connection, staging)
+    affinities = [affinity_of(column.column.sql_type, strict=strict) for column in columns]
+    names = ", ".join(quote(column.column.name) for column in columns)
+    statement = f"INSERT INTO {qualified} ({names}) VALUES ({', '.join('?' * len(columns))})"
+    loaded = 0
+    size = 0
+    pending: list[Sequence[Value]] = []
+    for block in blocks:
+        pending += _rows(staging, columns, affinities, block)
+        size += len(block)
+        if size >= _TRANSACTION_BYTES:
+            loaded += _insert(connection, statement, pending)
+            pending, size = [], 0
+    return loaded + _insert(connection, statement, pending)
+
+
+def stored_value(text: str, logical: LogicalType, affinity: Affinity) -> Value:
+    """Return what a column of this affinity keeps for a canonical text.
+
+    :raises ValueError: for a text that it would change, with the reason
+    """
+    return _values([text], logical, affinity)[0]
+
+
+def _insert(connection: Connection, statement: str, rows: Sequence[Sequence[Value]]) -> int:
+    if rows:
+        driver = driver_of(connection)
+        with nullcontext() if driver.in_transaction else write_transaction(connection):
+            driver.executemany(statement, rows)
+    return len(rows)
+
+
+def _rows(
+    staging: Table, columns: Sequence[CanonicalColumn], affinities: Sequence[Affinity], block: bytes
+) -> Iterable[Sequence[Value]]:
+    converted: list[Sequence[Value]] = []
+    for column, affinity, texts in zip(columns, affinities, zip(*_split(block, len(columns)), strict=True), strict=False):
+        try:
+            converted.append(_values(texts, column.type, affinity))
+        except (ValueError, OverflowError) as error:
+            raise refusal(str(staging), column.column, error) from error
+    return zip(*converted, strict=True)
+
+
+def _split(block: bytes, columns: int) -> Sequence[Texts]:
+    """Take lines apart as text, at once where nothing in them is escaped."""
+    if b"\\" not in block:
+        text = decode(block)
+        if isinstance(text, str):
+            lines = text.split("\n")
+            rows = [line.split("\t") for line in lines[:-1]]
+            if not lines[-1] and set(map(len, rows)) <= {columns}:
+                return rows
+    return [[None if value is None else decode(value) for value in row] for row in decode_rows(block, columns)]
+
+
+def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[Value]:
+    if logical.kind is LogicalKind.BYTES:
+        return _each(texts, _blob)
+    if logical == ANY:
+        return _each(texts, _tagged)
+    if affinity is Affinity.TEXT:
+        return texts
+    if logical.kind is LogicalKind.INTEGER:
+        return _integers(texts, affinity)
+    if affinity is Affinity.BLOB:
+        return _each(texts, _exact_float) if logical.kind is LogicalKind.FLOAT else texts
+    if logical.kind is LogicalKind.DECIMAL and logical.scale is not None:
+        numbers = _short_decimals(texts, logical.scale)
+        if numbers is not None:
+            return numbers
+    elif set(map(type, texts)) == {str} and not any(map(NUMBER.fullmatch, texts)):
+        return texts
+    return _each(texts, lambda text: _number(text, logical, affinity))
+
+
+def _short_decimals(texts: Texts, scale: int) -> Sequence[Value] | None:
+    """Return the numbers of decimals that a double holds exactly, without a look at each; ``None`` where there are others."""
+    try:
+        numbers = [None if text is None else float(text) for text in texts]
+    except ValueError:
+        return None
+    written = [None if number is None else f"{number:.{scale}f}" for number in numbers]
+    return numbers if written == list(texts) and max(map(len, filter(None, texts)), default=0) <= _EXACT_DIGITS else None
+
+
+def _each(texts: Texts, convert: Callable[[Any], Value]) -> list[Value]:
+    return [None if text is None else convert(text) for text in texts]
+
+
+def _integers(texts: Texts, affinity: Affinity) -> Sequence[Value]:
+    try:
+        numbers = [None if text is None else int(text) for text in texts] if None in texts else list(map(int, texts))
+    except ValueError:
+        return _each(texts, lambda text: _number(text, LogicalType(kind=LogicalKind.INTEGER), affinity))
+    if not all(number is None or (number in INT64 and str(number) == text) for number, text in zip(numbers, texts, strict=True)):
+        return _each(texts, lambda text: _number(text, LogicalType(kind=LogicalKind.INTEGER), affinity))
+    if affinity is Affinity.REAL:
+        for number in numbers:
+            if number is not None and int(float(number)) != number:
+                raise ValueError(f"{number} would be rounded")
+    return numbers
+
+
+def _number(text: Any, logical: LogicalType, affinity: Affinity) -> Value:
+    """Return the number that a numeric column makes of a text; text that is no number stays what it is."""
+    if logical.kind is LogicalKind.FLOAT:
+        return _exact_float(text)
+    if not isinstance(text, str) or not NUMBER.fullmatch(text):
+        return text  # type: ignore[no-any-return]  # bytes that are not UTF-8
+    exact = Decimal(text.strip())
+    value: int | float = float(text)
+    if exact.adjusted() < _WHOLE_DIGITS and exact == exact.to_integral_value() and int(exact) in INT64:
+        whole = int(exact)
+        value = whole if affinity is not Affinity.REAL else float(whole)
+    rendered = decimal_text(value, logical.scale) if logical.kind is LogicalKind.DECIMAL else _plain(value)
+    if isinstance(value, int) and logical.kind is LogicalKind.DECIMAL:
+        rendered = f"{value}.{'0' * logical.scale}" if logical.scale else str(value)
+    if rendered != text:
+        raise ValueError(f"{text[:80]!r} would become {rendered[:80]!r}")
+    return value
+
+
+def _plain(value: int | float) -> str:
+    return float_text(value) if isinstance(value, float) else str(value)
+
+
+def _exact_float(text: Any) -> Value:
+    try:
+        value = float(text)
+    except ValueError:
+        return text  # type: ignore[no-any-return]  # as SQLite does
+    if isnan(value):
+        raise ValueError("SQLite stores NaN as NULL")
+    if float_text(value) != text:
+        raise ValueError(f"{text[:80]!r} would become {float_text(value)!r}")
+    return value
+
+
+def _blob(text: Any) -> bytes:
+    value = bytes.fromhex(text)
+    if value.hex() != text:
+        raise ValueError(f"{text[:80]!r} is not lower-case hexadecimal")
+    return value
+
+
+def _tagged(text: Any) -> Value:
+    tag, rest = text[:1], text[1:]
+    if tag == "t":
+        return str(rest)
+    if tag == "i":
+        return int(rest)
+    if tag == "r":
+        return _exact_float(rest)
+    if tag == "b":
+        return _blob(rest)
+    raise ValueError(f"a value begins with {tag!r}, which stands for no type")
