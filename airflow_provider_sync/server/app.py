@@ -15,16 +15,22 @@ from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v1.fields import parse_fields
 from airflow_provider_sync.server.auth import Grant, Tokens
+from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.errors import RequestTooLarge, add_error_handlers
 from airflow_provider_sync.server.files import FileAnswers
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
+from airflow_provider_sync.server.table_digests import TableDigestAnswers
 from airflow_provider_sync.server.tables import TableAnswers
 from airflow_provider_sync.tables import connect
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Most bytes in the body of a request: paths for tens of thousands of files."""
 
+MAX_KEYS_BYTES = 32 * 1024 * 1024
+"""Most bytes in the body of a request of version 2: a hundred thousand keys."""
+
 Answer = Callable[[Mapping[str, Any], Grant], Response]
+MessageAnswer = Callable[[bytes, str, Grant], Response]
 
 
 def create_app(
@@ -50,6 +56,7 @@ def create_app(
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
     tables = TableAnswers(config, sources, stream_headers=stream_headers)
     directories = FileAnswers(config, sources, stream_headers=stream_headers)
+    digests = TableDigestAnswers(config, sources)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -66,6 +73,13 @@ def create_app(
         ("getFiles", directories.contents),
     ):
         app.add_route(f"{prefix}/{name}", _endpoint(answer, tokens), methods=["POST"])
+    for name, message_answer in (
+        ("describeTable", digests.describe),
+        ("digestRows", digests.digests),
+        ("getRows", digests.rows),
+    ):
+        app.add_route(f"{prefix}/{name}", _message_endpoint(message_answer, tokens), methods=["POST"])
+    app.add_route(f"{prefix}/capabilities", _capabilities(config, tokens), methods=["GET"])
     for path in {"/health", f"{prefix}/health"}:
         app.add_route(path, _health, methods=["GET"])
     return app
@@ -79,7 +93,7 @@ def normal_prefix(prefix: str) -> str:
 def _endpoint(answer: Answer, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         grant = tokens.authenticate(request.headers.get("authorization"))
-        body = await _read_body(request)
+        body = await _read_body(request, MAX_REQUEST_BYTES, "files")
         content_type = request.headers.get("content-type", "")
         # Parsing, databases and files all block, so none of it runs in the event loop.
         return await run_in_threadpool(lambda: answer(parse_fields(body, content_type), grant))
@@ -87,12 +101,30 @@ def _endpoint(answer: Answer, tokens: Tokens) -> Callable[[Request], Awaitable[R
     return endpoint
 
 
-async def _read_body(request: Request) -> bytes:
+def _message_endpoint(answer: MessageAnswer, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        grant = tokens.authenticate(request.headers.get("authorization"))
+        body = await _read_body(request, MAX_KEYS_BYTES, "keys")
+        accept = ", ".join(request.headers.getlist("accept"))
+        return await run_in_threadpool(lambda: answer(body, accept, grant))
+
+    return endpoint
+
+
+def _capabilities(config: ServerConfig, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        grant = tokens.authenticate(request.headers.get("authorization"))
+        return Response(capabilities(config, grant), media_type="application/json")
+
+    return endpoint
+
+
+async def _read_body(request: Request, limit: int, of: str) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_REQUEST_BYTES:
-            raise RequestTooLarge(MAX_REQUEST_BYTES)
+        if len(body) > limit:
+            raise RequestTooLarge(limit, of)
     return bytes(body)
 
 

@@ -26,10 +26,11 @@ class RequestTooLarge(Exception):
     """A body above the limit; the answer is 413.
 
     :param limit: bytes that a body may have
+    :param of: what there should be fewer of
     """
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The request is larger than {limit} bytes. Ask for fewer files at once.")
+    def __init__(self, limit: int, of: str = "files") -> None:
+        super().__init__(f"The request is larger than {limit} bytes. Ask for fewer {of} at once.")
 
 
 class CannotServe(Exception):

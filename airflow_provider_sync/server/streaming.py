@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -13,6 +15,11 @@ from starlette.types import Receive, Scope, Send
 log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 64 * 1024
+
+IDLE_SECONDS = 15.0
+"""How long a stream may say nothing; clients give up after a minute unless told otherwise."""
+
+Item = TypeVar("Item")
 
 
 class StreamBroken(Exception):
@@ -32,6 +39,7 @@ class StreamResponse(Response):
     :param blocks: the body
     :param close: gives back what the iterator reads from
     :param what: what is being sent, for the log
+    :param at_once: send each block as soon as it is there, rather than joining small ones
     """
 
     def __init__(
@@ -42,12 +50,13 @@ class StreamResponse(Response):
         close: Callable[[], None] = lambda: None,
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/octet-stream",
+        at_once: bool = False,
     ) -> None:
         super().__init__(headers=headers, media_type=media_type)
         # The length is not known; without it the server sends the body in chunks.
         del self.headers["content-length"]
         self._source = blocks
-        self._blocks = _gathered(blocks)
+        self._blocks = (block for block in blocks) if at_once else _gathered(blocks)
         self._what = what
         self._close = close
 
@@ -61,9 +70,10 @@ class StreamResponse(Response):
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                await run_sync(self._release)
-        if failure is not None:
-            raise failure
+                release_failure = await run_sync(self._release)
+        # What went wrong first is the reason for what goes wrong when everything is given back.
+        if (error := failure or release_failure) is not None:
+            raise error
 
     async def _send(self, send: Send) -> BaseException | None:
         block, failure = await run_sync(self._next)
@@ -88,13 +98,17 @@ class StreamResponse(Response):
         except Exception as error:  # noqa: BLE001  # handed to the caller, who raises it
             return None, error
 
-    def _release(self) -> None:
+    def _release(self) -> Exception | None:
         try:
-            self._blocks.close()
-            if close := getattr(self._source, "close", None):
-                close()
-        finally:
-            self._close()
+            try:
+                self._blocks.close()
+                if close := getattr(self._source, "close", None):
+                    close()
+            finally:
+                self._close()
+        except Exception as error:  # noqa: BLE001  # handed to the caller, who raises it or what came before
+            return error
+        return None
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
@@ -115,6 +129,30 @@ def _gathered(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
             waiting, size = [], 0
     if size:
         yield b"".join(waiting)
+
+
+def work_ahead(items: Generator[Item, None, None], *, idle: Item, seconds: float = IDLE_SECONDS) -> Generator[Item, None, None]:
+    """Yield what comes, and ``idle`` whenever nothing comes for so long; the next item is made while one is sent.
+
+    Closing it closes ``items``, as soon as the work on an item has ended.
+
+    :param seconds: how long to wait before ``idle`` is yielded
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="sync-ahead") as thread:
+        try:
+            coming = thread.submit(next, items, None)
+            while True:
+                if not wait([coming], timeout=seconds).done:
+                    yield idle
+                    continue
+                item = coming.result()
+                if item is None:
+                    return
+                coming = thread.submit(next, items, None)
+                yield item
+        finally:
+            # In line behind the work that may still be going on, since a generator that runs cannot be closed.
+            thread.submit(items.close).result()
 
 
 def attachment(file_name: str) -> str:

@@ -7,6 +7,7 @@ import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.app import MAX_REQUEST_BYTES, create_app
+from airflow_provider_sync.server.app import MAX_KEYS_BYTES, MAX_REQUEST_BYTES, create_app
 from airflow_provider_sync.server.serve import RunningServer
 from tests.server.wire import FORM, config, post, run_sqlite, send
 
@@ -52,7 +53,7 @@ def test_prefix(settings: ServerConfig, prefix: str) -> None:
         assert send(server.url.removesuffix("/api/sync").removesuffix("/api"), "GET", "/health").status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/getTable/", "/gettable", "/docs", "/openapi.json", "/redoc", "/capabilities"])
+@pytest.mark.parametrize("path", ["/", "/getTable/", "/gettable", "/docs", "/openapi.json", "/redoc", "/capabilities/"])
 def test_unknown_paths(url: str, path: str) -> None:
     """There is nothing beside the endpoints, and no redirection."""
     for method in ("GET", "POST"):
@@ -62,13 +63,22 @@ def test_unknown_paths(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH"])
-@pytest.mark.parametrize("path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles"])
+@pytest.mark.parametrize(
+    "path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles", "/describeTable", "/digestRows", "/getRows"]
+)
 def test_methods(url: str, method: str, path: str) -> None:
     """Only POST is answered."""
     answer = send(url, method, path)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
     message = f"The {method} method is not supported for route {path[1:]}. Supported methods: POST."
     assert answer.body == (b"" if method == "HEAD" else json.dumps({"message": message}, indent=4).encode())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_capabilities_are_read(url: str, method: str) -> None:
+    """What the server can do is asked for with GET."""
+    answer = send(url, method, "/capabilities")
+    assert (answer.status, sorted(answer.headers["allow"].split(", "))) == (405, ["GET", "HEAD"])
 
 
 def test_health(url: str) -> None:
@@ -85,6 +95,16 @@ def test_large_requests(url: str) -> None:
     answer = send(url, "POST", "/getTableHash", body=largest + b"x", headers={"Content-Type": FORM})
     assert answer.status == 413
     assert json.loads(answer.body) == {"message": "The request is larger than 8388608 bytes. Ask for fewer files at once."}
+
+
+def test_large_requests_of_version_2(url: str) -> None:
+    """So many keys fit into one request of version 2, and not more."""
+    start, end = b'{"selection":{"name":"t"},"keys":"', b'"}'
+    largest = start + b"1" * (MAX_KEYS_BYTES - len(start) - len(end)) + end
+    assert send(url, "POST", "/getRows", body=largest).status == 422
+    answer = send(url, "POST", "/getRows", body=largest + b" ")
+    assert answer.status == 413
+    assert json.loads(answer.body) == {"message": "The request is larger than 33554432 bytes. Ask for fewer keys at once."}
 
 
 def test_unforeseen_faults(url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,18 +131,21 @@ def test_sources_that_are_down(connection: str, caplog: pytest.LogCaptureFixture
     assert "hunter2" not in caplog.text
 
 
-@pytest.mark.parametrize("path", ["/getTable", "/getFiles"])
+@pytest.mark.parametrize("path", ["/getTable", "/getFiles", "/getRows"])
 def test_mounted_where_answers_are_compressed(settings: ServerConfig, path: str) -> None:
     """Mounted in an application that compresses, streams pass as they are, below its prefix."""
     host = FastAPI()
     host.add_middleware(GZipMiddleware, minimum_size=100)
     host.mount("/sync", create_app(settings, host_compresses=True))
     with TestClient(host) as client:
-        answer = client.post(f"/sync{path}", data=FIELDS, headers={"Accept-Encoding": "gzip"})
+        fields: dict[str, Any] = {"json": {"selection": {"name": "t"}}} if path == "/getRows" else {"data": FIELDS}
+        answer = client.post(f"/sync{path}", headers={"Accept-Encoding": "gzip"}, **fields)
         assert answer.status_code == 200
         assert answer.headers["content-encoding"] == "identity"
         if path == "/getTable":
             assert zlib.decompress(answer.content, wbits=31).count(b"\n") == 1000
+        elif path == "/getRows":
+            assert zlib.decompress(answer.content, wbits=31).count(b"\n") >= 1000
         else:
             assert answer.content.endswith(b"a" * 10_000)
         assert client.post("/sync/nothing").json() == {"message": "The route sync/nothing could not be found."}

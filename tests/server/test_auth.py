@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.auth import Tokens, Unauthenticated
 from airflow_provider_sync.server.serve import RunningServer
-from tests.server.wire import config, post, run_sqlite, send
+from tests.server.wire import ask, config, post, run_sqlite, send
 
 
 @pytest.fixture
@@ -75,7 +76,9 @@ def test_no_tokens() -> None:
     assert Tokens(open_to_all).authenticate("Bearer whatever").tables == {"t"}
 
 
-@pytest.mark.parametrize("path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles"])
+@pytest.mark.parametrize(
+    "path", ["/getTableHash", "/getTable", "/getFileHashes", "/getFiles", "/describeTable", "/digestRows", "/getRows"]
+)
 def test_every_endpoint_asks(url: str, path: str) -> None:
     """No endpoint says anything about names or fields to someone without a token."""
     for fields in ({}, {"config_name": "open"}, {"config_name": "nope"}):
@@ -98,6 +101,42 @@ def test_hidden_is_unknown(url: str, path: str, name: str) -> None:
     assert (hidden.status, hidden.body) == (unknown.status, unknown.body)
     assert {**hidden.headers, "date": ""} == {**unknown.headers, "date": ""}
     assert post(url, path, {"config_name": name, "files[0]": "a"}, token="all").status == 200
+
+
+@pytest.mark.parametrize("path", ["/describeTable", "/digestRows", "/getRows"])
+def test_hidden_is_unknown_to_version_2(url: str, path: str) -> None:
+    """Version 2 keeps the same secret, whatever else is wrong with the request."""
+
+    def body(name: str, further: str = "") -> bytes:
+        grid = '"grid":{"scheme":"bucket","parts":1},' if path == "/digestRows" else ""
+        return f'{{{grid}"selection":{{"name":"{name}"{further}}}}}'.encode()
+
+    for further in ("", ',"columns":["nope"]', ',"window":{"column":"id","start":"1","end":"2"}'):
+        hidden = ask(url, path, body("closed", further), token="some")
+        unknown = ask(url, path, body("nope", further), token="some")
+        assert (hidden.status, hidden.body) == (422, b'{"config_name":["Config name not in sync-server.tables"]}')
+        assert (hidden.status, hidden.body) == (unknown.status, unknown.body)
+        assert {**hidden.headers, "date": ""} == {**unknown.headers, "date": ""}
+    assert ask(url, path, body("closed"), token="all").status == 200
+
+
+def test_capabilities(url: str) -> None:
+    """Each token is told of what it may see, and nobody else is told anything."""
+    for token, tables, directories in (
+        ("all", {"open": [], "closed": []}, ["files", "private"]),
+        ("some", {"open": []}, ["files"]),
+    ):
+        answer = send(url, "GET", "/capabilities", headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+        assert json.loads(answer.body) == {
+            "protocol": 2,
+            "tables": tables,
+            "directories": directories,
+            "compressions": ["zstd", "gzip"],
+        }
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        answer = send(url, "GET", "/capabilities", headers=headers)
+        assert (answer.status, answer.body) == (401, b'{"message":"Unauthenticated."}')
 
 
 def test_health_needs_no_token(url: str) -> None:

@@ -8,18 +8,23 @@ import random
 import subprocess
 import sys
 import zlib
+from collections.abc import Generator
 from contextlib import closing
 from http.client import IncompleteRead
 from pathlib import Path
+from threading import Event, get_ident
 
 import pytest
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
 
+from airflow_provider_sync.exceptions import IncompleteStreamError
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid, Selection
+from airflow_provider_sync.protocol.v2.stream import read_messages
 from airflow_provider_sync.server.serve import RunningServer
-from airflow_provider_sync.server.streaming import attachment
+from airflow_provider_sync.server.streaming import attachment, work_ahead
 from airflow_provider_sync.tables.connect import open_engine
-from tests.server.wire import config, open_stream, post, read_all, run_sqlite
+from tests.server.wire import ask, config, open_stream, post, read_all, run_sqlite
 
 ROWS = 16_000
 
@@ -245,6 +250,108 @@ def test_file_descriptors(large_files: Path) -> None:
     assert not [link for link in Path("/proc/self/fd").iterdir() if str(large_files) in os.path.realpath(link)]
 
 
+ALL_ROWS = GetRows(selection=Selection(name="t"))
+
+
+def test_client_of_version_2_that_goes_away(large_url: str) -> None:
+    """A client that leaves in the middle frees the connection and its snapshot, whatever it asked for."""
+    with RunningServer(config(large_url, tables={"t": {}})) as server:
+        with closing(open_stream(server.url, "/getRows", ALL_ROWS)) as stream:
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            assert is_read(large_url)
+        change_alone(large_url)
+        requests: list[tuple[str, DescribeTable | DigestRows | GetRows]] = [
+            ("/describeTable", DescribeTable(selection=ALL_ROWS.selection)),
+            ("/digestRows", DigestRows(selection=ALL_ROWS.selection, grid=Grid(scheme="bucket", parts=1), runs=((0, 0),))),
+            ("/getRows", GetRows(selection=ALL_ROWS.selection, keys="1\n2\n")),
+        ]
+        for path, request in requests:
+            open_stream(server.url, path, request).close()
+            change_alone(large_url)
+            assert ask(server.url, path, request).status == 200
+            change_alone(large_url)
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+def test_one_state_in_version_2(request: pytest.FixtureRequest, engine: str) -> None:
+    """Rows are those of one moment, whatever is written while they are sent."""
+    url = request.getfixturevalue(f"{engine}_url")
+    fill(url)
+    database = open_engine(url)
+    with (
+        RunningServer(config(url, tables={"t": {}})) as server,
+        closing(open_stream(server.url, "/getRows", ALL_ROWS, version="1.0")) as stream,
+    ):
+        start = stream.recv(12)
+        with database.begin() as connection:
+            connection.execute(sqlalchemy.text("DELETE FROM t WHERE id > 5"))
+        body = (start + read_all(stream)).partition(b"\r\n\r\n")[2]
+    database.dispose()
+    assert sum(message.data.count(b"\n") for message in read_messages([body], "gzip", limit=1 << 30)) == ROWS  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+def test_database_that_fails_version_2(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    """When the database drops the connection, a stream of messages is cut, and shows that it is."""
+    url = request.getfixturevalue(f"{engine}_url")
+    fill(url, 4 * ROWS)
+    database = open_engine(url)
+    with RunningServer(config(url, tables={"t": {}})) as server:
+        with closing(open_stream(server.url, "/getRows", ALL_ROWS, version="1.0")) as stream:
+            received = stream.recv(12)
+            with database.begin() as connection:
+                end_readers(connection)
+            received += read_all(stream)
+        body = received.partition(b"\r\n\r\n")[2]
+        with pytest.raises(IncompleteStreamError):
+            list(read_messages([body], "gzip", limit=1 << 30))
+        assert ask(server.url, "/describeTable", DescribeTable(selection=ALL_ROWS.selection)).status == 200
+    database.dispose()
+    assert "Table 't' broke off" in caplog.text
+
+
+def test_idle_streams() -> None:
+    """While an item takes its time, something is said; the next one is made while one is being sent."""
+    first, second = Event(), Event()
+
+    def items() -> Generator[str, None, None]:
+        assert first.wait(60)
+        second.set()
+        yield "first"
+        yield f"second from {get_ident() != here}"
+
+    here = get_ident()
+    ahead = work_ahead(items(), idle="…", seconds=0.001)
+    assert [next(ahead) for _ in range(3)] == ["…"] * 3
+    first.set()
+    assert second.wait(60)
+    assert [item for item in ahead if item != "…"] == ["first", "second from True"]
+
+
+def test_work_ahead_ends() -> None:
+    """An error comes through, and whoever closes the stream waits for the work on an item and gives back what it uses."""
+    going_on, closed = Event(), Event()
+
+    def items() -> Generator[int, None, None]:
+        try:
+            yield 1
+            going_on.set()
+            yield 2
+            raise OSError("the disk failed")
+        finally:
+            closed.set()
+
+    ahead = work_ahead(items(), idle=0)
+    assert next(ahead) == 1
+    assert going_on.wait(60)
+    ahead.close()
+    assert closed.is_set()
+    closed.clear()
+    with pytest.raises(OSError, match="the disk failed"):
+        list(work_ahead(items(), idle=0))
+    assert closed.is_set()
+
+
 def test_attachment() -> None:
     """No name can end the header that carries it."""
     assert attachment("a.txt") == 'attachment; filename="a.txt"'
@@ -268,7 +375,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "source.db"
 
 
-def peak_memory(source: Path, rows: int) -> int:
+def peak_memory(source: Path, rows: int, *, version: int = 1) -> int:
     """Serve a table of so many rows in a process of its own and return the most memory that it took, in KiB."""
     run_sqlite(
         source,
@@ -281,8 +388,14 @@ def peak_memory(source: Path, rows: int) -> int:
         assert process.stdout is not None
         try:
             url = process.stdout.readline().split()[-1]
-            answer = post(url, "/getTable", {"config_name": "t", "hash": "x"})
-            assert inflate(answer.body)[1]
+            if version == 1:
+                answer = post(url, "/getTable", {"config_name": "t", "hash": "x"})
+                assert inflate(answer.body)[1]
+            else:
+                every = DigestRows(selection=ALL_ROWS.selection, grid=Grid(scheme="bucket", parts=1), runs=((0, 0),))
+                assert ask(url, "/describeTable", DescribeTable(selection=ALL_ROWS.selection)).status == 200
+                assert ask(url, "/digestRows", every).status == 200
+                assert ask(url, "/getRows", ALL_ROWS).status == 200
         finally:
             process.terminate()
         return int(process.stdout.read().split()[-1])
@@ -292,5 +405,13 @@ def peak_memory(source: Path, rows: int) -> int:
 def test_flat_memory(source: Path) -> None:
     """Ten times the rows take the same memory, under 200 MB."""
     small, large = peak_memory(source, 100_000), peak_memory(source, 1_000_000)
+    assert large < small * 1.1
+    assert large < 200 * 1024
+
+
+@pytest.mark.slow
+def test_flat_memory_in_version_2(source: Path) -> None:
+    """Ten times the rows take the same memory for digests and rows, but for the digests of more segments."""
+    small, large = peak_memory(source, 100_000, version=2), peak_memory(source, 1_000_000, version=2)
     assert large < small * 1.1
     assert large < 200 * 1024

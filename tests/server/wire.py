@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
+
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
+from airflow_provider_sync.protocol.v2.stream import accept
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -41,15 +45,24 @@ def post(url: str, path: str, fields: Mapping[str, str] | Sequence[tuple[str, st
     return send(url, "POST", path, body=urlencode(fields).encode(), headers=headers)
 
 
-def open_stream(url: str, path: str, fields: Iterable[tuple[str, str]], *, version: str = "1.1") -> socket.socket:
-    """Post a form over a socket with a small buffer and leave the answer to the caller."""
+def ask(url: str, path: str, request: DescribeTable | DigestRows | GetRows | bytes, *, token: str | None = None) -> Answer:
+    """Post a request of version 2."""
+    body = request if isinstance(request, bytes) else msgspec.json.encode(request)
+    headers = {"Content-Type": "application/json", "Accept": accept()}
+    return send(url, "POST", path, body=body, headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}))
+
+
+def open_stream(
+    url: str, path: str, fields: Iterable[tuple[str, str]] | msgspec.Struct, *, version: str = "1.1"
+) -> socket.socket:
+    """Post a form, or a request of version 2, over a socket with a small buffer and leave the answer to the caller."""
     parts = urlsplit(url)
     connection = socket.socket()
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(60)
         connection.connect((parts.hostname or "", parts.port or 80))
-        body = urlencode(list(fields)).encode()
+        body = msgspec.json.encode(fields) if isinstance(fields, msgspec.Struct) else urlencode(list(fields)).encode()
         head = f"POST {parts.path}{path} HTTP/{version}\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
     except BaseException:

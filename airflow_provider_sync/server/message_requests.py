@@ -1,0 +1,109 @@
+"""The requests of version 2: JSON of bounded size, decoded, and what is wrong with it said by the name of the field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
+from airflow_provider_sync.protocol.v2.checks import check_grid, check_runs
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid
+from airflow_provider_sync.protocol.v2.tsv import decode_keys
+from airflow_provider_sync.protocol.v2.types import LogicalKind
+from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys
+
+MAX_KEYS = 100_000
+"""Most keys in one request."""
+
+MAX_RUNS = 65_536
+"""Most stretches of segments in one request."""
+
+MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
+"""Most bytes of a request without its keys: many small values take far more memory than their text."""
+
+Request = TypeVar("Request", DescribeTable, DigestRows, GetRows)
+
+# What databases would otherwise read generously, each in its own way.
+_KEY_FORMS = {
+    LogicalKind.INTEGER: re.compile(r"-?\d{1,20}", re.ASCII),
+    LogicalKind.BYTES: re.compile(r"([0-9a-f]{2})*"),
+    LogicalKind.UUID: re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+}
+
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+
+
+class _KeysOnly(msgspec.Struct):
+    """The one field that may be large, not decoded."""
+
+    keys: msgspec.Raw = msgspec.Raw()
+
+
+def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> Request:
+    """Read a request.
+
+    :param tables: the names that this client may ask about
+    :raises InvalidRequest: when it is not such a request, or is about any other name
+    """
+    try:
+        size = len(body) - len(msgspec.json.decode(body, type=_KeysOnly).keys)
+        if size > MAX_BYTES_BESIDE_KEYS:
+            raise refused("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
+        request = msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = str(error)
+        place = _PLACE.search(message)
+        raise refused(place[1] if place else "body", f"{_PLACE.sub('', message)}.") from error
+    # Refused in the words of version 1, so that a client needs to know only one way to be told.
+    table_hash_request({"config_name": request.selection.name}, tables)
+    return request
+
+
+def check_segments_asked(runs: tuple[tuple[int, int], ...], grid: Grid) -> None:
+    """Check that runs are segments of the grid.
+
+    :raises InvalidRequest: when they are not, or are too many
+    """
+    if len(runs) > MAX_RUNS:
+        raise refused("runs", f"{len(runs)} stretches of segments are asked for at once, and {MAX_RUNS} are allowed.")
+    try:
+        check_grid(grid)
+    except ProtocolError as error:
+        raise refused("grid", str(error)) from error
+    try:
+        check_runs(runs, grid)
+    except ProtocolError as error:
+        raise refused("runs", str(error)) from error
+
+
+def decode_wanted_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
+    """Read the keys of a request.
+
+    :param key: the columns of the table's key
+    :raises InvalidRequest: when they are not such keys, or too many
+    """
+    count = text.count("\n")
+    if count > MAX_KEYS:
+        raise refused("keys", f"{count} keys are asked for at once, and {MAX_KEYS} are allowed.")
+    # Before anything is cut into fields, of which there could be millions.
+    if text.count("\t") != count * (len(key) - 1):
+        raise refused("keys", f"A key of this table has {len(key)} fields, separated by tabs, and ends with a line feed.")
+    try:
+        keys = decode_keys(text, len(key))
+    except ProtocolError as error:
+        raise refused("keys", str(error)) from error
+    for place, column in enumerate(key):
+        form = _KEY_FORMS.get(column.type.kind)
+        if form is not None and not all(form.fullmatch(values[place]) for values in keys):
+            name = column.column.name
+            raise refused("keys", f"A key has something in {name!r} that is not a value of type {column.type.kind}.")
+    return keys
+
+
+def refused(field: str, message: str) -> InvalidRequest:
+    """Return the answer that says what is wrong with a field."""
+    return InvalidRequest({field: [message]})

@@ -1,0 +1,91 @@
+"""A table as its configuration offers it, open over one snapshot: which columns are sent, and what identifies a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.config import SourceTable
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.server.sources import Sources
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.schema import Column, Table
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTable:
+    """A table of the configuration and the snapshot that it is read from.
+
+    :ivar source: what the configuration says about it
+    :ivar connection: the snapshot
+    :ivar table: what the database says about it
+    """
+
+    source: SourceTable
+    database: Database
+    connection: Connection
+    table: Table
+
+    def sent_columns(self) -> Sequence[Column]:
+        """Return the columns that are sent, in the order of the table.
+
+        :raises TableError: when the configuration names one that is not there
+        """
+        return self.named_columns() if self.source.columns else self.table.visible
+
+    def named_columns(self) -> Sequence[Column]:
+        """Return the columns that the configuration names, in the order of the table.
+
+        :raises TableError: when one is not there
+        """
+        self.check_names("columns", self.source.columns)
+        return [column for column in self.table.columns if column.name in self.source.columns]
+
+    def key(self, columns: Sequence[Column]) -> Sequence[str]:
+        """Name the columns that identify a row: those that are configured, or the table's own primary key.
+
+        :param columns: those that are sent
+        :raises TableError: when there is no key, or not all of it is sent
+        """
+        key = self.source.primary_key or self.table.primary_key
+        if not key:
+            raise TableError(
+                f"Table {self.source.name!r} has no primary key. Name the columns that identify a row with `primary` in the"
+                f" server's configuration."
+            )
+        self.check_names("primary", key)
+        sent = {column.name for column in columns}
+        if missing := [name for name in key if name not in sent]:
+            raise TableError(
+                f"Table {self.source.name!r} is to be sent without the column {missing[0]!r} of its key. Add it to `columns` in"
+                f" the server's configuration."
+            )
+        return key
+
+    def check_names(self, option: str, names: Sequence[str]) -> None:
+        """Check that the table has the columns that an option of the configuration names.
+
+        :raises TableError: when one is not there
+        """
+        known = {column.name for column in self.table.columns}
+        for name in names:
+            if name not in known:
+                raise TableError(
+                    f"Table {self.source.name!r} has no column {name!r}, which `{option}` names in the server's configuration."
+                    f" Its columns are {', '.join(sorted(known))}."
+                )
+
+
+@contextmanager
+def open_table(sources: Sources, source: SourceTable) -> Iterator[OpenTable]:
+    """Open a snapshot of the table's database and describe the table; the snapshot is given back at the end of the block.
+
+    :raises TableError: when there is no such table
+    :raises TransportError: when the database does not answer
+    """
+    database = sources.database(source)
+    with database.snapshot() as connection:
+        yield OpenTable(source, database, connection, database.describe(connection, source.table_name))

@@ -1,0 +1,206 @@
+"""The answers about tables in version 2: digests of segments and of rows, and rows, each from one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain
+
+from starlette.responses import Response
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.messages import (
+    DIGEST_BYTES,
+    ColumnDescription,
+    Described,
+    DescribeTable,
+    DigestRows,
+    GetRows,
+    Grid,
+    RowDigests,
+    Rows,
+    Segments,
+)
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
+from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
+from airflow_provider_sync.protocol.v2.tsv import encode_keys
+from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.message_requests import (
+    check_segments_asked,
+    decode_request,
+    decode_wanted_keys,
+    refused,
+)
+from airflow_provider_sync.server.open_table import OpenTable, open_table
+from airflow_provider_sync.server.sources import Sources
+from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
+from airflow_provider_sync.server.table_parts import canonical_database, choose_grid, has_ranges, selected_part
+from airflow_provider_sync.tables.engines.canonical import Part
+
+MESSAGE_ROWS = 20_000
+"""Rows whose digests go into one message: a few hundred KB with keys of usual size."""
+
+MESSAGE_BYTES = 256 * 1024
+"""Bytes of rows that are worth a message of their own."""
+
+STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
+"""Keep whoever passes a stream on from compressing it again, and nginx from holding its beginning back."""
+
+Answer = Described | Segments | RowDigests | Rows
+Digests = Iterable[list[tuple[tuple[str, ...], int]]]
+
+
+class TableDigestAnswers:
+    """Answers ``/describeTable``, ``/digestRows`` and ``/getRows``.
+
+    Each answer is a whole of its own: what a client learnt from one, it says with its next request.
+    """
+
+    def __init__(self, config: ServerConfig, sources: Sources) -> None:
+        self._config = config
+        self._sources = sources
+
+    def describe(self, body: bytes, accept: str, grant: Grant) -> Response:
+        """Answer what a table is made of, at once, and then the digests of its segments."""
+        request = decode_request(body, DescribeTable, grant.tables)
+        if request.grid is not None:
+            check_segments_asked((), request.grid)
+
+        def messages(opened: OpenTable) -> Generator[Answer, None, None]:
+            part = selected_part(opened, request.selection)
+            _refuse_null_keys(opened, part)
+            if request.grid is not None:
+                _refuse_ranges(opened, part, request.grid)
+            return _description(opened, part, request)
+
+        return self._stream(request.selection.name, accept, messages, idle=Segments(numbers=(), counts=(), sums=()))
+
+    def digests(self, body: bytes, accept: str, grant: Grant) -> Response:
+        """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
+        request = decode_request(body, DigestRows, grant.tables)
+        if request.keys is None:
+            check_segments_asked(request.runs, request.grid)
+
+        def messages(opened: OpenTable) -> Generator[Answer, None, None]:
+            return _row_digests(_digests(opened, selected_part(opened, request.selection), request))
+
+        return self._stream(request.selection.name, accept, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
+
+    def rows(self, body: bytes, accept: str, grant: Grant) -> Response:
+        """Answer the rows with some keys, or all of them."""
+        request = decode_request(body, GetRows, grant.tables)
+
+        def messages(opened: OpenTable) -> Generator[Answer, None, None]:
+            part = selected_part(opened, request.selection)
+            keys = None if request.keys is None else decode_wanted_keys(request.keys, part.key)
+            if keys is not None and not keys:
+                return _rows(())
+            return _rows(canonical_database(opened).read_text(opened.connection, part, keys))
+
+        return self._stream(request.selection.name, accept, messages, idle=Rows(count=0, data=b""))
+
+    def _stream(
+        self,
+        name: str,
+        accept: str,
+        make_messages: Callable[[OpenTable], Generator[Answer, None, None]],
+        *,
+        idle: Answer,
+    ) -> Response:
+        """Answer with messages from a snapshot.
+
+        :param idle: a message that says nothing, for clients that would give up while the database is at work
+        """
+        compression = choose_compression(accept)
+        with ExitStack() as stack:
+            opened = stack.enter_context(open_table(self._sources, self._config.tables[name]))
+            messages = work_ahead(make_messages(opened), idle=idle)
+            stack.callback(messages.close)
+            return StreamResponse(
+                write_messages(messages, compression),
+                what=f"Table {name!r}",
+                close=stack.pop_all().close,
+                headers=STREAM_HEADERS,
+                media_type=media_type(compression),
+                at_once=True,
+            )
+
+
+def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Generator[Answer, None, None]:
+    database = canonical_database(opened)
+    rows = database.estimate_rows(opened.connection, part)
+    grid = request.grid or choose_grid(opened, part, rows)
+    yield Described(
+        columns=tuple(
+            ColumnDescription(name=column.column.name, type=column.type, nullable=column.column.nullable)
+            for column in part.columns
+        ),
+        key=tuple(column.column.name for column in part.key),
+        rows=rows,
+        grid=grid,
+    )
+    if not request.digests:
+        return
+    segments = sorted(database.digest_segments(opened.connection, part, grid).items())
+    yield Segments(
+        numbers=tuple(number for number, _ in segments),
+        counts=tuple(segment.rows for _, segment in segments),
+        sums=tuple(segment.sum for _, segment in segments),
+    )
+
+
+def _refuse_null_keys(opened: OpenTable, part: Part) -> None:
+    column = opened.database.find_null(opened.connection, opened.table, [column.column for column in part.key])
+    if column is not None:
+        raise TableError(
+            f"Table {opened.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
+            f" name another key with `primary` in the server's configuration."
+        )
+
+
+def _refuse_ranges(opened: OpenTable, part: Part, grid: Grid) -> None:
+    if grid.scheme == "range" and not has_ranges(part):
+        raise refused("grid", f"Table {opened.source.name!r} has no single integer key, so it cannot be cut into ranges.")
+
+
+def _digests(opened: OpenTable, part: Part, request: DigestRows) -> Digests:
+    database = canonical_database(opened)
+    if request.keys is not None:
+        keys = decode_wanted_keys(request.keys, part.key)
+        return database.digest_keys(opened.connection, part, keys) if keys else ()
+    _refuse_ranges(opened, part, request.grid)
+    return database.digest_rows(opened.connection, part, request.grid, request.runs) if request.runs else ()
+
+
+def _row_digests(batches: Digests) -> Generator[Answer, None, None]:
+    shift = DIGEST_BITS - 8 * DIGEST_BYTES
+    for rows in _joined(batches):
+        yield RowDigests(
+            count=len(rows),
+            keys=encode_keys([key for key, _ in rows]),
+            digests=b"".join([(digest >> shift).to_bytes(DIGEST_BYTES) for _, digest in rows]),
+        )
+
+
+def _joined(batches: Digests) -> Iterator[list[tuple[tuple[str, ...], int]]]:
+    waiting: list[tuple[tuple[str, ...], int]] = []
+    for batch in batches:
+        waiting += batch
+        if len(waiting) >= MESSAGE_ROWS:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _rows(blocks: Iterable[tuple[int, bytes]]) -> Generator[Answer, None, None]:
+    waiting: list[bytes] = []
+    rows = size = 0
+    for count, block in chain(blocks, [(0, b"")]):
+        waiting.append(block)
+        rows += count
+        size += len(block)
+        if rows and (size >= MESSAGE_BYTES or not count):
+            yield Rows(count=rows, data=b"".join(waiting))
+            waiting, rows, size = [], 0, 0

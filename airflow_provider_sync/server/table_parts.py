@@ -1,0 +1,117 @@
+"""Which part of a table a request is about, and how it is cut into segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from airflow_provider_sync.exceptions import ProtocolError, TableError
+from airflow_provider_sync.protocol.v2.bounds import canonical_bound
+from airflow_provider_sync.protocol.v2.messages import Grid, Selection, Window
+from airflow_provider_sync.protocol.v2.types import LogicalKind
+from airflow_provider_sync.server.message_requests import refused
+from airflow_provider_sync.server.open_table import OpenTable
+from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, CanonicalDatabase, Part
+from airflow_provider_sync.tables.schema import Column, Kind
+
+SEGMENT_ROWS = 128
+"""About as many rows share a segment: a changed row costs their digests on the wire."""
+
+MAX_PARTS = 16_384
+"""Most segments of a table: what they cost on the wire stays below a few hundred KB."""
+
+
+def canonical_database(opened: OpenTable) -> CanonicalDatabase:
+    """Return the table's database as version 2 needs it.
+
+    :raises TableError: where the engine does not speak version 2
+    """
+    database = opened.database
+    if not isinstance(database, CanonicalDatabase):
+        raise TableError(f"Table {opened.source.name!r} is in a database that version 2 does not know. Set protocol to 1.")
+    return database
+
+
+def selected_part(opened: OpenTable, selection: Selection) -> Part:
+    """Return the part of the table that a request is about: the columns asked for and those of the key.
+
+    :raises InvalidRequest: for columns and windows that there are not, or that are not allowed
+    :raises TableError: where the configuration does not fit the table
+    """
+    columns = _selected_columns(opened, selection.columns)
+    by_name = {column.name: _canonical(opened, column, "selection.columns") for column in columns}
+    return Part(
+        table=opened.table,
+        columns=tuple(by_name.values()),
+        key=tuple(by_name[name] for name in opened.key(columns)),
+        window=_window(opened, selection.window),
+    )
+
+
+def choose_grid(opened: OpenTable, part: Part, rows: int) -> Grid:
+    """Cut a part into about as many segments as pays.
+
+    :param rows: that it has, about
+    """
+    parts = min(MAX_PARTS, 1 << (max(rows, 0) // SEGMENT_ROWS).bit_length())
+    bounds = canonical_database(opened).key_bounds(opened.connection, part) if has_ranges(part) else None
+    if bounds is None:
+        return Grid(scheme="bucket", parts=parts)
+    low, high = bounds
+    keys = high - low + 1
+    return Grid(scheme="range", parts=min(parts, 1 << (keys.bit_length() - 1)), low=low, high=high)
+
+
+def has_ranges(part: Part) -> bool:
+    """Whether the part can be cut into ranges of its key."""
+    return len(part.key) == 1 and part.key[0].type.kind == LogicalKind.INTEGER and part.key[0].column.kind == Kind.INTEGER
+
+
+def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequence[Column]:
+    if names is None:
+        columns = opened.sent_columns()
+        chosen = {column.name for column in columns}
+    else:
+        # A column that `SELECT *` leaves out may be asked for by its name.
+        columns = opened.named_columns() if opened.source.columns else opened.table.columns
+        chosen = set(names)
+        if unknown := sorted(chosen - {column.name for column in columns}):
+            known = ", ".join(column.name for column in columns)
+            message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns are {known}."
+            raise refused("selection.columns", message)
+    if not opened.source.columns:
+        # The key always takes part, even one that `SELECT *` leaves out.
+        columns = opened.table.columns
+    chosen.update(opened.key(columns))
+    return [column for column in columns if column.name in chosen]
+
+
+def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn:
+    kind = canonical_database(opened).logical_type(column)
+    if kind is None:
+        raise refused(
+            field,
+            f"Table {opened.source.name!r} has the column {column.name!r} of type {column.sql_type}, which version 2 cannot"
+            f" carry. Leave it out with `columns`.",
+        )
+    return CanonicalColumn(column=column, type=kind)
+
+
+def _window(opened: OpenTable, window: Window | None) -> Window | None:
+    if window is None:
+        return None
+    source = opened.source
+    if window.column not in source.windows:
+        allowed = f"Allowed are {', '.join(source.windows)}." if source.windows else "None is."
+        raise refused(
+            "selection.window",
+            f"Table {source.name!r} does not allow windows of the column {window.column!r}. {allowed}"
+            f" Name it under `windows` in the server's configuration.",
+        )
+    opened.check_names("windows", source.windows)
+    kind = _canonical(opened, opened.table.column(window.column), "selection.window").type
+    try:
+        return msgspec.structs.replace(window, start=canonical_bound(window.start, kind), end=canonical_bound(window.end, kind))
+    except ProtocolError as error:
+        raise refused("selection.window", str(error)) from error
