@@ -11,6 +11,7 @@
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
     │   └── TableBusyError  retry     somebody else holds a lock, or the target moved meanwhile
+    │       └── SourceChangedError retry    the source changed between two of its answers
     ├── FileError                     a file, its name or its content
     │   ├── MissingFileError          a file that was asked for is not there
     │   ├── FileChangedError retry    a file changed while it was read
@@ -89,6 +90,10 @@ class TableBusyError(TableError):
     """A lock was not to be had in time, or the target changed while it was merged."""
 
     retryable = True
+
+
+class SourceChangedError(TableBusyError):
+    """The source changed between two of its answers, so that they do not fit together."""
 
 
 class FileError(SyncError):

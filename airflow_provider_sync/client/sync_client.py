@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 import requests
@@ -12,12 +12,16 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer
 from airflow_provider_sync.client.body import Body, Traffic
-from airflow_provider_sync.client.transport import BearerAuth, Transport, check_header
-from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.client.capabilities import read_capabilities
+from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
+from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
+from airflow_provider_sync.config import PROTOCOLS, ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.manifests import decode_hashes
 from airflow_provider_sync.protocol.v1.requests import file_fields, table_fields
+from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, DigestRows, GetRows
+from airflow_provider_sync.protocol.v2.stream import accept
 
 MAX_FILES = 998
 """Files in one request: existing servers cut a request at 1000 fields, the name included."""
@@ -45,6 +49,7 @@ class SyncClient:
     :param verify: check the server's TLS certificate; or the path of a bundle of authorities
     :param retries: how often a request is repeated that failed for a reason that may pass, with growing pauses
     :param session: to send requests with; it stays open when the client is closed
+    :param protocol: ``auto`` takes version 2 where the server has it; ``1`` or ``2`` takes that one
     :param max_body_bytes: refuse a table or a batch of files that is larger, inflated
     :ivar traffic: what went over the wire so far
     :raises ConfigurationError: for a URL or credentials that cannot be used
@@ -62,8 +67,14 @@ class SyncClient:
         verify: bool | str = True,
         retries: int = 3,
         session: requests.Session | None = None,
+        protocol: str | int = "auto",
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
+        if str(protocol) not in PROTOCOLS:
+            raise ConfigurationError(f"protocol is {protocol!r}. Give 'auto', 1 or 2.")
+        self._protocol = str(protocol)
+        self._asked = self._protocol == "1"  # nothing needs to be asked then
+        self._capabilities: Capabilities | None = None
         self._max_body_bytes = max_body_bytes
         self._transport = Transport(
             url,
@@ -87,6 +98,7 @@ class SyncClient:
             timeout=config.timeout,
             verify=config.verify,
             retries=config.retries,
+            protocol=config.protocol,
         )
 
     def __enter__(self) -> Self:
@@ -125,6 +137,74 @@ class SyncClient:
             answer = {}
         if "config_name" not in answer:
             raise ProtocolError(f"There is something at {self.url}, but it does not answer as a sync server does. Check the URL.")
+
+    def capabilities(self) -> Capabilities | None:
+        """Ask what the server offers to this client; it is asked once, and the answer remembered.
+
+        :return: ``None`` for a server of version 1, and for a client that is told to take version 1
+        :raises ServerError: when the server does not let this client in, or fails
+        :raises ProtocolError: for an answer that is of neither version
+        :raises TransportError: without an answer; that says nothing about versions
+        """
+        if not self._asked:
+            call = Call("/capabilities")
+            self._capabilities = self._transport.send(call, read_capabilities, subject="what it offers", expect=(200, 404, 405))
+            self._asked = True
+        return self._capabilities
+
+    def protocol_for(self) -> Literal[1, 2]:
+        """Return the version of the protocol to use with this server.
+
+        :raises ConfigurationError: when the client is told to take version 2, and the server does not have it
+        :raises SyncError: when the server cannot tell; see :meth:`capabilities`
+        """
+        if self.capabilities() is not None:
+            return 2
+        if self._protocol == "2":
+            raise ConfigurationError(
+                f"The server at {self.url} speaks only version 1 of the protocol, and 2 is asked for."
+                " Set protocol to 'auto' or 1, or check the URL."
+            )
+        return 1
+
+    def describe_table(self, request: DescribeTable) -> TableDigests:
+        """Ask for the description of a table, and the digests of its segments (version 2).
+
+        Repeated requests end where the description has come.
+
+        :return: the description at once, and the digests to be read within a ``with`` block
+        :raises ServerError: for a table, column or window that the server does not offer
+        """
+
+        def read(body: Body) -> TableDigests:
+            return TableDigests(body, request, limit=self._max_body_bytes)
+
+        return self._transport.send(_call("/describeTable", request), read, subject=f"table {request.selection.name!r}")
+
+    def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
+        """Ask for the keys and digests of rows (version 2).
+
+        :return: to be read within a ``with`` block
+        :raises ServerError: for what the server does not offer
+        """
+
+        def read(body: Body) -> RowDigestsAnswer:
+            return RowDigestsAnswer(body, request, limit=self._max_body_bytes)
+
+        return self._transport.send(_call("/digestRows", request), read, subject=f"table {request.selection.name!r}")
+
+    def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
+        """Ask for rows (version 2).
+
+        :param columns: that each row must have, where it is known
+        :return: to be read within a ``with`` block
+        :raises ServerError: for what the server does not offer
+        """
+
+        def read(body: Body) -> RowsAnswer:
+            return RowsAnswer(body, request, columns=columns, limit=self._max_body_bytes)
+
+        return self._transport.send(_call("/getRows", request), read, subject=f"table {request.selection.name!r}")
 
     def get_table_hash(self, name: str) -> str:
         """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or what a hasher of the server's own makes.
@@ -197,6 +277,10 @@ def _authentication(token: str | None, login: str | None, password: str | None) 
         check_header("The token", token)
         return BearerAuth(token)
     return None
+
+
+def _call(endpoint: str, request: DescribeTable | DigestRows | GetRows) -> Call:
+    return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept()}, application/json")
 
 
 def _read_json(body: Body) -> bytes:

@@ -1,4 +1,4 @@
-"""One POST to a sync server: the address, who asks, time limits, and trying again.
+"""One request to a sync server: the address, who asks, time limits, and trying again.
 
 Every request of the protocol can be repeated without harm, so that whatever may pass is tried again, as long as nothing of
 the answer has been handed on.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -42,8 +43,24 @@ class BearerAuth(AuthBase):
         return request
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sent.
+
+    :ivar endpoint: as ``/getTable``
+    :ivar body: of a POST; ``None`` for a GET
+    :ivar content_type: of the body
+    """
+
+    endpoint: str
+    body: bytes | None = None
+    content_type: str | None = None
+    accept: str = "application/json, */*"
+    accept_encoding: str = "identity"
+
+
 class Transport:
-    """Posts to the endpoints below one URL.
+    """Asks the endpoints below one URL.
 
     :param url: base URL, http or https
     :param auth: adds what proves who asks
@@ -91,9 +108,14 @@ class Transport:
         expect: Collection[int] = (200,),
         accept_encoding: str = "identity",
     ) -> Answer:
+        """Send a form as version 1 has it; see :meth:`send`."""
+        form = urlencode(fields).encode()
+        call = Call(endpoint, form, "application/x-www-form-urlencoded", accept_encoding=accept_encoding)
+        return self.send(call, read, subject=subject, expect=expect)
+
+    def send(self, call: Call, read: Callable[[Body], Answer], *, subject: str, expect: Collection[int] = (200,)) -> Answer:
         """Send a request, and return what ``read`` makes of the answer; repeat both when they fail for a reason that may pass.
 
-        :param endpoint: as ``/getTable``
         :param read: reads the answer and closes it, or keeps it to be read later; when it raises, the answer is closed
         :param subject: what is asked for, for messages, as ``table 'orders'``
         :param expect: statuses with which ``read`` is called
@@ -107,33 +129,21 @@ class Transport:
             sleep=lambda seconds: time.sleep(seconds),  # looked up at the time, for the tests' clock
             reraise=True,
         )
-        answer: Answer = retrying(self._post, endpoint, fields, read, subject, expect, accept_encoding, pause)
+        answer: Answer = retrying(self._send, call, read, subject, expect, pause)
         return answer
 
-    def _post(
-        self,
-        endpoint: str,
-        fields: Sequence[tuple[str, str]],
-        read: Callable[[Body], Answer],
-        subject: str,
-        expect: Collection[int],
-        accept_encoding: str,
-        pause: _Pause,
-    ) -> Answer:
-        url = self.url + endpoint
-        data = urlencode(fields).encode()
+    def _send(self, call: Call, read: Callable[[Body], Answer], subject: str, expect: Collection[int], pause: _Pause) -> Answer:
+        url = self.url + call.endpoint
         self.traffic.requests += 1
-        self.traffic.bytes_sent += len(data)
-        headers = {
-            **self._headers,
-            "Accept": "application/json, */*",
-            "Accept-Encoding": accept_encoding,
-            "Content-Type": "application/x-www-form-urlencoded",
-        }
+        self.traffic.bytes_sent += len(call.body or b"")
+        headers = {**self._headers, "Accept": call.accept, "Accept-Encoding": call.accept_encoding}
+        if call.content_type is not None:
+            headers["Content-Type"] = call.content_type
         with request_errors(url):
-            response = self._session.post(
+            response = self._session.request(
+                "GET" if call.body is None else "POST",
                 url,
-                data=data,
+                data=call.body,
                 headers=headers,
                 auth=self._auth,
                 timeout=(self._timeout, self._timeout),

@@ -1,0 +1,39 @@
+"""What a server answers when it is asked for its version."""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_sync.client.body import Body
+from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.protocol.v2.messages import Capabilities
+
+_VERSION = 2
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+class _Announced(msgspec.Struct, frozen=True):
+    protocol: int
+
+
+def read_capabilities(body: Body) -> Capabilities | None:
+    """Read the answer to ``GET capabilities``.
+
+    :param body: with status 200, 404 or 405
+    :return: ``None`` for a server of version 1, which has no such endpoint: it says so, or shows a page
+    :raises ProtocolError: for JSON that is not of a sync server, and for a version that is not known here
+    """
+    with body.response:
+        if body.response.status_code != 200 or "html" in body.content_type:
+            body.beginning()  # what has been read to its end leaves the connection open
+            return None
+        text = b"".join(body.chunks(limit=_MAX_BYTES))
+    if text.lstrip()[:1] == b"<":
+        return None
+    try:
+        version = msgspec.json.decode(text, type=_Announced).protocol
+        if version == _VERSION:
+            return msgspec.json.decode(text, type=Capabilities)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"{body.url} did not answer with what a sync server offers: {error}. Check the URL.") from error
+    raise ProtocolError(f"The server speaks version {version} of the protocol, not {_VERSION}. Set protocol to 1, or upgrade.")

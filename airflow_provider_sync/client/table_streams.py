@@ -1,0 +1,158 @@
+"""Answers of version 2: streams of messages, each checked before it is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from airflow_provider_sync.client.body import Body
+from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.exceptions import ProtocolError, TransportError
+from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
+from airflow_provider_sync.protocol.v2.messages import (
+    Described,
+    DescribeTable,
+    DigestRows,
+    GetRows,
+    RowDigests,
+    Rows,
+    Segments,
+)
+from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type, read_messages
+
+
+class _Stream:
+    """The open answer to a request; leaving the ``with`` block closes it.
+
+    :param body: the answer
+    :param table: name of the table, for messages
+    :param limit: most bytes, compressed or inflated
+    """
+
+    def __init__(self, body: Body, table: str, *, limit: int) -> None:
+        if body.content_type != MEDIA_TYPE:
+            raise not_a_sync_server(body.url, body.content_type, body.beginning())
+        self._body = body
+        self._about = f"Table {table!r}"
+        with self._named():
+            compression = parse_media_type(body.response.headers["Content-Type"])
+        self._messages = read_messages(body.chunks(limit=limit), compression, limit=limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._body.response.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say in errors what they are about, which the protocol's modules do not know."""
+        try:
+            yield
+        except (ProtocolError, TransportError) as error:
+            raise type(error)(f"{self._about}: {error}") from error
+
+
+class TableDigests(_Stream):
+    """The description of a table, and the digests of its segments, to be read once.
+
+    :ivar described: the description, checked
+    """
+
+    def __init__(self, body: Body, request: DescribeTable, *, limit: int) -> None:
+        super().__init__(body, request.selection.name, limit=limit)
+        with self._named():
+            message = next(self._messages, None)
+            if not isinstance(message, Described):
+                raise _unexpected(message, "a description")
+            check_described(message, request.selection)
+            if request.grid not in (None, message.grid):
+                raise ProtocolError("The server cut the table in another way than it was asked to. Is its version right?")
+        self.described = message
+
+    def __iter__(self) -> Iterator[Segments]:
+        """Yield digests, in ascending order of the segments; only when the iteration ends without an error are they all there.
+
+        :raises IncompleteStreamError: when the body ends before its end
+        :raises ProtocolError: for digests that there cannot be
+        :raises TransportError: when the server stops sending
+        """
+        with self._named():
+            last = -1
+            for message in self._messages:
+                if not isinstance(message, Segments):
+                    raise _unexpected(message, "digests of segments")
+                last = check_segments(message, self.described.grid, after=last)
+                yield message
+
+
+class RowDigestsAnswer(_Stream):
+    """Keys and digests of rows, to be read once."""
+
+    def __init__(self, body: Body, request: DigestRows, *, limit: int) -> None:
+        super().__init__(body, request.selection.name, limit=limit)
+        self._most = _lines(request.keys)
+
+    def __iter__(self) -> Iterator[RowDigests]:
+        """Yield keys and digests; only when the iteration ends without an error are they all there.
+
+        The keys of each message are as many as its digests; whether they are keys shows when they are decoded.
+
+        :raises IncompleteStreamError: when the body ends before its end
+        :raises ProtocolError: for other messages, and for more rows than were asked for
+        :raises TransportError: when the server stops sending
+        """
+        with self._named():
+            received = 0
+            for message in self._messages:
+                if not isinstance(message, RowDigests):
+                    raise _unexpected(message, "digests of rows")
+                check_row_digests(message)
+                received += message.count
+                _check_count(received, self._most)
+                yield message
+
+
+class RowsAnswer(_Stream):
+    """Rows, to be read once.
+
+    :ivar rows_received: rows read so far
+    """
+
+    def __init__(self, body: Body, request: GetRows, *, columns: int | None, limit: int) -> None:
+        super().__init__(body, request.selection.name, limit=limit)
+        self._columns = columns
+        self._most = _lines(request.keys)
+        self.rows_received = 0
+
+    def __iter__(self) -> Iterator[Rows]:
+        """Yield rows, many at once; only when the iteration ends without an error are they all there.
+
+        :raises IncompleteStreamError: when the body ends before its end
+        :raises ProtocolError: for other messages, and for more rows than were asked for
+        :raises TransportError: when the server stops sending
+        """
+        with self._named():
+            for message in self._messages:
+                if not isinstance(message, Rows):
+                    raise _unexpected(message, "rows")
+                check_rows(message, self._columns)
+                self.rows_received += message.count
+                _check_count(self.rows_received, self._most)
+                yield message
+
+
+def _lines(keys: str | None) -> int | None:
+    return None if keys is None else keys.count("\n")
+
+
+def _check_count(received: int, most: int | None) -> None:
+    if most is not None and received > most:
+        raise ProtocolError(f"The server sent {received} rows where {most} were asked for.")
+
+
+def _unexpected(message: object, expected: str) -> ProtocolError:
+    came = "nothing" if message is None else type(message).__name__
+    return ProtocolError(f"The server sent {came} where {expected} should come. Is its version right?")
