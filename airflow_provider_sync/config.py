@@ -164,6 +164,8 @@ class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         DeleteLimit.parse(self.max_deletes)
+        _check_positive("files_per_request", self.files_per_request, f"{self.name!r}: ")
+        _check_positive("bytes_per_request", self.bytes_per_request, f"{self.name!r}: ")
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -214,6 +216,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for table in self.tables.values():
             _check_connection(self.connections, self.default_connection, table)
 
+    def __repr__(self) -> str:
+        return f"ServerConfig(tables={list(self.tables)}, directories={list(self.directories)})"
+
 
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``client.yaml``: where the source is, and what to keep in step with it.
@@ -255,6 +260,10 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if str(self.protocol) not in PROTOCOLS:
             raise ConfigurationError(f"protocol is {self.protocol!r}. Give 'auto', 1 or 2.")
+        _check_positive("files_per_request", self.files_per_request)
+        _check_positive("timeout", self.timeout)
+        if self.retries < 0:
+            raise ConfigurationError(f"retries is {self.retries}. Give 0 or more.")
         for table in self.tables.values():
             _check_connection(self.connections, self.default_connection, table)
 
@@ -297,6 +306,11 @@ def connection_url(connections: Mapping[str, str], default: str | None, table: T
     )
 
 
+def _check_positive(option: str, value: float | None, where: str = "") -> None:
+    if value is not None and not value > 0:
+        raise ConfigurationError(f"{where}{option} is {value}. Give more than 0.")
+
+
 def _check_connection(connections: Mapping[str, str], default: str | None, table: TableConfig) -> None:
     connection_url(connections, default, table)
 
@@ -335,8 +349,10 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
         settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"Cannot read {path}: {error.strerror}. Give the path of a configuration file.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}. Save it as UTF-8.") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {error}") from error
+        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(settings, dict):
         raise ConfigurationError(f"{path} must hold a mapping at its top level.")
     expanded: dict[str, Any] = _expand(settings)

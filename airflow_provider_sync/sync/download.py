@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.target import Target
-from airflow_provider_sync.tables.merge import StagedTable
+from airflow_provider_sync.tables.merge import DirectRows, StagedTable
 
 
 class Unchanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +38,13 @@ class Download(ABC):
     protocol: Literal[1, 2]
 
     def __init__(
-        self, target: Target, staged: StagedTable, *, rows_total: int, rows_received: int, warnings: tuple[str, ...] = ()
+        self,
+        target: Target,
+        staged: StagedTable | DirectRows,
+        *,
+        rows_total: int,
+        rows_received: int,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self.target = target
         self.staged = staged

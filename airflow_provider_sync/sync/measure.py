@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
+
+_Counters = tuple[int, int, int]
 
 
 class Measure:
@@ -17,17 +20,26 @@ class Measure:
     def __init__(self, client: SyncClient) -> None:
         self._traffic = client.traffic
         self._started = time.monotonic()
-        self._before = self._counters()
-        self._after: tuple[int, int, int] | None = None
+        self._since: _Counters | None = self._counters()
+        self._counted: _Counters = (0, 0, 0)
 
-    def stop_traffic(self) -> None:
+    def pause(self) -> None:
         """Count no more traffic: what follows belongs to something else. Time goes on."""
-        self._after = self._counters()
+        self._counted, self._since = self._total(), None
+
+    def counting(self, blocks: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
+        """Count the traffic of ``blocks``, too, which are asked for after a pause."""
+
+        def counted() -> Iterator[bytes]:
+            self._since = self._counters()
+            yield from blocks()
+            self.pause()
+
+        return counted
 
     def so_far(self) -> dict[str, Any]:
         """Return ``requests``, ``bytes_received``, ``bytes_sent`` and ``seconds`` since the start."""
-        pairs = zip(self._after or self._counters(), self._before, strict=True)
-        requests, received, sent = (after - before for after, before in pairs)
+        requests, received, sent = self._total()
         return {
             "requests": requests,
             "bytes_received": received,
@@ -35,5 +47,12 @@ class Measure:
             "seconds": round(time.monotonic() - self._started, 3),
         }
 
-    def _counters(self) -> tuple[int, int, int]:
+    def _total(self) -> _Counters:
+        if self._since is None:
+            return self._counted
+        now = zip(self._counted, self._counters(), self._since, strict=True)
+        requests, received, sent = (counted + after - before for counted, after, before in now)
+        return requests, received, sent
+
+    def _counters(self) -> _Counters:
         return self._traffic.requests, self._traffic.bytes_received, self._traffic.bytes_sent

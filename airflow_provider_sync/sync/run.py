@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, connection_url
-from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
 from airflow_provider_sync.files import Storage, open_storage
-from airflow_provider_sync.report import Report
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories import sync_directory
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables import sync_tables
@@ -87,7 +87,7 @@ def run(
     """
     opener = opener or Opener()
     reports: list[Report] = []
-    failures: list[SyncFailed] = []
+    failures: list[SyncError] = []
     with SyncClient.from_config(config) as client:
         for url, tables in plan.tables.items():
             try:
@@ -98,6 +98,10 @@ def run(
             except SyncFailed as failure:
                 failures.append(failure)
                 reports += failure.reports
+            except SyncError as error:
+                # The database could not even be opened, which is no reason to leave the others alone.
+                failures.append(error)
+                reports += [TableReport(name=table.name, status="failed", error=str(error)) for table in tables]
         for directory in plan.directories:
             try:
                 storage = opener.storage(directory.path)
@@ -106,6 +110,9 @@ def run(
             except SyncFailed as failure:
                 failures.append(failure)
                 reports += failure.reports
+            except SyncError as error:
+                failures.append(error)
+                reports.append(DirectoryReport(name=directory.name, status="failed", error=str(error)))
     if failures:
         raise SyncFailed("; ".join(map(str, failures)), reports, all(failure.retryable for failure in failures))
     return reports

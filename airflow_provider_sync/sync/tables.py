@@ -10,17 +10,19 @@ Nothing of a target is touched before all rows have arrived, and nothing stays o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from typing import Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import MissingTableError, SyncError, SyncFailed, TableError
+from airflow_provider_sync.exceptions import MissingTableError, SourceChangedError, SyncError, SyncFailed, TableError
 from airflow_provider_sync.report import TableReport, Verified
-from airflow_provider_sync.sync import version1
+from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.measure import Measure
@@ -28,10 +30,14 @@ from airflow_provider_sync.sync.missing_target import describe_missing
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.target import Target, resolve_target
 from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.merge import MergeCounts, MergeResult, StagedTable, merge_tables
+from airflow_provider_sync.tables.merge import DirectRows, MergeCounts, MergeResult, StagedTable, merge_tables
+from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staging import Staging, staging_for
 
 LOCK_TIMEOUT = 60.0
+
+TRIES = 3
+"""How often a sync begins anew because the source changed between two of its answers."""
 
 
 def sync_tables(
@@ -74,15 +80,46 @@ def table_differs(client: SyncClient, table: TargetTable, database: Database) ->
 
     :raises ServerError: when the source cannot hash the table
     """
-    return version1.differs(client, database, _resolve(client, database, table))
+    target = find_target(client, database, table)
+    return target is None or version_of(client).differs(client, database, target)
 
 
-def _resolve(client: SyncClient, database: Database, options: TargetTable) -> Target:
+def find_target(client: SyncClient, database: Database, options: TargetTable) -> Target | None:
+    """Describe the target table; ``None`` when it is missing and a sync would make it.
+
+    :raises MissingTableError: when it is missing, and a sync would not make it
+    """
     try:
         with database.connect() as connection:
             return resolve_target(database, connection, options)
     except MissingTableError as error:
+        if options.create_table and client.protocol_for() == 2:
+            return None
         raise describe_missing(client, database, options) from error
+
+
+class Version(Protocol):
+    """A version of the protocol: a module of this package."""
+
+    def differs(self, client: SyncClient, database: Database, target: Target) -> bool:
+        """Whether source and target differ; no row is downloaded."""
+
+    def download(
+        self,
+        client: SyncClient,
+        database: Database,
+        connection: Connection,
+        target: Target,
+        staging: Staging,
+        *,
+        on_rows: Callable[[int], None],
+    ) -> Download | Unchanged:
+        """Stage what the merge needs."""
+
+
+def version_of(client: SyncClient) -> Version:
+    """Return the version of the protocol that this server speaks."""
+    return version1 if client.protocol_for() == 1 else version2
 
 
 class _TransactionGroup:
@@ -95,9 +132,38 @@ class _TransactionGroup:
         self.progress = progress
 
     def run(self, dry_run: bool, lock_timeout: float) -> list[TableReport]:
-        """Download what differs, merge it, and report on every table."""
-        targets = [_resolve(self.client, self.database, table) for table in self.tables]
-        with self._locks(targets, lock_timeout), self.database.connect() as connection, ExitStack() as cleanup:
+        """Download what differs, merge it, and report on every table.
+
+        :raises SourceChangedError: when the source never stood still
+        """
+        found = {table.name: find_target(self.client, self.database, table) for table in self.tables}
+        missing = [table for table in self.tables if found[table.name] is None]
+        if dry_run:
+            reports = {report.name: report for report in self._tries(list(filter(None, found.values())), True, lock_timeout)}
+            reports |= {table.name: _report_missing(self.client, table) for table in missing}
+            return [reports[table.name] for table in self.tables]
+        with ExitStack() as undo:
+            for table in missing:
+                undo.callback(self._drop_target, version2.create(self.client, self.database, table))
+                found[table.name] = find_target(self.client, self.database, table)
+            reports_made = self._tries(list(filter(None, found.values())), False, lock_timeout)
+            undo.pop_all()
+            return reports_made
+
+    def _tries(self, targets: Sequence[Target], dry_run: bool, lock_timeout: float) -> list[TableReport]:
+        with self._locks(targets, lock_timeout):
+            for _ in range(TRIES - 1):
+                with suppress(SourceChangedError):
+                    return self._try(targets, dry_run)
+            return self._try(targets, dry_run)
+
+    def _drop_target(self, table: Table) -> None:
+        """Drop a target that was made for a sync that failed; the error that ended it is the one to be told."""
+        with suppress(SyncError), self.database.connect() as connection:
+            self.database.drop(connection, table)
+
+    def _try(self, targets: Sequence[Target], dry_run: bool) -> list[TableReport]:
+        with self.database.connect() as connection, ExitStack() as cleanup:
             entries = [self._download(connection, target, cleanup) for target in targets]
             self._merge(connection, [entry for entry in entries if isinstance(entry.outcome, Download)], dry_run)
             return [_report(entry, dry_run) for entry in entries]
@@ -118,8 +184,14 @@ class _TransactionGroup:
         def on_rows(rows: int) -> None:
             self.progress(target.name, rows, "rows")
 
-        outcome = version1.download(self.client, self.database, connection, target, staging, on_rows=on_rows)
-        measure.stop_traffic()
+        outcome = version_of(self.client).download(self.client, self.database, connection, target, staging, on_rows=on_rows)
+        measure.pause()
+        if isinstance(outcome, Download) and isinstance(outcome.staged, DirectRows):
+            # These rows come only with the merge.
+            blocks = measure.counting(outcome.staged.blocks)
+            outcome.staged = msgspec.structs.replace(outcome.staged, blocks=blocks)
+        if not staging.created:
+            staging.clear(connection, target.table)
         return _Entry(target, measure, outcome)
 
     def _drop(self, staging: Staging, kind: type[BaseException] | None, *_: object) -> None:
@@ -130,15 +202,15 @@ class _TransactionGroup:
     def _merge(self, connection: Connection, entries: Sequence[_Entry], dry_run: bool) -> None:
         if not entries:
             return
-        by_staging = {entry.download.staged.staging.name: entry for entry in entries}
+        by_staged = {id(entry.download.staged): entry for entry in entries}
 
-        def check(staged: StagedTable, counts: MergeCounts) -> None:
-            entry = by_staging[staged.staging.name]
+        def check(staged: StagedTable | DirectRows, counts: MergeCounts) -> None:
+            entry = by_staged[id(staged)]
             offered = entry.download.rows_total
             check_deletes(entry.target.options, deletes=counts.deleted, present=counts.target_rows, offered=offered, unit="rows")
 
-        def verify(staged: StagedTable) -> None:
-            entry = by_staging[staged.staging.name]
+        def verify(staged: StagedTable | DirectRows) -> None:
+            entry = by_staged[id(staged)]
             entry.verified = entry.download.verify(connection) if staged.verify else None
 
         staged = [entry.download.staged for entry in entries]
@@ -167,6 +239,21 @@ class _Entry:
         if isinstance(self.outcome, Download):
             return self.outcome
         raise TableError(f"Table {self.target.name!r} has nothing to merge.")
+
+
+def _report_missing(client: SyncClient, table: TargetTable) -> TableReport:
+    """Report what a run would do for a target that it would make."""
+    measure = Measure(client)
+    rows = version2.count_rows(client, table)
+    return TableReport(
+        name=table.name,
+        status="planned",
+        protocol=2,
+        rows_total=rows,
+        rows_inserted=rows,
+        warnings=(f"There is no table {table.table_name!r} yet; a run makes it.",),
+        **measure.so_far(),
+    )
 
 
 def _report(entry: _Entry, dry_run: bool) -> TableReport:

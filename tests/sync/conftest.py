@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
+from airflow_provider_sync.files import Storage, open_storage
+from tests.object_store import KEYS, object_store
 from tests.sync.link import Link, linked
+from tests.sync.mirror import Mirror
+
+__all__ = ["object_store"]
 
 
 @pytest.fixture
@@ -28,3 +36,33 @@ def into(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Give a source on SQLite and a target on each engine."""
     with linked(f"sqlite:///{tmp_path_factory.mktemp('source') / 'source.db'}", database_url) as link:
         yield link
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Mirror:
+    """Give two folders; neither is there yet."""
+    return Mirror(open_storage(str(tmp_path / "source")), open_storage(str(tmp_path / "target")))
+
+
+@pytest.fixture(params=["local-to-local", "local-to-s3", "s3-to-local"])
+def mirror(request: pytest.FixtureRequest, tmp_path: Path) -> Mirror:
+    """Give two directories on every kind of storage; neither is there yet."""
+    source, target = request.param.split("-to-")
+
+    def storage(kind: str, name: str) -> Storage:
+        if kind == "local":
+            return open_storage(str(tmp_path / name))
+        filesystem: S3FileSystem = request.getfixturevalue("s3")
+        bucket = f"sync-{secrets.token_hex(4)}"
+        filesystem.mkdir(bucket)
+        return open_storage(f"s3://{bucket}/{name}", filesystem)
+
+    return Mirror(storage(source, "source"), storage(target, "target"))
+
+
+@pytest.fixture(scope="session")
+def s3(object_store: str) -> Iterator[S3FileSystem]:
+    """Give the client of an S3 server, which takes a second to make."""
+    filesystem = S3FileSystem(key=KEYS["login"], secret=KEYS["password"], endpoint_url=object_store, skip_instance_cache=True)
+    yield filesystem
+    S3FileSystem.close_session(filesystem.loop, filesystem.s3)

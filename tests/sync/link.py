@@ -22,6 +22,7 @@ from tests.tables.scenario import Scenario
 class Link:
     """A source and a target.
 
+    :ivar protocol: version that the client takes
     :ivar offered: options of the tables that the server offers; every table asked for is offered
     """
 
@@ -29,6 +30,7 @@ class Link:
         self.source = source
         self.target = target
         self.source_url = source_url
+        self.protocol = "1"
         self.offered: dict[str, dict[str, Any]] = {}
 
     def create(self, *statements: str) -> None:
@@ -41,7 +43,7 @@ class Link:
         """Serve the tables and give a client for them."""
         tables = {name: self.offered.get(name, {}) for name in names} | self.offered
         config = ServerConfig.from_dict({"connections": {"source": self.source_url}, "tables": tables})
-        with RunningServer(config) as server, SyncClient(server.url, retries=0) as client:
+        with RunningServer(config) as server, SyncClient(server.url, retries=0, protocol=self.protocol) as client:
             yield client
 
     def sync(self, *names: str, options: dict[str, dict[str, Any]] | None = None, **arguments: Any) -> list[TableReport]:

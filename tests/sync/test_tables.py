@@ -56,7 +56,10 @@ def test_text_keys_and_odd_names_arrive(link: Link) -> None:
     """Composite and text keys, reserved words, spaces and quotes in names work on every pair."""
     quote = link.source.database.quote
     other = link.target.database.quote
-    statement = "CREATE TABLE {table} ({order} VARCHAR(20) NOT NULL, {key} INT NOT NULL, {space} VARCHAR(20), PRIMARY KEY ({order}, {key}))"
+    statement = (
+        "CREATE TABLE {table} ({order} VARCHAR(20) NOT NULL, {key} INT NOT NULL, {space} VARCHAR(20),"
+        " PRIMARY KEY ({order}, {key}))"
+    )
     names = {"table": "select", "order": "order", "key": "naïve key", "space": "a b"}
     link.source.execute(statement.format_map({name: quote(value) for name, value in names.items()}))
     link.target.execute(statement.format_map({name: other(value) for name, value in names.items()}))
@@ -189,7 +192,7 @@ def test_a_value_that_does_not_fit_is_refused(into: Link) -> None:
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'ok'), (2, 'too long')"
     )
     into.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(3))")
-    with pytest.raises(SyncFailed, match="'?t'?.*name") as failure:
+    with pytest.raises(SyncFailed, match=r"'?t'?.*name") as failure:
         into.sync_one("t")
     assert not failure.value.retryable
     assert into.target.rows("t") == []

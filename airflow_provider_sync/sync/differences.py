@@ -1,0 +1,266 @@
+"""Find the rows in which source and target differ, both sides at work at the same time.
+
+What is compared, and how a difference is read, is in :mod:`airflow_provider_sync.tables.reconcile`; here the two sides are asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import ProtocolError, TableError
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, Described, DescribeTable, DigestRows, Grid, RowDigests
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
+from airflow_provider_sync.sync.landing import land, selection_of
+from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
+from airflow_provider_sync.tables.reconcile import Key, RowChanges, changed_rows, differing_segments, in_slices, joined, runs_of
+
+SLICE_ROWS = 100_000
+"""Digests of about so many rows are held at once, on either side."""
+
+KEYS_PER_REQUEST = 100_000
+
+SAMPLE_SEGMENTS = 16
+
+SEGMENT_ROWS = 128
+"""Rows that a segment should have about; a changed row costs their digests on the wire."""
+
+FINEST_PARTS = 65_536
+
+MOST_SCANS = 4
+"""Scans of the whole table that finding the rows may cost; beyond, the table is sent."""
+
+Found = TypeVar("Found")
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What both sides hold, segment by segment.
+
+    :ivar source: what the source announced
+    :ivar own: what the target held, over the same grid
+    :ivar differing: numbers of the segments that differ, ascending
+    """
+
+    target: Target
+    part: Part
+    described: Described
+    source: Mapping[int, SegmentDigest]
+    own: Mapping[int, SegmentDigest]
+    differing: tuple[int, ...]
+
+    @property
+    def grid(self) -> Grid:
+        """How the tables were cut."""
+        return self.described.grid
+
+    @property
+    def source_rows(self) -> int:
+        """Rows of the source."""
+        return sum(segment.rows for segment in self.source.values())
+
+    @property
+    def target_rows(self) -> int:
+        """Rows of the target."""
+        return sum(segment.rows for segment in self.own.values())
+
+    def rows_in(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Count the rows of segments, on both sides together."""
+        return {number: sum(side[number].rows for side in (self.source, self.own) if number in side) for number in numbers}
+
+
+class Differences(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that differ.
+
+    :ivar announced: the source's digests of the rows that it has, by key, as they came over the wire (48 bits)
+    """
+
+    changes: RowChanges
+    announced: Mapping[Key, int]
+
+
+def compare_segments(client: SyncClient, database: Database, target: Target, grid: Grid | None = None) -> Comparison:
+    """Digest the segments of both sides, at the same time, and compare them.
+
+    :param grid: how to cut the tables, if not as the source finds best
+    :raises TableError: when the target cannot hold what the source has
+    """
+    with client.describe_table(DescribeTable(selection=selection_of(target.options), grid=grid)) as answer:
+        described = answer.described
+        part = land(database, target, described)
+
+        def own_segments(connection: Connection) -> dict[int, SegmentDigest]:
+            _refuse_null_keys(database, connection, part)
+            return dict(database.digest_segments(connection, part, described.grid))
+
+        def source_segments() -> dict[int, SegmentDigest]:
+            source: dict[int, SegmentDigest] = {}
+            for segments in answer:
+                digests = map(SegmentDigest, segments.counts, segments.sums)
+                source.update(zip(segments.numbers, digests, strict=True))
+            return source
+
+        source, own = _both(database, source_segments, own_segments)
+    differing = differing_segments(source, own)
+    return Comparison(target=target, part=part, described=described, source=source, own=own, differing=tuple(differing))
+
+
+def compare_finer(client: SyncClient, database: Database, compared: Comparison) -> Comparison:
+    """Cut again where rows stand so thick in the segments that differ that asking for all their digests would not pay.
+
+    That is so where nearly all keys are near to each other and a few far away, and where the source was wrong about how many
+    rows it has. Buckets are cut finer, too, where looking into all that differ would take many scans.
+    """
+    rows = sum(compared.rows_in(compared.differing).values())
+    parts = min(FINEST_PARTS, 1 << (compared.source_rows // SEGMENT_ROWS).bit_length())
+    usual = 2 * compared.source_rows // parts
+    if rows >= SLICE_ROWS // 2 and rows > 8 * usual * len(compared.differing):
+        return compare_segments(client, database, compared.target, Grid(scheme="bucket", parts=parts))
+    if scans_of(compared) > 2 and 2 * compared.grid.parts <= FINEST_PARTS and len(compared.differing) < compared.grid.parts:
+        return compare_segments(client, database, compared.target, Grid(scheme="bucket", parts=FINEST_PARTS))
+    return compared
+
+
+def scans_of(compared: Comparison) -> int:
+    """Count the scans of the whole table that it would take to compare all rows: buckets cannot be looked up."""
+    if compared.grid.scheme == "range":
+        return 0
+    return -(-sum(compared.rows_in(compared.differing).values()) // _rows_at_once(compared))
+
+
+def _rows_at_once(compared: Comparison) -> int:
+    """Rows of both sides whose digests are held at once; twice as many where each time costs a scan."""
+    return (4 if compared.grid.scheme == "bucket" else 2) * SLICE_ROWS
+
+
+def mostly_differ(client: SyncClient, database: Database, compared: Comparison) -> bool:
+    """Whether more than half of the rows differ, judging by a sample of segments; then it pays to send the whole table."""
+    numbers = compared.differing
+    step = len(numbers) // SAMPLE_SEGMENTS
+    if step < 2 or sum(compared.rows_in(numbers).values()) <= compared.source_rows:
+        return False
+    sample = numbers[::step]
+    found = _compare_slice(client, database, compared, sample)
+    return 2 * len(found.changes.wanted) > sum(compared.source[number].rows for number in sample if number in compared.source)
+
+
+def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
+    """Digest the rows of the segments that differ, and compare them by key."""
+    numbers = compared.differing
+    rows = compared.rows_in(numbers)
+    slices = [_compare_slice(client, database, compared, part) for part in in_slices(numbers, rows, _rows_at_once(compared))]
+    announced: dict[Key, int] = {}
+    for found in slices:
+        announced.update(found.announced)
+    return Differences(changes=joined(found.changes for found in slices), announced=announced)
+
+
+def confine_to_window(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
+    """Tell rows that left the window or came into it from those that are gone or new.
+
+    A row that the source has outside the window is to be updated, and so is one that the target has there.
+    """
+    selection = selection_of(compared.target.options)
+    if selection.window is None:
+        return found
+    announced = dict(found.announced)
+    anywhere = msgspec.structs.replace(selection, window=None)
+    for keys in in_chunks(found.changes.deleted):
+        request = DigestRows(selection=anywhere, grid=compared.grid, keys=tsv.encode_keys(keys).decode())
+        with client.digest_rows(request) as answer:
+            moved = announced_digests(answer, len(compared.part.key))
+        if strange := moved.keys() - set(keys):
+            raise ProtocolError(
+                f"Table {compared.target.name!r}: the source answered with {len(strange)} keys that were not asked for."
+            )
+        announced |= moved
+    own = msgspec.structs.replace(compared.part, window=None)
+    with database.snapshot() as connection:
+        present = {key for batch in database.digest_keys(connection, own, found.changes.inserted) for key, _ in batch}
+    changes = found.changes
+    moved_out = tuple(key for key in changes.deleted if key in announced)
+    moved_in = tuple(key for key in changes.inserted if key in present)
+    return Differences(
+        changes=RowChanges(
+            inserted=tuple(key for key in changes.inserted if key not in present),
+            updated=(*changes.updated, *moved_in, *moved_out),
+            deleted=tuple(key for key in changes.deleted if key not in announced),
+        ),
+        announced=announced,
+    )
+
+
+def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    """Cut keys into as many as go into one request."""
+    for start in range(0, len(keys), KEYS_PER_REQUEST):
+        yield keys[start : start + KEYS_PER_REQUEST]
+
+
+def _compare_slice(client: SyncClient, database: Database, compared: Comparison, numbers: Sequence[int]) -> Differences:
+    target, part, grid = compared.target, compared.part, compared.grid
+    runs = runs_of(numbers)
+
+    def own_rows(connection: Connection) -> dict[Key, int]:
+        return {key: to_wire(digest) for batch in database.digest_rows(connection, part, grid, runs) for key, digest in batch}
+
+    def source_rows() -> dict[Key, int]:
+        asked = tuple(_inside(runs, grid))
+        if not asked:
+            return {}
+        request = DigestRows(selection=selection_of(target.options), grid=grid, runs=asked)
+        with client.digest_rows(request) as answer:
+            return announced_digests(answer, len(part.key))
+
+    source, own = _both(database, source_rows, own_rows)
+    changes = changed_rows(source, own)
+    return Differences(changes=changes, announced={key: source[key] for key in changes.wanted})
+
+
+def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:
+    """Read keys and digests as they come over the wire."""
+    announced: dict[Key, int] = {}
+    for message in messages:
+        data = message.digests
+        digests = (int.from_bytes(data[at : at + DIGEST_BYTES]) for at in range(0, len(data), DIGEST_BYTES))
+        announced.update(zip(tsv.decode_keys(message.keys, key_columns), digests, strict=True))
+    return announced
+
+
+def to_wire(digest: int) -> int:
+    """Cut a row's digest to what goes over the wire."""
+    return digest >> (DIGEST_BITS - 8 * DIGEST_BYTES)
+
+
+def _refuse_null_keys(database: Database, connection: Connection, part: Part) -> None:
+    column = database.find_null(connection, part.table, [column.column for column in part.key])
+    if column is not None:
+        raise TableError(
+            f"Table {str(part.table)!r} has rows without a value in {column.name!r}, a column of the key. Fill or delete them."
+        )
+
+
+def _inside(runs: Iterable[tuple[int, int]], grid: Grid) -> Iterable[tuple[int, int]]:
+    """Cut stretches to the numbers that the source has: outside of its bounds there are rows of the target only."""
+    for first, last in runs:
+        if first < grid.parts and last >= 0:
+            yield max(first, 0), min(last, grid.parts - 1)
+
+
+def _both(database: Database, source: Callable[[], Found], own: Callable[[Connection], Found]) -> tuple[Found, Found]:
+    """Do what concerns the target in another thread, over a snapshot, while the source is read here."""
+
+    def over_snapshot() -> Found:
+        with database.snapshot() as connection:
+            return own(connection)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="target") as pool:
+        waiting = pool.submit(over_snapshot)
+        found = source()
+        return found, waiting.result()

@@ -1,0 +1,130 @@
+"""Configurations: what is read, and what is refused before anything happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.config import (
+    ClientConfig,
+    DeleteLimit,
+    ServerConfig,
+    TargetTable,
+    Token,
+    connection_url,
+    directory_from_options,
+    table_from_options,
+)
+from airflow_provider_sync.exceptions import ConfigurationError
+
+URL = {"url": "http://source.example"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "deletes", "of", "allowed"),
+    [
+        ("50%", 100, 100, True),
+        ("50%", 101, 202, True),
+        ("50%", 102, 202, False),
+        ("100%", 1000, 1000, True),
+        ("0%", 100, 100, True),
+        ("0%", 101, 1000, False),
+        (0, 1, 1000, False),
+        ("0", 0, 0, True),
+        (5, 5, 5, True),
+        (5, 6, 6000, False),
+        (" 12.5 % ", 125, 1000, True),
+    ],
+)
+def test_limits_of_deletions(limit: str | int, deletes: int, of: int, allowed: bool) -> None:
+    """A share holds above 100 deletions, a number always."""
+    assert DeleteLimit.parse(limit).allows(deletes, of=of) is allowed
+
+
+@pytest.mark.parametrize("value", ["", "half", "101%", "-1", "1.5", "1e3", "50%%", None])
+def test_limits_that_are_none(value: Any) -> None:
+    """What is no limit is refused with its value."""
+    with pytest.raises(ConfigurationError, match="max_deletes is"):
+        DeleteLimit.parse(value)
+    with pytest.raises(ConfigurationError, match="max_deletes"):
+        table_from_options("orders", {"max_deletes": value})
+
+
+def test_text_that_templates_render_to(tmp_path: Path) -> None:
+    """Numbers and switches may be text."""
+    table = table_from_options("orders", {"max_deletes": "7", "allow_empty_source": "true", "verify": "false"})
+    assert (table.max_deletes, table.allow_empty_source, table.verify) == ("7", True, False)
+    directory = directory_from_options("d", {"path": str(tmp_path), "files_per_request": "5"})
+    assert directory.files_per_request == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "url"),
+        ({**URL, "tabels": {}}, "tabels"),
+        ({**URL, "tables": ["orders"]}, "tables must be a mapping"),
+        ({**URL, "tables": {"orders": "all"}}, "'orders': its options must be a mapping"),
+        ({**URL, "tables": {"orders": {"primry": "id"}}}, "'orders'.*primry"),
+        ({**URL, "tables": {"orders": {}}}, "'orders' has no connection"),
+        ({**URL, "tables": {"orders": {"connection": "shop"}}}, "names the connection 'shop'"),
+        ({**URL, "tables": {"orders": {"connection": "sqlite://", "columns": "id"}}}, "'orders'.*columns"),
+        ({**URL, "tables": {"orders": {"connection": "sqlite://", "renames": {"a": "x", "b": "x"}}}}, "'orders'.*one name"),
+        ({**URL, "directories": {"images": {}}}, "'images'.*path"),
+        ({**URL, "directories": {"images": {"path": "x", "files_per_request": 0}}}, "'images'.*files_per_request is 0"),
+        ({**URL, "directories": {"images": {"path": "x", "bytes_per_request": -1}}}, "'images'.*bytes_per_request is -1"),
+        ({**URL, "protocol": 3}, "protocol is 3"),
+        ({**URL, "retries": -1}, "retries is -1"),
+        ({**URL, "timeout": 0}, "timeout is 0"),
+        ({**URL, "files_per_request": 0}, "files_per_request is 0"),
+        ({**URL, "single_transaction": "perhaps"}, "single_transaction"),
+    ],
+)
+def test_wrong_client_settings(settings: dict[str, Any], message: str) -> None:
+    """What a client cannot use is refused when the configuration is built, by the name of the option."""
+    with pytest.raises(ConfigurationError, match=message):
+        ClientConfig.from_dict(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tokens": [""]}, "token is empty"),
+        ({"tokens": [{"token": "x", "table": ["a"]}]}, "table"),
+        ({"tables": {"orders": {}}}, "'orders' has no connection"),
+        ({"tables": {"orders": {"connection": "sqlite://", "renames": {}}}}, "'orders'.*renames"),
+        ({"directories": {"images": None}}, "'images'.*path"),
+    ],
+)
+def test_wrong_server_settings(settings: dict[str, Any], message: str) -> None:
+    """What a server cannot use is refused when the configuration is built, by the name of the option."""
+    with pytest.raises(ConfigurationError, match=message):
+        ServerConfig.from_dict(settings)
+
+
+def test_connections() -> None:
+    """A table's connection is its own, a name or a URL; else the default; else the only one."""
+    connections = {"a": "sqlite:///a.db", "b": "sqlite:///b.db"}
+    assert connection_url(connections, None, TargetTable(name="t", connection="b")) == "sqlite:///b.db"
+    assert connection_url(connections, None, TargetTable(name="t", connection="sqlite:///c.db")) == "sqlite:///c.db"
+    assert connection_url(connections, "a", TargetTable(name="t")) == "sqlite:///a.db"
+    assert connection_url({"a": "sqlite:///a.db"}, None, TargetTable(name="t")) == "sqlite:///a.db"
+
+
+def test_variables_are_replaced_after_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable's value is text, whatever YAML would make of it; keys and plain dollars stay as they are."""
+    monkeypatch.setenv("SECRET", "yes: [x] # ${HOME}")
+    path = tmp_path / "client.yaml"
+    path.write_text('url: http://x\ntoken: "a ${SECRET} $HOME"\nheaders: {"${SECRET}": "${SECRET}"}\n')
+    config = ClientConfig.from_yaml(path)
+    assert config.token == "a yes: [x] # ${HOME} $HOME"
+    assert config.headers == {"${SECRET}": "yes: [x] # ${HOME}"}
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither tokens nor passwords are part of what a configuration prints as."""
+    client = ClientConfig.from_dict({**URL, "token": "hidden", "password": "hidden", "connections": {"a": "x://hidden"}})
+    server = ServerConfig.from_dict({"tokens": ["hidden", {"token": "hidden"}], "connections": {"a": "mysql://u:hidden@h/d"}})
+    assert "hidden" not in repr(client) + repr(server) + repr(Token(token="hidden"))

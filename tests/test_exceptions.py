@@ -1,0 +1,66 @@
+"""Errors: their tree, whether a retry may help, and their way through other processes."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import re
+
+import pytest
+
+from airflow_provider_sync import exceptions
+from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
+from airflow_provider_sync.report import TableReport
+
+ERRORS = [value for value in vars(exceptions).values() if inspect.isclass(value) and issubclass(value, SyncError)]
+REPORT = TableReport(name="orders", status="failed", error="No.", orphans={"a.b": 1}, warnings=("Hm.",))
+
+
+def made(kind: type[SyncError]) -> SyncError:
+    """Make an error of a kind."""
+    if kind is SyncFailed:
+        return SyncFailed("Table 'ü' is busy.", [REPORT], True)
+    if issubclass(kind, ServerError):
+        return kind("Table 'ü' is busy.", 429)
+    return kind("Table 'ü' is busy.")
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_errors_pickle(kind: type[SyncError]) -> None:
+    """Every error comes out of another process as it went in."""
+    error = made(kind)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert (str(copy), copy.retryable, vars(copy)) == (str(error), error.retryable, vars(error))
+    assert str(error) == "Table 'ü' is busy."
+
+
+def test_the_drawing_is_true() -> None:
+    """The tree in the module's docstring shows every error below its parent, and which may be tried again."""
+    drawing = str(exceptions.__doc__)
+    parents: list[str] = []
+    drawn = {}
+    for line in drawing.splitlines():
+        if match := re.match(r"    (?P<indent>[│├└─ ]*)(?P<name>[A-Z]\w+)\b(?P<rest>.*)", line):
+            depth = len(match["indent"]) // 4
+            parents[depth:] = [match["name"]]
+            drawn[match["name"]] = (parents[depth - 1] if depth else "Exception", match["rest"].strip().startswith("retry"))
+    assert drawn.keys() == {kind.__name__ for kind in ERRORS}
+    for kind in ERRORS:
+        parent, retry = drawn[kind.__name__]
+        assert parent == kind.__bases__[0].__name__
+        assert retry is made(kind).retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"), [(400, False), (401, False), (404, False), (422, False), (429, True), (500, True), (503, True)]
+)
+def test_which_statuses_may_pass(status: int, retryable: bool) -> None:
+    """429 and 5xx may pass; what the server refuses does not."""
+    assert ServerError("It failed.", status).retryable is retryable
+
+
+def test_a_failed_sync_may_pass_only_when_all_of_it_may() -> None:
+    """Whoever raises says so, and the reports stay with the error."""
+    error = SyncFailed("It failed.", [REPORT], False)
+    assert (error.retryable, error.reports, str(error)) == (False, (REPORT,), "It failed.")
