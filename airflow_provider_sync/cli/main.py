@@ -1,6 +1,7 @@
 """``airflow-sync``: arguments in, exit code out.
 
-Exit codes: 0 done, 1 differences (only ``diff``), 2 wrong usage or configuration, 3 a sync failed or anything unexpected.
+Exit codes: 0 done, 1 differences (only ``diff`` and ``doctor``), 2 wrong usage or configuration, 3 a sync failed or anything
+unexpected.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from airflow_provider_sync import __version__
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
@@ -38,11 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all errors are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where the usage is to be found, and end."""
+        self.exit(USAGE, f"{self.prog}: {message}. See '{self.prog} --help'.\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; each names the module that runs it."""
-    parser = argparse.ArgumentParser(
-        prog="airflow-sync", description="Keep tables and directories in step with those of another server."
-    )
+    parser = _Parser(prog="airflow-sync", description="Keep tables and directories in step with those of another server.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -55,9 +63,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_selection(run)
     run.add_argument("--dry-run", action="store_true", help="report what would change, and write nothing")
 
-    diff = _command(commands, "diff", "run", "show what a run would change; exit 1 when anything differs")
+    diff = _command(commands, "diff", "diff", "show what a run would change; exit 1 when anything differs")
     _add_selection(diff)
-    diff.set_defaults(dry_run=True, diff=True)
+    diff.add_argument("--keys", type=int, default=20, metavar="N", help="most keys to show of each table (default: %(default)s)")
+
+    doctor = _command(commands, "doctor", "doctor", "explain why tables differ although they look alike; exit 1 when any does")
+    doctor.add_argument("--config", required=True, metavar="FILE", help="client.yaml")
+    doctor.add_argument("--table", action="append", default=[], metavar="NAME", help="only this table; may be repeated")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
 
     listing = _command(commands, "list", "listing", "list the tables and directories that the configuration names")
     listing.add_argument("--config", required=True, metavar="FILE", help="client.yaml")
@@ -74,12 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: str, text: str
-) -> argparse.ArgumentParser:
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, module: str, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--verbose", action="store_true", help="show the traceback of an error")
-    command.set_defaults(module=f"airflow_provider_sync.cli.{module}", diff=False)
+    command.set_defaults(module=f"airflow_provider_sync.cli.{module}")
     return command
 
 
@@ -107,11 +118,12 @@ def _duration(text: str) -> float:
 def _fail(error: Exception, code: int, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
-    message = str(error) or type(error).__name__
-    known = isinstance(error, SyncError)
-    print(f"airflow-sync: {message if known else f'{type(error).__name__}: {message.splitlines()[0]}'}", file=sys.stderr)
-    if not known and not verbose:
-        print("airflow-sync: run again with --verbose to see where.", file=sys.stderr)
+    # A statement to run, or a parser's message, may have several lines.
+    message = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, SyncError):
+        message = f"{type(error).__name__}: {message}"
+        message += "" if verbose else " (run again with --verbose to see where)"
+    print(f"airflow-sync: {message}", file=sys.stderr)
     return code
 
 

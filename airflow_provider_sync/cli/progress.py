@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -18,13 +18,18 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:
-    """Show the progress of everything that happens inside the block."""
+    """Show the progress of everything that happens inside the block.
+
+    What is printed meanwhile goes to standard error too: standard output is for results, and Airflow, where a connection of
+    its is named, logs there.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines()
+        with redirect_stdout(sys.stderr):
+            yield _Lines()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amounts]}"), TimeElapsedColumn())
-    with RichProgress(*columns, console=console, transient=True) as bars:
+    with redirect_stdout(sys.stderr), RichProgress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
 
 

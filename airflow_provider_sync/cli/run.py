@@ -1,4 +1,4 @@
-"""``run`` and ``diff``: synchronise, or show what would change."""
+"""``run``: synchronise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_sync.report import Report
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import plan_run, run
 
-DONE, DIFFERENT = 0, 1
+DONE = 0
 
 
 def main(options: Namespace) -> int:
@@ -29,7 +29,7 @@ def main(options: Namespace) -> int:
         show(failure.reports, as_json=options.json)
         raise
     show(reports, as_json=options.json)
-    return DIFFERENT if options.diff and any(report.changed for report in reports) else DONE
+    return DONE
 
 
 def show(reports: Sequence[Report], *, as_json: bool) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
+from contextlib import redirect_stdout
+from functools import partial
 
 from airflow_provider_sync.cli.connections import open_database, open_directory
 from airflow_provider_sync.config import ServerConfig
@@ -10,7 +13,17 @@ from airflow_provider_sync.server.serve import serve
 
 
 def main(options: Namespace) -> int:
-    """Serve until the process is told to stop."""
+    """Serve until the process is told to stop; the one line on standard output is the URL."""
     config = ServerConfig.from_yaml(options.config)
-    serve(config, host=options.host, port=options.port, open_engine=open_database, open_storage=open_directory)
+    print_url = partial(print, "Serving at", file=sys.stdout, flush=True)
+    # Airflow, where a connection of its is named, logs to standard output.
+    with redirect_stdout(sys.stderr):
+        serve(
+            config,
+            host=options.host,
+            port=options.port,
+            on_ready=print_url,
+            open_engine=open_database,
+            open_storage=open_directory,
+        )
     return 0

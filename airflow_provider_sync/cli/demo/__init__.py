@@ -89,9 +89,9 @@ class _Demo:
         reports = [_report(plain) for plain in airflow.run_dag()]
         print(format_reports(reports) if reports else "sync_airports and sync_countries: skipped, nothing to do.")
         if _rows(source.database) != _rows(self.target_database):
-            raise SyncError("The demo's tables differ after the sync. This is a bug; please report it.")
+            raise SyncError(f"The demo's tables differ after the sync. {airflow.ended()}")
         if not _same_tree(filecmp.dircmp(source.directory, self.target_directory)):
-            raise SyncError("The demo's directories differ after the sync. This is a bug; please report it.")
+            raise SyncError(f"The demo's directories differ after the sync. {airflow.ended()}")
 
     def say(self, text: str) -> None:
         print(f"\n[{time.monotonic() - self.started:4.1f} s] {text}", flush=True)

@@ -73,6 +73,11 @@ class DemoAirflow:
         reports: list[dict[str, Any]] = json.loads(self._reports.read_text(encoding="utf-8"))
         return reports
 
+    def ended(self) -> str:
+        """Tell what the log last said of an error, for a run that did not do what it should."""
+        errors = [line for line in self._end_of_log().splitlines() if "Error" in line or "Exception" in line]
+        return f"The log says: {errors[-1].strip()}" if errors else "This is a bug; please report it."
+
     def _airflow(self, *arguments: str) -> None:
         if self._process.stdin is None or self._process.stdout is None:
             raise SyncError("The demo's Airflow was not started.")

@@ -20,8 +20,8 @@ with DAG(dag_id="sync_demo", schedule=None, catchup=False, doc_md=__doc__):
     )
 
     @task(trigger_rule="all_done")
-    def note_reports(table_reports: list[dict[str, Any]] | None, file_reports: list[dict[str, Any]] | None, path: str) -> None:
-        """Write down what the two tasks returned; a task that was skipped returned nothing."""
+    def note_reports(table_reports: Any, file_reports: Any, path: str) -> None:
+        """Write down the reports that the two tasks returned; a task that was skipped returned nothing."""
         Path(path).write_text(json.dumps([*(table_reports or []), *(file_reports or [])]), encoding="utf-8")
 
     note_reports(tables.output, files.output, "{{ var.value.sync_demo_reports }}")

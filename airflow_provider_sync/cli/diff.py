@@ -1,0 +1,77 @@
+"""``diff``: which rows and files a run would change, by their keys and names."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.cli.progress import show_progress
+from airflow_provider_sync.cli.run import show
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.sync import plan_run
+from airflow_provider_sync.sync.diff import RunDiff, TableDiff, diff_run
+from airflow_provider_sync.tables.reconcile import Key, RowChanges
+
+DONE, DIFFERENT = 0, 1
+
+MOST_KEYS = 100_000
+"""Keys of one kind in the JSON of one table."""
+
+
+def main(options: Namespace) -> int:
+    """Show what differs; see :mod:`.main` for the exit code."""
+    config = ClientConfig.from_yaml(options.config)
+    plan = plan_run(config, tables=options.table, directories=options.directory)
+    with show_progress() as progress:
+        found = diff_run(config, plan, opener=OPENER, progress=progress)
+    if options.json:
+        json.dump(_plain(found), sys.stdout, indent=2)
+        print()
+    else:
+        show(found.reports, as_json=False)
+        for table in found.tables:
+            for line in _lines(table, options.keys):
+                print(line)
+    if found.failures:
+        retryable = all(failure.retryable for failure in found.failures)
+        raise SyncFailed("; ".join(map(str, found.failures)), found.reports, retryable) from found.failures[0]
+    return DIFFERENT if any(report.changed for report in found.reports) else DONE
+
+
+def _plain(found: RunDiff) -> list[dict[str, Any]]:
+    tables = [{**table.report.to_dict(), "keys": _plain_keys(table.changes)} for table in found.tables]
+    return [*tables, *(report.to_dict() for report in found.directories)]
+
+
+def _plain_keys(changes: RowChanges | None) -> dict[str, list[list[str]]] | None:
+    """Give keys as lists of texts; ``None`` where they are not known, which is not the same as none."""
+    if changes is None:
+        return None
+    kinds = {"inserted": changes.inserted, "updated": changes.updated, "deleted": changes.deleted}
+    return {kind: [list(key) for key in keys[:MOST_KEYS]] for kind, keys in kinds.items()}
+
+
+def _lines(table: TableDiff, most: int) -> Iterator[str]:
+    changes = table.changes
+    if changes is None or not len(changes):
+        return
+    yield ""
+    yield f"{table.report.name}:"
+    yield from islice(
+        chain(_marked("+", changes.inserted), _marked("~", changes.updated), _marked("-", changes.deleted)),
+        most,
+    )
+    if len(changes) > most:
+        yield f"… and {len(changes) - most:,} more"
+
+
+def _marked(mark: str, keys: Sequence[Key]) -> Iterator[str]:
+    # Shown like a value of Python or JSON where a key has characters that would break the line.
+    for key in keys:
+        yield f"{mark} " + ", ".join(part if part.isprintable() else repr(part) for part in key)

@@ -1,0 +1,63 @@
+"""``doctor``: why tables differ although they look alike."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+
+import msgspec
+
+from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.sync import plan_run
+from airflow_provider_sync.sync.doctor import ColumnFinding, Diagnosis, diagnose_table
+
+DONE, DIFFERENT = 0, 1
+
+
+def main(options: Namespace) -> int:
+    """Explain every table, or those that are named; see :mod:`.main` for the exit code."""
+    config = ClientConfig.from_yaml(options.config)
+    plan = plan_run(config, tables=options.table or tuple(config.tables))
+    found: list[Diagnosis] = []
+    with SyncClient.from_config(config) as client:
+        for url, tables in plan.tables.items():
+            with OPENER.database(url) as database:
+                found += [diagnose_table(client, table, database) for table in tables]
+    if options.json:
+        json.dump([{**msgspec.to_builtins(entry), "differs": entry.differs} for entry in found], sys.stdout, indent=2)
+        print()
+    else:
+        for entry in found:
+            print("\n".join(_lines(entry)))
+    return DIFFERENT if any(entry.differs for entry in found) else DONE
+
+
+def _lines(found: Diagnosis) -> Iterator[str]:
+    yield f"{found.name}: {'differs' if found.differs else 'equal'}"
+    if found.missing:
+        yield f"  {found.missing:,} rows are missing in the target"
+    if found.surplus:
+        yield f"  {found.surplus:,} rows are only in the target"
+    if found.keys:
+        yield f"  their keys are nearly equal: {found.keys}"
+    for column in found.columns:
+        yield from _column(column)
+    for note in found.notes:
+        yield f"  {note}"
+
+
+def _column(found: ColumnFinding) -> Iterator[str]:
+    yield f"  column {found.column}: {f'{found.rows:,} rows: ' if found.rows else ''}{found.reason}"
+    for sample in found.samples:
+        yield f"    {', '.join(sample.key)}: source {_shown(sample.source)}, target {_shown(sample.target)}"
+
+
+def _shown(text: str | None) -> str:
+    """Show blanks and characters that look alike: as a literal, in ASCII only where it must be."""
+    if text is None:
+        return "NULL"
+    return repr(text) if text.isascii() else f"{text!r} ({text!a})"

@@ -1,0 +1,34 @@
+"""A server that runs, and a client's configuration for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.cli.main import main
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.serve import RunningServer
+from tests.cli.site import Site
+
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Give a server that runs, and a client that is configured."""
+    site = Site(tmp_path)
+    with RunningServer(ServerConfig.from_dict(site.server_settings)) as server:
+        site.configure(server.url)
+        yield site
+
+
+@pytest.fixture
+def command(site: Site) -> Command:
+    """Give a function that runs a command with the client's configuration and returns the exit code."""
+
+    def run(name: str, *arguments: str) -> int:
+        return main([name, "--config", str(site.config), *arguments])
+
+    return run

@@ -1,0 +1,92 @@
+"""What all commands have in common: arguments, configuration files, exit codes, errors in one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync import __version__
+from airflow_provider_sync.cli import listing
+from airflow_provider_sync.cli.main import main
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nothing"],
+        ["run"],
+        ["run", "--config"],
+        ["run", "--config", "x", "--no-such-option"],
+        ["serve", "--config", "x", "--port", "70000"],
+        ["serve", "--config", "x", "--port", "-1"],
+        ["clean", "--config", "x", "--older-than", "soon"],
+        ["clean", "--config", "x", "--older-than", "."],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong arguments end with 2 and one line on standard error that says where help is."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "--help" in printed.err
+
+
+@pytest.mark.parametrize("name", ["serve", "run", "diff", "list", "clean"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Cannot read"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"url: [", "is not valid YAML"),
+        (b"- a\n- b\n", "must hold a mapping"),
+        (b"", "must hold a mapping"),
+        (b"no_such_option: 1\nurl: http://x\n", "no_such_option"),
+        (b"url: ${NO_SUCH_VARIABLE}\n", "NO_SUCH_VARIABLE is not set"),
+    ],
+    ids=["missing", "binary", "not yaml", "list", "empty", "unknown option", "variable"],
+)
+def test_wrong_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, message: str
+) -> None:
+    """A configuration that cannot be used ends every command with 2 and one line that says what is wrong with it."""
+    path = tmp_path / "config.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    assert main([name, "--config", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--help`` names every command, and ``--version`` the version."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"\n    {name} " in text for name in ("serve", "run", "diff", "list", "clean", "demo"))
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"airflow-sync {__version__}\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("first\nsecond"), KeyboardInterrupt()])
+def test_the_unexpected(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException) -> None:
+    """Whatever else happens ends with 3 and one line."""
+
+    def fail(_options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(listing, "main", fail)
+    assert main(["list", "--config", os.devnull]) == 3
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1

@@ -1,0 +1,68 @@
+"""Progress: bars on a terminal, plain lines otherwise, and always on standard error."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_sync.cli import progress
+from tests.cli.site import Site, reports
+
+
+def test_bars_on_a_terminal(site: Site) -> None:
+    """On a terminal the progress is drawn on standard error, and standard output stays clean."""
+    terminal, other_end = pty.openpty()
+    command = [sys.executable, "-m", "airflow_provider_sync.cli.main", "run", "--config", str(site.config), "--json"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "CI")}
+    environment |= {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=other_end, env=environment, text=True) as process:
+        os.close(other_end)
+        output, _ = process.communicate(timeout=60)
+        drawn = _read(terminal)
+    assert process.returncode == 0
+    assert set(reports(output)) == {"orders", "customers", "images"}
+    assert "orders" in drawn
+    assert "3 rows" in drawn
+    assert "\x1b[" in drawn
+
+
+def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal a line says from time to time how far things are."""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress.show_progress() as show:
+        show("orders", 1000, "rows")
+        show("orders", 500, "rows")
+        show("images", 1, "files", 12)
+        show("images", 2048, "bytes")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "orders: 1,000 rows so far",
+        "orders: 1,500 rows so far",
+        "images: 1 files of 12 so far",
+        "images: 1 files, 2,048 bytes so far",
+    ]
+
+
+def test_standard_output_is_for_results(capsys: pytest.CaptureFixture[str]) -> None:
+    """What anything prints while the work goes on, as Airflow's log does, keeps out of standard output."""
+    with progress.show_progress():
+        print("noise")  # noqa: T201  # as libraries do
+    print("result")  # noqa: T201  # as commands do
+    assert capsys.readouterr() == ("result\n", "noise\n")
+
+
+def _read(terminal: int) -> str:
+    drawn = b""
+    try:
+        while block := os.read(terminal, 65536):
+            drawn += block
+    except OSError:
+        pass  # Linux ends a terminal whose other end is closed with an error
+    finally:
+        os.close(terminal)
+    return drawn.decode(errors="replace")

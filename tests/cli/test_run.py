@@ -1,0 +1,155 @@
+"""``run`` and ``diff``: what they do, what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.cli.site import Site, execute, reports
+
+ROWS = [(1, "one"), (2, "zwei"), (3, "三")]
+
+
+def test_run_syncs_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``run`` syncs all tables and directories, prints one table of results, and says when nothing changed."""
+    assert command("run") == 0
+    assert site.rows("orders") == site.rows("customers") == ROWS
+    assert site.files() == ["a.png"]
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert [line.split()[:2] for line in lines[2:]] == [["orders", "changed"], ["customers", "changed"], ["images", "changed"]]
+    assert printed.err == ""
+    assert command("run") == 0
+    assert capsys.readouterr().out.count("unchanged") == 3
+
+
+def test_run_takes_only_what_is_named(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--table`` and ``--directory`` choose, and may be repeated."""
+    assert command("run", "--table", "orders", "--json") == 0
+    assert list(reports(capsys.readouterr().out)) == ["orders"]
+    assert (site.rows("customers"), site.files()) == ([], [])
+    assert command("run", "--directory", "images", "--json") == 0
+    assert list(reports(capsys.readouterr().out)) == ["images"]
+    assert command("run", "--table", "orders", "--table", "customers", "--directory", "images", "--json") == 0
+    assert list(reports(capsys.readouterr().out)) == ["orders", "customers", "images"]
+
+
+@pytest.mark.parametrize("name", ["run", "diff"])
+def test_an_unknown_name_is_wrong_usage(site: Site, command: Command, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """A name that the configuration does not have is named with those that it has, and nothing is synced."""
+    assert command(name, "--table", "odrers") == 2
+    assert capsys.readouterr() == (
+        "",
+        "airflow-sync: 'odrers' is not under tables in the configuration. There are: orders, customers.\n",
+    )
+    assert site.rows("orders") == []
+
+
+def test_a_dry_run_writes_nothing(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``run --dry-run`` reports what is planned, and writes nothing; its exit code is 0."""
+    assert command("run", "--dry-run", "--json") == 0
+    planned = reports(capsys.readouterr().out)
+    assert {report["status"] for report in planned.values()} == {"planned"}
+    assert planned["orders"]["rows_inserted"] == 3
+    assert planned["images"]["files_added"] == 1
+    assert site.rows("orders") == []
+    assert not (site.folder / "copies").exists()
+
+
+def test_diff_answers_by_its_exit_code(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``diff`` ends with 1 where a run would change something, with 0 where not, and writes nothing."""
+    assert command("diff") == 1
+    assert capsys.readouterr().out.count("planned") == 3
+    assert site.rows("orders") == []
+    command("run")
+    capsys.readouterr()
+    assert command("diff", "--json") == 0
+    assert {report["status"] for report in reports(capsys.readouterr().out).values()} == {"unchanged"}
+    execute(site.source, "DELETE FROM orders WHERE id = 3")
+    assert command("diff", "--table", "customers") == 0
+    assert command("diff", "--table", "orders") == 1
+
+
+def test_the_rest_is_synced_when_one_fails(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """What fails ends ``run`` with 3 and one line on standard error; the rest is synced, and all is reported."""
+    execute(site.target, "DROP TABLE orders")
+    assert command("run", "--json") == 3
+    printed = capsys.readouterr()
+    found = reports(printed.out)
+    assert {name: report["status"] for name, report in found.items()} == {
+        "orders": "failed",
+        "customers": "changed",
+        "images": "changed",
+    }
+    assert "CREATE TABLE" in found["orders"]["error"]
+    assert site.rows("customers") == ROWS
+    assert printed.err.startswith("airflow-sync: There is no table 'orders'")
+    assert printed.err.count("\n") == 1
+
+
+def test_tables_of_one_transaction_arrive_together(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """With ``single_transaction``, one table that fails keeps the others of its connection out, but not the directories."""
+    settings = site.config.read_text().replace("single_transaction: false", "single_transaction: true")
+    site.config.write_text(settings)
+    execute(site.target, "DROP TABLE orders")
+    assert command("run", "--json") == 3
+    found = reports(capsys.readouterr().out)
+    assert [report["status"] for report in found.values()] == ["failed", "failed", "changed"]
+    assert site.rows("customers") == []
+
+
+def test_a_database_that_cannot_be_opened_is_reported(site: Site, capsys: pytest.CaptureFixture[str], command: Command) -> None:
+    """A connection that nothing can be made of fails its tables, and the rest is synced."""
+    url = str(site.config.read_text().split("url: ")[1].split()[0])
+    tables = {"orders": {"connection": "oracle://nowhere/x"}, "customers": {"connection": f"sqlite:///{site.folder}/no/such.db"}}
+    site.configure(url, tables=tables)
+    assert command("run", "--json") == 3
+    printed = capsys.readouterr()
+    assert [report["status"] for report in reports(printed.out).values()] == ["failed", "failed", "changed"]
+    assert printed.err.count("\n") == 1
+    assert "'oracle' are not supported" in printed.err
+
+
+def test_no_server_fails_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nobody answers, everything is reported as failed, and the message names the address."""
+    site.configure("http://127.0.0.1:1/")
+    assert command("run", "--json") == 3
+    printed = capsys.readouterr()
+    assert {report["status"] for report in reports(printed.out).values()} == {"failed"}
+    assert "127.0.0.1:1" in printed.err
+    assert printed.err.count("\n") == 1
+    assert site.rows("orders") == []
+
+
+def test_a_traceback_only_when_asked_for(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--verbose`` shows where an error comes from, and standard output stays as it is."""
+    site.configure("http://127.0.0.1:1/")
+    assert command("run", "--json") == 3
+    quiet = capsys.readouterr()
+    assert "Traceback" not in quiet.err
+    assert command("run", "--json", "--verbose") == 3
+    loud = capsys.readouterr()
+    assert "Traceback" in loud.err
+    assert loud.err.splitlines()[-1] == quiet.err.strip()
+    assert reports(loud.out).keys() == reports(quiet.out).keys()
+
+
+def test_a_guard_names_its_option(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sync that a guard stops ends with 3, and the message says how to allow it."""
+    command("run")
+    execute(site.source, "DELETE FROM orders")
+    capsys.readouterr()
+    assert command("run", "--table", "orders") == 3
+    assert "set allow_empty_source" in capsys.readouterr().err
+    assert site.rows("orders") == ROWS
+
+
+def test_nothing_to_do(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration without tables and directories is said to be one; as JSON it is an empty array."""
+    site.configure("http://127.0.0.1:1/", tables={}, directories={})
+    assert command("run") == 0
+    assert "names no table and no directory" in capsys.readouterr().out
+    assert command("run", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
