@@ -1,0 +1,146 @@
+"""The documentation is true: links lead somewhere, and what the reference lists is what there is."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from airflow_provider_sync import exceptions
+from airflow_provider_sync.cli.main import build_parser
+from airflow_provider_sync.config import (
+    ClientConfig,
+    ServerConfig,
+    SourceDirectory,
+    SourceTable,
+    TargetDirectory,
+    TargetTable,
+    Token,
+)
+from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from tests.docs.pages import PAGES, PROJECT, anchors, blocks, table_below
+
+REFERENCE = PROJECT / "docs" / "reference"
+BEFORE_OPTIONS = {"help", "verbose"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links(page: Path) -> None:
+    """Every relative link leads to a file that is there, and to a heading that it has."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_short() -> None:
+    """What a new user reads first has less than 150 lines."""
+    assert len(PAGES[0].read_text().splitlines()) < 150
+
+
+def test_the_index_is_complete() -> None:
+    """Every page of the documentation is in its index."""
+    index = (PROJECT / "docs" / "README.md").read_text()
+    pages = [page for page in PAGES if page.is_relative_to(PROJECT / "docs") and page.name != "README.md"]
+    assert [page.name for page in pages if f"({page.relative_to(PROJECT / 'docs')})" not in index] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_configurations(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every configuration that is shown can be used, once its variables are set."""
+    for number, block in enumerate(blocks(page)):
+        if block.language != "yaml":
+            continue
+        for variable in re.findall(r"\$\{(\w+)\}", block.text):
+            monkeypatch.setenv(variable, f"value{number}")
+        kind = ServerConfig if "server.yaml" in block.text.splitlines()[0] else ClientConfig
+        kind.from_dict(yaml.safe_load(block.text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_code(page: Path) -> None:
+    """Every piece of Python and JSON that is shown is such."""
+    for block in blocks(page):
+        if block.language == "python":
+            compile(block.text, str(page), "exec")
+        if block.language == "json":
+            json.loads(block.text)
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("server.yaml", ServerConfig),
+        ("A token", Token),
+        ("A table of the server", SourceTable),
+        ("A directory of the server", SourceDirectory),
+        ("client.yaml", ClientConfig),
+        ("A table of the client", TargetTable),
+        ("A directory of the client", TargetDirectory),
+    ],
+)
+def test_options(heading: str, kind: type[msgspec.Struct]) -> None:
+    """The reference lists every option, no other, and its default where that is a plain value."""
+    listed = table_below(REFERENCE / "options.md", heading)
+    fields = {field.name: field for field in msgspec.structs.fields(kind) if field.name != "name"}
+    assert sorted(listed) == sorted(fields)
+    for name, (_, default) in listed.items():
+        field = fields[name]
+        assert (default == "required") == (field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT)
+        if isinstance(field.default, bool | int | float | str):
+            expected = (
+                str(field.default).lower()
+                if isinstance(field.default, bool)
+                else f"{field.default:g}"
+                if isinstance(field.default, float)
+                else str(field.default)
+            )
+            assert default.replace("`", "") == expected
+
+
+def test_commands() -> None:
+    """The reference lists every command with every argument, and no other."""
+    (commands,) = [action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    page = REFERENCE / "commands.md"
+    assert re.findall(r"^## `(\w+)`$", page.read_text(), re.MULTILINE) == list(commands.choices)
+    for name, parser in commands.choices.items():
+        expected = {
+            " ".join(
+                filter(None, (action.option_strings[0], (action.nargs != 0 and (action.metavar or action.dest.upper())) or ""))
+            )
+            for action in parser._actions
+            if action.dest not in BEFORE_OPTIONS
+        }
+        assert set(table_below(page, name)) == expected
+
+
+@pytest.mark.parametrize(("heading", "kind"), [("Of a table", TableReport), ("Of a directory", DirectoryReport)])
+def test_reports(heading: str, kind: type[Report]) -> None:
+    """The reference lists every field of a report, and no other."""
+    page = REFERENCE / "reports.md"
+    listed = set(table_below(page, heading))
+    if kind is DirectoryReport:
+        (sentence,) = re.findall(r"^(`name`.*?)are as above", page.read_text(), re.MULTILINE | re.DOTALL)
+        listed |= set(re.findall(r"`(\w+)`", sentence))
+    assert listed == {field.name for field in msgspec.structs.fields(kind)}
+
+
+def test_errors() -> None:
+    """The reference lists every error, no other, and whether it may pass."""
+    listed = table_below(REFERENCE / "errors.md", "Errors")
+    kinds = {name: kind for name, kind in vars(exceptions).items() if inspect.isclass(kind) and issubclass(kind, SyncError)}
+    assert listed.keys() == kinds.keys()
+    for name, kind in kinds.items():
+        if kind not in (ServerError, SyncFailed):
+            assert listed[name][0] == ("yes" if kind.retryable else "no"), name
