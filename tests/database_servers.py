@@ -33,6 +33,7 @@ ENGINES = (SQLITE, MARIADB, MYSQL, POSTGRESQL)
 _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0
 _PORT_TRIES = 3
+_ROOM_BYTES = 4 * 1024**3
 
 # MariaDB and MySQL see a client on 127.0.0.1 as localhost or not depending on their name resolution, so both exist.
 _MYSQL_ACCOUNTS = "".join(
@@ -53,7 +54,7 @@ class Server(ABC):
     users: tuple[str, ...] = ("mysql", "nobody")
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="sync-db-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="sync-db-", dir=_folder_in_memory()))
         # The server's own user has to pass through, and mkdtemp keeps everybody else out.
         self.directory.chmod(0o755)
         self.data = self.directory / "data"
@@ -304,7 +305,7 @@ class DatabaseServers:
         url = self.url(engine)
         if engine == POSTGRESQL:
             # A natural-language order, as installations have: tests on byte order alone would hide mistakes.
-            create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' STRATEGY FILE_COPY"
+            create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
             drop = f"DROP DATABASE {name} WITH (FORCE)"
         else:
             create = f"CREATE DATABASE {name} CHARACTER SET utf8mb4"
@@ -365,6 +366,13 @@ def _postgresql_program(name: str) -> str:
     if found is None:
         raise ServerMissing("postgresql is not installed (Debian: postgresql)")
     return found
+
+
+def _folder_in_memory() -> str | None:
+    """Return a folder in memory when it has room: thousands of databases come and go, ten times as fast as on a disk."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOM_BYTES
+    return str(memory) if roomy else None
 
 
 def _free_port() -> int:

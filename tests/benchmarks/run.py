@@ -17,15 +17,22 @@ from tests.database_servers import DatabaseServers
 
 SECTIONS: dict[str, Callable[[DatabaseServers, Path, float], list[Result]]] = {
     "serving": tables.serving,
-    "first-sync": tables.first_sync,
+    "version-1": tables.version_1,
+    "mariadb": tables.mariadb,
+    "mariadb-text-key": tables.mariadb_text_key,
+    "postgresql": tables.postgresql,
+    "sqlite": tables.sqlite,
     "files": files.first_and_unchanged,
 }
+
+LONG: dict[str, Callable[[DatabaseServers, Path, float], list[Result]]] = {"memory": tables.memory}
+"""Run only when named."""
 
 
 def main() -> None:
     """Run the chosen sections and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS], help="which parts to run (default: all)")
+    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS, *LONG], help="which parts (default: all but memory)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiply rows and files by this")
     options = parser.parse_args()
     results: list[Result] = []
@@ -33,7 +40,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="sync-bench-") as folder:
             for name in options.sections or SECTIONS:
-                results += SECTIONS[name](servers, Path(folder), options.scale)
+                results += {**SECTIONS, **LONG}[name](servers, Path(folder), options.scale)
     finally:
         servers.stop()
     print(show(results))

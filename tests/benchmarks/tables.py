@@ -1,28 +1,26 @@
-"""Tables by version 1: how serving grows with the table, and a first sync beside dump and load."""
+"""Tables: version 1 as it grows, and version 2 beside dump and load."""
 
 from __future__ import annotations
 
-import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
-import sqlalchemy
 
-from tests.benchmarks.halves import client, megabytes, server
+from tests.benchmarks.halves import ServerProcess, client, megabytes, server
+from tests.benchmarks.made_rows import TEXT_KEY, create, execute, fill, kind
+from tests.benchmarks.peers import NAMES, dump_and_load, scan_with_sha2
 from tests.benchmarks.result import Result
-from tests.database_servers import MARIADB, DatabaseServers
+from tests.database_servers import MARIADB, POSTGRESQL, SQLITE, DatabaseServers
 
-ROWS = """
-CREATE TABLE orders (
-  id BIGINT PRIMARY KEY, code VARCHAR(32) NOT NULL, amount DECIMAL(12,2), updated_at DATETIME(6), note TEXT
-) CHARACTER SET utf8mb4"""
-
-FILL = """
-INSERT INTO orders
-SELECT seq, CONCAT('code-', CRC32(seq), '-', seq), ROUND(RAND(seq) * 1000000, 2),
-  TIMESTAMPADD(MICROSECOND, seq * 997, '2024-01-01 00:00:00'), CONCAT(SHA1(seq), ' ', LEFT(SHA1(seq + 1), seq MOD 64))
-FROM seq_1_to_{rows}"""
+CHANGES = (
+    ("unchanged", ""),
+    ("15 rows changed", "UPDATE orders SET amount = amount + 1 WHERE id % {step} = 7"),
+    ("10,000 rows changed, scattered", "UPDATE orders SET amount = amount + 1 WHERE id % {hundred} = 3"),
+)
 
 
 def serving(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
@@ -30,15 +28,15 @@ def serving(servers: DatabaseServers, folder: Path, scale: float) -> list[Result
     results: list[Result] = []
     for rows in (int(100_000 * scale), int(500_000 * scale)):
         with servers.database(MARIADB, folder) as url:
-            _fill(url, rows)
+            fill(url, rows)
             with server(folder, {"connections": {"shop": url}, "tables": {"orders": {}}}) as running:
                 seconds, size = _fetch(running.url)
                 first = results[0].seconds if results else None
                 results.append(
                     Result(
-                        f"serve {rows:,} rows (version 1, MariaDB)",
+                        f"version 1: serving {rows:,} rows (MariaDB)",
                         seconds,
-                        f"{int(100_000 * scale):,} rows" if first else "",
+                        f"serving {int(100_000 * scale):,}" if first else "",
                         first,
                         f"{rows / seconds:,.0f} rows/s, {megabytes(size)} gzip, server peak {megabytes(running.peak_memory())}",
                     )
@@ -46,44 +44,102 @@ def serving(servers: DatabaseServers, folder: Path, scale: float) -> list[Result
     return results
 
 
-def first_sync(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """Copy 500,000 rows between two MariaDB databases; then again with nothing changed, and with 15 rows changed."""
-    rows = int(500_000 * scale)
-    results = []
-    with servers.database(MARIADB, folder) as source, servers.database(MARIADB, folder) as target:
-        _fill(source, rows)
-        peer = _dump_and_load(source, target)
-        _execute(target, "DROP TABLE orders", ROWS)
-        with server(folder, {"connections": {"shop": source}, "tables": {"orders": {}}}) as running:
-            config = {"url": running.url, "connections": {"local": target}, "tables": {"orders": {}}}
-            for what in ("first sync", "unchanged", "15 rows changed"):
-                if what == "15 rows changed":
-                    _execute(source, f"UPDATE orders SET amount = amount + 1 WHERE id MOD {rows // 15} = 7")
-                done = client(folder, config)
-                report = done.reports[0]
-                results.append(
-                    Result(
-                        f"{what}, {rows:,} rows, MariaDB to MariaDB (version 1)",
-                        done.seconds,
-                        "mariadb-dump --single-transaction --quick \\| mariadb",
-                        peer,
-                        f"{report['bytes_received'] / 1e6:.1f} MB received, {report['status']}, verified by {report['verified']},"
-                        f" peak client {megabytes(done.peak_memory)}, server {megabytes(running.peak_memory())}",
-                    )
-                )
+def version_1(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
+    """Sync 500,000 rows between two MariaDB databases by version 1."""
+    with _pair(servers, folder, MARIADB, int(500_000 * scale)) as pair:
+        return pair.run("version 1", {"protocol": 1})
+
+
+def mariadb(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
+    """Sync 1,000,000 rows between two MariaDB databases by version 2."""
+    with _pair(servers, folder, MARIADB, int(1_000_000 * scale)) as pair:
+        results = pair.run("MariaDB", {})
+        results.append(
+            Result("MariaDB: unchanged, both halves", pair.unchanged, "one scan with SHA2", scan_with_sha2(pair.source))
+        )
+        return results
+
+
+def mariadb_text_key(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
+    """The same with a text as the primary key."""
+    with _pair(servers, folder, MARIADB, int(1_000_000 * scale), text_key=True) as pair:
+        return pair.run("MariaDB, text key", {})[:3]
+
+
+def postgresql(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
+    """Sync 1,000,000 rows between two PostgreSQL databases by version 2."""
+    with _pair(servers, folder, POSTGRESQL, int(1_000_000 * scale)) as pair:
+        return pair.run("PostgreSQL", {})
+
+
+def sqlite(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
+    """Sync 1,000,000 rows between two SQLite databases by version 2."""
+    with _pair(servers, folder, SQLITE, int(1_000_000 * scale)) as pair:
+        return pair.run("SQLite", {})
+
+
+def memory(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
+    """First sync and one change of 1,000,000 and of 10,000,000 rows: the peak memory of both halves."""
+    results: list[Result] = []
+    for rows in (int(1_000_000 * scale), int(10_000_000 * scale)):
+        with _pair(servers, folder, MARIADB, rows, with_peer=False) as pair:
+            results += pair.run(f"memory, {rows:,} rows", {})[:3]
     return results
 
 
-def _fill(url: str, rows: int) -> None:
-    _execute(url, ROWS, FILL.format(rows=rows), "ANALYZE TABLE orders")
+class _Pair:
+    """Two databases of one engine, the source filled, the target empty."""
+
+    def __init__(self, folder: Path, running: ServerProcess, source: str, target: str, rows: int, peer: float | None) -> None:
+        self.folder = folder
+        self.running = running
+        self.source = source
+        self.target = target
+        self.rows = rows
+        self.peer = peer
+        self.unchanged = 0.0
+
+    def run(self, about: str, options: dict[str, Any]) -> list[Result]:
+        """Sync first, unchanged, and after changes."""
+        results = []
+        steps = {"step": max(1, self.rows // 15), "hundred": max(1, self.rows // 10_000)}
+        for what, change in (("first sync", ""), *CHANGES):
+            if change:
+                execute(self.source, change.format(**steps))
+            config = {"url": self.running.url, "connections": {"local": self.target}, "tables": {"orders": {}}, **options}
+            done = client(self.folder, config)
+            report = done.reports[0]
+            if what == "unchanged":
+                self.unchanged = done.seconds
+            results.append(
+                Result(
+                    f"{about}: {what}",
+                    done.seconds,
+                    NAMES[kind(self.source)] if self.peer else "",
+                    self.peer,
+                    f"{self.rows:,} rows, {report['status']}, {report['verified']}; {report['bytes_received'] / 1e6:.2f} MB in"
+                    f" {report['requests']} requests; peak {megabytes(done.peak_memory)} client,"
+                    f" {megabytes(self.running.peak_memory())} server",
+                )
+            )
+        return results
 
 
-def _execute(url: str, *statements: str) -> None:
-    engine = sqlalchemy.create_engine(url)
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement).close()
-    engine.dispose()
+@contextmanager
+def _pair(
+    servers: DatabaseServers, folder: Path, engine: str, rows: int, *, text_key: bool = False, with_peer: bool = True
+) -> Iterator[_Pair]:
+    with ExitStack() as stack:
+        source, target = (stack.enter_context(servers.database(engine, folder)) for _ in range(2))
+        fill(source, rows)
+        if text_key:
+            execute(source, TEXT_KEY[kind(source)])
+        peer = dump_and_load(source, target) if with_peer else None
+        create(target)
+        if text_key:
+            execute(target, TEXT_KEY[kind(target)])
+        running = stack.enter_context(server(folder, {"connections": {"shop": source}, "tables": {"orders": {}}}))
+        yield _Pair(folder, running, source, target, rows, peer)
 
 
 def _fetch(url: str) -> tuple[float, int]:
@@ -92,14 +148,3 @@ def _fetch(url: str) -> tuple[float, int]:
         answer.raise_for_status()
         size = sum(len(chunk) for chunk in answer.raw.stream(1 << 16, decode_content=False))
     return time.perf_counter() - started, size
-
-
-def _dump_and_load(source: str, target: str) -> float:
-    dump, load = (sqlalchemy.make_url(url) for url in (source, target))
-    login = ["--no-defaults", f"-u{dump.username}", f"-p{dump.password}", "-h127.0.0.1", f"-P{dump.port}"]
-    started = time.perf_counter()
-    with subprocess.Popen(
-        ["mariadb-dump", *login, "--single-transaction", "--quick", str(dump.database), "orders"], stdout=subprocess.PIPE
-    ) as dumping:
-        subprocess.run(["mariadb", *login, str(load.database)], stdin=dumping.stdout, check=True)
-    return time.perf_counter() - started
