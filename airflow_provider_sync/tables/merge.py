@@ -25,7 +25,7 @@ from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.foreign_key_order import parents_first
 from airflow_provider_sync.tables.schema import STAGING_PREFIX, Table
 from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, StagedTable
-from airflow_provider_sync.tables.staging import staging_digest
+from airflow_provider_sync.tables.staging import naming_temporary_tables, staging_digest
 from airflow_provider_sync.tables.table_merge import TableMerge
 
 __all__ = ["DirectRows", "MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
@@ -90,7 +90,8 @@ def _prepared(
     with ExitStack() as cleanup:
 
         def work_table(purpose: str) -> Table:
-            work = database.create_work_table(connection, staged.target, staged.key, name=f"{prefix}_{purpose}{number}")
+            with naming_temporary_tables(database, staged.target):
+                work = database.create_work_table(connection, staged.target, staged.key, name=f"{prefix}_{purpose}{number}")
             cleanup.push(lambda failure, *_: _drop(database, connection, work, failed=failure is not None))
             return work
 

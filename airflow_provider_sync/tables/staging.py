@@ -44,10 +44,13 @@ class Staging(ABC):
     """The staging table of one target in one run.
 
     :param database: the target's
+    :param run: what tells runs apart whose steps are separate tasks; empty where one process does the whole sync, and its
+        lock keeps others away
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, run: str = "") -> None:
         self.database = database
+        self.run = run
         self._table: Table | None = None
 
     @property
@@ -120,7 +123,9 @@ class Staging(ABC):
             raise type(error)(message.replace(str(self.table), str(target)).replace(self.table.name, target.name)) from error
 
     def clear(self, connection: Connection, target: Table) -> None:
-        """Drop what a run before left that was killed; nothing where that goes by itself."""
+        """Drop what a run before left that was killed."""
+        for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
+            self.database.drop(connection, leftover)
 
     @abstractmethod
     def _create(
@@ -136,20 +141,7 @@ class Staging(ABC):
 
 
 class PermanentStaging(Staging):
-    """A table beside the target, which other connections and machines can reach.
-
-    :param run: what tells runs apart whose steps are separate tasks; empty where one process does the whole sync, and its
-        lock keeps others away
-    """
-
-    def __init__(self, database: Database, run: str = "") -> None:
-        super().__init__(database)
-        self.run = run
-
-    def clear(self, connection: Connection, target: Table) -> None:
-        """Drop what a run before left that was killed."""
-        for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
-            self.database.drop(connection, leftover)
+    """A table beside the target, which other connections and machines can reach."""
 
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
@@ -184,15 +176,16 @@ class TemporaryStaging(Staging):
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
     ) -> Table:
-        return self.database.create_staging(
-            connection,
-            target,
-            columns,
-            name=staging_name(target, self.purpose, time.time()),
-            primary_key=primary_key,
-            indexes=indexes,
-            temporary=True,
-        )
+        with naming_temporary_tables(self.database, target):
+            return self.database.create_staging(
+                connection,
+                target,
+                columns,
+                name=staging_name(target, self.purpose, time.time()),
+                primary_key=primary_key,
+                indexes=indexes,
+                temporary=True,
+            )
 
 
 class CustomStaging(Staging):
@@ -226,6 +219,21 @@ class CustomStaging(Staging):
         if self._table is not None:
             self.maker.drop(connection)
             self._table = None
+
+
+@contextmanager
+def naming_temporary_tables(database: Database, target: Table) -> Iterator[None]:
+    """Say in errors that a temporary table was to be made: MySQL's own speak of the database alone."""
+    try:
+        with database.translate_errors():
+            yield
+    except TableError as error:
+        if error.retryable:
+            raise
+        raise TableError(
+            f"Table {str(target)!r}: the temporary table that its sync needs could not be made: {error}"
+            " The privilege is CREATE TEMPORARY TABLES on MySQL and MariaDB, TEMPORARY on PostgreSQL."
+        ) from error
 
 
 def staging_for(database: Database, option: str = PERMANENT, *, run: str = "") -> Staging:

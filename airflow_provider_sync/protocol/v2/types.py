@@ -13,7 +13,7 @@ class LogicalKind(StrEnum):
     =============  =====================================================================================
     kind           canonical text
     =============  =====================================================================================
-    ``integer``    digits with ``-``; booleans are 0 and 1, bits are numbers, years have four digits
+    ``integer``    digits with ``-``; booleans are 0 and 1, bits and years are numbers
     ``decimal``    exactly ``scale`` digits after the point, never ``-0``
     ``float``      a double, or the double nearest to a single: as MySQL writes it (``1e15``, ``0.00001``)
     ``text``       UTF-8 as it is; fixed width without trailing spaces

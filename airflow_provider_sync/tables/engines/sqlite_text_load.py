@@ -111,8 +111,10 @@ def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[
         return texts
     if logical.kind is LogicalKind.INTEGER:
         return _integers(texts, affinity)
-    if affinity is Affinity.BLOB:
-        return _each(texts, _exact_float) if logical.kind is LogicalKind.FLOAT else texts
+    if affinity is Affinity.BLOB and logical.kind is not LogicalKind.FLOAT:
+        return texts
+    if logical.kind is LogicalKind.FLOAT:
+        return _each(texts, _exact_float)
     if logical.kind is LogicalKind.DECIMAL and logical.scale is not None:
         numbers = _short_decimals(texts, logical.scale)
         if numbers is not None:
@@ -152,8 +154,6 @@ def _integers(texts: Texts, affinity: Affinity) -> Sequence[Value]:
 
 def _number(text: Any, logical: LogicalType, affinity: Affinity) -> Value:
     """Return the number that a numeric column makes of a text; text that is no number stays what it is."""
-    if logical.kind is LogicalKind.FLOAT:
-        return _exact_float(text)
     if not isinstance(text, str) or not NUMBER.fullmatch(text):
         return text  # type: ignore[no-any-return]  # bytes that are not UTF-8
     exact = Decimal(text.strip())

@@ -150,8 +150,12 @@ def test_mysql(mysql: MySQLDatabase, name: str) -> None:
         assert streamed_hash(mysql, table) == vector_of(name)["hash"]
 
 
+FLOATING = ("double", "float", "one_null_row", "rows_1001")
+"""Tables whose hash MySQL leaves to the stream, since it writes some of their numbers otherwise."""
+
+
 def test_hash_in_mysql(mysql: MySQLDatabase) -> None:
-    """A MySQL that has SHA1, as all before 9.6 do, computes the same hashes, and leaves FLOAT to the stream."""
+    """A MySQL that has SHA1, as all before 9.6 do, computes the same hashes, and leaves FLOAT and DOUBLE to the stream."""
     component = "COMPONENT 'file://component_classic_hashing'"
     tables = {name: described(mysql, name) for name in NAMES if name not in NOT_ON_MYSQL}
     with mysql.connect() as connection:
@@ -162,7 +166,7 @@ def test_hash_in_mysql(mysql: MySQLDatabase) -> None:
             connection.exec_driver_sql(f"UNINSTALL {component}")
     expected = {name: vector_of(name)["hash"] for name in tables}
     streamed = {name: streamed_hash(mysql, tables[name]) for name in ("odd_columns", "reserved_name")}
-    assert found == {**expected, **streamed, "float": None}
+    assert found == {**expected, **streamed, **dict.fromkeys(FLOATING)}
 
 
 @pytest.mark.parametrize("server", ["mariadb", "mysql"])
