@@ -1,5 +1,7 @@
 # One command each. Every one of them sets up .venv first, once per change of what it is made from.
 PYTEST = .venv/bin/python -m pytest
+# Tests mostly wait for databases: more of them at once than there are cores. Each worker starts servers of its own.
+WORKERS = 4
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
@@ -17,10 +19,10 @@ demo: ## sync a real table and a real directory, three times
 	@.venv/bin/airflow-sync demo
 
 test: setup ## run the tests, on every database (under ten minutes)
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -n $(WORKERS) -m "not slow"
 
 test-all: setup ## run the tests, those that take long too
-	@$(PYTEST)
+	@$(PYTEST) -n $(WORKERS)
 
 lint: setup ## check style, types and layers
 	@.venv/bin/ruff check .

@@ -192,6 +192,8 @@ class MariaDBServer(Server):
             f"--socket={self.directory / 's.sock'}",
             f"--pid-file={self.directory / 's.pid'}",
             f"--init-file={self.directory / 'accounts.sql'}",
+            # Servers that share a folder for temporary tables delete each other's when they start.
+            f"--tmpdir={self.directory}",
             "--character-set-server=utf8mb4",
             "--local-infile=1",
             "--innodb-flush-log-at-trx-commit=2",
@@ -233,6 +235,7 @@ class MySQLServer(Server):
             f"--socket={self.directory / 's.sock'}",
             f"--pid-file={self.directory / 's.pid'}",
             f"--init-file={self.directory / 'accounts.sql'}",
+            f"--tmpdir={self.directory}",
             "--mysqlx=OFF",
             # Debian's build expects a folder that only its installation makes.
             "--secure-file-priv=NULL",

@@ -22,6 +22,8 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type, read_messages
 
+_SIGN_OF_LIFE = Segments(numbers=(), counts=(), sums=())
+
 
 class _Stream:
     """The open answer to a request; leaving the ``with`` block closes it.
@@ -64,7 +66,8 @@ class TableDigests(_Stream):
     def __init__(self, body: Body, request: DescribeTable, *, limit: int) -> None:
         super().__init__(body, request.selection.name, limit=limit)
         with self._named():
-            message = next(self._messages, None)
+            # A database that is slow to tell its bounds has the server send signs of life first.
+            message = next((message for message in self._messages if message != _SIGN_OF_LIFE), None)
             if not isinstance(message, Described):
                 raise _unexpected(message, "a description")
             check_described(message, request.selection)

@@ -3,8 +3,23 @@
 The steps work without Airflow; operators, sensors and commands are thin callers.
 """
 
+from airflow_provider_sync.sync.diff import TableDiff, diff_run, diff_table
 from airflow_provider_sync.sync.directories import directory_differs, sync_directory
+from airflow_provider_sync.sync.doctor import Diagnosis, diagnose_table
 from airflow_provider_sync.sync.run import Opener, plan_run, run
 from airflow_provider_sync.sync.tables import sync_tables, table_differs
 
-__all__ = ["Opener", "directory_differs", "plan_run", "run", "sync_directory", "sync_tables", "table_differs"]
+__all__ = [
+    "Diagnosis",
+    "Opener",
+    "TableDiff",
+    "diagnose_table",
+    "diff_run",
+    "diff_table",
+    "directory_differs",
+    "plan_run",
+    "run",
+    "sync_directory",
+    "sync_tables",
+    "table_differs",
+]

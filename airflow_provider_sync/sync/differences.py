@@ -15,7 +15,15 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
-from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, Described, DescribeTable, DigestRows, Grid, RowDigests
+from airflow_provider_sync.protocol.v2.messages import (
+    DIGEST_BYTES,
+    Described,
+    DescribeTable,
+    DigestRows,
+    Grid,
+    RowDigests,
+    Selection,
+)
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.target import Target
@@ -60,6 +68,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def grid(self) -> Grid:
         """How the tables were cut."""
         return self.described.grid
+
+    @property
+    def selection(self) -> Selection:
+        """What to ask about from now on: the described columns by name, so that one that goes meanwhile is missed."""
+        columns = tuple(column.name for column in self.described.columns)
+        return msgspec.structs.replace(selection_of(self.target.options), columns=columns)
 
     @property
     def source_rows(self) -> int:
@@ -167,7 +181,7 @@ def confine_to_window(client: SyncClient, database: Database, compared: Comparis
 
     A row that the source has outside the window is to be updated, and so is one that the target has there.
     """
-    selection = selection_of(compared.target.options)
+    selection = compared.selection
     if selection.window is None:
         return found
     announced = dict(found.announced)
@@ -204,7 +218,7 @@ def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
 
 
 def _compare_slice(client: SyncClient, database: Database, compared: Comparison, numbers: Sequence[int]) -> Differences:
-    target, part, grid = compared.target, compared.part, compared.grid
+    part, grid = compared.part, compared.grid
     runs = runs_of(numbers)
 
     def own_rows(connection: Connection) -> dict[Key, int]:
@@ -214,7 +228,7 @@ def _compare_slice(client: SyncClient, database: Database, compared: Comparison,
         asked = tuple(_inside(runs, grid))
         if not asked:
             return {}
-        request = DigestRows(selection=selection_of(target.options), grid=grid, runs=asked)
+        request = DigestRows(selection=compared.selection, grid=grid, runs=asked)
         with client.digest_rows(request) as answer:
             return announced_digests(answer, len(part.key))
 

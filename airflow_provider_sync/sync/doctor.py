@@ -200,7 +200,7 @@ class _Rows:
         return compared, confine_to_window(self.client, self.database, compared, found).changes
 
     def _source_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
-        selection = msgspec.structs.replace(selection_of(compared.target.options), window=None)
+        selection = msgspec.structs.replace(compared.selection, window=None)
         request = GetRows(selection=selection, keys=tsv.encode_keys(keys).decode())
         with self.client.get_rows(request, columns=len(compared.part.columns)) as answer:
             return _values(compared, (rows.data for rows in answer))

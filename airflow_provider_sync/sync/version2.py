@@ -127,7 +127,7 @@ class _Fetch:
         self.target = compared.target
         self.staging = staging
         self.on_rows = on_rows
-        self.selection = selection_of(compared.target.options)
+        self.selection = compared.selection
         self.received = 0
 
     def directly(self) -> Download:

@@ -170,6 +170,13 @@ def test_a_description_that_breaks_off_is_asked_for_again(server: ScriptedServer
     assert len(server.requests) == 3
 
 
+def test_signs_of_life_are_passed_over(server: ScriptedServer, client: SyncClient) -> None:
+    """While the database looks for what it describes, messages about no rows may come, and mean nothing."""
+    idle = Segments(numbers=(), counts=(), sums=())
+    server.answer(_answer([idle, idle, _DESCRIBED, idle, *_SEGMENTS]))
+    assert _described(client) == [_DESCRIBED, idle, *_SEGMENTS]
+
+
 def _slow_answer(server: ScriptedServer, messages: Sequence[Message]) -> Callable[[socket], None]:
     """Make an answer whose first message is sent at once, and the rest when the server is released."""
     first, *rest = write_messages(messages, "zstd")

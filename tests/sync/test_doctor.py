@@ -23,11 +23,18 @@ def test_every_column_is_explained_by_itself(into: Link) -> None:
     """Each column that differs has its own reason and samples; those that are equal are not spoken of."""
     into.create(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, same VARCHAR(20), upper VARCHAR(20), blank VARCHAR(20), form VARCHAR(20),"
-        " charset VARCHAR(20), nothing VARCHAR(20), zone {DATETIME}, fraction {DATETIME}, ratio {DOUBLE}, rounded {DOUBLE}, json TEXT)"
+        " charset VARCHAR(20), hollow VARCHAR(20), zone {DATETIME},"
+        " fraction {DATETIME}, ratio {DOUBLE}, rounded {DOUBLE}, json TEXT)"
     )
     statement = "INSERT INTO t VALUES ({0}, 'same', {1})"
-    right = "'abc', 'x', 'caf\u00e9', '\u00c4rger', NULL, '2024-02-29 12:00:00.000000', '2024-02-29 12:34:56.123456', 0.1, 0.30000000000000004"
-    wrong = "'ABC', 'x ', 'cafe\u0301', '\u00c3\u201erger', '', '2024-02-29 13:00:00.000000', '2024-02-29 12:34:56.000000', 0.10000000149011612, 0.3"
+    right = (
+        "'abc', 'x', 'caf\u00e9', '\u00c4rger', NULL"
+        ", '2024-02-29 12:00:00.000000', '2024-02-29 12:34:56.123456', 0.1, 0.30000000000000004"
+    )
+    wrong = (
+        "'ABC', 'x ', 'cafe\u0301', '\u00c3\u201erger', ''"
+        ", '2024-02-29 13:00:00.000000', '2024-02-29 12:34:56.000000', 0.10000000149011612, 0.3"
+    )
     for number in range(1, 6):
         into.source.execute(statement.format(number, right + """, '{"a": 1}'"""))
         into.target.execute(statement.format(number, wrong + """, '{"a":1}'"""))
@@ -38,7 +45,7 @@ def test_every_column_is_explained_by_itself(into: Link) -> None:
         "blank": "blanks",
         "form": "normal form",
         "charset": "character set",
-        "nothing": "NULL against empty",
+        "hollow": "NULL against empty",
         "zone": "time zone: +01:00",
         "fraction": "fractions of a second",
         "ratio": "single precision",

@@ -19,9 +19,6 @@ _BINARY = frozenset({Kind.BINARY, Kind.BIT, Kind.GEOMETRY})
 
 _UTF8 = frozenset({None, "utf8mb4", "utf8mb3", "utf8", "ascii"})
 
-_SMALL = "1e-5"
-"""Below, MySQL writes an exponent as soon as the text would have more than 24 characters, and MariaDB does not."""
-
 _CODECS = {
     "latin1": "cp1252",
     "latin2": "iso8859-2",
@@ -65,24 +62,19 @@ def is_binary(row: Sequence[Column]) -> bool:
 def chain(columns: Sequence[Column], source: str, quote: Callable[[str], str], *, mariadb: bool) -> str | None:
     """Return the query that chains the rows of ``source`` into ``@sync_chain``, which must be ``''`` before.
 
-    It answers 0 when the chain holds; more when a row was too large for the server's packets, or had a value that the server
-    writes in its own way; NULL for no rows.
+    It answers 1 when a row was too large for the server's packets, and the chain therefore wrong; NULL for no rows.
 
     :param source: what stands behind FROM
     :return: ``None`` where the server's text of a column is not the one that is hashed
     """
     if not mariadb and any(column.kind in (Kind.FLOAT, Kind.DOUBLE) and column.scale is None for column in columns):
-        # MySQL's CONCAT writes 1e14 where MariaDB, whose text the protocol has, writes 100000000000000, and cuts a double to
-        # 22 characters: -1.79769313486231e308.
+        # The text is MariaDB's, which the protocol has. MySQL writes a FLOAT as 1e14 instead of 100000000000000, a small DOUBLE
+        # of many digits with an exponent, and within an expression it cuts a DOUBLE to 22 characters.
         return None
     binary = is_binary(columns)
     fields = ", ".join(_field(column, quote(column.name), binary=binary) for column in columns)
-    faults = [f"((@sync_chain := SHA1(CONCAT_WS('|', @sync_chain, {fields}))) IS NULL)"]
-    if not mariadb:
-        doubles = (quote(column.name) for column in columns if column.kind is Kind.DOUBLE and column.scale is None)
-        faults += [f"IFNULL(ABS({name}) < {_SMALL} AND {name} <> 0, 0)" for name in doubles]
     # MAX, not the MIN of existing servers: a row over max_allowed_packet makes NULL once, and the chain starts anew.
-    return f"SELECT MAX({' + '.join(faults)}) FROM {source}"
+    return f"SELECT MAX((@sync_chain := SHA1(CONCAT_WS('|', @sync_chain, {fields}))) IS NULL) FROM {source}"
 
 
 def _field(column: Column, name: str, *, binary: bool) -> str:

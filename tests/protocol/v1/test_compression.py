@@ -66,7 +66,7 @@ def test_every_flipped_byte_behind_the_header_is_an_error() -> None:
             _inflate(body[:place] + bytes([body[place] ^ 0xFF]) + body[place + 1 :])
 
 
-@pytest.mark.parametrize("rest", [b"x", gzip.compress(b"more"), b"\0" * 9])
+@pytest.mark.parametrize("rest", [b"x", gzip.compress(b"more"), b"\0" * 9], ids=["text", "member", "zeros"])
 def test_anything_behind_the_member_is_refused(rest: bytes) -> None:
     """A second member, of which existing clients would not know, or rubbish behind the first is an error."""
     body = gzip.compress(b"rows") + rest

@@ -1,0 +1,35 @@
+"""Keep one day of a large table equal to that of the server, for each day, by windows of its ``created_at``.
+
+It needs two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's database. The server
+allows windows of the column: ``events: {windows: [created_at]}``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.compat.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
+
+with DAG(
+    dag_id="example_table_window",
+    description="Keep each day of a table equal to that of another server",
+    # What `schedule="@daily"` means in Airflow 3 has no interval: it starts where it ends.
+    schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
+    start_date=datetime(2026, 1, 1),
+    catchup=True,
+    max_active_runs=1,
+    tags=["example", "sync"],
+    doc_md=__doc__,
+) as dag:
+    # [START howto_operator_table_sync_window]
+    sync_day = TableSyncOperator(
+        task_id="sync_day",
+        tables="events",
+        window=["created_at", "{{ data_interval_start }}", "{{ data_interval_end }}"],
+        create_table=True,
+        target_conn_id="warehouse",
+    )
+    # [END howto_operator_table_sync_window]

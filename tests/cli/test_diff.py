@@ -1,0 +1,56 @@
+"""``diff`` shows the rows that a run would change, by their keys."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.cli.site import Site, execute
+
+
+@pytest.fixture
+def changed(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> Site:
+    """Give a target in which rows are missing, other and too many."""
+    command("run")
+    capsys.readouterr()
+    execute(site.source, "INSERT INTO orders VALUES (4, 'new')", "UPDATE orders SET name = 'other' WHERE id < 3")
+    execute(site.target, "INSERT INTO orders VALUES (-9, 'surplus')")
+    return site
+
+
+def test_keys_are_shown_with_what_would_happen(changed: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``+``, ``~`` and ``-`` stand before the keys of rows that a run would insert, update and delete; nothing is written."""
+    before = changed.rows("orders")
+    assert command("diff", "--table", "orders") == 1
+    printed = capsys.readouterr().out
+    assert printed[printed.index("orders:") :].splitlines() == ["orders:", "+ 4", "~ 1", "~ 2", "- -9"]
+    assert changed.rows("orders") == before
+
+
+def test_no_more_keys_than_asked_for(changed: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--keys`` limits the lines, and the last one says how many there are more."""
+    assert command("diff", "--table", "orders", "--keys", "1") == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == ["+ 4", "… and 3 more"]
+
+
+def test_json_has_the_keys(changed: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--json`` has the complete lists beside each report, directories have none."""
+    assert command("diff", "--json") == 1
+    orders, customers, images = json.loads(capsys.readouterr().out)
+    assert orders["keys"] == {"inserted": [["4"]], "updated": [["1"], ["2"]], "deleted": [["-9"]]}
+    assert customers["keys"] == {"inserted": [], "updated": [], "deleted": []}
+    assert "keys" not in images
+
+
+def test_one_table_that_fails_does_not_hide_the_others(
+    changed: Site, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table that cannot be compared is reported as failed, the rest is shown, and the exit code is 3."""
+    execute(changed.target, "DROP TABLE customers")
+    assert command("diff", "--json") == 3
+    printed = capsys.readouterr()
+    statuses = {report["name"]: report["status"] for report in json.loads(printed.out)}
+    assert statuses == {"orders": "planned", "customers": "failed", "images": "unchanged"}
+    assert "There is no table 'customers'" in printed.err

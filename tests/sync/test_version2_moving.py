@@ -1,0 +1,164 @@
+"""Sources and targets that do not stand still while they are compared, over version 2."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
+from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.exceptions import SourceChangedError, SyncFailed
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
+from airflow_provider_sync.sync import sync_tables
+from tests.sync.link import Link
+from tests.tables.scenario import Scenario
+
+CREATE = "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, v VARCHAR(20))"
+FILL = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i, i, 'x' FROM n"
+
+
+@pytest.fixture
+def filled(into: Link) -> Link:
+    """Give equal tables of 3,000 rows on both sides."""
+    into.protocol = "2"
+    into.create(CREATE)
+    into.source.execute(FILL)
+    into.sync_one("t")
+    return into
+
+
+@contextmanager
+def writing(source: Scenario) -> Iterator[None]:
+    """Write to the source all the while, from another thread."""
+    stopped, failures = threading.Event(), []
+
+    def write() -> None:
+        number = 0
+        try:
+            while not stopped.is_set():
+                number += 1
+                source.execute(
+                    f"UPDATE t SET n = n + 1 WHERE id % 500 = {number % 500}",
+                    f"DELETE FROM t WHERE id = {number % 3000}",
+                    f"INSERT INTO t VALUES ({10_000 + number}, 1, 'new')",
+                )
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+    assert not failures
+
+
+def attempt(link: Link) -> SyncFailed | None:
+    """Sync, and return the error that it ended in, if any."""
+    try:
+        link.sync_one("t")
+    except SyncFailed as failure:
+        return failure
+    return None
+
+
+def test_a_source_that_is_written_to_all_the_while(filled: Link) -> None:
+    """A sync beside a busy writer ends with rows that the source had, or with the error that says so; afterwards all is equal."""
+    with writing(filled.source):
+        for _ in range(3):
+            before = filled.target.rows("t")
+            failure = attempt(filled)
+            if failure:
+                assert failure.retryable
+                assert "changed" in str(failure)
+                assert filled.target.rows("t") == before
+            filled.assert_clean()
+    filled.sync_one("t")
+    filled.assert_equal("t")
+
+
+class Interrupted(SyncClient):
+    """A client that does something just before one kind of request, a number of times.
+
+    :param before: kind of request
+    """
+
+    def interrupt(self, before: type, times: int, action: Callable[[int], None]) -> None:
+        """Set what happens."""
+        self.before, self.left, self.action = before, times, action
+
+    def _act(self, request: object) -> None:
+        if isinstance(request, self.before) and self.left:
+            self.left -= 1
+            self.action(self.left)
+
+    def describe_table(self, request: DescribeTable) -> TableDigests:
+        """Act, then ask."""
+        self._act(request)
+        return super().describe_table(request)
+
+    def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
+        """Act, then ask."""
+        self._act(request)
+        return super().digest_rows(request)
+
+    def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
+        """Act, then ask."""
+        self._act(request)
+        return super().get_rows(request, columns=columns)
+
+
+def interrupted(link: Link, before: type, times: int, action: Callable[[int], None]) -> None:
+    """Sync while ``action`` is called before a kind of request."""
+    with link.client("t") as client, Interrupted(client.url, protocol="2", retries=0) as other:
+        other.interrupt(before, times, action)
+        sync_tables(other, [table_from_options("t", {})], link.target.database)
+
+
+@pytest.mark.parametrize("before", [DigestRows, GetRows])
+def test_a_source_that_changed_once_is_asked_again(filled: Link, before: type) -> None:
+    """A change between two answers makes the sync begin anew, and end with what the source has now."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    interrupted(filled, before, 1, lambda _: filled.source.execute("UPDATE t SET v = 'second' WHERE id = 5"))
+    filled.assert_equal("t")
+
+
+@pytest.mark.parametrize("before", [DigestRows, GetRows])
+def test_a_source_that_never_stands_still_is_an_error(filled: Link, before: type) -> None:
+    """After a bounded number of tries the error says that the source changed; it may pass, and nothing was changed."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    rows = filled.target.rows("t")
+    with pytest.raises(SyncFailed, match="changed") as failure:
+        interrupted(filled, before, 100, lambda left: filled.source.execute(f"UPDATE t SET v = 'at {left}' WHERE id = 5"))
+    assert failure.value.retryable
+    assert isinstance(failure.value.__cause__, SourceChangedError)
+    assert filled.target.rows("t") == rows
+    filled.assert_clean()
+
+
+@pytest.mark.parametrize("change", ["DROP COLUMN v", "RENAME COLUMN v TO w"])
+def test_a_source_whose_columns_change_is_an_error(filled: Link, change: str) -> None:
+    """A column that goes between two answers is an error; nothing was changed."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    rows = filled.target.rows("t")
+    with pytest.raises(SyncFailed):
+        interrupted(filled, GetRows, 1, lambda _: filled.source.execute(f"ALTER TABLE t {change}"))
+    assert filled.target.rows("t") == rows
+    filled.assert_clean()
+
+
+def test_a_target_whose_columns_change_is_an_error(filled: Link) -> None:
+    """A column of the target that goes between comparison and merge is an error; nothing was changed."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    rows = filled.target.rows("t", "id", "n")
+    with pytest.raises(SyncFailed):
+        interrupted(filled, GetRows, 1, lambda _: filled.target.execute("ALTER TABLE t DROP COLUMN v"))
+    assert filled.target.rows("t", "id", "n") == rows
+    filled.assert_clean()
