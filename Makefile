@@ -1,7 +1,7 @@
 # One command each. Every one of them sets up .venv first, once per change of what it is made from.
 PYTEST = .venv/bin/python -m pytest
 # Tests mostly wait for databases: more of them at once than there are cores. Each worker starts servers of its own.
-WORKERS = 4
+WORKERS = 3
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -333,7 +334,11 @@ def _named(entries: Any, kind: type[Entry], group: str) -> dict[str, Entry]:
 def _entry(name: str, options: Any, kind: type[Entry]) -> Entry:
     if not isinstance(options or {}, Mapping):
         raise ConfigurationError(f"{name!r}: its options must be a mapping, not {type(options).__name__}.")
-    return _convert({**(options or {}), "name": name}, kind)
+    plain = {**(options or {}), "name": name}
+    if isinstance(plain.get("window"), (list, tuple)):
+        # YAML makes numbers and dates of what is meant as text here.
+        plain["window"] = [end.isoformat() if isinstance(end, date) else str(end) for end in plain["window"]]
+    return _convert(plain, kind)
 
 
 def _convert(settings: Mapping[str, Any], kind: type[Config]) -> Config:

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.database_servers import ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
 
@@ -72,7 +73,15 @@ def database_url(request: pytest.FixtureRequest, database_servers: DatabaseServe
     yield from _databases(database_servers, tmp_path, request.param)
 
 
-@pytest.fixture(params=product(ENGINES, repeat=2), ids="-to-".join)
+def _pairs() -> Iterator[ParameterSet]:
+    """Yield every pair of engines; those that are neither alike nor next to each other are left to the long run."""
+    for source, target in product(range(len(ENGINES)), repeat=2):
+        near = (target - source) % len(ENGINES) <= 1
+        marks = [] if near else [pytest.mark.slow]
+        yield pytest.param((ENGINES[source], ENGINES[target]), id=f"{ENGINES[source]}-to-{ENGINES[target]}", marks=marks)
+
+
+@pytest.fixture(params=_pairs())
 def pair_urls(request: pytest.FixtureRequest, database_servers: DatabaseServers, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Give the URLs of two fresh databases, source and target, once for each pair of engines."""
     source, target = request.param

@@ -1,4 +1,4 @@
-"""``list``: what the configuration names."""
+"""``list``: what the server offers, where it can tell, and what of it the configuration names."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import json
 import sys
 from argparse import Namespace
 
+from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 
 
 def main(options: Namespace) -> int:
-    """Print the names; version 1 has no way to ask the server what it offers."""
+    """Print the names; a server of version 1 cannot be asked, so that the configuration has to do."""
     config = ClientConfig.from_yaml(options.config)
+    with SyncClient.from_config(config) as client:
+        offered = client.capabilities()
+    tables = list(offered.tables) if offered else list(config.tables)
+    directories = list(offered.directories) if offered else list(config.directories)
     if options.json:
-        json.dump({"tables": list(config.tables), "directories": list(config.directories)}, sys.stdout, indent=2)
+        json.dump({"tables": tables, "directories": directories}, sys.stdout, indent=2)
         print()
         return 0
-    for table in config.tables.values():
-        print(f"table      {table.name} -> {table.table_name}")
-    for directory in config.directories.values():
-        print(f"directory  {directory.name} -> {directory.path}")
+    for name in tables:
+        print(f"table      {name} -> {config.tables[name].table_name if name in config.tables else 'not configured'}")
+    for name in directories:
+        print(f"directory  {name} -> {config.directories[name].path if name in config.directories else 'not configured'}")
     return 0

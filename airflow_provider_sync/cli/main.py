@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--table", action="append", default=[], metavar="NAME", help="only this table; may be repeated")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
-    listing = _command(commands, "list", "listing", "list the tables and directories that the configuration names")
+    listing = _command(commands, "list", "listing", "list the tables and directories that the server offers")
     listing.add_argument("--config", required=True, metavar="FILE", help="client.yaml")
     listing.add_argument("--json", action="store_true", help="print JSON")
 

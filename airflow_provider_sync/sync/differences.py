@@ -166,14 +166,38 @@ def mostly_differ(client: SyncClient, database: Database, compared: Comparison) 
 
 
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
-    """Digest the rows of the segments that differ, and compare them by key."""
-    numbers = compared.differing
-    rows = compared.rows_in(numbers)
-    slices = [_compare_slice(client, database, compared, part) for part in in_slices(numbers, rows, _rows_at_once(compared))]
+    """Digest the rows of the segments that differ, and compare them by key; as many as there are."""
+    return _joined(_slices(client, database, compared))
+
+
+def compare_few_rows(client: SyncClient, database: Database, compared: Comparison, most: float) -> Differences | None:
+    """Compare rows as :func:`compare_rows` does, as long as no more than ``most`` have to be fetched.
+
+    :return: ``None`` as soon as there are more, so that their keys do not fill the memory
+    """
+    held: list[Differences] = []
+    wanted = 0
+    for found in _slices(client, database, compared):
+        held.append(found)
+        wanted += len(found.announced)
+        if wanted > most:
+            return None
+    return _joined(held)
+
+
+def _slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
+    rows = compared.rows_in(compared.differing)
+    for numbers in in_slices(compared.differing, rows, _rows_at_once(compared)):
+        yield _compare_slice(client, database, compared, numbers)
+
+
+def _joined(parts: Iterable[Differences]) -> Differences:
     announced: dict[Key, int] = {}
-    for found in slices:
-        announced.update(found.announced)
-    return Differences(changes=joined(found.changes for found in slices), announced=announced)
+    changes = []
+    for part in parts:
+        announced.update(part.announced)
+        changes.append(part.changes)
+    return Differences(changes=joined(changes), announced=announced)
 
 
 def confine_to_window(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-from sqlalchemy import Connection
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
@@ -58,16 +57,16 @@ def land(database: Database, target: Target, described: Described) -> Part:
     return Part(table=target.table, columns=tuple(columns.values()), key=key, window=_own_window(database, target))
 
 
-def create_target(database: Database, connection: Connection, options: TargetTable, described: Described) -> None:
-    """Make a missing target from the source's description, renames applied.
+def create_statement(database: Database, options: TargetTable, described: Described) -> str:
+    """Write the CREATE TABLE of a missing target by the source's description, renames applied.
 
-    :raises TableError: when the database refuses it
+    :raises TableError: when the database has no type for a column
     """
     renamed = [
         msgspec.structs.replace(column, name=options.renames.get(column.name, column.name)) for column in described.columns
     ]
     key = [options.renames.get(name, name) for name in described.key]
-    connection.exec_driver_sql(create_table_statement(database, options.table_name, renamed, key))
+    return create_table_statement(database, options.table_name, renamed, key)
 
 
 def _own_window(database: Database, target: Target) -> Window | None:

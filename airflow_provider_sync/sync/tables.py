@@ -26,7 +26,6 @@ from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.measure import Measure
-from airflow_provider_sync.sync.missing_target import describe_missing
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.target import Target, resolve_target
 from airflow_provider_sync.tables.engines.base import Database
@@ -95,11 +94,14 @@ def find_target(client: SyncClient, database: Database, options: TargetTable) ->
     except MissingTableError as error:
         if options.create_table and client.protocol_for() == 2:
             return None
-        raise describe_missing(client, database, options) from error
+        raise version_of(client).missing(client, database, options) from error
 
 
 class Version(Protocol):
     """A version of the protocol: a module of this package."""
+
+    def missing(self, client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+        """Return the error for a missing target, with the CREATE TABLE to run."""
 
     def differs(self, client: SyncClient, database: Database, target: Target) -> bool:
         """Whether source and target differ; no row is downloaded."""

@@ -12,9 +12,11 @@ from operator import itemgetter
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient, TableAnswer
-from airflow_provider_sync.exceptions import ConfigurationError, ServerError, TableError
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, ServerError, TableError
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.download import Download, Unchanged
+from airflow_provider_sync.sync.missing_target import describe_missing
 from airflow_provider_sync.sync.target import Selection, Target, select_columns, warnings_of
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.merge import StagedTable
@@ -23,6 +25,11 @@ from airflow_provider_sync.tables.staging import Staging
 from airflow_provider_sync.tables.table_hash import hash_table, load_hasher
 
 CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
+
+
+def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+    """Return the error for a missing target, with the CREATE TABLE that the source's first rows suggest."""
+    return describe_missing(client, database, options)
 
 
 def differs(client: SyncClient, database: Database, target: Target) -> bool:

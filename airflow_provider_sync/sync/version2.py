@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import SourceChangedError
+from airflow_provider_sync.exceptions import MissingTableError, SourceChangedError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, Grid
 from airflow_provider_sync.report import Verified
@@ -27,6 +27,7 @@ from airflow_provider_sync.sync.differences import (
     MOST_SCANS,
     Comparison,
     Differences,
+    compare_few_rows,
     compare_finer,
     compare_rows,
     compare_segments,
@@ -37,7 +38,7 @@ from airflow_provider_sync.sync.differences import (
     to_wire,
 )
 from airflow_provider_sync.sync.download import Download, Unchanged
-from airflow_provider_sync.sync.landing import create_target, selection_of
+from airflow_provider_sync.sync.landing import create_statement, selection_of
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.direct_load import DirectRows, can_load_directly
 from airflow_provider_sync.tables.engines.base import Database
@@ -61,11 +62,21 @@ def differs(client: SyncClient, database: Database, target: Target) -> bool:
     return bool(compare_segments(client, database, target).differing)
 
 
+def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+    """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
+    request = DescribeTable(selection=selection_of(options), digests=False)
+    with client.describe_table(request) as answer:
+        statement = create_statement(database, options, answer.described)
+    return MissingTableError(
+        f"There is no table {options.table_name!r} in the target database. Set create_table to have it made, or run:\n{statement}"
+    )
+
+
 def create(client: SyncClient, database: Database, options: TargetTable) -> Table:
     """Make a missing target from the source's description, and return it."""
     request = DescribeTable(selection=selection_of(options), digests=False)
     with client.describe_table(request) as answer, database.connect() as connection:
-        create_target(database, connection, options, answer.described)
+        connection.exec_driver_sql(create_statement(database, options, answer.described))
         return database.describe(connection, options.table_name)
 
 
@@ -103,9 +114,8 @@ def download(
     compared = fetch.compared = compare_finer(client, database, compared)
     if scans_of(compared) > MOST_SCANS or mostly_differ(client, database, compared):
         return fetch.everything()
-    differences = compare_rows(client, database, compared)
-    most = min(MOST_LISTED, WHOLE_ABOVE * compared.source_rows)
-    return fetch.everything() if len(differences.changes.wanted) > most else fetch.rows(differences)
+    differences = compare_few_rows(client, database, compared, min(MOST_LISTED, WHOLE_ABOVE * compared.source_rows))
+    return fetch.everything() if differences is None else fetch.rows(differences)
 
 
 class _Fetch:

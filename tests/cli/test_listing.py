@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Command
 from tests.cli.site import Site
@@ -22,3 +23,21 @@ def test_list_as_json(command: Command, capsys: pytest.CaptureFixture[str]) -> N
     """``list --json`` prints the names as JSON."""
     assert command("list", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"tables": ["orders", "customers"], "directories": ["images"]}
+
+
+def test_list_shows_what_is_not_configured(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``list`` also names what the server offers and the configuration leaves out."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(settings["url"], tables={"orders": {"table": "copies"}}, directories={})
+    assert command("list") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["table", "orders", "->", "copies"] in lines
+    assert ["table", "customers", "->", "not", "configured"] in lines
+
+
+def test_list_by_version_1_names_what_is_configured(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``list`` falls back to the configuration where the protocol cannot tell."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(settings["url"], protocol=1, tables={"orders": {}}, directories={})
+    assert command("list") == 0
+    assert capsys.readouterr().out.split() == ["table", "orders", "->", "orders"]
