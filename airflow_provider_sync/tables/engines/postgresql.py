@@ -53,7 +53,7 @@ _ORDERED_BY_BYTES = frozenset({'pg_catalog."C"', 'pg_catalog."POSIX"', "pg_catal
 
 
 class PostgreSQLDatabase(PostgreSQLCanonical):
-    """PostgreSQL 12 and newer.
+    """PostgreSQL 13 and newer.
 
     **Hashes.** Values are written as MySQL would, so that equal content has an equal version 1 hash on PostgreSQL, MySQL
     and MariaDB, as long as both ends have the same columns in the same order and
