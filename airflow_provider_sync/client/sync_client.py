@@ -152,6 +152,11 @@ class SyncClient:
             self._asked = True
         return self._capabilities
 
+    @property
+    def protocol_spoken(self) -> Literal[1, 2]:
+        """The version of the protocol that has been agreed on; 1 as long as nothing was asked."""
+        return 1 if self._capabilities is None else 2
+
     def protocol_for(self) -> Literal[1, 2]:
         """Return the version of the protocol to use with this server.
 

@@ -68,7 +68,12 @@ def sync_tables(
             reports += _TransactionGroup(client, group, database, progress or silent).run(dry_run, lock_timeout)
         except SyncError as error:
             errors.append(error)
-            reports += [TableReport(name=table.name, status="failed", error=str(error), **measure.so_far()) for table in group]
+            reports += [
+                TableReport(
+                    name=table.name, status="failed", protocol=client.protocol_spoken, error=str(error), **measure.so_far()
+                )
+                for table in group
+            ]
     if errors:
         raise SyncFailed("; ".join(map(str, errors)), reports, all(error.retryable for error in errors)) from errors[0]
     return reports

@@ -436,3 +436,13 @@ def test_a_user_without_temporary_tables_is_told_which_privilege(mysql_url: str,
         with owner.connect() as connection:
             connection.exec_driver_sql(f"DROP USER {database}@localhost")
         owner.dispose()
+
+
+def test_a_failed_report_says_which_version_was_spoken(same: Link) -> None:
+    """The report of a failure tells the version of the protocol, too."""
+    same.protocol = "2"
+    same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    same.source.execute("ALTER TABLE t ADD COLUMN extra INTEGER")
+    with pytest.raises(SyncFailed, match="extra") as failure:
+        same.sync_one("t")
+    assert [report.protocol for report in failure.value.reports] == [2]

@@ -166,7 +166,7 @@ def _load_blocks(
 def _execute(cursor: Any, statement: str, reading: int) -> tuple[int, int]:
     try:
         cursor.execute(statement, ())
-        return cursor.rowcount, cursor.warning_count
+        return cursor.rowcount, _warning_count(cursor)
     finally:
         # The writer must not wait for a statement that has ended.
         os.close(reading)
@@ -234,8 +234,16 @@ def _insert(cursor: Any, table: Table, statement: bytes, rows: Iterator[bytes]) 
 
 def _insert_rows(cursor: Any, table: Table, statement: bytes, rows: Sequence[bytes]) -> int:
     cursor.execute(statement + b",".join(rows))
-    _verify(cursor, table, len(rows), cursor.rowcount, cursor.warning_count)
+    _verify(cursor, table, len(rows), cursor.rowcount, _warning_count(cursor))
     return len(rows)
+
+
+def _warning_count(cursor: Any) -> int:
+    """Return how many warnings the last statement had."""
+    if hasattr(cursor, "warning_count"):
+        return int(cursor.warning_count)
+    # mysqlclient before 2.3 tells it by the connection only.
+    return int(cursor.connection.warning_count())
 
 
 def _literal_rows(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
