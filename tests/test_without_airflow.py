@@ -32,6 +32,7 @@ def test_every_module_can_be_imported() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_their_tests_pass() -> None:
     """The tests of these layers pass on SQLite without Airflow."""
     folders = [f"tests/{layer}" for layer in LAYERS if (PROJECT / "tests" / layer).is_dir()]
