@@ -10,7 +10,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import Connection
 
 # Airflow 3.1 and newer have it here; only the latest common-compat has it on the common path.
-from airflow.sdk.log import mask_secret  # noqa: TID251
+from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError

@@ -35,7 +35,7 @@ from airflow_provider_sync.server.message_requests import (
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
-from airflow_provider_sync.server.table_parts import canonical_database, choose_grid, has_ranges, selected_part
+from airflow_provider_sync.server.table_parts import choose_grid, has_ranges, selected_part
 from airflow_provider_sync.tables.engines.canonical import Part
 
 MESSAGE_ROWS = 20_000
@@ -96,7 +96,7 @@ class TableDigestAnswers:
             keys = None if request.keys is None else decode_wanted_keys(request.keys, part.key)
             if keys is not None and not keys:
                 return _rows(())
-            return _rows(canonical_database(opened).read_text(opened.connection, part, keys))
+            return _rows(opened.database.read_text(opened.connection, part, keys))
 
         return self._stream(request.selection.name, accept, messages, idle=Rows(count=0, data=b""))
 
@@ -128,7 +128,7 @@ class TableDigestAnswers:
 
 
 def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Generator[Answer, None, None]:
-    database = canonical_database(opened)
+    database = opened.database
     rows = database.estimate_rows(opened.connection, part)
     grid = request.grid or choose_grid(opened, part, rows)
     yield Described(
@@ -165,7 +165,7 @@ def _refuse_ranges(opened: OpenTable, part: Part, grid: Grid) -> None:
 
 
 def _digests(opened: OpenTable, part: Part, request: DigestRows) -> Digests:
-    database = canonical_database(opened)
+    database = opened.database
     if request.keys is not None:
         keys = decode_wanted_keys(request.keys, part.key)
         return database.digest_keys(opened.connection, part, keys) if keys else ()

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airflow_provider_sync.exceptions import ProtocolError, TableError
+from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.messages import Grid, Selection, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
-from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, CanonicalDatabase, Part
+from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Part
 from airflow_provider_sync.tables.schema import Column, Kind
 
 SEGMENT_ROWS = 128
@@ -20,17 +20,6 @@ SEGMENT_ROWS = 128
 
 MAX_PARTS = 16_384
 """Most segments of a table: what they cost on the wire stays below a few hundred KB."""
-
-
-def canonical_database(opened: OpenTable) -> CanonicalDatabase:
-    """Return the table's database as version 2 needs it.
-
-    :raises TableError: where the engine does not speak version 2
-    """
-    database = opened.database
-    if not isinstance(database, CanonicalDatabase):
-        raise TableError(f"Table {opened.source.name!r} is in a database that version 2 does not know. Set protocol to 1.")
-    return database
 
 
 def selected_part(opened: OpenTable, selection: Selection) -> Part:
@@ -55,7 +44,7 @@ def choose_grid(opened: OpenTable, part: Part, rows: int) -> Grid:
     :param rows: that it has, about
     """
     parts = min(MAX_PARTS, 1 << (max(rows, 0) // SEGMENT_ROWS).bit_length())
-    bounds = canonical_database(opened).key_bounds(opened.connection, part) if has_ranges(part) else None
+    bounds = opened.database.key_bounds(opened.connection, part) if has_ranges(part) else None
     if bounds is None:
         return Grid(scheme="bucket", parts=parts)
     low, high = bounds
@@ -88,7 +77,7 @@ def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequenc
 
 
 def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn:
-    kind = canonical_database(opened).logical_type(column)
+    kind = opened.database.logical_type(column)
     if kind is None:
         raise refused(
             field,
