@@ -9,7 +9,7 @@ from typing import Self
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.exceptions import ProtocolError, TransportError
+from airflow_provider_sync.exceptions import ProtocolError, ServerError, TransportError
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
 from airflow_provider_sync.protocol.v2.messages import (
     Described,
@@ -55,6 +55,8 @@ class _Stream:
             yield
         except (ProtocolError, TransportError) as error:
             raise type(error)(f"{self._about}: {error}") from error
+        except ServerError as error:
+            raise ServerError(f"{self._about}: the server gave up: {error}", error.status) from error
 
 
 class TableDigests(_Stream):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from airflow_provider_sync.exceptions import FileError, MissingFileError, SyncError, TableError, TransportError
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
+from airflow_provider_sync.protocol.v2.messages import Failure
 from airflow_provider_sync.server.auth import Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,20 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+def failure_of(what: str) -> Callable[[Exception], Failure]:
+    """Return what makes the last message of a version 2 answer that an error ends in its middle; the error is logged.
+
+    :param what: is being sent, for the log
+    """
+
+    def explain(error: Exception) -> Failure:
+        log.error("%s broke off: %s", what, error, exc_info=error)
+        status, message = _told(error)
+        return Failure(status=status, message=message)
+
+    return explain
+
+
 async def _invalid(_request: Request, error: Exception) -> Response:
     return _json(422, error.errors if isinstance(error, InvalidRequest) else {})
 
@@ -84,17 +99,27 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _sync(request: Request, error: Exception) -> Response:
     _log(request, error)
-    message = _without_secrets(str(error))
+    status, message = _told(error)
+    if status == 422 and isinstance(error, TableError):
+        return _json(status, {"config_name": [message]})
+    if status in (404, 422):
+        return _json(status, {"files": [message]})
+    return _json(status, {"message": message})
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Return the status of an error, and what the client is told of it."""
     if isinstance(error, TransportError):
         # The driver's words name hosts and users.
-        return _json(503, {"message": "The server cannot reach its database or storage. Try again; its log has the reason."})
+        return 503, "The server cannot reach its database or storage. Try again; its log has the reason."
+    message = _without_secrets(str(error))
     if isinstance(error, SyncError) and error.retryable:
-        return _json(503, {"message": message})
-    if isinstance(error, TableError):
-        return _json(422, {"config_name": [message]})
+        return 503, message
     if isinstance(error, FileError):
-        return _json(404 if isinstance(error, MissingFileError) else 422, {"files": [message]})
-    return _json(500, {"message": message})
+        return (404 if isinstance(error, MissingFileError) else 422), message
+    if isinstance(error, SyncError):
+        return (422 if isinstance(error, TableError) else 500), message
+    return 500, "It met an error that it did not expect; its log has the reason."
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:

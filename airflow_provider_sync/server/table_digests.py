@@ -26,6 +26,7 @@ from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
 from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.errors import failure_of
 from airflow_provider_sync.server.message_requests import (
     check_segments_asked,
     decode_request,
@@ -113,13 +114,14 @@ class TableDigestAnswers:
         :param idle: a message that says nothing, for clients that would give up while the database is at work
         """
         compression = choose_compression(accept)
+        what = f"Table {name!r}"
         with ExitStack() as stack:
             opened = stack.enter_context(open_table(self._sources, self._config.tables[name]))
             messages = work_ahead(make_messages(opened), idle=idle)
             stack.callback(messages.close)
             return StreamResponse(
-                write_messages(messages, compression),
-                what=f"Table {name!r}",
+                write_messages(messages, compression, explain=failure_of(what)),
+                what=what,
                 close=stack.pop_all().close,
                 headers=STREAM_HEADERS,
                 media_type=media_type(compression),

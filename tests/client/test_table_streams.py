@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from socket import socket
 
 import msgspec
@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TransportError
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TableError, TransportError
 from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
     DescribeTable,
     DigestRows,
+    Failure,
     GetRows,
     Grid,
     Message,
@@ -159,6 +160,25 @@ def test_refusals_are_told(server, client, call, messages, endpoint, request_) -
         with pytest.raises(ServerError, match=text) as caught:
             call(client)
         assert caught.value.status == status
+
+
+@_calls
+@pytest.mark.parametrize(("status", "retryable"), [(422, False), (503, True)])
+def test_an_error_in_the_middle_is_told(server, client, call, messages, endpoint, request_, status, retryable) -> None:  # type: ignore[no-untyped-def]
+    """What a server says when it cannot complete an answer arrives, with the status that tells whether to try again."""
+
+    def failing() -> Iterator[Message]:
+        yield from messages
+        raise TableError("A row is too long.")
+
+    def explain(error: Exception) -> Failure:
+        return Failure(status=status, message=str(error))
+
+    body = b"".join(write_messages(failing(), "zstd", explain=explain))
+    server.answer(stream(body, {"Content-Type": media_type("zstd")}))
+    with pytest.raises(ServerError, match=r"^Table 'orders': the server gave up: A row is too long") as told:
+        call(client)
+    assert told.value.retryable is retryable
 
 
 def test_a_description_that_breaks_off_is_asked_for_again(server: ScriptedServer, pauses: list[float]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import sqlalchemy
 
+from airflow_provider_sync.exceptions import ServerError, TableError, TransportError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
@@ -520,20 +521,31 @@ def test_description_comes_first(refusing: str, monkeypatch: pytest.MonkeyPatch)
     assert isinstance(first, Described)
 
 
-def test_error_in_the_middle(refusing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A failure behind the description breaks the connection, and the stream never looks complete."""
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (TableError("Table 't' has a row that is too long."), 422, "Table 't' has a row that is too long"),
+        (TransportError("no route to db.internal"), 503, "The server cannot reach its database or storage"),
+        (OSError("the disk of db.internal failed"), 500, "its log has the reason"),
+    ],
+    ids=["table", "database", "unexpected"],
+)
+def test_error_in_the_middle(
+    refusing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, status: int, words: str
+) -> None:
+    """A failure behind the description ends the stream with its reason, as far as it is the client's to know."""
 
     def fail(*_: object) -> dict[int, Any]:
-        raise OSError("the disk failed")
+        raise error
 
     monkeypatch.setattr(SQLiteDatabase, "digest_segments", fail)
-    with open_stream(refusing, "/describeTable", DescribeTable(selection=T)) as stream:
-        answer = b""
-        while block := stream.recv(65536):
-            answer += block
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert not answer.endswith(b"0\r\n\r\n")
-    assert "Table 't' broke off: the disk failed" in caplog.text
+    answer = ask(refusing, "/describeTable", DescribeTable(selection=T))
+    assert answer.status == 200
+    with pytest.raises(ServerError, match=words) as told:
+        list(read_messages([answer.body], parse_media_type(answer.headers["content-type"]), limit=LIMIT))
+    assert told.value.status == status
+    assert "internal" not in str(told.value)
+    assert f"Table 't' broke off: {error}" in caplog.text
 
 
 def test_windows_are_announced(url: str) -> None:

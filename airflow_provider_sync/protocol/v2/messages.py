@@ -183,4 +183,15 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
     digest: str
 
 
-Message = Described | Segments | RowDigests | Rows | End
+class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
+    """Last message of a stream that cannot be completed, in place of :class:`End`.
+
+    :ivar status: the HTTP status that the answer would have, had it not begun yet
+    :ivar message: what happened and what to do
+    """
+
+    status: int
+    message: str
+
+
+Message = Described | Segments | RowDigests | Rows | End | Failure

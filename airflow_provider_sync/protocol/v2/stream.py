@@ -16,13 +16,13 @@ like: the compression is a parameter of the media type, ``application/vnd.airflo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, TableError
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TableError
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
-from airflow_provider_sync.protocol.v2.messages import Described, End, Message, RowDigests, Rows, Segments
+from airflow_provider_sync.protocol.v2.messages import Described, End, Failure, Message, RowDigests, Rows, Segments
 
 MEDIA_TYPE = "application/vnd.airflow-sync.v2"
 
@@ -35,7 +35,11 @@ _decoder = msgspec.msgpack.Decoder(Message)
 
 
 def write_messages(
-    messages: Iterable[Described | Segments | RowDigests | Rows], compression: str, *, max_message_bytes: int = MAX_MESSAGE_BYTES
+    messages: Iterable[Described | Segments | RowDigests | Rows],
+    compression: str,
+    *,
+    explain: Callable[[Exception], Failure] | None = None,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Iterator[bytes]:
     """Write messages and their :class:`.End` as one stream.
 
@@ -44,17 +48,27 @@ def write_messages(
     no rows is a sign of life, with which a long scan keeps the reader's time limit from running out.
 
     :param compression: ``zstd`` or ``gzip``
+    :param explain: makes the last message of a stream that an error ends after its beginning; without it, and before the
+        beginning, the error is raised
     :raises TableError: for a message that no reader would take, which a row that large makes
     """
     stream = compressor(compression)
     digest = hashlib.sha256()
     rows = 0
-    for message in messages:
-        frame = _frame(message, max_message_bytes)
-        digest.update(frame)
-        rows += _count(message)
-        if block := stream.write(frame) + stream.flush():
-            yield block
+    begun = False
+    try:
+        for message in messages:
+            frame = _frame(message, max_message_bytes)
+            digest.update(frame)
+            rows += _count(message)
+            if block := stream.write(frame) + stream.flush():
+                begun = True
+                yield block
+    except Exception as error:
+        if explain is None or not begun:
+            raise
+        yield stream.write(_frame(explain(error), max_message_bytes)) + stream.finish()
+        return
     yield stream.write(_frame(End(rows=rows, digest=digest.hexdigest()), max_message_bytes)) + stream.finish()
 
 
@@ -70,6 +84,7 @@ def read_messages(
     :param max_message_bytes: most bytes of one message
     :raises IncompleteStreamError: when the body ends before its end
     :raises ProtocolError: when it is not such a stream, is damaged, goes on after its end, or is larger than allowed
+    :raises ServerError: when the server says that it could not complete it
     """
     digest = hashlib.sha256()
     rows = count = 0
@@ -78,6 +93,8 @@ def read_messages(
         if ended:
             raise ProtocolError(f"Something follows the end of the stream, after {count} messages. Does a proxy change the body?")
         message = _decoded(frame, count + 1)
+        if isinstance(message, Failure):
+            raise ServerError(message.message, message.status)
         if isinstance(message, End):
             ended = True
             if message.digest != digest.hexdigest():

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, TableError
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TableError
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
 from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
     End,
+    Failure,
     Grid,
     Message,
     RowDigests,
@@ -182,6 +183,28 @@ def test_a_wrong_count_is_an_error() -> None:
     for rows in (0, 1, 3):
         with pytest.raises(ProtocolError, match=f"announces {rows} rows and brought 2"):
             _read(_packed(body + _framed(End(rows=rows, digest=hashlib.sha256(body).hexdigest()))))
+
+
+@_compressed
+def test_an_error_ends_the_stream_with_its_reason(compression: str) -> None:
+    """An error behind the beginning reaches the reader in place of the end; one before it is the writer's own to answer."""
+
+    def failing(messages: Iterable[Message]) -> Iterator[Message]:
+        yield from messages
+        raise TableError("No more.")
+
+    def explain(error: Exception) -> Failure:
+        return Failure(status=422, message=str(error))
+
+    body = b"".join(write_messages(failing(_MESSAGES), compression, explain=explain))
+    received: list[Message] = []
+    with pytest.raises(ServerError, match=r"No more\.") as told:
+        received.extend(read_messages([body], compression, limit=_LIMIT))
+    assert told.value.status == 422
+    with pytest.raises(TableError):
+        next(write_messages(failing([]), compression, explain=explain))
+    with pytest.raises(TableError):
+        list(write_messages(failing(_MESSAGES), compression))
 
 
 @_compressed
