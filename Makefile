@@ -19,10 +19,10 @@ demo: ## sync a real table and a real directory, three times
 	@.venv/bin/airflow-sync demo
 
 test: setup ## run the tests, on every database (under ten minutes)
-	@$(PYTEST) -n $(WORKERS) -m "not slow"
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
 test-all: setup ## run the tests, those that take long too
-	@$(PYTEST) -n $(WORKERS)
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup
 
 lint: setup ## check style, types and layers
 	@.venv/bin/ruff check .

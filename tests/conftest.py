@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from tests.airflow_stack import AirflowStack
 from tests.database_servers import ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
 
 
@@ -29,7 +30,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long last: a failure that is quick to find is found first."""
+    """Run what takes long last: a failure that is quick to find is found first; and keep to one Airflow, in one worker."""
+    for item in items:
+        if "airflow_stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
@@ -41,6 +45,18 @@ def database_servers() -> Iterator[DatabaseServers]:
         yield servers
     finally:
         servers.stop()
+
+
+@pytest.fixture(scope="session")
+def airflow_stack(database_servers: DatabaseServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStack]:
+    """Give a whole Airflow that runs what is put into its DAGs folder; it starts when first used.
+
+    The session's tests share it: each brings DAGs and connections with ids of its own.
+    """
+    directory = tmp_path_factory.mktemp("airflow")
+    with ExitStack() as stack:
+        url = _enter(stack, database_servers, directory, POSTGRESQL)
+        yield stack.enter_context(AirflowStack(directory / "home", url))
 
 
 @pytest.fixture
