@@ -47,6 +47,16 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "triggers": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": [
+                    "airflow_provider_sync.triggers.source_moved",
+                    "airflow_provider_sync.triggers.table_changed",
+                    "airflow_provider_sync.triggers.files_changed",
+                ],
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "sync",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Event
 
 import requests
 
 from airflow_provider_sync.client.network_errors import body_errors
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.exceptions import ProtocolError, SyncError
+from airflow_provider_sync.exceptions import ProtocolError, SyncError, TransportError
 from airflow_provider_sync.protocol.v1.compression import decompress
 
 CHUNK_BYTES = 64 * 1024
@@ -35,12 +36,14 @@ class Body:
 
     :ivar response: status and headers
     :ivar url: the endpoint that was asked
+    :param given_up: set, from any thread, when nobody waits for the rest
     """
 
-    def __init__(self, response: requests.Response, url: str, traffic: Traffic) -> None:
+    def __init__(self, response: requests.Response, url: str, traffic: Traffic, given_up: Event) -> None:
         self.response = response
         self.url = url
         self._traffic = traffic
+        self._given_up = given_up
 
     @property
     def content_type(self) -> str:
@@ -52,7 +55,7 @@ class Body:
 
         :param limit: most bytes of it
         :raises IncompleteStreamError: when the connection breaks, or the body is shorter than announced
-        :raises TransportError: when the next piece does not come in time
+        :raises TransportError: when the next piece does not come in time, or the request was given up
         :raises ProtocolError: when it is longer than ``limit``, or encoded in a way that was not asked for
         """
         encoding = self.response.headers.get("Content-Encoding", "").strip().lower()
@@ -88,6 +91,8 @@ class Body:
         with body_errors(self.url):
             # Below requests, which would decompress transparently and without a limit.
             for chunk in self.response.raw.stream(CHUNK_BYTES, decode_content=False):
+                if self._given_up.is_set():
+                    raise TransportError(f"The request to {self.url} was given up on this side.")
                 received += len(chunk)
                 self._traffic.bytes_received += len(chunk)
                 if received > limit:

@@ -114,6 +114,14 @@ class SyncClient:
         """Close the connections to the server."""
         self._transport.close()
 
+    def give_up(self) -> None:
+        """Have what another thread is asking end with a :class:`TransportError`, at the server's next sign of life.
+
+        A server of version 2 gives one every few seconds; for another, the wait lasts until its answer or the time limit.
+        The client is of no use afterwards.
+        """
+        self._transport.give_up()
+
     @property
     def url(self) -> str:
         """The base URL, without a slash at its end."""

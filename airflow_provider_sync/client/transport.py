@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from threading import Event
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -90,6 +91,7 @@ class Transport:
         self._timeout = timeout
         self._verify = verify
         self._retries = max(0, retries)
+        self._given_up = Event()
         self._own_session = session is None
         self._session = session or requests.Session()
 
@@ -97,6 +99,10 @@ class Transport:
         """Close the connections, unless the session is the caller's."""
         if self._own_session:
             self._session.close()
+
+    def give_up(self) -> None:
+        """End, from another thread, the request that is under way: with the next piece of its answer. It is not repeated."""
+        self._given_up.set()
 
     def post(
         self,
@@ -125,7 +131,11 @@ class Transport:
         retrying = Retrying(
             stop=stop_after_attempt(self._retries + 1),
             wait=pause,
-            retry=retry_if_exception(lambda error: isinstance(error, SyncError) and error.retryable and not pause.too_long),
+            retry=retry_if_exception(
+                lambda error: (
+                    isinstance(error, SyncError) and error.retryable and not pause.too_long and not self._given_up.is_set()
+                )
+            ),
             sleep=lambda seconds: time.sleep(seconds),  # looked up at the time, for the tests' clock
             reraise=True,
         )
@@ -151,7 +161,7 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             )
-        body = Body(response, url, self.traffic)
+        body = Body(response, url, self.traffic, self._given_up)
         with ExitStack() as closing:
             closing.enter_context(response)
             if response.status_code not in expect:

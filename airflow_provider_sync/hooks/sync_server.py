@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.hooks.connection import client_config
 from airflow_provider_sync.provider_info import get_provider_info
 
@@ -39,9 +41,15 @@ class SyncServerHook(BaseHook):
     def get_config(self) -> ClientConfig:
         """Read the connection.
 
-        :raises ConfigurationError: naming the field that is wrong
+        :raises ConfigurationError: when there is none, or naming the field that is wrong
         """
-        return client_config(self.get_connection(self.sync_conn_id))
+        with self._missing_connection():
+            return client_config(self.get_connection(self.sync_conn_id))
+
+    async def aget_config(self) -> ClientConfig:
+        """Read the connection from an event loop, as in the triggerer; see :meth:`get_config`."""
+        with self._missing_connection():
+            return client_config(await self.aget_connection(self.sync_conn_id))
 
     def get_client(self) -> SyncClient:
         """Make a client from the connection; the caller closes it, or uses it as a context manager."""
@@ -107,6 +115,16 @@ class SyncServerHook(BaseHook):
                 lazy_gettext(field["label"]), description=field["description"], default=field["schema"].get("default"), **look
             )
         return widgets
+
+    @contextmanager
+    def _missing_connection(self) -> Iterator[None]:
+        try:
+            yield
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(
+                f"There is no connection {self.sync_conn_id!r}. Make one of the type {self.hook_name!r}, or name another"
+                " with sync_conn_id."
+            ) from error
 
     @cached_property
     def _client(self) -> SyncClient:

@@ -14,7 +14,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.rendered import target_directories
 from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.sensors.difference import DifferenceSensor
-from airflow_provider_sync.sync import directory_differs
+from airflow_provider_sync.sync import WatchedDirectory, directory_differs
 
 
 class FilesChangedSensor(DifferenceSensor):
@@ -28,6 +28,8 @@ class FilesChangedSensor(DifferenceSensor):
         ``ObjectStoragePath``
     :param sync_conn_id: connection of the server
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
+    :param deferrable: wait in the triggerer, where only the source is watched; Airflow's ``[operators] default_deferrable``
+        decides where it is not given
     :param hasher: ``md5``, ``none``, or the import path of a class
     :param include: glob patterns of paths to compare; all without
     :param exclude: glob patterns of paths to leave alone, on both sides
@@ -58,6 +60,11 @@ class FilesChangedSensor(DifferenceSensor):
         """Compare the two manifests."""
         directory = self._target()
         return directory_differs(client, directory, storage_from_path(directory.path))
+
+    def watched(self) -> WatchedDirectory:
+        """Return the source's files that are compared."""
+        directory = self._target()
+        return WatchedDirectory(name=directory.name, include=directory.include, exclude=directory.exclude)
 
     def _target(self) -> TargetDirectory:
         options = {name: getattr(self, name) for name in self.directory_options}

@@ -11,7 +11,8 @@ from airflow_provider_sync.exceptions import ConfigurationError, ServerError
 from airflow_provider_sync.hooks.database import engine_from_connection
 from airflow_provider_sync.hooks.rendered import converted, target_tables
 from airflow_provider_sync.sensors.difference import DifferenceSensor
-from airflow_provider_sync.sync import Opener, table_differs
+from airflow_provider_sync.sync import Opener, WatchedTable, table_differs
+from airflow_provider_sync.sync.landing import selection_of
 
 
 class TableChangedSensor(DifferenceSensor):
@@ -25,6 +26,8 @@ class TableChangedSensor(DifferenceSensor):
     :param target_conn_id: connection of the target database
     :param sync_conn_id: connection of the server
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
+    :param deferrable: wait in the triggerer, where only the source is watched; Airflow's ``[operators] default_deferrable``
+        decides where it is not given
     :param primary: column or columns that identify a row, where that is not the target's primary key
     :param columns: columns to compare, as the source calls them; all without
     :param renames: column of the source to column of the target
@@ -66,6 +69,10 @@ class TableChangedSensor(DifferenceSensor):
                     raise
                 self.log.warning("The server cannot hash table %r, which counts as changed: %s", table.name, error)
                 return True
+
+    def watched(self) -> WatchedTable:
+        """Return the part of the source's table that is compared."""
+        return WatchedTable(selection=selection_of(self._target()))
 
     def _target(self) -> TargetTable:
         tables = target_tables("table", self.table, {name: getattr(self, name) for name in self.table_options})

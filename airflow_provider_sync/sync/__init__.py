@@ -8,17 +8,22 @@ from airflow_provider_sync.sync.directories import directory_differs, sync_direc
 from airflow_provider_sync.sync.doctor import Diagnosis, diagnose_table
 from airflow_provider_sync.sync.run import Opener, plan_run, run
 from airflow_provider_sync.sync.tables import sync_tables, table_differs
+from airflow_provider_sync.sync.watch import Watched, WatchedDirectory, WatchedTable, source_digest
 
 __all__ = [
     "Diagnosis",
     "Opener",
     "TableDiff",
+    "Watched",
+    "WatchedDirectory",
+    "WatchedTable",
     "diagnose_table",
     "diff_run",
     "diff_table",
     "directory_differs",
     "plan_run",
     "run",
+    "source_digest",
     "sync_directory",
     "sync_tables",
     "table_differs",

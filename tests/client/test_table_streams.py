@@ -231,6 +231,20 @@ def test_a_server_that_falls_silent_is_an_error(server: ScriptedServer) -> None:
         list(table)
 
 
+def test_a_request_that_is_given_up_ends(server: ScriptedServer) -> None:
+    """Giving a client up ends the answer that is being read with its next piece, and nothing is asked again."""
+    server.answer(_slow_answer(server, [_DESCRIBED, *_SEGMENTS]))
+    with SyncClient(server.url, retries=3) as client:
+        with client.describe_table(_DESCRIBE) as table:
+            client.give_up()
+            server.released.set()
+            with pytest.raises(TransportError, match="given up"):
+                list(table)
+        with pytest.raises(TransportError, match="given up"):
+            client.describe_table(_DESCRIBE)
+    assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(
     "messages",
     [

@@ -1,0 +1,86 @@
+"""The state of a table or directory of the source, as one short text: another text, another content.
+
+Only the source is asked; whether a target differs from it is the business of :mod:`.tables` and :mod:`.directories`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files import Selection as FileSelection
+from airflow_provider_sync.files import selected
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, Grid, Selection
+
+_ONE_SEGMENT = Grid(scheme="bucket", parts=1)
+
+
+class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):
+    """A table, or a part of one.
+
+    :ivar selection: columns and window are looked at by version 2 of the protocol only
+    """
+
+    kind: ClassVar[str] = "table"
+    selection: Selection
+
+    @property
+    def name(self) -> str:
+        """What the server calls it."""
+        return self.selection.name
+
+
+class WatchedDirectory(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="directory"):
+    """A directory, or the files of it that the patterns select."""
+
+    kind: ClassVar[str] = "directory"
+    name: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+Watched = WatchedTable | WatchedDirectory
+
+
+def source_digest(client: SyncClient, watched: Watched) -> str:
+    """Ask the source for the digest of a table or directory: opaque text, equal as long as the content is.
+
+    It costs the source one scan of the table, or of the directory's files, and next to nothing on the wire but for the
+    manifest of a directory.
+
+    :raises FileError: for a directory whose files the source does not hash, so that changes cannot be seen
+    :raises SyncError: when the source does not answer, or with an error
+    """
+    if isinstance(watched, WatchedDirectory):
+        return _directory_digest(client, watched)
+    if client.protocol_for() == 1:
+        return client.get_table_hash(watched.name)
+    return _table_digest(client, watched.selection)
+
+
+def _table_digest(client: SyncClient, selection: Selection) -> str:
+    with client.describe_table(DescribeTable(selection=selection, grid=_ONE_SEGMENT)) as answer:
+        described = answer.described
+        rows = total = 0
+        for segments in answer:
+            rows += sum(segments.counts)
+            total += sum(segments.sums)
+    return _sha256([described.columns, described.key, rows, total % 2**64])
+
+
+def _directory_digest(client: SyncClient, watched: WatchedDirectory) -> str:
+    manifest = selected(client.get_file_hashes(watched.name), FileSelection(watched.include, watched.exclude))
+    if not all(manifest.values()):
+        raise FileError(
+            f"The source sends no digests for directory {watched.name!r}, so that no change can be seen."
+            " Have the server hash it: hasher md5."
+        )
+    return _sha256(sorted(manifest.items()))
+
+
+def _sha256(content: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()

@@ -1,0 +1,48 @@
+"""The watcher of a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.sync import Watched, WatchedDirectory
+from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
+
+
+class FilesChangedTrigger(SourceWatch):
+    """Watch a directory of the source for an asset, as ``AssetWatcher(name=…, trigger=FilesChangedTrigger(directory=…))``.
+
+    Each poll has the source hash its files; nothing of a target is looked at. An event carries ``name``, ``kind``
+    (``"directory"``) and ``digest``. A source that does not hash (hasher ``none``) cannot be watched.
+
+    :param directory: the name that the server offers
+    :param include: glob patterns of the files that matter; all without
+    :param exclude: glob patterns of files that do not
+    :param sync_conn_id: connection of the server
+    :param poll_interval: seconds between two polls
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: str,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        sync_conn_id: str = SyncServerHook.default_conn_name,
+        poll_interval: float = 300.0,
+    ) -> None:
+        super().__init__(sync_conn_id=sync_conn_id, poll_interval=poll_interval)
+        self.directory = directory
+        self.include = listed(include)
+        self.exclude = listed(exclude)
+
+    @property
+    def watched(self) -> Watched:
+        """What is watched."""
+        return WatchedDirectory(name=self.directory, include=tuple(self.include), exclude=tuple(self.exclude))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the class itself, as plain data."""
+        return {"directory": self.directory, "include": self.include, "exclude": self.exclude}

@@ -1,0 +1,43 @@
+"""Ask the source for its state from the triggerer's event loop.
+
+A trigger asks the source alone. The target is left to tasks: its database, its driver or its disk may be out of the triggerer's
+reach.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.sync import Watched, source_digest
+
+# Threads of their own: those of the event loop serve all triggers of the triggerer, and a large table takes its time.
+_THREADS = ThreadPoolExecutor(8, thread_name_prefix="sync-poll")
+
+
+async def poll(sync_conn_id: str, watched: Watched) -> str:
+    """Ask once for the digest of a table or directory; see :func:`~airflow_provider_sync.sync.source_digest`.
+
+    Nothing is repeated here: the next poll is the repetition. When it is cancelled, the thread ends at the server's next sign
+    of life.
+
+    :raises ConfigurationError: when there is no such connection
+    :raises SyncError: when the source does not answer, or with an error
+    """
+    config = await SyncServerHook(sync_conn_id).aget_config()
+    client = SyncClient.from_config(msgspec.structs.replace(config, retries=0))
+
+    def ask() -> str:
+        with client:
+            return source_digest(client, watched)
+
+    try:
+        # Connections were read above: in Airflow 3.1, what a thread asks its triggerer gets lost.
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, ask)
+    except asyncio.CancelledError:
+        client.give_up()
+        raise

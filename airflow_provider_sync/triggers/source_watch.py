@@ -1,0 +1,91 @@
+"""What the watchers of assets share: announce each state of the source once, also across restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.sync import Watched
+from airflow_provider_sync.triggers.last_digest import LastDigest
+from airflow_provider_sync.triggers.polls import poll
+
+DELIVERY_SECONDS = 5.0
+"""How long the triggerer may take to store an event. Until then its digest is not kept: it is sent again rather than lost."""
+
+PERMANENT_ERROR_SECONDS = 600.0
+"""Pause after an error that somebody has to mend."""
+
+
+class SourceWatch(BaseEventTrigger):
+    """Send an event for each new state of a table or directory of the source.
+
+    The first state ever seen is new, too: the target may be behind. What was announced last is kept, see
+    :mod:`.last_digest`, so that a restart neither misses a change nor announces one again, unless it falls into the seconds after
+    an event. Errors are logged, and polling goes on: Airflow would start a watcher that ended right again.
+
+    :param sync_conn_id: connection of the server
+    :param poll_interval: seconds between two polls
+    """
+
+    def __init__(self, *, sync_conn_id: str, poll_interval: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no annotations
+        if poll_interval <= 0:
+            raise ConfigurationError(f"'poll_interval' is {poll_interval!r}. Give a number of seconds above 0.")
+        self.sync_conn_id = sync_conn_id
+        self.poll_interval = poll_interval
+
+    @property
+    @abstractmethod
+    def watched(self) -> Watched:
+        """What is watched."""
+
+    @property
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the class itself, as plain data."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the path of this class, and its arguments."""
+        arguments = {**self.arguments, "sync_conn_id": self.sync_conn_id, "poll_interval": self.poll_interval}
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll for ever."""
+        watched = self.watched
+        # Airflow 3.3 and newer set the attribute where the trigger watches for an asset.
+        last = LastDigest(self.key, getattr(self, "asset_state_store", None))
+        known = await last.read()
+        while True:
+            try:
+                digest = await poll(self.sync_conn_id, watched)
+            except SyncError as error:
+                pause = self.poll_interval if error.retryable else max(self.poll_interval, PERMANENT_ERROR_SECONDS)
+                self.log.error("%s of %s: trying again in %.0f seconds. %s", watched.name, self.sync_conn_id, pause, error)
+                await asyncio.sleep(pause)
+                continue
+            if digest != known:
+                known = digest
+                yield TriggerEvent({"name": watched.name, "kind": watched.kind, "digest": digest})
+                await asyncio.sleep(DELIVERY_SECONDS)
+                await last.write(digest)
+            await asyncio.sleep(self.poll_interval)
+
+    @property
+    def key(self) -> str:
+        """The key under which the last digest is kept: readable, and another for everything that is watched."""
+        identity = msgspec.json.encode([self.sync_conn_id, self.watched])
+        name = re.sub(r"[^\w.-]", "_", self.watched.name)[:100]
+        return f"sync_digest.{name}.{hashlib.sha256(identity).hexdigest()[:12]}"
+
+
+def listed(names: str | Sequence[str] | None) -> list[str]:
+    """Return one name or several as a list, which is how arguments are kept."""
+    return [names] if isinstance(names, str) else list(names or ())

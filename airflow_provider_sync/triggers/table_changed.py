@@ -1,0 +1,46 @@
+"""The watcher of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.protocol.v2.messages import Selection
+from airflow_provider_sync.sync import Watched, WatchedTable
+from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
+
+
+class TableChangedTrigger(SourceWatch):
+    """Watch a table of the source for an asset, as ``AssetWatcher(name=…, trigger=TableChangedTrigger(table=…))``.
+
+    Each poll costs the source one scan of the table; nothing of a target is looked at. An event carries ``name``, ``kind``
+    (``"table"``) and ``digest``.
+
+    :param table: the name that the server offers
+    :param columns: the columns that matter, beside the key; all without (version 2 of the protocol)
+    :param sync_conn_id: connection of the server
+    :param poll_interval: seconds between two polls
+    """
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        columns: str | Sequence[str] | None = None,
+        sync_conn_id: str = SyncServerHook.default_conn_name,
+        poll_interval: float = 300.0,
+    ) -> None:
+        super().__init__(sync_conn_id=sync_conn_id, poll_interval=poll_interval)
+        self.table = table
+        self.columns = listed(columns)
+
+    @property
+    def watched(self) -> Watched:
+        """What is watched."""
+        return WatchedTable(selection=Selection(name=self.table, columns=tuple(self.columns) or None))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the class itself, as plain data."""
+        return {"table": self.table, "columns": self.columns}

@@ -1,0 +1,70 @@
+"""A poll from an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from airflow_provider_sync.exceptions import ConfigurationError, TransportError
+from airflow_provider_sync.sync import WatchedDirectory
+from airflow_provider_sync.triggers.polls import poll
+from tests.client.scripted_server import ScriptedServer
+from tests.source_server import Source
+
+IMAGES = WatchedDirectory(name="images")
+
+
+def test_poll(source: Source) -> None:
+    """A poll answers the digest of what is at the source."""
+
+    async def polls() -> list[str]:
+        first = await poll("sync_default", IMAGES)
+        source.write("images", "one.txt", "another")
+        return [first, await poll("sync_default", IMAGES)]
+
+    assert len(set(asyncio.run(polls()))) == 2
+
+
+def test_missing_connection() -> None:
+    """A connection that does not exist is an error that names it."""
+    with pytest.raises(ConfigurationError, match="no connection 'nowhere'"):
+        asyncio.run(poll("nowhere", IMAGES))
+
+
+def test_polls_are_not_repeated(scripted: ScriptedServer) -> None:
+    """A poll that fails is left to the next one, whatever the connection says of retries."""
+    scripted.answer(b"")
+    with pytest.raises(TransportError):
+        asyncio.run(poll("scripted", IMAGES))
+    assert len(scripted.requests) == 1
+
+
+def test_cancelled_poll(scripted: ScriptedServer) -> None:
+    """A poll that is cancelled while the server is still sending ends its thread at the next piece."""
+    sending, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(connection: object) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{")  # type: ignore[attr-defined]
+        sending.set()
+        cancelled.wait()
+        try:
+            while True:  # as long as anybody listens
+                connection.sendall(b'"a": "b",' * 1000)  # type: ignore[attr-defined]
+        except OSError:
+            ended.set()
+
+    scripted.answer(answer)
+
+    async def cancel() -> None:
+        waiting = asyncio.create_task(poll("scripted", IMAGES))
+        await asyncio.to_thread(sending.wait)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        cancelled.set()
+        await asyncio.to_thread(ended.wait)
+
+    asyncio.run(asyncio.wait_for(cancel(), 60))
+    assert ended.is_set()
