@@ -70,6 +70,8 @@ def quick_example(airflow_stack: AirflowStack, source: Source, sqlite_url: str) 
         '(table="orders"': '(table="orders", sync_conn_id="sync_events"',
         'tables="orders"': 'tables="orders", sync_conn_id="sync_events"',
         'directories="invoices"': 'directories="invoices", sync_conn_id="sync_events"',
+        # Watchers start when the file is parsed while its DAG is not paused.
+        "catchup=False,": "catchup=False, is_paused_upon_creation=False,",
         "/srv/sync": str(source.folder / "target"),
     }
     for old, new in changes.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -115,3 +116,13 @@ def test_form_of_old_airflow(form_stand_ins: None) -> None:
     behaviour = SyncServerHook.get_ui_field_behaviour()
     assert behaviour["relabeling"] == described["ui-field-behaviour"]["relabeling"]
     assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
+
+
+def test_missing_connection() -> None:
+    """A connection that does not exist is named, in a task and in an event loop."""
+    hook = SyncServerHook("nowhere")
+    with pytest.raises(ConfigurationError, match=r"no connection 'nowhere'.*type 'Sync server'"):
+        hook.get_config()
+    with pytest.raises(ConfigurationError, match="no connection 'nowhere'"):
+        asyncio.run(hook.aget_config())
+    assert hook.test_connection()[0] is False
