@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from socket import socket
 
 import pytest
 
@@ -45,13 +46,13 @@ def test_cancelled_poll(scripted: ScriptedServer) -> None:
     """A poll that is cancelled while the server is still sending ends its thread at the next piece."""
     sending, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def answer(connection: object) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{")  # type: ignore[attr-defined]
+    def answer(connection: socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{")
         sending.set()
         cancelled.wait()
         try:
             while True:  # as long as anybody listens
-                connection.sendall(b'"a": "b",' * 1000)  # type: ignore[attr-defined]
+                connection.sendall(b'"a": "b",' * 1000)
         except OSError:
             ended.set()
 
