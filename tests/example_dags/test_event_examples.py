@@ -85,11 +85,13 @@ def quick_example(airflow_stack: AirflowStack, source: Source, sqlite_url: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_watchers_of_a_real_triggerer(quick_example: AirflowStack, source: Source, target: Target) -> None:
     """The first state of the source and each change start one run, also a change that comes while the triggerer is down."""
 
     def wait_for_runs(count: int) -> None:
-        quick_example.wait_until(lambda: len(quick_example.runs("example_events")) >= count, f"{count} runs")
+        # What a triggerer leaves behind is taken over when it has been silent for half a minute.
+        quick_example.wait_until(lambda: len(quick_example.runs("example_events")) >= count, f"{count} runs", seconds=180)
         for run in quick_example.runs("example_events"):
             assert quick_example.wait_for_run("example_events", run["dag_run_id"]) == "success"
             assert run["run_type"] == "asset_triggered"
