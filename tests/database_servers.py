@@ -54,7 +54,7 @@ class Server(ABC):
     users: tuple[str, ...] = ("mysql", "nobody")
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="sync-db-", dir=_folder_in_memory()))
+        self.directory = Path(tempfile.mkdtemp(prefix="sync-db-", dir=self.parent()))
         # The server's own user has to pass through, and mkdtemp keeps everybody else out.
         self.directory.chmod(0o755)
         self.data = self.directory / "data"
@@ -74,6 +74,11 @@ class Server(ABC):
     @abstractmethod
     def command(self) -> list[str]:
         """Return the server's command line for the present port."""
+
+    @staticmethod
+    def parent() -> str | None:
+        """Return the folder to put the server's own into: in memory when that has room, else the system's temporary one."""
+        return _folder_in_memory()
 
     def start(self) -> None:
         """Make a data directory, start the server and wait until it answers; raises ServerMissing when it does not."""
@@ -328,9 +333,9 @@ class DatabaseServers:
         self._urls.clear()
 
     def _find(self, engine: str) -> str:
-        running = os.environ.get(f"SYNC_TEST_{engine.upper()}_URL")
-        if running:
-            return running
+        return os.environ.get(f"SYNC_TEST_{engine.upper()}_URL") or self._start(engine)
+
+    def _start(self, engine: str) -> str:
         if engine == POSTGRESQL and find_spec("psycopg") is None:
             raise ServerMissing("postgresql: no driver (extra 'postgres')")
         server = next(kind for kind in self._kinds if kind.engine == engine)()
