@@ -34,7 +34,8 @@ format: setup ## let ruff format and mend what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: setup ## measure, side by side with what others take for the same work
+bench: ## measure, side by side with what others take for the same work
+	@.ci/setup bench
 	@.venv/bin/python -m tests.benchmarks.run
 
 package: setup ## build the wheel and the source archive into dist/
