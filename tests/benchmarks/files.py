@@ -6,51 +6,51 @@ import random
 import socket
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
-from tests.benchmarks.halves import client, megabytes, server
-from tests.benchmarks.result import Result
+from tests.benchmarks.halves import ClientRun, client, megabytes, server
+from tests.benchmarks.result import Section, compared
 from tests.database_servers import DatabaseServers
 
 
-def first_and_unchanged(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """Copy 2,000 files of 4 to 64 KB in 40 folders, then once more with nothing changed."""
-    count = int(2_000 * scale)
+def first_and_unchanged(servers: DatabaseServers, folder: Path, scale: float, rounds: int) -> Section:
+    """Copy 10,000 files of 4 to 64 KB in 200 folders, then once more with nothing changed; each time into new folders."""
+    count = int(10_000 * scale)
     source = folder / "source"
     _make_tree(source, count)
-    results = []
+    runs: dict[str, list[ClientRun]] = defaultdict(list)
+    theirs: dict[str, list[float]] = defaultdict(list)
     with _rsync_daemon(folder, source) as address, server(folder, {"directories": {"tree": {"path": str(source)}}}) as running:
-        config = {
-            "url": running.url,
-            "files_per_request": 500,
-            "directories": {"tree": {"path": str(folder / "by-sync")}},
-        }
-        for what in ("first sync", "unchanged"):
-            started = time.perf_counter()
-            subprocess.run(
-                ["rsync", "-a", *(["--fsync"] if what == "first sync" else []), address, f"{folder}/by-rsync/"], check=True
-            )
-            peer = time.perf_counter() - started
-            done = client(folder, config)
-            results.append(
-                Result(
-                    f"{what}, {count:,} files",
-                    done.seconds,
-                    "rsync -a --fsync, daemon" if what == "first sync" else "rsync -a, daemon",
-                    peer,
-                    f"{done.reports[0]['bytes_received'] / 1e6:.1f} MB received,"
-                    f" peak client {megabytes(done.peak_memory)}, server {megabytes(running.peak_memory())}",
-                )
-            )
-    return results
+        for number in range(rounds):
+            targets = {"tree": {"path": str(folder / f"by-sync-{number}")}}
+            config = {"url": running.url, "files_per_request": 500, "directories": targets}
+            for work, option in (("first sync", "--fsync"), ("unchanged", "--archive")):
+                theirs[work].append(_rsync(option, address, f"{folder}/by-rsync-{number}/"))
+                runs[work].append(client(folder, config))
+        memory = running.peak_memory()
+    lines = []
+    for work, peer, target in (("first sync", "rsync -a --fsync, daemon", 1.0), ("unchanged", "rsync -a, daemon", 1.5)):
+        last = runs[work][-1]
+        note = f"{last.reports[0]['bytes_received'] / 1e6:.1f} MB received; client {megabytes(last.peak_memory)}"
+        lines.append(compared(work, median(run.seconds for run in runs[work]), peer, median(theirs[work]), target, note))
+    title = f"files of 4 to 64 KB: {count:,}, median of {rounds} (server half: at most {megabytes(memory)})"
+    return Section(title, lines)
+
+
+def _rsync(option: str, address: str, target: str) -> float:
+    started = time.perf_counter()
+    subprocess.run(["rsync", "--archive", option, address, target], check=True)
+    return time.perf_counter() - started
 
 
 def _make_tree(root: Path, count: int) -> None:
     chance = random.Random(7)
     for number in range(count):
-        path = root / f"folder-{number % 40:02}" / f"file-{number:05}.bin"
+        path = root / f"folder-{number % 200:03}" / f"file-{number:05}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(chance.randbytes(chance.randrange(4_096, 65_536)))
 

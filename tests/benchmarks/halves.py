@@ -24,9 +24,13 @@ class ServerProcess:
     pid: int
 
     def peak_memory(self) -> int:
-        """Return the most bytes that the process has held so far."""
+        """Return the most bytes that the process has held so far, or since `forget_peak`."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def forget_peak(self) -> None:
+        """Count the peak anew, from what is held now (``man 5 proc``, clear_refs)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
 
 @contextmanager

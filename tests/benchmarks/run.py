@@ -7,43 +7,71 @@ machine's. Run it by ``make bench``.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tests.benchmarks import files, tables
-from tests.benchmarks.result import Result, show
-from tests.database_servers import DatabaseServers
+from tests.benchmarks.files import first_and_unchanged
+from tests.benchmarks.flights import FLIGHTS
+from tests.benchmarks.made_rows import MADE_ROWS, MADE_ROWS_BY_CODE
+from tests.benchmarks.memory import memory
+from tests.benchmarks.result import Section, show
+from tests.benchmarks.rows import Rows
+from tests.benchmarks.servers import BenchmarkServers
+from tests.benchmarks.serving import serving
+from tests.benchmarks.tables import TARGETS, TEXT_KEY_TARGETS, Targets, measure
+from tests.database_servers import MARIADB, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
 
-SECTIONS: dict[str, Callable[[DatabaseServers, Path, float], list[Result]]] = {
-    "serving": tables.serving,
-    "version-1": tables.version_1,
-    "mariadb": tables.mariadb,
-    "mariadb-text-key": tables.mariadb_text_key,
-    "postgresql": tables.postgresql,
-    "sqlite": tables.sqlite,
-    "files": files.first_and_unchanged,
+Measure = Callable[[DatabaseServers, Path, float, int], Section]
+
+
+def _tables(engine: str, rows: Rows, targets: Targets) -> Measure:
+    return partial(measure, engine=engine, rows=rows, targets=targets)
+
+
+SECTIONS: dict[str, Measure] = {
+    "serving": serving,
+    "mariadb": _tables(MARIADB, MADE_ROWS, TARGETS[MARIADB]),
+    "mariadb-flights": _tables(MARIADB, FLIGHTS, TARGETS[MARIADB]),
+    "mariadb-text-key": _tables(MARIADB, MADE_ROWS_BY_CODE, TEXT_KEY_TARGETS),
+    "postgresql": _tables(POSTGRESQL, MADE_ROWS, TARGETS[POSTGRESQL]),
+    "postgresql-flights": _tables(POSTGRESQL, FLIGHTS, TARGETS[POSTGRESQL]),
+    "sqlite": _tables(SQLITE, MADE_ROWS, TARGETS[SQLITE]),
+    "sqlite-flights": _tables(SQLITE, FLIGHTS, TARGETS[SQLITE]),
+    "files": first_and_unchanged,
 }
 
-LONG: dict[str, Callable[[DatabaseServers, Path, float], list[Result]]] = {"memory": tables.memory}
+LONG: dict[str, Measure] = {"memory": memory}
 """Run only when named."""
 
 
 def main() -> None:
-    """Run the chosen sections and print one table."""
+    """Run the chosen sections, then print one table for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS, *LONG], help="which parts (default: all but memory)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiply rows and files by this")
+    parser.add_argument("--rounds", type=int, default=3, help="do each work so many times, ours and theirs in turn")
     options = parser.parse_args()
-    results: list[Result] = []
-    servers = DatabaseServers()
+    tables: list[str] = []
+    servers = BenchmarkServers()
     try:
-        with tempfile.TemporaryDirectory(prefix="sync-bench-") as folder:
-            for name in options.sections or SECTIONS:
-                results += {**SECTIONS, **LONG}[name](servers, Path(folder), options.scale)
+        for name in options.sections or SECTIONS:
+            started = time.perf_counter()
+            with tempfile.TemporaryDirectory(prefix="sync-bench-") as folder:
+                try:
+                    section = {**SECTIONS, **LONG}[name](servers, Path(folder), options.scale, options.rounds)
+                except ServerMissing as exc:
+                    section = Section(name, [], [str(exc)])
+            tables.append(show(section))
+            print(f"{name}: measured in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     finally:
         servers.stop()
-    print(show(results))
+    if options.scale != 1:
+        tables.insert(0, f"Measured at {options.scale:g} of the size that the targets are for.\n")
+    print("\n\n".join(tables))
 
 
 if __name__ == "__main__":

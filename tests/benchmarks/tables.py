@@ -1,150 +1,124 @@
-"""Tables: version 1 as it grows, and version 2 beside dump and load."""
+"""Tables by version 2: each work in interleaved rounds with its peers, compared by medians."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import median
 
-import requests
-
-from tests.benchmarks.halves import ServerProcess, client, megabytes, server
-from tests.benchmarks.made_rows import TEXT_KEY, create, execute, fill, kind
-from tests.benchmarks.peers import NAMES, dump_and_load, scan_with_sha2
-from tests.benchmarks.result import Result
+from tests.benchmarks.halves import ClientRun, megabytes
+from tests.benchmarks.pair import Pair, Work, filled_pair
+from tests.benchmarks.peers.dump_and_load import NAMES, dump_and_load
+from tests.benchmarks.peers.others import OTHERS
+from tests.benchmarks.peers.peer import Peer
+from tests.benchmarks.result import Line, Section, compared, limited
+from tests.benchmarks.rows import Rows, execute, kind
 from tests.database_servers import MARIADB, POSTGRESQL, SQLITE, DatabaseServers
 
-CHANGES = (
-    ("unchanged", ""),
-    ("15 rows changed", "UPDATE orders SET amount = amount + 1 WHERE id % {step} = 7"),
-    ("10,000 rows changed, scattered", "UPDATE orders SET amount = amount + 1 WHERE id % {hundred} = 3"),
-)
+Targets = dict[Work, float]
+
+TARGETS: dict[str, Targets] = {
+    MARIADB: {Work.FIRST: 0.75, Work.UNCHANGED: 0.2, Work.FEW: 0.22, Work.MANY: 0.6},
+    POSTGRESQL: {Work.FIRST: 1.5, Work.UNCHANGED: 0.8},
+    SQLITE: {Work.FIRST: 0.8},
+}
+"""What the design asks for, as shares of the time of dump and load."""
+
+TEXT_KEY_TARGETS: Targets = {Work.FEW: 0.33}
 
 
-def serving(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """Serve 100,000 and 500,000 rows by version 1."""
-    results: list[Result] = []
-    for rows in (int(100_000 * scale), int(500_000 * scale)):
-        with servers.database(MARIADB, folder) as url:
-            fill(url, rows)
-            with server(folder, {"connections": {"shop": url}, "tables": {"orders": {}}}) as running:
-                seconds, size = _fetch(running.url)
-                first = results[0].seconds if results else None
-                results.append(
-                    Result(
-                        f"version 1: serving {rows:,} rows (MariaDB)",
-                        seconds,
-                        f"serving {int(100_000 * scale):,}" if first else "",
-                        first,
-                        f"{rows / seconds:,.0f} rows/s, {megabytes(size)} gzip, server peak {megabytes(running.peak_memory())}",
-                    )
-                )
-    return results
+def measure(
+    servers: DatabaseServers, folder: Path, scale: float, rounds: int, *, engine: str, rows: Rows, targets: Targets
+) -> Section:
+    """Do every work with ours and with every peer, ``rounds`` times over.
+
+    :param scale: multiplies the 1,000,000 rows
+    """
+    peers = [peer for peer in OTHERS if engine in peer.engines]
+    present = [peer for peer in peers if not peer.missing(rows)]
+    took = _Took()
+    with filled_pair(servers, folder, engine, rows, int(1_000_000 * scale)) as pair:
+        for _ in range(rounds):
+            _round(pair, present, took)
+        memory = pair.server.peak_memory()
+    title = f"{engine}, {rows.about}: {pair.count:,} rows, median of {rounds} (server half: at most {megabytes(memory)})"
+    lines = _lines(took, NAMES[kind(pair.source)], targets)
+    return Section(title, lines, [peer.missing(rows) for peer in peers if peer not in present])
 
 
-def version_1(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """Sync 500,000 rows between two MariaDB databases by version 1."""
-    with _pair(servers, folder, MARIADB, int(500_000 * scale)) as pair:
-        return pair.run("version 1", {"protocol": 1})
+@dataclass
+class _Took:
+    """What each round measured: our runs, and the seconds of others."""
+
+    ours: dict[Work, list[ClientRun]] = field(default_factory=lambda: defaultdict(list))
+    theirs: dict[tuple[Work, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    dumps: list[float] = field(default_factory=list)
+    scans: list[float] = field(default_factory=list)
 
 
-def mariadb(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """Sync 1,000,000 rows between two MariaDB databases by version 2."""
-    with _pair(servers, folder, MARIADB, int(1_000_000 * scale)) as pair:
-        results = pair.run("MariaDB", {})
-        results.append(
-            Result("MariaDB: unchanged, both halves", pair.unchanged, "one scan with SHA2", scan_with_sha2(pair.source))
-        )
-        return results
+def _round(pair: Pair, peers: Sequence[Peer], took: _Took) -> None:
+    """Do each work once with everybody, ours last, so that the target follows the source again."""
+    took.dumps.append(dump_and_load(pair))
+    if pair.engine == MARIADB:
+        took.scans.append(_scan_with_sha2(pair))
+    for work in Work:
+        for peer in peers:
+            if work in peer.works:
+                pair.prepare(work)
+                took.theirs[work, peer.name].append(peer.run(pair, work))
+                print(f"  {work}: {took.theirs[work, peer.name][-1]:.2f} s by {peer.name}", file=sys.stderr)
+        pair.prepare(work)
+        took.ours[work].append(pair.sync(work, {}))
+        print(f"  {work}: {took.ours[work][-1].seconds:.2f} s", file=sys.stderr)
 
 
-def mariadb_text_key(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """The same with a text as the primary key."""
-    with _pair(servers, folder, MARIADB, int(1_000_000 * scale), text_key=True) as pair:
-        return pair.run("MariaDB, text key", {})[:3]
+def _lines(took: _Took, dump: str, targets: Targets) -> list[Line]:
+    lines = []
+    dumps = median(took.dumps)
+    for work, runs in took.ours.items():
+        seconds = median(run.seconds for run in runs)
+        lines.append(compared(work, seconds, dump, dumps, targets.get(work), _note(runs[-1])))
+        lines += [compared(work, seconds, peer, median(its)) for (done, peer), its in took.theirs.items() if done is work]
+    if took.scans:
+        seconds = median(run.seconds for run in took.ours[Work.UNCHANGED])
+        lines += _limits({work: runs[-1].reports[0] for work, runs in took.ours.items()})
+        lines.append(compared("check, both halves", seconds, "one scan in the database with SHA2", median(took.scans), 1.5))
+    return lines
 
 
-def postgresql(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """Sync 1,000,000 rows between two PostgreSQL databases by version 2."""
-    with _pair(servers, folder, POSTGRESQL, int(1_000_000 * scale)) as pair:
-        return pair.run("PostgreSQL", {})
+def _note(run: ClientRun) -> str:
+    report = run.reports[0]
+    return (
+        f"{report['verified']}, {report['bytes_received'] / 1e6:.2f} MB in {report['requests']} requests;"
+        f" client {megabytes(run.peak_memory)}, {run.process_seconds - run.seconds:.1f} s more to start"
+    )
 
 
-def sqlite(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """Sync 1,000,000 rows between two SQLite databases by version 2."""
-    with _pair(servers, folder, SQLITE, int(1_000_000 * scale)) as pair:
-        return pair.run("SQLite", {})
+def _limits(reports: dict[Work, dict[str, float]]) -> list[Line]:
+    few, many, full = reports[Work.FEW], reports[Work.MANY], reports[Work.FIRST]
+    received, whole = many["bytes_received"] / 1e6, full["bytes_received"] / 1e6
+    return [
+        limited(f"{Work.FEW}: both ways", (few["bytes_received"] + few["bytes_sent"]) / 1000, "KB", 150),
+        limited(f"{Work.FEW}: requests", few["requests"], "requests", 6),
+        Line(
+            f"{Work.MANY}: received",
+            f"{received:.2f} MB",
+            received / whole,
+            "the same of a full transfer",
+            f"{whole:.2f} MB",
+            0.2,
+        ),
+    ]
 
 
-def memory(servers: DatabaseServers, folder: Path, scale: float) -> list[Result]:
-    """First sync and one change of 1,000,000 and of 10,000,000 rows: the peak memory of both halves."""
-    results: list[Result] = []
-    for rows in (int(1_000_000 * scale), int(10_000_000 * scale)):
-        with _pair(servers, folder, MARIADB, rows, with_peer=False) as pair:
-            results += pair.run(f"memory, {rows:,} rows", {})[:3]
-    return results
-
-
-class _Pair:
-    """Two databases of one engine, the source filled, the target empty."""
-
-    def __init__(self, folder: Path, running: ServerProcess, source: str, target: str, rows: int, peer: float | None) -> None:
-        self.folder = folder
-        self.running = running
-        self.source = source
-        self.target = target
-        self.rows = rows
-        self.peer = peer
-        self.unchanged = 0.0
-
-    def run(self, about: str, options: dict[str, Any]) -> list[Result]:
-        """Sync first, unchanged, and after changes."""
-        results = []
-        steps = {"step": max(1, self.rows // 15), "hundred": max(1, self.rows // 10_000)}
-        for what, change in (("first sync", ""), *CHANGES):
-            if change:
-                execute(self.source, change.format(**steps))
-            config = {"url": self.running.url, "connections": {"local": self.target}, "tables": {"orders": {}}, **options}
-            done = client(self.folder, config)
-            report = done.reports[0]
-            if what == "unchanged":
-                self.unchanged = done.seconds
-            results.append(
-                Result(
-                    f"{about}: {what}",
-                    done.seconds,
-                    NAMES[kind(self.source)] if self.peer else "",
-                    self.peer,
-                    f"{self.rows:,} rows, {report['status']}, {report['verified']}; {report['bytes_received'] / 1e6:.2f} MB in"
-                    f" {report['requests']} requests; peak {megabytes(done.peak_memory)} client,"
-                    f" {megabytes(self.running.peak_memory())} server",
-                )
-            )
-        return results
-
-
-@contextmanager
-def _pair(
-    servers: DatabaseServers, folder: Path, engine: str, rows: int, *, text_key: bool = False, with_peer: bool = True
-) -> Iterator[_Pair]:
-    with ExitStack() as stack:
-        source, target = (stack.enter_context(servers.database(engine, folder)) for _ in range(2))
-        fill(source, rows)
-        if text_key:
-            execute(source, TEXT_KEY[kind(source)])
-        peer = dump_and_load(source, target) if with_peer else None
-        create(target)
-        if text_key:
-            execute(target, TEXT_KEY[kind(target)])
-        running = stack.enter_context(server(folder, {"connections": {"shop": source}, "tables": {"orders": {}}}))
-        yield _Pair(folder, running, source, target, rows, peer)
-
-
-def _fetch(url: str) -> tuple[float, int]:
+def _scan_with_sha2(pair: Pair) -> float:
+    """Hash each row inside a MariaDB, in one scan and one session; return the seconds."""
+    row = ", ".join(f"COALESCE({column}, '')" for column in (pair.rows.key, *pair.rows.columns))
+    digest = f"CAST(CONV(LEFT(SHA2(CONCAT_WS('|', {row}), 256), 15), 16, 10) AS UNSIGNED)"
     started = time.perf_counter()
-    with requests.post(f"{url}/getTable", data={"config_name": "orders"}, stream=True, timeout=600) as answer:
-        answer.raise_for_status()
-        size = sum(len(chunk) for chunk in answer.raw.stream(1 << 16, decode_content=False))
-    return time.perf_counter() - started, size
+    execute(pair.source, f"SELECT SUM({digest}) FROM {pair.rows.table}")
+    return time.perf_counter() - started
