@@ -25,6 +25,9 @@ def main(table: str, rows: str) -> None:
         preoperator=f"TRUNCATE TABLE {table}",
         insert_args={"executemany": True, "fast_executemany": True, "commit_every": 10_000},
     )
+    # The first look at a connection imports every provider that is installed.
+    for hook in (transfer.source_hook, transfer.destination_hook):
+        hook.get_first("SELECT 1")
     started = time.perf_counter()
     transfer.execute(Context())
     print(time.perf_counter() - started)
