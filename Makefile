@@ -2,14 +2,18 @@
 PYTEST = .venv/bin/python -m pytest
 # Tests mostly wait for databases: more of them at once than there are cores. Each worker starts servers of its own.
 WORKERS = 3
+# The oldest Airflow that is supported, and what is tested beside it; the newest is in .venv.
+OLDEST = airflow-3.1
+ADAPTERS = $(wildcard $(addprefix tests/,hooks operators sensors triggers task_groups plugin history cli example_dags) \
+	tests/test_assets.py tests/test_provider_info.py)
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench package constraints clean
+.PHONY: help setup demo test test-all test-airflow-matrix lint format bench package constraints clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## make .venv and install everything, system packages too where that is allowed
 	@.ci/setup dev
@@ -21,8 +25,14 @@ demo: ## sync a real table and a real directory, three times
 test: setup ## run the tests, on every database (under ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
-test-all: setup ## run the tests, those that take long too
+test-all: setup ## run the tests, those that take long too, and those beside the oldest Airflow
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup
+	@$(MAKE) --no-print-directory test-airflow-matrix
+
+# Warnings of an old Airflow about its libraries are not ours.
+test-airflow-matrix: ## run the tests of what faces Airflow beside the oldest one that is supported
+	@.ci/setup $(OLDEST)
+	@.cache/$(OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" -W default $(ADAPTERS)
 
 lint: setup ## check style, types and layers
 	@.venv/bin/ruff check .

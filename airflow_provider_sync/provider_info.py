@@ -104,4 +104,45 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         ],
+        "cli": ["airflow_provider_sync.cli.definition.get_airflow_commands"],
+        "config": _CONFIG,
     }
+
+
+_CONFIG: dict[str, Any] = {
+    "sync": {
+        "description": "Settings of the provider airflow-provider-sync for all its syncs.",
+        "options": {
+            "server_config": {
+                "description": "Path of a server.yaml. What it names is then offered by Airflow's API server; empty, nothing is.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "/etc/airflow/server.yaml",
+                "default": "",
+            },
+            "server_prefix": {
+                "description": "Path of the API server below which the sync server answers.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "/sync",
+                "default": "/sync",
+            },
+            "history": {
+                "description": "Where the record of each sync is kept: an SQLAlchemy URL, or airflow://CONN_ID; empty,"
+                " the file sync-history.db in Airflow's home.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "sensitive": True,
+                "example": "postgresql+psycopg2://user:password@db.example/history",
+                "default": "",
+            },
+            "history_days": {
+                "description": "Days for which records are kept.",
+                "version_added": "0.1.0",
+                "type": "integer",
+                "example": "90",
+                "default": "90",
+            },
+        },
+    }
+}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+AIRFLOW_VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
 
 
 def run_dag(dag: Any, **options: Any) -> Any:
@@ -15,11 +18,16 @@ def run_dag(dag: Any, **options: Any) -> Any:
     """
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.serialization.definitions.dag import SerializedDAG
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from airflow.utils.session import create_session
 
-    _metadata_database()
+    try:
+        from airflow.serialization.definitions.dag import SerializedDAG
+    except ImportError:
+        # Where Airflow 3.1 has it.
+        from airflow.serialization.serialized_objects import SerializedDAG
+
+    migrate_metadata_database()
     with create_session() as session:
         DagBundlesManager().sync_bundles_to_db(session=session)
     # DAG.test runs only what is serialized, as the scheduler would find it.
@@ -36,7 +44,8 @@ def task_states(run: Any) -> dict[str, str]:
 
 
 @cache
-def _metadata_database() -> None:
+def migrate_metadata_database() -> None:
+    """Make the metadata database of the session, once."""
     from airflow.utils.db import initdb
 
     # DAG bundles read this folder; the DAGs of tests need not be in it.

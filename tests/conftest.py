@@ -17,16 +17,25 @@ from tests.airflow_stack import AirflowStack
 from tests.database_servers import ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Give Airflow, should a test import it, an empty home, before anything can import it."""
+def _make_airflow_home() -> str:
+    """Give Airflow, should a test import it, an empty home."""
     home = tempfile.mkdtemp(prefix="sync-airflow-")
-    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     # What the developer's own Airflow is set to, its metadata database above all, has no place in a test.
     for name in [name for name in os.environ if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_"))]:
         del os.environ[name]
     os.environ["AIRFLOW_HOME"] = home
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+    return home
+
+
+# Not in pytest_configure: the conftest of a folder that is named on the command line imports Airflow before that.
+AIRFLOW_HOME = _make_airflow_home()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remove that home in the end."""
+    config.add_cleanup(lambda: shutil.rmtree(AIRFLOW_HOME, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

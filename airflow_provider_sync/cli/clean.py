@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
+from contextlib import redirect_stdout
 
 from airflow_provider_sync.cli.connections import OPENER
 from airflow_provider_sync.config import ClientConfig
@@ -13,16 +15,18 @@ from airflow_provider_sync.tables.staging import find_staging
 def main(options: Namespace) -> int:
     """Drop staging tables and remove temporary files that are older than ``--older-than``."""
     plan = plan_run(ClientConfig.from_yaml(options.config))
-    tables = 0
-    for url, targets in plan.tables.items():
-        # Staging tables stand beside their targets, which may be in several schemas.
-        schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
-        with OPENER.database(url) as database, database.connect() as connection:
-            for staging, age in find_staging(connection, schemas=schemas):
-                if age >= options.older_than:
-                    database.drop(connection, staging)
-                    print(f"Dropped {staging}, {age / 3600:.1f} hours old.")
-                    tables += 1
-    files = sum(OPENER.storage(directory.path).clean(options.older_than) for directory in plan.directories)
+    tables, results = 0, sys.stdout
+    # Airflow, where a connection of its is named, logs to standard output.
+    with redirect_stdout(sys.stderr):
+        for url, targets in plan.tables.items():
+            # Staging tables stand beside their targets, which may be in several schemas.
+            schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
+            with OPENER.database(url) as database, database.connect() as connection:
+                for staging, age in find_staging(connection, schemas=schemas):
+                    if age >= options.older_than:
+                        database.drop(connection, staging)
+                        print(f"Dropped {staging}, {age / 3600:.1f} hours old.", file=results)
+                        tables += 1
+        files = sum(OPENER.storage(directory.path).clean(options.older_than) for directory in plan.directories)
     print(f"Removed {tables} staging tables and {files} temporary files.")
     return 0

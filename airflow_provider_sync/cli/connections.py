@@ -20,31 +20,39 @@ def open_database(url: str) -> Engine:
     """Open a database URL, or ``airflow://CONN_ID``."""
     if not url.startswith(AIRFLOW_SCHEME):
         return open_engine(url)
-    from airflow_provider_sync.hooks.database import database_from_connection
+    from airflow_provider_sync.hooks.database import engine_from_connection
 
-    with _missing_connections():
-        return database_from_connection(url.removeprefix(AIRFLOW_SCHEME)).engine
+    conn_id = url.removeprefix(AIRFLOW_SCHEME)
+    with _published(conn_id):
+        return engine_from_connection(conn_id)
 
 
 def open_directory(path: str) -> Storage:
     """Open a local path or a URL of object storage, ``s3://CONN_ID@bucket/prefix`` with an Airflow connection."""
-    if "@" not in urlsplit(path).netloc:
+    conn_id, at, _ = urlsplit(path).netloc.rpartition("@")
+    if not at:
         return open_storage(path)
     from airflow_provider_sync.hooks.storage import storage_from_path
 
-    with _missing_connections():
+    with _published(conn_id):
         return storage_from_path(path)
 
 
 @contextmanager
-def _missing_connections() -> Iterator[None]:
-    """Raise what Airflow raises for a connection that it does not have as an error of the configuration."""
+def _published(conn_id: str) -> Iterator[None]:
+    """Have the hooks of the block find a connection, and raise its absence as an error of the configuration."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+    from airflow_provider_sync.hooks.metadata_connections import publish_connection
+
     try:
+        publish_connection(conn_id)
         yield
     except AirflowNotFoundException as error:
-        raise ConfigurationError(f"Airflow says: {error}. Add the connection, or name another one.") from error
+        raise ConfigurationError(
+            f"Airflow has no connection {conn_id!r}: not in the environment, in a secrets backend or in its metadata database."
+            " Add it, or name another one."
+        ) from error
 
 
 OPENER = Opener(engine=open_database, storage=open_directory)

@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 
 import msgspec
 
@@ -23,7 +24,8 @@ def main(options: Namespace) -> int:
     config = ClientConfig.from_yaml(options.config)
     plan = plan_run(config, tables=options.table or tuple(config.tables))
     found: list[Diagnosis] = []
-    with SyncClient.from_config(config) as client:
+    # Airflow, where a connection of its is named, logs to standard output.
+    with redirect_stdout(sys.stderr), SyncClient.from_config(config) as client:
         for url, tables in plan.tables.items():
             with OPENER.database(url) as database:
                 found += [diagnose_table(client, table, database) for table in tables]

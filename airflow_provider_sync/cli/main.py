@@ -1,12 +1,13 @@
-"""``airflow-sync``: arguments in, exit code out.
+"""``airflow-sync`` and ``airflow sync``: arguments in, exit code out.
 
 Exit codes: 0 done, 1 differences (only ``diff`` and ``doctor``), 2 wrong usage or configuration, 3 a sync failed or anything
-unexpected.
+unexpected. The arguments are in :mod:`.definition`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,30 +15,37 @@ from importlib import import_module
 from typing import NoReturn
 
 from airflow_provider_sync import __version__
+from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command of ``airflow-sync``.
 
     :param arguments: those of the process by default
     :return: the exit code
     """
     options = build_parser().parse_args(arguments)
-    try:
-        code: int = import_module(options.module).main(options)
-    except ConfigurationError as error:
-        return _fail(error, USAGE, verbose=options.verbose)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return FAILED
-    except SyncError as error:
-        return _fail(error, FAILED, verbose=options.verbose)
-    except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
-        return _fail(error, FAILED, verbose=options.verbose)
-    return code
+    return _run(options.module, options, "airflow-sync")
+
+
+def run_for_airflow(module: str, options: argparse.Namespace) -> NoReturn:
+    """Run one command of ``airflow sync`` and end the process with its exit code.
+
+    Airflow set its logging up to write to standard output before it came here. What it writes there from now on goes to
+    standard error: standard output is for results.
+
+    :param options: as Airflow parsed them
+    """
+    sys.stdout.flush()
+    results = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding)
+    os.dup2(2, 1)
+    sys.stdout = results
+    code = _run(module, options, "airflow sync")
+    results.flush()
+    sys.exit(code)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,72 +58,33 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; each names the module that runs it."""
-    parser = _Parser(prog="airflow-sync", description="Keep tables and directories in step with those of another server.")
+    parser = _Parser(prog="airflow-sync", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    serve = _command(commands, "serve", "serve", "offer tables and directories to clients")
-    serve.add_argument("--config", required=True, metavar="FILE", help="server.yaml")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=_port, default=8765, help="port to listen on; 0 takes a free one (default: %(default)s)")
-
-    run = _command(commands, "run", "run", "synchronise everything, or only what is named")
-    _add_selection(run)
-    run.add_argument("--dry-run", action="store_true", help="report what would change, and write nothing")
-
-    diff = _command(commands, "diff", "diff", "show what a run would change; exit 1 when anything differs")
-    _add_selection(diff)
-    diff.add_argument("--keys", type=int, default=20, metavar="N", help="most keys to show of each table (default: %(default)s)")
-
-    doctor = _command(commands, "doctor", "doctor", "explain why tables differ although they look alike; exit 1 when any does")
-    doctor.add_argument("--config", required=True, metavar="FILE", help="client.yaml")
-    doctor.add_argument("--table", action="append", default=[], metavar="NAME", help="only this table; may be repeated")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
-
-    listing = _command(commands, "list", "listing", "list the tables and directories that the server offers")
-    listing.add_argument("--config", required=True, metavar="FILE", help="client.yaml")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-
-    clean = _command(commands, "clean", "clean", "remove what interrupted syncs left behind")
-    clean.add_argument("--config", required=True, metavar="FILE", help="client.yaml")
-    clean.add_argument(
-        "--older-than", type=_duration, default="1d", metavar="AGE", help="such as 30m, 12h or 1d (default: %(default)s)"
-    )
-
-    demo = _command(commands, "demo", "demo", "watch a real table and a real directory arrive, change and arrive again")
-    demo.add_argument("--keep", metavar="DIRECTORY", help="keep databases, files and configuration there to play with")
+    for command in COMMANDS:
+        parsed = commands.add_parser(command.name, help=command.help, description=command.description)
+        for argument in command.arguments:
+            parsed.add_argument(argument.flag, **argument.options)
+        parsed.set_defaults(module=command.module)
     return parser
 
 
-def _command(commands: argparse._SubParsersAction[_Parser], name: str, module: str, text: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    command.add_argument("--verbose", action="store_true", help="show the traceback of an error")
-    command.set_defaults(module=f"airflow_provider_sync.cli.{module}")
-    return command
+def _run(module: str, options: argparse.Namespace, program: str) -> int:
+    try:
+        code: int = import_module(f"airflow_provider_sync.cli.{module}").main(options)
+    except ConfigurationError as error:
+        return _fail(error, USAGE, program, verbose=options.verbose)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return FAILED
+    except SyncError as error:
+        return _fail(error, FAILED, program, verbose=options.verbose)
+    except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
+        return _fail(error, FAILED, program, verbose=options.verbose)
+    return code
 
 
-def _add_selection(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", required=True, metavar="FILE", help="client.yaml")
-    command.add_argument("--table", action="append", default=[], metavar="NAME", help="only this table; may be repeated")
-    command.add_argument("--directory", action="append", default=[], metavar="NAME", help="only this directory; may be repeated")
-    command.add_argument("--json", action="store_true", help="print one JSON array of reports on standard output")
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)
-
-
-def _duration(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = text[:-1], text[-1:]
-    if unit not in units or not number.replace(".", "", 1).isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30m, 12h or 1d")
-    return float(number) * units[unit]
-
-
-def _fail(error: Exception, code: int, *, verbose: bool) -> int:
+def _fail(error: Exception, code: int, program: str, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     # A statement to run, or a parser's message, may have several lines.
@@ -123,7 +92,7 @@ def _fail(error: Exception, code: int, *, verbose: bool) -> int:
     if not isinstance(error, SyncError):
         message = f"{type(error).__name__}: {message}"
         message += "" if verbose else " (run again with --verbose to see where)"
-    print(f"airflow-sync: {message}", file=sys.stderr)
+    print(f"{program}: {message}", file=sys.stderr)
     return code
 
 

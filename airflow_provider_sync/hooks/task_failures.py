@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.report_table import format_reports
@@ -26,6 +26,8 @@ def failing_tasks() -> Iterator[None]:
     """
     try:
         yield
+    except AirflowNotFoundException as error:
+        raise AirflowFailException(f"{str(error).rstrip('.')}. Add the connection, or name another one.") from error
     except SyncError as error:
         if isinstance(error, SyncFailed):
             log.error("\n%s", format_reports(error.reports))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_sync.exceptions import GuardError, ServerError, SyncError, SyncFailed, TransportError
 from airflow_provider_sync.hooks.task_failures import failing_tasks
@@ -29,6 +29,12 @@ def test_what_stays_fails_the_task(error: SyncError) -> None:
         raise error
     assert str(caught.value) == str(error)
     assert caught.value.__cause__ is error
+
+
+def test_a_missing_connection_fails_the_task() -> None:
+    """A connection that Airflow does not have fails the task at once, with the next step."""
+    with pytest.raises(AirflowFailException, match="Add the connection"), failing_tasks():
+        raise AirflowNotFoundException("The conn_id `nowhere` isn't defined")
 
 
 def test_reports_of_a_failed_run_are_logged(caplog: pytest.LogCaptureFixture) -> None:

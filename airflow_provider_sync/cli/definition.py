@@ -1,0 +1,159 @@
+"""The commands and their arguments, written down once: for ``airflow-sync``, and for ``airflow sync``.
+
+Every ``airflow`` command imports this module, so that it needs the standard library only. What a command does is in the
+module of its name; how it ends is in :mod:`.main`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import GroupCommand
+
+DESCRIPTION = "Keep tables and directories in step with those of another server."
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument.
+
+    :ivar flag: such as ``--config``
+    :ivar options: those of ``ArgumentParser.add_argument``
+    """
+
+    flag: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    :ivar module: of this package; its ``main`` takes the parsed arguments and returns the exit code
+    """
+
+    name: str
+    module: str
+    help: str
+    own_arguments: tuple[Argument, ...] = field(default=())
+
+    @property
+    def description(self) -> str:
+        """The help as a sentence."""
+        return f"{self.help[0].upper()}{self.help[1:]}."
+
+    @property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Its own arguments, and those that every command has."""
+        return (_argument("--verbose", action="store_true", help="show the traceback of an error"), *self.own_arguments)
+
+
+def get_airflow_commands() -> list[GroupCommand]:
+    """Return the group ``airflow sync``; Airflow 3.2 and newer call this because the provider's metadata names it."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    def convert(command: Command) -> ActionCommand:
+        return ActionCommand(
+            name=command.name,
+            help=command.description,
+            func=partial(_run_for_airflow, command.module),
+            args=tuple(Arg((argument.flag,), **argument.options) for argument in command.arguments),
+        )
+
+    return [GroupCommand(name="sync", help=DESCRIPTION, subcommands=[convert(command) for command in COMMANDS])]
+
+
+def _run_for_airflow(module: str, options: argparse.Namespace) -> None:
+    from airflow_provider_sync.cli.main import run_for_airflow
+
+    run_for_airflow(module, options)
+
+
+def _argument(flag: str, **options: Any) -> Argument:
+    return Argument(flag, options)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.replace(".", "", 1).isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30m, 12h or 1d")
+    return float(number) * units[unit]
+
+
+_CONFIG = _argument("--config", required=True, metavar="FILE", help="client.yaml")
+_TABLE = _argument("--table", action="append", default=[], metavar="NAME", help="only this table; may be repeated")
+_DIRECTORY = _argument("--directory", action="append", default=[], metavar="NAME", help="only this directory; may be repeated")
+_JSON = _argument("--json", action="store_true", help="print JSON on standard output, and nothing else there")
+
+COMMANDS = (
+    Command(
+        "serve",
+        "serve",
+        "offer tables and directories to clients",
+        (
+            _argument("--config", required=True, metavar="FILE", help="server.yaml"),
+            _argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"),
+            _argument("--port", type=_port, default=8765, help="port to listen on; 0 takes a free one (default: %(default)s)"),
+        ),
+    ),
+    Command(
+        "run",
+        "run",
+        "synchronise everything, or only what is named",
+        (
+            _CONFIG,
+            _TABLE,
+            _DIRECTORY,
+            _JSON,
+            _argument("--dry-run", action="store_true", help="report what would change, and write nothing"),
+        ),
+    ),
+    Command(
+        "diff",
+        "diff",
+        "show what a run would change; exit 1 when anything differs",
+        (
+            _CONFIG,
+            _TABLE,
+            _DIRECTORY,
+            _JSON,
+            _argument("--keys", type=int, default=20, metavar="N", help="most keys to show of each table (default: %(default)s)"),
+        ),
+    ),
+    Command(
+        "doctor",
+        "doctor",
+        "explain why tables differ although they look alike; exit 1 when any does",
+        (_CONFIG, _TABLE, _JSON),
+    ),
+    Command("list", "listing", "list the tables and directories that the server offers", (_CONFIG, _JSON)),
+    Command(
+        "clean",
+        "clean",
+        "remove what interrupted syncs left behind",
+        (
+            _CONFIG,
+            _argument(
+                "--older-than", type=_duration, default="1d", metavar="AGE", help="such as 30m, 12h or 1d (default: %(default)s)"
+            ),
+        ),
+    ),
+    Command(
+        "demo",
+        "demo",
+        "watch a real table and a real directory arrive, change and arrive again",
+        (_argument("--keep", metavar="DIRECTORY", help="keep databases, files and configuration there to play with"),),
+    ),
+)

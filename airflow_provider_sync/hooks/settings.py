@@ -1,0 +1,50 @@
+"""The section ``[sync]`` of Airflow's configuration, read; its defaults and descriptions are in the provider's metadata."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_sync.provider_info import get_provider_info
+
+SECTION = "sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an installation sets for all its syncs.
+
+    :ivar server_config: path of the ``server.yaml`` that the API server offers; ``None`` when it offers nothing
+    :ivar server_prefix: path of the API server below which it does
+    :ivar history: where the records of syncs are kept: a database URL, or ``airflow://CONN_ID``
+    :ivar history_days: days after which they are removed
+    """
+
+    server_config: str | None
+    server_prefix: str
+    history: str
+    history_days: int
+
+
+def read_settings() -> Settings:
+    """Read the section, and fill in what follows from where Airflow keeps its files."""
+    return Settings(
+        server_config=_option("server_config") or None,
+        server_prefix=_option("server_prefix"),
+        history=_option("history") or f"sqlite:///{_airflow_home()}/sync-history.db",
+        history_days=int(_option("history_days")),
+    )
+
+
+def _option(name: str) -> str:
+    # Airflow 3.1 knows the defaults of providers only in some of its processes.
+    default = get_provider_info()["config"][SECTION]["options"][name]["default"]
+    return str(conf.get(SECTION, name, fallback=default))
+
+
+def _airflow_home() -> Path:
+    # As Airflow itself finds it; the name that it has for it is in a module that is its own.
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
