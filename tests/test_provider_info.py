@@ -61,3 +61,15 @@ def test_form() -> None:
     described: dict[str, Any] = get_provider_info()["connection-types"][0]
     assert set(described["conn-fields"]) == {"timeout", "verify", "headers", "protocol", "retries"}
     assert tuple(described["conn-fields"]["protocol"]["schema"]["enum"]) == PROTOCOLS
+
+
+@pytest.mark.parametrize(
+    "module", ["operators.table_sync", "operators.file_sync", "sensors.table_changed", "sensors.files_changed"]
+)
+def test_imports_of_dag_files(module: str) -> None:
+    """What DAG files import brings neither the server half nor anything else that they do not need."""
+    program = f"import sys, airflow.sdk; import airflow_provider_sync.{module}; print(*sys.modules)"
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert not {"fastapi", "uvicorn", "pandas", "numpy", "s3fs", "MySQLdb", "psycopg", "psycopg2"} & loaded
+    assert not any(name.startswith("airflow_provider_sync.server") for name in loaded)

@@ -41,7 +41,7 @@ def compared(work: str, seconds: float, against: str, its_seconds: float, at_mos
 
 def limited(work: str, value: float, unit: str, at_most: float, note: str = "") -> Line:
     """Return the line of a figure that has a limit of its own."""
-    return Line(work, f"{value:,.1f}".removesuffix(".0") + f" {unit}", value, at_most=at_most, note=note)
+    return Line(work, f"{value:,.{1 if value >= 1 else 2}f}".removesuffix(".0") + f" {unit}", value, at_most=at_most, note=note)
 
 
 @dataclass(frozen=True)

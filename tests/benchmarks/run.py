@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests.benchmarks.airflow_cost import airflow_cost
 from tests.benchmarks.files import first_and_unchanged
 from tests.benchmarks.flights import FLIGHTS
 from tests.benchmarks.made_rows import MADE_ROWS, MADE_ROWS_BY_CODE
@@ -42,6 +43,7 @@ SECTIONS: dict[str, Measure] = {
     "sqlite": _tables(SQLITE, MADE_ROWS, TARGETS[SQLITE]),
     "sqlite-flights": _tables(SQLITE, FLIGHTS, TARGETS[SQLITE]),
     "files": first_and_unchanged,
+    "airflow": airflow_cost,
 }
 
 LONG: dict[str, Measure] = {"memory": memory}

@@ -24,6 +24,7 @@ from airflow_provider_sync.config import (
     Token,
 )
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
+from airflow_provider_sync.provider_info import get_provider_info
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from tests.docs.pages import PAGES, PROJECT, anchors, blocks, table_below
 
@@ -107,6 +108,14 @@ def test_options(heading: str, kind: type[msgspec.Struct]) -> None:
                 else str(field.default)
             )
             assert default.replace("`", "") == expected
+
+
+def test_airflow_configuration() -> None:
+    """The reference lists every option of Airflow's configuration, no other, and its default."""
+    listed = table_below(REFERENCE / "options.md", "Airflow's configuration")
+    options = get_provider_info()["config"]["sync"]["options"]
+    expected = {name: option["default"] or "empty" for name, option in options.items()}
+    assert {name: default.strip("`") for name, (_, default) in listed.items()} == expected
 
 
 def test_commands() -> None:
