@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from threading import Event
+from dataclasses import dataclass, field
+from threading import Event, Lock
 
 import requests
 
@@ -29,6 +29,14 @@ class Traffic:
     requests: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def count(self, *, requests: int = 0, sent: int = 0, received: int = 0) -> None:
+        """Add to the counters; answers may be read in several threads."""
+        with self._lock:
+            self.requests += requests
+            self.bytes_sent += sent
+            self.bytes_received += received
 
 
 class Body:
@@ -94,7 +102,7 @@ class Body:
                 if self._given_up.is_set():
                     raise TransportError(f"The request to {self.url} was given up on this side.")
                 received += len(chunk)
-                self._traffic.bytes_received += len(chunk)
+                self._traffic.count(received=len(chunk))
                 if received > limit:
                     raise ProtocolError(f"{self.url} answered with more than {limit} bytes. Is there a sync server?")
                 yield chunk

@@ -73,7 +73,7 @@ class TableDigests(_Stream):
             if not isinstance(message, Described):
                 raise _unexpected(message, "a description")
             check_described(message, request.selection)
-            if request.grid not in (None, message.grid):
+            if request.grid not in (None, message.grid) or message.grid.scheme not in request.schemes:
                 raise ProtocolError("The server cut the table in another way than it was asked to. Is its version right?")
         self.described = message
 

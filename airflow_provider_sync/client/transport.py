@@ -144,8 +144,7 @@ class Transport:
 
     def _send(self, call: Call, read: Callable[[Body], Answer], subject: str, expect: Collection[int], pause: _Pause) -> Answer:
         url = self.url + call.endpoint
-        self.traffic.requests += 1
-        self.traffic.bytes_sent += len(call.body or b"")
+        self.traffic.count(requests=1, sent=len(call.body or b""))
         headers = {**self._headers, "Accept": call.accept, "Accept-Encoding": call.accept_encoding}
         if call.content_type is not None:
             headers["Content-Type"] = call.content_type

@@ -72,7 +72,7 @@ class TableDigestAnswers:
             part = selected_part(opened, request.selection)
             _refuse_null_keys(opened, part)
             if request.grid is not None:
-                _refuse_ranges(opened, part, request.grid)
+                _refuse_scheme(opened, part, request.grid)
             return _description(opened, part, request)
 
         return self._stream(request.selection.name, accept, messages, idle=Segments(numbers=(), counts=(), sums=()))
@@ -132,7 +132,7 @@ class TableDigestAnswers:
 def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Generator[Answer, None, None]:
     database = opened.database
     rows = database.estimate_rows(opened.connection, part)
-    grid = request.grid or choose_grid(opened, part, rows)
+    grid = request.grid or choose_grid(opened, part, rows, request.schemes)
     yield Described(
         columns=tuple(
             ColumnDescription(name=column.column.name, type=column.type, nullable=column.column.nullable)
@@ -144,7 +144,9 @@ def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Gener
     )
     if not request.digests:
         return
-    segments = sorted(database.digest_segments(opened.connection, part, grid).items())
+    found = database.digest_segments(opened.connection, part, grid)
+    # Rows that came since the bounds were told, outside of them, are left to the next sync.
+    segments = sorted((number, segment) for number, segment in found.items() if 0 <= number < grid.parts)
     yield Segments(
         numbers=tuple(number for number, _ in segments),
         counts=tuple(segment.rows for _, segment in segments),
@@ -161,7 +163,9 @@ def _refuse_null_keys(opened: OpenTable, part: Part) -> None:
         )
 
 
-def _refuse_ranges(opened: OpenTable, part: Part, grid: Grid) -> None:
+def _refuse_scheme(opened: OpenTable, part: Part, grid: Grid) -> None:
+    if grid.scheme not in opened.database.schemes:
+        raise refused("grid", f"Table {opened.source.name!r} is in a database that cannot cut it by the hashes of its keys.")
     if grid.scheme == "range" and not has_ranges(part):
         raise refused("grid", f"Table {opened.source.name!r} has no single integer key, so it cannot be cut into ranges.")
 
@@ -171,7 +175,7 @@ def _digests(opened: OpenTable, part: Part, request: DigestRows) -> Digests:
     if request.keys is not None:
         keys = decode_wanted_keys(request.keys, part.key)
         return database.digest_keys(opened.connection, part, keys) if keys else ()
-    _refuse_ranges(opened, part, request.grid)
+    _refuse_scheme(opened, part, request.grid)
     return database.digest_rows(opened.connection, part, request.grid, request.runs) if request.runs else ()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
-from airflow_provider_sync.protocol.v2.messages import Grid, Selection, Window
+from airflow_provider_sync.protocol.v2.messages import Grid, Scheme, Selection, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
@@ -38,15 +38,17 @@ def selected_part(opened: OpenTable, selection: Selection) -> Part:
     )
 
 
-def choose_grid(opened: OpenTable, part: Part, rows: int) -> Grid:
+def choose_grid(opened: OpenTable, part: Part, rows: int, schemes: Container[Scheme]) -> Grid:
     """Cut a part into about as many segments as pays.
 
     :param rows: that it has, about
+    :param schemes: in which ways the client can cut its own
     """
     parts = min(MAX_PARTS, 1 << (max(rows, 0) // SEGMENT_ROWS).bit_length())
     bounds = opened.database.key_bounds(opened.connection, part) if has_ranges(part) else None
     if bounds is None:
-        return Grid(scheme="bucket", parts=parts)
+        by_key = "key" in schemes and "key" in opened.database.schemes
+        return Grid(scheme="key" if by_key else "bucket", parts=parts)
     low, high = bounds
     keys = high - low + 1
     return Grid(scheme="range", parts=min(parts, 1 << (keys.bit_length() - 1)), low=low, high=high)

@@ -43,6 +43,15 @@ SEGMENT_ROWS = 128
 
 FINEST_PARTS = 65_536
 
+FINE_ROWS = 16
+"""Rows that a segment should have where nearly all segments of the usual size differ, each in few rows."""
+
+ROW_COST = 2.5
+"""How many times as long a row takes that is compared by itself as one that is added to its segment; measured."""
+
+FILTER_COST = 0.25
+"""What it takes to find rows by their keys' hashes, measured in scans that digest each row."""
+
 MOST_SCANS = 4
 """Scans of the whole table that finding the rows may cost; beyond, the table is sent."""
 
@@ -100,13 +109,25 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
     announced: Mapping[Key, int]
 
 
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """What a few of the segments that differ tell of all of them.
+
+    :ivar wanted: share of the source's rows that would be fetched
+    :ivar changed: how many rows of these segments differ, estimated
+    """
+
+    wanted: float
+    changed: float
+
+
 def compare_segments(client: SyncClient, database: Database, target: Target, grid: Grid | None = None) -> Comparison:
     """Digest the segments of both sides, at the same time, and compare them.
 
     :param grid: how to cut the tables, if not as the source finds best
     :raises TableError: when the target cannot hold what the source has
     """
-    with client.describe_table(DescribeTable(selection=selection_of(target.options), grid=grid)) as answer:
+    request = DescribeTable(selection=selection_of(target.options), grid=grid, schemes=database.schemes)
+    with client.describe_table(request) as answer:
         described = answer.described
         part = land(database, target, described)
 
@@ -138,31 +159,51 @@ def compare_finer(client: SyncClient, database: Database, compared: Comparison) 
     if rows >= SLICE_ROWS // 2 and rows > 8 * usual * len(compared.differing):
         return compare_segments(client, database, compared.target, Grid(scheme="bucket", parts=parts))
     if scans_of(compared) > 2 and 2 * compared.grid.parts <= FINEST_PARTS and len(compared.differing) < compared.grid.parts:
-        return compare_segments(client, database, compared.target, Grid(scheme="bucket", parts=FINEST_PARTS))
+        return compare_segments(client, database, compared.target, msgspec.structs.replace(compared.grid, parts=FINEST_PARTS))
     return compared
 
 
-def scans_of(compared: Comparison) -> int:
+def scans_of(compared: Comparison) -> float:
     """Count the scans of the whole table that it would take to compare all rows: buckets cannot be looked up."""
     if compared.grid.scheme == "range":
         return 0
-    return -(-sum(compared.rows_in(compared.differing).values()) // _rows_at_once(compared))
+    slices = -(-sum(compared.rows_in(compared.differing).values()) // _rows_at_once(compared))
+    return slices * (FILTER_COST if compared.grid.scheme == "key" else 1)
 
 
 def _rows_at_once(compared: Comparison) -> int:
     """Rows of both sides whose digests are held at once; twice as many where each time costs a scan."""
-    return (4 if compared.grid.scheme == "bucket" else 2) * SLICE_ROWS
+    return (2 if compared.grid.scheme == "range" else 4) * SLICE_ROWS
 
 
-def mostly_differ(client: SyncClient, database: Database, compared: Comparison) -> bool:
-    """Whether more than half of the rows differ, judging by a sample of segments; then it pays to send the whole table."""
+def sample_changes(client: SyncClient, database: Database, compared: Comparison) -> Sample | None:
+    """Look into a few of the segments that differ; ``None`` where looking into all of them takes little."""
     numbers = compared.differing
     step = len(numbers) // SAMPLE_SEGMENTS
-    if step < 2 or sum(compared.rows_in(numbers).values()) <= compared.source_rows:
-        return False
-    sample = numbers[::step]
-    found = _compare_slice(client, database, compared, sample)
-    return 2 * len(found.changes.wanted) > sum(compared.source[number].rows for number in sample if number in compared.source)
+    rows = sum(compared.rows_in(numbers).values())
+    if step < 2 or rows <= compared.source_rows:
+        return None
+    some = numbers[::step]
+    found = _compare_slice(client, database, compared, some)
+    there = sum(compared.source[number].rows for number in some if number in compared.source)
+    seen = sum(compared.rows_in(some).values())
+    return Sample(wanted=len(found.changes.wanted) / max(1, there), changed=len(found.changes) * rows / seen)
+
+
+def compare_scattered(client: SyncClient, database: Database, compared: Comparison, sample: Sample) -> Comparison:
+    """Cut again where few rows differ in each of nearly all segments, so that most rows need not be looked at by themselves.
+
+    One more scan pays where it spares the digests of enough rows.
+    """
+    rows = compared.source_rows
+    parts = min(FINEST_PARTS, 1 << (rows // FINE_ROWS).bit_length())
+    if rows < SLICE_ROWS // 2 or parts <= compared.grid.parts:
+        return compared
+    now = sum(compared.rows_in(compared.differing).values()) / 2
+    then = rows * (1 - (1 - 1 / parts) ** sample.changed)
+    if (now - then) * ROW_COST <= rows:
+        return compared
+    return compare_segments(client, database, compared.target, msgspec.structs.replace(compared.grid, parts=parts))
 
 
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:

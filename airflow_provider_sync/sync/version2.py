@@ -12,7 +12,6 @@ Where rows differ is found in :mod:`.differences`; here it is decided what to fe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 
 import msgspec
 from sqlalchemy import Connection
@@ -30,17 +29,18 @@ from airflow_provider_sync.sync.differences import (
     compare_few_rows,
     compare_finer,
     compare_rows,
+    compare_scattered,
     compare_segments,
     confine_to_window,
     in_chunks,
-    mostly_differ,
+    sample_changes,
     scans_of,
     to_wire,
 )
+from airflow_provider_sync.sync.direct import load_directly
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.landing import create_statement, selection_of
 from airflow_provider_sync.sync.target import Target
-from airflow_provider_sync.tables.direct_load import DirectRows, can_load_directly
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.merge import StagedTable
@@ -101,6 +101,8 @@ def download(
     :param on_rows: called with the number of rows that arrived
     :raises SourceChangedError: when the source changed between two answers
     """
+    if first := load_directly(client, database, connection, target, on_rows):
+        return first
     compared = compare_segments(client, database, target)
     if not compared.differing:
         return Unchanged(protocol=2, rows=compared.source_rows, verified="digest")
@@ -110,10 +112,14 @@ def download(
         fetch.compared = compare_finer(client, database, compared)
         return fetch.rows(compare_rows(client, database, fetch.compared))
     if not compared.target_rows:
-        return fetch.directly() if can_load_directly(target.table, compared.part.columns) else fetch.everything()
-    compared = fetch.compared = compare_finer(client, database, compared)
-    if scans_of(compared) > MOST_SCANS or mostly_differ(client, database, compared):
         return fetch.everything()
+    compared = fetch.compared = compare_finer(client, database, compared)
+    if scans_of(compared) > MOST_SCANS:
+        return fetch.everything()
+    if sample := sample_changes(client, database, compared):
+        if sample.wanted > WHOLE_ABOVE:
+            return fetch.everything()
+        compared = fetch.compared = compare_scattered(client, database, compared, sample)
     differences = compare_few_rows(client, database, compared, min(MOST_LISTED, WHOLE_ABOVE * compared.source_rows))
     return fetch.everything() if differences is None else fetch.rows(differences)
 
@@ -139,18 +145,6 @@ class _Fetch:
         self.on_rows = on_rows
         self.selection = compared.selection
         self.received = 0
-
-    def directly(self) -> Download:
-        """Leave all rows to the final transaction, which loads them into the empty target as they come."""
-        part = self.compared.part
-        staged = DirectRows(
-            target=self.target.table,
-            columns=part.columns,
-            rows=self.compared.source_rows,
-            blocks=partial(self._blocks, None),
-            verify=self.target.options.verify,
-        )
-        return FetchedRows(self.database, self.compared, staged)
 
     def everything(self) -> Download:
         """Stage all rows of the part."""
@@ -237,7 +231,7 @@ class FetchedRows(Download):
         self,
         database: Database,
         compared: Comparison,
-        staged: StagedTable | DirectRows,
+        staged: StagedTable,
         *,
         received: int = 0,
         announced: Mapping[Key, int] | None = None,
@@ -252,19 +246,17 @@ class FetchedRows(Download):
     def verify(self, connection: Connection) -> Verified | None:
         """Digest what was touched, and compare it with what the source announced.
 
-        Segments of keys are digested as such. Segments of digests would need a scan of the whole table; there the touched
+        Segments of keys are digested as such. Other segments would need a scan of the whole table; there the touched
         keys are looked at, one by one.
 
         :raises SourceChangedError: when they differ
         """
-        by_key = self.announced is not None and self.compared.grid.scheme == "bucket"
+        by_key = self.announced is not None and self.compared.grid.scheme != "range"
         if not (self._keys_hold(connection) if by_key else self._segments_hold(connection)):
             raise SourceChangedError(
                 f"Table {self.target.name!r}: after the merge the target is not what the source announced; one of them"
                 " changed meanwhile. Nothing was changed."
             )
-        if isinstance(self.staged, DirectRows):
-            self.rows_received = self.staged.rows
         return "digest"
 
     def doubt(self) -> str | None:
@@ -280,7 +272,7 @@ class FetchedRows(Download):
     def _segments_hold(self, connection: Connection) -> bool:
         compared = self.compared
         touched = compared.differing
-        if 4 * sum(compared.rows_in(touched).values()) > compared.source_rows:
+        if 2 * sum(compared.source[number].rows for number in touched if number in compared.source) > compared.source_rows:
             found = self.database.digest_segments(connection, compared.part, compared.grid)
         else:
             found = _segments_of_rows(self.database, connection, compared)

@@ -22,14 +22,14 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
     """An empty target, and the rows that it shall have.
 
     :ivar columns: of the target, in the order of the rows' fields; none is computed by the target
-    :ivar rows: how many the source announced
+    :ivar rows: tells how many the source has; called after they came, or when they are not to be loaded
     :ivar blocks: lines of canonical texts; called once, inside the transaction
     :ivar verify: take this load for proven only when its digests are
     """
 
     target: Table
     columns: tuple[CanonicalColumn, ...]
-    rows: int
+    rows: Callable[[], int]
     blocks: Callable[[], Iterator[bytes]]
     verify: bool = True
 
@@ -52,16 +52,16 @@ class DirectLoad:
         self.connection = connection
         self.staged = staged
         self.target = staged.target
+        self._loaded: int | None = None
 
     def list_changes(self) -> None:
         """See that the target is still empty.
 
         :raises TableBusyError: when it is not
         """
-        found = self.connection.exec_driver_sql(f"SELECT 1 FROM {self.database.qualified(self.target)} LIMIT 1").first()
-        if found is not None:
+        if not is_empty(self.database, self.connection, self.target):
             raise TableBusyError(f"Table {str(self.target)!r} was empty, and has rows now. Nothing was changed; try again.")
-        self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
+        self.counts = MergeCounts(target_rows=0, inserted=0, updated=0, deleted=0)
 
     def delete(self) -> None:
         """Do nothing: there is nothing."""
@@ -74,17 +74,23 @@ class DirectLoad:
         with self.database.translate_errors():
             loaded = self.database.load_text(self.connection, self.target, self.staged.columns, self.staged.blocks())
             self.database.after_insert(self.connection, self.target)
-        if loaded != self.staged.rows:
-            raise SourceChangedError(
-                f"Table {str(self.target)!r}: {loaded} rows came of {self.staged.rows}. Nothing was changed."
-            )
+        expected = self.staged.rows()
+        if loaded != expected:
+            raise SourceChangedError(f"Table {str(self.target)!r}: {loaded} rows came of {expected}. Nothing was changed.")
+        self._loaded = loaded
 
     def verify(self) -> None:
         """Leave it to the digests."""
 
     def result(self) -> MergeResult:
-        """Tell what was done."""
-        return MergeResult(counts=self.counts)
+        """Tell what was done, or what would be if it were not for a dry run."""
+        inserted = self.staged.rows() if self._loaded is None else self._loaded
+        return MergeResult(counts=msgspec.structs.replace(self.counts, inserted=inserted))
+
+
+def is_empty(database: Database, connection: Connection, table: Table) -> bool:
+    """Whether a table has no rows."""
+    return connection.exec_driver_sql(f"SELECT 1 FROM {database.qualified(table)} LIMIT 1").first() is None
 
 
 def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bool:

@@ -129,7 +129,7 @@ def test_grids() -> None:
         parts, low, high, value, segment = map(int, cells)
         grid = msgspec.convert({"scheme": scheme, "parts": parts, "low": low, "high": high}, Grid)
         assert segment == ((value - low) // grid.width if scheme == "range" else value >> grid.shift), line
-    assert len(lines) == 5
+    assert len(lines) == 6
 
 
 def test_kinds() -> None:

@@ -9,13 +9,25 @@ from dataclasses import dataclass
 
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES
 from airflow_provider_sync.server.table_parts import MAX_PARTS, SEGMENT_ROWS
-from airflow_provider_sync.sync.differences import FINEST_PARTS, KEYS_PER_REQUEST, MOST_SCANS, SLICE_ROWS
+from airflow_provider_sync.sync.differences import (
+    FILTER_COST,
+    FINE_ROWS,
+    FINEST_PARTS,
+    KEYS_PER_REQUEST,
+    MOST_SCANS,
+    ROW_COST,
+    SAMPLE_SEGMENTS,
+    SLICE_ROWS,
+)
 
 SEGMENT_BYTES = 9
 """Of a segment on the wire: its sum, which does not compress; number and count hardly count."""
 
-KEY_BYTES = {"range": 3, "bucket": 8}
+KEY_BYTES = {"range": 3, "key": 8, "bucket": 8}
 """Of a key on the wire, compressed: neighbours differ in little."""
+
+LOOKING = {"range": 0, "key": FILTER_COST, "bucket": 1}
+"""Scans that it takes to find the rows of some segments."""
 
 
 @dataclass(frozen=True)
@@ -33,29 +45,48 @@ class Cost:
 def cost(rows: int, changes: int, scheme: str, *, row_bytes: int = 60) -> Cost:
     """Predict the cost of a sync whose changes are scattered updates.
 
-    :param scheme: ``range`` for a single integer key, ``bucket`` for any other
+    :param scheme: ``range`` for a single integer key; for any other ``key``, or ``bucket`` where a side cannot hash keys
     :param row_bytes: of a changed row on the wire
     """
     parts = min(MAX_PARTS, 1 << (rows // SEGMENT_ROWS).bit_length())
     found = _within(rows, changes, scheme, parts, row_bytes)
-    if scheme == "range" or found.slices <= 2 or 2 * parts > FINEST_PARTS:
-        return found.cost
+    if found.slices * LOOKING[scheme] <= 2 or 2 * parts > FINEST_PARTS:
+        return found.cost if scheme == "bucket" else _scattered(found, rows, changes, scheme, parts, row_bytes)
     # Cut again, finer: one more request and scan.
     finer = _within(rows, changes, scheme, FINEST_PARTS, row_bytes)
     once_more = Cost(finer.cost.requests + 1, finer.cost.bytes + parts * SEGMENT_BYTES, finer.cost.scans + 1)
     # Or, where even that would take many scans, the table itself.
-    return once_more if finer.slices <= MOST_SCANS else Cost(4, (parts + FINEST_PARTS) * SEGMENT_BYTES + rows * row_bytes, 3)
+    return (
+        once_more
+        if finer.slices * LOOKING[scheme] <= MOST_SCANS
+        else Cost(4, (parts + FINEST_PARTS) * SEGMENT_BYTES + rows * row_bytes, 3)
+    )
 
 
 @dataclass(frozen=True)
 class _Found:
     cost: Cost
     slices: int
+    digests: float
+
+
+def _scattered(found: _Found, rows: int, changes: int, scheme: str, parts: int, row_bytes: int) -> Cost:
+    """Add what a sample costs, and the finer segments where they pay."""
+    finest = min(FINEST_PARTS, 1 << (rows // FINE_ROWS).bit_length())
+    touched = found.digests * parts / rows
+    if touched < 2 * SAMPLE_SEGMENTS or 2 * found.digests <= rows:
+        return found.cost
+    sampled = int((SAMPLE_SEGMENTS + 1) * rows / parts * (DIGEST_BYTES + KEY_BYTES[scheme]))
+    scan = LOOKING[scheme]
+    finer = _within(rows, changes, scheme, finest, row_bytes)
+    if rows < SLICE_ROWS // 2 or finest <= parts or (found.digests - finer.digests) * ROW_COST <= rows:
+        return Cost(found.cost.requests + 1, found.cost.bytes + sampled, found.cost.scans + scan)
+    return Cost(finer.cost.requests + 2, finer.cost.bytes + parts * SEGMENT_BYTES + sampled, finer.cost.scans + 1 + scan)
 
 
 def _within(rows: int, changes: int, scheme: str, parts: int, row_bytes: int) -> _Found:
     # An updated row leaves one bucket and enters another.
-    picked = changes if scheme == "range" else 2 * changes
+    picked = 2 * changes if scheme == "bucket" else changes
     touched = parts * (1 - (1 - 1 / parts) ** picked)
     digests = touched * rows / parts
     at_once = (2 if scheme == "range" else 4) * SLICE_ROWS
@@ -63,7 +94,7 @@ def _within(rows: int, changes: int, scheme: str, parts: int, row_bytes: int) ->
     found = Cost(
         requests=1 + 1 + slices + -(-changes // KEYS_PER_REQUEST),
         bytes=int(parts * SEGMENT_BYTES + digests * (DIGEST_BYTES + KEY_BYTES[scheme]) + changes * row_bytes),
-        # Ranges are looked up by the key; buckets are found by digesting all rows again.
-        scans=1 + (touched / parts if scheme == "range" else slices),
+        # Ranges are looked up by the key, hashes of keys by a scan that digests no other row, buckets by digesting all again.
+        scans=1 + LOOKING[scheme] * slices + (scheme != "bucket") * touched / parts,
     )
-    return _Found(found, slices)
+    return _Found(found, slices, digests)

@@ -10,7 +10,7 @@ from tests.sync.link import Link
 SIZES = [10**power for power in range(3, 9)]
 
 
-@pytest.mark.parametrize("scheme", ["range", "bucket"])
+@pytest.mark.parametrize("scheme", ["range", "key", "bucket"])
 def test_rounds_do_not_grow_with_the_table(scheme: str) -> None:
     """15 changes take four requests and at most two scans, from a thousand rows to a hundred million."""
     for rows in SIZES:
@@ -25,12 +25,13 @@ def test_rounds_do_not_grow_with_the_table(scheme: str) -> None:
 def test_bytes_grow_more_slowly_than_the_table(rows: int, most: int) -> None:
     """15 changes in a million rows cost at most 150 KB; in a hundred million, 3 MB."""
     assert cost(rows, 15, "range").bytes <= most
+    assert cost(rows, 15, "key").bytes <= 1.5 * most
     assert cost(rows, 15, "bucket").bytes <= 2 * most
 
 
 def test_ten_thousand_changes_cost_less_than_the_table() -> None:
     """10,000 scattered changes among a million rows ask for most digests, which are still far from the rows themselves."""
-    for scheme in ("range", "bucket"):
+    for scheme in ("range", "key", "bucket"):
         found = cost(10**6, 10_000, scheme)
         assert found.requests <= 16
         assert found.scans <= 5
@@ -44,7 +45,7 @@ def test_scans_are_bounded() -> None:
             cost(rows, changes, scheme).scans
             for rows in SIZES
             for changes in (15, 10**3, 10**4, 10**5)
-            for scheme in ("range", "bucket")
+            for scheme in ("range", "key", "bucket")
         )
         <= 6
     )

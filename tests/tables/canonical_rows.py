@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from airflow_provider_sync.protocol.v2.messages import Grid, Window
-from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
+from airflow_provider_sync.protocol.v2.row_text import key_hash, row_digest, row_text
 from airflow_provider_sync.protocol.v2.tsv import decode_rows, encode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.tables.engines.base import Database
@@ -111,6 +111,8 @@ def segment_of(grid: Grid, key: tuple[str, ...], digest: int) -> int:
     """Return the number of a row's segment."""
     if grid.scheme == "bucket":
         return digest >> grid.shift
+    if grid.scheme == "key":
+        return key_hash([text.encode() for text in key]) >> grid.shift
     number = int(key[0])
     if number < grid.low:
         return -1

@@ -272,6 +272,28 @@ def test_buckets(on: Scenario, parts: int) -> None:
     assert found == {key: digest for key, digest in digests.items() if segment_of(grid, key, digest) in wanted}
 
 
+@pytest.mark.parametrize("key", [("code",), ("code", "id")], ids=str)
+@pytest.mark.parametrize("parts", [1, 8, 1024])
+def test_hashes_of_keys(on: Scenario, parts: int, key: tuple[str, ...]) -> None:
+    """Rows fall into segments by the hashes of their keys, whatever bytes those have, on databases that say that they can."""
+    if "key" not in on.database.schemes:
+        pytest.skip("cuts tables by ranges and digests only")
+    on.execute(f"CREATE TABLE item (id BIGINT NOT NULL, code VARCHAR(20) NOT NULL, v VARCHAR(9), PRIMARY KEY ({', '.join(key)}))")
+    insert(on.database, on.describe("item"), [(number, f"{number} é|東\t{number % 3}", None) for number in range(300)])
+    part = part_of(on.database, on.describe("item"))
+    grid = Grid(scheme="key", parts=parts)
+    runs = [(0, parts // 4), (parts // 2, parts // 2)] if parts > 2 else [(0, 0)]
+
+    with on.database.snapshot() as connection:
+        digests = expected_digests(part, read(on.database, connection, part))
+        segments = canonical(on.database).digest_segments(connection, part, grid)
+        found = all_digests(on.database, connection, part, grid, runs)
+
+    assert dict(segments) == expected_segments(grid, digests)
+    wanted = {number for first, last in runs for number in range(first, last + 1)}
+    assert found == {key: digest for key, digest in digests.items() if segment_of(grid, key, digest) in wanted}
+
+
 def test_sums_of_many_rows(on: Scenario) -> None:
     """Sums far beyond 64 bits are exact, modulo 2**64."""
     create_keyed(on, list(range(5_000)))

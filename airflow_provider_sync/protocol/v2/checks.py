@@ -61,7 +61,7 @@ def check_grid(grid: Grid) -> None:
     """
     if not 1 <= grid.parts <= MAX_PARTS:
         raise ProtocolError(f"A table cannot be cut into {grid.parts} segments, only into 1 to {MAX_PARTS}.")
-    if grid.scheme == "bucket" and grid.parts & (grid.parts - 1):
+    if grid.scheme != "range" and grid.parts & (grid.parts - 1):
         raise ProtocolError(f"There cannot be {grid.parts} buckets, only a power of two.")
     if grid.low > grid.high + 1 or grid.low < _LOWEST or grid.high > _HIGHEST:
         raise ProtocolError(f"Segments cannot reach from {grid.low} to {grid.high}.")

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, KEY_HASH_BITS
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 DIGEST_BYTES = 6
@@ -53,18 +54,22 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     window: Window | None = None
 
 
+Scheme = Literal["range", "bucket", "key"]
+
+
 class Grid(msgspec.Struct, frozen=True, kw_only=True):
     """How a table is cut into segments, numbered from 0.
 
     ``range``: the integer keys from ``low`` to ``high`` in ``parts`` stretches of equal width (``width`` keys; the last may
-    be shorter). ``bucket``: by the highest ``parts.bit_length() - 1`` bits of the row's digest; ``parts`` is a power of two.
+    be shorter). ``bucket``: by the highest ``parts.bit_length() - 1`` bits of the row's digest; ``key``: by as many of the key's
+    hash (:func:`.row_text.key_hash`); ``parts`` is then a power of two.
     Both sides cut alike, so a number means the same on both.
 
-    :ivar low: lowest key of the source; 0 for buckets
-    :ivar high: highest key of the source; -1 for an empty table, and for buckets
+    :ivar low: lowest key of the source; 0 for buckets and keys' hashes
+    :ivar high: highest key of the source; -1 for an empty table, and for buckets and keys' hashes
     """
 
-    scheme: Literal["range", "bucket"]
+    scheme: Scheme
     parts: int
     low: int = 0
     high: int = -1
@@ -76,8 +81,8 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shift(self) -> int:
-        """How far to shift a 60-bit digest to the right for the number of its bucket."""
-        return 60 - (self.parts.bit_length() - 1)
+        """How far to shift a row's digest, or a key's hash, to the right for the number of its bucket."""
+        return (KEY_HASH_BITS if self.scheme == "key" else DIGEST_BITS) - (self.parts.bit_length() - 1)
 
 
 class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,12 +90,14 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     :ivar digests: whether the segments' digests are wanted too, or only the description
     :ivar grid: how to cut the table; ``None`` for whatever the source finds best. A client asks for a finer one where the rows
-        turn out to stand too thick in few segments
+        turn out to stand too thick in few segments, or where nearly all segments differ in few rows
+    :ivar schemes: in which ways the client can cut its own table
     """
 
     selection: Selection
     digests: bool = True
     grid: Grid | None = None
+    schemes: tuple[Scheme, ...] = ("range", "bucket")
 
 
 class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

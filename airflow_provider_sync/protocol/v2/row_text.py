@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 
@@ -22,6 +23,7 @@ from airflow_provider_sync.protocol.v2.types import MEASURED, LogicalKind
 
 NULL_BITS = 60
 DIGEST_BITS = 60
+KEY_HASH_BITS = 32
 
 
 def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> bytes:
@@ -40,6 +42,14 @@ def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> by
             fields.append(b"%d" % len(value))
         fields.append(value)
     return b"|".join([*fields, *(b"%d" % bits for bits in nulls)])
+
+
+def key_hash(values: Iterable[bytes]) -> int:
+    """Return what sorts a key into a segment: the CRC-32 of its canonical texts, joined by ``|``.
+
+    It says nothing about what is equal, and may therefore be quick rather than strong.
+    """
+    return zlib.crc32(b"|".join(values))
 
 
 def row_digest(text: bytes) -> int:

@@ -84,6 +84,8 @@ def decode_keys(block: bytes | str, columns: int) -> list[tuple[str, ...]]:
         raise ProtocolError("A key is not UTF-8. Are both halves of one version?") from error
     if "\\" in text:
         return [tuple(map(_key_part, row)) for row in decode_rows(text.encode(), columns)]
+    if columns == 1 and "\t" not in text:
+        return [(line,) for line in _lines(text, "\n")]
     keys = [tuple(line.split("\t")) for line in _lines(text, "\n")]
     _check_columns(keys, columns)
     return keys

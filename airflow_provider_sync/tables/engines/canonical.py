@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.protocol.v2.messages import Grid, Window
+from airflow_provider_sync.protocol.v2.messages import Grid, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.tables.schema import Column, Table
 
@@ -55,6 +56,9 @@ class CanonicalDatabase(ABC):
     Every method works over one connection, usually of :meth:`~.base.Database.snapshot` on the source and inside the merge's
     transaction on the target; none keeps more than a batch in memory.
     """
+
+    schemes: ClassVar[tuple[Scheme, ...]] = ("range", "bucket")
+    """In which ways this database can cut a table."""
 
     @abstractmethod
     def logical_type(self, column: Column) -> LogicalType | None:

@@ -17,7 +17,7 @@ from airflow_provider_sync.tables.engines import mysql_canonical_text, mysql_loo
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys, Part, SegmentDigest
 from airflow_provider_sync.tables.engines.mysql_read import stream_texts
-from airflow_provider_sync.tables.engines.mysql_row_text import TOO_LARGE, key_number, row_digest, segment
+from airflow_provider_sync.tables.engines.mysql_row_text import TOO_LARGE, key_hash, key_number, row_digest, segment
 from airflow_provider_sync.tables.schema import Column, Table
 
 _SMALL = 20_000
@@ -34,6 +34,8 @@ Digests = list[tuple[tuple[str, ...], int]]
 
 class MySQLCanonical(Database):
     """The part of :class:`~.mysql.MySQLDatabase` that version 2 needs."""
+
+    schemes = ("range", "bucket", "key")
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the type of a column; see :func:`.mysql_canonical_text.logical_type`."""
@@ -64,6 +66,8 @@ class MySQLCanonical(Database):
         if grid.scheme == "range":
             key = part.key[0].column
             number = segment(key, self.quote(key.name), grid)
+        elif grid.scheme == "key":
+            number = f"{key_hash(part.key, self.quote)} >> {grid.shift}"
         else:
             # Only a derived table with a limit is not merged into the outer query, which would compute the digest twice.
             number = f"d.digest >> {grid.shift}"
@@ -79,12 +83,15 @@ class MySQLCanonical(Database):
         return segments
 
     def digest_rows(self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]) -> Iterator[Digests]:
-        """Stream keys and digests of the rows in these segments: stretches of keys by the index, buckets by a scan."""
-        if grid.scheme == "bucket":
-            digest = self._digest(connection, part)
-            yield from self._stream_digests(connection, part, digest, mysql_lookup.in_buckets(digest, grid, runs))
-            return
+        """Stream keys and digests of the rows in these segments: stretches of keys by the index, all else by a scan.
+
+        Where the key's hash decides, only rows that are in are digested.
+        """
         digest = self._digest(connection, part)
+        if grid.scheme != "range":
+            hashed = digest if grid.scheme == "bucket" else key_hash(part.key, self.quote)
+            yield from self._stream_digests(connection, part, digest, mysql_lookup.in_buckets(hashed, grid, runs))
+            return
         key = part.key[0].column
         number = key_number(key, self.quote(key.name))
         for condition in mysql_lookup.in_runs(key, self.quote(key.name), grid, runs):

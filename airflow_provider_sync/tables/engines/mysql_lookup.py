@@ -18,8 +18,8 @@ from airflow_provider_sync.tables.schema import Column, Kind
 _KEYS = 900
 """Keys in one statement; from 1,000 on, MariaDB makes a table of the list."""
 
-_RANGES = 300
-"""Ranges in one statement."""
+_RANGES = 30
+"""Ranges in one statement: each row that is read is held against all of them."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,65}")
 _DECIMAL = re.compile(r"-?[0-9]{1,65}(?:\.[0-9]{1,65})?")
@@ -85,15 +85,18 @@ def in_runs(key: Column, name: str, grid: Grid, runs: Sequence[tuple[int, int]])
         yield f"({' OR '.join(conditions[start : start + _RANGES])})"
 
 
-def in_buckets(digest: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
-    """Return the condition that the digest is in one of the buckets; rows without a digest are in."""
+def in_buckets(hashed: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+    """Return the condition that a row is in one of the buckets; rows without a digest are in.
+
+    :param hashed: the expression of the row's digest, or of its key's hash
+    """
     numbers = [number for first, last in runs for number in range(max(first, 0), min(last, grid.parts - 1) + 1)]
     if len(numbers) >= grid.parts:
         return "TRUE"
     if not numbers:
         return "FALSE"
     # The digest is computed once, and again only for rows that are in.
-    return f"IFNULL({digest} >> {grid.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
+    return f"IFNULL({hashed} >> {grid.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
 
 
 def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: Keys) -> Iterator[tuple[str, Keys]]:

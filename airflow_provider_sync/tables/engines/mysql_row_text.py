@@ -33,6 +33,12 @@ def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], 
     return f"CAST(CONV(LEFT({hashed}, {DIGEST_BITS // 4}), 16, 10) AS UNSIGNED)"
 
 
+def key_hash(key: Sequence[CanonicalColumn], quote: Callable[[str], str]) -> str:
+    """Return the expression of a key's hash."""
+    texts = [canonical_text(column.column, column.type, quote(column.column.name)) for column in key]
+    return f"CRC32({texts[0]})" if len(texts) == 1 else f"CRC32(CONCAT_WS('|', {', '.join(texts)}))"
+
+
 def segment(key: Column, name: str, grid: Grid) -> str:
     """Return the expression of the number of a row's segment, for a grid of ranges.
 
