@@ -128,6 +128,11 @@ class TargetTable(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=
         DeleteLimit.parse(self.max_deletes)
         if len(set(self.renames.values())) != len(self.renames):
             raise ConfigurationError(f"Table {self.name!r}: renames give two columns one name. Name each target column once.")
+        if self.window is not None and self.window[1] == self.window[2]:
+            raise ConfigurationError(
+                f"Table {self.name!r}: window begins and ends at {self.window[1]!r}, so no row is in it."
+                " In a DAG use a timetable with intervals, such as CronDataIntervalTimetable."
+            )
 
 
 class DirectoryConfig(_Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,12 +157,14 @@ class SourceDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
 class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A directory that a client keeps in step.
 
+    :ivar prefix: a folder of the source: only its files are synchronised, and ``path`` stands for it; ``None`` for the root
     :ivar max_deletes: a share (``"50%"``, applied above 100 files) or a number of files that one sync may delete
     :ivar allow_empty_source: whether an empty source may empty the target
     :ivar files_per_request: at most this many files in one request; ``None`` for the client's setting
     :ivar bytes_per_request: ask for fewer files at once where the ones seen so far are so large that a batch would exceed this
     """
 
+    prefix: str | None = None
     max_deletes: str | int = DEFAULT_MAX_DELETES
     allow_empty_source: bool = False
     files_per_request: int | None = None
@@ -165,8 +172,17 @@ class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         DeleteLimit.parse(self.max_deletes)
+        if self.prefix is not None:
+            msgspec.structs.force_setattr(self, "prefix", _folder(self.name, self.prefix))
         _check_positive("files_per_request", self.files_per_request, f"{self.name!r}: ")
         _check_positive("bytes_per_request", self.bytes_per_request, f"{self.name!r}: ")
+
+
+def _folder(name: str, prefix: str) -> str:
+    folders = prefix.strip("/").split("/")
+    if not {"", ".", ".."}.isdisjoint(folders):
+        raise ConfigurationError(f"{name!r}: prefix is {prefix!r}. Give a folder of the source, such as '2026/01'.")
+    return "/".join(folders)
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

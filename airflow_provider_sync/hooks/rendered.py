@@ -8,17 +8,47 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import jinja2
 import msgspec
+from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_sync.config import TargetDirectory, TargetTable, directory_from_options, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError
 
 T = TypeVar("T")
+
+_OF_AN_INTERVAL = re.compile(r"'(data_interval_\w+|logical_date|ds|ds_nodash|ts|ts_nodash|ts_nodash_with_tz)'")
+
+
+class UndefinedText(str):
+    """What a template renders to that uses something which is not defined: the reason."""
+
+    __slots__ = ()
+
+
+class TemplatesReadLater:
+    """Let an operator with a template that uses what is not defined begin, and say which argument it is.
+
+    Airflow itself fails such a task with a traceback, and tries again. Comes before ``BaseOperator``.
+    """
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render one value; in place of an undefined one there is an :class:`UndefinedText`."""
+        try:
+            return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]  # BaseOperator's
+        except jinja2.UndefinedError as error:
+            return UndefinedText(error)
 
 
 def target_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> list[TargetTable]:
@@ -76,15 +106,12 @@ def decoded(argument: str, value: Any) -> Any:
 
     :raises ConfigurationError: when it is undefined, empty, or text that begins like a list and is none
     """
-    if isinstance(value, jinja2.Undefined):
-        raise ConfigurationError(f"{argument!r} uses a variable that is not defined.")
+    _check_present(argument, value)
     if not isinstance(value, str):
-        if value is None or (isinstance(value, (list, tuple, dict)) and not value):
+        if isinstance(value, (list, tuple, dict)) and not value:
             raise ConfigurationError(f"{argument!r} is empty.")
         return value
     text = value.strip()
-    if text in ("", "None"):
-        raise ConfigurationError(f"{argument!r} rendered to {value!r}. Check that what its template uses has a value.")
     if text[0] not in "[{":
         return text
     try:
@@ -93,6 +120,27 @@ def decoded(argument: str, value: Any) -> Any:
         raise ConfigurationError(
             f"{argument!r} rendered to text that is no list and no mapping. Use the filter tojson in its template."
         ) from error
+
+
+def _check_present(argument: str, value: Any) -> None:
+    """Refuse what stands for nothing."""
+    if isinstance(value, jinja2.Undefined):
+        raise ConfigurationError(f"{argument!r} uses a variable that is not defined.")
+    if isinstance(value, UndefinedText):
+        raise ConfigurationError(f"{argument!r} uses what this run does not have: {value}.{_hint(value)}")
+    if value is None:
+        raise ConfigurationError(f"{argument!r} is empty.")
+    if isinstance(value, str) and value.strip() in ("", "None"):
+        raise ConfigurationError(f"{argument!r} rendered to {value!r}. Check that what its template uses has a value.")
+
+
+def _hint(reason: str) -> str:
+    """Return what to do when it is the data interval that is missing."""
+    if not _OF_AN_INTERVAL.search(reason):
+        return ""
+    return (
+        " A run without a logical date has no data interval: start it with one, by the schedule, or by `airflow backfill create`."
+    )
 
 
 def _literal(text: str) -> Any:
@@ -119,11 +167,16 @@ def _entries(argument: str, value: Any) -> dict[str, dict[str, Any]]:
 
 def _options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Decode the options that are set; an empty list or mapping is a value here."""
-    return {
-        str(name): value if isinstance(value, (list, tuple, dict)) else decoded(f"{prefix}{name}", value)
-        for name, value in options.items()
-        if value is not None
-    }
+    return {str(name): _option(f"{prefix}{name}", value) for name, value in options.items() if value is not None}
+
+
+def _option(argument: str, value: Any) -> Any:
+    """Decode an option; every entry of a list or mapping has to be something."""
+    value = value if isinstance(value, (list, tuple, dict)) else decoded(argument, value)
+    if isinstance(value, (list, tuple, dict)):
+        for entry in value.values() if isinstance(value, dict) else value:
+            _check_present(argument, entry)
+    return value
 
 
 def _below(base: str, name: str) -> str:

@@ -29,6 +29,7 @@ class FileSyncOperator(SyncOperator):
     :param sync_conn_id: connection of the server
     :param skip_unchanged: skip the task, and so what follows it, when every directory was up to date
     :param dry_run: report what would change, and write nothing
+    :param prefix: a folder of the source: only its files are synchronised, and ``path`` stands for it
     :param hasher: ``md5``, ``none``, or the import path of a class
     :param include: glob patterns of paths to synchronise; all without
     :param exclude: glob patterns of paths to leave alone, on both sides
@@ -39,6 +40,7 @@ class FileSyncOperator(SyncOperator):
     """
 
     directory_options: ClassVar[tuple[str, ...]] = (
+        "prefix",
         "hasher",
         "include",
         "exclude",
@@ -55,6 +57,7 @@ class FileSyncOperator(SyncOperator):
         *,
         directories: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
         path: str | PathLike[str] | ObjectStoragePath | None = None,
+        prefix: str | None = None,
         hasher: str | None = None,
         include: str | Sequence[str] | None = None,
         exclude: str | Sequence[str] | None = None,
@@ -67,6 +70,7 @@ class FileSyncOperator(SyncOperator):
         super().__init__(**kwargs)
         self.directories = directories
         self.path = path
+        self.prefix = prefix
         self.hasher = hasher
         self.include = include
         self.exclude = exclude

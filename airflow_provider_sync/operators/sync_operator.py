@@ -10,7 +10,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
 
 from airflow_provider_sync.hooks.database import engine_from_connection
-from airflow_provider_sync.hooks.rendered import converted
+from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.hooks.task_failures import failing_tasks
@@ -19,7 +19,7 @@ from airflow_provider_sync.sync import Opener, run
 from airflow_provider_sync.sync.run import RunPlan
 
 
-class SyncOperator(BaseOperator):
+class SyncOperator(TemplatesReadLater, BaseOperator):
     """Run what :meth:`plan` says.
 
     The result is a list of reports, one for each table or directory, in their order. What no retry can mend fails the

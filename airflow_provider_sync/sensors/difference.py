@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import SyncError
-from airflow_provider_sync.hooks.rendered import converted
+from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.hooks.task_failures import failing_tasks
 from airflow_provider_sync.sync import Watched, source_digest
@@ -32,7 +32,7 @@ class WhenUnchanged(StrEnum):
     WAIT = "wait"
 
 
-class DifferenceSensor(BaseSensorOperator):
+class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
     """Succeed when source and target differ; in the modes ``poke`` and ``reschedule``, or deferrable.
 
     :param sync_conn_id: connection of the server

@@ -22,13 +22,13 @@ from airflow_provider_sync.files import (
     case_clashes,
     compare,
     load_hasher,
-    selected,
 )
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.source_files import SourceFiles
 
 LOCK_TIMEOUT = 60.0
 CUTS = 3
@@ -82,12 +82,12 @@ class _DirectorySync:
     """One sync of one directory."""
 
     def __init__(self, client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress) -> None:
-        self.client = client
         self.directory = directory
         self.storage = storage
         self.progress = progress
         self.hasher = load_hasher(directory.hasher or "md5")
         self.selection = Selection(directory.include, directory.exclude)
+        self.source = SourceFiles(client, directory, self.selection)
         self.bytes_written = 0
         self.files_written = 0
         self.files_wanted = 0
@@ -123,7 +123,7 @@ class _DirectorySync:
 
     def source_manifest(self) -> dict[str, str]:
         """Ask the source for its files, names checked, patterns applied."""
-        return selected(self.client.get_file_hashes(self.directory.name), self.selection)
+        return self.source.manifest()
 
     def compare(self, source: dict[str, str]) -> Changes:
         """Compare the source's manifest with the target's files."""
@@ -164,7 +164,7 @@ class _DirectorySync:
             batch = remaining[: self._batch_size()]
             done = 0
             try:
-                with self.client.get_files(self.directory.name, batch) as frames:
+                with self.source.get(batch) as frames:
                     for frame in frames:
                         if not self._write(frame, digests[frame.path], obstacles):
                             moved.append(frame.path)

@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.hooks.rendered import converted, target_directories, target_tables
+from airflow_provider_sync.hooks.rendered import UndefinedText, converted, target_directories, target_tables
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,33 @@ def test_wrong_switch() -> None:
     """What is no switch is an error that names argument and value."""
     with pytest.raises(ConfigurationError, match="'dry_run' is 'maybe'"):
         converted("dry_run", "maybe", bool)
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        (
+            ["created_at", UndefinedText("'data_interval_start' is undefined"), "x"],
+            "'window' uses .* 'data_interval_start'.*backfill",
+        ),
+        (
+            ["created_at", UndefinedText("'dag.x' is undefined"), "x"],
+            "'window' uses what this run does not have: 'dag.x' is undefined.$",
+        ),
+        (UndefinedText("'ds' is undefined"), "'window' uses .* logical date"),
+        (["created_at", "", "2026-01-02"], "'window' rendered to ''"),
+        ("['created_at', None, None]", "'window' is empty"),
+        (["created_at", "2026-01-02", "None"], "'window' rendered to 'None'"),
+        (["created_at", "2026-01-02", "2026-01-02"], "window begins and ends at '2026-01-02'.*CronDataIntervalTimetable"),
+    ],
+)
+def test_windows_of_nothing(window: Any, message: str) -> None:
+    """A window whose ends are missing or equal is refused, and the message names it and what to do."""
+    with pytest.raises(ConfigurationError, match=message):
+        target_tables("tables", "orders", {"window": window})
+
+
+def test_patterns_are_no_lists() -> None:
+    """A pattern that begins with a set of characters is not taken for a list."""
+    (directory,) = target_directories("directories", "images", "/srv", {"include": ["[ab]*.png"]})
+    assert directory.include == ("[ab]*.png",)

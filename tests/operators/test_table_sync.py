@@ -208,6 +208,44 @@ def test_templates(source: Source, target: Target) -> None:
     assert results[undefined.task_id] is None
 
 
+UNDEFINED = [
+    (
+        {"window": ["id", "{{ data_interval_start }}", "{{ ds }}"]},
+        "'window' uses what this run does not have: 'data_interval_start' is",
+    ),
+    (
+        {"window": "{{ [data_interval_end | ds] }}"},
+        "'window' uses .*'data_interval_end' is undefined. A run without a logical date",
+    ),
+    ({"table": "{{ nonsense.name }}"}, "'table' uses what this run does not have: 'nonsense' is undefined.$"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), UNDEFINED)
+def test_undefined_templates(source: Source, target: Target, arguments: dict[str, Any], message: str) -> None:
+    """A template that uses what the run does not have fails the task in words that name the argument; nothing is written."""
+    with DAG("undefined", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+        operator = TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target", **arguments)
+    operator.render_template_fields({})
+    with pytest.raises(AirflowFailException, match=message):
+        operator.execute({})
+    assert target.rows("orders") == []
+
+
+def test_undefined_templates_are_not_tried_again(source: Source, target: Target) -> None:
+    """A run without a data interval fails at once, whatever the retries, mapped or not."""
+    options: dict[str, Any] = {
+        "target_conn_id": "target",
+        "retries": 3,
+        "window": ["id", "{{ data_interval_start }}", "{{ ds }}"],
+    }
+    with DAG("undefined", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        TableSyncOperator(task_id="plain", tables="orders", **options)
+        TableSyncOperator.partial(task_id="mapped", **options).expand(tables=["orders"])
+    found = [(entry.task_id, str(entry.state), entry.try_number) for entry in run_dag(dag).get_task_instances()]
+    assert sorted(found) == [("mapped", "failed", 1), ("plain", "failed", 1)]
+
+
 def test_mapped(source: Source, target: Target) -> None:
     """The operator can be mapped over tables."""
     with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:

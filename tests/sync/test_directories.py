@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.exceptions import GuardError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
 from airflow_provider_sync.sync import directory_differs
 from tests.sync.mirror import Mirror, target_directory
 
@@ -60,6 +60,34 @@ def test_patterns_hold_on_both_sides(mirror: Mirror) -> None:
     report = mirror.sync({"include": ["**/*.png"], "exclude": ["tmp/**"]})
     assert (report.files_total, report.files_added, report.files_deleted) == (1, 1, 1)
     assert sorted(mirror.contents()) == ["a.png", "mine.txt", "tmp/mine.png"]
+
+
+def test_a_prefix_is_a_root_of_its_own(mirror: Mirror) -> None:
+    """Only what the source has below the prefix is synced, into the target's root; patterns apply to what is left."""
+    for path in ("2026/01/a.txt", "2026/01/deep/b.txt", "2026/01/c.log", "2026/011/d.txt", "2026/02/e.txt", "f.txt"):
+        mirror.put(path, f"content of {path}")
+    mirror.put_target("gone.txt")
+    options = {"prefix": "/2026/01/", "include": ["**/*.txt"]}
+    report = mirror.sync(options)
+    assert (report.files_total, report.files_added, report.files_deleted, report.verified) == (2, 2, 1, "hash")
+    assert mirror.contents() == {"a.txt": "content of 2026/01/a.txt", "deep/b.txt": "content of 2026/01/deep/b.txt"}
+    assert mirror.sync(options).status == "unchanged"
+
+
+def test_a_prefix_without_files_is_an_empty_source(mirror: Mirror) -> None:
+    """A prefix that the source has nothing below does not empty the target unless that is allowed."""
+    mirror.put("2026/a.txt")
+    mirror.put_target("a.txt", "precious")
+    with pytest.raises(SyncFailed, match="allow_empty_source"):
+        mirror.sync({"prefix": "2027"})
+    assert mirror.contents() == {"a.txt": "precious"}
+
+
+@pytest.mark.parametrize("prefix", ["..", "a/../b", "a//b", "./a", "/"])
+def test_a_prefix_is_a_folder(prefix: str) -> None:
+    """A prefix that names no folder is refused with an example."""
+    with pytest.raises(ConfigurationError, match="Give a folder of the source"):
+        target_directory({"prefix": prefix})
 
 
 def test_an_empty_source_needs_permission(mirror: Mirror) -> None:

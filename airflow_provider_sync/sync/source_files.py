@@ -1,0 +1,40 @@
+"""The files of a source, or those below one of its folders as if that were the root.
+
+What to do with them is for `directories`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.files import Selection, selected
+from airflow_provider_sync.protocol.v1.frames import Frame
+
+
+class SourceFiles:
+    """What a server offers of one directory.
+
+    Paths here are without the ``prefix`` of the configuration, and patterns apply to what is left.
+    """
+
+    def __init__(self, client: SyncClient, directory: TargetDirectory, selection: Selection) -> None:
+        self._client = client
+        self._name = directory.name
+        self._selection = selection
+        self._root = f"{directory.prefix}/" if directory.prefix else ""
+
+    def manifest(self) -> dict[str, str]:
+        """Ask for the digests of all files, by path; names are checked."""
+        start = len(self._root)
+        found = self._client.get_file_hashes(self._name)
+        below = {path[start:]: digest for path, digest in found.items() if path.startswith(self._root)}
+        return selected(below, self._selection)
+
+    @contextmanager
+    def get(self, paths: Sequence[str]) -> Iterator[Iterator[Frame]]:
+        """Ask for the content of files; see ``SyncClient.get_files``."""
+        with self._client.get_files(self._name, [self._root + path for path in paths]) as frames:
+            yield (Frame(frame.path.removeprefix(self._root), frame.size, frame.chunks) for frame in frames)
