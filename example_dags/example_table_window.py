@@ -1,7 +1,9 @@
 """Keep one day of a large table equal to that of the server, for each day, by windows of its ``created_at``.
 
 It needs two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's database. The server
-allows windows of the column: ``events: {windows: [created_at]}``.
+allows windows of the column: ``events: {windows: [created_at]}``. Days of the past are asked for::
+
+    airflow backfill create --dag-id example_table_window --from-date 2026-01-01 --to-date 2026-01-31
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ with DAG(
     # What `schedule="@daily"` means in Airflow 3 has no interval: it starts where it ends.
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=datetime(2026, 1, 1),
-    catchup=True,
+    catchup=False,
     max_active_runs=1,
     tags=["example", "sync"],
     doc_md=__doc__,
@@ -30,6 +32,8 @@ with DAG(
         tables="events",
         window=["created_at", "{{ data_interval_start }}", "{{ data_interval_end }}"],
         create_table=True,
+        # The source may have deleted all rows of a day.
+        allow_empty_source=True,
         target_conn_id="warehouse",
     )
     # [END howto_operator_table_sync_window]
