@@ -57,6 +57,14 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "asset-uris": [
+            {
+                "schemes": ["sync"],
+                "handler": "airflow_provider_sync.assets.sanitize_uri",
+                "factory": "airflow_provider_sync.assets.create_asset",
+                "to_openlineage_converter": "airflow_provider_sync.assets.convert_asset_to_openlineage",
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "sync",

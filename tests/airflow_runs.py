@@ -51,3 +51,13 @@ def migrate_metadata_database() -> None:
     # DAG bundles read this folder; the DAGs of tests need not be in it.
     Path(os.environ["AIRFLOW_HOME"], "dags").mkdir()
     initdb()
+
+
+def asset_events(run: Any) -> dict[str, Any]:
+    """Return the extras of the asset events of a run, by the URI of the asset."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        events = session.query(AssetEvent).filter_by(source_dag_id=run.dag_id, source_run_id=run.run_id).all()
+        return {event.uri: event.extra for event in events}

@@ -10,6 +10,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
 
 from airflow_provider_sync.hooks.database import engine_from_connection
+from airflow_provider_sync.hooks.lineage import ReportsLineage
 from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
@@ -19,7 +20,7 @@ from airflow_provider_sync.sync import Opener, run
 from airflow_provider_sync.sync.run import RunPlan
 
 
-class SyncOperator(TemplatesReadLater, BaseOperator):
+class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
     """Run what :meth:`plan` says.
 
     The result is a list of reports, one for each table or directory, in their order. What no retry can mend fails the
@@ -68,8 +69,10 @@ class SyncOperator(TemplatesReadLater, BaseOperator):
                 single_transaction=converted("single_transaction", self.single_transaction, bool),
             )
             opener = Opener(engine=engine_from_connection, storage=storage_from_path)
-            reports = run(config, self.plan(), opener=opener, dry_run=converted("dry_run", self.is_dry_run, bool))
+            plan = self.plan()
+            reports = run(config, plan, opener=opener, dry_run=converted("dry_run", self.is_dry_run, bool))
         self.log.info("\n%s", format_reports(reports))
         if skip_unchanged and not any(report.changed for report in reports):
             raise AirflowSkipException("Everything is up to date.")
+        self.publish(context, config, plan, reports)
         return [report.to_dict() for report in reports]

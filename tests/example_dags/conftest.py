@@ -1,5 +1,6 @@
-"""A source and a target under connections of Airflow."""
+"""A source, a target and a bucket under connections of Airflow."""
 
+from tests.object_store import bucket, object_store
 from tests.source_server import source, target
 
-__all__ = ["source", "target"]
+__all__ = ["bucket", "object_store", "source", "target"]

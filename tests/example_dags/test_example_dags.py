@@ -9,9 +9,12 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from tests.airflow_runs import run_dag, task_states
-from tests.source_server import ROWS, Source, Target
+from tests.airflow_stack import AirflowStack
+from tests.server.wire import run_sqlite
+from tests.source_server import ROWS, TOKEN, Source, Target, create_table
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 DOCS = EXAMPLES.parent / "docs"
@@ -59,6 +62,58 @@ def test_file_sync(source: Source, tmp_path: Path) -> None:
     assert not (folder / "invoices" / "one.txt").exists()
     states = task_states(run_dag(dag, run_conf={"folder": str(folder)}))
     assert states == {"images_changed": "skipped", "sync_images": "skipped", "sync_documents": "skipped"}
+
+
+def test_object_storage(source: Source, bucket: str) -> None:
+    """The directories arrive in the bucket, each below its name."""
+    assert task_states(run_dag(load("example_object_storage"), run_conf={"bucket": bucket})) == {"sync_to_bucket": "success"}
+    with ObjectStoragePath(f"s3://store@{bucket}/mirror/letters/deep/two.pdf").open() as file:
+        assert file.read() == b"two of letters"
+    assert ObjectStoragePath(f"s3://store@{bucket}/mirror/images/one.txt").exists()
+    assert ObjectStoragePath(f"s3://store@{bucket}/all/a.txt").exists()
+
+
+def test_fan_out(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each target gets the tables; one that cannot be written to does not keep the others."""
+    dag = load("example_fan_out")
+    states = {}
+    for name in ("warehouse", "reporting"):
+        with monkeypatch.context() as patch:
+            states[name] = Target(f"sqlite:///{tmp_path}/{name}.db", patch)
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", f'{{"conn_type": "sqlite", "host": "{tmp_path}/{name}.db"}}')
+    states["reporting"].execute("DROP TABLE customers")
+    found = {entry.map_index: str(entry.state) for entry in run_dag(dag).get_task_instances()}
+    assert found == {0: "success", 1: "failed"}
+    assert {name: states["warehouse"].rows(name) for name in ("orders", "customers")} == {
+        name: ROWS[name] for name in ("orders", "customers")
+    }
+    assert states["reporting"].rows("orders") == []
+    states["reporting"].execute(create_table("customers"))
+    assert str(run_dag(dag).state) == "success"
+    assert states["reporting"].rows("customers") == ROWS["customers"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_data_aware(source: Source, tmp_path: Path, airflow_stack: AirflowStack) -> None:
+    """The consumer runs when the orders changed, with the report; neither when nothing nor when another table changed."""
+    producer, consumer = "example_data_aware", "example_data_aware_consumer"
+    run_sqlite(tmp_path / "warehouse.db", "".join(f"{create_table(name)};" for name in ("orders", "customers")))
+    airflow_stack.set_connection("sync_default", conn_type="sync", host=source.url, password=TOKEN)
+    airflow_stack.set_connection("warehouse", conn_type="sqlite", host=str(tmp_path / "warehouse.db"))
+    airflow_stack.add_dags(f"{producer}.py", EXAMPLES / f"{producer}.py", producer, consumer)
+    airflow_stack.wait_until(lambda: airflow_stack.runs(consumer), "the consumer runs", seconds=200)
+    for statement in ("SELECT 1", "DELETE FROM customers", "DELETE FROM orders WHERE id = 1"):
+        source.execute(statement)
+        airflow_stack.run(producer)
+    airflow_stack.wait_until(lambda: len(airflow_stack.runs(consumer)) == 2, "the consumer runs again", seconds=200)
+    results = []
+    for run in airflow_stack.runs(consumer):
+        assert airflow_stack.wait_for_run(consumer, run["dag_run_id"]) == "success"
+        results.append(airflow_stack.result_of(consumer, run["dag_run_id"], "count_changes"))
+    assert results == [3, 1]
+    for name in (producer, consumer):
+        airflow_stack.api("PATCH", f"/dags/{name}", {"is_paused": True})
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
