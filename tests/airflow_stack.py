@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
 ENDED = ("success", "failed")
-START_SECONDS = 120.0
+# A machine that is busy with other tests takes its time.
+START_SECONDS = 240.0
 STOP_SECONDS = 5.0
 
 
@@ -76,6 +77,7 @@ class AirflowStack:
             "LOGGING__USE_HISTORICAL_FILENAME_TEMPLATES": "False",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "WORKERS__EXECUTION_API_TIMEOUT": "60",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
@@ -310,7 +312,8 @@ class AirflowStack:
 
     def _logs(self) -> str:
         return "\n".join(
-            f"--- {log.stem}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+            f"--- {log.stem}\n"
+            + "\n".join([line for line in log.read_text(errors="replace").splitlines() if "[info " not in line][-30:])
             for log in map(self._log, self._processes)
             if log.exists()
         )

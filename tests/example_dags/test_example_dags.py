@@ -68,7 +68,7 @@ def test_object_storage(source: Source, bucket: str) -> None:
     """The directories arrive in the bucket, each below its name."""
     assert task_states(run_dag(load("example_object_storage"), run_conf={"bucket": bucket})) == {"sync_to_bucket": "success"}
     with ObjectStoragePath(f"s3://store@{bucket}/mirror/letters/deep/two.pdf").open() as file:
-        assert file.read() == b"two of letters"
+        assert file.read() == "two of letters"
     assert ObjectStoragePath(f"s3://store@{bucket}/mirror/images/one.txt").exists()
     assert ObjectStoragePath(f"s3://store@{bucket}/all/a.txt").exists()
 
