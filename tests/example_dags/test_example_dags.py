@@ -103,7 +103,7 @@ def test_data_aware(source: Source, tmp_path: Path, airflow_stack: AirflowStack)
     airflow_stack.set_connection("warehouse", conn_type="sqlite", host=str(tmp_path / "warehouse.db"))
     airflow_stack.add_dags(f"{producer}.py", EXAMPLES / f"{producer}.py", producer, consumer)
     airflow_stack.wait_until(lambda: airflow_stack.runs(consumer), "the consumer runs", seconds=200)
-    for statement in ("SELECT 1", "DELETE FROM customers", "DELETE FROM orders WHERE id = 1"):
+    for statement in ("SELECT 1", "UPDATE customers SET name = 'Bea'", "DELETE FROM orders WHERE id = 1"):
         source.execute(statement)
         airflow_stack.run(producer)
     airflow_stack.wait_until(lambda: len(airflow_stack.runs(consumer)) == 2, "the consumer runs again", seconds=200)

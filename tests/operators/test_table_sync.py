@@ -123,6 +123,24 @@ def test_wrong_token(source: Source, target: Target, monkeypatch: pytest.MonkeyP
     assert target.rows("orders") == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tables": "orders", "sync_conn_id": "nowhere"}, "nowhere"),
+        ({"tables": "orders", "target_conn_id": "nowhere"}, "nowhere.*name another one"),
+        ({"tables": "orders", "target_conn_id": "sync_default"}, "'sync_default' has the type 'sync', which is not a database"),
+        ({"tables": "orders", "sync_conn_id": "target"}, "The URL of the server is 'https:///.*Give one such as"),
+        ({"tables": "missing"}, "'missing'"),
+        ({"tables": "orders", "table": "missing"}, "no table 'missing' in the target database. Set create_table"),
+    ],
+)
+def test_what_a_retry_cannot_help(source: Source, target: Target, arguments: dict[str, Any], message: str) -> None:
+    """A missing or wrong connection or table fails the task at once, in words that name it, and nothing is written."""
+    with pytest.raises(AirflowFailException, match=message):
+        execute(**arguments)
+    assert target.rows("orders") == []
+
+
 def test_no_server(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer leaves the task its retries."""
     nowhere = json.dumps({"conn_type": "sync", "host": "http://127.0.0.1:1", "extra": {"retries": 0}})
