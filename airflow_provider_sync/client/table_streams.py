@@ -12,6 +12,7 @@ from airflow_provider_sync.client.refusals import not_a_sync_server
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, TransportError
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
 from airflow_provider_sync.protocol.v2.messages import (
+    SHA256,
     Described,
     DescribeTable,
     DigestRows,
@@ -75,6 +76,8 @@ class TableDigests(_Stream):
             check_described(message, request.selection)
             if request.grid not in (None, message.grid) or message.grid.scheme not in request.schemes:
                 raise ProtocolError("The server cut the table in another way than it was asked to. Is its version right?")
+            if message.digest not in (SHA256, *request.probes):
+                raise ProtocolError(f"The server compares by the digest {message.digest!r}, which was not offered to it.")
         self.described = message
 
     def __iter__(self) -> Iterator[Segments]:

@@ -6,7 +6,7 @@ import msgspec
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
-from airflow_provider_sync.protocol.v2.messages import Capabilities
+from airflow_provider_sync.protocol.v2.messages import DIGESTS, Capabilities
 from airflow_provider_sync.server.auth import Grant
 
 
@@ -20,5 +20,6 @@ def capabilities(config: ServerConfig, grant: Grant) -> bytes:
             tables={name: table.windows for name, table in config.tables.items() if name in grant.tables},
             directories=tuple(name for name in config.directories if name in grant.directories),
             compressions=COMPRESSIONS,
+            digests=DIGESTS,
         )
     )

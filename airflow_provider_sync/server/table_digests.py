@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
 
+import msgspec
 from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
+    DIGESTS,
+    SHA256,
     ColumnDescription,
     Described,
     DescribeTable,
@@ -73,6 +76,7 @@ class TableDigestAnswers:
             _refuse_null_keys(opened, part)
             if request.grid is not None:
                 _refuse_scheme(opened, part, request.grid)
+            part = msgspec.structs.replace(part, digest=_agreed(opened, request.probes))
             return _description(opened, part, request)
 
         return self._stream(request.selection.name, accept, messages, idle=Segments(numbers=(), counts=(), sums=()))
@@ -84,7 +88,10 @@ class TableDigestAnswers:
             check_segments_asked(request.runs, request.grid)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
-            return _row_digests(_digests(opened, selected_part(opened, request.selection), request))
+            part = selected_part(opened, request.selection)
+            if request.digest not in (SHA256, *opened.database.probes(opened.connection)):
+                raise refused("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
+            return _row_digests(_digests(opened, msgspec.structs.replace(part, digest=request.digest), request))
 
         return self._stream(request.selection.name, accept, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
 
@@ -141,6 +148,7 @@ def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Gener
         key=tuple(column.column.name for column in part.key),
         rows=rows,
         grid=grid,
+        digest=part.digest,
     )
     if not request.digests:
         return
@@ -152,6 +160,12 @@ def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Gener
         counts=tuple(segment.rows for _, segment in segments),
         sums=tuple(segment.sum for _, segment in segments),
     )
+
+
+def _agreed(opened: OpenTable, probes: Mapping[str, str]) -> str:
+    """Return the fastest digest that this table's database computes as the client's does."""
+    own = opened.database.probes(opened.connection) if probes else {}
+    return next((name for name in DIGESTS if name in own and own[name] == probes.get(name)), SHA256)
 
 
 def _refuse_null_keys(opened: OpenTable, part: Part) -> None:

@@ -17,6 +17,7 @@ from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
+    SHA256,
     Described,
     DescribeTable,
     DigestRows,
@@ -126,10 +127,12 @@ def compare_segments(client: SyncClient, database: Database, target: Target, gri
     :param grid: how to cut the tables, if not as the source finds best
     :raises TableError: when the target cannot hold what the source has
     """
-    request = DescribeTable(selection=selection_of(target.options), grid=grid, schemes=database.schemes)
+    request = DescribeTable(
+        selection=selection_of(target.options), grid=grid, schemes=database.schemes, probes=probes_of(client, database)
+    )
     with client.describe_table(request) as answer:
         described = answer.described
-        part = land(database, target, described)
+        part = msgspec.structs.replace(land(database, target, described), digest=described.digest)
 
         def own_segments(connection: Connection) -> dict[int, SegmentDigest]:
             _refuse_null_keys(database, connection, part)
@@ -145,6 +148,15 @@ def compare_segments(client: SyncClient, database: Database, target: Target, gri
         source, own = _both(database, source_segments, own_segments)
     differing = differing_segments(source, own)
     return Comparison(target=target, part=part, described=described, source=source, own=own, differing=tuple(differing))
+
+
+def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
+    """Ask the target's database for the digests that it has in common with the server's program, beside SHA-256."""
+    capabilities = client.capabilities()
+    if capabilities is None or set(capabilities.digests) <= {SHA256}:
+        return {}
+    with database.connect() as connection:
+        return {name: probe for name, probe in database.probes(connection).items() if name in capabilities.digests}
 
 
 def compare_finer(client: SyncClient, database: Database, compared: Comparison) -> Comparison:
@@ -252,7 +264,8 @@ def confine_to_window(client: SyncClient, database: Database, compared: Comparis
     announced = dict(found.announced)
     anywhere = msgspec.structs.replace(selection, window=None)
     for keys in in_chunks(found.changes.deleted):
-        request = DigestRows(selection=anywhere, grid=compared.grid, keys=tsv.encode_keys(keys).decode())
+        wanted = tsv.encode_keys(keys).decode()
+        request = DigestRows(selection=anywhere, grid=compared.grid, keys=wanted, digest=compared.part.digest)
         with client.digest_rows(request) as answer:
             moved = announced_digests(answer, len(compared.part.key))
         if strange := moved.keys() - set(keys):
@@ -293,7 +306,7 @@ def _compare_slice(client: SyncClient, database: Database, compared: Comparison,
         asked = tuple(_inside(runs, grid))
         if not asked:
             return {}
-        request = DigestRows(selection=compared.selection, grid=grid, runs=asked)
+        request = DigestRows(selection=compared.selection, grid=grid, runs=asked, digest=part.digest)
         with client.digest_rows(request) as answer:
             return announced_digests(answer, len(part.key))
 

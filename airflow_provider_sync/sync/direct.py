@@ -22,6 +22,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import SourceChangedError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Grid, Selection
 from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.differences import probes_of
 from airflow_provider_sync.sync.download import Download
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.target import Target
@@ -53,6 +54,7 @@ class _Announced(msgspec.Struct, frozen=True):
 
     grid: Grid
     segments: Mapping[int, SegmentDigest]
+    digest: str
 
     @property
     def rows(self) -> int:
@@ -90,7 +92,8 @@ class FirstRows(Download):
         :raises SourceChangedError: when they differ
         """
         announced = self._known()
-        if dict(self.database.digest_segments(connection, self.part, announced.grid)) != announced.segments:
+        part = msgspec.structs.replace(self.part, digest=announced.digest)
+        if dict(self.database.digest_segments(connection, part, announced.grid)) != announced.segments:
             raise SourceChangedError(
                 f"Table {self.target.name!r}: after the merge the target is not what the source announced; one of them"
                 " changed meanwhile. Nothing was changed."
@@ -138,7 +141,9 @@ class FirstRows(Download):
 
         :param abandoned: tells that nobody waits for them any more
         """
-        request = DescribeTable(selection=self._selection(), schemes=self.database.schemes)
+        request = DescribeTable(
+            selection=self._selection(), schemes=self.database.schemes, probes=probes_of(self.client, self.database)
+        )
         segments: dict[int, SegmentDigest] = {}
         with self.client.describe_table(request) as answer:
             described = answer.described
@@ -149,4 +154,4 @@ class FirstRows(Download):
                 if abandoned.is_set():
                     break
                 segments.update(zip(message.numbers, map(SegmentDigest, message.counts, message.sums), strict=True))
-        return _Announced(described.grid, segments)
+        return _Announced(described.grid, segments, described.digest)

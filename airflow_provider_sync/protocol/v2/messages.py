@@ -15,6 +15,15 @@ from airflow_provider_sync.protocol.v2.types import LogicalType
 DIGEST_BYTES = 6
 """Bytes of a row's digest on the wire: the highest 48 of its 60 bits."""
 
+SHA256 = "sha256"
+"""The digest that every half knows: :mod:`.row_text`."""
+
+PGHASH = "pghash"
+"""The digest of two PostgreSQL databases whose hash functions agree; see ``docs/reference/protocol-v2.md``."""
+
+DIGESTS = (PGHASH, SHA256)
+"""Names of the digests known here, the fastest first."""
+
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``GET capabilities``.
@@ -23,12 +32,14 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     :ivar tables: names that this token may see, each with the columns that windows may use
     :ivar directories: names that this token may see
     :ivar compressions: in order of preference: ``zstd``, ``gzip``
+    :ivar digests: names of the digests that the server knows; each table's database decides whether it can compute them
     """
 
     protocol: int = 2
     tables: dict[str, tuple[str, ...]] = {}
     directories: tuple[str, ...] = ()
     compressions: tuple[str, ...] = ("zstd", "gzip")
+    digests: tuple[str, ...] = (SHA256,)
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,32 +96,37 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
         return (KEY_HASH_BITS if self.scheme == "key" else DIGEST_BITS) - (self.parts.bit_length() - 1)
 
 
-class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``describeTable``.
 
     :ivar digests: whether the segments' digests are wanted too, or only the description
     :ivar grid: how to cut the table; ``None`` for whatever the source finds best. A client asks for a finer one where the rows
         turn out to stand too thick in few segments, or where nearly all segments differ in few rows
     :ivar schemes: in which ways the client can cut its own table
+    :ivar probes: the digests besides SHA-256 that the target's database can compute, each with what it makes of fixed texts
+        there; only for servers whose capabilities name such digests
     """
 
     selection: Selection
     digests: bool = True
     grid: Grid | None = None
     schemes: tuple[Scheme, ...] = ("range", "bucket")
+    probes: dict[str, str] = {}
 
 
-class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``digestRows``: the key and digest of every row in these segments, or of the rows with these keys.
 
     :ivar runs: first and last number of stretches of segments, ascending
     :ivar keys: TSV of canonical key texts, one line a key; ``grid`` and ``runs`` are then not looked at
+    :ivar digest: the one that the table's description told
     """
 
     selection: Selection
     grid: Grid
     runs: tuple[tuple[int, int], ...] = ()
     keys: str | None = None
+    digest: str = SHA256
 
 
 class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,17 +147,19 @@ class ColumnDescription(msgspec.Struct, frozen=True, kw_only=True):
     nullable: bool = True
 
 
-class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
+class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit_defaults=True):
     """First message of ``describeTable``.
 
     :ivar key: names of the columns that identify a row
     :ivar rows: number of rows, estimated
+    :ivar digest: the name of the digest by which rows are compared from now on
     """
 
     columns: tuple[ColumnDescription, ...]
     key: tuple[str, ...]
     rows: int
     grid: Grid
+    digest: str = SHA256
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):

@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.protocol.v2.messages import Grid, Scheme, Window
+from airflow_provider_sync.protocol.v2.messages import SHA256, Grid, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.tables.schema import Column, Table
 
@@ -31,12 +31,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     :ivar columns: in the order of the source's description
     :ivar key: those that identify a row, among ``columns``, in the order of the description's key
     :ivar window: with the name of the column in this database
+    :ivar digest: the name of the digest of its rows
     """
 
     table: Table
     columns: tuple[CanonicalColumn, ...]
     key: tuple[CanonicalColumn, ...]
     window: Window | None = None
+    digest: str = SHA256
 
 
 class SegmentDigest(msgspec.Struct, frozen=True):
@@ -63,6 +65,13 @@ class CanonicalDatabase(ABC):
     @abstractmethod
     def logical_type(self, column: Column) -> LogicalType | None:
         """Return the type of one of this database's columns; ``None`` for one that version 2 cannot carry."""
+
+    def probes(self, connection: Connection) -> Mapping[str, str]:
+        """Compute fixed texts by every digest that this database has besides SHA-256.
+
+        :return: what came out, by the name of the digest; two databases with the same answer digest all rows alike
+        """
+        return {}
 
     @abstractmethod
     def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:

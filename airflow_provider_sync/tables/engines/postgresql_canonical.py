@@ -9,32 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import PGHASH, Grid
 from airflow_provider_sync.protocol.v2.tsv import decode_rows, encode_rows, from_copy
 from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys, Part, SegmentDigest
 from airflow_provider_sync.tables.engines.postgresql_cursor import FAILED, IDLE, fetch
 from airflow_provider_sync.tables.engines.postgresql_load import load_blocks
-from airflow_provider_sync.tables.engines.postgresql_row_text import PartSQL
-from airflow_provider_sync.tables.engines.postgresql_text import logical_type
+from airflow_provider_sync.tables.engines.postgresql_row_text import PartSQL, hash_of_texts
+from airflow_provider_sync.tables.engines.postgresql_text import literal, logical_type
 from airflow_provider_sync.tables.engines.postgresql_text_load import copy_blocks
 from airflow_provider_sync.tables.schema import Column, Table
 
-_BLOCK_BYTES = 256 * 1024
 _KEYS = 100_000
 """Keys looked up by one statement."""
 
-_RUNS = 200
-"""Stretches of keys looked up by one statement."""
-
 _ANALYZE_ROWS = 1_000
 _SUM_MODULUS = 2**64
+
+_PROBE = ("", *("sync: Übergröße 😀"[:length] for length in range(1, 18)), "0123456789ab" * 4)
+"""Texts of every length that the hash function treats in its own way, and of every length of a character."""
 
 _FOR_ONE_SCAN = {
     # The planner takes every segment for a row of its own, and would rather sort all rows than group them.
@@ -45,12 +45,30 @@ _FOR_ONE_SCAN = {
 }
 
 
+_FOR_STRETCHES = {
+    # The planner expects thousands of times the rows that a join on a range of keys brings.
+    "work_mem": "64MB",
+    "max_parallel_workers_per_gather": "0",
+}
+
+
 class PostgreSQLCanonical(Database):
     """The part of :class:`~.postgresql.PostgreSQLDatabase` that version 2 needs."""
 
     def logical_type(self, column: Column) -> LogicalType:
         """See :func:`.postgresql_text.logical_type`; every type of PostgreSQL has a text that it reads again."""
         return logical_type(column)
+
+    def probes(self, connection: Connection) -> Mapping[str, str]:
+        """Hash fixed texts: the function may change between versions, and is another on machines of the other byte order.
+
+        Only where text is stored as UTF-8, since it is hashed as it is stored.
+        """
+        if not _is_utf8(connection):
+            return {}
+        with self.translate_errors():
+            ((found,),) = _run(connection, f"SELECT {hash_of_texts([literal(text) for text in _PROBE])}")
+        return {PGHASH: f"{found:x}"}
 
     def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:
         """Ask the index from both ends."""
@@ -77,9 +95,8 @@ class PostgreSQLCanonical(Database):
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look stretches of keys up by the index; buckets need a scan."""
         sql = self._sql(connection, part)
-        size = _RUNS if grid.scheme == "range" else max(1, len(runs))
-        for start in range(0, len(runs), size):
-            yield from self._digests(connection, part, sql.digests(grid, runs[start : start + size]))
+        with _settings(connection, _FOR_STRETCHES):
+            yield from self._digests(connection, part, sql.digests(grid, runs))
 
     def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look the rows up by their keys."""
@@ -99,12 +116,15 @@ class PostgreSQLCanonical(Database):
     def load_text(
         self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
     ) -> int:
-        """Load by one COPY, of which all rows stay or none; the planner then learns what has arrived."""
+        """Load by one COPY, of which all rows stay or none; the planner then learns what has arrived.
+
+        Not inside a transaction: there the table is the target itself, and what is still to be done with it is one scan.
+        """
         names = ", ".join(self._identifier(column.column.name) for column in columns)
         statement = f"COPY {_undoubled(self.qualified(staging))} ({names}) FROM STDIN"
         with self.translate_errors():
             rows = load_blocks(_driver(connection), staging, statement, copy_blocks(staging, columns, blocks))
-            if rows >= _ANALYZE_ROWS:
+            if rows >= _ANALYZE_ROWS and _driver(connection).info.transaction_status == IDLE:
                 _run(connection, f"ANALYZE {_undoubled(self.qualified(staging))}")
         return rows
 
@@ -114,12 +134,18 @@ class PostgreSQLCanonical(Database):
         return _undoubled(self.quote(name))
 
     def _sql(self, connection: Connection, part: Part) -> PartSQL:
-        utf8 = _driver(connection).info.parameter_status("server_encoding") == "UTF8"
-        return PartSQL(part, quote=self._identifier, relation=_undoubled(self.qualified(part.table)), utf8=utf8)
+        relation = _undoubled(self.qualified(part.table))
+        return PartSQL(part, quote=self._identifier, relation=relation, utf8=_is_utf8(connection))
 
     def _digests(self, connection: Connection, part: Part, statement: str) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         width = len(part.key)
         for _, block in self._copied(connection, statement):
+            if b"\\" not in block:
+                # Column by column, since a million rows one by one cost a second.
+                fields = block.decode().replace("\n", "\t").split("\t")
+                columns = [fields[place :: width + 1] for place in range(width + 1)]
+                yield list(zip(zip(*columns[:width], strict=False), map(int, columns[width]), strict=False))
+                continue
             rows = decode_rows(block, width + 1)
             try:
                 yield [(tuple([text.decode() for text in row[:width]]), int(row[width])) for row in rows]  # type: ignore[union-attr, arg-type]
@@ -138,18 +164,14 @@ class PostgreSQLCanonical(Database):
                     for batch in batches:
                         yield len(batch), encode_rows([[_encoded(value) for value in row] for row in batch])
                 return
-            with driver.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT") as copy:
-                lines: list[bytes] = []
-                size = 0
-                for line in copy:
-                    lines.append(line)
-                    size += len(line)
-                    if size >= _BLOCK_BYTES:
-                        yield len(lines), from_copy(b"".join(lines))
-                        lines = []
-                        size = 0
-                if lines:
-                    yield len(lines), from_copy(b"".join(lines))
+            copy_out = import_module("airflow_provider_sync.tables.engines.postgresql_copy_out").copy_out
+            with closing(copy_out(driver, statement)) as blocks:
+                for rows, block in blocks:
+                    yield rows, from_copy(block)
+
+
+def _is_utf8(connection: Connection) -> bool:
+    return bool(_driver(connection).info.parameter_status("server_encoding") == "UTF8")
 
 
 def _driver(connection: Connection) -> Any:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import PGHASH, Grid
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
 from airflow_provider_sync.protocol.v2.types import MEASURED
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys, Part
-from airflow_provider_sync.tables.engines.postgresql_text import canonical_text, literal, parsed
+from airflow_provider_sync.tables.engines.postgresql_text import canonical_text, hashed_text, literal, parsed
 from airflow_provider_sync.tables.schema import Kind
 
 _MAX_ARGUMENTS = 90
 """Most fields in one call; a function takes 100 arguments."""
 
+_MAX_LINKS = 100
+"""Most fields in one chain of hashes: each stands inside the call of the next, and the server's stack is limited."""
+
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+_LOWEST_NUMERIC, _HIGHEST_NUMERIC = "-1e131071", "NaN"
+"""What no whole number is below, and what sorts after all."""
 
 
 class PartSQL:
@@ -74,10 +79,10 @@ class PartSQL:
         """Select key texts and digest of the rows in these segments."""
         if grid.scheme == "range":
             name = self._name(self._part.key[0])
-            chosen = " OR ".join(self._stretch(grid, first, last) for first, last in runs)
+            # A join looks each stretch up in the index. Conditions joined by OR end in a scan that tries them all on every row.
             return (
-                f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._relation} AS t{self._where(f'({chosen})')}"
-                f" ORDER BY {name}"
+                f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._stretches(grid, runs)}"
+                f" JOIN {self._relation} AS t ON {name} >= r.low AND {name} <= r.high{self._where()} ORDER BY {name}"
             )
         names = ", ".join(f"k{number}" for number in range(len(self._part.key)))
         texts = ", ".join(f"{self._text(column)} AS k{number}" for number, column in enumerate(self._part.key))
@@ -103,6 +108,11 @@ class PartSQL:
         return f"textsend({text})" if self._utf8 else f"convert_to({text}, 'UTF8')"
 
     def _digest(self) -> str:
+        if self._part.digest == PGHASH:
+            texts = [hashed_text(column.column, column.type, self._name(column)) for column in self._part.columns]
+            return hash_of_texts(
+                [*(f"coalesce({text}, '')" for text in texts), *(f"({bits})::text" for bits in self._all_nulls())]
+            )
         beginning = f"substr(sha256({self._bytes(self._row_text())}), 1, 8)"
         return f"('x' || encode({beginning}, 'hex'))::bit({DIGEST_BITS})::bigint"
 
@@ -114,15 +124,16 @@ class PartSQL:
             if column.type.kind in MEASURED:
                 fields.append(f"octet_length({text if self._utf8 else self._bytes(text)})")
             fields.append(text)
-        nulls = ", ".join(
-            self._nulls(self._part.columns[start : start + NULL_BITS]) for start in range(0, len(self._part.columns), NULL_BITS)
-        )
         while len(fields) > _MAX_ARGUMENTS:
             groups = [fields[start : start + _MAX_ARGUMENTS] for start in range(0, len(fields), _MAX_ARGUMENTS)]
             fields = [
                 f"CASE WHEN num_nonnulls({listed}) > 0 THEN concat_ws('|', {listed}) END" for listed in map(", ".join, groups)
             ]
-        return f"concat_ws('|', {', '.join(fields)}, {nulls})"
+        return f"concat_ws('|', {', '.join([*fields, *self._all_nulls()])})"
+
+    def _all_nulls(self) -> list[str]:
+        columns = self._part.columns
+        return [self._nulls(columns[start : start + NULL_BITS]) for start in range(0, len(columns), NULL_BITS)]
 
     def _nulls(self, columns: Sequence[CanonicalColumn]) -> str:
         bits = [
@@ -154,20 +165,22 @@ class PartSQL:
             number = f"div({name}::numeric - ({grid.low}), {grid.width})::bigint"
         return f"CASE WHEN {name} < ({grid.low}) THEN -1 WHEN {name} > ({grid.high}) THEN {grid.parts} ELSE {number} END"
 
-    def _stretch(self, grid: Grid, first: int, last: int) -> str:
-        """Write a condition on the key that can use its index: literals are of the key's type."""
-        name = self._name(self._part.key[0])
-        conditions = []
-        if first >= 0:
-            low = min(grid.high + 1, grid.low + first * grid.width)
-            conditions.append("false" if self._is_integer() and low > _HIGHEST else f"{name} >= ({self._clamped(low)})")
-        if last < grid.parts:
-            high = min(grid.high, grid.low + (last + 1) * grid.width - 1)
-            conditions.append("false" if self._is_integer() and high < _LOWEST else f"{name} <= ({self._clamped(high)})")
-        return f"({' AND '.join(conditions)})" if conditions else "true"
-
-    def _clamped(self, key: int) -> int:
-        return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
+    def _stretches(self, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+        """List the lowest and highest key of each stretch, in the key's type, so that its index can be used."""
+        lows, highs = [], []
+        for first, last in runs:
+            low = None if first < 0 else min(grid.high + 1, grid.low + first * grid.width)
+            high = None if last >= grid.parts else min(grid.high, grid.low + (last + 1) * grid.width - 1)
+            if self._is_integer():
+                if (low is not None and low > _HIGHEST) or (high is not None and high < _LOWEST):
+                    continue
+                lows.append(str(_LOWEST if low is None else max(low, _LOWEST)))
+                highs.append(str(_HIGHEST if high is None else min(high, _HIGHEST)))
+            else:
+                lows.append(_LOWEST_NUMERIC if low is None else str(low))
+                highs.append(_HIGHEST_NUMERIC if high is None else str(high))
+        kind = "bigint" if self._is_integer() else "numeric"
+        return f"unnest('{{{','.join(lows)}}}'::{kind}[], '{{{','.join(highs)}}}'::{kind}[]) AS r(low, high)"
 
     def _is_integer(self) -> bool:
         return self._part.key[0].column.kind is Kind.INTEGER
@@ -190,6 +203,24 @@ class PartSQL:
         ]
         listed = f"(SELECT {texts}, {values} FROM unnest({arrays}) AS u({texts})) k"
         return f"{listed} JOIN {self._relation} AS t ON {' AND '.join(conditions)}{self._where()}"
+
+
+def hash_of_texts(texts: Sequence[str]) -> str:
+    """Return the expression of the digest ``pghash`` of texts that are not NULL: a chain, in which each hash seeds the next.
+
+    So every text changes all that follows, where a sum or a product of hashes would not notice two that changed places.
+
+    :param texts: expressions
+    """
+    chains = []
+    for start in range(0, len(texts), _MAX_LINKS):
+        chain = "0"
+        for text in texts[start : start + _MAX_LINKS]:
+            chain = f'hashtextextended(({text}) COLLATE "C", {chain})'
+        chains.append(chain)
+    if len(chains) > 1:
+        return hash_of_texts([f"({chain})::text" for chain in chains])
+    return f"({chains[0]} & {2**DIGEST_BITS - 1})"
 
 
 def _array(texts: Sequence[str]) -> str:

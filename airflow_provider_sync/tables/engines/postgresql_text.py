@@ -95,9 +95,21 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
         case LogicalKind.TEXT, _ if kind.fixed:
             return f"rtrim({name}::text, ' ')"
         case (LogicalKind.TIME | LogicalKind.TIMESTAMP | LogicalKind.INSTANT) as clock, _ if column.kind in _CLOCKS:
-            text = f"({name} AT TIME ZONE 'UTC')::text" if column.kind is Kind.TIMESTAMP else f"{name}::text"
-            return _padded(text, _CLOCK[clock], kind.scale or 0)
+            return _padded(_unpadded(column, name), _CLOCK[clock], kind.scale or 0)
     return f"{name}::text"
+
+
+def hashed_text(column: Column, kind: LogicalType, name: str) -> str:
+    """Return the expression of the text that the digest ``pghash`` takes for a column.
+
+    It is the canonical text, except that a moment's fraction of a second has no zeros at its end: they cost more than the
+    hash. Two such texts are equal where the canonical texts are.
+    """
+    if kind.kind not in _CLOCK:
+        return f"({canonical_text(column, kind, name)})::text"
+    if column.kind in _CLOCKS:
+        return _unpadded(column, name)
+    return _without_padding(f"{name}::text", _CLOCK[kind.kind], kind.scale or 0)
 
 
 def parsed(column: Column, expression: str) -> str:
@@ -172,6 +184,11 @@ def _fewest_digits(number: str) -> str:
     )
 
 
+def _unpadded(column: Column, name: str) -> str:
+    """Write a moment as PostgreSQL does, in UTC: without zeros at the end of its fraction."""
+    return f"({name} AT TIME ZONE 'UTC')::text" if column.kind is Kind.TIMESTAMP else f"{name}::text"
+
+
 def _padded(text: str, seconds: int, scale: int) -> str:
     """Give a moment the digits of a second that PostgreSQL leaves out at its end; ``to_char`` takes twice the time.
 
@@ -187,4 +204,17 @@ def _padded(text: str, seconds: int, scale: int) -> str:
         f" WHEN {seconds} THEN {text} || '.{'0' * scale}'"
         f" ELSE CASE WHEN octet_length({text}) < {full} AND substr({text}, {seconds + 1}, 1) = '.' THEN rpad({text}, {full}, '0')"
         f" ELSE {text} END END"
+    )
+
+
+def _without_padding(text: str, seconds: int, scale: int) -> str:
+    """Undo :func:`_padded` in a text that may be anything: what it would not have written gets a mark, to stay different."""
+    if not scale:
+        return text
+    full = seconds + 1 + scale
+    point = f"substr({text}, {seconds + 1}, 1) = '.'"
+    return (
+        f"CASE WHEN octet_length({text}) = {full} AND {point} THEN regexp_replace({text}, '\\.?0+$', '')"
+        f" WHEN octet_length({text}) = {seconds} OR octet_length({text}) < {full} AND {point} THEN {text} || '?'"
+        f" ELSE {text} END"
     )
