@@ -15,6 +15,9 @@ Row = tuple[Value, ...]
 STAGING_PREFIX = "_sync_"
 """How the names of staging and work tables begin; such tables are never offered, synced or listed."""
 
+OP = "_sync_op"
+"""Column of a work table that says what becomes of a row; no column of a key is called so, as one might be called ``op``."""
+
 
 class Kind(StrEnum):
     """The logical type of a column, which decides how its values are rendered and compared."""

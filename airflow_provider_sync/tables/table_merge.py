@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import TableBusyError, TableError
 from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.schema import Column, Table
+from airflow_provider_sync.tables.schema import OP, Column, Table
 from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, StagedTable
 from airflow_provider_sync.tables.unique_conflicts import other_unique_keys, park_conflicts
 
@@ -51,7 +51,7 @@ class TableMerge:
                 return
             self._check_target_key()
             target, staging = self._from("target", "t"), self._from("staging", "s")
-            names = self.database.columns(("op", *self.staged.key))
+            names = self.database.columns((OP, *self.staged.key))
             work = f"INSERT INTO {self.database.qualified(self.work)} ({names})"
             match = self.database.match(self.key, "t", "s")
             self._execute(f"{work} SELECT 'D', {self.database.columns(self.staged.key, 't')} FROM {target} {self._going(match)}")
@@ -61,7 +61,9 @@ class TableMerge:
                 f"{work} SELECT CASE WHEN {self._absent('t')} THEN 'I' ELSE 'U' END, {keys}"
                 f" FROM {staging} LEFT JOIN {target} ON {match} WHERE {self._absent('t')}{self._differs(compared)}"
             )
-            rows = self.connection.exec_driver_sql(f"SELECT op, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY op")
+            rows = self.connection.exec_driver_sql(
+                f"SELECT {OP}, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY {OP}"
+            )
             listed = {str(op): int(number) for op, number in rows}
             inserted, deleted = listed.get("I", 0), listed.get("D", 0)
             self.counts = MergeCounts(

@@ -19,7 +19,7 @@ from sqlalchemy.types import NullType
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.parking_values import candidates
-from airflow_provider_sync.tables.schema import Column, Table, UniqueKey, Value
+from airflow_provider_sync.tables.schema import OP, Column, Table, UniqueKey, Value
 from airflow_provider_sync.tables.staged_table import StagedTable
 
 _CHUNK = 500
@@ -84,11 +84,11 @@ class _Conflict:
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
         mover = f" JOIN {self._table(self.target)} m ON {self.database.match(self.key, 'm', 'w')}" if self.kept else ""
         self.connection.exec_driver_sql(
-            f"INSERT INTO {self._table(parked)} ({self.database.columns(('op', *self.key_names))})"
+            f"INSERT INTO {self._table(parked)} ({self.database.columns((OP, *self.key_names))})"
             f" SELECT DISTINCT 'P', {self.database.columns(self.key_names, 'h')} FROM {self._table(work)} w"
             f" JOIN {self._table(self.staging)} s ON {self.database.match(self.key, 's', 'w')}{mover}"
             f" JOIN {self._table(self.target)} h ON {' AND '.join(taken)}"
-            f" WHERE w.op = 'U' AND NOT ({self.database.match(self.key, 'h', 's')})"
+            f" WHERE w.{OP} = 'U' AND NOT ({self.database.match(self.key, 'h', 's')})"
         )
         return self.database.count(self.connection, parked)
 

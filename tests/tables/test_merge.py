@@ -100,6 +100,17 @@ def test_composite_text_keys(on: Scenario) -> None:
     assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == (1, 1, 1)
 
 
+def test_columns_called_as_those_of_the_merge(on: Scenario) -> None:
+    """A key column may be called ``op``, as one of the merge's own tables once had it."""
+    on.execute("CREATE TABLE step (op VARCHAR(9) NOT NULL, id INTEGER NOT NULL, v INTEGER UNIQUE, PRIMARY KEY (op, id))")
+    on.execute("INSERT INTO step VALUES ('D', 1, 10), ('U', 2, 20), ('I', 3, 30)")
+
+    result = on.sync("step", [("U", 2, 30), ("I", 3, 20), ("X", 4, 40)])
+
+    assert sorted(on.rows("step")) == [("I", 3, 20), ("U", 2, 30), ("X", 4, 40)]
+    assert result.counts == MergeCounts(target_rows=3, inserted=1, updated=2, deleted=1)
+
+
 def test_key_that_is_not_the_primary_key(on: Scenario) -> None:
     """Rows may be identified by other columns than the primary key."""
     on.execute(

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
-from airflow_provider_sync.tables.schema import TEXTUAL, Column, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Row, Table, Value
 
 BATCH_ROWS = 5_000
 """Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""
@@ -238,8 +238,8 @@ class Database(CanonicalDatabase):
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the temporary table that lists the keys to change.
 
-        Its columns are ``op CHAR(1)``, then the key with the types and collations of ``target``; both together are its
-        primary key. ``op`` is ``D``, ``U`` or ``I``: delete, update, insert; or ``P``: park.
+        Its columns are :data:`~.schema.OP`, one character, then the key with the types and collations of ``target``; all
+        together are its primary key. The first is ``D``, ``U`` or ``I``: delete, update, insert; or ``P``: park.
         """
 
     @abstractmethod
@@ -271,7 +271,7 @@ class Database(CanonicalDatabase):
         """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``D``."""
         return (
             f"DELETE FROM {self.qualified(target)} AS t USING {self.qualified(work)} AS w"
-            f" WHERE w.op = 'D' AND {self.match(key, 't', 'w')}"
+            f" WHERE w.{OP} = 'D' AND {self.match(key, 't', 'w')}"
         )
 
     def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
@@ -280,7 +280,7 @@ class Database(CanonicalDatabase):
         return (
             f"UPDATE {self.qualified(target)} AS t SET {assignments}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.op = 'U' AND {self.match(key, 't', 'w')}"
+            f" WHERE w.{OP} = 'U' AND {self.match(key, 't', 'w')}"
         )
 
     def insert_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
@@ -288,7 +288,7 @@ class Database(CanonicalDatabase):
         return (
             f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.op = 'I'"
+            f" WHERE w.{OP} = 'I'"
         )
 
     def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from airflow_provider_sync.tables.engines import (
 from airflow_provider_sync.tables.engines.mysql_canonical import MySQLCanonical
 from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
 from airflow_provider_sync.tables.engines.mysql_errors import MIXED_COLLATIONS, NO_FUNCTION, error_number, translated
-from airflow_provider_sync.tables.schema import Column, Kind, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, Column, Kind, Row, Table, Value
 
 _SESSION = {
     "time_zone": "'+00:00'",
@@ -290,7 +290,7 @@ class MySQLDatabase(MySQLCanonical):
         # The join order is given, so that only listed rows are looked up, and locked, in the target.
         return (
             f"DELETE t FROM {self.qualified(work)} AS w STRAIGHT_JOIN {self.qualified(target)} AS t"
-            f" ON {self.match(key, 't', 'w')} WHERE w.op = 'D'"
+            f" ON {self.match(key, 't', 'w')} WHERE w.{OP} = 'D'"
         )
 
     def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
@@ -298,5 +298,5 @@ class MySQLDatabase(MySQLCanonical):
         assignments = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         return (
             f"UPDATE {self.qualified(work)} AS w STRAIGHT_JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" STRAIGHT_JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} SET {assignments} WHERE w.op = 'U'"
+            f" STRAIGHT_JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} SET {assignments} WHERE w.{OP} = 'U'"
         )

@@ -9,14 +9,14 @@ import msgspec
 
 from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
 from airflow_provider_sync.tables.engines.mysql_values import members
-from airflow_provider_sync.tables.schema import Column, Kind, Table
+from airflow_provider_sync.tables.schema import OP, Column, Kind, Table
 
 _INDEX_BYTES = 3072
 """Longest key that InnoDB takes in the row format DYNAMIC with pages of 16 KB."""
 
 _BYTES_PER_CHARACTER = {"latin1": 1, "ascii": 1, "ucs2": 2, "utf8mb3": 3, "utf8": 3}
 _VERSION_COMMENT = re.compile(r"\s*/\*.*?\*/")
-_OP = Column(name="op", kind=Kind.CHAR, sql_type="char(1)", nullable=False, length=1, charset="ascii", collation="ascii_bin")
+_OP = Column(name=OP, kind=Kind.CHAR, sql_type="char(1)", nullable=False, length=1, charset="ascii", collation="ascii_bin")
 
 
 def staging_table(target: Table, columns: Iterable[Column], name: str, primary_key: Sequence[str]) -> MySQLTable:
@@ -40,7 +40,7 @@ def staging_table(target: Table, columns: Iterable[Column], name: str, primary_k
 
 def work_table(target: Table, key: Sequence[str], name: str) -> MySQLTable:
     """Describe the table that lists keys of ``target`` with what is to be done."""
-    return staging_table(target, (_OP, *map(target.column, key)), name, ("op", *key))
+    return staging_table(target, (_OP, *map(target.column, key)), name, (OP, *key))
 
 
 def create_table(

@@ -16,33 +16,12 @@ from airflow_provider_sync.tables.engines.postgresql_catalog import describe_tab
 from airflow_provider_sync.tables.engines.postgresql_cursor import FAILED, IDLE, fetch
 from airflow_provider_sync.tables.engines.postgresql_errors import LOCK_NOT_AVAILABLE, sqlstate, translated
 from airflow_provider_sync.tables.engines.postgresql_load import copy_rows
+from airflow_provider_sync.tables.engines.postgresql_session import prepare_session
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
 from airflow_provider_sync.tables.engines.postgresql_values import Convert, converter, hashed, selected
-from airflow_provider_sync.tables.schema import STAGING_PREFIX, Column, Kind, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Kind, Row, Table, Value
 
 _DRIVERS = ("psycopg", "psycopg2")
-_SETTINGS = {
-    "client_encoding": "UTF8",
-    "TimeZone": "UTC",
-    "DateStyle": "ISO, YMD",
-    "IntervalStyle": "postgres",
-    "bytea_output": "hex",
-    "lc_monetary": "C",
-    "xmloption": "content",
-    "extra_float_digits": "1",
-    "standard_conforming_strings": "on",
-    # Back-pressure may hold a statement up for as long as the other side needs.
-    "statement_timeout": "0",
-    "transaction_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
-    # Waiting for somebody else's transaction ends as a retryable error.
-    "lock_timeout": "60s",
-    # Cursors are read to their end, and compiling a plain scan costs more than it saves.
-    "cursor_tuple_fraction": "1",
-    "jit": "off",
-}
-
 _TEMPORARY = "pg_temp"
 _ANALYZE_ROWS = 1_000
 
@@ -85,14 +64,7 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
 
     def prepare_session(self, connection: Connection) -> None:
         """Set UTC, UTF-8, the forms that values are read in, and time limits; the search path stays as it is."""
-        if self.engine.dialect.driver == "psycopg2":
-            # It decodes by what it was told, not by what the server reports.
-            _driver(connection).set_client_encoding("UTF8")
-        # Through pg_settings, so that settings of newer servers are left alone on older ones.
-        values = ", ".join(f"('{name}', '{value}')" for name, value in _SETTINGS.items())
-        connection.exec_driver_sql(
-            f"SELECT set_config(s.name, v.value, false) FROM pg_settings s JOIN (VALUES {values}) AS v(name, value) USING (name)"
-        ).all()
+        prepare_session(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -280,9 +252,9 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
 
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the table in the session's temporary schema; it outlives commits."""
-        op = Column(name="op", kind=Kind.CHAR, sql_type="character(1)", nullable=False, length=1)
+        op = Column(name=OP, kind=Kind.CHAR, sql_type="character(1)", nullable=False, length=1)
         columns = (op, *(target.column(column) for column in key))
-        work = Table(name=name, schema=_TEMPORARY, columns=columns, primary_key=("op", *key))
+        work = Table(name=name, schema=_TEMPORARY, columns=columns, primary_key=(OP, *key))
         definitions = ", ".join(f"{self._definition(column)} NOT NULL" for column in columns)
         with self.translate_errors():
             connection.exec_driver_sql(
@@ -323,7 +295,7 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
             f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) OVERRIDING SYSTEM VALUE"
             f" SELECT {self.columns(columns, 's')}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.op = 'I'"
+            f" WHERE w.{OP} = 'I'"
         )
 
     def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:

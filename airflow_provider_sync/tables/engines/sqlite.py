@@ -23,7 +23,7 @@ from airflow_provider_sync.tables.engines.sqlite_lock import lock_file
 from airflow_provider_sync.tables.engines.sqlite_schema import describe_table, is_strict, list_children
 from airflow_provider_sync.tables.engines.sqlite_session import decode, driver_of, roll_back, translate, write_transaction
 from airflow_provider_sync.tables.engines.sqlite_text import register_functions
-from airflow_provider_sync.tables.schema import STAGING_PREFIX, Column, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Row, Table, Value
 
 BUSY_SECONDS = 60
 """How long a statement waits for another process that writes to the database."""
@@ -228,7 +228,7 @@ class SQLiteDatabase(SQLiteCanonical):
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the list of keys in the connection's own temporary database."""
         columns = (
-            Column(name="op", kind=target.columns[0].kind, sql_type="CHAR(1)", nullable=False),
+            Column(name=OP, kind=target.columns[0].kind, sql_type="CHAR(1)", nullable=False),
             *(target.column(column) for column in key),
         )
         work = Table(name=name, schema="temp", columns=columns, primary_key=tuple(column.name for column in columns))
@@ -258,7 +258,7 @@ class SQLiteDatabase(SQLiteCanonical):
         return (
             f"DELETE FROM {self.qualified(target)} WHERE ({self.columns(identity)}) IN"
             f" (SELECT {self.columns(identity, 't')} FROM {self.qualified(work)} AS w"
-            f" JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} WHERE w.op = 'D')"
+            f" JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} WHERE w.{OP} = 'D')"
         )
 
     def _definition(self, column: Column, *, key: bool) -> str:

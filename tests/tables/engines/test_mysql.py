@@ -16,6 +16,7 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.tables.connect import open_engine
 from airflow_provider_sync.tables.engines.mysql import MySQLDatabase
+from airflow_provider_sync.tables.schema import OP
 from tests.tables.engines.mysql_database import WAYS, open_database, rows, run
 
 
@@ -211,7 +212,7 @@ def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
         for op, here, there in (("D", ("t", "t"), ("_sync_s", "s")), ("I", ("_sync_s", "s"), ("t", "t"))):
             found = missing.format(*here, *there, database.match(key, "t", "s"), there[1])
             connection.exec_driver_sql(f"INSERT INTO _sync_w SELECT '{op}', {here[1]}.k {found}")
-        listed = connection.exec_driver_sql("SELECT op, k FROM _sync_w ORDER BY op, k").fetchall()
+        listed = connection.exec_driver_sql(f"SELECT {OP}, k FROM _sync_w ORDER BY {OP}, k").fetchall()
         assert [tuple(row) for row in listed] == [("D", "a"), ("I", "A"), ("U", "c"), ("U", "d")]
         with database.transaction(connection):
             counts = [

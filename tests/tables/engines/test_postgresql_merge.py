@@ -11,6 +11,7 @@ from airflow_provider_sync.exceptions import (
     TableError,
 )
 from airflow_provider_sync.tables.engines.postgresql import PostgreSQLDatabase
+from airflow_provider_sync.tables.schema import OP
 from tests.database_servers import DatabaseServers
 from tests.tables.engines.postgresql_database import DRIVERS, empty, open_database, rows, run, shared_database
 
@@ -190,7 +191,7 @@ def test_merge_statements_change_what_is_listed(database: PostgreSQLDatabase) ->
         names = [column.name for column in target.columns]
         staging = database.create_staging(connection, target, target.columns, name="_sync_s", primary_key=target.primary_key)
         work = database.create_work_table(connection, target, target.primary_key, name="_sync_w")
-        assert database.describe(connection, "pg_temp._sync_w").primary_key == ("op", "region", "id")
+        assert database.describe(connection, "pg_temp._sync_w").primary_key == (OP, "region", "id")
         database.load(connection, staging, [[("A", 1, "{}", "1"), ("b", 2, '{"x":1}', "1.00"), ("c", 3, None, "1")]])
         differs = " OR ".join(f"NOT ({database.same(column, 't', 's')})" for column in target.columns[2:])
         keys, s_keys = database.columns(target.primary_key, "t"), database.columns(target.primary_key, "s")
@@ -202,7 +203,7 @@ def test_merge_statements_change_what_is_listed(database: PostgreSQLDatabase) ->
             f"SELECT 'I', {s_keys} FROM {s} s WHERE NOT EXISTS (SELECT FROM {t} t WHERE {match})",
         ):
             connection.exec_driver_sql(f"INSERT INTO {w} {statement}")
-        assert connection.exec_driver_sql(f"SELECT op, region, id FROM {w} ORDER BY op").all() == [
+        assert connection.exec_driver_sql(f"SELECT {OP}, region, id FROM {w} ORDER BY {OP}").all() == [
             ("D", "a", 1),
             ("I", "A", 1),
             ("U", "b", 2),
