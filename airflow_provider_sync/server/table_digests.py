@@ -89,7 +89,7 @@ class TableDigestAnswers:
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             part = selected_part(opened, request.selection)
-            if request.digest not in (SHA256, *opened.database.probes(opened.connection)):
+            if request.digest != SHA256 and request.digest not in opened.database.probes(opened.connection):
                 raise refused("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
             return _row_digests(_digests(opened, msgspec.structs.replace(part, digest=request.digest), request))
 
