@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-airflow-matrix lint format bench package constraints clean
+.PHONY: help setup demo test test-all test-airflow-matrix lint format bench screenshots package constraints clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,6 +47,9 @@ format: setup ## let ruff format and mend what it can
 bench: ## measure, side by side with what others take for the same work
 	@.ci/setup bench
 	@.venv/bin/python -m tests.benchmarks.run
+
+screenshots: setup ## take the pictures of the documentation anew
+	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py
 
 package: setup ## build the wheel and the source archive into dist/
 	@.venv/bin/python -m build

@@ -243,6 +243,8 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     :ivar timeout: seconds to wait for a connection, and between two pieces of an answer
     :ivar verify: check the server's TLS certificate; or the path of a bundle of authorities
     :ivar retries: of a call that failed for a reason that may pass
+    :ivar history: URL of the database in which the records of runs are kept; ``None`` keeps none
+    :ivar history_days: how long
     """
 
     url: str
@@ -256,6 +258,8 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     retries: int = 3
     files_per_request: int = DEFAULT_FILES_PER_REQUEST
     single_transaction: bool = True
+    history: str | None = None
+    history_days: int = 90
     connections: dict[str, str] = {}
     default_connection: str | None = None
     tables: dict[str, TargetTable] = {}
@@ -279,6 +283,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ConfigurationError(f"protocol is {self.protocol!r}. Give 'auto', 1 or 2.")
         _check_positive("files_per_request", self.files_per_request)
         _check_positive("timeout", self.timeout)
+        _check_positive("history_days", self.history_days)
         if self.retries < 0:
             raise ConfigurationError(f"retries is {self.retries}. Give 0 or more.")
         for table in self.tables.values():

@@ -65,6 +65,7 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": "airflow_provider_sync.assets.convert_asset_to_openlineage",
             }
         ],
+        "extra-links": ["airflow_provider_sync.operators.history_link.SyncHistoryLink"],
         "connection-types": [
             {
                 "connection-type": "sync",
@@ -134,6 +135,14 @@ _CONFIG: dict[str, Any] = {
                 "type": "string",
                 "example": "/sync",
                 "default": "/sync",
+            },
+            "server_airflow_tokens": {
+                "description": "Whether the sync server in the API server also answers to tokens of Airflow's own,"
+                " of users who may read connections.",
+                "version_added": "0.1.0",
+                "type": "boolean",
+                "example": "True",
+                "default": "False",
             },
             "history": {
                 "description": "Where the record of each sync is kept: an SQLAlchemy URL, or airflow://CONN_ID; empty,"

@@ -32,11 +32,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    """Every module and the typing marker are in the wheel, and no test, example or tool."""
+    """Every module, template and style and the typing marker are in the wheel, and no test, example or tool."""
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = PROJECT / "airflow_provider_sync"
-    expected = {str(path.relative_to(PROJECT)) for path in package.rglob("*.py")} | {"airflow_provider_sync/py.typed"}
+    files = [path for kind in ("*.py", "*.html", "*.css", "*.js") for path in package.rglob(kind)]
+    expected = {str(path.relative_to(PROJECT)) for path in files} | {"airflow_provider_sync/py.typed"}
     assert expected <= inside
     assert {name.partition("/")[0] for name in inside} == {"airflow_provider_sync"}
 
@@ -56,6 +57,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert dict(entry_points["apache_airflow_provider"]) == {
         "provider_info": "airflow_provider_sync.provider_info:get_provider_info"
     }
+    assert dict(entry_points["airflow.plugins"]) == {"sync": "airflow_provider_sync.plugin.sync_plugin:SyncPlugin"}
     assert dict(entry_points["console_scripts"]) == {"airflow-sync": "airflow_provider_sync.cli.main:main"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-LAYERS = ("exceptions", "config", "report", "report_table", "protocol", "tables", "files", "client", "server", "sync")
+LAYERS = ("exceptions", "config", "report", "report_table", "protocol", "tables", "files", "client", "server", "history", "sync")
 
 _IMPORT_ALL = """
 import importlib, pkgutil, sys

@@ -6,11 +6,14 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
-from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.cli.connections import OPENER, open_database
 from airflow_provider_sync.cli.progress import show_progress
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.history import Origin, open_history, record_or_warn
 from airflow_provider_sync.report import Report
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import plan_run, run
@@ -26,10 +29,19 @@ def main(options: Namespace) -> int:
         with show_progress() as progress:
             reports = run(config, plan, opener=OPENER, dry_run=options.dry_run, progress=progress)
     except SyncFailed as failure:
+        _record(failure.reports, config, options)
         show(failure.reports, as_json=options.json)
         raise
+    _record(reports, config, options)
     show(reports, as_json=options.json)
     return DONE
+
+
+def _record(reports: Sequence[Report], config: ClientConfig, options: Namespace) -> None:
+    if config.history is not None and not options.dry_run:
+        origin = Origin(source="command", job=f"airflow-sync run {Path(options.config).resolve()}")
+        opened = partial(open_history, config.history, days=config.history_days, open_engine=open_database)
+        record_or_warn(opened, reports, origin)
 
 
 def show(reports: Sequence[Report], *, as_json: bool) -> None:

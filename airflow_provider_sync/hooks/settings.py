@@ -19,12 +19,14 @@ class Settings:
 
     :ivar server_config: path of the ``server.yaml`` that the API server offers; ``None`` when it offers nothing
     :ivar server_prefix: path of the API server below which it does
+    :ivar server_airflow_tokens: whether it also answers to tokens of Airflow's own, of users who may read connections
     :ivar history: where the records of syncs are kept: a database URL, or ``airflow://CONN_ID``
     :ivar history_days: days after which they are removed
     """
 
     server_config: str | None
     server_prefix: str
+    server_airflow_tokens: bool
     history: str
     history_days: int
 
@@ -34,6 +36,7 @@ def read_settings() -> Settings:
     return Settings(
         server_config=_option("server_config") or None,
         server_prefix=_option("server_prefix"),
+        server_airflow_tokens=conf.getboolean(SECTION, "server_airflow_tokens", fallback=False),
         history=_option("history") or f"sqlite:///{_airflow_home()}/sync-history.db",
         history_days=int(_option("history_days")),
     )

@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
 
+from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.hooks.database import engine_from_connection
 from airflow_provider_sync.hooks.lineage import ReportsLineage
+from airflow_provider_sync.hooks.recording import record_reports
 from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.hooks.task_failures import failing_tasks
+from airflow_provider_sync.operators.history_link import SyncHistoryLink
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import Opener, run
 from airflow_provider_sync.sync.run import RunPlan
@@ -33,6 +36,7 @@ class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
 
     template_fields: Sequence[str] = ("sync_conn_id", "skip_unchanged", "is_dry_run")
     ui_color = "#d5e8f0"
+    operator_extra_links = (SyncHistoryLink(),)
 
     single_transaction: bool | str = True
 
@@ -70,7 +74,15 @@ class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
             )
             opener = Opener(engine=engine_from_connection, storage=storage_from_path)
             plan = self.plan()
-            reports = run(config, plan, opener=opener, dry_run=converted("dry_run", self.is_dry_run, bool))
+            dry_run = converted("dry_run", self.is_dry_run, bool)
+            try:
+                reports = run(config, plan, opener=opener, dry_run=dry_run)
+            except SyncFailed as failure:
+                if not dry_run:
+                    record_reports(context, failure.reports)
+                raise
+        if not dry_run:
+            record_reports(context, reports)
         self.log.info("\n%s", format_reports(reports))
         if skip_unchanged and not any(report.changed for report in reports):
             raise AirflowSkipException("Everything is up to date.")

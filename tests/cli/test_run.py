@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
+from airflow_provider_sync.history import open_history
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute, reports
 
@@ -153,3 +155,21 @@ def test_nothing_to_do(site: Site, command: Command, capsys: pytest.CaptureFixtu
     assert "names no table and no directory" in capsys.readouterr().out
     assert command("run", "--json") == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_runs_are_recorded_where_that_is_configured(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """With ``history`` in the configuration each run leaves its reports there, failed ones too; a dry run leaves none."""
+    url = f"sqlite:///{site.folder / 'history.db'}"
+    settings = yaml.safe_load(site.config.read_text())
+    site.configure(**{**settings, "history": url, "tables": {"orders": {}, "prices": {"create_table": True}}})
+    history = open_history(url)
+    assert command("run", "--dry-run") == 3
+    assert history.syncs() == []
+    assert command("run") == 3
+    assert [(sync.key.name, sync.latest.report.status) for sync in history.syncs()] == [
+        ("images", "changed"),
+        ("orders", "changed"),
+        ("prices", "failed"),
+    ]
+    assert {sync.key.job for sync in history.syncs()} == {f"airflow-sync run {site.config}"}
+    assert {sync.latest.origin.source for sync in history.syncs()} == {"command"}

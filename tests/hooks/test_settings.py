@@ -14,16 +14,17 @@ from airflow_provider_sync.provider_info import get_provider_info
 def test_defaults() -> None:
     """Without any setting there is no server inside Airflow, and the history is a file in Airflow's home."""
     home = os.environ["AIRFLOW_HOME"]
-    assert read_settings() == Settings(None, "/sync", f"sqlite:///{home}/sync-history.db", 90)
+    assert read_settings() == Settings(None, "/sync", False, f"sqlite:///{home}/sync-history.db", 90)
 
 
 def test_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each option can be set as any of Airflow's."""
     monkeypatch.setenv("AIRFLOW__SYNC__SERVER_CONFIG", "/etc/server.yaml")
     monkeypatch.setenv("AIRFLOW__SYNC__SERVER_PREFIX", "/data")
+    monkeypatch.setenv("AIRFLOW__SYNC__SERVER_AIRFLOW_TOKENS", "True")
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", "airflow://history")
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY_DAYS", "7")
-    assert read_settings() == Settings("/etc/server.yaml", "/data", "airflow://history", 7)
+    assert read_settings() == Settings("/etc/server.yaml", "/data", True, "airflow://history", 7)
 
 
 def test_metadata() -> None:

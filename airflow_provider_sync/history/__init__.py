@@ -1,0 +1,9 @@
+"""What syncs did: one record for each table or directory and run, in a database of the user's choice.
+
+Nothing here knows of Airflow. Who writes records, and how they are shown, belongs to the callers.
+"""
+
+from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey
+from airflow_provider_sync.history.store import KEEP_DAYS, History, open_history, record_or_warn
+
+__all__ = ["KEEP_DAYS", "History", "Origin", "Record", "Sync", "SyncKey", "open_history", "record_or_warn"]

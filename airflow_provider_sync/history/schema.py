@@ -1,0 +1,96 @@
+"""The tables of the history, and how they come into being and grow with later releases."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.history.records import MAX_NAME
+
+VERSION = 1
+"""Of these tables. A release that changes them raises it, and teaches :func:`prepare` to alter older ones."""
+
+_MYSQL = ("mysql", "mariadb")
+
+
+def _text() -> String:
+    # Names that differ in case only are different names.
+    return String(MAX_NAME).with_variant(mysql.VARCHAR(MAX_NAME, charset="utf8mb4", collation="utf8mb4_bin"), *_MYSQL)
+
+
+_metadata = MetaData()
+
+versions = Table("sync_history_version", _metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+records = Table(
+    "sync_history",
+    _metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("finished", DateTime().with_variant(mysql.DATETIME(fsp=6), *_MYSQL), nullable=False),
+    Column("name", _text(), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("job", _text(), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("dag_id", _text()),
+    Column("run_id", _text()),
+    Column("task_id", _text()),
+    Column("map_index", Integer),
+    Column("try_number", Integer),
+    Column("report", Text().with_variant(mysql.MEDIUMTEXT(), *_MYSQL), nullable=False),
+    # These are indexes. As constraints they come with the table in one statement, so none can be missing after a crash.
+    UniqueConstraint("name", "kind", "job", "id", name="sync_history_series"),
+    UniqueConstraint("name", "kind", "job", "status", "id", name="sync_history_failures"),
+    UniqueConstraint("finished", "id", name="sync_history_finished"),
+    # An id is never given twice, or a page's marker would mean another record.
+    sqlite_autoincrement=True,
+)
+
+
+def prepare(engine: Engine) -> None:
+    """Create the tables unless they are there; several processes may do so at once.
+
+    :raises ConfigurationError: when a later release made them
+    """
+    version = _version(engine)
+    if version is None:
+        try:
+            with engine.begin() as connection:
+                for table in (records, versions):
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                connection.execute(versions.insert().values(version=VERSION))
+        except DBAPIError:
+            # Somebody else may have been faster. If not, this is what is the matter.
+            if _version(engine) is None:
+                raise
+        version = _version(engine) or VERSION
+    if version > VERSION:
+        raise ConfigurationError(
+            f"The history of syncs has version {version}, and this release knows {VERSION}."
+            " Install the newest airflow-provider-sync here, or keep the history elsewhere."
+        )
+
+
+def _version(engine: Engine) -> int | None:
+    if not inspect(engine).has_table(versions.name):
+        return None
+    with engine.connect() as connection:
+        version: int | None = connection.scalar(select(func.max(versions.c.version)))
+    return version

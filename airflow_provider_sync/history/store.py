@@ -1,0 +1,172 @@
+"""The history: records go in, and come out as series."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, event, func, select, tuple_
+
+from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, to_row
+from airflow_provider_sync.history.schema import prepare, records
+from airflow_provider_sync.report import Report
+from airflow_provider_sync.tables import connect
+
+log = logging.getLogger(__name__)
+
+KEEP_DAYS = 90
+"""How long a record is kept unless told otherwise."""
+
+PRUNE_EVERY = 100
+"""Old records are deleted once in so many new ones."""
+
+BUSY_SECONDS = 15
+"""How long a writer waits for another one, on SQLite."""
+
+_SERIES = (records.c.name, records.c.kind, records.c.job)
+
+
+def open_history(url: str, *, days: int = KEEP_DAYS, open_engine: Callable[[str], Engine] = connect.open_engine) -> History:
+    """Return the history at ``url``; nothing is connected yet, and its table is made when it is first used.
+
+    :param url: of a database on SQLite, PostgreSQL, MySQL or MariaDB
+    :param days: records older than this are deleted now and then
+    :param open_engine: makes an engine from ``url``
+    :raises ConfigurationError: when the URL cannot be used
+    """
+    return History(open_engine(url), days=days)
+
+
+class History:
+    """The records of syncs in one database; safe to use from several threads and processes.
+
+    Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` when the database cannot be used, and
+    :class:`~airflow_provider_sync.exceptions.ConfigurationError` when a later release made its tables.
+    """
+
+    def __init__(self, engine: Engine, *, days: int = KEEP_DAYS) -> None:
+        self._unprepared = engine
+        self._days = days
+
+    def record(self, reports: Sequence[Report], origin: Origin, *, finished: datetime | None = None) -> None:
+        """Add a record for each report, all or none.
+
+        :param finished: with a time zone; now by default
+        """
+        if not reports:
+            return
+        now = finished or datetime.now(UTC)
+        rows = [to_row(report, origin, now) for report in reports]
+        with self._engine.begin() as connection:
+            ids = [connection.execute(records.insert().values(row)).inserted_primary_key for row in rows]
+        if any(identity is not None and identity[0] % PRUNE_EVERY == 0 for identity in ids):
+            self.prune()
+
+    def prune(self, *, now: datetime | None = None) -> int:
+        """Delete records that are too old, and return how many."""
+        oldest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) - timedelta(days=self._days)
+        with self._engine.begin() as connection:
+            return connection.execute(records.delete().where(records.c.finished < oldest)).rowcount
+
+    def syncs(
+        self,
+        *,
+        dags: Collection[str] | None = None,
+        jobs: Collection[str] | None = None,
+        failed: bool = False,
+        after: SyncKey | None = None,
+        limit: int = 50,
+        runs: int = 30,
+    ) -> list[Sync]:
+        """Return series by name, each with its latest runs.
+
+        :param dags: only of these DAGs, and of commands; ``None`` for all
+        :param jobs: only of these jobs
+        :param failed: only those whose latest run failed
+        :param after: the last key of the page before
+        :param runs: how many runs of each
+        """
+        newest = _newest()
+        if jobs is not None:
+            newest = newest.where(records.c.job.in_(jobs))
+        if after is not None:
+            newest = newest.where(tuple_(*_SERIES) > tuple_(*after))
+        latest = newest.subquery()
+        keys = select(*_SERIES).join(latest, records.c.id == latest.c.id).where(*_visible(dags)).order_by(*_SERIES).limit(limit)
+        if failed:
+            keys = keys.where(records.c.status == "failed")
+        with self._engine.connect() as connection:
+            found = [SyncKey(*row) for row in connection.execute(keys)]
+            return [_sync(connection, key, _runs(connection, key, *_visible(dags), limit=runs)) for key in found]
+
+    def count(self, *, dags: Collection[str] | None = None) -> tuple[int, int]:
+        """Return how many series there are, and of how many the latest run failed; see :meth:`syncs`."""
+        latest = _newest().subquery()
+        statuses = select(records.c.status, func.count()).join(latest, records.c.id == latest.c.id).where(*_visible(dags))
+        with self._engine.connect() as connection:
+            by_status = {row[0]: int(row[1]) for row in connection.execute(statuses.group_by(records.c.status))}
+        return sum(by_status.values()), by_status.get("failed", 0)
+
+    def sync(
+        self, key: SyncKey, *, dags: Collection[str] | None = None, before: int | None = None, limit: int = 100
+    ) -> Sync | None:
+        """Return one series with the runs of a page, newest first; ``None`` when there are none.
+
+        :param before: the id of the last record of the page before
+        """
+        with self._engine.connect() as connection:
+            found = _runs(connection, key, *_visible(dags), before=before, limit=limit)
+            return _sync(connection, key, found) if found else None
+
+    @cached_property
+    def _engine(self) -> Engine:
+        engine = self._unprepared
+        # Readers do not wait for writers, and writers wait for each other.
+        pragmas = f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", "PRAGMA journal_mode = WAL"
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", lambda connection, _: [connection.execute(pragma) for pragma in pragmas])
+        prepare(engine)
+        return engine
+
+
+def record_or_warn(opened: Callable[[], History], reports: Sequence[Report], origin: Origin) -> None:
+    """Record reports; whatever keeps that from working is a warning in the log, since the sync itself is done.
+
+    :param opened: opens the history
+    """
+    try:
+        opened().record(reports, origin)
+    except Exception as error:  # noqa: BLE001  # a hook or driver may raise anything, and none of it may fail a sync
+        reason = " ".join(str(error).split())
+        log.warning("The history of this sync could not be written: %s. The sync itself is not touched by that.", reason)
+
+
+def _newest() -> Select[tuple[int]]:
+    # Without any other column, so that an index answers it: a page of a long history stays quick.
+    return select(func.max(records.c.id).label("id")).group_by(*_SERIES)
+
+
+def _visible(dags: Collection[str] | None) -> list[ColumnElement[bool]]:
+    if dags is None:
+        return []
+    return [records.c.dag_id.is_(None) | records.c.dag_id.in_(sorted(dags))]
+
+
+def _runs(
+    connection: Connection, key: SyncKey, *conditions: ColumnElement[bool], before: int | None = None, limit: int
+) -> list[Record]:
+    chosen = select(records).where(*_of(key), *conditions).order_by(records.c.id.desc()).limit(limit)
+    if before is not None:
+        chosen = chosen.where(records.c.id < before)
+    return [from_row(row) for row in connection.execute(chosen)]
+
+
+def _sync(connection: Connection, key: SyncKey, runs: list[Record]) -> Sync:
+    failures = _runs(connection, key, records.c.status == "failed", limit=1)
+    return Sync(key=key, runs=tuple(runs), last_failure=next(iter(failures), None))
+
+
+def _of(key: SyncKey) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in zip(_SERIES, key, strict=True)]

@@ -1,0 +1,187 @@
+"""The history of syncs, on every engine."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.history import History, Origin, SyncKey, open_history, record_or_warn
+from airflow_provider_sync.history.records import MAX_MESSAGE, MAX_NAME, MAX_WARNINGS
+from airflow_provider_sync.history.schema import records, versions
+from airflow_provider_sync.history.store import PRUNE_EVERY
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.tables.connect import open_engine
+
+NOW = datetime(2026, 1, 23, 12, 30, 15, 123456, tzinfo=UTC)
+TASK = Origin(source="task", dag_id="shop", run_id="manual__1", task_id="tables", map_index=-1, try_number=2)
+COMMAND = Origin(source="command")
+
+
+def table(name: str = "orders", **numbers: object) -> TableReport:
+    """Return a report of a table that changed, unless told otherwise."""
+    return TableReport(**{"name": name, "status": "changed", **numbers})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def history(database_url: str) -> History:
+    """Give an empty history, once for each engine."""
+    return open_history(database_url)
+
+
+def names(history: History, **choice: object) -> list[str]:
+    """Return the names of the series, as a page shows them."""
+    return [sync.key.name for sync in history.syncs(**choice)]  # type: ignore[arg-type]
+
+
+def test_a_record_comes_back(history: History) -> None:
+    """A record has all that the report said, where it came from, and when, to the microsecond."""
+    reports: list[Report] = [
+        table(rows_total=28_000, rows_inserted=2**40, seconds=1.25, warnings=("w",), orphans={"a.b": 2}, verified="digest"),
+        DirectoryReport(name="images", status="failed", error="disk full", files_total=3),
+    ]
+    history.record(reports, TASK, finished=NOW)
+    images, orders = history.syncs()
+    assert [images.latest.report, orders.latest.report] == [reports[1], reports[0]]
+    assert orders.latest.finished == NOW
+    assert orders.key == SyncKey("orders", "table", "shop/tables")
+    assert orders.latest.origin == Origin(
+        source="task", dag_id="shop", run_id="manual__1", task_id="tables", map_index=-1, try_number=2, job="shop/tables"
+    )
+    assert orders.last_failure is None
+    assert images.last_failure == images.latest
+
+
+def test_an_empty_history(history: History) -> None:
+    """A history that nobody has written to is empty, and not an error."""
+    assert history.syncs() == []
+    assert history.count() == (0, 0)
+    assert history.sync(SyncKey("orders", "table", "any")) is None
+    history.record([], COMMAND)
+    assert history.prune() == 0
+
+
+def test_series(history: History) -> None:
+    """Runs of one name are a series for each job, newest first, with the last failure however old."""
+    for number in range(5):
+        status = {"status": "failed", "error": "gone"} if number == 1 else {}
+        history.record([table(rows_inserted=number, **status)], TASK)
+    history.record([table(), table("Orders")], COMMAND)
+    syncs = history.syncs(runs=2)
+    assert {sync.key for sync in syncs} == {
+        SyncKey("Orders", "table", "airflow-sync"),
+        SyncKey("orders", "table", "airflow-sync"),
+        SyncKey("orders", "table", "shop/tables"),
+    }
+    (shop,) = history.syncs(jobs=["shop/tables"], runs=2)
+    assert [record.report.rows_inserted for record in shop.runs if isinstance(record.report, TableReport)] == [4, 3]
+    assert shop.last_failure is not None
+    assert shop.last_failure.report.error == "gone"
+    assert history.count() == (3, 0)
+
+
+def test_failed_only(history: History) -> None:
+    """What failed last can be asked for alone; what has been mended since is not in it."""
+    bad, good = {"status": "failed", "error": "e"}, {"status": "unchanged"}
+    for report in (table("mended", **bad), table("mended", **good), table("broken", **good), table("broken", **bad)):
+        history.record([report], TASK)
+    assert names(history, failed=True) == ["broken"]
+    assert history.count() == (2, 1)
+
+
+def test_pages_of_series(history: History) -> None:
+    """Pages follow each other without gaps or repetitions, for everybody who sees the same series."""
+    history.record([table(f"t{number:02}") for number in range(10)], TASK)
+    first = history.syncs(limit=4)
+    second = history.syncs(limit=4, after=first[-1].key)
+    third = history.syncs(limit=4, after=second[-1].key)
+    assert [sync.key.name for sync in [*first, *second, *third]] == [f"t{number:02}" for number in range(10)]
+
+
+def test_pages_of_runs(history: History) -> None:
+    """The runs of a series come page by page, and those of other series are not among them."""
+    for number in range(7):
+        history.record([table(rows_total=number), table("other")], TASK)
+    key = SyncKey("orders", "table", "shop/tables")
+    first = history.sync(key, limit=4)
+    assert first is not None
+    second = history.sync(key, before=first.runs[-1].id, limit=4)
+    assert second is not None
+    totals = [record.report.rows_total for record in (*first.runs, *second.runs) if isinstance(record.report, TableReport)]
+    assert totals == [6, 5, 4, 3, 2, 1, 0]
+    assert history.sync(key, before=second.runs[-1].id) is None
+
+
+def test_only_some_dags(history: History) -> None:
+    """Who may see some DAGs sees their records and those of commands, and can count no others."""
+    history.record([table("secret", status="failed", error="e")], Origin(source="task", dag_id="private", task_id="t"))
+    history.record([table("known")], TASK)
+    history.record([table("command")], COMMAND)
+    assert names(history, dags={"shop"}) == ["command", "known"]
+    assert names(history, dags=set()) == ["command"]
+    assert history.count(dags={"shop"}) == (2, 0)
+    assert history.sync(SyncKey("secret", "table", "private/t"), dags={"shop"}) is None
+
+
+def test_strange_text(history: History) -> None:
+    """Names and errors may hold anything: what a database cannot keep is replaced or cut, and the rest is kept."""
+    strange = "né\0\udcff\U0001f600" + "x" * 5000
+    history.record([table(strange, status="failed", error=strange, warnings=(strange,) * 100)], TASK)
+    (sync,) = history.syncs()
+    assert len(sync.key.name) == MAX_NAME
+    assert sync.key.name.startswith("né??\U0001f600x")
+    assert sync.latest.report.error == strange[:MAX_MESSAGE]
+    assert len(sync.latest.report.warnings) == MAX_WARNINGS
+    assert history.sync(sync.key) is not None
+
+
+def test_old_records_go(database_url: str) -> None:
+    """Records older than the days to keep are deleted, once in a while, by whoever writes."""
+    history = open_history(database_url, days=2)
+    history.record([table("old")], TASK, finished=NOW - timedelta(days=3))
+    history.record([table("young")], TASK, finished=NOW - timedelta(days=1))
+    assert history.prune(now=NOW) == 1
+    assert names(history) == ["young"]
+    history.record([table("new")] * PRUNE_EVERY, TASK)
+    assert names(history) == ["new"]
+
+
+def test_many_writers(database_url: str) -> None:
+    """Processes that meet an empty database at once all write all their records."""
+    command = [sys.executable, "-m", "tests.history.writer", database_url, "10"]
+    folder = Path(__file__).parents[2]
+    writers = [subprocess.Popen([*command, str(number)], cwd=folder, stderr=subprocess.PIPE, text=True) for number in range(4)]
+    for writer in writers:
+        errors = writer.communicate(timeout=100)[1]
+        assert writer.returncode == 0, errors
+    assert [len(sync.runs) for sync in open_history(database_url).syncs()] == [10] * 4
+
+
+def test_a_later_version(database_url: str) -> None:
+    """A history that a later release made is let alone, with an error that says what to do."""
+    open_history(database_url).record([table()], TASK)
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(versions.insert().values(version=2))
+    with pytest.raises(ConfigurationError, match="version 2, and this release knows 1"):
+        open_history(database_url).record([table()], TASK)
+    with engine.connect() as connection:
+        assert connection.scalar(sqlalchemy.select(sqlalchemy.func.count()).select_from(records)) == 1
+
+
+def test_a_history_out_of_reach(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A history that cannot be written is one warning, which has no password."""
+    for url in (f"sqlite:///{tmp_path}/no/such/folder/h.db", "postgresql://me:secret@127.0.0.1:1/none", "nonsense"):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            record_or_warn(partial(open_history, url), [table()], TASK)
+        (message,) = caplog.messages
+        assert message.startswith("The history of this sync could not be written: ")
+        assert "secret" not in message

@@ -1,0 +1,92 @@
+"""What tasks leave in the history of syncs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_sync.history import History, open_history
+from airflow_provider_sync.hooks.recording import open_airflow_history, record_reports
+from airflow_provider_sync.operators.file_sync import FileSyncOperator
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
+from airflow_provider_sync.report import TableReport
+from tests.airflow_runs import run_dag, task_states
+from tests.source_server import Source, Target
+
+
+@pytest.fixture
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """Give the history that tasks write."""
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", url)
+    return open_history(url)
+
+
+def run(dag_id: str, tmp_path: Path, **options: Any) -> Any:
+    """Run a DAG with two tables, one that the source does not offer, and a directory."""
+    with DAG(dag_id, schedule=None) as dag:
+        TableSyncOperator(task_id="tables", tables=["orders", "customers"], target_conn_id="target", **options)
+        TableSyncOperator(task_id="broken", tables="prices", target_conn_id="target", **options)
+        FileSyncOperator(task_id="images", directories="images", path=str(tmp_path / "images"), **options)
+    return run_dag(dag)
+
+
+def test_every_task_is_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:
+    """A run leaves one record for each table and directory, with its task, and for what failed with its error."""
+    ended = run("recorded", tmp_path)
+    assert task_states(ended) == {"tables": "success", "broken": "failed", "images": "success"}
+    found = {sync.key.name: sync.latest for sync in history.syncs()}
+    assert {name: record.report.status for name, record in found.items()} == {
+        "customers": "changed",
+        "images": "changed",
+        "orders": "changed",
+        "prices": "failed",
+    }
+    origin = found["orders"].origin
+    assert (origin.dag_id, origin.task_id, origin.run_id) == ("recorded", "tables", ended.run_id)
+    assert (origin.map_index, origin.try_number, origin.source) == (-1, 1, "task")
+    assert "prices" in str(found["prices"].report.error)
+
+
+def test_steps_are_one_series(history: History) -> None:
+    """What the tasks of a group record is one series, whichever of them it was."""
+
+    class Instance:
+        dag_id, run_id, map_index, try_number = "shop", "r", -1, 1
+
+        def __init__(self, task_id: str) -> None:
+            self.task_id = task_id
+
+    for step, status in (("compare", "failed"), ("merge", "changed")):
+        report = TableReport(name="orders", status=status)  # type: ignore[arg-type]
+        record_reports({"ti": Instance(f"sync.{step}")}, [report], group="sync")  # type: ignore[typeddict-item]
+    (sync,) = history.syncs()
+    assert sync.key.job == "shop/sync"
+    assert [record.origin.task_id for record in sync.runs] == ["sync.merge", "sync.compare"]
+
+
+def test_a_dry_run_is_not_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:
+    """What was only looked at is not in the history, failed or not."""
+    run("looked_at", tmp_path, dry_run=True)
+    assert history.syncs() == []
+
+
+def test_a_history_out_of_reach_fails_no_task(
+    source: Source, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task succeeds although its record cannot be written."""
+    monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", f"sqlite:///{tmp_path}/no/such/folder/history.db")
+    monkeypatch.setenv("AIRFLOW__SYNC__HISTORY_DAYS", "ninety")
+    ended = run("unrecorded", tmp_path)
+    assert task_states(ended)["tables"] == "success"
+    assert len(target.rows("orders")) == 3
+
+
+def test_its_place_may_be_a_connection(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history may be kept in the database of an Airflow connection."""
+    monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", "airflow://target")
+    assert open_airflow_history().syncs() == []
+    target.execute("SELECT count(*) FROM sync_history")
