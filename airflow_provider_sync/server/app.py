@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v1.fields import parse_fields
-from airflow_provider_sync.server.auth import Grant, Tokens
+from airflow_provider_sync.server.auth import Admits, Grant, Tokens
 from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.errors import RequestTooLarge, add_error_handlers
 from airflow_provider_sync.server.files import FileAnswers
@@ -40,6 +40,7 @@ def create_app(
     open_storage: OpenStorage = files.open_storage,
     prefix: str = "",
     host_compresses: bool = False,
+    admits: Admits | None = None,
 ) -> FastAPI:
     """Build the application that offers what ``config`` names.
 
@@ -50,9 +51,10 @@ def create_app(
     :param prefix: path before each endpoint, such as ``/api/sync``, where nothing in front of the application strips it
     :param host_compresses: whether the application is mounted in one that compresses answers; ``Content-Encoding: identity``
         then keeps it from compressing streams
+    :param admits: decides on bearer tokens that are not in ``config``; with it, nobody is let in without a token
     """
     sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
-    tokens = Tokens(config)
+    tokens = Tokens(config, admits)
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
     tables = TableAnswers(config, sources, stream_headers=stream_headers)
     directories = FileAnswers(config, sources, stream_headers=stream_headers)
@@ -92,7 +94,7 @@ def normal_prefix(prefix: str) -> str:
 
 def _endpoint(answer: Answer, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        grant = tokens.authenticate(request.headers.get("authorization"))
+        grant = await tokens.grant(request.headers.get("authorization"))
         body = await _read_body(request, MAX_REQUEST_BYTES, "files")
         content_type = request.headers.get("content-type", "")
         # Parsing, databases and files all block, so none of it runs in the event loop.
@@ -103,7 +105,7 @@ def _endpoint(answer: Answer, tokens: Tokens) -> Callable[[Request], Awaitable[R
 
 def _message_endpoint(answer: MessageAnswer, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        grant = tokens.authenticate(request.headers.get("authorization"))
+        grant = await tokens.grant(request.headers.get("authorization"))
         body = await _read_body(request, MAX_KEYS_BYTES, "keys")
         accept = ", ".join(request.headers.getlist("accept"))
         return await run_in_threadpool(lambda: answer(body, accept, grant))
@@ -113,7 +115,7 @@ def _message_endpoint(answer: MessageAnswer, tokens: Tokens) -> Callable[[Reques
 
 def _capabilities(config: ServerConfig, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        grant = tokens.authenticate(request.headers.get("authorization"))
+        grant = await tokens.grant(request.headers.get("authorization"))
         return Response(capabilities(config, grant), media_type="application/json")
 
     return endpoint

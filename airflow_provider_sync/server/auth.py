@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from hashlib import sha256
 
 from airflow_provider_sync.config import ServerConfig
+
+Admits = Callable[[str], Awaitable[bool]]
+"""Whether the sender of a bearer token that is none of the server's own may see everything."""
 
 
 class Unauthenticated(Exception):
@@ -25,12 +28,15 @@ class Grant:
 class Tokens:
     """The tokens of a server, compared in a time that tells nothing about them.
 
-    :param config: without tokens in it, everybody may see everything
+    :param config: without tokens in it, everybody may see everything, unless there is ``admits``
+    :param admits: asked about tokens that are not in ``config``
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, admits: Admits | None = None) -> None:
         everything = Grant(frozenset(config.tables), frozenset(config.directories))
-        self._everybody = None if config.tokens else everything
+        self._everybody = None if config.tokens or admits is not None else everything
+        self._everything = everything
+        self._admits = admits
         self._grants = [
             (
                 _digest(entry.token.encode()),
@@ -39,24 +45,42 @@ class Tokens:
             for entry in config.tokens
         ]
 
+    async def grant(self, authorization: str | None) -> Grant:
+        """Return what the sender of an ``Authorization`` header may see, also one whom only ``admits`` knows.
+
+        :raises Unauthenticated: when nobody knows the token
+        """
+        try:
+            return self.authenticate(authorization)
+        except Unauthenticated:
+            scheme, token = _parts(authorization)
+            if self._admits is None or scheme != "bearer" or not await self._admits(token):
+                raise
+            return self._everything
+
     def authenticate(self, authorization: str | None) -> Grant:
-        """Return what the sender of an ``Authorization`` header may see.
+        """Return what the sender of an ``Authorization`` header may see by a token of the configuration.
 
         :param authorization: as ASGI has headers, bytes as Latin-1
         :raises Unauthenticated: when a token is required and this is none
         """
         if self._everybody is not None:
             return self._everybody
-        scheme, _, token = (authorization or "").strip().partition(" ")
-        digest = _digest(token.strip().encode("latin-1", "replace"))
+        scheme, token = _parts(authorization)
+        digest = _digest(token.encode("latin-1", "replace"))
         found = None
         # All of them, so that the time does not show which one came close.
         for known, grant in self._grants:
             if hmac.compare_digest(known, digest):
                 found = grant
-        if found is None or scheme.lower() != "bearer":
+        if found is None or scheme != "bearer":
             raise Unauthenticated
         return found
+
+
+def _parts(authorization: str | None) -> tuple[str, str]:
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return scheme.lower(), token.strip()
 
 
 def _digest(token: bytes) -> bytes:
