@@ -1,0 +1,99 @@
+"""Bars of a chart: what runs did over time, as places in a drawing. The template draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log1p
+from typing import NamedTuple
+
+from airflow_provider_sync.history import Record
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.report_table import format_bytes
+
+
+class Bar(NamedTuple):
+    """A rectangle, in units of the drawing.
+
+    :ivar kind: ``inserted``, ``updated``, ``deleted``, ``bytes``, ``unchanged`` or ``failed``
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    kind: str
+    title: str
+
+
+class Changes(NamedTuple):
+    """Rows of a table, or files of a directory."""
+
+    inserted: int
+    updated: int
+    deleted: int
+
+
+_LEAST = 1.5
+_GAP = 0.2
+
+
+def changes_of(report: Report) -> Changes:
+    """Return what was inserted, updated and deleted."""
+    match report:
+        case TableReport():
+            return Changes(report.rows_inserted, report.rows_updated, report.rows_deleted)
+        case DirectoryReport():
+            return Changes(report.files_added, report.files_updated, report.files_deleted)
+    return Changes(0, 0, 0)
+
+
+def change_bars(runs: Sequence[Record], *, width: float, height: float, places: int) -> list[Bar]:
+    """Draw what changed in each run, oldest first; heights are logarithmic, so that a first sync leaves the others visible.
+
+    :param runs: newest first
+    :param places: as many bars as fit, whether there are so many runs or not
+    """
+    parts = [changes_of(record.report)._asdict() for record in runs]
+    return _bars(runs, parts, width=width, height=height, places=places)
+
+
+def byte_bars(runs: Sequence[Record], *, width: float, height: float, places: int) -> list[Bar]:
+    """Draw how many bytes came over the wire in each run; see :func:`change_bars`."""
+    parts = [{"bytes": record.report.bytes_received} for record in runs]
+    return _bars(runs, parts, width=width, height=height, places=places)
+
+
+def _bars(runs: Sequence[Record], parts: Sequence[dict[str, int]], *, width: float, height: float, places: int) -> list[Bar]:
+    # Against the lowest, so that the difference between 800 and 1,600 bytes can be seen, too.
+    totals = [total for part in parts if (total := sum(part.values()))]
+    lowest, highest = min(totals, default=1), max(totals, default=1)
+    step = width / places
+    bars = []
+    for place, (record, part) in enumerate(zip(runs, parts, strict=True)):
+        x = width - (place + 1) * step
+        title = _title(record, part)
+        total = sum(part.values())
+        if record.report.status == "failed":
+            bars.append(Bar(x, 0, step * (1 - _GAP), height, "failed", title))
+        elif not total:
+            bars.append(Bar(x, height - _LEAST, step * (1 - _GAP), _LEAST, "unchanged", title))
+        else:
+            whole = max(height * log1p(total / lowest) / log1p(highest / lowest), _LEAST)
+            bottom = height
+            for kind, amount in part.items():
+                if amount:
+                    part_height = whole * amount / total
+                    bottom -= part_height
+                    bars.append(Bar(x, bottom, step * (1 - _GAP), part_height, kind, title))
+    return [
+        bar._replace(x=round(bar.x, 2), y=round(bar.y, 2), width=round(bar.width, 2), height=round(bar.height, 2)) for bar in bars
+    ]
+
+
+def _title(record: Record, part: dict[str, int]) -> str:
+    when = f"{record.finished:%Y-%m-%d %H:%M} UTC"
+    if record.report.status == "failed":
+        return f"{when}: failed"
+    if "bytes" in part:
+        return f"{when}: {format_bytes(part['bytes'])}"
+    return f"{when}: " + ", ".join(f"{amount:,} {kind}" for kind, amount in part.items())

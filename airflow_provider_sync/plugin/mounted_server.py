@@ -1,0 +1,96 @@
+"""The sync server inside the API server: off unless ``[sync] server_config`` names its configuration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.hooks.database import AIRFLOW_SCHEME, engine_from_connection
+from airflow_provider_sync.hooks.metadata_connections import publish_connection
+from airflow_provider_sync.hooks.settings import read_settings
+from airflow_provider_sync.hooks.storage import storage_from_path
+from airflow_provider_sync.plugin.access import may_read_connections
+from airflow_provider_sync.server.app import create_app, normal_prefix
+
+log = logging.getLogger(__name__)
+
+Opened = TypeVar("Opened")
+
+
+def mounted_server() -> list[dict[str, Any]]:
+    """Return the application to mount, or none when it is switched off.
+
+    A configuration that cannot be used is one line in the log, and an application that answers 503. Without one, the API
+    server would answer 200 with the page of its user interface.
+    """
+    settings = read_settings()
+    if settings.server_config is None:
+        return []
+    prefix = normal_prefix(settings.server_prefix)
+    if not prefix:
+        log.error("[sync] server_prefix is empty, so the sync server is not mounted. Give a path such as '/sync'.")
+        return []
+    try:
+        app = _server(settings.server_config, airflow_tokens=settings.server_airflow_tokens)
+    except ConfigurationError as error:
+        log.error("The sync server under %s is out of service: %s Mend it and restart the API server.", prefix, error)
+        app = _out_of_service()
+    return [{"app": app, "url_prefix": prefix, "name": "Sync server"}]
+
+
+def _server(path: str, *, airflow_tokens: bool) -> FastAPI:
+    config = ServerConfig.from_yaml(path)
+    admits = may_read_connections if airflow_tokens else None
+    if not config.tokens and admits is None:
+        raise ConfigurationError(
+            f"{path} has no tokens, and whoever reaches the API server could read what it offers."
+            " Give it tokens, or set [sync] server_airflow_tokens."
+        )
+    return create_app(
+        config,
+        open_engine=_open_database,
+        open_storage=_open_directory,
+        host_compresses=True,
+        admits=admits,
+    )
+
+
+def _open_database(url: str) -> Engine:
+    return _opened(engine_from_connection, url, url.removeprefix(AIRFLOW_SCHEME))
+
+
+def _open_directory(path: str) -> Storage:
+    return _opened(storage_from_path, path, urlsplit(path).netloc.rpartition("@")[0])
+
+
+def _opened(opens: Callable[[str], Opened], name: str, conn_id: str) -> Opened:
+    try:
+        try:
+            return opens(name)
+        except ImportError:
+            # What Airflow 3.1.0 raises in its API server for a connection that only its metadata database may have.
+            publish_connection(conn_id)
+            return opens(name)
+    except AirflowNotFoundException as error:
+        raise ConfigurationError(f"Airflow says: {error}. Add the connection, or name another one.") from error
+
+
+def _out_of_service() -> FastAPI:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+
+    async def answer(_request: Request) -> JSONResponse:
+        return JSONResponse({"message": "The sync server is not configured rightly; the log of the API server says why."}, 503)
+
+    app.add_route("/{path:path}", answer, methods=["GET", "POST"])
+    return app

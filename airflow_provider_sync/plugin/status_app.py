@@ -1,0 +1,156 @@
+"""The page with the history of syncs: read-only HTML for the users of Airflow who may see it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import FastAPI, Query
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.history import Origin, Record, SyncKey
+from airflow_provider_sync.history.records import storable
+from airflow_provider_sync.hooks.recording import open_airflow_history
+from airflow_provider_sync.plugin.access import REQUIRES_USER, ReadableDags
+from airflow_provider_sync.plugin.charts import byte_bars, change_bars, changes_of
+from airflow_provider_sync.report_table import format_bytes
+
+log = logging.getLogger(__name__)
+
+PAGE = 50
+RUNS_ON_PAGE = 100
+RUNS_IN_OVERVIEW = 30
+RUNS_IN_CHART = 60
+
+_HEADERS = {
+    # Names and errors come from elsewhere. They are escaped; should one slip through, it can neither run nor load anything.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_FOLDER = Path(__file__).parent
+
+Text = Annotated[str, Query(max_length=1000)]
+
+
+def create_status_app() -> FastAPI:
+    """Build the application; every page needs a user of Airflow, and shows the DAGs that this user may read."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_exception_handler(SQLAlchemyError, _unreadable)
+    app.add_exception_handler(ConfigurationError, _unreadable)
+    app.get("/", dependencies=[REQUIRES_USER], response_class=Response)(_syncs)
+    app.get("/runs", dependencies=[REQUIRES_USER], response_class=Response)(_runs)
+    app.mount("/static", StaticFiles(directory=_FOLDER / "static"))
+    return app
+
+
+def _syncs(
+    dags: ReadableDags,
+    job: Text | None = None,
+    failed: bool = False,
+    name: Text | None = None,
+    kind: Text = "",
+    after_job: Text = "",
+) -> Response:
+    """Show every table and directory: those behind the one that ``name``, ``kind`` and ``after_job`` say."""
+    history = open_airflow_history()
+    after = None if name is None else SyncKey(storable(name), storable(kind), storable(after_job))
+    job = None if job is None else storable(job)
+    jobs = None if job is None else _with_groups(job)
+    found = history.syncs(dags=dags, jobs=jobs, failed=failed, after=after, limit=PAGE + 1, runs=RUNS_IN_OVERVIEW)
+    known, failing = history.count(dags=dags)
+    last = found[PAGE - 1].key if len(found) > PAGE else None
+    more = last and urlencode(
+        {"name": last.name, "kind": last.kind, "after_job": last.job}
+        | ({"failed": "true"} if failed else {})
+        | ({"job": job} if job is not None else {})
+    )
+    return _page("syncs.html", syncs=found[:PAGE], known=known, failing=failing, only_failed=failed, job=job, more=more)
+
+
+def _runs(
+    dags: ReadableDags, name: Text, kind: Text, job: Text, before: Annotated[int | None, Query(ge=0, lt=2**63)] = None
+) -> Response:
+    """Show one table or directory of a job: its chart, its last error, and its runs."""
+    history = open_airflow_history()
+    key = SyncKey(storable(name), storable(kind), storable(job))
+    sync = history.sync(key, dags=dags, before=before, limit=RUNS_ON_PAGE + 1)
+    if sync is None:
+        raise HTTPException(404, "There is no record of that.")
+    runs = sync.runs[:RUNS_ON_PAGE]
+    more = urlencode({**key._asdict(), "before": runs[-1].id}) if len(sync.runs) > RUNS_ON_PAGE else None
+    return _page("runs.html", sync=sync, runs=runs, more=more, first_page=before is None)
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    log.error("The history of syncs cannot be read: %s", error, exc_info=error)
+    return _page("unreadable.html", status=503)
+
+
+def _page(template: str, *, status: int = 200, **values: Any) -> Response:
+    html = _environment.get_template(template).render(now=datetime.now(UTC), **values)
+    return Response(html.encode("utf-8", "replace"), status, _HEADERS, "text/html")
+
+
+def _task_path(origin: Origin) -> str | None:
+    """Return where Airflow shows the task, from a page of ours."""
+    if origin.dag_id is None or origin.run_id is None or origin.task_id is None:
+        return None
+    dag, run, task = (quote(part, safe="") for part in (origin.dag_id, origin.run_id, origin.task_id))
+    mapped = f"/mapped/{origin.map_index}" if origin.map_index is not None and origin.map_index >= 0 else ""
+    tried = f"?try_number={origin.try_number}" if origin.try_number is not None else ""
+    return f"../dags/{dag}/runs/{run}/tasks/{task}{mapped}{tried}"
+
+
+def _with_groups(job: str) -> list[str]:
+    """Return a job and those of the task groups that the task is in: its sync may have several tasks."""
+    before, slash, task = job.rpartition("/")
+    parts = task.split(".")
+    return [f"{before}{slash}{'.'.join(parts[:count])}" for count in range(1, len(parts) + 1)]
+
+
+def _runs_path(key: SyncKey) -> str:
+    return "runs?" + urlencode(key._asdict())
+
+
+def _age(record: Record, now: datetime) -> str:
+    seconds = max((now - record.finished).total_seconds(), 0)
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            number = int(seconds // length)
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "just now"
+
+
+_environment = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters |= {
+    "age": _age,
+    "bytes": format_bytes,
+    "changes": changes_of,
+    "runs_path": _runs_path,
+    "task_path": _task_path,
+}
+_environment.globals |= {
+    "change_bars": change_bars,
+    "byte_bars": byte_bars,
+    "runs_in_overview": RUNS_IN_OVERVIEW,
+    "runs_in_chart": RUNS_IN_CHART,
+}

@@ -1,0 +1,177 @@
+"""What people see of the provider in Airflow's user interface, in a real browser.
+
+With ``SYNC_SCREENSHOTS`` set to a folder, the pictures of the documentation are saved there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.history import Origin, open_history
+from airflow_provider_sync.provider_info import get_provider_info
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.server.serve import RunningServer
+from tests.airflow_stack import AirflowStack
+from tests.browser import Browser
+from tests.source_server import TOKEN, Source, Target
+
+pytestmark = pytest.mark.slow
+
+DAG = "shop_mirror"
+FILE = f"""
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_sync.operators.file_sync import FileSyncOperator
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
+
+with DAG("{DAG}", schedule=None):
+    options = {{"sync_conn_id": "browser_source"}}
+    TableSyncOperator(task_id="tables", tables=["orders", "customers"], target_conn_id="browser_target", **options)
+    TableSyncOperator(task_id="prices", tables="prices", target_conn_id="browser_target", **options)
+    FileSyncOperator(task_id="images", directories="images", path="{{folder}}", **options)
+"""
+ERROR = "prices"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Give a browser."""
+    with Browser() as browser:
+        yield browser
+
+
+def picture(name: str) -> Path | None:
+    """Return where a picture of the documentation is to be saved, when it is."""
+    folder = os.environ.get("SYNC_SCREENSHOTS")
+    return Path(folder, name).resolve() if folder else None
+
+
+@pytest.fixture(scope="module")
+def run_id(airflow_stack: AirflowStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a DAG with two tables, a directory, and a table that the source does not offer; give the run."""
+    tmp_path = tmp_path_factory.mktemp("shop")
+    (tmp_path / "source").mkdir()
+    source = Source(tmp_path / "source")
+    with RunningServer(source.config) as server, pytest.MonkeyPatch.context() as patch:
+        source.url = server.url
+        Target(f"sqlite:///{tmp_path / 'target.db'}", patch)
+        yield _run(airflow_stack, source, tmp_path)
+
+
+def _run(airflow_stack: AirflowStack, source: Source, tmp_path: Path) -> str:
+    airflow_stack.set_connection("browser_source", conn_type="sync", host=source.url, password=TOKEN)
+    airflow_stack.set_connection("browser_target", conn_type="sqlite", host=str(tmp_path / "target.db"))
+    airflow_stack.add_dags("shop_mirror.py", FILE.replace("{folder}", str(tmp_path / "images")), DAG)
+    _earlier_runs(airflow_stack)
+    run_id = airflow_stack.trigger(DAG)
+    assert airflow_stack.wait_for_run(DAG, run_id) == "failed"
+    assert airflow_stack.task_states(DAG, run_id) == {"tables": "success", "prices": "failed", "images": "success"}
+    return run_id
+
+
+def _earlier_runs(stack: AirflowStack) -> None:
+    """Write what forty runs before this one might have done, for the charts."""
+    history = open_history(f"sqlite:///{stack.home / 'sync-history.db'}")
+    for number in range(40, 0, -1):
+        changes = 2 + (37 * number) % 23 if number % 4 else 0
+        report = TableReport(
+            name="orders",
+            status="changed" if changes else "unchanged",
+            rows_total=28_000,
+            rows_inserted=changes // 2,
+            rows_updated=changes // 3,
+            rows_deleted=changes // 7,
+            bytes_received=800 + 90 * changes,
+            bytes_sent=400 + 12 * changes,
+            requests=4 if changes else 2,
+            verified="digest",
+            seconds=0.2,
+        )
+        origin = Origin(source="task", dag_id=DAG, run_id="earlier", task_id="tables", map_index=-1, try_number=1)
+        history.record([report], origin, finished=datetime.now(UTC) - timedelta(hours=number))
+
+
+def test_the_status_page(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
+    """From the menu, in Airflow's frame, people find what was synced, its charts, its errors, and the way back to the task."""
+    browser.open(airflow_stack.api_url)
+    browser.click("//button[contains(., 'Browse')]")
+    browser.click("//*[@role='menuitem'][contains(., 'Syncs')]")
+    browser.enter_frame()
+    browser.find("//a[normalize-space()='orders']")
+    for text in ("customers", "images", f"{DAG}/tables", "failed", ERROR):
+        assert text in browser.text
+    browser.leave_frame()
+    browser.screenshot(picture("status-page.png"))
+
+    browser.enter_frame()
+    browser.click("//a[normalize-space()='orders']")
+    browser.find("figure svg .bar")
+    assert browser.find("table tbody .badge").text == "changed"
+    browser.leave_frame()
+    browser.screenshot(picture("status-of-a-table.png"))
+    assert browser.complaints() == []
+
+    browser.enter_frame()
+    browser.click("//tbody/tr[1]//a[normalize-space()='tables']")
+    browser.leave_frame()
+    browser.wait(lambda: f"/dags/{DAG}/runs/" in browser.address, "back in Airflow's own pages")
+    assert browser.address.startswith(f"{airflow_stack.api_url}/dags/{DAG}/runs/{run_id.partition('+')[0][:20]}")
+
+
+def test_dark(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
+    """Whose system is dark gets a dark page."""
+    backgrounds = []
+    for scheme in ("light", "dark"):
+        browser.prefer(scheme)
+        browser.open(f"{airflow_stack.api_url}/sync-status/")
+        browser.find("table")
+        backgrounds.append(browser.run("return getComputedStyle(document.body).backgroundColor"))
+    browser.prefer("light")
+    assert backgrounds == ["rgb(255, 255, 255)", "rgb(17, 20, 23)"]
+
+
+def test_the_link_of_a_task(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
+    """A task has a link to what it synced, also one that failed, and to nothing else."""
+    for task, shown in (("tables", ["customers", "orders"]), ("prices", ["prices"])):
+        browser.open(f"{airflow_stack.api_url}/dags/{DAG}/runs/{run_id}/tasks/{task}/details")
+        browser.click("//a[normalize-space()='Sync history']")
+        browser.enter_frame()
+        browser.find("a.name")
+        assert [link.text for link in browser.all("a.name")] == shown
+        browser.leave_frame()
+        assert browser.address.startswith(f"{airflow_stack.api_url}/plugin/sync/sync-status/")
+        assert "XCom" not in airflow_stack.log_of(DAG, run_id, task)
+
+
+def test_the_connection_form(airflow_stack: AirflowStack, browser: Browser) -> None:
+    """The form of a connection of the type "sync" has our labels, placeholders, and the extra fields with their help."""
+    described = get_provider_info()["connection-types"][0]
+    behaviour, fields = described["ui-field-behaviour"], described["conn-fields"]
+    browser.open(f"{airflow_stack.api_url}/connections")
+    browser.click("//button[contains(., 'Add Connection')]")
+    form = "//*[@role='dialog']"
+    browser.type(f"{form}//input[@name='connection_id']", "sync_default")
+    browser.type(f"{form}//input[@role='combobox']", described["hook-name"])
+    browser.click(f"{form}//*[@role='option'][normalize-space()='{described['hook-name']}']")
+    browser.find(f"{form}//input[@name='host']")
+    for name, placeholder in behaviour["placeholders"].items():
+        assert browser.find(f"{form}//input[@name='{name}']").get_attribute("placeholder") == placeholder
+    for hidden in behaviour["hidden-fields"]:
+        assert browser.all(f"{form}//input[@name='{hidden}']") == []
+    shown = browser.find(form).text
+    assert [label for label in behaviour["relabeling"].values() if label not in shown] == []
+    browser.screenshot(picture("connection-form.png"))
+
+    # Of its sections one is open at a time.
+    browser.click(f"{form}//button[normalize-space()='Extra Fields']")
+    browser.find(f"{form}//input[@name='element_timeout']")
+    shown = browser.find(form).text
+    for field in fields.values():
+        assert field["label"] in shown
+        assert field["description"] in shown
+    browser.screenshot(picture("connection-form-extra.png"), height=1220)

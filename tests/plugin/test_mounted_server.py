@@ -1,0 +1,164 @@
+"""The sync server inside Airflow's API server."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from airflow_provider_sync.plugin.mounted_server import mounted_server
+from tests.airflow_runs import migrate_metadata_database
+from tests.plugin.api_server import ApiServer
+
+ROWS = 3
+TOKEN = "own-token"
+
+Configure = Callable[..., dict[str, str]]
+Mounted = Callable[..., dict[str, TestClient]]
+
+
+@pytest.fixture(scope="module")
+def configure(tmp_path_factory: pytest.TempPathFactory) -> Configure:
+    """Write a ``server.yaml`` that offers a table of a connection, and a directory; return the settings that name it."""
+    folder = tmp_path_factory.mktemp("served")
+    with closing(sqlite3.connect(folder / "shop.db")) as database, database:
+        database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+        database.executemany("INSERT INTO orders VALUES (?)", [(number,) for number in range(ROWS)])
+    (folder / "images").mkdir()
+    (folder / "images" / "large").write_bytes(b"x" * 100_000)
+    configuration = {
+        "tokens": [TOKEN],
+        "connections": {"shop": "airflow://shop_db"},
+        "tables": {"orders": {}},
+        "directories": {"images": {"path": str(folder / "images")}},
+    }
+
+    def configure(**changes: object) -> dict[str, str]:
+        path = folder / "server.yaml"
+        path.write_text(yaml.safe_dump(configuration | changes))
+        return {
+            "AIRFLOW__SYNC__SERVER_CONFIG": str(path),
+            "AIRFLOW__SYNC__HISTORY": f"sqlite:///{folder / 'history.db'}",
+            "AIRFLOW_CONN_SHOP_DB": json.dumps({"conn_type": "sqlite", "host": str(folder / "shop.db")}),
+        }
+
+    return configure
+
+
+@pytest.fixture(scope="module")
+def server(configure: Configure) -> Iterator[ApiServer]:
+    """Give the API server with the sync server in it."""
+    with ApiServer(configure()) as server:
+        yield server
+
+
+@pytest.fixture
+def mounted(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Mounted:
+    """Ask for what would be mounted with other settings, without the rest of Airflow: clients by their prefix."""
+
+    def mounted(settings: dict[str, str] | None = None, **changes: object) -> dict[str, TestClient]:
+        for name, value in (configure(**changes) | (settings or {})).items():
+            monkeypatch.setenv(name, value)
+        return {entry["url_prefix"]: TestClient(entry["app"]) for entry in mounted_server()}
+
+    return mounted
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that carries a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_own_tokens(server: ApiServer) -> None:
+    """The server answers under its prefix to its own tokens only: no login of Airflow and no cookie counts."""
+    assert server.get("/sync/health").json() == {"status": "ok"}
+    offered = server.get("/sync/capabilities", headers=bearer(TOKEN)).json()
+    assert [entry if isinstance(entry, str) else entry["name"] for entry in offered["tables"]] == ["orders"]
+    assert server.get("/sync/capabilities").status_code == 401
+    assert server.get("/sync/capabilities", headers={"Cookie": f"_token={server.token('ann')}"}).status_code == 401
+    assert server.get("/sync/capabilities", headers=bearer(server.token("ann"))).status_code == 401
+
+
+def test_a_connection_by_its_id(server: ApiServer) -> None:
+    """A table comes from the database that an Airflow connection names."""
+    answer = server.client.post("/sync/getTable", data={"config_name": "orders"}, headers=bearer(TOKEN))
+    assert answer.status_code == 200
+    assert len(gzip.decompress(answer.content).splitlines()) == ROWS
+
+
+def test_a_connection_that_is_not_there(mounted: Mounted) -> None:
+    """A connection that Airflow does not have is an error that names it and the next step."""
+    migrate_metadata_database()
+    client = mounted(connections={"shop": "airflow://nowhere"})["/sync"]
+    answer = client.post("/getTable", data={"config_name": "orders"}, headers=bearer(TOKEN))
+    assert answer.status_code == 500
+    assert "nowhere" in answer.json()["message"]
+    assert "Add the connection" in answer.json()["message"]
+
+
+def test_nothing_is_compressed_twice(server: ApiServer) -> None:
+    """Streams pass through Airflow's own compression as they are, also to clients that would take it."""
+    headers = {**bearer(TOKEN), "Accept-Encoding": "gzip"}
+    answer = server.client.post("/sync/getFiles", data={"config_name": "images", "files[]": ["large"]}, headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-encoding"] == "identity"
+    assert len(answer.content) > 0
+
+
+def test_tokens_of_airflow(configure: Configure) -> None:
+    """Where they are switched on, a JWT of a user who may read connections counts; anybody else's does not."""
+    with ApiServer(configure(tokens=[]) | {"AIRFLOW__SYNC__SERVER_AIRFLOW_TOKENS": "True"}) as server:
+        for user, status in (("ann", 200), ("otto", 200), ("vera", 401)):
+            assert server.get("/sync/capabilities", headers=bearer(server.token(user))).status_code == status
+        assert server.get("/sync/capabilities").status_code == 401
+        assert server.get("/sync/capabilities", headers=bearer("a.b.c")).status_code == 401
+        # A cookie is sent along by browsers, whichever page makes them ask.
+        assert server.get("/sync/capabilities", headers={"Cookie": f"_token={server.token('ann')}"}).status_code == 401
+
+
+def test_the_rest_of_airflow_works(configure: Configure) -> None:
+    """A configuration that cannot be used answers 503 in JSON, and Airflow answers as ever."""
+    with ApiServer(configure(tokens=[])) as server:
+        for answer in (server.get("/sync/capabilities", headers=bearer(TOKEN)), server.client.post("/sync/getTable")):
+            assert answer.status_code == 503
+            assert "the log of the API server says why" in answer.json()["message"]
+        assert server.get("/api/v2/version").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"tokens": []}, "has no tokens"),
+        ({"tabels": {}}, "unknown field `tabels`"),
+        ({"tokens": ["${SYNC_NEVER_SET}"]}, "SYNC_NEVER_SET is not set"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used(
+    mounted: Mounted, changes: dict[str, object], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wrong configuration is one line in the log with its reason, which requests are not told."""
+    with caplog.at_level(logging.ERROR):
+        answer = mounted(**changes)["/sync"].get("/capabilities", headers=bearer(TOKEN))
+    (line,) = [record.message for record in caplog.records if record.name.startswith("airflow_provider_sync")]
+    assert reason in line
+    assert "Mend it and restart the API server." in line
+    assert answer.status_code == 503
+    assert reason not in answer.text
+
+
+def test_another_prefix(mounted: Mounted) -> None:
+    """The prefix can be chosen, with or without slashes around it."""
+    assert list(mounted({"AIRFLOW__SYNC__SERVER_PREFIX": "offers/here/"})) == ["/offers/here"]
+
+
+def test_no_prefix(mounted: Mounted, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a prefix nothing is mounted over Airflow itself, and the log says what to give."""
+    assert mounted({"AIRFLOW__SYNC__SERVER_PREFIX": "/"}) == {}
+    assert "server_prefix is empty" in caplog.text
