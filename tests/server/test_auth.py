@@ -133,6 +133,7 @@ def test_capabilities(url: str) -> None:
             "tables": tables,
             "directories": directories,
             "compressions": ["zstd", "gzip"],
+            "digests": ["pghash", "sha256"],
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)
