@@ -30,10 +30,16 @@ class Selection:
 
     :param include: patterns of files to take; empty for all
     :param exclude: patterns of files to leave alone; they win
+    :param first: the first path to take, in the order of paths; ``None`` for no beginning
+    :param last: the last one
     :raises ConfigurationError: for a pattern that can match nothing
     """
 
-    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+    def __init__(
+        self, include: Iterable[str] = (), exclude: Iterable[str] = (), *, first: str | None = None, last: str | None = None
+    ) -> None:
+        self.first = first
+        self.last = last
         self.include = tuple(include)
         self.exclude = tuple(exclude)
         self._included = _compile(self.include)
@@ -42,6 +48,8 @@ class Selection:
 
     def selects(self, path: str) -> bool:
         """Whether the file at ``path`` takes part in the sync."""
+        if (self.first is not None and path < self.first) or (self.last is not None and path > self.last):
+            return False
         if self._included is not None and self._included.fullmatch(path) is None:
             return False
         if self._excluded is not None and self._excluded.fullmatch(path) is not None:

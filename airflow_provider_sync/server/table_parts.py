@@ -8,7 +8,8 @@ import msgspec
 
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
-from airflow_provider_sync.protocol.v2.messages import Grid, Scheme, Selection, Window
+from airflow_provider_sync.protocol.v2.checks import check_between
+from airflow_provider_sync.protocol.v2.messages import Grid, KeyRange, Scheme, Selection, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
@@ -30,12 +31,16 @@ def selected_part(opened: OpenTable, selection: Selection) -> Part:
     """
     columns = _selected_columns(opened, selection.columns)
     by_name = {column.name: _canonical(opened, column, "selection.columns") for column in columns}
-    return Part(
+    part = Part(
         table=opened.table,
         columns=tuple(by_name.values()),
         key=tuple(by_name[name] for name in opened.key(columns)),
         window=_window(opened, selection.window),
+        between=selection.between,
     )
+    if selection.between is not None:
+        _check_between(part, selection.name, selection.between)
+    return part
 
 
 def choose_grid(opened: OpenTable, part: Part, rows: int, schemes: Container[Scheme]) -> Grid:
@@ -57,6 +62,15 @@ def choose_grid(opened: OpenTable, part: Part, rows: int, schemes: Container[Sch
 def has_ranges(part: Part) -> bool:
     """Whether the part can be cut into ranges of its key."""
     return len(part.key) == 1 and part.key[0].type.kind == LogicalKind.INTEGER and part.key[0].column.kind == Kind.INTEGER
+
+
+def _check_between(part: Part, name: str, between: KeyRange) -> None:
+    if not has_ranges(part):
+        raise refused("selection.between", f"Table {name!r} has no single integer key, so it has no ranges of keys.")
+    try:
+        check_between(between)
+    except ProtocolError as error:
+        raise refused("selection.between", str(error)) from error
 
 
 def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequence[Column]:

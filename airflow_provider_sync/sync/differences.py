@@ -83,7 +83,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def selection(self) -> Selection:
         """What to ask about from now on: the described columns by name, so that one that goes meanwhile is missed."""
         columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(selection_of(self.target.options), columns=columns)
+        return msgspec.structs.replace(selection_of(self.target.options, self.target.between), columns=columns)
 
     @property
     def source_rows(self) -> int:
@@ -128,7 +128,10 @@ def compare_segments(client: SyncClient, database: Database, target: Target, gri
     :raises TableError: when the target cannot hold what the source has
     """
     request = DescribeTable(
-        selection=selection_of(target.options), grid=grid, schemes=database.schemes, probes=probes_of(client, database)
+        selection=selection_of(target.options, target.between),
+        grid=grid,
+        schemes=database.schemes,
+        probes=probes_of(client, database),
     )
     with client.describe_table(request) as answer:
         described = answer.described
@@ -220,7 +223,7 @@ def compare_scattered(client: SyncClient, database: Database, compared: Comparis
 
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
     """Digest the rows of the segments that differ, and compare them by key; as many as there are."""
-    return _joined(_slices(client, database, compared))
+    return _joined(compare_slices(client, database, compared))
 
 
 def compare_few_rows(client: SyncClient, database: Database, compared: Comparison, most: float) -> Differences | None:
@@ -230,7 +233,7 @@ def compare_few_rows(client: SyncClient, database: Database, compared: Compariso
     """
     held: list[Differences] = []
     wanted = 0
-    for found in _slices(client, database, compared):
+    for found in compare_slices(client, database, compared):
         held.append(found)
         wanted += len(found.announced)
         if wanted > most:
@@ -238,7 +241,11 @@ def compare_few_rows(client: SyncClient, database: Database, compared: Compariso
     return _joined(held)
 
 
-def _slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
+def compare_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
+    """Compare rows as :func:`compare_rows` does, some segments after the other, so that few of their digests are in memory.
+
+    A row whose bucket changed is deleted in one slice and inserted in another.
+    """
     rows = compared.rows_in(compared.differing)
     for numbers in in_slices(compared.differing, rows, _rows_at_once(compared)):
         yield _compare_slice(client, database, compared, numbers)

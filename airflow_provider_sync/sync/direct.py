@@ -32,10 +32,17 @@ from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 
 
 def load_directly(
-    client: SyncClient, database: Database, connection: Connection, target: Target, on_rows: Callable[[int], None]
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    on_rows: Callable[[int], None],
+    *,
+    most: int | None = None,
 ) -> FirstRows | None:
     """Leave all rows to the final transaction, which loads them as they come.
 
+    :param most: rows from which on they had better be staged
     :return: ``None`` where the target is not such that they can be, or where there seem to be none
     :raises TableError: when the target cannot hold what the source has
     """
@@ -44,7 +51,8 @@ def load_directly(
     with client.describe_table(DescribeTable(selection=selection_of(target.options), digests=False)) as answer:
         described = answer.described
     part = land(database, target, described)
-    if not described.rows or not can_load_directly(target.table, part.columns):
+    too_many = most is not None and described.rows > most
+    if not described.rows or too_many or not can_load_directly(target.table, part.columns):
         return None
     return FirstRows(client, database, target, described, part, on_rows)
 

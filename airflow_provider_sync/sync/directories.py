@@ -57,7 +57,7 @@ def sync_directory(
     measure = Measure(client)
     bytes_written = 0
     try:
-        sync = _DirectorySync(client, directory, storage, progress or silent)
+        sync = DirectorySync(client, directory, storage, progress or silent)
         try:
             return sync.run(measure, dry_run, lock_timeout)
         finally:
@@ -74,37 +74,46 @@ def directory_differs(client: SyncClient, directory: TargetDirectory, storage: S
 
     A source without digests (hasher ``none``) counts as changed as soon as it has files.
     """
-    sync = _DirectorySync(client, directory, storage, silent)
+    sync = DirectorySync(client, directory, storage, silent)
     return bool(sync.compare(sync.source_manifest()))
 
 
-class _DirectorySync:
-    """One sync of one directory."""
+class DirectorySync:
+    """One sync of one directory.
 
-    def __init__(self, client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress) -> None:
+    :param selection: the files that it is about; by default what the options say
+    :ivar bytes_written: content written to the target
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        directory: TargetDirectory,
+        storage: Storage,
+        progress: Progress,
+        selection: Selection | None = None,
+    ) -> None:
         self.directory = directory
         self.storage = storage
         self.progress = progress
         self.hasher = load_hasher(directory.hasher or "md5")
-        self.selection = Selection(directory.include, directory.exclude)
+        self.selection = selection or Selection(directory.include, directory.exclude)
         self.source = SourceFiles(client, directory, self.selection)
         self.bytes_written = 0
         self.files_written = 0
         self.files_wanted = 0
 
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
+        """Do all that there is to do, and report it."""
         # Taking the lock makes a missing root, and a dry run writes nothing.
         with nullcontext() if dry_run else self.storage.exclusive(lock_timeout):
             if not dry_run:
                 self.storage.clean(0)
             source = self.source_manifest()
             changes = self.compare(source)
-            present = len(changes.removed) + len(changes.changed) + changes.unchanged
-            check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
+            self.check(source, changes)
             if changes and not dry_run:
-                wanted = [*changes.added, *changes.changed]
-                self.files_wanted = len(wanted)
-                self._download(source, wanted, changes.obstacles)
+                self.download(source, [*changes.added, *changes.changed], changes.obstacles)
                 for path in changes.removed:
                     self.storage.delete(path)
                 self.storage.flush()
@@ -116,8 +125,8 @@ class _DirectorySync:
                 files_updated=len(changes.changed),
                 files_deleted=len(changes.removed),
                 bytes_written=self.bytes_written,
-                verified="hash" if self._has_digests(source) and not (dry_run and changes) else None,
-                warnings=self._warnings(source),
+                verified="hash" if self.has_digests(source) and not (dry_run and changes) else None,
+                warnings=self.warnings(source),
                 **measure.so_far(),
             )
 
@@ -129,8 +138,22 @@ class _DirectorySync:
         """Compare the source's manifest with the target's files."""
         return compare(source, build_manifest(self.storage, self.hasher, self.selection, missing_ok=True))
 
-    def _download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> None:
-        """Download the files, asking again for those that the source changed meanwhile."""
+    def check(self, source: Mapping[str, str], changes: Changes) -> None:
+        """Refuse to delete more than the options allow.
+
+        :raises GuardError: naming the option that allows it
+        """
+        present = len(changes.removed) + len(changes.changed) + changes.unchanged
+        check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
+
+    def download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> None:
+        """Download the files, asking again for those that the source changed meanwhile.
+
+        :param source: the source's manifest
+        :param obstacles: files of the target that may go where they stand in the way
+        :raises FileChangedError: for a file that never stood still
+        """
+        self.files_wanted = len(wanted)
         digests = source
         for _ in range(ROUNDS):
             wanted = self._download_once(digests, wanted, obstacles)
@@ -210,12 +233,14 @@ class _DirectorySync:
         self.progress(self.directory.name, frame.size, "bytes")
         return True
 
-    def _has_digests(self, source: Mapping[str, str]) -> bool:
+    def has_digests(self, source: Mapping[str, str]) -> bool:
+        """Whether contents are compared, and not only names."""
         return all(source.values()) and not isinstance(self.hasher, NoneHasher)
 
-    def _warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
+    def warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
+        """Tell what the user should know of the source's files."""
         warnings = []
-        if not self._has_digests(source):
+        if not self.has_digests(source):
             who = "This side takes" if all(source.values()) else "The source sends"
             warnings.append(f"{who} no digests, so every file counts as changed and only sizes are checked.")
         clashes = case_clashes(source)

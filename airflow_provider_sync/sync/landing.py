@@ -9,16 +9,19 @@ import msgspec
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
-from airflow_provider_sync.protocol.v2.messages import Described, Selection, Window
+from airflow_provider_sync.protocol.v2.messages import Described, KeyRange, Selection, Window
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Part
 from airflow_provider_sync.tables.logical_types import create_table_statement, landing_type
 
 
-def selection_of(options: TargetTable) -> Selection:
-    """Return the part of the source's table that the options ask for."""
-    return Selection(name=options.name, columns=options.columns or None, window=_window(options, {}))
+def selection_of(options: TargetTable, between: KeyRange | None = None) -> Selection:
+    """Return the part of the source's table that the options ask for.
+
+    :param between: see :class:`.Target`
+    """
+    return Selection(name=options.name, columns=options.columns or None, window=_window(options, {}), between=between)
 
 
 def land(database: Database, target: Target, described: Described) -> Part:
@@ -54,7 +57,8 @@ def land(database: Database, target: Target, described: Described) -> Part:
             f"Table {target.name!r}: primary is {', '.join(wanted)}, but the source's key is {', '.join(described.key)}."
             " Both sides need one key: configure it at the server, too."
         )
-    return Part(table=target.table, columns=tuple(columns.values()), key=key, window=_own_window(database, target))
+    window = _own_window(database, target)
+    return Part(table=target.table, columns=tuple(columns.values()), key=key, window=window, between=target.between)
 
 
 def create_statement(database: Database, options: TargetTable, described: Described) -> str:

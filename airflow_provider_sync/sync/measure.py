@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
@@ -15,9 +15,11 @@ class Measure:
     """Start when built; :meth:`so_far` gives the report's fields.
 
     :param client: whose traffic counts
+    :param earlier: what steps before this one cost, as :meth:`so_far` tells it
     """
 
-    def __init__(self, client: SyncClient) -> None:
+    def __init__(self, client: SyncClient, *, earlier: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._earlier = list(earlier)
         self._traffic = client.traffic
         self._started = time.monotonic()
         self._since: _Counters | None = self._counters()
@@ -40,12 +42,13 @@ class Measure:
     def so_far(self) -> dict[str, Any]:
         """Return ``requests``, ``bytes_received``, ``bytes_sent`` and ``seconds`` since the start."""
         requests, received, sent = self._total()
-        return {
+        measured = {
             "requests": requests,
             "bytes_received": received,
             "bytes_sent": sent,
-            "seconds": round(time.monotonic() - self._started, 3),
+            "seconds": time.monotonic() - self._started,
         }
+        return {name: round(amount + sum(step[name] for step in self._earlier), 3) for name, amount in measured.items()}
 
     def _total(self) -> _Counters:
         if self._since is None:

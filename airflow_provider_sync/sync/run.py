@@ -78,10 +78,12 @@ def run(
     *,
     opener: Opener | None = None,
     dry_run: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> list[Report]:
     """Synchronise everything in ``plan``, the rest even when one fails.
 
+    :param resume: leave what a try has staged that fails for a reason that may pass, for the next one; see :func:`.sync_tables`
     :return: one report for each table and directory
     :raises SyncFailed: when any failed, with the reports of all
     """
@@ -93,7 +95,13 @@ def run(
             try:
                 with opener.database(url) as database:
                     reports += sync_tables(
-                        client, tables, database, single_transaction=config.single_transaction, dry_run=dry_run, progress=progress
+                        client,
+                        tables,
+                        database,
+                        single_transaction=config.single_transaction,
+                        dry_run=dry_run,
+                        resume=resume,
+                        progress=progress,
                     )
             except SyncFailed as failure:
                 failures.append(failure)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.schema import Column, Kind, Table
 
@@ -17,11 +18,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A target table, its options, and the columns that identify a row.
 
     :ivar key: columns of the target, configured or its own primary key
+    :ivar between: keys of the rows that a sync is about, where it is not about all
     """
 
     options: TargetTable
     table: Table
     key: tuple[str, ...]
+    between: KeyRange | None = None
 
     @property
     def name(self) -> str:

@@ -48,7 +48,8 @@ def download(
     staging: Staging,
     *,
     on_rows: Callable[[int], None],
-) -> Download | Unchanged:
+    resume: bool = False,  # there is no telling which rows of a failed try are still right
+) -> WholeTable | Unchanged:
     """Send the target's hash along, and stage what the source answers.
 
     :param connection: over which the staging table is made and filled

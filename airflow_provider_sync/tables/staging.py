@@ -91,6 +91,22 @@ class Staging(ABC):
         self._table = self._create(connection, target, columns, primary_key, indexes)
         return self._table
 
+    def resume(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> bool:
+        """Take over what a failed try left, or make the table, empty, as :meth:`create` does.
+
+        :return: whether there may be rows in it; nothing is known about them
+        """
+        self.create(connection, target, columns, primary_key=primary_key, indexes=indexes)
+        return False
+
     def load(self, connection: Connection, target: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load rows; errors speak of the target, since nobody knows the staging table by its name.
 
@@ -150,6 +166,28 @@ class PermanentStaging(Staging):
         name = staging_name(target, self.run, time.time())
         return self.database.create_staging(connection, target, columns, name=name, primary_key=primary_key, indexes=indexes)
 
+    def resume(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> bool:
+        """Take over the table of a failed try that has these columns and this key; any other is dropped."""
+        if find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
+            left = self.adopt(connection, target)
+            wanted = [(column.name, column.sql_type, column.collation) for column in columns]
+            found = [(column.name, column.sql_type, column.collation) for column in left.columns]
+            if (found, left.primary_key) == (wanted, tuple(primary_key)):
+                return True
+        return super().resume(connection, target, columns, primary_key=primary_key, indexes=indexes)
+
+    def name_for(self, target: Table) -> str:
+        """Return the beginning of the table's name, which is the same for each try."""
+        return f"{STAGING_PREFIX}{staging_digest(target, self.run)}"
+
     def adopt(self, connection: Connection, target: Table) -> Table:
         """Take over the table that an earlier step of the same run has filled.
 
@@ -157,10 +195,35 @@ class PermanentStaging(Staging):
         """
         found = find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
         if not found:
-            raise TableError(f"Table {str(target)!r}: its staging table is gone. Run the download again.")
+            raise TableError(
+                f"Table {str(target)!r}: its staging table is gone. Run the download again, or what comes before it."
+            )
         youngest, _ = min(found, key=lambda entry: entry[1])
         self._table = self.database.describe(connection, str(youngest))
         return self._table
+
+
+class SharedStaging(PermanentStaging):
+    """A permanent table that one task has made, several fill, and another merges.
+
+    :param run: what tells these tasks from those of any other run
+    """
+
+    def resume(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> bool:
+        """Take over the table that was made for all; a retry, or another task, may have put rows into it.
+
+        :raises TableError: when it is not there
+        """
+        self.adopt(connection, target)
+        return True
 
 
 class TemporaryStaging(Staging):

@@ -347,6 +347,33 @@ def test_refused_windows(base: str, column: str, start: str, end: str, words: st
     assert words in message
 
 
+def test_ranges_of_keys(base: str) -> None:
+    """A range has its lowest key and its highest, in every answer."""
+    for between, expected in (
+        ((-3, 1), [b"-3", b"1"]),
+        ((2, None), [b"2"]),
+        ((None, -4), []),
+        ((None, None), [b"-3", b"1", b"2"]),
+        ((2**63, 2**64 - 1), []),
+        ((-(2**63), -(2**63)), []),
+    ):
+        selection = Selection(name="t", columns=("a",), between=between)
+        assert sorted(row[0] or b"" for row in rows(base, 2, selection=selection)) == expected
+        described, segments = describe(base, selection)
+        assert sum(count for count, _ in segments.values()) == len(expected)
+        assert sorted(key.encode() for (key,) in digests(base, selection=selection)) == expected
+        if expected:
+            assert (described.grid.low, described.grid.high) == (int(min(expected, key=int)), int(max(expected, key=int)))
+
+
+@pytest.mark.parametrize(("between", "words"), [((2, 1), "no keys between 2 and 1"), ((None, 2**64), "no keys between")])
+def test_refused_ranges_of_keys(base: str, between: tuple[int | None, int | None], words: str) -> None:
+    """A range that no keys can be in is refused."""
+    field, message = refusal(ask(base, "/getRows", GetRows(selection=Selection(name="t", between=between))))
+    assert field == "selection.between"
+    assert words in message
+
+
 def test_windows_of_days(database_url: str) -> None:
     """What Airflow's templates write works as a window of dates and of times."""
     kind = "TIMESTAMP" if database_url.startswith("postgresql") else "DATETIME"

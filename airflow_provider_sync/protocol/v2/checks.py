@@ -12,6 +12,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
     Grid,
+    KeyRange,
     RowDigests,
     Rows,
     Segments,
@@ -48,6 +49,12 @@ def check_described(described: Described, selection: Selection) -> None:
     if not 0 <= described.rows <= _MAX_ROWS:
         raise ProtocolError(f"A table cannot have {described.rows} rows.")
     check_grid(described.grid)
+    if selection.between is not None and described.grid.scheme == "range":
+        low, high = selection.between
+        if (low is not None and described.grid.low < low) or (high is not None and described.grid.high > high):
+            raise ProtocolError(
+                f"Segments reach from {described.grid.low} to {described.grid.high}, outside of what was asked for."
+            )
     if described.grid.scheme == "range":
         kinds = [column.type.kind for column in described.columns if column.name in described.key]
         if kinds != [LogicalKind.INTEGER]:
@@ -65,6 +72,18 @@ def check_grid(grid: Grid) -> None:
         raise ProtocolError(f"There cannot be {grid.parts} buckets, only a power of two.")
     if grid.low > grid.high + 1 or grid.low < _LOWEST or grid.high > _HIGHEST:
         raise ProtocolError(f"Segments cannot reach from {grid.low} to {grid.high}.")
+
+
+def check_between(between: KeyRange) -> None:
+    """Check that rows can be between these keys.
+
+    :raises ProtocolError: for keys that no integer column has, and for the wrong order
+    """
+    low, high = between
+    if any(end is not None and not _LOWEST <= end <= _HIGHEST for end in between) or (
+        low is not None and high is not None and low > high
+    ):
+        raise ProtocolError(f"There are no keys between {low} and {high}.")
 
 
 def check_runs(runs: Iterable[tuple[int, int]], grid: Grid) -> None:

@@ -25,6 +25,10 @@ DIGESTS = (PGHASH, SHA256)
 """Names of the digests known here, the fastest first."""
 
 
+KeyRange = tuple[int | None, int | None]
+"""Lowest and highest integer key, both included; ``None`` where there is no end."""
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``GET capabilities``.
 
@@ -58,11 +62,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What part of a table every request of one sync is about.
 
     :ivar columns: names at the source; ``None`` for all; the primary key always takes part
+    :ivar between: only rows with these keys, where the key is a single integer
     """
 
     name: str
     columns: tuple[str, ...] | None = None
     window: Window | None = None
+    between: KeyRange | None = None
 
 
 Scheme = Literal["range", "bucket", "key"]

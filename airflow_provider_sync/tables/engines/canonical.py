@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.protocol.v2.messages import SHA256, Grid, Scheme, Window
+from airflow_provider_sync.protocol.v2.messages import SHA256, Grid, KeyRange, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.tables.schema import Column, Table
 
@@ -31,6 +31,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     :ivar columns: in the order of the source's description
     :ivar key: those that identify a row, among ``columns``, in the order of the description's key
     :ivar window: with the name of the column in this database
+    :ivar between: keys of its rows, where the key is a single integer
     :ivar digest: the name of the digest of its rows
     """
 
@@ -38,6 +39,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[CanonicalColumn, ...]
     key: tuple[CanonicalColumn, ...]
     window: Window | None = None
+    between: KeyRange | None = None
     digest: str = SHA256
 
 

@@ -51,8 +51,8 @@ class MySQLCanonical(Database):
         return None if low is None else (int(low), int(high))
 
     def estimate_rows(self, connection: Connection, part: Part) -> int:
-        """Ask the statistics; small tables and windows are counted."""
-        if part.window is None:
+        """Ask the statistics; small tables, windows and ranges are counted."""
+        if part.window is None and part.between is None:
             estimate = connection.execute(_STATISTICS, {"schema": part.table.schema, "name": part.table.name}).scalar()
             if estimate is not None and estimate >= _SMALL:
                 return int(estimate)
@@ -111,7 +111,7 @@ class MySQLCanonical(Database):
         texts = self._texts(part.columns)
         source = self.qualified(part.table)
         if keys is None:
-            if part.table.primary_key and part.window is None:
+            if part.table.primary_key and part.window is None and part.between is None:
                 # Otherwise an index that happens to have all the columns decides about the order.
                 source += " USE INDEX (PRIMARY)"
             for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {self._window(part)}"):

@@ -51,12 +51,13 @@ def literal(column: Column, text: str) -> str | None:
 
 
 def in_window(part: Part, quote: Callable[[str], str]) -> str:
-    """Return the condition of the part's window, or one that is always true.
+    """Return the condition of the part's window and of its range of keys, or one that is always true.
 
     :raises TableError: when a bound is no value of the column
     """
+    conditions = _between(part, quote)
     if part.window is None:
-        return "TRUE"
+        return " AND ".join(conditions) or "TRUE"
     column = part.table.column(part.window.column)
     bounds = [literal(column, text) for text in (part.window.start, part.window.end)]
     if None in bounds:
@@ -65,7 +66,15 @@ def in_window(part: Part, quote: Callable[[str], str]) -> str:
             f" column {column.name!r} ({column.sql_type}). Write both as the column's values are written."
         )
     name = quote(column.name)
-    return f"({name} >= {bounds[0]} AND {name} < {bounds[1]})"
+    return " AND ".join([*conditions, f"({name} >= {bounds[0]} AND {name} < {bounds[1]})"])
+
+
+def _between(part: Part, quote: Callable[[str], str]) -> list[str]:
+    if part.between is None:
+        return []
+    key = part.key[0].column
+    number = key_number(key, quote(key.name))
+    return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), part.between, strict=True) if end is not None]
 
 
 def in_runs(key: Column, name: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> Iterator[str]:

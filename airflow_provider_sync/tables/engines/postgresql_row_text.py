@@ -6,7 +6,7 @@ Statements are for a driver's cursor without parameters: percent signs stand as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Grid
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
@@ -148,6 +148,8 @@ class PartSQL:
     def _where(self, condition: str = "") -> str:
         window = self._part.window
         conditions = [condition] if condition else []
+        if self._part.between is not None:
+            conditions += self._between(*self._part.between)
         if window is not None:
             column = self._part.table.column(window.column)
             name = f"t.{self._quote(window.column)}"
@@ -157,6 +159,14 @@ class PartSQL:
             conditions.append(f"{name} < {parsed(column, literal(window.end))}")
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
+    def _between(self, low: int | None, high: int | None) -> Iterator[str]:
+        """Write conditions on the key that can use its index: literals are of the key's type."""
+        name = self._name(self._part.key[0])
+        if low is not None:
+            yield "false" if self._is_integer() and low > _HIGHEST else f"{name} >= ({self._clamped(low)})"
+        if high is not None:
+            yield "false" if self._is_integer() and high < _LOWEST else f"{name} <= ({self._clamped(high)})"
+
     def _segment(self, grid: Grid) -> str:
         name = self._name(self._part.key[0])
         if self._is_integer() and grid.low >= _LOWEST and grid.high <= _HIGHEST and grid.high - grid.low <= _HIGHEST:
@@ -164,6 +174,9 @@ class PartSQL:
         else:
             number = f"div({name}::numeric - ({grid.low}), {grid.width})::bigint"
         return f"CASE WHEN {name} < ({grid.low}) THEN -1 WHEN {name} > ({grid.high}) THEN {grid.parts} ELSE {number} END"
+
+    def _clamped(self, key: int) -> int:
+        return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
 
     def _stretches(self, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
         """List the lowest and highest key of each stretch, in the key's type, so that its index can be used."""

@@ -147,9 +147,10 @@ class SQLiteCanonical(Database):
         return f"SELECT {expressions} FROM {self.qualified(part.table)} AS t{_where(condition)}"
 
     def _window(self, part: Part) -> tuple[str, tuple[Value, ...]]:
-        """Return the condition of the part's window and its values, or nothing; the table is called ``t``."""
+        """Return the condition of the part's window and range of keys, and its values, or nothing; the table is called ``t``."""
+        conditions = list(self._between(part))
         if part.window is None:
-            return "", ()
+            return " AND ".join(conditions), ()
         window = part.window
         column = next((column for column in part.columns if column.column.name == window.column), None)
         if column is None:
@@ -163,7 +164,17 @@ class SQLiteCanonical(Database):
             values = (_number_value(window.start), _number_value(window.end))
         else:
             name = f"CAST({expression(name, column.type)} AS TEXT)"
-        return f"{name} >= ? AND {name} < ?", values
+        return " AND ".join([*conditions, f"{name} >= ? AND {name} < ?"]), values
+
+    def _between(self, part: Part) -> Iterator[str]:
+        """Yield the conditions of the part's range of keys; numbers are spelled out, since they may exceed 64 bits."""
+        if part.between is None:
+            return
+        key = part.key[0]
+        name = self._inner(key) if _affinity(key.column) in _NUMERIC else f"sync_order({self._inner(key)})"
+        for sign, end in zip((">=", "<="), part.between, strict=True):
+            if end is not None:
+                yield f"{name} {sign} {end}"
 
     def _digests(
         self,

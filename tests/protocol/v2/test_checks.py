@@ -95,6 +95,14 @@ def test_a_description_of_other_columns_is_refused(columns: tuple[str, ...], rea
         check_described(_DESCRIBED, Selection(name="orders", columns=columns))
 
 
+@pytest.mark.parametrize("between", [(-6, None), (None, 11), (0, 5)], ids=str)
+def test_a_description_of_other_keys_is_refused(between: tuple[int | None, int | None]) -> None:
+    """A client that asks for a range of keys gets segments within it."""
+    check_described(_DESCRIBED, Selection(name="orders", between=(-7, 12)))
+    with pytest.raises(ProtocolError, match="outside of what was asked for"):
+        check_described(_DESCRIBED, Selection(name="orders", between=between))
+
+
 def test_a_description_with_endless_names_is_refused_in_time() -> None:
     """A million columns cost no more than looking at each once."""
     names = tuple(map(str, range(200_000)))

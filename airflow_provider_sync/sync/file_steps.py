@@ -1,0 +1,153 @@
+"""One directory in three steps that may be tasks on different machines: compare, download in batches, delete.
+
+Between the steps there are only small values that JSON has: a batch is a stretch of the sorted paths, whose manifest each
+download asks for again, so that a retry finds what its failed try has done. What the steps do is what :mod:`.directories` does
+in one go, by the same code. They hold no common lock: let no other sync write to the directory meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.files import NoneHasher, Selection, Storage, build_manifest, compare
+from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories import LOCK_TIMEOUT, DirectorySync
+from airflow_provider_sync.sync.measure import Measure
+from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.step_value import StepValue
+
+TASK_FILES = 100
+"""Files to download below which a batch is not worth a task of its own."""
+
+
+class FileBatch(StepValue, frozen=True, kw_only=True):
+    """A stretch of the sorted paths, to be downloaded or downloaded already.
+
+    :ivar directory: the name under which the server offers it
+    :ivar first: first path
+    :ivar last: last path, included
+    :ivar files: of them that differed when they were compared; 0 where files only have to be deleted
+    :ivar added: files that came
+    :ivar updated: files that were replaced
+    :ivar bytes_written: content written to the target
+    """
+
+    directory: str
+    first: str = ""
+    last: str = ""
+    files: int = 0
+    added: int = 0
+    updated: int = 0
+    bytes_written: int = 0
+
+
+def compare_directory(client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1) -> list[FileBatch]:
+    """Compare a directory with the source, and cut what has to be downloaded into batches.
+
+    :param batches: most batches; there are fewer where few files differ
+    :return: nothing when source and target are equal; where files only have to be deleted, one batch without any
+    :raises GuardError: when more files would be deleted than the options allow
+    """
+    measure = Measure(client)
+    sync = DirectorySync(client, directory, storage, silent)
+    source = sync.source_manifest()
+    changes = sync.compare(source)
+    sync.check(source, changes)
+    if not changes:
+        return []
+    wanted = sorted([*changes.added, *changes.changed])
+    size = max(TASK_FILES, -(-len(wanted) // batches))
+    stretches = [wanted[start : start + size] for start in range(0, len(wanted), size)]
+    found = [FileBatch(directory=directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in stretches] or [
+        FileBatch(directory=directory.name)
+    ]
+    return [msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]]
+
+
+def download_batch(
+    client: SyncClient,
+    directory: TargetDirectory,
+    storage: Storage,
+    batch: FileBatch,
+    *,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> FileBatch:
+    """Download the files of a batch that still differ.
+
+    :param dry_run: count them, and write nothing
+    :return: the batch, with what was done and what it cost until now
+    :raises FileChangedError: for a file that never stood still; those before it stay
+    """
+    if not batch.files:
+        return batch
+    measure = Measure(client, earlier=[batch.traffic()])
+    everything = Selection(directory.include, directory.exclude)
+    stretch = Selection(directory.include, directory.exclude, first=batch.first, last=batch.last)
+    sync = DirectorySync(client, directory, storage, progress or silent, stretch)
+    source = sync.source_manifest()
+    changes = sync.compare(source)
+    if not dry_run:
+        # A file in the way may be anywhere.
+        present = build_manifest(storage, NoneHasher(), everything, missing_ok=True)
+        obstacles = compare(source, present).obstacles
+        sync.download(source, [*changes.added, *changes.changed], obstacles)
+        storage.flush()
+    return msgspec.structs.replace(
+        batch,
+        added=len(changes.added),
+        updated=len(changes.changed),
+        bytes_written=sync.bytes_written,
+        **measure.so_far(),
+    )
+
+
+def delete_files(
+    client: SyncClient,
+    directory: TargetDirectory,
+    storage: Storage,
+    batches: Sequence[FileBatch],
+    *,
+    dry_run: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> DirectoryReport:
+    """Delete what the source lacks, after everything was downloaded.
+
+    :param batches: everything that the downloads returned
+    :param dry_run: report what would be deleted
+    :return: what all steps did together
+    :raises GuardError: when more files would be deleted than the options allow
+    """
+    measure = Measure(client, earlier=[batch.traffic() for batch in batches])
+    sync = DirectorySync(client, directory, storage, silent)
+    source = sync.source_manifest()
+    names = dict.fromkeys(source, "")
+    present = build_manifest(storage, NoneHasher(), sync.selection, missing_ok=True)
+    changes = compare(names, present)
+    sync.check(names, changes)
+    if changes.removed and not dry_run:
+        with storage.exclusive(lock_timeout):
+            for path in changes.removed:
+                storage.delete(path)
+            storage.flush()
+    added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)
+    changed = bool(added or updated or changes.removed)
+    warnings = list(sync.warnings(source))
+    if changes.added and not dry_run:
+        warnings.append(f"{len(changes.added)} files came to the source since it was compared; the next sync brings them.")
+    return DirectoryReport(
+        name=directory.name,
+        status=("planned" if dry_run else "changed") if changed else "unchanged",
+        files_total=len(source),
+        files_added=added,
+        files_updated=updated,
+        files_deleted=len(changes.removed),
+        bytes_written=sum(batch.bytes_written for batch in batches),
+        verified="hash" if sync.has_digests(source) and not dry_run else None,
+        warnings=tuple(warnings),
+        **measure.so_far(),
+    )

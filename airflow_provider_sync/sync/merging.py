@@ -1,0 +1,104 @@
+"""The last step of a table's sync, however its rows came: locks, the merge within its guards, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.download import Download, Unchanged
+from airflow_provider_sync.sync.guards import check_deletes
+from airflow_provider_sync.sync.measure import Measure
+from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.merge import DirectRows, MergeCounts, MergeResult, StagedTable, merge_tables
+
+
+class Entry:
+    """One table on its way through the steps.
+
+    :ivar result: of the merge, once there was one
+    :ivar verified: what was proven before the commit, beyond the comparison of rows
+    """
+
+    def __init__(self, target: Target, measure: Measure, outcome: Download | Unchanged) -> None:
+        self.target = target
+        self.measure = measure
+        self.outcome = outcome
+        self.result: MergeResult | None = None
+        self.verified: Verified | None = None
+
+    @property
+    def download(self) -> Download:
+        """The rows that wait for their merge."""
+        if isinstance(self.outcome, Download):
+            return self.outcome
+        raise TableError(f"Table {self.target.name!r} has nothing to merge.")
+
+
+@contextmanager
+def exclusive(database: Database, targets: Sequence[Target], timeout: float) -> Iterator[None]:
+    """Hold the locks of all tables, taken in one order everywhere, so that no two runs wait for each other."""
+    with ExitStack() as locks:
+        for target in sorted(targets, key=lambda target: str(target.table)):
+            locks.enter_context(database.exclusive(target.table, timeout=timeout))
+        yield
+
+
+def merge_entries(database: Database, connection: Connection, entries: Sequence[Entry], *, dry_run: bool) -> None:
+    """Merge what was downloaded in one transaction, within the guards; entries that are unchanged are left alone."""
+    entries = [entry for entry in entries if isinstance(entry.outcome, Download)]
+    if not entries:
+        return
+    by_staged = {id(entry.download.staged): entry for entry in entries}
+
+    def check(staged: StagedTable | DirectRows, counts: MergeCounts) -> None:
+        entry = by_staged[id(staged)]
+        offered = entry.download.rows_total
+        check_deletes(entry.target.options, deletes=counts.deleted, present=counts.target_rows, offered=offered, unit="rows")
+
+    def verify(staged: StagedTable | DirectRows) -> None:
+        entry = by_staged[id(staged)]
+        entry.verified = entry.download.verify(connection) if staged.verify else None
+
+    staged = [entry.download.staged for entry in entries]
+    results = merge_tables(database, connection, staged, check=check, verify=verify, dry_run=dry_run)
+    for entry, result in zip(entries, results, strict=True):
+        entry.result = result
+
+
+def report_of(entry: Entry, dry_run: bool) -> TableReport:
+    """Put together what the steps found."""
+    measured = entry.measure.so_far()
+    if isinstance(entry.outcome, Unchanged):
+        same = entry.outcome
+        return TableReport(
+            name=entry.target.name,
+            status="unchanged",
+            protocol=same.protocol,
+            rows_total=same.rows,
+            verified=same.verified,
+            **measured,
+        )
+    download, result = entry.outcome, entry.result
+    if result is None:
+        raise TableError(f"Table {entry.target.name!r} was not merged.")
+    counts = result.counts
+    doubt = download.doubt() if entry.target.options.verify and not dry_run else None
+    return TableReport(
+        name=entry.target.name,
+        status="unchanged" if not counts.changes else "planned" if dry_run else "changed",
+        protocol=download.protocol,
+        rows_total=download.rows_total,
+        rows_received=download.rows_received,
+        rows_inserted=counts.inserted,
+        rows_updated=counts.updated,
+        rows_deleted=counts.deleted,
+        verified=entry.verified or ("rows" if result.verified_rows else None),
+        orphans=result.orphans,
+        warnings=(*download.warnings, *result.warnings, *([doubt] if doubt else [])),
+        **measured,
+    )

@@ -1,0 +1,69 @@
+"""What goes from one step of a table's sync to the next: small values that JSON has, never rows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange
+from airflow_provider_sync.sync.step_value import StepValue
+
+
+class _Passed(StepValue, frozen=True, kw_only=True):
+    """A value that goes from step to step.
+
+    :ivar table: the name under which the server offers it
+    :ivar run: what the names of the staging tables are made of
+    :ivar protocol: version that was spoken
+    :ivar between: keys of this part; ``None`` for all
+    :ivar source_rows: of the whole table or window, when it was compared
+    :ivar target_rows: the same of the target
+    """
+
+    table: str
+    run: str
+    protocol: Literal[1, 2]
+    between: KeyRange | None = None
+    source_rows: int = 0
+    target_rows: int = 0
+
+
+class TablePart(_Passed, frozen=True, kw_only=True):
+    """What one download has to do. The costs are those of the comparison, told by the first part.
+
+    :ivar rows: to look at, about, on both sides together
+    :ivar whole: stage all rows rather than those that differ; ``None`` to decide when rows were compared
+    """
+
+    rows: int = 0
+    whole: bool | None = None
+
+
+class StagedPart(_Passed, frozen=True, kw_only=True):
+    """What one download left in the staging table. The costs are those of the download and of what its part told.
+
+    :ivar whole: all rows are staged, so that what is not goes; otherwise what goes is listed
+    :ivar staged: rows
+    :ivar removed: keys listed
+    :ivar received: rows that came over the wire in the try that succeeded
+    :ivar rows: of the source, in this part
+    :ivar digest: sum of the digests of these rows, modulo 2**64
+    :ivar algorithm: the name of the digest, which both databases have
+    :ivar source_hash: version 1: of the table, where the source told it
+    :ivar hashed: version 1: the columns that the source hashes
+    """
+
+    whole: bool
+    staged: int
+    removed: int = 0
+    received: int = 0
+    rows: int = 0
+    digest: int = 0
+    algorithm: str = SHA256
+    source_hash: str | None = None
+    hashed: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to merge."""
+        return self.whole or bool(self.staged or self.removed)

@@ -1,0 +1,168 @@
+"""The last of the steps: merge what downloads have staged, part by part, as :mod:`.tables` merges what it staged itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import SourceChangedError, SyncError, SyncFailed, TableError
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, Grid
+from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.download import Download, Unchanged
+from airflow_provider_sync.sync.landing import land, selection_of
+from airflow_provider_sync.sync.measure import Measure
+from airflow_provider_sync.sync.merging import Entry, exclusive, merge_entries, report_of
+from airflow_provider_sync.sync.part_values import StagedPart
+from airflow_provider_sync.sync.table_steps import LOCK_TIMEOUT, removed_of, staging_of
+from airflow_provider_sync.sync.tables import present_target
+from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.sync.version1 import WholeTable
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
+from airflow_provider_sync.tables.merge import StagedTable
+
+ONE_SEGMENT = Grid(scheme="bucket", parts=1)
+
+
+def merge_parts(
+    client: SyncClient,
+    tables: Mapping[str, tuple[TargetTable, Sequence[StagedPart]]],
+    database: Database,
+    *,
+    single_transaction: bool = True,
+    dry_run: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> list[TableReport]:
+    """Merge what was staged for tables of one database, and drop the staging tables.
+
+    A merge that fails leaves them, so that it can be tried again.
+
+    :param tables: by name, each with all of its parts
+    :param single_transaction: merge all tables in one transaction; otherwise each in its own, the rest even when one fails
+    :param dry_run: report what would change, and write nothing
+    :return: one report for each table, with the costs of all steps
+    :raises SyncFailed: when any failed, with the reports of all
+    """
+    groups = [list(tables.values())] if single_transaction else [[table] for table in tables.values()]
+    reports: list[TableReport] = []
+    errors: list[SyncError] = []
+    for group in filter(None, groups):
+        measures = {options.name: Measure(client, earlier=[part.traffic() for part in parts]) for options, parts in group}
+        try:
+            reports += _merge(client, group, measures, database, dry_run, lock_timeout)
+        except SyncError as error:
+            errors.append(error)
+            reports += [
+                TableReport(
+                    name=options.name,
+                    status="failed",
+                    protocol=parts[0].protocol,
+                    error=str(error),
+                    **measures[options.name].so_far(),
+                )
+                for options, parts in group
+            ]
+    if errors:
+        raise SyncFailed("; ".join(map(str, errors)), reports, all(error.retryable for error in errors)) from errors[0]
+    return reports
+
+
+class StagedParts(Download):
+    """Rows of the source that several downloads have staged.
+
+    :param part: the whole of what they are part of
+    """
+
+    protocol = 2
+
+    def __init__(self, database: Database, target: Target, part: Part, staged: StagedTable, parts: Sequence[StagedPart]) -> None:
+        super().__init__(target, staged, rows_total=parts[0].source_rows, rows_received=sum(entry.received for entry in parts))
+        self.database = database
+        self.part = part
+        self.parts = parts
+
+    def verify(self, connection: Connection) -> Verified | None:
+        """Digest the ranges of keys that were looked at, and compare them with what the source announced of each.
+
+        :raises SourceChangedError: when they differ
+        """
+        for entry in self.parts:
+            part = msgspec.structs.replace(self.part, between=entry.between, digest=entry.algorithm)
+            found = self.database.digest_segments(connection, part, ONE_SEGMENT).get(0, SegmentDigest(0, 0))
+            if found != SegmentDigest(entry.rows, entry.digest):
+                raise SourceChangedError(
+                    f"Table {self.target.name!r}: after the merge the target is not what the source announced; the target changed"
+                    " since it was compared. Nothing was changed; run the steps again from the first."
+                )
+        return "digest"
+
+    def doubt(self) -> str | None:
+        """Digests leave none."""
+        return None
+
+
+def _merge(
+    client: SyncClient,
+    tables: Sequence[tuple[TargetTable, Sequence[StagedPart]]],
+    measures: Mapping[str, Measure],
+    database: Database,
+    dry_run: bool,
+    lock_timeout: float,
+) -> list[TableReport]:
+    targets = {options.name: present_target(client, database, options) for options, _ in tables}
+    with exclusive(database, list(targets.values()), lock_timeout), database.connect() as connection:
+        entries = []
+        for options, parts in tables:
+            target, measure = targets[options.name], measures[options.name]
+            outcome = _adopt(client, database, connection, target, parts)
+            measure.pause()
+            entries.append(Entry(target, measure, outcome))
+        merge_entries(database, connection, entries, dry_run=dry_run)
+        for options, parts in tables:
+            for staging in (staging_of(database, parts[0].run), removed_of(database, parts[0].run)):
+                staging.clear(connection, targets[options.name].table)
+        return [report_of(entry, dry_run) for entry in entries]
+
+
+def _adopt(
+    client: SyncClient, database: Database, connection: Connection, target: Target, parts: Sequence[StagedPart]
+) -> Download | Unchanged:
+    """Take over what the downloads staged.
+
+    :raises TableError: when it is not all there
+    """
+    first = parts[0]
+    if not any(part.changes for part in parts):
+        return Unchanged(protocol=first.protocol, rows=first.source_rows, verified="digest" if first.protocol == 2 else "hash")
+    whole = all(part.whole for part in parts)
+    staging, removed = staging_of(database, first.run), removed_of(database, first.run)
+    table = staging.adopt(connection, target.table)
+    listed = None if whole else removed.adopt(connection, target.table)
+    expected = sum(part.staged for part in parts), sum(part.removed for part in parts)
+    found = database.count(connection, table), database.count(connection, listed) if listed else 0
+    if found != expected:
+        raise TableError(
+            f"Table {target.name!r}: {found[0]} rows and {found[1]} keys to delete are staged, and the downloads told of"
+            f" {expected[0]} and {expected[1]}. Did the database crash meanwhile? Run the steps again from the first."
+        )
+    staged = StagedTable(
+        target=target.table,
+        staging=table,
+        key=table.primary_key,
+        columns=tuple(column.name for column in table.columns),
+        rows=expected[0],
+        verify=target.options.verify,
+        removed=listed,
+        target_rows=first.target_rows,
+    )
+    if first.protocol == 1:
+        hashed = None if first.hashed is None else [target.table.column(name) for name in first.hashed]
+        return WholeTable(database, target, staged, hashed=hashed, source_hash=first.source_hash, warnings=first.warnings)
+    request = DescribeTable(selection=selection_of(target.options), digests=False)
+    with client.describe_table(request) as answer:
+        part = land(database, target, answer.described)
+    return StagedParts(database, target, part, staged, parts)

@@ -1,0 +1,238 @@
+"""One table in three steps that may be tasks on different machines: compare, download in parts, merge.
+
+::
+
+    compare ── makes the staging table, cuts ──┬─ download keys 1 to 900  ─┬── merge ── verify ── commit ── drop staging
+                                               ├─ download keys 901 to 2000┤
+                                               └─ …                        ┘
+
+Between the steps there are only small values that JSON has, and the staging table in the target's database, which all parts
+share: their keys are disjoint. Each part is a sync of its own range of keys, so that what a step has to know it asks for again.
+What the steps do is what :mod:`.tables` does in one go, by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, ServerError, SourceChangedError
+from airflow_provider_sync.protocol.v2.messages import KeyRange
+from airflow_provider_sync.sync import version1, version2
+from airflow_provider_sync.sync.differences import Comparison, compare_finer, compare_rows, compare_segments
+from airflow_provider_sync.sync.download import Unchanged
+from airflow_provider_sync.sync.fetch import Fetch
+from airflow_provider_sync.sync.measure import Measure
+from airflow_provider_sync.sync.part_values import StagedPart, TablePart
+from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.tables import TRIES, find_target, present_target
+from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.key_ranges import cut
+from airflow_provider_sync.tables.schema import Table
+from airflow_provider_sync.tables.staging import PERMANENT, SharedStaging
+
+TASK_ROWS = 50_000
+"""Rows to look at, on both sides together, below which a part is not worth a task of its own."""
+
+LOCK_TIMEOUT = 60.0
+
+
+def compare_table(
+    client: SyncClient, options: TargetTable, database: Database, *, run: str, parts: int = 1, dry_run: bool = False
+) -> list[TablePart]:
+    """Compare a table with the source, and cut what has to be downloaded into parts; a missing target is made if it may be.
+
+    :param run: what tells this run from all others; the same for each try
+    :param parts: most parts; there are fewer for small tables, and one where the key is not a single integer
+    :param dry_run: make no missing target
+    :return: nothing when source and target are equal
+    :raises MissingTableError: for a missing target that is not to be made
+    :raises ConfigurationError: for a staging table that other tasks could not reach
+    """
+    if options.staging != PERMANENT:
+        raise ConfigurationError(
+            f"Table {options.name!r}: staging is {options.staging!r}, which other tasks cannot find. Leave it out for the steps."
+        )
+    measure = Measure(client)
+    target = find_target(client, database, options)
+    if target is None:
+        if dry_run:
+            raise MissingTableError(
+                f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
+                " Take TableSyncOperator for it, whose dry run stages none for such a table."
+            )
+        version2.create(client, database, options)
+        target = present_target(client, database, options)
+    with database.connect() as connection:
+        for staging in (staging_of(database, run), removed_of(database, run)):
+            staging.clear(connection, target.table)
+    if client.protocol_for() == 1:
+        found = (
+            [] if _equal_hashes(client, database, target) else [TablePart(table=options.name, run=run, protocol=1, whole=True)]
+        )
+    else:
+        found = _compare(client, database, target, run, parts)
+    return [msgspec.structs.replace(part, **measure.so_far()) for part in found[:1]] + found[1:]
+
+
+def download_part(
+    client: SyncClient,
+    options: TargetTable,
+    database: Database,
+    part: TablePart,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT,
+    progress: Progress | None = None,
+) -> StagedPart:
+    """Stage what the target needs of one part; what a failed try left there is taken over as far as it still is right.
+
+    :raises SourceChangedError: when the source never stood still
+    """
+    measure = Measure(client, earlier=[part.traffic()])
+    target = present_target(client, database, options)
+    target = msgspec.structs.replace(target, between=part.between)
+    telling = progress or silent
+
+    def on_rows(rows: int) -> None:
+        telling(target.name, rows, "rows")
+
+    # Should a try that Airflow holds for dead still be at work, its retry waits.
+    low = part.between[0] if part.between else None
+    lock = Table(name=f"{staging_of(database, part.run).name_for(target.table)}_{low}", schema=target.table.schema, columns=())
+    stage = _stage_whole if part.protocol == 1 else _stage
+    with database.exclusive(lock, timeout=lock_timeout), database.connect() as connection:
+        for _ in range(TRIES - 1):
+            with suppress(SourceChangedError):
+                staged = stage(client, database, connection, target, part, on_rows)
+                break
+        else:
+            staged = stage(client, database, connection, target, part, on_rows)
+    return msgspec.structs.replace(staged, **measure.so_far())
+
+
+def staging_of(database: Database, run: str) -> SharedStaging:
+    """Return the staging of a run, into which all parts go."""
+    return SharedStaging(database, run)
+
+
+def removed_of(database: Database, run: str) -> SharedStaging:
+    """Return the table of the keys that go."""
+    return SharedStaging(database, f"{run}\0removed")
+
+
+def _equal_hashes(client: SyncClient, database: Database, target: Target) -> bool:
+    try:
+        return not version1.differs(client, database, target)
+    except ServerError as error:
+        if error.status != 500:
+            raise
+        return False  # a source that cannot hash
+
+
+def _compare(client: SyncClient, database: Database, target: Target, run: str, parts: int) -> list[TablePart]:
+    compared = compare_segments(client, database, target)
+    if not compared.differing:
+        return []
+    columns = [column.column for column in compared.part.columns]
+    key = [column.column for column in compared.part.key]
+    names = [column.name for column in key]
+    with database.connect() as connection:
+        staging_of(database, run).create(
+            connection, target.table, columns, primary_key=names, indexes=target.options.import_indexes
+        )
+        removed_of(database, run).create(connection, target.table, key, primary_key=names)
+    whole = version2.pays_to_send_all(client, database, compared)
+    return [
+        TablePart(
+            table=target.name,
+            run=run,
+            protocol=2,
+            between=between,
+            rows=rows,
+            whole=whole,
+            source_rows=compared.source_rows,
+            target_rows=compared.target_rows,
+        )
+        for between, rows in _ranges(compared, parts, whole=bool(whole))
+    ]
+
+
+def _ranges(compared: Comparison, parts: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
+    numbers = compared.source.keys() | compared.own.keys() if whole else compared.differing
+    rows = compared.rows_in(numbers)
+    total = sum(rows.values())
+    parts = min(parts, -(-total // TASK_ROWS))
+    if parts <= 1 or compared.grid.scheme != "range":
+        return [(None, total)]
+    return cut(compared.grid, rows, parts, whole=whole)
+
+
+def _stage(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    part: TablePart,
+    on_rows: Callable[[int], None],
+) -> StagedPart:
+    compared = compare_segments(client, database, target)
+    staging, removed = staging_of(database, part.run), removed_of(database, part.run)
+    fetch = Fetch(client, database, connection, compared, staging, removed=removed, on_rows=on_rows)
+    if part.whole is None:
+        download = version2.stage_differences(fetch)
+    elif part.whole:
+        download = fetch.everything()
+    else:
+        fetch.compared = compare_finer(client, database, compared)
+        download = fetch.rows(compare_rows(client, database, fetch.compared))
+    whole = download.announced is None
+    source = download.compared.source.values()
+    return StagedPart(
+        table=part.table,
+        run=part.run,
+        protocol=2,
+        between=part.between,
+        source_rows=part.source_rows,
+        target_rows=part.target_rows,
+        whole=whole,
+        staged=download.compared.source_rows if download.announced is None else len(download.announced),
+        removed=len(download.deleted),
+        received=download.rows_received,
+        rows=sum(segment.rows for segment in source),
+        algorithm=download.compared.part.digest,
+        digest=sum(segment.sum for segment in source) % 2**64,
+    )
+
+
+def _stage_whole(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    part: TablePart,
+    on_rows: Callable[[int], None],
+) -> StagedPart:
+    """Version 1: begin anew."""
+    staging = staging_of(database, part.run)
+    download = version1.download(client, database, connection, target, staging, on_rows=on_rows)
+    if isinstance(download, Unchanged):
+        return StagedPart(table=part.table, run=part.run, protocol=1, whole=False, staged=0, source_rows=download.rows)
+    return StagedPart(
+        table=part.table,
+        run=part.run,
+        protocol=1,
+        source_rows=download.rows_total,
+        whole=True,
+        staged=download.rows_total,
+        received=download.rows_received,
+        rows=download.rows_total,
+        source_hash=download.source_hash,
+        hashed=None if download.hashed is None else tuple(column.name for column in download.hashed),
+        warnings=download.warnings,
+    )

@@ -1,0 +1,64 @@
+"""Ranges of integer keys: which a segment of a grid covers, and how a table is cut into parts for several tasks. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from airflow_provider_sync.protocol.v2.messages import Grid, KeyRange
+
+
+def keys_of(grid: Grid, run: tuple[int, int]) -> KeyRange:
+    """Return the lowest and highest key of a stretch of segments.
+
+    :param run: first and last number; -1 is what lies below the grid, ``parts`` what lies above, both without an end
+    """
+    first, last = run
+    return (
+        None if first < 0 else min(grid.high + 1, grid.low + first * grid.width),
+        None if last >= grid.parts else min(grid.high, grid.low + (last + 1) * grid.width - 1),
+    )
+
+
+def absent_runs(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
+    """Join those of ascending numbers that are not held to stretches, across numbers that are in neither.
+
+    :return: first and last of each stretch
+    """
+    runs: list[tuple[int, int]] = []
+    position = 0
+    stops = sorted(held)
+    for number in numbers:
+        if number in held:
+            continue
+        begin = position
+        while position < len(stops) and stops[position] < number:
+            position += 1
+        if runs and begin == position:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
+
+
+def cut(grid: Grid, rows: Mapping[int, int], parts: int, *, whole: bool) -> list[tuple[KeyRange, int]]:
+    """Cut a table into ranges of keys with about equally many rows.
+
+    :param rows: rows of the segments that matter, by number
+    :param parts: most ranges
+    :param whole: let the ranges cover all keys that there can be, not only those of the segments that matter
+    :return: ranges, ascending, each with the number of its rows
+    """
+    total = sum(rows.values())
+    groups: list[list[int]] = []
+    begun = 0
+    for number in sorted(rows):
+        # A part is full when the rows up to here are its share of all.
+        if not groups or begun * parts >= total * len(groups):
+            groups.append([])
+        groups[-1].append(number)
+        begun += rows[number]
+    ranges = [keys_of(grid, (group[0], group[-1])) for group in groups]
+    if whole:
+        lows = [low for low, _ in ranges[1:]]
+        ranges = list(zip([None, *lows], [*(low - 1 for low in lows if low is not None), None], strict=True))
+    return [(keys, sum(rows[number] for number in group)) for keys, group in zip(ranges, groups, strict=True)]
