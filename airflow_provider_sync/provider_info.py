@@ -34,7 +34,9 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": INTEGRATION,
                 "python-modules": [
                     "airflow_provider_sync.operators.table_sync",
+                    "airflow_provider_sync.operators.table_steps",
                     "airflow_provider_sync.operators.file_sync",
+                    "airflow_provider_sync.operators.file_steps",
                 ],
             }
         ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -21,6 +21,9 @@ from airflow_provider_sync.config import TargetDirectory, TargetTable, directory
 from airflow_provider_sync.exceptions import ConfigurationError
 
 T = TypeVar("T")
+
+MOST_TASKS = 1_024
+"""Tasks that Airflow maps unless told otherwise (``[core] max_map_length``)."""
 
 _OF_AN_INTERVAL = re.compile(r"'(data_interval_\w+|logical_date|ds|ds_nodash|ts|ts_nodash|ts_nodash_with_tz)'")
 
@@ -99,6 +102,31 @@ def converted(argument: str, value: Any, kind: type[T]) -> T:
         return msgspec.convert(decoded(argument, value), kind, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{argument!r} is {value!r}. {error}.") from error
+
+
+def number_of_tasks(argument: str, value: Any) -> int:
+    """Read how many tasks there may be.
+
+    :raises ConfigurationError: for none, and for more than Airflow allows unless told otherwise
+    """
+    number = converted(argument, value, int)
+    if not 1 <= number <= MOST_TASKS:
+        raise ConfigurationError(f"{argument!r} is {number}. Give a number from 1 to {MOST_TASKS}.")
+    return number
+
+
+def results_of_steps(argument: str, value: Any) -> list[Mapping[str, Any]]:
+    """Read what a task before has returned: one value, a list of them, or the results of mapped tasks.
+
+    :raises ConfigurationError: for anything else
+    """
+    value = decoded(argument, value)
+    if isinstance(value, Mapping):
+        return [value]
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ConfigurationError(f"{argument!r} is {value!r}. Give it the output of the step before.")
+    # A slice, since Airflow logs an error when the end of its lazy sequences is iterated to.
+    return [entry for item in value[:] for entry in results_of_steps(argument, item)]
 
 
 def decoded(argument: str, value: Any) -> Any:

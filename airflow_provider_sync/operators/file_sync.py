@@ -1,19 +1,14 @@
-"""The operator that keeps directories in step, in one task."""
+"""The operator that keeps directories in step, in one task; its steps as tasks of their own can be imported from here, too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from os import PathLike
-from typing import Any, ClassVar
+from airflow_provider_sync.operators.file_operator import FileOperator
+from airflow_provider_sync.operators.file_steps import FileCompareOperator, FileDeleteOperator, FileDownloadOperator
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-from airflow_provider_sync.hooks.rendered import target_directories
-from airflow_provider_sync.operators.sync_operator import SyncOperator
-from airflow_provider_sync.sync.run import RunPlan
+__all__ = ["FileCompareOperator", "FileDeleteOperator", "FileDownloadOperator", "FileSyncOperator"]
 
 
-class FileSyncOperator(SyncOperator):
+class FileSyncOperator(FileOperator):
     """Make directories equal to those that a sync server offers.
 
     The result is a list of reports, one for each directory, which are also logged as a table. What no retry can mend
@@ -38,48 +33,3 @@ class FileSyncOperator(SyncOperator):
     :param files_per_request: at most this many files in one request
     :param bytes_per_request: ask for fewer files at once where they are so large that a request would exceed this
     """
-
-    directory_options: ClassVar[tuple[str, ...]] = (
-        "prefix",
-        "hasher",
-        "include",
-        "exclude",
-        "max_deletes",
-        "allow_empty_source",
-        "files_per_request",
-        "bytes_per_request",
-    )
-    template_fields: Sequence[str] = (*SyncOperator.template_fields, "directories", "path", *directory_options)
-    template_fields_renderers: ClassVar[dict[str, str]] = {"directories": "json"}
-
-    def __init__(
-        self,
-        *,
-        directories: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
-        path: str | PathLike[str] | ObjectStoragePath | None = None,
-        prefix: str | None = None,
-        hasher: str | None = None,
-        include: str | Sequence[str] | None = None,
-        exclude: str | Sequence[str] | None = None,
-        max_deletes: str | int | None = None,
-        allow_empty_source: bool | str | None = None,
-        files_per_request: int | str | None = None,
-        bytes_per_request: int | str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.directories = directories
-        self.path = path
-        self.prefix = prefix
-        self.hasher = hasher
-        self.include = include
-        self.exclude = exclude
-        self.max_deletes = max_deletes
-        self.allow_empty_source = allow_empty_source
-        self.files_per_request = files_per_request
-        self.bytes_per_request = bytes_per_request
-
-    def plan(self) -> RunPlan:
-        """Decide where each directory is kept."""
-        defaults = {name: getattr(self, name) for name in self.directory_options}
-        return RunPlan(tables={}, directories=tuple(target_directories("directories", self.directories, self.path, defaults)))

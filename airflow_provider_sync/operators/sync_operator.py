@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
 
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.hooks.database import engine_from_connection
 from airflow_provider_sync.hooks.lineage import ReportsLineage
@@ -18,9 +21,12 @@ from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.hooks.task_failures import failing_tasks
 from airflow_provider_sync.operators.history_link import SyncHistoryLink
+from airflow_provider_sync.report import Report
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import Opener, run
 from airflow_provider_sync.sync.run import RunPlan
+
+OPENER = Opener(engine=engine_from_connection, storage=storage_from_path)
 
 
 class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
@@ -61,30 +67,50 @@ class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
         :raises ConfigurationError: naming the argument that is wrong
         """
 
+    def server(self) -> ClientConfig:
+        """Read the connection of the server."""
+        return SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str)).get_config()
+
+    def client(self) -> SyncClient:
+        """Make a client for the server."""
+        return SyncClient.from_config(self.server())
+
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Sync, log the reports as a table, and return them.
 
         :raises AirflowSkipException: when ``skip_unchanged`` is set and there was nothing to do
         """
-        with failing_tasks():
+        with self.failing_tasks(context):
             skip_unchanged = converted("skip_unchanged", self.skip_unchanged, bool)
             config = msgspec.structs.replace(
-                SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str)).get_config(),
+                self.server(),
                 single_transaction=converted("single_transaction", self.single_transaction, bool),
             )
-            opener = Opener(engine=engine_from_connection, storage=storage_from_path)
             plan = self.plan()
-            dry_run = converted("dry_run", self.is_dry_run, bool)
-            try:
-                reports = run(config, plan, opener=opener, dry_run=dry_run)
-            except SyncFailed as failure:
-                if not dry_run:
-                    record_reports(context, failure.reports)
-                raise
-        if not dry_run:
-            record_reports(context, reports)
+            # What a try that was cut has staged is left for the next: Airflow's retry, or the task cleared by hand.
+            reports = run(config, plan, opener=OPENER, dry_run=converted("dry_run", self.is_dry_run, bool), resume=True)
+        self.record(context, reports)
         self.log.info("\n%s", format_reports(reports))
         if skip_unchanged and not any(report.changed for report in reports):
             raise AirflowSkipException("Everything is up to date.")
+        return self.finish(context, config, plan, reports)
+
+    @contextmanager
+    def failing_tasks(self, context: Context) -> Iterator[None]:
+        """End the task rightly when the block fails, and record the reports of what failed."""
+        with failing_tasks():
+            try:
+                yield
+            except SyncFailed as failure:
+                self.record(context, failure.reports)
+                raise
+
+    def record(self, context: Context, reports: Sequence[Report]) -> None:
+        """Keep the reports in the history, unless nothing was to be written."""
+        if not converted("dry_run", self.is_dry_run, bool):
+            record_reports(context, reports)
+
+    def finish(self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> list[dict[str, Any]]:
+        """Tell Airflow what was done, and return it as JSON has it."""
         self.publish(context, config, plan, reports)
         return [report.to_dict() for report in reports]

@@ -64,6 +64,20 @@ def test_file_sync(source: Source, tmp_path: Path) -> None:
     assert states == {"images_changed": "skipped", "sync_images": "skipped", "sync_documents": "skipped"}
 
 
+def test_sync_steps(source: Source, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table and the files arrive step by step at the first run, and the second skips all of them."""
+    target = Target(sqlite_url, monkeypatch)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "sqlite", "host": "{sqlite_url.removeprefix("sqlite:///")}"}}')
+    folder = tmp_path / "target"
+    dag = load("example_sync_steps")
+    steps = [f"sync_orders.{step}" for step in ("compare", "download", "merge")]
+    steps += [f"sync_images.{step}" for step in ("compare", "download", "delete")]
+    assert task_states(run_dag(dag, run_conf={"folder": str(folder)})) == dict.fromkeys(steps, "success")
+    assert target.rows("orders") == ROWS["orders"]
+    assert (folder / "deep" / "two.pdf").read_text() == "two of images"
+    assert task_states(run_dag(dag, run_conf={"folder": str(folder)})) == dict.fromkeys(steps, "skipped")
+
+
 def test_object_storage(source: Source, bucket: str) -> None:
     """The directories arrive in the bucket, each below its name."""
     assert task_states(run_dag(load("example_object_storage"), run_conf={"bucket": bucket})) == {"sync_to_bucket": "success"}

@@ -1,0 +1,62 @@
+"""The arguments of every operator that is about directories, and what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_sync.hooks.rendered import target_directories
+from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.sync.run import RunPlan
+
+
+class FileOperator(SyncOperator):
+    """What operators on directories have in common; :class:`~.file_sync.FileSyncOperator` tells of the arguments."""
+
+    directory_options: ClassVar[tuple[str, ...]] = (
+        "prefix",
+        "hasher",
+        "include",
+        "exclude",
+        "max_deletes",
+        "allow_empty_source",
+        "files_per_request",
+        "bytes_per_request",
+    )
+    template_fields: Sequence[str] = (*SyncOperator.template_fields, "directories", "path", *directory_options)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"directories": "json"}
+
+    def __init__(
+        self,
+        *,
+        directories: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+        path: str | PathLike[str] | ObjectStoragePath | None = None,
+        prefix: str | None = None,
+        hasher: str | None = None,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        max_deletes: str | int | None = None,
+        allow_empty_source: bool | str | None = None,
+        files_per_request: int | str | None = None,
+        bytes_per_request: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.directories = directories
+        self.path = path
+        self.prefix = prefix
+        self.hasher = hasher
+        self.include = include
+        self.exclude = exclude
+        self.max_deletes = max_deletes
+        self.allow_empty_source = allow_empty_source
+        self.files_per_request = files_per_request
+        self.bytes_per_request = bytes_per_request
+
+    def plan(self) -> RunPlan:
+        """Decide where each directory is kept."""
+        defaults = {name: getattr(self, name) for name in self.directory_options}
+        return RunPlan(tables={}, directories=tuple(target_directories("directories", self.directories, self.path, defaults)))

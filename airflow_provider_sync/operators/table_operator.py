@@ -1,0 +1,93 @@
+"""The arguments of every operator that is about tables, and what they mean together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.hooks.rendered import converted, target_tables
+from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.sync.run import RunPlan
+
+
+class TableOperator(SyncOperator):
+    """What operators on tables have in common; :class:`~.table_sync.TableSyncOperator` tells of the arguments."""
+
+    table_options: ClassVar[tuple[str, ...]] = (
+        "table",
+        "primary",
+        "columns",
+        "renames",
+        "max_deletes",
+        "allow_empty_source",
+        "create_table",
+        "window",
+        "import_indexes",
+        "staging",
+        "hasher",
+        "verify",
+    )
+    template_fields: Sequence[str] = (
+        *SyncOperator.template_fields,
+        "tables",
+        "target_conn_id",
+        "single_transaction",
+        *table_options,
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"tables": "json", "renames": "json"}
+
+    def __init__(
+        self,
+        *,
+        tables: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
+        target_conn_id: str | None = None,
+        single_transaction: bool | str = True,
+        table: str | None = None,
+        primary: str | Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
+        renames: str | Mapping[str, str] | None = None,
+        max_deletes: str | int | None = None,
+        allow_empty_source: bool | str | None = None,
+        create_table: bool | str | None = None,
+        window: str | Sequence[str] | None = None,
+        import_indexes: str | Sequence[str] | None = None,
+        staging: str | None = None,
+        hasher: str | None = None,
+        verify: bool | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.tables = tables
+        self.target_conn_id = target_conn_id
+        self.single_transaction = single_transaction
+        self.table = table
+        self.primary = primary
+        self.columns = columns
+        self.renames = renames
+        self.max_deletes = max_deletes
+        self.allow_empty_source = allow_empty_source
+        self.create_table = create_table
+        self.window = window
+        self.import_indexes = import_indexes
+        self.staging = staging
+        self.hasher = hasher
+        self.verify = verify
+
+    def plan(self) -> RunPlan:
+        """Group the tables by the connection of their database."""
+        defaults = {name: getattr(self, name) for name in self.table_options}
+        by_connection: dict[str, list[TargetTable]] = {}
+        for table in target_tables("tables", self.tables, defaults):
+            by_connection.setdefault(self._connection_of(table), []).append(table)
+        return RunPlan(tables={conn_id: tuple(group) for conn_id, group in by_connection.items()}, directories=())
+
+    def _connection_of(self, table: TargetTable) -> str:
+        if table.connection:
+            return table.connection
+        if self.target_conn_id is None:
+            raise ConfigurationError(
+                f"Table {table.name!r} has no connection. Give target_conn_id, or a connection to this entry."
+            )
+        return converted("target_conn_id", self.target_conn_id, str)

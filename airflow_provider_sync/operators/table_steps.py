@@ -1,0 +1,159 @@
+"""The steps of a table's sync as tasks of their own: compare, download, merge.
+
+Each may run on another worker: between them there are only their results, and staging tables in the target's database.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, Context
+
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.hooks.rendered import converted, number_of_tasks, results_of_steps
+from airflow_provider_sync.hooks.task_failures import failing_tasks
+from airflow_provider_sync.operators.sync_operator import OPENER
+from airflow_provider_sync.operators.table_operator import TableOperator
+from airflow_provider_sync.report import Report
+from airflow_provider_sync.report_table import format_reports
+from airflow_provider_sync.sync.part_values import StagedPart, TablePart
+from airflow_provider_sync.sync.staged_parts import merge_parts
+from airflow_provider_sync.sync.table_steps import compare_table, download_part
+
+
+class TableStepOperator(TableOperator):
+    """What the steps have in common; all take the arguments of :class:`~.table_sync.TableSyncOperator`, and need the same."""
+
+    def find_table(self, name: str) -> tuple[str, TargetTable]:
+        """Return the connection and the options of a table that a step before has named.
+
+        :raises ConfigurationError: when this task's ``tables`` do not have it
+        """
+        for conn_id, tables in self.plan().tables.items():
+            for table in tables:
+                if table.name == name:
+                    return conn_id, table
+        raise ConfigurationError(f"The step before names the table {name!r}, which 'tables' does not. Give all steps the same.")
+
+
+class TableCompareOperator(TableStepOperator):
+    """Compare tables with the source, and cut what has to be downloaded into parts.
+
+    The result is a list of parts, each for one :class:`TableDownloadOperator`. When all tables are up to date, the task is
+    skipped, and so is what follows it.
+
+    :param parts: most parts, of all tables together
+    """
+
+    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "parts")
+
+    def __init__(self, *, parts: int | str = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parts = parts
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Compare.
+
+        :raises AirflowSkipException: when there is nothing to do
+        """
+        found: list[TablePart] = []
+        with failing_tasks():
+            dry_run = converted("dry_run", self.is_dry_run, bool)
+            most = number_of_tasks("parts", self.parts)
+            tables = self.plan().tables
+            each = max(1, most // sum(map(len, tables.values())))
+            with self.client() as client:
+                for conn_id, group in tables.items():
+                    with OPENER.database(conn_id) as database:
+                        for table in group:
+                            found += compare_table(client, table, database, run=_run_of(context), parts=each, dry_run=dry_run)
+        if not found:
+            raise AirflowSkipException("Everything is up to date.")
+        for part in found:
+            self.log.info("Table %r, keys %s: about %s rows to look at.", part.table, part.between or "all", f"{part.rows:,}")
+        return [part.to_dict() for part in found]
+
+
+class TableDownloadOperator(TableStepOperator):
+    """Stage what the target needs of one part, or of several.
+
+    A retry goes on with what its failed try has staged. The result is for :class:`TableMergeOperator`.
+
+    :param part: a part that :class:`TableCompareOperator` returned, or a list of them
+    """
+
+    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "part")
+    template_fields_renderers: ClassVar[dict[str, str]] = {**TableStepOperator.template_fields_renderers, "part": "json"}
+
+    def __init__(self, *, part: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part = part
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Download."""
+        staged: list[StagedPart] = []
+        with failing_tasks(), self.client() as client:
+            for value in results_of_steps("part", self.part):
+                part = TablePart.from_dict(value)
+                conn_id, table = self.find_table(part.table)
+                with OPENER.database(conn_id) as database:
+                    entry = download_part(client, table, database, part)
+                self.log.info(
+                    "Table %r: %s rows staged, of which %s came now, and %s to delete.",
+                    *(entry.table, f"{entry.staged:,}", f"{entry.received:,}", f"{entry.removed:,}"),
+                )
+                staged.append(entry)
+        return [entry.to_dict() for entry in staged]
+
+
+class TableMergeOperator(TableStepOperator):
+    """Merge what was staged, in one short transaction, and drop the staging tables.
+
+    The result is that of :class:`~.table_sync.TableSyncOperator` for the tables that differed, with the costs of all steps.
+    A merge that fails leaves the staging tables for its retry.
+
+    :param parts: everything that the downloads returned
+    """
+
+    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "parts")
+    template_fields_renderers: ClassVar[dict[str, str]] = {**TableStepOperator.template_fields_renderers, "parts": "json"}
+
+    def __init__(self, *, parts: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parts = parts
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Merge, log the reports as a table, and return them."""
+        reports: list[Report] = []
+        failures: list[SyncFailed] = []
+        with failing_tasks(), self.client() as client:
+            by_connection: dict[str, dict[str, tuple[TargetTable, list[StagedPart]]]] = {}
+            for value in results_of_steps("parts", self.parts):
+                part = StagedPart.from_dict(value)
+                conn_id, table = self.find_table(part.table)
+                by_connection.setdefault(conn_id, {}).setdefault(part.table, (table, []))[1].append(part)
+            single_transaction = converted("single_transaction", self.single_transaction, bool)
+            dry_run = converted("dry_run", self.is_dry_run, bool)
+            for conn_id, tables in by_connection.items():
+                with OPENER.database(conn_id) as database:
+                    try:
+                        reports += merge_parts(client, tables, database, single_transaction=single_transaction, dry_run=dry_run)
+                    except SyncFailed as failure:
+                        failures.append(failure)
+                        reports += failure.reports
+            if failures:
+                raise SyncFailed("; ".join(map(str, failures)), reports, all(failure.retryable for failure in failures))
+            config, plan = self.server(), self.plan()
+        self.log.info("\n%s", format_reports(reports))
+        return self.finish(context, config, plan, reports)
+
+
+def _run_of(context: Context) -> str:
+    """Return what tells this run of the task from all others, the same for each try."""
+    instance = context.get("ti")
+    if instance is None:
+        return uuid.uuid4().hex
+    return f"{instance.dag_id}/{instance.run_id}/{instance.task_id}/{instance.map_index}"

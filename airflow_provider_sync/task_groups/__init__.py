@@ -1,0 +1,1 @@
+"""Task groups: the steps of a sync, wired."""

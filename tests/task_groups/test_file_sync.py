@@ -1,0 +1,65 @@
+"""``FileSyncGroup``: compare, download and delete as tasks, against a real server."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+
+from airflow_provider_sync.operators.file_sync import FileCompareOperator, FileDeleteOperator, FileDownloadOperator
+from airflow_provider_sync.sync import file_steps
+from airflow_provider_sync.task_groups.file_sync import FileSyncGroup
+from tests.airflow_runs import run_dag, task_states
+from tests.source_server import Source
+from tests.task_groups.test_table_sync import result_of, states_of
+
+
+def test_mapped(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files arrive through mapped downloads, and go where the source lacks them; then all tasks are skipped."""
+    monkeypatch.setattr(file_steps, "TASK_FILES", 2)
+    for number in range(3):
+        source.write("images", f"{number}.txt", "x")
+    folder = tmp_path / "target"
+    folder.mkdir()
+    (folder / "gone.txt").write_text("x")
+    with DAG("mapped_files", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        FileSyncGroup(directories="images", path=str(folder), batches=4)
+    run = run_dag(dag)
+    assert states_of(run) == {
+        "sync_images.compare": ["success"],
+        "sync_images.download": ["success"] * 3,
+        "sync_images.delete": ["success"],
+    }
+    (report,) = result_of(run, "sync_images.delete")
+    assert (report["status"], report["files_added"], report["files_deleted"], report["verified"]) == ("changed", 5, 1, "hash")
+    assert sorted(path.name for path in folder.rglob("*.*")) == ["0.txt", "1.txt", "2.txt", "one.txt", "two.pdf"]
+    again = task_states(run_dag(dag))
+    assert {again[f"sync_images.{step}"] for step in ("compare", "download", "delete")} == {"skipped"}
+
+
+def test_several_directories_without_mapping(source: Source, tmp_path: Path) -> None:
+    """Several directories share the tasks, and ``batches=1`` maps none."""
+    with DAG("single_files", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        FileSyncGroup("files", directories=["images", "letters"], path=str(tmp_path / "target"), batches=1)
+    run = run_dag(dag)
+    assert states_of(run) == {"files.compare": ["success"], "files.download": ["success"], "files.delete": ["success"]}
+    assert [report["files_added"] for report in result_of(run, "files.delete")] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "message"),
+    [
+        (FileCompareOperator, {"batches": 2000}, "'batches' is 2000"),
+        (FileDownloadOperator, {"batch": {"path": "x"}}, "not what the step before returns"),
+        (FileDeleteOperator, {"batches": [{"directory": "x"}]}, "'directories' does not"),
+    ],
+)
+def test_wrong_arguments(source: Source, tmp_path: Path, operator: Any, arguments: dict[str, Any], message: str) -> None:
+    """A wrong argument fails the task at once, naming it, and nothing is written."""
+    folder = tmp_path / "target"
+    with pytest.raises(AirflowFailException, match=message):
+        operator(task_id="step", **{"directories": "images", "path": str(folder), **arguments}).execute({})
+    assert not folder.exists()

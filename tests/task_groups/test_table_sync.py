@@ -1,0 +1,127 @@
+"""``TableSyncGroup``: compare, download and merge as tasks, against a real server and real databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, Asset
+
+from airflow_provider_sync.operators.table_sync import TableCompareOperator, TableDownloadOperator, TableMergeOperator
+from airflow_provider_sync.sync import table_steps
+from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
+from tests.airflow_runs import run_dag, task_states
+from tests.source_server import ROWS, Source, Target
+
+MANY = [(key, f"name {key}", "1.00") for key in range(1, 401)]
+
+
+def states_of(run: Any) -> dict[str, list[str]]:
+    """Return how the instances of each task ended."""
+    found: dict[str, list[str]] = {}
+    for instance in run.get_task_instances():
+        found.setdefault(instance.task_id, []).append(str(instance.state))
+    return found
+
+
+def result_of(run: Any, task_id: str) -> Any:
+    """Return what a task returned."""
+    (instance,) = [instance for instance in run.get_task_instances() if instance.task_id == task_id]
+    return instance.xcom_pull(task_ids=task_id)
+
+
+def fill(source: Source) -> None:
+    """Give the source enough rows for several parts."""
+    values = ", ".join(f"({key}, '{name}', '{amount}')" for key, name, amount in MANY)
+    source.execute("DELETE FROM orders")
+    source.execute(f"INSERT INTO orders VALUES {values}")
+
+
+def test_mapped(source: Source, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any engine a table arrives through mapped downloads; when nothing differs, all tasks are skipped."""
+    monkeypatch.setattr(table_steps, "TASK_ROWS", 100)
+    target = Target(database_url, monkeypatch)
+    fill(source)
+    with DAG("mapped_steps", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        group = TableSyncGroup(tables="orders", target_conn_id="target", parts=3, outlets=[Asset("copied_orders")])
+    assert group.group_id == "sync_orders"
+    run = run_dag(dag)
+    assert states_of(run) == {
+        "sync_orders.compare": ["success"],
+        "sync_orders.download": ["success"] * 3,
+        "sync_orders.merge": ["success"],
+    }
+    assert target.rows("orders") == MANY
+    (report,) = result_of(run, "sync_orders.merge")
+    assert (report["status"], report["rows_inserted"], report["verified"]) == ("changed", 400, "digest")
+    again = task_states(run_dag(dag))
+    assert {again[f"sync_orders.{step}"] for step in ("compare", "download", "merge")} == {"skipped"}
+
+
+def test_several_tables_without_mapping(source: Source, target: Target) -> None:
+    """Several tables share the tasks, and ``parts=1`` maps none; options hold for all steps."""
+    target.execute("ALTER TABLE customers RENAME COLUMN name TO title")
+    with DAG("single_steps", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params={"conn": "target"}) as dag:
+        TableSyncGroup(
+            "copy",
+            tables={"orders": {}, "customers": {"renames": {"name": "title"}}},
+            target_conn_id="{{ params.conn }}",
+            parts=1,
+            prefix_group_id=False,
+            retries=0,
+        )
+    run = run_dag(dag)
+    assert states_of(run) == {"compare": ["success"], "download": ["success"], "merge": ["success"]}
+    assert [report["rows_inserted"] for report in result_of(run, "merge")] == [3, 1]
+    target.execute("ALTER TABLE customers RENAME COLUMN title TO name")
+    assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])
+
+
+def test_steps_alone(source: Source, target: Target) -> None:
+    """Each step is an operator of its own, whose results are all that the next one needs."""
+    arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
+    parts = TableCompareOperator(task_id="compare", **arguments).execute({})
+    staged = TableDownloadOperator(task_id="download", part=parts[0], **arguments).execute({})
+    assert target.rows("orders") == []
+    planned = TableMergeOperator(task_id="merge", parts=staged, dry_run=True, **arguments)
+    (report,) = planned.execute({})
+    assert (report["status"], report["rows_inserted"]) == ("planned", 3)
+    assert target.rows("orders") == []
+    parts = TableCompareOperator(task_id="compare", **arguments).execute({})
+    staged = TableDownloadOperator(task_id="download", part=parts, **arguments).execute({})
+    assert TableMergeOperator(task_id="merge", parts=[staged], **arguments).execute({})[0]["rows_inserted"] == 3
+    assert target.rows("orders") == ROWS["orders"]
+    with pytest.raises(AirflowSkipException, match="up to date"):
+        TableCompareOperator(task_id="compare", **arguments).execute({})
+
+
+def test_guard(source: Source, target: Target) -> None:
+    """A guard fails the merge at once, and nothing is written."""
+    arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
+    target.execute("INSERT INTO orders VALUES (7, 'x', '1.00')")
+    source.execute("DELETE FROM orders")
+    parts = TableCompareOperator(task_id="compare", **arguments).execute({})
+    staged = TableDownloadOperator(task_id="download", part=parts, **arguments).execute({})
+    with pytest.raises(AirflowFailException, match="allow_empty_source"):
+        TableMergeOperator(task_id="merge", parts=staged, **arguments).execute({})
+    assert target.rows("orders") == [(7, "x", "1.00")]
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "message"),
+    [
+        (TableCompareOperator, {"parts": 0}, "'parts' is 0"),
+        (TableCompareOperator, {"parts": "many"}, "'parts' is 'many'"),
+        (TableCompareOperator, {"tables": ""}, "'tables' rendered to ''"),
+        (TableDownloadOperator, {"part": 7}, "output of the step before"),
+        (TableDownloadOperator, {"part": {"table": "orders"}}, "not what the step before returns"),
+        (TableMergeOperator, {"parts": None}, "'parts' is empty"),
+        (TableDownloadOperator, {"part": {"table": "x", "run": "r", "protocol": 2}}, "'tables' does not"),
+    ],
+)
+def test_wrong_arguments(source: Source, target: Target, operator: Any, arguments: dict[str, Any], message: str) -> None:
+    """A wrong argument fails the task at once, naming it, and nothing is written."""
+    with pytest.raises(AirflowFailException, match=message):
+        operator(task_id="step", **{"tables": "orders", "target_conn_id": "target", **arguments}).execute({})
+    assert target.rows("orders") == []
