@@ -14,15 +14,15 @@ from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.hooks.rendered import converted, number_of_tasks, results_of_steps
-from airflow_provider_sync.hooks.task_failures import failing_tasks
 from airflow_provider_sync.operators.file_operator import FileOperator
+from airflow_provider_sync.operators.step_reports import StepReports, failing_as
 from airflow_provider_sync.operators.sync_operator import OPENER
-from airflow_provider_sync.report import Report
+from airflow_provider_sync.report import DirectoryReport, Report
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync.file_steps import FileBatch, compare_directory, delete_files, download_batch
 
 
-class FileStepOperator(FileOperator):
+class FileStepOperator(StepReports, FileOperator):
     """What the steps have in common; all take the arguments of :class:`~.file_sync.FileSyncOperator`, and need the same."""
 
     def find_directory(self, name: str) -> tuple[TargetDirectory, Storage]:
@@ -59,11 +59,18 @@ class FileCompareOperator(FileStepOperator):
         :raises AirflowSkipException: when there is nothing to do
         """
         found: list[FileBatch] = []
-        with failing_tasks(), self.client() as client:
+        unchanged: list[DirectoryReport] = []
+        with self.failing_tasks(context), self.client() as client:
             directories = self.plan().directories
             each = max(1, number_of_tasks("batches", self.batches) // len(directories))
             for directory in directories:
-                found += compare_directory(client, directory, OPENER.storage(directory.path), batches=each)
+                with failing_as(DirectoryReport, directory.name):
+                    outcome = compare_directory(client, directory, OPENER.storage(directory.path), batches=each)
+                if isinstance(outcome, DirectoryReport):
+                    unchanged.append(outcome)
+                else:
+                    found += outcome
+        self.record(context, unchanged)
         if not found:
             raise AirflowSkipException("Everything is up to date.")
         for batch in found:
@@ -87,12 +94,13 @@ class FileDownloadOperator(FileStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
         done: list[FileBatch] = []
-        with failing_tasks(), self.client() as client:
+        with self.failing_tasks(context), self.client() as client:
             dry_run = converted("dry_run", self.is_dry_run, bool)
             for value in results_of_steps("batch", self.batch):
                 batch = FileBatch.from_dict(value)
                 directory, storage = self.find_directory(batch.directory)
-                done.append(download_batch(client, directory, storage, batch, dry_run=dry_run))
+                with failing_as(DirectoryReport, batch.directory):
+                    done.append(download_batch(client, directory, storage, batch, dry_run=dry_run))
         return [batch.to_dict() for batch in done]
 
 
@@ -115,14 +123,16 @@ class FileDeleteOperator(FileStepOperator):
         """Delete, log the reports as a table, and return them."""
         by_name: dict[str, list[FileBatch]] = {}
         reports: list[Report] = []
-        with failing_tasks(), self.client() as client:
+        with self.failing_tasks(context), self.client() as client:
             dry_run = converted("dry_run", self.is_dry_run, bool)
             for value in results_of_steps("batches", self.batches):
                 batch = FileBatch.from_dict(value)
                 by_name.setdefault(batch.directory, []).append(batch)
             for name, batches in by_name.items():
                 directory, storage = self.find_directory(name)
-                reports.append(delete_files(client, directory, storage, batches, dry_run=dry_run))
+                with failing_as(DirectoryReport, name):
+                    reports.append(delete_files(client, directory, storage, batches, dry_run=dry_run))
             config, plan = self.server(), self.plan()
+        self.record(context, reports)
         self.log.info("\n%s", format_reports(reports))
         return self.finish(context, config, plan, reports)

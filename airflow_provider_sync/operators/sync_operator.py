@@ -105,10 +105,15 @@ class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
                 self.record(context, failure.reports)
                 raise
 
+    @property
+    def series(self) -> str | None:
+        """The id of the task group whose tasks are the steps of one sync; ``None`` for a whole one."""
+        return None
+
     def record(self, context: Context, reports: Sequence[Report]) -> None:
         """Keep the reports in the history, unless nothing was to be written."""
         if not converted("dry_run", self.is_dry_run, bool):
-            record_reports(context, reports)
+            record_reports(context, reports, group=self.series)
 
     def finish(self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> list[dict[str, Any]]:
         """Tell Airflow what was done, and return it as JSON has it."""

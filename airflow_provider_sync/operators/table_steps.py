@@ -14,17 +14,17 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.hooks.rendered import converted, number_of_tasks, results_of_steps
-from airflow_provider_sync.hooks.task_failures import failing_tasks
+from airflow_provider_sync.operators.step_reports import StepReports, failing_as
 from airflow_provider_sync.operators.sync_operator import OPENER
 from airflow_provider_sync.operators.table_operator import TableOperator
-from airflow_provider_sync.report import Report
+from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync.part_values import StagedPart, TablePart
 from airflow_provider_sync.sync.staged_parts import merge_parts
 from airflow_provider_sync.sync.table_steps import compare_table, download_part
 
 
-class TableStepOperator(TableOperator):
+class TableStepOperator(StepReports, TableOperator):
     """What the steps have in common; all take the arguments of :class:`~.table_sync.TableSyncOperator`, and need the same."""
 
     def find_table(self, name: str) -> tuple[str, TargetTable]:
@@ -60,7 +60,8 @@ class TableCompareOperator(TableStepOperator):
         :raises AirflowSkipException: when there is nothing to do
         """
         found: list[TablePart] = []
-        with failing_tasks():
+        unchanged: list[TableReport] = []
+        with self.failing_tasks(context):
             dry_run = converted("dry_run", self.is_dry_run, bool)
             most = number_of_tasks("parts", self.parts)
             tables = self.plan().tables
@@ -69,7 +70,15 @@ class TableCompareOperator(TableStepOperator):
                 for conn_id, group in tables.items():
                     with OPENER.database(conn_id) as database:
                         for table in group:
-                            found += compare_table(client, table, database, run=_run_of(context), parts=each, dry_run=dry_run)
+                            with failing_as(TableReport, table.name):
+                                outcome = compare_table(
+                                    client, table, database, run=_run_of(context), parts=each, dry_run=dry_run
+                                )
+                            if isinstance(outcome, TableReport):
+                                unchanged.append(outcome)
+                            else:
+                                found += outcome
+        self.record(context, unchanged)
         if not found:
             raise AirflowSkipException("Everything is up to date.")
         for part in found:
@@ -95,11 +104,11 @@ class TableDownloadOperator(TableStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
         staged: list[StagedPart] = []
-        with failing_tasks(), self.client() as client:
+        with self.failing_tasks(context), self.client() as client:
             for value in results_of_steps("part", self.part):
                 part = TablePart.from_dict(value)
                 conn_id, table = self.find_table(part.table)
-                with OPENER.database(conn_id) as database:
+                with failing_as(TableReport, part.table), OPENER.database(conn_id) as database:
                     entry = download_part(client, table, database, part)
                 self.log.info(
                     "Table %r: %s rows staged, of which %s came now, and %s to delete.",
@@ -129,7 +138,7 @@ class TableMergeOperator(TableStepOperator):
         """Merge, log the reports as a table, and return them."""
         reports: list[Report] = []
         failures: list[SyncFailed] = []
-        with failing_tasks(), self.client() as client:
+        with self.failing_tasks(context), self.client() as client:
             by_connection: dict[str, dict[str, tuple[TargetTable, list[StagedPart]]]] = {}
             for value in results_of_steps("parts", self.parts):
                 part = StagedPart.from_dict(value)
@@ -147,6 +156,7 @@ class TableMergeOperator(TableStepOperator):
             if failures:
                 raise SyncFailed("; ".join(map(str, failures)), reports, all(failure.retryable for failure in failures))
             config, plan = self.server(), self.plan()
+        self.record(context, reports)
         self.log.info("\n%s", format_reports(reports))
         return self.finish(context, config, plan, reports)
 

@@ -45,11 +45,14 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     bytes_written: int = 0
 
 
-def compare_directory(client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1) -> list[FileBatch]:
+def compare_directory(
+    client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1
+) -> list[FileBatch] | DirectoryReport:
     """Compare a directory with the source, and cut what has to be downloaded into batches.
 
     :param batches: most batches; there are fewer where few files differ
-    :return: nothing when source and target are equal; where files only have to be deleted, one batch without any
+    :return: what to download; where files only have to be deleted, one batch without any; a report when source and target are
+        equal
     :raises GuardError: when more files would be deleted than the options allow
     """
     measure = Measure(client)
@@ -58,7 +61,14 @@ def compare_directory(client: SyncClient, directory: TargetDirectory, storage: S
     changes = sync.compare(source)
     sync.check(source, changes)
     if not changes:
-        return []
+        return DirectoryReport(
+            name=directory.name,
+            status="unchanged",
+            files_total=len(source),
+            verified="hash" if sync.has_digests(source) else None,
+            warnings=sync.warnings(source),
+            **measure.so_far(),
+        )
     wanted = sorted([*changes.added, *changes.changed])
     size = max(TASK_FILES, -(-len(wanted) // batches))
     stretches = [wanted[start : start + size] for start in range(0, len(wanted), size)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Literal
 
 import msgspec
 from sqlalchemy import Connection
@@ -23,6 +24,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, ServerError, SourceChangedError
 from airflow_provider_sync.protocol.v2.messages import KeyRange
+from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.differences import Comparison, compare_finer, compare_rows, compare_segments
 from airflow_provider_sync.sync.download import Unchanged
@@ -45,13 +47,13 @@ LOCK_TIMEOUT = 60.0
 
 def compare_table(
     client: SyncClient, options: TargetTable, database: Database, *, run: str, parts: int = 1, dry_run: bool = False
-) -> list[TablePart]:
+) -> list[TablePart] | TableReport:
     """Compare a table with the source, and cut what has to be downloaded into parts; a missing target is made if it may be.
 
     :param run: what tells this run from all others; the same for each try
     :param parts: most parts; there are fewer for small tables, and one where the key is not a single integer
     :param dry_run: make no missing target
-    :return: nothing when source and target are equal
+    :return: what to download; a report when source and target are equal
     :raises MissingTableError: for a missing target that is not to be made
     :raises ConfigurationError: for a staging table that other tasks could not reach
     """
@@ -73,11 +75,16 @@ def compare_table(
         for staging in (staging_of(database, run), removed_of(database, run)):
             staging.clear(connection, target.table)
     if client.protocol_for() == 1:
-        found = (
-            [] if _equal_hashes(client, database, target) else [TablePart(table=options.name, run=run, protocol=1, whole=True)]
-        )
+        if _equal_hashes(client, database, target):
+            with database.connect() as connection:
+                rows = database.count(connection, target.table)
+            return _unchanged(target, 1, rows, "hash", measure)
+        found = [TablePart(table=options.name, run=run, protocol=1, whole=True)]
     else:
-        found = _compare(client, database, target, run, parts)
+        compared = compare_segments(client, database, target)
+        if not compared.differing:
+            return _unchanged(target, 2, compared.source_rows, "digest", measure)
+        found = _parts(client, database, compared, run, parts)
     return [msgspec.structs.replace(part, **measure.so_far()) for part in found[:1]] + found[1:]
 
 
@@ -135,10 +142,15 @@ def _equal_hashes(client: SyncClient, database: Database, target: Target) -> boo
         return False  # a source that cannot hash
 
 
-def _compare(client: SyncClient, database: Database, target: Target, run: str, parts: int) -> list[TablePart]:
-    compared = compare_segments(client, database, target)
-    if not compared.differing:
-        return []
+def _unchanged(target: Target, protocol: Literal[1, 2], rows: int, verified: Verified, measure: Measure) -> TableReport:
+    return TableReport(
+        name=target.name, status="unchanged", protocol=protocol, rows_total=rows, verified=verified, **measure.so_far()
+    )
+
+
+def _parts(client: SyncClient, database: Database, compared: Comparison, run: str, parts: int) -> list[TablePart]:
+    """Make the staging tables, and cut what differs."""
+    target = compared.target
     columns = [column.column for column in compared.part.columns]
     key = [column.column for column in compared.part.key]
     names = [column.name for column in key]

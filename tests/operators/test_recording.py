@@ -9,10 +9,11 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_sync.history import History, open_history
-from airflow_provider_sync.hooks.recording import open_airflow_history, record_reports
+from airflow_provider_sync.hooks.recording import open_airflow_history
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
-from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.task_groups.file_sync import FileSyncGroup
+from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 from tests.airflow_runs import run_dag, task_states
 from tests.source_server import Source, Target
 
@@ -51,21 +52,23 @@ def test_every_task_is_recorded(source: Source, target: Target, history: History
     assert "prices" in str(found["prices"].report.error)
 
 
-def test_steps_are_one_series(history: History) -> None:
-    """What the tasks of a group record is one series, whichever of them it was."""
-
-    class Instance:
-        dag_id, run_id, map_index, try_number = "shop", "r", -1, 1
-
-        def __init__(self, task_id: str) -> None:
-            self.task_id = task_id
-
-    for step, status in (("compare", "failed"), ("merge", "changed")):
-        report = TableReport(name="orders", status=status)  # type: ignore[arg-type]
-        record_reports({"ti": Instance(f"sync.{step}")}, [report], group="sync")  # type: ignore[typeddict-item]
-    (sync,) = history.syncs()
-    assert sync.key.job == "shop/sync"
-    assert [record.origin.task_id for record in sync.runs] == ["sync.merge", "sync.compare"]
+def test_steps_are_one_series(source: Source, target: Target, history: History, tmp_path: Path) -> None:
+    """What the tasks of a group record is one series: by the last of them what changed, by the first what did not."""
+    with DAG("recorded_steps", schedule=None) as dag:
+        TableSyncGroup("tables", tables=["orders", "customers"], target_conn_id="target")
+        TableSyncGroup("broken", tables="prices", target_conn_id="target")
+        FileSyncGroup("images", directories="images", path=str(tmp_path / "images"))
+    for _ in range(2):
+        run_dag(dag)
+    found = {sync.key.name: sync for sync in history.syncs()}
+    assert {name: (sync.key.job, [record.report.status for record in sync.runs]) for name, sync in found.items()} == {
+        "customers": ("recorded_steps/tables", ["unchanged", "changed"]),
+        "images": ("recorded_steps/images", ["unchanged", "changed"]),
+        "orders": ("recorded_steps/tables", ["unchanged", "changed"]),
+        "prices": ("recorded_steps/broken", ["failed", "failed"]),
+    }
+    assert [record.origin.task_id for record in found["orders"].runs] == ["tables.compare", "tables.merge"]
+    assert "prices" in str(found["prices"].latest.report.error)
 
 
 def test_a_dry_run_is_not_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ class Steps:
         """Compare, and cut into batches."""
         with self.mirror.client() as client:
             found = compare_directory(client, self.directory, self.mirror.target, batches=batches)
+        if isinstance(found, DirectoryReport):
+            assert found.status == "unchanged"
+            assert found.requests
+            return []
         return [FileBatch.from_dict(json.loads(json.dumps(batch.to_dict()))) for batch in found]
 
     def download(self, batch: FileBatch, **arguments: Any) -> FileBatch:
