@@ -30,12 +30,13 @@ class FilesChangedSensor(DifferenceSensor):
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
     :param deferrable: wait in the triggerer, where only the source is watched; Airflow's ``[operators] default_deferrable``
         decides where it is not given
+    :param prefix: a folder of the source: only its files are compared, and ``path`` stands for it
     :param hasher: ``md5``, ``none``, or the import path of a class
     :param include: glob patterns of paths to compare; all without
     :param exclude: glob patterns of paths to leave alone, on both sides
     """
 
-    directory_options: ClassVar[tuple[str, ...]] = ("hasher", "include", "exclude")
+    directory_options: ClassVar[tuple[str, ...]] = ("prefix", "hasher", "include", "exclude")
     template_fields: Sequence[str] = (*DifferenceSensor.template_fields, "directory", "path", *directory_options)
     template_fields_renderers: ClassVar[dict[str, str]] = {"directory": "json"}
 
@@ -44,6 +45,7 @@ class FilesChangedSensor(DifferenceSensor):
         *,
         directory: str | Mapping[str, Mapping[str, Any] | None],
         path: str | PathLike[str] | ObjectStoragePath | None = None,
+        prefix: str | None = None,
         hasher: str | None = None,
         include: str | Sequence[str] | None = None,
         exclude: str | Sequence[str] | None = None,
@@ -52,6 +54,7 @@ class FilesChangedSensor(DifferenceSensor):
         super().__init__(**kwargs)
         self.directory = directory
         self.path = path
+        self.prefix = prefix
         self.hasher = hasher
         self.include = include
         self.exclude = exclude
@@ -64,7 +67,9 @@ class FilesChangedSensor(DifferenceSensor):
     def watched(self) -> WatchedDirectory:
         """Return the source's files that are compared."""
         directory = self._target()
-        return WatchedDirectory(name=directory.name, include=directory.include, exclude=directory.exclude)
+        return WatchedDirectory(
+            name=directory.name, prefix=directory.prefix, include=directory.include, exclude=directory.exclude
+        )
 
     def _target(self) -> TargetDirectory:
         options = {name: getattr(self, name) for name in self.directory_options}

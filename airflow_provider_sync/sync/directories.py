@@ -98,7 +98,7 @@ class DirectorySync:
         self.progress = progress
         self.hasher = load_hasher(directory.hasher or "md5")
         self.selection = selection or Selection(directory.include, directory.exclude)
-        self.source = SourceFiles(client, directory, self.selection)
+        self.source = SourceFiles(client, directory.name, directory.prefix, self.selection)
         self.bytes_written = 0
         self.files_written = 0
         self.files_wanted = 0

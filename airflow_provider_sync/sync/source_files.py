@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import Selection, selected
 from airflow_provider_sync.protocol.v1.frames import Frame
 
@@ -17,14 +16,17 @@ from airflow_provider_sync.protocol.v1.frames import Frame
 class SourceFiles:
     """What a server offers of one directory.
 
-    Paths here are without the ``prefix`` of the configuration, and patterns apply to what is left.
+    Paths here are without the prefix, and patterns apply to what is left.
+
+    :param name: of the directory
+    :param prefix: the folder; ``None`` for the root
     """
 
-    def __init__(self, client: SyncClient, directory: TargetDirectory, selection: Selection) -> None:
+    def __init__(self, client: SyncClient, name: str, prefix: str | None, selection: Selection) -> None:
         self._client = client
-        self._name = directory.name
+        self._name = name
         self._selection = selection
-        self._root = f"{directory.prefix}/" if directory.prefix else ""
+        self._root = f"{prefix}/" if prefix else ""
 
     def manifest(self) -> dict[str, str]:
         """Ask for the digests of all files, by path; names are checked."""

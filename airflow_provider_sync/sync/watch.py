@@ -13,8 +13,8 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection as FileSelection
-from airflow_provider_sync.files import selected
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, Grid, Selection
+from airflow_provider_sync.sync.source_files import SourceFiles
 
 _ONE_SEGMENT = Grid(scheme="bucket", parts=1)
 
@@ -35,10 +35,11 @@ class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
 
 class WatchedDirectory(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="directory"):
-    """A directory, or the files of it that the patterns select."""
+    """A directory, or those files below its folder ``prefix`` that the patterns select."""
 
     kind: ClassVar[str] = "directory"
     name: str
+    prefix: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -73,7 +74,7 @@ def _table_digest(client: SyncClient, selection: Selection) -> str:
 
 
 def _directory_digest(client: SyncClient, watched: WatchedDirectory) -> str:
-    manifest = selected(client.get_file_hashes(watched.name), FileSelection(watched.include, watched.exclude))
+    manifest = SourceFiles(client, watched.name, watched.prefix, FileSelection(watched.include, watched.exclude)).manifest()
     if not all(manifest.values()):
         raise FileError(
             f"The source sends no digests for directory {watched.name!r}, so that no change can be seen."

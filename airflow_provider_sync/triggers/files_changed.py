@@ -17,6 +17,7 @@ class FilesChangedTrigger(SourceWatch):
     (``"directory"``) and ``digest``. A source that does not hash (hasher ``none``) cannot be watched.
 
     :param directory: the name that the server offers
+    :param prefix: a folder of the directory, such as ``2026/01``: only its files matter, and patterns apply to what is below it
     :param include: glob patterns of the files that matter; all without
     :param exclude: glob patterns of files that do not
     :param sync_conn_id: connection of the server
@@ -27,6 +28,7 @@ class FilesChangedTrigger(SourceWatch):
         self,
         *,
         directory: str,
+        prefix: str | None = None,
         include: str | Sequence[str] | None = None,
         exclude: str | Sequence[str] | None = None,
         sync_conn_id: str = SyncServerHook.default_conn_name,
@@ -34,15 +36,16 @@ class FilesChangedTrigger(SourceWatch):
     ) -> None:
         super().__init__(sync_conn_id=sync_conn_id, poll_interval=poll_interval)
         self.directory = directory
+        self.prefix = prefix and prefix.strip("/")
         self.include = listed(include)
         self.exclude = listed(exclude)
 
     @property
     def watched(self) -> Watched:
         """What is watched."""
-        return WatchedDirectory(name=self.directory, include=tuple(self.include), exclude=tuple(self.exclude))
+        return WatchedDirectory(name=self.directory, prefix=self.prefix, include=tuple(self.include), exclude=tuple(self.exclude))
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of the class itself, as plain data."""
-        return {"directory": self.directory, "include": self.include, "exclude": self.exclude}
+        return {"directory": self.directory, "prefix": self.prefix, "include": self.include, "exclude": self.exclude}

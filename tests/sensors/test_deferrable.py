@@ -87,7 +87,10 @@ def test_tables_defer(source: Source, synced: Target) -> None:
     assert path == "airflow_provider_sync.triggers.source_moved.SourceMovedTrigger"
     assert arguments == {
         "sync_conn_id": "sync_default",
-        "watched": {"kind": "table", "selection": {"name": "orders", "columns": ["id", "name"], "window": None}},
+        "watched": {
+            "kind": "table",
+            "selection": {"name": "orders", "columns": ["id", "name"], "window": None, "between": None},
+        },
         "poll_interval": 7.0,
     }
     source.execute("UPDATE orders SET amount = '99'")
@@ -98,17 +101,25 @@ def test_tables_defer(source: Source, synced: Target) -> None:
 
 def test_directories_defer(source: Source, tmp_path: Path) -> None:
     """Equal directories are left to the triggerer alike; where they are kept does not matter there."""
-    FileSyncOperator(task_id="sync", directories="images", path=tmp_path / "images").execute({})
+    source.write("images", "2026/one.txt", "x")
+    FileSyncOperator(task_id="sync", directories="images", path=tmp_path / "images", prefix="2026").execute({})
     waiting = FilesChangedSensor(
         task_id="changed",
         directory="images",
         path=tmp_path / "images",
+        prefix="2026",
         exclude=["*.tmp"],
         when_unchanged="wait",
         deferrable=True,
     )
     arguments = deferral(waiting).trigger.serialize()[1]
-    assert arguments["watched"] == {"kind": "directory", "name": "images", "include": [], "exclude": ["*.tmp"]}
+    assert arguments["watched"] == {
+        "kind": "directory",
+        "name": "images",
+        "prefix": "2026",
+        "include": [],
+        "exclude": ["*.tmp"],
+    }
 
 
 @pytest.mark.usefixtures("synced")

@@ -51,6 +51,16 @@ def test_selection(source: Source, folder: Path) -> None:
     assert poke(directory={"images": {"path": str(folder), "include": ["three.*"]}}) is True
 
 
+def test_prefix(source: Source, tmp_path: Path) -> None:
+    """Only the files below a folder of the source are compared, as if the server offered it alone."""
+    source.write("images", "2026/01.txt", "january")
+    (tmp_path / "year").mkdir()
+    (tmp_path / "year" / "01.txt").write_text("january")
+    assert poke(path=tmp_path / "year", prefix="2026", when_unchanged="wait") is False
+    source.write("images", "2026/02.txt", "february")
+    assert poke(path=tmp_path / "year", prefix="2026") is True
+
+
 def test_object_storage_path(folder: Path) -> None:
     """The path may be an object storage path."""
     assert poke(path=ObjectStoragePath(f"file://{folder}"), when_unchanged="wait") is False

@@ -96,3 +96,14 @@ def test_names_that_are_not_offered(source: Source, watched: Watched) -> None:
     """What the server does not offer cannot be watched."""
     with pytest.raises(ServerError, match="nothing"):
         digest(source, watched)
+
+
+def test_a_folder_of_a_directory(source: Source) -> None:
+    """Below a prefix, only its files make a difference."""
+    source.write("images", "2026/01.txt", "january")
+    january = WatchedDirectory(name="images", prefix="2026")
+    before = digest(source, january)
+    source.write("images", "2025/01.txt", "long ago")
+    assert digest(source, january) == before
+    source.write("images", "2026/01.txt", "another january")
+    assert digest(source, january) != before
