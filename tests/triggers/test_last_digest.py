@@ -39,7 +39,8 @@ class Keeps(BaseOperator):
 @pytest.mark.parametrize("assets", [0, 1, 2])
 def test_what_was_kept_is_found(assets: int) -> None:
     """A digest is found again by whoever comes later: with a state store of one asset, with none, and where several compete."""
-    inlets = [Asset(name=f"kept_{assets}_{number}", uri=f"sync://source.example/{assets}/tables/{number}") for number in range(assets)]
+    names = [f"kept_{assets}_{number}" for number in range(assets)]
+    inlets = [Asset(name=name, uri=f"sync://source.example/tables/{name}") for name in names]
     with DAG(f"keeps_{assets}", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         first = Keeps(task_id="first", key=f"digest_{assets}", expected=None, inlets=inlets)
         first >> Keeps(task_id="second", key=f"digest_{assets}", expected="first", inlets=inlets)
