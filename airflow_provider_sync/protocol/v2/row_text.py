@@ -25,6 +25,9 @@ NULL_BITS = 60
 DIGEST_BITS = 60
 KEY_HASH_BITS = 32
 
+_BEGINNING = struct.Struct(">Q24x")
+"""The first 64 bits of a SHA-256."""
+
 
 def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> bytes:
     """Join canonical texts to the text of a row.
@@ -64,8 +67,8 @@ def digest_rows(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalK
     :param kinds: of the columns, in the same order
     """
     texts = _row_texts(rows, kinds)
-    beginnings = b"".join([hashlib.sha256(text).digest()[:8] for text in texts])
-    return [number >> 64 - DIGEST_BITS for number in struct.unpack(f">{len(texts)}Q", beginnings)]
+    hashes = b"".join([hashlib.sha256(text).digest() for text in texts])
+    return [number >> 64 - DIGEST_BITS for (number,) in _BEGINNING.iter_unpack(hashes)]
 
 
 def _row_texts(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKind]) -> list[bytes]:
@@ -77,9 +80,16 @@ def _row_texts(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKi
             group, bit = position // NULL_BITS, 1 << position % NULL_BITS
             nulls[group] = [bits | bit if value is None else bits for value, bits in zip(column, nulls[group], strict=True)]
         if kind in MEASURED:
-            fields.append([None if value is None else b"%d" % len(value) for value in column])
+            fields.append(_lengths(column))
         fields.append(column)
     fields.extend(map(b"%d".__mod__, bits) if any(bits) else repeat(b"0", len(rows)) for bits in nulls)
     if any(map(any, nulls)):
         return [b"|".join([field for field in row if field is not None]) for row in zip(*fields, strict=True)]
     return list(map(b"|".join, zip(*fields, strict=True)))
+
+
+def _lengths(column: Sequence[bytes | None]) -> Iterable[bytes | None]:
+    """Write the lengths of many texts: there are fewer lengths than texts."""
+    lengths = [None if text is None else len(text) for text in column]
+    written = {length: None if length is None else b"%d" % length for length in set(lengths)}
+    return map(written.__getitem__, lengths)

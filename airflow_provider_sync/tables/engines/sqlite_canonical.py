@@ -6,8 +6,8 @@ had to be put together by SQL as well (measured on 500,000 rows of five columns)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, product
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from airflow_provider_sync.protocol.v2.messages import Grid
 from airflow_provider_sync.protocol.v2.row_text import digest_rows
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.tables.engines.base import BATCH_ROWS, Database
+from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys, Part, SegmentDigest
 from airflow_provider_sync.tables.engines.sqlite_session import driver_of
 from airflow_provider_sync.tables.engines.sqlite_text import (
@@ -33,6 +33,9 @@ from airflow_provider_sync.tables.schema import Column, Table, Value
 
 _BLOCK_BYTES = 256 * 1024
 """About how much text goes into one block of :meth:`SQLiteCanonical.read_text`."""
+
+_FETCHED_ROWS = 1_000
+"""Rows that are fetched and put into their form at once: few enough for the processor's own memory, which pays."""
 
 _LOOKUP_VALUES = 900
 """Values bound in one statement that looks rows up; older builds of SQLite allow 999."""
@@ -86,9 +89,13 @@ class SQLiteCanonical(Database):
         condition, values = self._window(part)
         for rows in _stream(connection, self._select(part, part.columns, condition), values):
             digests = digest_rows(rows, _kinds(part))
-            for number, digest in zip(_numbers(grid, [row[place] for row in rows], digests), digests, strict=True):
-                counts[number] = counts.get(number, 0) + 1
-                sums[number] = sums.get(number, 0) + digest
+            # Neighbours share a segment where the rows come in the order of their keys.
+            start = 0
+            for number, same in groupby(_numbers(grid, [row[place] for row in rows], digests)):
+                end = start + len(list(same))
+                counts[number] = counts.get(number, 0) + end - start
+                sums[number] = sums.get(number, 0) + sum(digests[start:end])
+                start = end
         return {number: SegmentDigest(rows=counts[number], sum=sums[number] % _SUM_MODULUS) for number in sorted(counts)}
 
     def digest_rows(
@@ -112,7 +119,7 @@ class SQLiteCanonical(Database):
 
     def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look the rows up by their keys."""
-        expressions = [_text(expression(self._inner(column), column.type)) for column in part.columns]
+        expressions = [self._canonical(column) for column in part.columns]
         for found, rows in self._lookup(connection, part, keys, expressions):
             yield list(zip(found, digest_rows(rows, _kinds(part)), strict=True))
 
@@ -120,7 +127,7 @@ class SQLiteCanonical(Database):
         """Stream the rows; moments that are no key travel as they are written, and count by what they mean."""
         key = {column.column.name for column in part.key}
         expressions = [
-            _text((expression if column.column.name in key else stored_expression)(self._inner(column), column.type))
+            self._canonical(column) if column.column.name in key else self._canonical(column, stored_expression)
             for column in part.columns
         ]
         if keys is not None:
@@ -141,9 +148,13 @@ class SQLiteCanonical(Database):
     def _inner(self, column: CanonicalColumn) -> str:
         return f"t.{self.quote(column.column.name)}"
 
+    def _canonical(self, column: CanonicalColumn, render: Callable[[str, LogicalType, Affinity], str] = expression) -> str:
+        """Return the expression for the text of a column of the table that is called ``t``."""
+        return f"CAST({render(self._inner(column), column.type, _affinity(column.column))} AS TEXT)"
+
     def _select(self, part: Part, columns: Sequence[CanonicalColumn], condition: str) -> str:
         """Return the statement that reads canonical texts; its table is called ``t``."""
-        expressions = ", ".join(_text(expression(self._inner(column), column.type)) for column in columns)
+        expressions = ", ".join(map(self._canonical, columns))
         return f"SELECT {expressions} FROM {self.qualified(part.table)} AS t{_where(condition)}"
 
     def _window(self, part: Part) -> tuple[str, tuple[Value, ...]]:
@@ -163,7 +174,7 @@ class SQLiteCanonical(Database):
                 name = f"CAST({name} AS NUMERIC)"
             values = (_number_value(window.start), _number_value(window.end))
         else:
-            name = f"CAST({expression(name, column.type)} AS TEXT)"
+            name = self._canonical(column)
         return " AND ".join([*conditions, f"{name} >= ? AND {name} < ?"]), values
 
     def _between(self, part: Part) -> Iterator[str]:
@@ -204,7 +215,7 @@ class SQLiteCanonical(Database):
         Rows are looked up by whatever may be stored for a key, and chosen by their canonical texts.
         """
         condition, values = self._window(part)
-        selected = [*expressions, *(_text(expression(self._inner(column), column.type)) for column in part.key)]
+        selected = [*expressions, *map(self._canonical, part.key)]
         width = len(expressions)
         wanted = list(dict.fromkeys(keys))
         if any(column.type.kind in SECONDS for column in part.key):
@@ -245,7 +256,7 @@ def _fetch(driver: Any, cursor: Any) -> list[Text]:
     factory = driver.text_factory
     driver.text_factory = bytes
     try:
-        return cursor.fetchmany(BATCH_ROWS)  # type: ignore[no-any-return]  # a list of tuples
+        return cursor.fetchmany(_FETCHED_ROWS)  # type: ignore[no-any-return]  # a list of tuples
     finally:
         driver.text_factory = factory
 
@@ -359,10 +370,6 @@ def _kinds(part: Part) -> list[LogicalKind]:
 
 def _affinity(column: Column) -> Affinity:
     return affinity_of(column.sql_type)
-
-
-def _text(sql: str) -> str:
-    return f"CAST({sql} AS TEXT)"
 
 
 def _where(condition: str) -> str:

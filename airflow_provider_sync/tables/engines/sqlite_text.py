@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.tables.engines.sqlite_types import Affinity
 from airflow_provider_sync.tables.schema import Column, Kind
 
 DIALECT = "sqlite"
@@ -27,6 +28,8 @@ SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.INSTAN
 
 _MICROSECONDS = 6
 _ORDER_OFFSET = 2**70
+_EXACT_DIGITS = 14
+"""Decimals of so many digits are exact in all that SQLite computes with doubles."""
 
 _KINDS = {
     Kind.INTEGER: LogicalKind.INTEGER,
@@ -68,16 +71,17 @@ def logical_type(column: Column) -> LogicalType:
     return ANY
 
 
-def expression(name: str, logical: LogicalType) -> str:
+def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
     """Return the expression for the canonical text of a column: text, a blob with the bytes of one, or NULL.
 
     :param name: the quoted column, with its alias where it has one
+    :param affinity: of the column, which may rule out values that another would need a look at
     """
     match logical.kind:
         case LogicalKind.BYTES:
             return f"CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"
         case LogicalKind.UUID:
-            return f"lower({_plain(name)})"
+            return f"lower({_plain(name, affinity)})"
         case LogicalKind.DECIMAL:
             zeros = "." + "0" * logical.scale if logical.scale else ""
             scale = "NULL" if logical.scale is None else logical.scale
@@ -88,7 +92,8 @@ def expression(name: str, logical: LogicalType) -> str:
         case kind if kind in SECONDS:
             scale = logical.scale or 0
             whole = _CLOCKS[kind]
-            full = whole + ("." + "[0-9]" * scale if scale else "")
+            # Any other text of that form is no moment, and is left as it is all the same: only the fraction needs a closer look.
+            full = whole.replace("[0-9]", "?") + "." + "[0-9]" * scale if scale else whole
             padded = f" WHEN {name} GLOB '{whole}' THEN {name} || '.{'0' * scale}'" if scale else ""
             return f"CASE WHEN {name} GLOB '{full}' THEN {name}{padded} ELSE sync_moment({name}, {scale}) END"
     if logical == ANY:
@@ -96,12 +101,12 @@ def expression(name: str, logical: LogicalType) -> str:
             f"CASE typeof({name}) WHEN 'text' THEN 't' || {name} WHEN 'integer' THEN 'i' || {name}"
             f" WHEN 'real' THEN 'r' || sync_float({name}) WHEN 'blob' THEN 'b' || lower(hex({name})) END"
         )
-    return _plain(name)
+    return _plain(name, affinity)
 
 
-def stored_expression(name: str, logical: LogicalType) -> str:
+def stored_expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
     """Return the expression for the text that travels: a moment as it is written, so that SQLite gets it as SQLite has it."""
-    return _plain(name) if logical.kind in SECONDS else expression(name, logical)
+    return _plain(name, affinity) if logical.kind in SECONDS else expression(name, logical, affinity)
 
 
 def register_functions(connection: Connection) -> None:
@@ -159,13 +164,22 @@ def integer_order(value: Any) -> str | None:
         return f"~{value}"
 
 
-def _plain(name: str) -> str:
+def _plain(name: str, affinity: Affinity) -> str:
+    if affinity is Affinity.TEXT:
+        return name  # which holds no number: each became text when it was stored
     return f"CASE typeof({name}) WHEN 'real' THEN sync_float({name}) ELSE {name} END"
 
 
 def _short_decimal(name: str, scale: int | None) -> str:
-    """Return the beginning of a CASE that spares the call for numbers of few digits, which are nearly all."""
-    if scale is None:
+    """Return the beginning of a CASE that spares the call for numbers of few digits, which are nearly all.
+
+    A whole number divided by a power of ten is the double nearest to that decimal, as long as both are exact.
+    """
+    if scale is None or scale > _EXACT_DIGITS:
         return "CASE WHEN 0 THEN NULL"
-    printed = f"printf('%.{scale}f', {name})"
-    return f"CASE WHEN {name} <> 0 AND abs({name}) < 1e{max(0, 14 - scale)} AND CAST({printed} AS REAL) = {name} THEN {printed}"
+    largest = f"1e{_EXACT_DIGITS - scale}"
+    whole = f"CAST({name} * 1e{scale} + CASE WHEN {name} < 0 THEN -0.5 ELSE 0.5 END AS INTEGER)"
+    return (
+        f"CASE WHEN {name} <> 0 AND {name} > -{largest} AND {name} < {largest} AND {whole} / 1e{scale} = {name}"
+        f" THEN printf('%.{scale}f', {name})"
+    )

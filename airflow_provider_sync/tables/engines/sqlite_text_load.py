@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from decimal import Decimal
+from itertools import chain, repeat
 from math import isnan
+from operator import contains
 from typing import Any
 
 from sqlalchemy import Connection
@@ -50,16 +53,20 @@ def load_blocks(
     affinities = [affinity_of(column.column.sql_type, strict=strict) for column in columns]
     names = ", ".join(quote(column.column.name) for column in columns)
     statement = f"INSERT INTO {qualified} ({names}) VALUES ({', '.join('?' * len(columns))})"
+    # Without a transaction that is open already, rows wait for their own: a slow source shall not hold the write lock.
+    at_once = driver_of(connection).in_transaction
     loaded = 0
     size = 0
-    pending: list[Sequence[Value]] = []
+    pending: list[Iterable[Sequence[Value]]] = []
     for block in blocks:
-        pending += _rows(staging, columns, affinities, block)
+        pending.append(_rows(staging, columns, affinities, block))
         size += len(block)
-        if size >= _TRANSACTION_BYTES:
-            loaded += _insert(connection, statement, pending)
+        loaded += block.count(b"\n")
+        if at_once or size >= _TRANSACTION_BYTES:
+            _insert(connection, statement, pending)
             pending, size = [], 0
-    return loaded + _insert(connection, statement, pending)
+    _insert(connection, statement, pending)
+    return loaded
 
 
 def stored_value(text: str, logical: LogicalType, affinity: Affinity) -> Value:
@@ -70,19 +77,18 @@ def stored_value(text: str, logical: LogicalType, affinity: Affinity) -> Value:
     return _values([text], logical, affinity)[0]
 
 
-def _insert(connection: Connection, statement: str, rows: Sequence[Sequence[Value]]) -> int:
-    if rows:
+def _insert(connection: Connection, statement: str, blocks: Sequence[Iterable[Sequence[Value]]]) -> None:
+    if blocks:
         driver = driver_of(connection)
         with nullcontext() if driver.in_transaction else write_transaction(connection):
-            driver.executemany(statement, rows)
-    return len(rows)
+            driver.executemany(statement, chain.from_iterable(blocks))
 
 
 def _rows(
     staging: Table, columns: Sequence[CanonicalColumn], affinities: Sequence[Affinity], block: bytes
 ) -> Iterable[Sequence[Value]]:
     converted: list[Sequence[Value]] = []
-    for column, affinity, texts in zip(columns, affinities, zip(*_split(block, len(columns)), strict=True), strict=False):
+    for column, affinity, texts in zip(columns, affinities, _split(block, len(columns)), strict=False):
         try:
             converted.append(_values(texts, column.type, affinity))
         except (ValueError, OverflowError) as error:
@@ -91,15 +97,20 @@ def _rows(
 
 
 def _split(block: bytes, columns: int) -> Sequence[Texts]:
-    """Take lines apart as text, at once where nothing in them is escaped."""
-    if b"\\" not in block:
-        text = decode(block)
-        if isinstance(text, str):
-            lines = text.split("\n")
-            rows = [line.split("\t") for line in lines[:-1]]
-            if not lines[-1] and set(map(len, rows)) <= {columns}:
-                return rows
-    return [[None if value is None else decode(value) for value in row] for row in decode_rows(block, columns)]
+    """Take lines apart into columns of text, at once where nothing in them is escaped but NULL."""
+    text = decode(block)
+    if isinstance(text, str):
+        # The line feeds become fields of their own, which shows whether each line has its fields.
+        fields = text.replace("\n", "\t\n\t").split("\t")
+        if not fields.pop() and set(fields[columns :: columns + 1]) == {"\n"} and len(fields) % (columns + 1) == 0:
+            split: list[Texts] = [fields[number :: columns + 1] for number in range(columns)]
+            if "\\" not in text:
+                return split
+            split = [[None if field == "\\N" else field for field in texts] if "\\N" in texts else texts for texts in split]
+            if sum(texts.count(None) for texts in split) == text.count("\\"):
+                return split
+    rows = [[None if value is None else decode(value) for value in row] for row in decode_rows(block, columns)]
+    return list(zip(*rows, strict=True))
 
 
 def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[Value]:
@@ -119,19 +130,37 @@ def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[
         numbers = _short_decimals(texts, logical.scale)
         if numbers is not None:
             return numbers
-    elif set(map(type, texts)) == {str} and not any(map(NUMBER.fullmatch, texts)):
+    elif _hold_no_number(_present(texts)):
         return texts
     return _each(texts, lambda text: _number(text, logical, affinity))
 
 
 def _short_decimals(texts: Texts, scale: int) -> Sequence[Value] | None:
     """Return the numbers of decimals that a double holds exactly, without a look at each; ``None`` where there are others."""
-    try:
-        numbers = [None if text is None else float(text) for text in texts]
-    except ValueError:
+    present = _present(texts)
+    point = f"[.][0-9]{{{scale}}}" if scale else ""
+    if (
+        set(map(type, present)) != {str}
+        or max(map(len, present)) > _EXACT_DIGITS
+        or not re.fullmatch(f"(?:-?(?:0|[1-9][0-9]*+){point}\n)*+", "\n".join([*present, ""]))
+        or f"-{0:.{scale}f}" in present
+    ):
         return None
-    written = [None if number is None else f"{number:.{scale}f}" for number in numbers]
-    return numbers if written == list(texts) and max(map(len, filter(None, texts)), default=0) <= _EXACT_DIGITS else None
+    try:
+        return list(map(float, texts)) if present is texts else [None if text is None else float(text) for text in texts]
+    except ValueError:
+        return None  # a text of two lines
+
+
+def _hold_no_number(texts: Texts) -> bool:
+    if set(map(type, texts)) != {str}:
+        return False
+    # Times are nearly all that comes here, and the colon is quicker to see.
+    return all(map(contains, texts, repeat(":"))) or not any(map(NUMBER.fullmatch, texts))
+
+
+def _present(texts: Texts) -> Texts:
+    return [text for text in texts if text is not None] if None in texts else texts
 
 
 def _each(texts: Texts, convert: Callable[[Any], Value]) -> list[Value]:
@@ -139,17 +168,21 @@ def _each(texts: Texts, convert: Callable[[Any], Value]) -> list[Value]:
 
 
 def _integers(texts: Texts, affinity: Affinity) -> Sequence[Value]:
+    present = _present(texts)
     try:
-        numbers = [None if text is None else int(text) for text in texts] if None in texts else list(map(int, texts))
+        whole = list(map(int, present))
     except ValueError:
-        return _each(texts, lambda text: _number(text, LogicalType(kind=LogicalKind.INTEGER), affinity))
-    if not all(number is None or (number in INT64 and str(number) == text) for number, text in zip(numbers, texts, strict=True)):
+        whole = []
+    if list(map(str, whole)) != list(present) or (whole and not (min(whole) in INT64 and max(whole) in INT64)):
         return _each(texts, lambda text: _number(text, LogicalType(kind=LogicalKind.INTEGER), affinity))
     if affinity is Affinity.REAL:
-        for number in numbers:
-            if number is not None and int(float(number)) != number:
+        for number in whole:
+            if int(float(number)) != number:
                 raise ValueError(f"{number} would be rounded")
-    return numbers
+    if present is texts:
+        return whole
+    numbers = iter(whole)
+    return [None if text is None else next(numbers) for text in texts]
 
 
 def _number(text: Any, logical: LogicalType, affinity: Affinity) -> Value:
