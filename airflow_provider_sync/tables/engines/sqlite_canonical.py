@@ -7,7 +7,7 @@ had to be put together by SQL as well (measured on 500,000 rows of five columns)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, product
+from itertools import compress, groupby, product, repeat
 from typing import Any
 
 from sqlalchemy import Connection
@@ -200,12 +200,10 @@ class SQLiteCanonical(Database):
         chosen = {number for first, last in runs for number in range(first, last + 1)}
         for rows in _stream(connection, statement, values):
             digests = digest_rows(rows, _kinds(part))
-            numbers = _numbers(grid, [row[places[0]] for row in rows], digests)
-            yield [
-                (_key([row[place] for place in places]), digest)
-                for row, digest, number in zip(rows, digests, numbers, strict=True)
-                if number in chosen
-            ]
+            columns = [[row[place] for row in rows] for place in places]
+            found = [number in chosen for number in _numbers(grid, columns[0], digests)]
+            keys = _keys(compress(column, found) for column in columns)
+            yield list(zip(keys, compress(digests, found), strict=True))
 
     def _lookup(
         self, connection: Connection, part: Part, keys: Keys, expressions: Sequence[str]
@@ -268,8 +266,8 @@ def _choose(
     for rows in batches:
         keys: list[tuple[str, ...]] = []
         chosen: list[Text] = []
-        for row in rows:
-            key = _key(row[width:])
+        columns = ([row[place] for row in rows] for place in range(width, len(rows[0])))
+        for row, key in zip(rows, _keys(columns), strict=True):
             if key in wanted:
                 wanted.remove(key)
                 keys.append(key)
@@ -346,9 +344,10 @@ def _blocks(rows: Sequence[Text]) -> Iterator[tuple[int, bytes]]:
         yield len(chunk), encode_rows(chunk)
 
 
-def _key(values: Iterable[bytes | None]) -> tuple[str, ...]:
+def _keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
+    """Read keys from the columns that they are made of."""
     try:
-        return tuple([str(value, "utf-8") for value in values])  # type: ignore[arg-type]  # NULL is what the handler is for
+        return list(zip(*(map(str, column, repeat("utf-8")) for column in columns), strict=True))  # type: ignore[arg-type]  # NULL
     except TypeError as error:
         raise TableError("A part of a key is NULL, which identifies no row. Choose other columns with `primary`.") from error
     except UnicodeDecodeError as error:
