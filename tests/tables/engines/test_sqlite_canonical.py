@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.messages import Grid
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.tables.engines.sqlite_text import ANY
+from airflow_provider_sync.tables.engines.sqlite_text import ANY, decimal_text, expression, register_functions
+from airflow_provider_sync.tables.engines.sqlite_types import Affinity
 from tests.tables.canonical_rows import (
     all_digests,
     canonical,
@@ -169,3 +174,108 @@ def test_what_affinities_would_change(sqlite_on: Scenario, sql_type: str, logica
                 "_sync_test",
             )
         assert sqlite_on.database.count(connection, sqlite_on.database.describe(connection, "_sync_test")) == 0
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "logical", "texts", "landed"),
+    [
+        ("INTEGER", LogicalType(kind=LogicalKind.INTEGER), [b"7", None, b"-1"], [7, None, -1]),
+        ("INTEGER", LogicalType(kind=LogicalKind.INTEGER), [b"7", b"seven"], [7, "seven"]),
+        ("DECIMAL(9,2)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), [b"1.10", None, b"-0.05"], [1.1, None, -0.05]),
+        ("DECIMAL(9,2)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), [b"1.00", b"1.00\n2.00"], [1, "1.00\n2.00"]),
+        ("DECIMAL(9,2)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), [b"x", "٣.00".encode()], ["x", "٣.00"]),
+        ("DECIMAL(9,0)", LogicalType(kind=LogicalKind.DECIMAL, scale=0), [b"12", b"0"], [12, 0]),
+        (
+            "DATETIME",
+            LogicalType(kind=LogicalKind.TIMESTAMP, scale=6),
+            [b"2024-02-29 12:34:56", None],
+            ["2024-02-29 12:34:56", None],
+        ),
+        ("DATETIME", LogicalType(kind=LogicalKind.TIMESTAMP, scale=6), [b"12:34:56", b"5", b"x"], ["12:34:56", 5, "x"]),
+        ("TEXT", LogicalType(kind=LogicalKind.TEXT), [b"\\N", None, b"", b"a\\b\tc\r\n"], ["\\N", None, "", "a\\b\tc\r\n"]),
+        ("TEXT", LogicalType(kind=LogicalKind.TEXT), [b"\xff", "é".encode(), None], [b"\xff", "é", None]),
+    ],
+)
+def test_blocks_land_value_by_value(
+    sqlite_on: Scenario, sql_type: str, logical: LogicalType, texts: list[bytes | None], landed: list[Any]
+) -> None:
+    """What a block holds beside a value changes nothing about how that value lands."""
+    create(sqlite_on, sql_type)
+    table = sqlite_on.describe("item")
+    rows = [(b"%d" % number, text) for number, text in enumerate(texts)]
+
+    with sqlite_on.database.connect() as connection:
+        staging, loaded = load(
+            sqlite_on.database, connection, table, rows, [LogicalType(kind=LogicalKind.INTEGER), logical], "_sync_test"
+        )
+        found = [value for batch in sqlite_on.database.read(connection, staging, staging.columns) for _, value in batch]
+
+    assert loaded == len(texts)
+    assert found == landed
+
+
+@pytest.mark.parametrize("text", [b"-0.00", b"01.00", b"1.000", b"+1.00"])
+def test_decimals_that_are_written_otherwise(sqlite_on: Scenario, text: bytes) -> None:
+    """A number in another form than the canonical one is refused, also among others, and nothing is loaded."""
+    create(sqlite_on, "DECIMAL(9,2)")
+    table = sqlite_on.describe("item")
+    types = [LogicalType(kind=LogicalKind.INTEGER), LogicalType(kind=LogicalKind.DECIMAL, scale=2)]
+
+    with sqlite_on.database.connect() as connection:
+        with pytest.raises(TableError, match="'v'"):
+            load(sqlite_on.database, connection, table, [(b"1", b"1.00"), (b"2", text)], types, "_sync_test")
+        assert sqlite_on.database.count(connection, sqlite_on.database.describe(connection, "_sync_test")) == 0
+
+
+def test_lines_of_another_width(sqlite_on: Scenario) -> None:
+    """A line with a field too many is refused where the next one has too few, and nothing is loaded."""
+    create(sqlite_on, "TEXT")
+    table = sqlite_on.describe("item")
+    part = part_of(sqlite_on.database, table)
+
+    with sqlite_on.database.connect() as connection:
+        with pytest.raises(ProtocolError, match="fields"):
+            canonical(sqlite_on.database).load_text(connection, table, part.columns, [b"1\ta\tb\n2\n"])
+        assert sqlite_on.database.count(connection, table) == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("2024-02-29 12:34:56.12345Z", "2024-02-29 12:34:56.123450"),
+        ("2024-02-29 12:34:56.+00:00", "2024-02-29 12:34:56.000000"),
+        ("2024-02-29 12:34:56.1+0000", "2024-02-29 12:34:56.100000"),
+        ("2024-02-29T12:34:56.123456", "2024-02-29 12:34:56.123456"),
+        ("yyyy-mm-dd hh:mm:ss.123456", "yyyy-mm-dd hh:mm:ss.123456"),
+    ],
+)
+def test_moments_as_long_as_canonical_ones(sqlite_on: Scenario, written: str, text: str) -> None:
+    """A text as long as a moment with all its digits is looked at closely, and what is none is digested as it is."""
+    create(sqlite_on, "DATETIME")
+    table = sqlite_on.describe("item")
+    insert(sqlite_on.database, table, [(1, written)])
+    part = part_of(sqlite_on.database, table)
+
+    with sqlite_on.database.snapshot() as connection:
+        digests = all_digests(sqlite_on.database, connection, part)
+
+    assert digests == expected_digests(part, [(b"1", text.encode())])
+
+
+@settings(max_examples=40)
+@given(
+    numbers=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False) | st.decimals(-(10**15), 10**15, places=3).map(float), max_size=50
+    ),
+    scale=st.none() | st.integers(0, 16),
+)
+def test_decimals_have_one_text(numbers: list[float], scale: int | None) -> None:
+    """SQL writes each double as a decimal just as Python does, whichever of its ways it takes."""
+    logical = LogicalType(kind=LogicalKind.DECIMAL, scale=scale)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        register_functions(connection)
+        connection.execute("CREATE TABLE item (v REAL)")
+        connection.executemany("INSERT INTO item VALUES (?)", [(number,) for number in numbers])
+        rendered = connection.execute(f"SELECT {expression('v', logical, Affinity.REAL)} FROM item ORDER BY rowid").fetchall()
+
+    assert rendered == [(decimal_text(number, scale),) for number in numbers]
