@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -279,3 +280,25 @@ def test_decimals_have_one_text(numbers: list[float], scale: int | None) -> None
         rendered = connection.execute(f"SELECT {expression('v', logical, Affinity.REAL)} FROM item ORDER BY rowid").fetchall()
 
     assert rendered == [(decimal_text(number, scale),) for number in numbers]
+
+
+def test_two_threads_read_at_once(sqlite_on: Scenario) -> None:
+    """Rows and digests that two threads ask for at the same time are those that each gets alone."""
+    create(sqlite_on, "TEXT")
+    table = sqlite_on.describe("item")
+    insert(sqlite_on.database, table, [(number, f"value {number}") for number in range(5_000)])
+    part = part_of(sqlite_on.database, table)
+
+    def rows() -> list[tuple[bytes | None, ...]]:
+        with sqlite_on.database.snapshot() as connection:
+            return read(sqlite_on.database, connection, part)
+
+    def digests() -> dict[tuple[str, ...], int]:
+        with sqlite_on.database.snapshot() as connection:
+            return all_digests(sqlite_on.database, connection, part)
+
+    with ThreadPoolExecutor(2) as threads:
+        reading, digesting = threads.submit(rows), threads.submit(digests)
+
+    assert reading.result() == rows()
+    assert digesting.result() == digests() == expected_digests(part, rows())
