@@ -20,9 +20,6 @@ from airflow_provider_sync.tables.reconcile import Key, RowChanges
 
 DONE, DIFFERENT = 0, 1
 
-MOST_KEYS = 100_000
-"""Keys of one kind in the JSON of one table."""
-
 
 def main(options: Namespace) -> int:
     """Show what differs; see :mod:`.main` for the exit code."""
@@ -45,7 +42,9 @@ def main(options: Namespace) -> int:
 
 
 def _plain(found: RunDiff) -> list[dict[str, Any]]:
-    tables = [{**table.report.to_dict(), "keys": _plain_keys(table.changes)} for table in found.tables]
+    tables = [
+        {**table.report.to_dict(), "keys": _plain_keys(table.changes), "keys_untold": table.untold} for table in found.tables
+    ]
     return [*tables, *(report.to_dict() for report in found.directories)]
 
 
@@ -54,7 +53,7 @@ def _plain_keys(changes: RowChanges | None) -> dict[str, list[list[str]]] | None
     if changes is None:
         return None
     kinds = {"inserted": changes.inserted, "updated": changes.updated, "deleted": changes.deleted}
-    return {kind: [list(key) for key in keys[:MOST_KEYS]] for kind, keys in kinds.items()}
+    return {kind: [list(key) for key in keys] for kind, keys in kinds.items()}
 
 
 def _lines(table: TableDiff, most: int) -> Iterator[str]:
@@ -67,8 +66,8 @@ def _lines(table: TableDiff, most: int) -> Iterator[str]:
         chain(_marked("+", changes.inserted), _marked("~", changes.updated), _marked("-", changes.deleted)),
         most,
     )
-    if len(changes) > most:
-        yield f"… and {len(changes) - most:,} more"
+    if (differing := len(changes) + table.untold) > most:
+        yield f"… and {differing - most:,} more"
 
 
 def _marked(mark: str, keys: Sequence[Key]) -> Iterator[str]:

@@ -73,7 +73,7 @@ class TableDigestAnswers:
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             part = selected_part(opened, request.selection)
-            _refuse_null_keys(opened, part)
+            _check_key(opened, part)
             if request.grid is not None:
                 _refuse_scheme(opened, part, request.grid)
             part = msgspec.structs.replace(part, digest=_agreed(opened, request.probes))
@@ -168,12 +168,19 @@ def _agreed(opened: OpenTable, probes: Mapping[str, str]) -> str:
     return next((name for name in DIGESTS if name in own and own[name] == probes.get(name)), SHA256)
 
 
-def _refuse_null_keys(opened: OpenTable, part: Part) -> None:
-    column = opened.database.find_null(opened.connection, opened.table, [column.column for column in part.key])
+def _check_key(opened: OpenTable, part: Part) -> None:
+    key = [column.column for column in part.key]
+    column = opened.database.find_null(opened.connection, opened.table, key)
     if column is not None:
         raise TableError(
             f"Table {opened.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
             f" name another key with `primary` in the server's configuration."
+        )
+    if opened.database.has_duplicates(opened.connection, opened.table, key):
+        names = ", ".join(column.name for column in key)
+        raise TableError(
+            f"Table {opened.source.name!r} has several rows with the same {names}, which `primary` names as its key in the"
+            f" server's configuration. Name columns that tell all rows apart."
         )
 
 

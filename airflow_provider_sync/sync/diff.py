@@ -13,23 +13,34 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.report import Report, TableReport
-from airflow_provider_sync.sync.differences import compare_finer, compare_rows, compare_segments, confine_to_window
+from airflow_provider_sync.sync.differences import compare_finer, compare_segments
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, run
+from airflow_provider_sync.sync.settled import settled_slices
 from airflow_provider_sync.sync.tables import find_target, sync_tables
 from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.reconcile import RowChanges
+from airflow_provider_sync.tables.reconcile import Key, RowChanges
+
+MOST_KEYS = 100_000
+"""Keys of one kind that are told of one table."""
 
 
 class TableDiff(msgspec.Struct, frozen=True, kw_only=True):
     """What a sync of one table would do.
 
-    :ivar changes: the keys of the rows; ``None`` where only numbers are known
+    :ivar report: with the exact numbers
+    :ivar changes: the first keys of each kind; ``None`` where only numbers are known
     """
 
     report: TableReport
     changes: RowChanges | None = None
+
+    @property
+    def untold(self) -> int:
+        """How many rows would change whose keys are not told, since there are too many."""
+        report = self.report
+        return report.rows_inserted + report.rows_updated + report.rows_deleted - len(self.changes or ())
 
 
 class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +59,37 @@ class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
         return (*(table.report for table in self.tables), *self.directories)
 
 
-def diff_table(client: SyncClient, table: TargetTable, database: Database, *, progress: Progress | None = None) -> TableDiff:
-    """Find the rows in which source and target differ.
+class _Told:
+    """Counts what differs, and keeps the first keys of each kind."""
 
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.inserted: list[Key] = []
+        self.updated: list[Key] = []
+        self.deleted: list[Key] = []
+        self.numbers = {"inserted": 0, "updated": 0, "deleted": 0}
+
+    def add(self, changes: RowChanges) -> None:
+        for kind in self.numbers:
+            keys, kept = getattr(changes, kind), getattr(self, kind)
+            self.numbers[kind] += len(keys)
+            kept += keys[: self.most - len(kept)]
+
+    def changes(self) -> RowChanges:
+        return RowChanges(inserted=tuple(self.inserted), updated=tuple(self.updated), deleted=tuple(self.deleted))
+
+
+def diff_table(
+    client: SyncClient,
+    table: TargetTable,
+    database: Database,
+    *,
+    most_keys: int = MOST_KEYS,
+    progress: Progress | None = None,
+) -> TableDiff:
+    """Find the rows in which source and target differ, in bounded memory.
+
+    :param most_keys: of each kind that are told
     :param progress: told of the rows that version 1 downloads
     :raises SyncError: when they cannot be compared
     """
@@ -61,23 +100,24 @@ def diff_table(client: SyncClient, table: TargetTable, database: Database, *, pr
     if target is None:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
     compared = compare_segments(client, database, target)
-    changes = RowChanges()
+    told = _Told(most_keys)
     if compared.differing:
         compared = compare_finer(client, database, compared)
-        found = compare_rows(client, database, compared)
-        changes = confine_to_window(client, database, compared, found).changes
+        for found in settled_slices(client, database, compared):
+            told.add(found.changes)
+    differs = any(told.numbers.values())
     report = TableReport(
         name=table.name,
-        status="planned" if len(changes) else "unchanged",
+        status="planned" if differs else "unchanged",
         protocol=2,
         rows_total=compared.source_rows,
-        rows_inserted=len(changes.inserted),
-        rows_updated=len(changes.updated),
-        rows_deleted=len(changes.deleted),
-        verified=None if len(changes) else "digest",
+        verified=None if differs else "digest",
+        rows_inserted=told.numbers["inserted"],
+        rows_updated=told.numbers["updated"],
+        rows_deleted=told.numbers["deleted"],
         **measure.so_far(),
     )
-    return TableDiff(report=report, changes=changes)
+    return TableDiff(report=report, changes=told.changes())
 
 
 def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:

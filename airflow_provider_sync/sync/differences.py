@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import ProtocolError, TableError
+from airflow_provider_sync.exceptions import SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
@@ -23,6 +24,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     DigestRows,
     Grid,
     RowDigests,
+    Segments,
     Selection,
 )
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
@@ -55,6 +57,9 @@ FILTER_COST = 0.25
 
 MOST_SCANS = 4
 """Scans of the whole table that finding the rows may cost; beyond, the table is sent."""
+
+MOST_DELETED = 500_000
+"""Keys of rows that only the target has, beyond which they are not held in memory."""
 
 Found = TypeVar("Found")
 
@@ -141,14 +146,7 @@ def compare_segments(client: SyncClient, database: Database, target: Target, gri
             _refuse_null_keys(database, connection, part)
             return dict(database.digest_segments(connection, part, described.grid))
 
-        def source_segments() -> dict[int, SegmentDigest]:
-            source: dict[int, SegmentDigest] = {}
-            for segments in answer:
-                digests = map(SegmentDigest, segments.counts, segments.sums)
-                source.update(zip(segments.numbers, digests, strict=True))
-            return source
-
-        source, own = _both(database, source_segments, own_segments)
+        source, own = _both(database, partial(_segments_in, answer), own_segments)
     differing = differing_segments(source, own)
     return Comparison(target=target, part=part, described=described, source=source, own=own, differing=tuple(differing))
 
@@ -160,6 +158,36 @@ def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
         return {}
     with database.connect() as connection:
         return {name: probe for name, probe in database.probes(connection).items() if name in capabilities.digests}
+
+
+def ask_segments_again(
+    client: SyncClient, database: Database, compared: Comparison, grid: Grid | None = None
+) -> Mapping[int, SegmentDigest]:
+    """Have the source digest its segments once more; rows that are new outside of all ranges are left to the next sync.
+
+    :param grid: another one, for a stretch of ranges alone
+    :raises SourceChangedError: when the source is not made as it was
+    """
+    before, selection = compared.described, compared.selection
+    grid = grid or compared.grid
+    if grid.scheme == "range":
+        selection = msgspec.structs.replace(selection, between=(grid.low, grid.high))
+    request = DescribeTable(selection=selection, grid=grid, probes=probes_of(client, database))
+    with client.describe_table(request) as answer:
+        described = answer.described
+        if (described.columns, described.key, described.digest) != (before.columns, before.key, before.digest):
+            raise SourceChangedError(
+                f"Table {compared.target.name!r}: the source's columns changed while it was compared. Nothing was changed."
+            )
+        return _segments_in(answer)
+
+
+def _segments_in(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
+    segments: dict[int, SegmentDigest] = {}
+    for message in messages:
+        digests = map(SegmentDigest, message.counts, message.sums)
+        segments.update(zip(message.numbers, digests, strict=True))
+    return segments
 
 
 def compare_finer(client: SyncClient, database: Database, compared: Comparison) -> Comparison:
@@ -229,14 +257,15 @@ def compare_rows(client: SyncClient, database: Database, compared: Comparison) -
 def compare_few_rows(client: SyncClient, database: Database, compared: Comparison, most: float) -> Differences | None:
     """Compare rows as :func:`compare_rows` does, as long as no more than ``most`` have to be fetched.
 
-    :return: ``None`` as soon as there are more, so that their keys do not fill the memory
+    :return: ``None`` as soon as there are more, or many more that only the target has, so that keys do not fill the memory
     """
     held: list[Differences] = []
-    wanted = 0
+    wanted = deleted = 0
     for found in compare_slices(client, database, compared):
         held.append(found)
         wanted += len(found.announced)
-        if wanted > most:
+        deleted += len(found.changes.deleted)
+        if wanted > most or deleted > MOST_DELETED:
             return None
     return _joined(held)
 
@@ -246,9 +275,13 @@ def compare_slices(client: SyncClient, database: Database, compared: Comparison)
 
     A row whose bucket changed is deleted in one slice and inserted in another.
     """
-    rows = compared.rows_in(compared.differing)
-    for numbers in in_slices(compared.differing, rows, _rows_at_once(compared)):
+    for numbers in slices_of(compared):
         yield _compare_slice(client, database, compared, numbers)
+
+
+def slices_of(compared: Comparison) -> list[Sequence[int]]:
+    """Cut the segments that differ into slices, of whose rows the digests are held at once."""
+    return list(in_slices(compared.differing, compared.rows_in(compared.differing), _rows_at_once(compared)))
 
 
 def _joined(parts: Iterable[Differences]) -> Differences:
@@ -258,42 +291,6 @@ def _joined(parts: Iterable[Differences]) -> Differences:
         announced.update(part.announced)
         changes.append(part.changes)
     return Differences(changes=joined(changes), announced=announced)
-
-
-def confine_to_window(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
-    """Tell rows that left the window or came into it from those that are gone or new.
-
-    A row that the source has outside the window is to be updated, and so is one that the target has there.
-    """
-    selection = compared.selection
-    if selection.window is None:
-        return found
-    announced = dict(found.announced)
-    anywhere = msgspec.structs.replace(selection, window=None)
-    for keys in in_chunks(found.changes.deleted):
-        wanted = tsv.encode_keys(keys).decode()
-        request = DigestRows(selection=anywhere, grid=compared.grid, keys=wanted, digest=compared.part.digest)
-        with client.digest_rows(request) as answer:
-            moved = announced_digests(answer, len(compared.part.key))
-        if strange := moved.keys() - set(keys):
-            raise ProtocolError(
-                f"Table {compared.target.name!r}: the source answered with {len(strange)} keys that were not asked for."
-            )
-        announced |= moved
-    own = msgspec.structs.replace(compared.part, window=None)
-    with database.snapshot() as connection:
-        present = {key for batch in database.digest_keys(connection, own, found.changes.inserted) for key, _ in batch}
-    changes = found.changes
-    moved_out = tuple(key for key in changes.deleted if key in announced)
-    moved_in = tuple(key for key in changes.inserted if key in present)
-    return Differences(
-        changes=RowChanges(
-            inserted=tuple(key for key in changes.inserted if key not in present),
-            updated=(*changes.updated, *moved_in, *moved_out),
-            deleted=tuple(key for key in changes.deleted if key not in announced),
-        ),
-        announced=announced,
-    )
 
 
 def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
@@ -330,6 +327,13 @@ def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[
         digests = (int.from_bytes(data[at : at + DIGEST_BYTES]) for at in range(0, len(data), DIGEST_BYTES))
         announced.update(zip(tsv.decode_keys(message.keys, key_columns), digests, strict=True))
     return announced
+
+
+def segment_of(key: int, grid: Grid) -> int:
+    """Return the number of the range that a key is in."""
+    if key < grid.low:
+        return -1
+    return grid.parts if key > grid.high else (key - grid.low) // grid.width
 
 
 def to_wire(digest: int) -> int:

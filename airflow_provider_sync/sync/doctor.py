@@ -16,10 +16,10 @@ from airflow_provider_sync.sync.differences import (
     compare_finer,
     compare_rows,
     compare_segments,
-    confine_to_window,
 )
 from airflow_provider_sync.sync.landing import selection_of
 from airflow_provider_sync.sync.reasons import OTHER, explain, likely_reason
+from airflow_provider_sync.sync.settled import settled
 from airflow_provider_sync.sync.tables import find_target
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
@@ -197,7 +197,7 @@ class _Rows:
             return compared, RowChanges()
         compared = compare_finer(self.client, self.database, compared)
         found = compare_rows(self.client, self.database, compared)
-        return compared, confine_to_window(self.client, self.database, compared, found).changes
+        return compared, settled(self.client, self.database, compared, found).changes
 
     def _source_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
         selection = msgspec.structs.replace(compared.selection, window=None)

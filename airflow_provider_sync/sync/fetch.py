@@ -14,18 +14,19 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import SourceChangedError
+from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows, Grid
 from airflow_provider_sync.sync.differences import (
     Comparison,
     Differences,
+    ask_segments_again,
     compare_slices,
-    confine_to_window,
     in_chunks,
     to_wire,
 )
 from airflow_provider_sync.sync.fetched_rows import FetchedRows
+from airflow_provider_sync.sync.settled import announced_again, settled, settled_slices
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.key_ranges import absent_runs, keys_of
@@ -36,6 +37,9 @@ from airflow_provider_sync.tables.staging import Staging, TemporaryStaging
 from airflow_provider_sync.tables.stale_rows import delete_rows
 
 ALL_ROWS = Grid(scheme="bucket", parts=1)
+
+ROUNDS = 3
+"""How often rows are asked for that moved since their digests came."""
 
 COMMIT_BYTES = 32 * 1024 * 1024
 """How much of the rows' text is loaded in one go: what a cut costs."""
@@ -85,26 +89,101 @@ class Fetch:
             self._complete(part, held)
         else:
             self._load(part, GetRows(selection=self.selection))
-        staged = self.database.digest_segments(self.connection, part, self.compared.grid)
-        if dict(staged) != dict(self.compared.source):
-            raise SourceChangedError(f"Table {self.target.name!r}: the source changed while it was sent. Nothing was changed.")
-        return FetchedRows(self.database, self.compared, self._staged(self.compared.source_rows, None), received=self.received)
+        for again in reversed(range(ROUNDS)):
+            held = self.database.digest_segments(self.connection, part, self.compared.grid)
+            if dict(held) == dict(self.compared.source):
+                staged = self._staged(self.compared.source_rows, None)
+                return FetchedRows(self.client, self.database, self.compared, staged, received=self.received)
+            if again:
+                source = ask_segments_again(self.client, self.database, self.compared)
+                differing = tuple(differing_segments(source, self.compared.own))
+                self.compared = msgspec.structs.replace(self.compared, source=source, differing=differing)
+                self._complete(part, held)
+        raise self._never_stood_still()
 
     def rows(self, differences: Differences) -> FetchedRows:
         """Stage the rows that the source has and the target lacks or has otherwise, and list those that go.
 
         :raises SourceChangedError: when what is staged in the end is not what the source announced
         """
-        differences = confine_to_window(self.client, self.database, self.compared, differences)
-        announced, deleted = differences.announced, differences.changes.deleted
+        differences = settled(self.client, self.database, self.compared, differences)
         part, resumed = self._open()
         held = _digests_of(self.database, self.connection, part) if resumed else {}
-        delete_rows(self.database, self.connection, part, [key for key in held if held[key] != announced.get(key)])
-        self._load_keys(part, [key for key in announced if held.get(key) != announced[key]])
-        if _digests_of(self.database, self.connection, part) != announced:
-            raise SourceChangedError(f"Table {self.target.name!r}: the source changed while rows were sent. Nothing was changed.")
-        staged = self._staged(len(announced), self._list_removed(deleted))
-        return FetchedRows(self.database, self.compared, staged, received=self.received, announced=announced, deleted=deleted)
+        delete_rows(self.database, self.connection, part, [key for key in held if key not in differences.announced])
+        held = {key: digest for key, digest in held.items() if key in differences.announced}
+        staged = self._stage(part, differences, held, alone=True)
+        announced, deleted = staged.announced, staged.changes.deleted
+        removed = self._open_removed()
+        self._list_removed(removed, deleted)
+        return FetchedRows(
+            self.client,
+            self.database,
+            self.compared,
+            self._staged(len(announced), removed),
+            received=self.received,
+            announced=announced,
+            deleted=deleted,
+        )
+
+    def slices(self) -> FetchedRows:
+        """Stage as :meth:`rows` does, a bounded number of rows at a time, however many differ.
+
+        What a failed try left is not gone on with.
+
+        :raises SourceChangedError: when what is staged in the end is not what the source announced
+        """
+        part, resumed = self._open()
+        if resumed:
+            self._empty(part)
+        removed = self._open_removed()
+        rows = deleted = 0
+        for found in settled_slices(self.client, self.database, self.compared):
+            staged = self._stage(part, found, {}, alone=False)
+            self._list_removed(removed, staged.changes.deleted)
+            rows += len(staged.announced)
+            deleted += len(staged.changes.deleted)
+        return FetchedRows(
+            self.client,
+            self.database,
+            self.compared,
+            self._staged(rows, removed),
+            received=self.received,
+            deleted_rows=deleted,
+        )
+
+    def _stage(self, part: Part, wanted: Differences, held: Mapping[Key, int], *, alone: bool) -> Differences:
+        """Stage rows until they are as the source announces them; those that moved meanwhile are asked for again, and only those.
+
+        :param held: digests of those of these rows that are staged already
+        :param alone: whether no other rows are staged
+        :return: what the source announced in the end
+        :raises SourceChangedError: when it never stood still
+        """
+        held = dict(held)
+        for again in reversed(range(ROUNDS)):
+            other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
+            delete_rows(self.database, self.connection, part, [key for key in other if key in held])
+            self._load_keys(part, other)
+            held |= _digests_of(self.database, self.connection, part) if alone else self._digests_by_key(part, other)
+            moved = [key for key in other if held.get(key) != wanted.announced[key]]
+            if not moved:
+                return wanted
+            if again:
+                wanted = announced_again(self.client, self.compared, wanted, moved)
+                delete_rows(self.database, self.connection, part, [key for key in moved if key not in wanted.announced])
+        raise self._never_stood_still()
+
+    def _digests_by_key(self, part: Part, keys: Sequence[Key]) -> dict[Key, int]:
+        """Return the digests of staged rows, as they would go over the wire."""
+        if not keys:
+            return {}
+        batches = self.database.digest_keys(self.connection, part, keys)
+        return {key: to_wire(digest) for batch in batches for key, digest in batch}
+
+    def _never_stood_still(self) -> SourceChangedError:
+        return SourceChangedError(
+            f"Table {self.target.name!r}: the source changed while rows were sent, {ROUNDS} times in a row. Nothing was changed."
+        )
 
     def _open(self) -> tuple[Part, bool]:
         """Open the staging table; return it as a part, and whether there may be rows of a failed try."""
@@ -142,19 +221,19 @@ class Fetch:
         # A row that left the window is asked for by its key, too.
         selection = msgspec.structs.replace(self.selection, window=None)
         for chunk in in_chunks(keys):
-            self._load(part, GetRows(selection=selection, keys=tsv.encode_keys(chunk).decode()), len(chunk))
+            loaded = self._load(part, GetRows(selection=selection, keys=tsv.encode_keys(chunk).decode()))
+            if loaded > len(chunk):
+                raise ProtocolError(f"Table {self.target.name!r}: {loaded} rows came, and {len(chunk)} were asked for.")
 
-    def _load(self, part: Part, request: GetRows, expected: int | None = None) -> None:
-        """Stage the answer to a request, a bounded amount at a time."""
+    def _load(self, part: Part, request: GetRows) -> int:
+        """Stage the answer to a request, a bounded amount at a time; return its rows."""
         before, loaded = self.received, 0
         for blocks in _bounded(self._blocks(request)):
             loaded += self.staging.load_text(self.connection, self.target.table, part.columns, blocks)
         received = self.received - before
-        if loaded != received or expected not in (None, loaded):
-            raise SourceChangedError(
-                f"Table {self.target.name!r}: {loaded} rows came of {received if expected is None else expected}."
-                " Nothing was changed."
-            )
+        if loaded != received:
+            raise SourceChangedError(f"Table {self.target.name!r}: {loaded} rows came of {received}. Nothing was changed.")
+        return loaded
 
     def _blocks(self, request: GetRows) -> Iterator[bytes]:
         """Ask for rows, and pass their lines on as they come."""
@@ -164,23 +243,38 @@ class Fetch:
                 self.on_rows(rows.count)
                 yield rows.data
 
-    def _list_removed(self, keys: Sequence[Key]) -> Table:
-        """Write the keys of the rows that go into a table of their own."""
+    def _open_removed(self) -> Table:
+        """Open the table for the keys of the rows that go, with none in it."""
         part = self.compared.part
         names = [column.column.name for column in part.key]
         resumed = self.removed.resume(
             self.connection, self.target.table, [column.column for column in part.key], primary_key=names
         )
-        table = self.removed.table
         if resumed:
-            listed = msgspec.structs.replace(part, table=table, columns=part.key, window=None)
-            delete_rows(self.database, self.connection, listed, list(_digests_of(self.database, self.connection, listed)))
+            self._empty(msgspec.structs.replace(part, table=self.removed.table, columns=part.key, window=None))
+        return self.removed.table
+
+    def _empty(self, part: Part) -> None:
+        """Delete what a failed try left in a staging table that other parts may share."""
+        delete_rows(self.database, self.connection, part, list(_digests_of(self.database, self.connection, part)))
+
+    def _list_removed(self, table: Table, keys: Sequence[Key]) -> None:
         if keys:
-            self.database.load_text(self.connection, table, part.key, [tsv.encode_keys(keys)])
-        return table
+            self.database.load_text(self.connection, table, self.compared.part.key, [tsv.encode_keys(keys)])
 
     def _staged(self, rows: int, removed: Table | None) -> StagedTable:
+        """Describe what is staged.
+
+        :raises ProtocolError: when there are other rows than those that were asked for
+        """
         part, options = self.compared.part, self.target.options
+        if part.between is None:
+            there = self.database.count(self.connection, self.staging.table)
+        else:
+            staged = msgspec.structs.replace(part, table=self.staging.table, window=None)
+            there = self.database.digest_segments(self.connection, staged, ALL_ROWS).get(0, SegmentDigest(0, 0)).rows
+        if there != rows:
+            raise ProtocolError(f"Table {self.target.name!r}: {there} rows are staged, and {rows} were announced.")
         return StagedTable(
             target=self.target.table,
             staging=self.staging.table,

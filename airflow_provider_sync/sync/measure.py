@@ -29,11 +29,15 @@ class Measure:
         """Count no more traffic: what follows belongs to something else. Time goes on."""
         self._counted, self._since = self._total(), None
 
+    def resume(self) -> None:
+        """Count traffic again, after a pause."""
+        self._since = self._counters()
+
     def counting(self, blocks: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
         """Count the traffic of ``blocks``, too, which are asked for after a pause."""
 
         def counted() -> Iterator[bytes]:
-            self._since = self._counters()
+            self.resume()
             yield from blocks()
             self.pause()
 

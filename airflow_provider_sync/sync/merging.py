@@ -62,7 +62,10 @@ def merge_entries(database: Database, connection: Connection, entries: Sequence[
 
     def verify(staged: StagedTable | DirectRows) -> None:
         entry = by_staged[id(staged)]
+        # Segments that moved are asked for again.
+        entry.measure.resume()
         entry.verified = entry.download.verify(connection) if staged.verify else None
+        entry.measure.pause()
 
     staged = [entry.download.staged for entry in entries]
     results = merge_tables(database, connection, staged, check=check, verify=verify, dry_run=dry_run)

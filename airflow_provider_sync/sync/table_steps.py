@@ -26,7 +26,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, MissingTableErr
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync import version1, version2
-from airflow_provider_sync.sync.differences import Comparison, compare_finer, compare_rows, compare_segments
+from airflow_provider_sync.sync.differences import Comparison, compare_segments
 from airflow_provider_sync.sync.download import Unchanged
 from airflow_provider_sync.sync.fetch import Fetch
 from airflow_provider_sync.sync.measure import Measure
@@ -201,9 +201,7 @@ def _stage(
     elif part.whole:
         download = fetch.everything()
     else:
-        fetch.compared = compare_finer(client, database, compared)
-        download = fetch.rows(compare_rows(client, database, fetch.compared))
-    whole = download.announced is None
+        download = version2.stage_rows(fetch)
     source = download.compared.source.values()
     return StagedPart(
         table=part.table,
@@ -212,9 +210,9 @@ def _stage(
         between=part.between,
         source_rows=part.source_rows,
         target_rows=part.target_rows,
-        whole=whole,
-        staged=download.compared.source_rows if download.announced is None else len(download.announced),
-        removed=len(download.deleted),
+        whole=download.whole,
+        staged=download.rows_staged,
+        removed=download.deleted_rows,
         received=download.rows_received,
         rows=sum(segment.rows for segment in source),
         algorithm=download.compared.part.digest,

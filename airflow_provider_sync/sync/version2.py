@@ -24,7 +24,6 @@ from airflow_provider_sync.sync.differences import (
     Comparison,
     compare_few_rows,
     compare_finer,
-    compare_rows,
     compare_scattered,
     compare_segments,
     sample_changes,
@@ -44,7 +43,8 @@ WHOLE_ABOVE = 0.5
 """Share of the source's rows above which the whole table is sent, rather than those rows by their keys."""
 
 MOST_LISTED = 250_000
-"""Rows above which the whole table is sent, too, so that no more keys than these are held in memory."""
+"""Rows above which the whole table is sent, too, so that no more keys than these are held in memory; where it cannot be, since
+rows outside a window stay, rows are staged some at a time."""
 
 
 MOST_DIRECT = 1_000_000
@@ -110,8 +110,7 @@ def stage_differences(fetch: Fetch) -> FetchedRows:
     client, database, compared = fetch.client, fetch.database, fetch.compared
     if fetch.target.options.window is not None:
         # Rows outside the window stay, so that what goes must be known by its key.
-        fetch.compared = compare_finer(client, database, compared)
-        return fetch.rows(compare_rows(client, database, fetch.compared))
+        return stage_rows(fetch)
     if not compared.target_rows:
         return fetch.everything()
     compared = fetch.compared = compare_finer(client, database, compared)
@@ -121,8 +120,17 @@ def stage_differences(fetch: Fetch) -> FetchedRows:
         if sample.wanted > WHOLE_ABOVE:
             return fetch.everything()
         compared = fetch.compared = compare_scattered(client, database, compared, sample)
+    if compared.target_rows - compared.source_rows > MOST_LISTED:
+        return fetch.slices()
     differences = compare_few_rows(client, database, compared, min(MOST_LISTED, WHOLE_ABOVE * compared.source_rows))
     return fetch.everything() if differences is None else fetch.rows(differences)
+
+
+def stage_rows(fetch: Fetch) -> FetchedRows:
+    """Stage the rows that differ, however many."""
+    fetch.compared = compare_finer(fetch.client, fetch.database, fetch.compared)
+    differences = compare_few_rows(fetch.client, fetch.database, fetch.compared, MOST_LISTED)
+    return fetch.slices() if differences is None else fetch.rows(differences)
 
 
 def pays_to_send_all(client: SyncClient, database: Database, compared: Comparison) -> bool | None:

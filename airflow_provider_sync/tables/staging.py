@@ -134,6 +134,12 @@ class Staging(ABC):
                 yield
         except TableError as error:
             message = str(error)
+            if error.__cause__ is not None and self.database.is_duplicate(error.__cause__):
+                key = ", ".join(self.table.primary_key)
+                raise TableError(
+                    f"Table {str(target)!r}: several rows of the source have one key ({key}) in the target. Name columns with"
+                    " 'primary' that tell all rows apart, and compare the collations of both."
+                ) from error
             if self.table.name not in message:
                 raise
             raise type(error)(message.replace(str(self.table), str(target)).replace(self.table.name, target.name)) from error

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
-from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SourceChangedError, SyncFailed
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
-from airflow_provider_sync.sync import sync_tables
+from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows
+from tests.sync.interrupted import interrupted
 from tests.sync.link import Link
 from tests.tables.scenario import Scenario
 
@@ -84,59 +81,22 @@ def test_a_source_that_is_written_to_all_the_while(filled: Link) -> None:
     filled.assert_equal("t")
 
 
-class Interrupted(SyncClient):
-    """A client that does something just before one kind of request, a number of times.
-
-    :param before: kind of request
-    """
-
-    def interrupt(self, before: type, times: int, action: Callable[[int], None]) -> None:
-        """Set what happens."""
-        self.before, self.left, self.action = before, times, action
-
-    def _act(self, request: object) -> None:
-        if isinstance(request, self.before) and self.left:
-            self.left -= 1
-            self.action(self.left)
-
-    def describe_table(self, request: DescribeTable) -> TableDigests:
-        """Act, then ask."""
-        self._act(request)
-        return super().describe_table(request)
-
-    def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
-        """Act, then ask."""
-        self._act(request)
-        return super().digest_rows(request)
-
-    def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
-        """Act, then ask."""
-        self._act(request)
-        return super().get_rows(request, columns=columns)
-
-
-def interrupted(link: Link, before: type, times: int, action: Callable[[int], None]) -> None:
-    """Sync while ``action`` is called before a kind of request."""
-    with link.client("t") as client, Interrupted(client.url, protocol="2", retries=0) as other:
-        other.interrupt(before, times, action)
-        sync_tables(other, [table_from_options("t", {})], link.target.database)
-
-
 @pytest.mark.parametrize("before", [DigestRows, GetRows])
 def test_a_source_that_changed_once_is_asked_again(filled: Link, before: type) -> None:
-    """A change between two answers makes the sync begin anew, and end with what the source has now."""
+    """A sync during which the source changed ends with what the source has now."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
     interrupted(filled, before, 1, lambda _: filled.source.execute("UPDATE t SET v = 'second' WHERE id = 5"))
     filled.assert_equal("t")
 
 
-@pytest.mark.parametrize("before", [DigestRows, GetRows])
-def test_a_source_that_never_stands_still_is_an_error(filled: Link, before: type) -> None:
+def test_a_source_that_never_stands_still_is_an_error(filled: Link) -> None:
     """After a bounded number of tries the error says that the source changed; it may pass, and nothing was changed."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
     rows = filled.target.rows("t")
     with pytest.raises(SyncFailed, match="changed") as failure:
-        interrupted(filled, before, 100, lambda left: filled.source.execute(f"UPDATE t SET v = 'at {left}' WHERE id = 5"))
+        interrupted(
+            filled, (DigestRows, GetRows), 100, lambda left: filled.source.execute(f"UPDATE t SET v = 'at {left}' WHERE id = 5")
+        )
     assert failure.value.retryable
     assert isinstance(failure.value.__cause__, SourceChangedError)
     assert filled.target.rows("t") == rows

@@ -184,6 +184,25 @@ class Database(CanonicalDatabase):
                 return column
         return None
 
+    @abstractmethod
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Whether an error of the driver says that a unique key would have had a value twice."""
+
+    def has_duplicates(self, connection: Connection, table: Table, key: Sequence[Column]) -> bool:
+        """Whether several rows have the same key, by bytes; where a unique index rules that out, nothing is read.
+
+        Without one this reads all keys. NULL counts as a value.
+        """
+        names = {column.name for column in key}
+        unique = [table.primary_key, *(unique.columns for unique in table.unique_keys)]
+        if any(columns and names.issuperset(columns) for columns in unique):
+            return False
+        values = ", ".join(
+            self.comparable(column, "t") if column.kind in TEXTUAL else f"t.{self.quote(column.name)}" for column in key
+        )
+        statement = f"SELECT 1 FROM {self.qualified(table)} AS t GROUP BY {values} HAVING COUNT(*) > 1 LIMIT 1"
+        return connection.exec_driver_sql(statement).first() is not None
+
     # -- staging -----------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -25,7 +25,7 @@ from airflow_provider_sync.tables.engines import (
 )
 from airflow_provider_sync.tables.engines.mysql_canonical import MySQLCanonical
 from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
-from airflow_provider_sync.tables.engines.mysql_errors import MIXED_COLLATIONS, NO_FUNCTION, error_number, translated
+from airflow_provider_sync.tables.engines.mysql_errors import DUPLICATE, MIXED_COLLATIONS, NO_FUNCTION, error_number, translated
 from airflow_provider_sync.tables.schema import OP, Column, Kind, Row, Table, Value
 
 _SESSION = {
@@ -276,6 +276,10 @@ class MySQLDatabase(MySQLCanonical):
             # MySQL compares its JSON type by meaning, by which 1 and 1.0 are the same.
             return self.as_bytes(f"CAST({name} AS CHAR)")
         return self.as_bytes(name) if column.kind is Kind.GEOMETRY else super().comparable(column, alias)
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Whether an error of the driver says that a unique key would have had a value twice."""
+        return error_number(error) == DUPLICATE
 
     def as_bytes(self, expression: str) -> str:
         """Return an expression that compares text by its bytes, whatever the collation."""

@@ -14,7 +14,7 @@ from airflow_provider_sync.tables.engines import postgresql_foreign_keys, postgr
 from airflow_provider_sync.tables.engines.postgresql_canonical import PostgreSQLCanonical
 from airflow_provider_sync.tables.engines.postgresql_catalog import describe_table
 from airflow_provider_sync.tables.engines.postgresql_cursor import FAILED, IDLE, fetch
-from airflow_provider_sync.tables.engines.postgresql_errors import LOCK_NOT_AVAILABLE, sqlstate, translated
+from airflow_provider_sync.tables.engines.postgresql_errors import LOCK_NOT_AVAILABLE, UNIQUE_VIOLATION, sqlstate, translated
 from airflow_provider_sync.tables.engines.postgresql_load import copy_rows
 from airflow_provider_sync.tables.engines.postgresql_session import prepare_session
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
@@ -275,6 +275,10 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         name = f"{alias}.{self.quote(column.name)}"
         by_text = column.kind in _AS_TEXT or (column.kind is Kind.DECIMAL and column.scale is None)
         return self.as_bytes(name) if by_text else name
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Whether an error of the driver says that a unique key would have had a value twice."""
+        return sqlstate(error) == UNIQUE_VIOLATION
 
     def as_bytes(self, expression: str) -> str:
         """Return the text under the collation ``C``."""

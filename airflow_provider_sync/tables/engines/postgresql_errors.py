@@ -15,6 +15,7 @@ from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableErr
 FOREIGN_KEY_VIOLATION = "23503"
 INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"
+UNIQUE_VIOLATION = "23505"
 
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
 _LOST = frozenset({"25P03", "53300"})

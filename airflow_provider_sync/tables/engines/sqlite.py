@@ -244,6 +244,14 @@ class SQLiteDatabase(SQLiteCanonical):
         """Compare every column by its bytes: whatever its type, it may hold text, and have a collation."""
         return self.as_bytes(f"{alias}.{self.quote(column.name)}")
 
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Whether an error of the driver says that a unique key would have had a value twice."""
+        found = getattr(error, "orig", None) or error
+        return getattr(found, "sqlite_errorcode", None) in (
+            sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+            sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+        )
+
     def as_bytes(self, expression: str) -> str:
         """Overrule the column's collation."""
         return f"{expression} COLLATE BINARY"

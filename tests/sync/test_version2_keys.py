@@ -1,0 +1,75 @@
+"""Keys that the configuration names and that do not tell rows apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.exceptions import SyncFailed
+from tests.sync.link import Link
+
+CREATE = "CREATE TABLE t (id INTEGER PRIMARY KEY, code VARCHAR(20) NOT NULL, v INTEGER)"
+
+
+def refused(link: Link, name: str = "t") -> str:
+    """Sync, which fails and changes nothing; return the error."""
+    rows = link.target.rows(name)
+    with pytest.raises(SyncFailed) as failure:
+        link.sync_one(name, {"primary": ["code"]})
+    assert not failure.value.retryable
+    assert link.target.rows(name) == rows
+    link.assert_clean()
+    return str(failure.value)
+
+
+@pytest.fixture
+def keyed(same: Link) -> Link:
+    """Give tables whose key is said to be ``code``, on both sides."""
+    same.protocol = "2"
+    same.offered["t"] = {"primary": "code"}
+    same.create(CREATE)
+    return same
+
+
+def test_a_source_key_that_is_not_unique_is_refused(keyed: Link) -> None:
+    """Version 2: the server says which table and which columns do not tell rows apart."""
+    keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1), (3, 'a', 2)")
+    assert "several rows with the same code, which `primary` names" in refused(keyed)
+
+
+def test_a_target_key_that_is_not_unique_is_refused(keyed: Link) -> None:
+    """Version 2: rows of the target that have the same key are an error that names the key."""
+    keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)")
+    keyed.target.execute("INSERT INTO t VALUES (1, 'a', 1), (3, 'a', 2)")
+    assert "several rows of the target have one key (code)" in refused(keyed)
+
+
+def test_version_1_names_the_key_that_is_not_unique(into: Link) -> None:
+    """Version 1: rows that arrive with the same key are an error that says so."""
+    into.offered["t"] = {"primary": "code"}
+    into.create(CREATE)
+    into.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1), (3, 'a', 2)")
+    error = refused(into)
+    assert "several rows of the source have one key (code)" in error or "Two rows of the source are one to the target" in error
+
+
+def test_each_engine_finds_keys_that_are_not_unique(into: Link) -> None:
+    """Equal are keys that are equal by bytes; where an index is unique there are none."""
+    into.target.execute(CREATE, "INSERT INTO t VALUES (1, 'a', 1), (2, 'A', 1), (3, 'b', 2)")
+    database = into.target.database
+    with database.connect() as connection:
+        table = database.describe(connection, "t")
+        identity, code, value = table.columns
+        assert not database.has_duplicates(connection, table, [identity])
+        assert not database.has_duplicates(connection, table, [code])
+        assert not database.has_duplicates(connection, table, [value, identity])
+        assert database.has_duplicates(connection, table, [value])
+        into.target.execute("INSERT INTO t VALUES (4, 'A', 3)")
+        assert database.has_duplicates(connection, table, [code])
+        assert not database.has_duplicates(connection, table, [code, value])
+
+
+def test_keys_that_differ_only_in_case_tell_rows_apart(keyed: Link) -> None:
+    """Keys are compared by bytes, whatever the column's collation holds for equal; a key that is unique is synced."""
+    keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'A', 1), (3, 'b', 2)")
+    keyed.sync_one("t", {"primary": ["code"]})
+    keyed.assert_equal("t")
