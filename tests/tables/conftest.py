@@ -33,3 +33,13 @@ def _scenario(url: str) -> Iterator[Scenario]:
     engine = open_engine(url)
     yield Scenario(database_for(engine))
     engine.dispose()
+
+
+@pytest.fixture
+def fruit(on: Scenario) -> Scenario:
+    """Give a database with a table of three rows."""
+    on.execute(
+        "CREATE TABLE fruit (id INTEGER NOT NULL PRIMARY KEY, name {CASELESS})",
+        "INSERT INTO fruit VALUES (1, 'apple'), (2, 'pear'), (3, 'plum')",
+    )
+    return on
