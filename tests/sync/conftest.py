@@ -39,6 +39,27 @@ def into(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
+def two(link: Link) -> Link:
+    """Give source and target on every pair of engines, and a client that takes version 2."""
+    link.protocol = "2"
+    return link
+
+
+@pytest.fixture
+def two_into(into: Link) -> Link:
+    """Give a source on SQLite, a target on each engine, and a client that takes version 2."""
+    into.protocol = "2"
+    return into
+
+
+@pytest.fixture
+def two_same(same: Link) -> Link:
+    """Give source and target on SQLite, and a client that takes version 2."""
+    same.protocol = "2"
+    return same
+
+
+@pytest.fixture
 def folders(tmp_path: Path) -> Mirror:
     """Give two folders; neither is there yet."""
     return Mirror(open_storage(str(tmp_path / "source")), open_storage(str(tmp_path / "target")))
