@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,11 @@ def days(tmp_path: Path, airflow_stack: AirflowStack) -> Iterator[Days]:
             airflow_stack.api("PATCH", f"/dags/{name}", {"is_paused": True})
 
 
+def ended(stack: AirflowStack, dag_id: str) -> bool:
+    """Whether all backfills of a DAG have ended."""
+    return all(entry["completed_at"] for entry in stack.api("GET", f"/backfills?dag_id={dag_id}")["backfills"])
+
+
 def backfill(stack: AirflowStack, days: Days, *options: str) -> list[str]:
     """Backfill three days of both examples, and return the days in the order in which the table's runs began."""
     arguments = ["--from-date", "2026-01-02", "--to-date", "2026-01-04", "--max-active-runs", "1"]
@@ -89,6 +95,8 @@ def backfill(stack: AirflowStack, days: Days, *options: str) -> list[str]:
         runs = [run for run in stack.runs(name) if run["run_type"] == "backfill"]
         assert len(runs) == 3
         assert [stack.wait_for_run(name, run["dag_run_id"], seconds=300) for run in runs] == ["success"] * 3
+        # Only later the scheduler sees that a backfill has ended, and until then it refuses another.
+        stack.wait_until(partial(ended, stack, name), f"backfills of {name} ended")
     begun = sorted((run["start_date"], run["logical_date"][:10]) for run in stack.runs(TABLE) if run["run_type"] == "backfill")
     return [day for _, day in begun]
 
