@@ -172,8 +172,7 @@ def test_the_connection_form(airflow_stack: AirflowStack, browser: Browser) -> N
     # Of its sections one is open at a time.
     browser.click(f"{form}//button[normalize-space()='Extra Fields']")
     browser.find(f"{form}//input[@name='element_timeout']")
-    shown = browser.find(form).text
-    for field in fields.values():
-        assert field["label"] in shown
-        assert field["description"] in shown
+    for text in (field[part] for field in fields.values() for part in ("label", "description")):
+        # The section unfolds.
+        browser.wait(lambda text=text: text in browser.find(form).text, f"{text!r} in the form")  # type: ignore[misc]
     browser.screenshot(picture("connection-form-extra.png"), height=1220)
