@@ -23,7 +23,7 @@ from airflow_provider_sync.exceptions import SourceChangedError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Grid, Selection
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.differences import probes_of
-from airflow_provider_sync.sync.download import Download
+from airflow_provider_sync.sync.download import Download, not_as_announced
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.direct_load import DirectRows, can_load_directly, is_empty
@@ -102,10 +102,7 @@ class FirstRows(Download):
         announced = self._known()
         part = msgspec.structs.replace(self.part, digest=announced.digest)
         if dict(self.database.digest_segments(connection, part, announced.grid)) != announced.segments:
-            raise SourceChangedError(
-                f"Table {self.target.name!r}: after the merge the target is not what the source announced; one of them"
-                " changed meanwhile. Nothing was changed."
-            )
+            raise not_as_announced(self.target.name)
         return "digest"
 
     def doubt(self) -> str | None:

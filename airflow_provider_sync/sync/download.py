@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
+from airflow_provider_sync.exceptions import SourceChangedError
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.merge import DirectRows, StagedTable
@@ -65,3 +66,11 @@ class Download(ABC):
     @abstractmethod
     def doubt(self) -> str | None:
         """Say why :meth:`verify` proved no more than it did; ``None`` when there is nothing to say."""
+
+
+def not_as_announced(name: str) -> SourceChangedError:
+    """Return the error for a target that does not digest to what the source announced."""
+    return SourceChangedError(
+        f"Table {name!r}: after the merge the target is not what the source announced; one of them changed meanwhile."
+        " Nothing was changed."
+    )

@@ -8,11 +8,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import SourceChangedError
 from airflow_provider_sync.protocol.v2.messages import Grid
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.differences import Comparison, ask_segments_again, segment_of, to_wire
-from airflow_provider_sync.sync.download import Download
+from airflow_provider_sync.sync.download import Download, not_as_announced
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import SegmentDigest
 from airflow_provider_sync.tables.key_ranges import keys_of
@@ -72,10 +71,7 @@ class FetchedRows(Download):
         """
         by_key = self.announced is not None and self.compared.grid.scheme != "range"
         if not (self._keys_hold(connection) if by_key else self._segments_hold(connection)):
-            raise SourceChangedError(
-                f"Table {self.target.name!r}: after the merge the target is not what the source announced; one of them"
-                " changed meanwhile. Nothing was changed."
-            )
+            raise not_as_announced(self.target.name)
         return "digest"
 
     def doubt(self) -> str | None:

@@ -29,27 +29,6 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_steps, "TASK_ROWS", 100)
 
 
-@pytest.fixture
-def two(link: Link) -> Link:
-    """Give source and target on every pair of engines, and a client that takes version 2."""
-    link.protocol = "2"
-    return link
-
-
-@pytest.fixture
-def two_into(into: Link) -> Link:
-    """Give a source on SQLite, a target on each engine, and a client that takes version 2."""
-    into.protocol = "2"
-    return into
-
-
-@pytest.fixture
-def two_same(same: Link) -> Link:
-    """Give source and target on SQLite, and a client that takes version 2."""
-    same.protocol = "2"
-    return same
-
-
 class Steps:
     """The steps of one table, each with a client of its own, with only JSON between them."""
 
