@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import TaskGroup
 
 from airflow_provider_sync.operators.file_steps import FileCompareOperator, FileDeleteOperator, FileDownloadOperator
-from airflow_provider_sync.task_groups.group_arguments import default_id, split_arguments
+from airflow_provider_sync.task_groups.group_arguments import by_step, default_id, split_arguments
 
 
 class FileSyncGroup(TaskGroup):
@@ -25,6 +25,7 @@ class FileSyncGroup(TaskGroup):
         files differ there are fewer
     :param max_active_downloads: so many of them at once, in one run
     :param outlets: of ``delete``
+    :param step_arguments: what one step has otherwise than the others, by its name: its queue, its pool, its retries
     :param arguments: of ``FileSyncOperator`` or of any operator, for all three; or of ``TaskGroup``
     :ivar compare: the first task
     :ivar download: the tasks between
@@ -39,18 +40,20 @@ class FileSyncGroup(TaskGroup):
         batches: int = 16,
         max_active_downloads: int = 4,
         outlets: Sequence[Any] = (),
+        step_arguments: Mapping[str, Mapping[str, Any]] | None = None,
         **arguments: Any,
     ) -> None:
         of_group, of_tasks = split_arguments(arguments)
         super().__init__(group_id=group_id or default_id(directories), **of_group)
         of_tasks["directories"] = directories
+        compare, download, delete = by_step(("compare", "download", "delete"), of_tasks, step_arguments)
         with self:
-            self.compare = FileCompareOperator(task_id="compare", batches=batches, **of_tasks)
+            self.compare = FileCompareOperator(task_id="compare", batches=batches, **compare)
             self.download: Any = (
-                FileDownloadOperator(task_id="download", batch=self.compare.output, **of_tasks)
+                FileDownloadOperator(task_id="download", batch=self.compare.output, **download)
                 if batches == 1
                 else FileDownloadOperator.partial(
-                    task_id="download", max_active_tis_per_dagrun=max_active_downloads, **of_tasks
+                    task_id="download", max_active_tis_per_dagrun=max_active_downloads, **download
                 ).expand(batch=self.compare.output)
             )
-            self.delete = FileDeleteOperator(task_id="delete", batches=self.download.output, outlets=list(outlets), **of_tasks)
+            self.delete = FileDeleteOperator(task_id="delete", batches=self.download.output, outlets=list(outlets), **delete)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from airflow_provider_sync.exceptions import ConfigurationError
 
 _OF_GROUP = frozenset(
     {
@@ -24,6 +26,19 @@ def split_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
     """Return what a ``TaskGroup`` takes, and the rest, which is for its tasks."""
     of_group = {name: value for name, value in arguments.items() if name in _OF_GROUP}
     return of_group, {name: value for name, value in arguments.items() if name not in _OF_GROUP}
+
+
+def by_step(
+    steps: Sequence[str], arguments: Mapping[str, Any], step_arguments: Mapping[str, Mapping[str, Any]] | None
+) -> list[dict[str, Any]]:
+    """Return the arguments of each step: those of all, and its own instead where it has some.
+
+    :raises ConfigurationError: when ``step_arguments`` names what is no step
+    """
+    own = step_arguments or {}
+    if unknown := sorted(own.keys() - set(steps)):
+        raise ConfigurationError(f"step_arguments names {', '.join(unknown)}. The steps are {', '.join(steps)}.")
+    return [{**arguments, **own.get(step, {})} for step in steps]
 
 
 def default_id(names: object) -> str:

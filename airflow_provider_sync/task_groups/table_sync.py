@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import TaskGroup
 
 from airflow_provider_sync.operators.table_steps import TableCompareOperator, TableDownloadOperator, TableMergeOperator
-from airflow_provider_sync.task_groups.group_arguments import default_id, split_arguments
+from airflow_provider_sync.task_groups.group_arguments import by_step, default_id, split_arguments
 
 
 class TableSyncGroup(TaskGroup):
@@ -25,6 +25,7 @@ class TableSyncGroup(TaskGroup):
         get fewer, and tables whose key is not a single integer one
     :param max_active_downloads: so many of them at once, in one run
     :param outlets: of ``merge``
+    :param step_arguments: what one step has otherwise than the others, by its name: its queue, its pool, its retries
     :param arguments: of ``TableSyncOperator`` or of any operator, for all three; or of ``TaskGroup``
     :ivar compare: the first task
     :ivar download: the tasks between
@@ -39,18 +40,20 @@ class TableSyncGroup(TaskGroup):
         parts: int = 16,
         max_active_downloads: int = 4,
         outlets: Sequence[Any] = (),
+        step_arguments: Mapping[str, Mapping[str, Any]] | None = None,
         **arguments: Any,
     ) -> None:
         of_group, of_tasks = split_arguments(arguments)
         super().__init__(group_id=group_id or default_id(tables), **of_group)
         of_tasks["tables"] = tables
+        compare, download, merge = by_step(("compare", "download", "merge"), of_tasks, step_arguments)
         with self:
-            self.compare = TableCompareOperator(task_id="compare", parts=parts, **of_tasks)
+            self.compare = TableCompareOperator(task_id="compare", parts=parts, **compare)
             self.download: Any = (
-                TableDownloadOperator(task_id="download", part=self.compare.output, **of_tasks)
+                TableDownloadOperator(task_id="download", part=self.compare.output, **download)
                 if parts == 1
                 else TableDownloadOperator.partial(
-                    task_id="download", max_active_tis_per_dagrun=max_active_downloads, **of_tasks
+                    task_id="download", max_active_tis_per_dagrun=max_active_downloads, **download
                 ).expand(part=self.compare.output)
             )
-            self.merge = TableMergeOperator(task_id="merge", parts=self.download.output, outlets=list(outlets), **of_tasks)
+            self.merge = TableMergeOperator(task_id="merge", parts=self.download.output, outlets=list(outlets), **merge)

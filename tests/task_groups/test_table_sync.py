@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, Asset
 
+from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.table_sync import TableCompareOperator, TableDownloadOperator, TableMergeOperator
 from airflow_provider_sync.sync import table_steps
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
@@ -76,6 +77,18 @@ def test_several_tables_without_mapping(source: Source, target: Target) -> None:
     assert [report["rows_inserted"] for report in result_of(run, "merge")] == [3, 1]
     target.execute("ALTER TABLE customers RENAME COLUMN title TO name")
     assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])
+
+
+def test_step_arguments() -> None:
+    """Each step may have arguments of its own, whatever those of all are; a step that is none is refused."""
+    with DAG("own_arguments", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+        own = {"download": {"queue": "downloads", "pool": "few"}, "merge": {"retries": 7}}
+        group = TableSyncGroup(tables="orders", queue="all", step_arguments=own)
+        queues = [group.compare.queue, group.download.queue, group.merge.queue]
+        assert queues == ["all", "downloads", "all"]
+        assert (group.download.pool, group.merge.retries, group.compare.retries) == ("few", 7, 0)
+        with pytest.raises(ConfigurationError, match="names upload"):
+            TableSyncGroup("other", tables="orders", step_arguments={"upload": {}})
 
 
 def test_steps_alone(source: Source, target: Target) -> None:
