@@ -37,7 +37,8 @@ STOP_SECONDS = 5.0
 class AirflowStack:
     """An Airflow of its own: home, DAGs, metadata, and the processes that are started; a context manager.
 
-    Tasks run under the LocalExecutor. Everybody who can reach the API is an administrator, and no token is asked for.
+    Tasks run under the LocalExecutor where ``environment`` does not say otherwise. Everybody who can reach the API is an
+    administrator, and no token is asked for.
 
     :param home: a folder that does not exist yet
     :param metadata_url: of an empty PostgreSQL database
@@ -50,7 +51,7 @@ class AirflowStack:
         self.home = home
         self.dags = home / "dags"
         self.dags.mkdir(parents=True)
-        port = _unused_port()
+        port = unused_port()
         self.api_url = f"http://127.0.0.1:{port}"
         settings = {
             # Generated where it is missing, by each process another one.
@@ -120,13 +121,13 @@ class AirflowStack:
         """
         stopping = {name: self._processes.pop(name) for name in components if name in self._processes}
         for process in stopping.values():
-            _signal_session(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+            signal_session(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
         for process in stopping.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
         for process in stopping.values():
             # The scheduler leaves workers behind, and takes a minute where it has work.
-            _signal_session(process.pid, signal.SIGKILL)
+            signal_session(process.pid, signal.SIGKILL)
             process.wait()
 
     def close(self) -> None:
@@ -252,7 +253,7 @@ class AirflowStack:
         if index:
             folder /= f"map_index={index.rstrip(']')}"
         files = sorted(folder.glob(f"attempt={try_number or '*'}.log"))
-        return "\n".join(_readable(line) for file in files for line in file.read_text().splitlines())
+        return "\n".join(readable(line) for file in files for line in file.read_text().splitlines())
 
     def wait_until(self, reached: Callable[[], T], what: str, *, seconds: float = 90.0, why: Callable[[], str] = lambda: "") -> T:
         """Ask until the answer is true and return it.
@@ -273,20 +274,7 @@ class AirflowStack:
     def _open(self, component: str) -> subprocess.Popen[bytes]:
         options = [] if component in (API_SERVER, DAG_PROCESSOR) else ["--skip-serve-logs"]
         command = [sys.executable, "-m", "airflow", component, *options]
-        if setpriv := shutil.which("setpriv"):
-            # It ends even when we are killed.
-            command = [setpriv, "--pdeathsig", "TERM", *command]
-        with self._log(component).open("ab") as log:
-            # A session of its own holds all its children, those too that make process groups of their own.
-            return subprocess.Popen(
-                command,
-                env=self.environment,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        return open_session(command, folder=self.home, environment=self.environment, log=self._log(component))
 
     def _healthy(self, components: tuple[str, ...]) -> bool:
         try:
@@ -319,7 +307,25 @@ class AirflowStack:
         )
 
 
-def _signal_session(session: int, number: signal.Signals) -> None:
+def open_session(command: list[str], *, folder: Path, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, which holds all its children, and which ends with us."""
+    if setpriv := shutil.which("setpriv"):
+        # It ends even when we are killed.
+        command = [setpriv, "--pdeathsig", "TERM", *command]
+    with log.open("ab") as output:
+        # Children that make process groups of their own stay in the session.
+        return subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def signal_session(session: int, number: signal.Signals) -> None:
     """Send a signal to every process of a session."""
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(ProcessLookupError, PermissionError):
@@ -327,7 +333,7 @@ def _signal_session(session: int, number: signal.Signals) -> None:
                 os.kill(int(path.name), number)
 
 
-def _unused_port() -> int:
+def unused_port() -> int:
     """Return a port that nobody listens on, below those that the system itself hands out until ours is bound."""
     while True:
         port = random.randrange(20000, 30000)
@@ -336,7 +342,8 @@ def _unused_port() -> int:
             return port
 
 
-def _readable(line: str) -> str:
+def readable(line: str) -> str:
+    """Return a line of a task's log as ``level: message``."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError:

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from tests import celery_workers
 from tests.airflow_stack import AirflowStack
+from tests.celery_workers import CeleryStack
 from tests.database_servers import ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
 
 
@@ -41,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what takes long last: a failure that is quick to find is found first; and keep to one Airflow, in one worker."""
     for item in items:
-        if "airflow_stack" in getattr(item, "fixturenames", ()):
+        if {"airflow_stack", "celery_stack"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("airflow"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
@@ -66,6 +69,17 @@ def airflow_stack(database_servers: DatabaseServers, tmp_path_factory: pytest.Te
     with ExitStack() as stack:
         url = _enter(stack, database_servers, directory, POSTGRESQL)
         yield stack.enter_context(AirflowStack(directory / "home", url))
+
+
+@pytest.fixture(scope="session")
+def celery_stack(database_servers: DatabaseServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryStack]:
+    """Give a whole Airflow whose tasks are run by two of Celery's workers that share nothing; the session's tests share it."""
+    if missing := celery_workers.missing():
+        _skip(f"no {missing}")
+    directory = tmp_path_factory.mktemp("celery")
+    with ExitStack() as stack:
+        url = _enter(stack, database_servers, directory, POSTGRESQL)
+        yield stack.enter_context(celery_workers.celery_stack(directory, url))
 
 
 @pytest.fixture
@@ -123,7 +137,11 @@ def _enter(stack: ExitStack, servers: DatabaseServers, directory: Path, engine: 
     try:
         return stack.enter_context(servers.database(engine, directory))
     except ServerMissing as exc:
-        reason = f"no {engine}: {exc}"
+        _skip(f"no {engine}: {exc}")
+
+
+def _skip(reason: str) -> NoReturn:
+    """Leave out what needs something that is not installed; in CI that is a failure."""
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
