@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
-
-# Private to Airflow where no reader is installed.
-from airflow.sdk.lineage import HookLineageCollector  # noqa: TID251
+from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias, HookLineageCollector
 from sqlalchemy import make_url
 from structlog.testing import capture_logs
 
