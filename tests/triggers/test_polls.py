@@ -11,8 +11,13 @@ import pytest
 from airflow_provider_sync.exceptions import ConfigurationError, TransportError
 from airflow_provider_sync.sync import WatchedDirectory
 from airflow_provider_sync.triggers.polls import poll
+from tests.airflow_runs import AIRFLOW_VERSION
 from tests.client.scripted_server import ScriptedServer
 from tests.source_server import Source
+
+pytestmark = pytest.mark.skipif(
+    AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1.0 reads connections from event loops in its triggerer only"
+)
 
 IMAGES = WatchedDirectory(name="images")
 

@@ -20,8 +20,13 @@ from airflow_provider_sync.triggers import source_watch
 from airflow_provider_sync.triggers.files_changed import FilesChangedTrigger
 from airflow_provider_sync.triggers.source_watch import SourceWatch
 from airflow_provider_sync.triggers.table_changed import TableChangedTrigger
+from tests.airflow_runs import AIRFLOW_VERSION
 from tests.client.scripted_server import ScriptedServer, reply
 from tests.source_server import Source
+
+pytestmark = pytest.mark.skipif(
+    AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1.0 reads connections from event loops in its triggerer only"
+)
 
 INTERVAL = 0.01
 
