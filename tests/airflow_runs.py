@@ -8,7 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 AIRFLOW_VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+
+in_any_process = pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1.0 looks for connections in tasks only")
 
 
 def run_dag(dag: Any, **options: Any) -> Any:

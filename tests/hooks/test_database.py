@@ -11,12 +11,10 @@ from sqlalchemy import make_url
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.database import database_from_connection, engine_from_connection
-from tests.airflow_runs import AIRFLOW_VERSION
+from tests.airflow_runs import in_any_process
 from tests.source_server import airflow_connection
 
 FAMILIES = {"sqlite": "sqlite", "mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql"}
-
-in_any_process = pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1 looks for connections in tasks only")
 
 
 @pytest.mark.parametrize("scheme", ["", "airflow://"])

@@ -11,9 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Object
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.hooks.storage import storage_from_path
-from tests.airflow_runs import AIRFLOW_VERSION
-
-in_any_process = pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1 looks for connections in tasks only")
+from tests.airflow_runs import in_any_process
 
 
 def content(storage: Storage) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.provider_info import get_provider_info
-from tests.airflow_runs import AIRFLOW_VERSION
+from tests.airflow_runs import AIRFLOW_VERSION, in_any_process
 from tests.source_server import TOKEN, Source
 
 
@@ -120,6 +120,7 @@ def test_form_of_old_airflow(form_stand_ins: None) -> None:
     assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
 
 
+@in_any_process
 def test_missing_connection() -> None:
     """A connection that does not exist is named, in a task and in an event loop."""
     hook = SyncServerHook("nowhere")

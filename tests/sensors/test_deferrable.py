@@ -24,7 +24,7 @@ from airflow_provider_sync.sensors.files_changed import FilesChangedSensor
 from airflow_provider_sync.sensors.table_changed import TableChangedSensor
 from airflow_provider_sync.triggers import polls
 from airflow_provider_sync.triggers.source_moved import SourceMovedTrigger
-from tests.airflow_runs import run_dag, task_states
+from tests.airflow_runs import in_any_process, run_dag, task_states
 from tests.source_server import Source, Target
 
 NEWS = {"digest": "another", "error": None}
@@ -168,6 +168,7 @@ def test_permanent_errors(synced: Target, monkeypatch: pytest.MonkeyPatch) -> No
         sensor().execute_complete({}, {"digest": None, "error": "Connection 'sync_default' has a login but no password."})
 
 
+@in_any_process
 def test_missing_connection(synced: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """So does a connection that does not exist."""
     with pytest.raises(AirflowFailException, match="no connection 'nowhere'"):
