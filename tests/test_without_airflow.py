@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,10 @@ for layer in sys.argv[1:]:
 
 
 def _python(*arguments: str) -> None:
-    result = subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    # A run of its own, although a worker of another may have started it.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    command = [sys.executable, *arguments]
+    result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
 
 
@@ -37,4 +41,4 @@ def test_their_tests_pass() -> None:
     """The tests of these layers pass on SQLite without Airflow."""
     folders = [f"tests/{layer}" for layer in LAYERS if (PROJECT / "tests" / layer).is_dir()]
     other_engines = "not mariadb and not mysql and not postgresql"
-    _python("-m", "pytest", "-q", "-p", "tests.without_airflow", "-m", "not slow", "-k", other_engines, *folders)
+    _python("-m", "pytest", "-q", "-n", "2", "-p", "tests.without_airflow", "-m", "not slow", "-k", other_engines, *folders)
