@@ -6,7 +6,6 @@ directories, sockets) belongs to the layers above.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
-import yaml
 
+from airflow_provider_sync.config_file import read_yaml
 from airflow_provider_sync.exceptions import ConfigurationError
 
 DEFAULT_MAX_DELETES = "50%"
@@ -227,7 +226,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a file, replacing ``${NAME}`` from the environment."""
-        return cls.from_dict(_read_yaml(path))
+        return cls.from_dict(read_yaml(path))
 
     def __post_init__(self) -> None:
         for table in self.tables.values():
@@ -276,7 +275,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
         """Read a file, replacing ``${NAME}`` from the environment."""
-        return cls.from_dict(_read_yaml(path))
+        return cls.from_dict(read_yaml(path))
 
     def __post_init__(self) -> None:
         if str(self.protocol) not in PROTOCOLS:
@@ -368,35 +367,3 @@ def _convert(settings: Mapping[str, Any], kind: type[Config]) -> Config:
     except msgspec.ValidationError as error:
         where = f"{settings['name']!r}: " if "name" in settings else ""
         raise ConfigurationError(f"{where}{error}") from error
-
-
-def _read_yaml(path: str | Path) -> dict[str, Any]:
-    try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"Cannot read {path}: {error.strerror}. Give the path of a configuration file.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}. Save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(settings, dict):
-        raise ConfigurationError(f"{path} must hold a mapping at its top level.")
-    expanded: dict[str, Any] = _expand(settings)
-    return expanded
-
-
-def _expand(value: Any) -> Any:
-    if isinstance(value, str):
-        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", _environment, value)
-    if isinstance(value, dict):
-        return {key: _expand(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expand(item) for item in value]
-    return value
-
-
-def _environment(match: re.Match[str]) -> str:
-    try:
-        return os.environ[match[1]]
-    except KeyError:
-        raise ConfigurationError(f"The environment variable {match[1]} is not set, but the configuration uses it.") from None

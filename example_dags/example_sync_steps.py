@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider_sync.task_groups.file_sync import FileSyncGroup
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
@@ -20,7 +20,7 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
-    params={"folder": "/tmp/images"},  # noqa: S108  # an example
+    params={"folder": Param("/srv/images", type="string", description="Where the directory is kept")},
     tags=["example", "sync"],
     doc_md=__doc__,
 ) as dag:

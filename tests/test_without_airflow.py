@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-LAYERS = ("exceptions", "config", "report", "report_table", "protocol", "tables", "files", "client", "server", "history", "sync")
+LAYERS = (
+    "exceptions",
+    "config_file",
+    "config",
+    "report",
+    "report_table",
+    "protocol",
+    "tables",
+    "files",
+    "client",
+    "server",
+    "history",
+    "sync",
+)
 
 _IMPORT_ALL = """
 import importlib, pkgutil, sys

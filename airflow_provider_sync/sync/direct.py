@@ -105,10 +105,6 @@ class FirstRows(Download):
             raise not_as_announced(self.target.name)
         return "digest"
 
-    def doubt(self) -> str | None:
-        """Digests leave none."""
-        return None
-
     def _selection(self) -> Selection:
         """Name the described columns, so that one that goes meanwhile is missed."""
         columns = tuple(column.name for column in self.described.columns)

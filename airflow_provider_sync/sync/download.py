@@ -63,9 +63,9 @@ class Download(ABC):
         :raises TableBusyError: when the target is not what the source announced
         """
 
-    @abstractmethod
     def doubt(self) -> str | None:
-        """Say why :meth:`verify` proved no more than it did; ``None`` when there is nothing to say."""
+        """Say why :meth:`verify` proved no more than it did; ``None`` when there is nothing to say, as of digests."""
+        return None
 
 
 def not_as_announced(name: str) -> SourceChangedError:

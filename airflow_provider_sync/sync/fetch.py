@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError
 from airflow_provider_sync.protocol.v2 import tsv
-from airflow_provider_sync.protocol.v2.messages import GetRows, Grid
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, GetRows
 from airflow_provider_sync.sync.differences import (
     Comparison,
     Differences,
@@ -35,8 +35,6 @@ from airflow_provider_sync.tables.reconcile import Key, differing_segments
 from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staging import Staging, TemporaryStaging
 from airflow_provider_sync.tables.stale_rows import delete_rows
-
-ALL_ROWS = Grid(scheme="bucket", parts=1)
 
 ROUNDS = 3
 """How often rows are asked for that moved since their digests came."""
@@ -272,7 +270,7 @@ class Fetch:
             there = self.database.count(self.connection, self.staging.table)
         else:
             staged = msgspec.structs.replace(part, table=self.staging.table, window=None)
-            there = self.database.digest_segments(self.connection, staged, ALL_ROWS).get(0, SegmentDigest(0, 0)).rows
+            there = self.database.digest_segments(self.connection, staged, ONE_SEGMENT).get(0, SegmentDigest(0, 0)).rows
         if there != rows:
             raise ProtocolError(f"Table {self.target.name!r}: {there} rows are staged, and {rows} were announced.")
         return StagedTable(
@@ -305,5 +303,5 @@ def _stretch(first: bytes, coming: Iterator[bytes]) -> Iterator[bytes]:
 
 def _digests_of(database: Database, connection: Connection, part: Part) -> dict[Key, int]:
     """Return the digest of every row, as it would go over the wire."""
-    batches = database.digest_rows(connection, part, ALL_ROWS, ((0, 0),))
+    batches = database.digest_rows(connection, part, ONE_SEGMENT, ((0, 0),))
     return {key: to_wire(digest) for batch in batches for key, digest in batch}

@@ -74,10 +74,6 @@ class FetchedRows(Download):
             raise not_as_announced(self.target.name)
         return "digest"
 
-    def doubt(self) -> str | None:
-        """Digests leave none."""
-        return None
-
     def _keys_hold(self, connection: Connection) -> bool:
         announced = dict(self.announced or {})
         part = msgspec.structs.replace(self.compared.part, window=None)

@@ -10,22 +10,20 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import SourceChangedError, SyncError, SyncFailed, TableError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, Grid
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.merging import Entry, exclusive, merge_entries, report_of
 from airflow_provider_sync.sync.part_values import StagedPart
-from airflow_provider_sync.sync.table_steps import LOCK_TIMEOUT, removed_of, staging_of
-from airflow_provider_sync.sync.tables import present_target
+from airflow_provider_sync.sync.table_steps import removed_of, staging_of
+from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, present_target
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.sync.version1 import WholeTable
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.merge import StagedTable
-
-ONE_SEGMENT = Grid(scheme="bucket", parts=1)
 
 
 def merge_parts(
@@ -99,10 +97,6 @@ class StagedParts(Download):
                     " since it was compared. Nothing was changed; run the steps again from the first."
                 )
         return "digest"
-
-    def doubt(self) -> str | None:
-        """Digests leave none."""
-        return None
 
 
 def _merge(

@@ -32,7 +32,7 @@ from airflow_provider_sync.sync.fetch import Fetch
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.part_values import StagedPart, TablePart
 from airflow_provider_sync.sync.progress import Progress, silent
-from airflow_provider_sync.sync.tables import TRIES, find_target, present_target
+from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, TRIES, find_target, present_target
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.key_ranges import cut
@@ -41,8 +41,6 @@ from airflow_provider_sync.tables.staging import PERMANENT, SharedStaging
 
 TASK_ROWS = 50_000
 """Rows to look at, on both sides together, below which a part is not worth a task of its own."""
-
-LOCK_TIMEOUT = 60.0
 
 
 def compare_table(

@@ -46,7 +46,6 @@ MOST_LISTED = 250_000
 """Rows above which the whole table is sent, too, so that no more keys than these are held in memory; where it cannot be, since
 rows outside a window stay, rows are staged some at a time."""
 
-
 MOST_DIRECT = 1_000_000
 """Rows that are loaded directly where a failed try shall be gone on with; fetching so many again takes less than a minute."""
 

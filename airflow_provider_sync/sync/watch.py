@@ -13,10 +13,8 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection as FileSelection
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, Grid, Selection
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable, Selection
 from airflow_provider_sync.sync.source_files import SourceFiles
-
-_ONE_SEGMENT = Grid(scheme="bucket", parts=1)
 
 
 class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):
@@ -64,7 +62,7 @@ def source_digest(client: SyncClient, watched: Watched) -> str:
 
 
 def _table_digest(client: SyncClient, selection: Selection) -> str:
-    with client.describe_table(DescribeTable(selection=selection, grid=_ONE_SEGMENT)) as answer:
+    with client.describe_table(DescribeTable(selection=selection, grid=ONE_SEGMENT)) as answer:
         described = answer.described
         rows = total = 0
         for segments in answer:

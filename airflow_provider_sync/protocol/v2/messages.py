@@ -102,6 +102,10 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
         return (KEY_HASH_BITS if self.scheme == "key" else DIGEST_BITS) - (self.parts.bit_length() - 1)
 
 
+ONE_SEGMENT = Grid(scheme="bucket", parts=1)
+"""A table that is not cut."""
+
+
 class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``describeTable``.
 
