@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.provider_info import get_provider_info
+
+T = TypeVar("T")
 
 SECTION = "sync"
 
@@ -32,13 +37,16 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """Read the section, and fill in what follows from where Airflow keeps its files."""
+    """Read the section, and fill in what follows from where Airflow keeps its files.
+
+    :raises ConfigurationError: naming the option that is not what it has to be
+    """
     return Settings(
         server_config=_option("server_config") or None,
         server_prefix=_option("server_prefix"),
-        server_airflow_tokens=conf.getboolean(SECTION, "server_airflow_tokens", fallback=False),
+        server_airflow_tokens=_converted("server_airflow_tokens", bool, "True or False"),
         history=_option("history") or f"sqlite:///{_airflow_home()}/sync-history.db",
-        history_days=int(_option("history_days")),
+        history_days=_converted("history_days", int, "a whole number of days"),
     )
 
 
@@ -46,6 +54,14 @@ def _option(name: str) -> str:
     # Airflow 3.1 knows the defaults of providers only in some of its processes.
     default = get_provider_info()["config"][SECTION]["options"][name]["default"]
     return str(conf.get(SECTION, name, fallback=default))
+
+
+def _converted(name: str, kind: type[T], wanted: str) -> T:
+    value = _option(name)
+    try:
+        return msgspec.convert(value.strip(), kind, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigurationError(f"[{SECTION}] {name} is {value!r} in Airflow's configuration. Give {wanted}.") from None
 
 
 def _airflow_home() -> Path:

@@ -34,7 +34,11 @@ def mounted_server() -> list[dict[str, Any]]:
     A configuration that cannot be used is one line in the log, and an application that answers 503. Without one, the API
     server would answer 200 with the page of its user interface.
     """
-    settings = read_settings()
+    try:
+        settings = read_settings()
+    except ConfigurationError as error:
+        log.error("The sync server is not mounted: %s", error)
+        return []
     if settings.server_config is None:
         return []
     prefix = normal_prefix(settings.server_prefix)

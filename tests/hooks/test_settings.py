@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import pytest
 
+from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.settings import SECTION, Settings, read_settings
 from airflow_provider_sync.provider_info import get_provider_info
 
@@ -25,6 +26,14 @@ def test_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", "airflow://history")
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY_DAYS", "7")
     assert read_settings() == Settings("/etc/server.yaml", "/data", True, "airflow://history", 7)
+
+
+@pytest.mark.parametrize(("option", "wanted"), [("HISTORY_DAYS", "a whole number"), ("SERVER_AIRFLOW_TOKENS", "True or False")])
+def test_options_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch, option: str, wanted: str) -> None:
+    """A value of the wrong kind is an error that names the option and what to give."""
+    monkeypatch.setenv(f"AIRFLOW__SYNC__{option}", "a while")
+    with pytest.raises(ConfigurationError, match=f"{option.lower()} is 'a while'.*Give {wanted}"):
+        read_settings()
 
 
 def test_metadata() -> None:

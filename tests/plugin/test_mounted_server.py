@@ -162,3 +162,9 @@ def test_no_prefix(mounted: Mounted, caplog: pytest.LogCaptureFixture) -> None:
     """Without a prefix nothing is mounted over Airflow itself, and the log says what to give."""
     assert mounted({"AIRFLOW__SYNC__SERVER_PREFIX": "/"}) == {}
     assert "server_prefix is empty" in caplog.text
+
+
+def test_settings_that_cannot_be_read(mounted: Mounted, caplog: pytest.LogCaptureFixture) -> None:
+    """An option of the section that is of the wrong kind mounts no server, and a line of the log names it; Airflow goes on."""
+    assert mounted({"AIRFLOW__SYNC__HISTORY_DAYS": "a while"}) == {}
+    assert "history_days is 'a while'" in caplog.text
