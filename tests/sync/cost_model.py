@@ -23,8 +23,8 @@ from airflow_provider_sync.sync.differences import (
 SEGMENT_BYTES = 9
 """Of a segment on the wire: its sum, which does not compress; number and count hardly count."""
 
-KEY_BYTES = {"range": 3, "key": 8, "bucket": 8}
-"""Of a key on the wire, compressed: neighbours differ in little."""
+KEY_BYTES = {"range": 3, "key": 4, "bucket": 4}
+"""Of a key on the wire, compressed: neighbours differ in little, and texts of one pattern in their numbers."""
 
 LOOKING = {"range": 0, "key": FILTER_COST, "bucket": 1}
 """Scans that it takes to find the rows of some segments."""
