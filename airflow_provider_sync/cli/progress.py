@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from airflow_provider_sync.sync.progress import Progress
+from airflow_provider_sync.sync.progress import Amounts, Progress, ProgressLines
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -26,23 +26,11 @@ def show_progress() -> Iterator[Progress]:
     console = Console(stderr=True)
     if not console.is_terminal:
         with redirect_stdout(sys.stderr):
-            yield _Lines()
+            yield ProgressLines(partial(print, file=sys.stderr), every=SECONDS_BETWEEN_LINES)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amounts]}"), TimeElapsedColumn())
     with redirect_stdout(sys.stderr), RichProgress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
-
-
-class _Amounts:
-    """How much of each unit is done, by name."""
-
-    def __init__(self) -> None:
-        self._amounts: dict[str, dict[str, int]] = {}
-
-    def add(self, name: str, amount: int, unit: str) -> str:
-        amounts = self._amounts.setdefault(name, {})
-        amounts[unit] = amounts.get(unit, 0) + amount
-        return ", ".join(f"{done:,} {unit}" for unit, done in amounts.items())
 
 
 class _Bars:
@@ -50,7 +38,7 @@ class _Bars:
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
-        self._amounts = _Amounts()
+        self._amounts = Amounts()
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
@@ -61,17 +49,3 @@ class _Bars:
             self._bars.update(self._tasks[name], amounts=amounts)
         else:
             self._bars.update(self._tasks[name], amounts=amounts, total=total, advance=amount)
-
-
-class _Lines:
-    """A line every few seconds."""
-
-    def __init__(self) -> None:
-        self._amounts = _Amounts()
-        self._due = time.monotonic() + SECONDS_BETWEEN_LINES
-
-    def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
-        amounts = self._amounts.add(name, amount, unit)
-        if time.monotonic() >= self._due:
-            print(f"{name}: {amounts}{f' of {total:,}' if total else ''} so far", file=sys.stderr)
-            self._due = time.monotonic() + SECONDS_BETWEEN_LINES

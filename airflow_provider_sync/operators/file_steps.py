@@ -94,13 +94,14 @@ class FileDownloadOperator(FileStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
         done: list[FileBatch] = []
+        progress = self.progress()
         with self.failing_tasks(context), self.client() as client:
             dry_run = converted("dry_run", self.is_dry_run, bool)
             for value in results_of_steps("batch", self.batch):
                 batch = FileBatch.from_dict(value)
                 directory, storage = self.find_directory(batch.directory)
                 with failing_as(DirectoryReport, batch.directory):
-                    done.append(download_batch(client, directory, storage, batch, dry_run=dry_run))
+                    done.append(download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress))
         return [batch.to_dict() for batch in done]
 
 

@@ -24,9 +24,13 @@ from airflow_provider_sync.operators.history_link import SyncHistoryLink
 from airflow_provider_sync.report import Report
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import Opener, run
+from airflow_provider_sync.sync.progress import Progress, ProgressLines
 from airflow_provider_sync.sync.run import RunPlan
 
 OPENER = Opener(engine=engine_from_connection, storage=storage_from_path)
+
+SECONDS_BETWEEN_LINES = 30.0
+"""How often the log of a long task says how far it is."""
 
 
 class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
@@ -75,6 +79,10 @@ class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
         """Make a client for the server."""
         return SyncClient.from_config(self.server())
 
+    def progress(self) -> Progress:
+        """Return what writes into the task's log, now and then, how far the work is."""
+        return ProgressLines(self.log.info, every=SECONDS_BETWEEN_LINES)
+
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Sync, log the reports as a table, and return them.
 
@@ -88,7 +96,8 @@ class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
             )
             plan = self.plan()
             # What a try that was cut has staged is left for the next: Airflow's retry, or the task cleared by hand.
-            reports = run(config, plan, opener=OPENER, dry_run=converted("dry_run", self.is_dry_run, bool), resume=True)
+            dry_run = converted("dry_run", self.is_dry_run, bool)
+            reports = run(config, plan, opener=OPENER, dry_run=dry_run, resume=True, progress=self.progress())
         self.record(context, reports)
         self.log.info("\n%s", format_reports(reports))
         if skip_unchanged and not any(report.changed for report in reports):

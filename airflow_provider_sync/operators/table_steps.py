@@ -104,12 +104,13 @@ class TableDownloadOperator(TableStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
         staged: list[StagedPart] = []
+        progress = self.progress()
         with self.failing_tasks(context), self.client() as client:
             for value in results_of_steps("part", self.part):
                 part = TablePart.from_dict(value)
                 conn_id, table = self.find_table(part.table)
                 with failing_as(TableReport, part.table), OPENER.database(conn_id) as database:
-                    entry = download_part(client, table, database, part)
+                    entry = download_part(client, table, database, part, progress=progress)
                 self.log.info(
                     "Table %r: %s rows staged, of which %s came now, and %s to delete.",
                     *(entry.table, f"{entry.staged:,}", f"{entry.received:,}", f"{entry.removed:,}"),

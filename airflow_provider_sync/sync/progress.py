@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -20,3 +22,37 @@ class Progress(Protocol):
 
 def silent(name: str, amount: int, unit: str, total: int | None = None) -> None:
     """Show nothing."""
+
+
+class Amounts:
+    """How much of each unit is done, by name."""
+
+    def __init__(self) -> None:
+        self._amounts: dict[str, dict[str, int]] = {}
+
+    def add(self, name: str, amount: int, unit: str) -> str:
+        """Add to what is done under a name, and return all of it, for people."""
+        amounts = self._amounts.setdefault(name, {})
+        amounts[unit] = amounts.get(unit, 0) + amount
+        return ", ".join(f"{done:,} {unit}" for unit, done in amounts.items())
+
+
+class ProgressLines:
+    """A line from time to time, for whoever reads a log.
+
+    :param write: called with each line
+    :param every: seconds between lines; what takes less writes none
+    """
+
+    def __init__(self, write: Callable[[str], object], *, every: float) -> None:
+        self._write = write
+        self._every = every
+        self._amounts = Amounts()
+        self._due = time.monotonic() + every
+
+    def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
+        """Take note of progress; see :class:`Progress`."""
+        amounts = self._amounts.add(name, amount, unit)
+        if time.monotonic() >= self._due:
+            self._write(f"{name}: {amounts}{f' of {total:,}' if total else ''} so far")
+            self._due = time.monotonic() + self._every

@@ -56,6 +56,14 @@ def test_reports_are_logged_once(source: Source, target: Target) -> None:
     assert [line.split()[0] for line in table.splitlines()][2:4] == ["orders", "customers"]
 
 
+def test_long_work_is_logged(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While rows come, the log says from time to time how many there are by now."""
+    monkeypatch.setattr("airflow_provider_sync.operators.sync_operator.SECONDS_BETWEEN_LINES", 0.0)
+    with capture_logs() as events:
+        execute(tables="orders")
+    assert "orders: 3 rows so far" in [event["event"] for event in events]
+
+
 def test_secrets_are_not_logged(source: Source, target: Target, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the token nor the content of a row is in the log."""
     with caplog.at_level(logging.DEBUG), capture_logs() as events:
