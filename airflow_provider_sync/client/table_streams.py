@@ -76,6 +76,10 @@ class TableDigests(_Stream):
             check_described(message, request.selection)
             if request.grid not in (None, message.grid) or message.grid.scheme not in request.schemes:
                 raise ProtocolError("The server cut the table in another way than it was asked to. Is its version right?")
+            if message.sample not in (0, request.sample):
+                raise ProtocolError(
+                    f"The server sends a sample of {message.sample} segments, and {request.sample} were asked for."
+                )
             if message.digest not in (SHA256, *request.probes):
                 raise ProtocolError(f"The server compares by the digest {message.digest!r}, which was not offered to it.")
         self.described = message

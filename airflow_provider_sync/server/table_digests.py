@@ -41,6 +41,7 @@ from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
 from airflow_provider_sync.server.table_parts import choose_grid, has_ranges, selected_part
 from airflow_provider_sync.tables.engines.canonical import Part
+from airflow_provider_sync.tables.sample import digest_sample, has_sample
 
 MESSAGE_ROWS = 20_000
 """Rows whose digests go into one message: a few hundred KB with keys of usual size."""
@@ -140,6 +141,7 @@ def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Gener
     database = opened.database
     rows = database.estimate_rows(opened.connection, part)
     grid = request.grid or choose_grid(opened, part, rows, request.schemes)
+    sample = request.sample if has_sample(part, grid) else 0
     yield Described(
         columns=tuple(
             ColumnDescription(name=column.column.name, type=column.type, nullable=column.column.nullable)
@@ -149,10 +151,14 @@ def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Gener
         rows=rows,
         grid=grid,
         digest=part.digest,
+        sample=sample,
     )
     if not request.digests:
         return
-    found = database.digest_segments(opened.connection, part, grid)
+    if sample:
+        found = digest_sample(database, opened.connection, part, grid, sample)
+    else:
+        found = database.digest_segments(opened.connection, part, grid)
     # Rows that came since the bounds were told, outside of them, are left to the next sync.
     segments = sorted((number, segment) for number, segment in found.items() if 0 <= number < grid.parts)
     yield Segments(

@@ -1,6 +1,7 @@
 """Find the rows in which source and target differ, both sides at work at the same time.
 
 What is compared, and how a difference is read, is in :mod:`airflow_provider_sync.tables.reconcile`; here the two sides are asked.
+How finely the tables are best cut is found out in :mod:`.sampling`.
 """
 
 from __future__ import annotations
@@ -33,24 +34,17 @@ from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.reconcile import Key, RowChanges, changed_rows, differing_segments, in_slices, joined, runs_of
+from airflow_provider_sync.tables.sample import digest_sample
 
 SLICE_ROWS = 100_000
 """Digests of about so many rows are held at once, on either side."""
 
 KEYS_PER_REQUEST = 100_000
 
-SAMPLE_SEGMENTS = 16
-
 SEGMENT_ROWS = 128
 """Rows that a segment should have about; a changed row costs their digests on the wire."""
 
 FINEST_PARTS = 65_536
-
-FINE_ROWS = 16
-"""Rows that a segment should have where nearly all segments of the usual size differ, each in few rows."""
-
-ROW_COST = 2.5
-"""How many times as long a row takes that is compared by itself as one that is added to its segment; measured."""
 
 FILTER_COST = 0.25
 """What it takes to find rows by their keys' hashes, measured in scans that digest each row."""
@@ -115,26 +109,19 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
     announced: Mapping[Key, int]
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """What a few of the segments that differ tell of all of them.
-
-    :ivar wanted: share of the source's rows that would be fetched
-    :ivar changed: how many rows of these segments differ, estimated
-    """
-
-    wanted: float
-    changed: float
-
-
-def compare_segments(client: SyncClient, database: Database, target: Target, grid: Grid | None = None) -> Comparison:
+def compare_segments(
+    client: SyncClient, database: Database, target: Target, grid: Grid | None = None, *, sample: int = 0
+) -> Comparison:
     """Digest the segments of both sides, at the same time, and compare them.
 
     :param grid: how to cut the tables, if not as the source finds best
+    :param sample: compare only so many segments, spread evenly, where the source can look them up by an index
     :raises TableError: when the target cannot hold what the source has
     """
     request = DescribeTable(
         selection=selection_of(target.options, target.between),
         grid=grid,
+        sample=sample,
         schemes=database.schemes,
         probes=probes_of(client, database),
     )
@@ -144,6 +131,8 @@ def compare_segments(client: SyncClient, database: Database, target: Target, gri
 
         def own_segments(connection: Connection) -> dict[int, SegmentDigest]:
             _refuse_null_keys(database, connection, part)
+            if described.sample:
+                return dict(digest_sample(database, connection, part, described.grid, described.sample))
             return dict(database.digest_segments(connection, part, described.grid))
 
         source, own = _both(database, partial(_segments_in, answer), own_segments)
@@ -219,36 +208,6 @@ def _rows_at_once(compared: Comparison) -> int:
     return (2 if compared.grid.scheme == "range" else 4) * SLICE_ROWS
 
 
-def sample_changes(client: SyncClient, database: Database, compared: Comparison) -> Sample | None:
-    """Look into a few of the segments that differ; ``None`` where looking into all of them takes little."""
-    numbers = compared.differing
-    step = len(numbers) // SAMPLE_SEGMENTS
-    rows = sum(compared.rows_in(numbers).values())
-    if step < 2 or rows <= compared.source_rows:
-        return None
-    some = numbers[::step]
-    found = _compare_slice(client, database, compared, some)
-    there = sum(compared.source[number].rows for number in some if number in compared.source)
-    seen = sum(compared.rows_in(some).values())
-    return Sample(wanted=len(found.changes.wanted) / max(1, there), changed=len(found.changes) * rows / seen)
-
-
-def compare_scattered(client: SyncClient, database: Database, compared: Comparison, sample: Sample) -> Comparison:
-    """Cut again where few rows differ in each of nearly all segments, so that most rows need not be looked at by themselves.
-
-    One more scan pays where it spares the digests of enough rows.
-    """
-    rows = compared.source_rows
-    parts = min(FINEST_PARTS, 1 << (rows // FINE_ROWS).bit_length())
-    if rows < SLICE_ROWS // 2 or parts <= compared.grid.parts:
-        return compared
-    now = sum(compared.rows_in(compared.differing).values()) / 2
-    then = rows * (1 - (1 - 1 / parts) ** sample.changed)
-    if (now - then) * ROW_COST <= rows:
-        return compared
-    return compare_segments(client, database, compared.target, msgspec.structs.replace(compared.grid, parts=parts))
-
-
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
     """Digest the rows of the segments that differ, and compare them by key; as many as there are."""
     return _joined(compare_slices(client, database, compared))
@@ -276,7 +235,7 @@ def compare_slices(client: SyncClient, database: Database, compared: Comparison)
     A row whose bucket changed is deleted in one slice and inserted in another.
     """
     for numbers in slices_of(compared):
-        yield _compare_slice(client, database, compared, numbers)
+        yield compare_slice(client, database, compared, numbers)
 
 
 def slices_of(compared: Comparison) -> list[Sequence[int]]:
@@ -299,7 +258,8 @@ def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
         yield keys[start : start + KEYS_PER_REQUEST]
 
 
-def _compare_slice(client: SyncClient, database: Database, compared: Comparison, numbers: Sequence[int]) -> Differences:
+def compare_slice(client: SyncClient, database: Database, compared: Comparison, numbers: Sequence[int]) -> Differences:
+    """Digest the rows of some segments, and compare them by key."""
     part, grid = compared.part, compared.grid
     runs = runs_of(numbers)
 

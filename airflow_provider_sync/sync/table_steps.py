@@ -32,6 +32,7 @@ from airflow_provider_sync.sync.fetch import Fetch
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.part_values import StagedPart, TablePart
 from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.sampling import compare_tables
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, TRIES, find_target, present_target
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
@@ -191,7 +192,7 @@ def _stage(
     part: TablePart,
     on_rows: Callable[[int], None],
 ) -> StagedPart:
-    compared = compare_segments(client, database, target)
+    compared = compare_tables(client, database, target)
     staging, removed = staging_of(database, part.run), removed_of(database, part.run)
     fetch = Fetch(client, database, connection, compared, staging, removed=removed, on_rows=on_rows)
     if part.whole is None:

@@ -2,11 +2,12 @@
 
 ::
 
-    describe ─┬─ source digests its segments ─┐
-              └─ target digests its own ──────┴─ compare ── rows of the segments that differ ── fetch ── staging
+    a look ── describe ─┬─ source digests its segments ─┐
+                        └─ target digests its own ──────┴─ compare ── rows of the segments that differ ── fetch ── staging
 
 Both databases work at the same time: what the target has to compute runs in a second thread, over a snapshot of its own.
-Where rows differ is found in :mod:`.differences`; here it is decided what to fetch, which :mod:`.fetch` does.
+How finely the tables are cut is found in :mod:`.sampling`, where rows differ in :mod:`.differences`; here it is decided what to
+fetch, which :mod:`.fetch` does.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from airflow_provider_sync.sync.differences import (
     Comparison,
     compare_few_rows,
     compare_finer,
-    compare_scattered,
-    compare_segments,
-    sample_changes,
     scans_of,
 )
 from airflow_provider_sync.sync.direct import load_directly
@@ -34,13 +32,17 @@ from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.fetch import Fetch
 from airflow_provider_sync.sync.fetched_rows import FetchedRows
 from airflow_provider_sync.sync.landing import create_statement, selection_of
+from airflow_provider_sync.sync.sampling import (
+    WHOLE_ABOVE,
+    compare_scattered,
+    compare_tables,
+    sample_changes,
+    tables_differ,
+)
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staging import Staging
-
-WHOLE_ABOVE = 0.5
-"""Share of the source's rows above which the whole table is sent, rather than those rows by their keys."""
 
 MOST_LISTED = 250_000
 """Rows above which the whole table is sent, too, so that no more keys than these are held in memory; where it cannot be, since
@@ -52,7 +54,7 @@ MOST_DIRECT = 1_000_000
 
 def differs(client: SyncClient, database: Database, target: Target) -> bool:
     """Whether source and target differ, by the digests of their segments; no row is asked for."""
-    return bool(compare_segments(client, database, target).differing)
+    return tables_differ(client, database, target)
 
 
 def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
@@ -98,7 +100,7 @@ def download(
     """
     if first := load_directly(client, database, connection, target, on_rows, most=MOST_DIRECT if resume else None):
         return first
-    compared = compare_segments(client, database, target)
+    compared = compare_tables(client, database, target)
     if not compared.differing:
         return Unchanged(protocol=2, rows=compared.source_rows, verified="digest")
     return stage_differences(Fetch(client, database, connection, compared, staging, on_rows=on_rows))

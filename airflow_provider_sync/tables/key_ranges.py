@@ -19,6 +19,17 @@ def keys_of(grid: Grid, run: tuple[int, int]) -> KeyRange:
     )
 
 
+def narrowed(keys: KeyRange, between: KeyRange | None) -> KeyRange:
+    """Return those of a range of keys that are in another, too."""
+    if between is None:
+        return keys
+    (low, high), (lowest, highest) = keys, between
+    return (
+        lowest if low is None else low if lowest is None else max(low, lowest),
+        highest if high is None else high if highest is None else min(high, highest),
+    )
+
+
 def absent_runs(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
     """Join those of ascending numbers that are not held to stretches, across numbers that are in neither.
 

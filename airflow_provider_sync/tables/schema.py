@@ -121,6 +121,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
                 return column
         raise KeyError(name)
 
+    def is_indexed(self, name: str) -> bool:
+        """Whether a unique index finds rows by this column; other indexes are not known here."""
+        return self.primary_key[:1] == (name,) or any(unique.columns[0] == name for unique in self.unique_keys)
+
     @property
     def visible(self) -> tuple[Column, ...]:
         """The columns of ``SELECT *``."""

@@ -273,6 +273,16 @@ def test_other_columns_than_asked_for_are_refused(server: ScriptedServer, client
         _described(client, DescribeTable(selection=Selection(name="orders", columns=("price",))))
 
 
+def test_a_sample_is_the_one_that_was_asked_for(server: ScriptedServer, client: SyncClient) -> None:
+    """Digests of all segments may come instead of a sample's, but not those of another sample."""
+    for sample, asked in ((16, 0), (8, 16), (-1, 16)):
+        server.answer(_answer([msgspec.structs.replace(_DESCRIBED, sample=sample)]))
+        with pytest.raises(ProtocolError, match=f"a sample of {sample} segments, and {asked} were asked for"):
+            _described(client, msgspec.structs.replace(_DESCRIBE, sample=asked))
+    server.answer(_answer([_DESCRIBED, *_SEGMENTS]))
+    assert _described(client, msgspec.structs.replace(_DESCRIBE, sample=16)) == [_DESCRIBED, *_SEGMENTS]
+
+
 def test_digests_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncClient) -> None:
     """As many keys and digests as rows, and no more rows than keys were asked for."""
     server.answer(_answer([RowDigests(count=2, keys=b"1\n2\n", digests=bytes(11))]))

@@ -50,9 +50,9 @@ def messages(answer: Answer) -> list[Message]:
     return list(read_messages([answer.body], parse_media_type(answer.headers["content-type"]), limit=LIMIT))
 
 
-def describe(url: str, selection: Selection = T) -> tuple[Described, dict[int, tuple[int, int]]]:
+def describe(url: str, selection: Selection = T, **asked: Any) -> tuple[Described, dict[int, tuple[int, int]]]:
     """Return the description of a table, and count and sum of its segments."""
-    described, *rest = messages(ask(url, "/describeTable", DescribeTable(selection=selection)))
+    described, *rest = messages(ask(url, "/describeTable", DescribeTable(selection=selection, **asked)))
     assert isinstance(described, Described)
     segments: dict[int, tuple[int, int]] = {}
     for message in rest:
@@ -164,6 +164,23 @@ def test_segments_of_ranges(url: str) -> None:
             assert found == set(range(number * grid.width, min(1000, (number + 1) * grid.width)))
             assert len(found) == count
         assert len(digests(base, grid, runs=((0, 1), (3, 3)))) == sum(segments[number][0] for number in (0, 1, 3))
+
+
+def test_samples(url: str) -> None:
+    """A sample has some of the segments, spread evenly, with the digests that they have among all; other keys have none."""
+    execute(url, "DELETE FROM t", *many_rows(1000), "UPDATE t SET b = id")
+    with served(url, t={}, by_text={"table": "t", "primary": "a"}, unindexed={"table": "t", "primary": "b"}) as base:
+        grid = Grid(scheme="range", parts=20, low=0, high=999)
+        described, segments = describe(base, grid=grid)
+        sampled, some = describe(base, grid=grid, sample=5)
+        assert (described.sample, sampled.sample) == (0, 5)
+        assert some == {number: segments[number] for number in (2, 6, 10, 14, 18)}
+        for name in ("by_text", "unindexed"):
+            described, segments = describe(base, Selection(name=name), sample=5)
+            assert described.sample == 0
+            assert sum(count for count, _ in segments.values()) == 1000
+        field, message = refusal(ask(base, "/describeTable", DescribeTable(selection=T, sample=257)))
+    assert (field, message) == ("sample", "Expected `int` <= 256.")
 
 
 def many_rows(count: int) -> list[str]:

@@ -11,14 +11,12 @@ from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES
 from airflow_provider_sync.server.table_parts import MAX_PARTS, SEGMENT_ROWS
 from airflow_provider_sync.sync.differences import (
     FILTER_COST,
-    FINE_ROWS,
     FINEST_PARTS,
     KEYS_PER_REQUEST,
     MOST_SCANS,
-    ROW_COST,
-    SAMPLE_SEGMENTS,
     SLICE_ROWS,
 )
+from airflow_provider_sync.sync.sampling import FINE_COST, FINE_ROWS, MANY_ROWS, ROW_COST, SAMPLE_SEGMENTS, SEVERAL
 
 SEGMENT_BYTES = 9
 """Of a segment on the wire: its sum, which does not compress; number and count hardly count."""
@@ -41,6 +39,9 @@ class Cost:
     bytes: int
     scans: float
 
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.requests + other.requests, self.bytes + other.bytes, self.scans + other.scans)
+
 
 def cost(rows: int, changes: int, scheme: str, *, row_bytes: int = 60) -> Cost:
     """Predict the cost of a sync whose changes are scattered updates.
@@ -50,6 +51,8 @@ def cost(rows: int, changes: int, scheme: str, *, row_bytes: int = 60) -> Cost:
     """
     parts = min(MAX_PARTS, 1 << (rows // SEGMENT_ROWS).bit_length())
     found = _within(rows, changes, scheme, parts, row_bytes)
+    if scheme == "range" and rows >= MANY_ROWS:
+        return _after_a_look(found, rows, changes, parts, row_bytes)
     if found.slices * LOOKING[scheme] <= 2 or 2 * parts > FINEST_PARTS:
         return found.cost if scheme == "bucket" else _scattered(found, rows, changes, scheme, parts, row_bytes)
     # Cut again, finer: one more request and scan.
@@ -71,17 +74,35 @@ class _Found:
 
 
 def _scattered(found: _Found, rows: int, changes: int, scheme: str, parts: int, row_bytes: int) -> Cost:
-    """Add what a sample costs, and the finer segments where they pay."""
-    finest = min(FINEST_PARTS, 1 << (rows // FINE_ROWS).bit_length())
+    """Add what a sample of the segments that differ costs, and the finer segments where they pay."""
     touched = found.digests * parts / rows
     if touched < 2 * SAMPLE_SEGMENTS or 2 * found.digests <= rows:
         return found.cost
-    sampled = int((SAMPLE_SEGMENTS + 1) * rows / parts * (DIGEST_BYTES + KEY_BYTES[scheme]))
-    scan = LOOKING[scheme]
+    sample = _rows_of(SAMPLE_SEGMENTS + 1, rows, scheme, parts)
+    finer = _finer(found, rows, changes, scheme, parts, row_bytes, cost=1)
+    return sample + (found.cost if finer is None else finer.cost + Cost(1, parts * SEGMENT_BYTES, 1))
+
+
+def _after_a_look(found: _Found, rows: int, changes: int, parts: int, row_bytes: int) -> Cost:
+    """Add what a sample of all segments costs, and take the finer ones at once where they pay."""
+    look = Cost(1, SAMPLE_SEGMENTS * SEGMENT_BYTES, SAMPLE_SEGMENTS / parts)
+    if SAMPLE_SEGMENTS * found.digests < SEVERAL * rows:
+        return look + found.cost
+    look += _rows_of(SAMPLE_SEGMENTS * found.digests / rows, rows, "range", parts)
+    finer = _finer(found, rows, changes, "range", parts, row_bytes, cost=FINE_COST)
+    return look + (_scattered(found, rows, changes, "range", parts, row_bytes) if finer is None else finer.cost)
+
+
+def _finer(found: _Found, rows: int, changes: int, scheme: str, parts: int, row_bytes: int, *, cost: float) -> _Found | None:
+    finest = min(FINEST_PARTS, 1 << (rows // FINE_ROWS).bit_length())
     finer = _within(rows, changes, scheme, finest, row_bytes)
-    if rows < SLICE_ROWS // 2 or finest <= parts or (found.digests - finer.digests) * ROW_COST <= rows:
-        return Cost(found.cost.requests + 1, found.cost.bytes + sampled, found.cost.scans + scan)
-    return Cost(finer.cost.requests + 2, finer.cost.bytes + parts * SEGMENT_BYTES + sampled, finer.cost.scans + 1 + scan)
+    pays = rows >= MANY_ROWS and finest > parts and (found.digests - finer.digests) * ROW_COST > cost * rows
+    return finer if pays else None
+
+
+def _rows_of(segments: float, rows: int, scheme: str, parts: int) -> Cost:
+    """Return what the digests of the rows of some segments cost."""
+    return Cost(1, int(segments * rows / parts * (DIGEST_BYTES + KEY_BYTES[scheme])), LOOKING[scheme])
 
 
 def _within(rows: int, changes: int, scheme: str, parts: int, row_bytes: int) -> _Found:

@@ -12,10 +12,10 @@ SIZES = [10**power for power in range(3, 9)]
 
 @pytest.mark.parametrize("scheme", ["range", "key", "bucket"])
 def test_rounds_do_not_grow_with_the_table(scheme: str) -> None:
-    """15 changes take four requests and little more than two scans, from a thousand rows to a hundred million."""
+    """15 changes take five requests and little more than two scans, from a thousand rows to a hundred million."""
     for rows in SIZES:
         found = cost(rows, 15, scheme)
-        assert found.requests == 4
+        assert found.requests <= 5
         assert found.scans <= 2.2
 
 
@@ -33,8 +33,8 @@ def test_ten_thousand_changes_cost_less_than_the_table() -> None:
     """10,000 scattered changes among a million rows ask for most digests, which are still far from the rows themselves."""
     for scheme in ("range", "key", "bucket"):
         found = cost(10**6, 10_000, scheme)
-        assert found.requests <= 16
-        assert found.scans <= 5
+        assert found.requests <= 7
+        assert found.scans <= 4
         assert found.bytes < 10**6 * 60 / 5
 
 

@@ -5,7 +5,7 @@ How a stream of messages is framed, compressed and ended is in :mod:`.stream`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -24,6 +24,9 @@ PGHASH = "pghash"
 DIGESTS = (PGHASH, SHA256)
 """Names of the digests known here, the fastest first."""
 
+
+MAX_SAMPLE = 256
+"""Most segments of a sample, each of which is a statement."""
 
 KeyRange = tuple[int | None, int | None]
 """Lowest and highest integer key, both included; ``None`` where there is no end."""
@@ -112,6 +115,8 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     :ivar digests: whether the segments' digests are wanted too, or only the description
     :ivar grid: how to cut the table; ``None`` for whatever the source finds best. A client asks for a finer one where the rows
         turn out to stand too thick in few segments, or where nearly all segments differ in few rows
+    :ivar sample: of how many segments at most the digests are wanted, spread evenly; 0 for all. The source sends those of all,
+        too, where it cannot look single ones up by an index
     :ivar schemes: in which ways the client can cut its own table
     :ivar probes: the digests besides SHA-256 that the target's database can compute, each with what it makes of fixed texts
         there; only for servers whose capabilities name such digests
@@ -120,6 +125,7 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     selection: Selection
     digests: bool = True
     grid: Grid | None = None
+    sample: Annotated[int, msgspec.Meta(ge=0, le=MAX_SAMPLE)] = 0
     schemes: tuple[Scheme, ...] = ("range", "bucket")
     probes: dict[str, str] = {}
 
@@ -163,6 +169,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     :ivar key: names of the columns that identify a row
     :ivar rows: number of rows, estimated
     :ivar digest: the name of the digest by which rows are compared from now on
+    :ivar sample: of how many segments at most digests follow; 0 for all
     """
 
     columns: tuple[ColumnDescription, ...]
@@ -170,6 +177,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     rows: int
     grid: Grid
     digest: str = SHA256
+    sample: int = 0
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):

@@ -114,7 +114,7 @@ class SQLiteCanonical(Database):
             return
         key = part.key[0].column
         ordered = self.quote(key.name) if _affinity(key) in _NUMERIC else f"sync_order({self.quote(key.name)})"
-        if _affinity(key) not in _NUMERIC or not _is_indexed(part.table, key.name):
+        if _affinity(key) not in _NUMERIC or not part.table.is_indexed(key.name):
             statement = f"{self._select(part, part.columns, condition)} ORDER BY {ordered}"
             yield from self._digests(connection, part, statement, values, grid, runs)
             return
@@ -359,10 +359,6 @@ def _keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
         raise TableError("A part of a key is NULL, which identifies no row. Choose other columns with `primary`.") from error
     except UnicodeDecodeError as error:
         raise TableError("A key is not valid UTF-8, which identifies no row elsewhere. Mend it at the source.") from error
-
-
-def _is_indexed(table: Table, name: str) -> bool:
-    return table.primary_key[:1] == (name,) or any(unique.columns[0] == name for unique in table.unique_keys)
 
 
 def _places(part: Part) -> list[int]:
