@@ -101,7 +101,7 @@ class FirstRows(Download):
         """
         announced = self._known()
         part = msgspec.structs.replace(self.part, digest=announced.digest)
-        if dict(self.database.digest_segments(connection, part, announced.grid)) != announced.segments:
+        if dict(self.database.digest_written(connection, part, announced.grid)) != announced.segments:
             raise not_as_announced(self.target.name)
         return "digest"
 

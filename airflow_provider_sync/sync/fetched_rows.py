@@ -85,7 +85,7 @@ class FetchedRows(Download):
         touched = compared.differing
         rows = sum(compared.source[number].rows for number in touched if number in compared.source)
         if compared.grid.scheme != "range" or 2 * rows > compared.source_rows:
-            found = self.database.digest_segments(connection, compared.part, compared.grid)
+            found = self.database.digest_written(connection, compared.part, compared.grid)
         else:
             found = _segments_of_rows(self.database, connection, compared)
         moved = [number for number in touched if found.get(number) != compared.source.get(number)]

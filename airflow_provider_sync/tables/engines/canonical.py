@@ -92,6 +92,13 @@ class CanonicalDatabase(ABC):
         :raises TableError: for a row that cannot be digested inside the database (one above ``max_allowed_packet``)
         """
 
+    def digest_written(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+        """Digest every segment as :meth:`digest_segments` does, what the open transaction has written included.
+
+        Engines whose other connections can see that, too, share the scan among several.
+        """
+        return self.digest_segments(connection, part, grid)
+
     @abstractmethod
     def digest_rows(
         self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]

@@ -6,7 +6,9 @@ Sums are of DECIMALs, hence exact. SHA2 is the only hash that every server has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from airflow_provider_sync.exceptions import TableError
@@ -18,6 +20,7 @@ from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys, Part, SegmentDigest
 from airflow_provider_sync.tables.engines.mysql_read import stream_texts
 from airflow_provider_sync.tables.engines.mysql_row_text import TOO_LARGE, key_hash, key_number, row_digest, segment
+from airflow_provider_sync.tables.key_ranges import keys_of, narrowed
 from airflow_provider_sync.tables.schema import Column, Table
 
 _SMALL = 20_000
@@ -81,6 +84,31 @@ class MySQLCanonical(Database):
                 raise self._too_large(connection, part.table)
             segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS)
         return segments
+
+    def digest_written(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+        """Digest one half of the keys over this connection, the other over one that reads what is not committed yet.
+
+        What somebody else has written and not committed shows, too: as a difference, like everything that is not as announced.
+        """
+        if grid.scheme != "range" or not part.table.is_indexed(part.key[0].column.name):
+            return self.digest_segments(connection, part, grid)
+        middle = grid.parts // 2
+        lower, upper = (
+            msgspec.structs.replace(part, between=narrowed(keys_of(grid, run), part.between))
+            for run in ((-1, middle - 1), (middle, grid.parts))
+        )
+
+        def digest_upper() -> Mapping[int, SegmentDigest]:
+            with self.connect() as other:
+                other.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
+                other.exec_driver_sql("START TRANSACTION READ ONLY")
+                found = self.digest_segments(other, upper, grid)
+                other.exec_driver_sql("ROLLBACK")
+                return found
+
+        with ThreadPoolExecutor(1, thread_name_prefix="upper-half") as pool:
+            waiting = pool.submit(digest_upper)
+            return {**self.digest_segments(connection, lower, grid), **waiting.result()}
 
     def digest_rows(self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]) -> Iterator[Digests]:
         """Stream keys and digests of the rows in these segments: stretches of keys by the index, all else by a scan.
