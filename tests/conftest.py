@@ -42,10 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long last: a failure that is quick to find is found first; and keep to one Airflow, in one worker."""
+    """Run what takes long last, so that failures are found early; and what needs a whole Airflow in the worker that starts it."""
     for item in items:
-        if {"airflow_stack", "celery_stack"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+        for stack in {"airflow_stack", "celery_stack"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(stack))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
