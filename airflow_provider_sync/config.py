@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from airflow_provider_sync.config_file import read_yaml
+from airflow_provider_sync.config_mistakes import explain
 from airflow_provider_sync.exceptions import ConfigurationError
 
 DEFAULT_MAX_DELETES = "50%"
@@ -220,7 +221,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         :raises ConfigurationError: with the path of the wrong entry
         """
         plain = dict(settings)
-        plain["tokens"] = [{"token": entry} if isinstance(entry, str) else entry for entry in plain.get("tokens") or ()]
+        tokens = plain.get("tokens") or []
+        if not isinstance(tokens, (list, tuple)):
+            # Of a text, each letter would be a token.
+            raise ConfigurationError('tokens must be a list. Write brackets around them: tokens: ["${SYNC_TOKEN}"].')
+        plain["tokens"] = [{"token": entry} if isinstance(entry, str) else entry for entry in tokens]
         return _build(cls, plain, tables=SourceTable, directories=SourceDirectory)
 
     @classmethod
@@ -354,6 +359,8 @@ def _named(entries: Any, kind: type[Entry], group: str) -> dict[str, Entry]:
 def _entry(name: str, options: Any, kind: type[Entry]) -> Entry:
     if not isinstance(options or {}, Mapping):
         raise ConfigurationError(f"{name!r}: its options must be a mapping, not {type(options).__name__}.")
+    if "name" in (options or {}):
+        raise ConfigurationError(f"{name!r}: there is no option 'name': what stands before the options is the name.")
     plain = {**(options or {}), "name": name}
     if isinstance(plain.get("window"), (list, tuple)):
         # YAML makes numbers and dates of what is meant as text here.
@@ -366,4 +373,5 @@ def _convert(settings: Mapping[str, Any], kind: type[Config]) -> Config:
         return msgspec.convert(settings, kind, strict=False)
     except msgspec.ValidationError as error:
         where = f"{settings['name']!r}: " if "name" in settings else ""
-        raise ConfigurationError(f"{where}{error}") from error
+        options = [field for field in kind.__struct_fields__ if field != "name"]
+        raise ConfigurationError(where + explain(str(error), options=options)) from error

@@ -92,6 +92,8 @@ def test_wrong_client_settings(settings: dict[str, Any], message: str) -> None:
     ("settings", "message"),
     [
         ({"tokens": [""]}, "token is empty"),
+        ({"tokens": "abc"}, "tokens must be a list"),
+        ({"tokens": {"token": "abc"}}, "tokens must be a list"),
         ({"tokens": [{"token": "x", "table": ["a"]}]}, "table"),
         ({"tables": {"orders": {}}}, "'orders' has no connection"),
         ({"tables": {"orders": {"connection": "sqlite://", "renames": {}}}}, "'orders'.*renames"),
@@ -102,6 +104,47 @@ def test_wrong_server_settings(settings: dict[str, Any], message: str) -> None:
     """What a server cannot use is refused when the configuration is built, by the name of the option."""
     with pytest.raises(ConfigurationError, match=message):
         ServerConfig.from_dict(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "'url' is missing. Give it a value."),
+        ({**URL, "retries": "many"}, "retries must be a whole number, not text."),
+        ({**URL, "token": 7}, "token must be text, not a whole number."),
+        ({**URL, "headers": ["a"]}, "headers must be a mapping, not a list."),
+        ({**URL, "headers": {"a": 7}}, "headers: each value must be text, not a whole number."),
+        ({**URL, "tables": {"t": {"connection": "sqlite://", "columns": "id"}}}, "'t': columns must be a list, not text."),
+        (
+            {**URL, "tables": {"t": {"connection": "sqlite://", "primary": 7}}},
+            "'t': primary must be text or a list, not a whole number.",
+        ),
+        ({**URL, "tables": {"t": {"connection": "sqlite://", "window": ["a"]}}}, "'t': window must be a list of 3, not of 1."),
+        ({**URL, "directories": {"d": {}}}, "'d': 'path' is missing. Give it a value."),
+        (
+            {**URL, "directories": {"d": {"path": "x", "name": "y"}}},
+            "'d': there is no option 'name': what stands before the options is the name.",
+        ),
+    ],
+)
+def test_mistakes_are_told_in_the_words_of_the_file(settings: dict[str, Any], message: str) -> None:
+    """A message names the option, what it may be, and what it is, as whoever wrote the file calls these."""
+    with pytest.raises(ConfigurationError) as refused:
+        ClientConfig.from_dict(settings)
+    assert str(refused.value) == message
+
+
+def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
+    """Whoever mistyped an option reads the right one in the message; in a list, it says which entry."""
+    with pytest.raises(ConfigurationError) as refused:
+        directory_from_options("d", {"path": "x", "includes": ["*.png"]})
+    assert str(refused.value) == (
+        "'d': there is no option 'includes'. There are: path, hasher, include, exclude, prefix, max_deletes,"
+        " allow_empty_source, files_per_request, bytes_per_request."
+    )
+    with pytest.raises(ConfigurationError) as refused:
+        ServerConfig.from_dict({"tokens": ["a", {"token": "x", "table": ["a"]}]})
+    assert str(refused.value) == "tokens[1]: there is no option 'table'."
 
 
 def test_connections() -> None:

@@ -136,7 +136,7 @@ def test_the_rest_of_airflow_works(configure: Configure) -> None:
     ("changes", "reason"),
     [
         ({"tokens": []}, "has no tokens"),
-        ({"tabels": {}}, "unknown field `tabels`"),
+        ({"tabels": {}}, "there is no option 'tabels'"),
         ({"tokens": ["${SYNC_NEVER_SET}"]}, "SYNC_NEVER_SET is not set"),
     ],
 )
