@@ -25,6 +25,7 @@ Messages say what happened, with the value, and what to do next; never a secret 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from airflow_provider_sync.report import Report
 
@@ -132,6 +133,13 @@ class SyncFailed(SyncError):
         super().__init__(message, tuple(reports), retryable)
         self.reports = tuple(reports)
         self.retryable = retryable
+
+    @classmethod
+    def of(cls, failures: Sequence[SyncError], reports: Sequence[Report]) -> Self:
+        """Make one error of several; what more than one of them says is said once."""
+        told = list(dict.fromkeys(map(str, failures)))
+        message = "; ".join([*(text.removesuffix(".") for text in told[:-1]), *told[-1:]])
+        return cls(message, reports, all(failure.retryable for failure in failures))
 
     def __str__(self) -> str:
         return str(self.args[0])

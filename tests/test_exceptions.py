@@ -9,7 +9,7 @@ import re
 import pytest
 
 from airflow_provider_sync import exceptions
-from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
+from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed, TransportError
 from airflow_provider_sync.report import TableReport
 
 ERRORS = [value for value in vars(exceptions).values() if inspect.isclass(value) and issubclass(value, SyncError)]
@@ -33,6 +33,15 @@ def test_errors_pickle(kind: type[SyncError]) -> None:
     assert type(copy) is kind
     assert (str(copy), copy.retryable, vars(copy)) == (str(error), error.retryable, vars(error))
     assert str(error) == "Table 'ü' is busy."
+
+
+def test_what_several_failures_say_is_said_once() -> None:
+    """One error of several has the message of each, those that are alike once, and may pass when all may."""
+    failed = SyncFailed.of([TransportError("No answer."), TransportError("No answer."), SyncError("No key.")], [REPORT])
+    assert str(failed) == "No answer; No key."
+    assert not failed.retryable
+    assert failed.reports == (REPORT,)
+    assert SyncFailed.of([TransportError("No answer."), TransportError("No answer.")], []).retryable
 
 
 def test_the_drawing_is_true() -> None:

@@ -36,8 +36,7 @@ def main(options: Namespace) -> int:
             for line in _lines(table, options.keys):
                 print(line)
     if found.failures:
-        retryable = all(failure.retryable for failure in found.failures)
-        raise SyncFailed("; ".join(map(str, found.failures)), found.reports, retryable) from found.failures[0]
+        raise SyncFailed.of(found.failures, found.reports) from found.failures[0]
     return DIFFERENT if any(report.changed for report in found.reports) else DONE
 
 

@@ -155,7 +155,7 @@ class TableMergeOperator(TableStepOperator):
                         failures.append(failure)
                         reports += failure.reports
             if failures:
-                raise SyncFailed("; ".join(map(str, failures)), reports, all(failure.retryable for failure in failures))
+                raise SyncFailed.of(failures, reports)
             config, plan = self.server(), self.plan()
         self.record(context, reports)
         self.log.info("\n%s", format_reports(reports))

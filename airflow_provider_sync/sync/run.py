@@ -122,7 +122,7 @@ def run(
                 failures.append(error)
                 reports.append(DirectoryReport(name=directory.name, status="failed", error=str(error)))
     if failures:
-        raise SyncFailed("; ".join(map(str, failures)), reports, all(failure.retryable for failure in failures))
+        raise SyncFailed.of(failures, reports)
     return reports
 
 

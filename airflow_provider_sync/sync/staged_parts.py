@@ -65,7 +65,7 @@ def merge_parts(
                 for options, parts in group
             ]
     if errors:
-        raise SyncFailed("; ".join(map(str, errors)), reports, all(error.retryable for error in errors)) from errors[0]
+        raise SyncFailed.of(errors, reports) from errors[0]
     return reports
 
 

@@ -77,7 +77,7 @@ def sync_tables(
                 for table in group
             ]
     if errors:
-        raise SyncFailed("; ".join(map(str, errors)), reports, all(error.retryable for error in errors)) from errors[0]
+        raise SyncFailed.of(errors, reports) from errors[0]
     return reports
 
 
