@@ -84,6 +84,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    return int(text)
+
+
 def _duration(text: str) -> float:
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = text[:-1], text[-1:]
@@ -129,7 +135,9 @@ COMMANDS = (
             _TABLE,
             _DIRECTORY,
             _JSON,
-            _argument("--keys", type=int, default=20, metavar="N", help="most keys to show of each table (default: %(default)s)"),
+            _argument(
+                "--keys", type=_count, default=20, metavar="N", help="most keys to show of each table (default: %(default)s)"
+            ),
         ),
     ),
     Command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -174,9 +175,13 @@ def _listen(config: ServerConfig, host: str, port: int) -> socket.socket:
                 f" Set tokens in the server's configuration, or listen on 127.0.0.1."
             )
         return socket.create_server((str(address[0]), port), family=family)
+    except socket.gaierror as error:
+        raise ConfigurationError(f"Cannot listen on {host}:{port}: {error.strerror}. Give an address of this machine.") from error
     except OSError as error:
+        # The error's own text repeats the address.
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {error}. Give a free port with --port, or 0 for any."
+            f"Cannot listen on {host}:{port}: {reason}. Give an address of this machine, and a free port, or 0 for any."
         ) from error
 
 

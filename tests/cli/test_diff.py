@@ -35,6 +35,14 @@ def test_no_more_keys_than_asked_for(changed: Site, command: Command, capsys: py
     assert capsys.readouterr().out.splitlines()[-2:] == ["+ 4", "… and 3 more"]
 
 
+def test_a_number_of_keys_below_none(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ``--keys`` that is no number of keys is wrong usage."""
+    with pytest.raises(SystemExit) as ended:
+        command("diff", "--keys", "-1")
+    assert ended.value.code == 2
+    assert "'-1' is not a number, 0 or more" in capsys.readouterr().err
+
+
 def test_json_has_the_keys(changed: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """``--json`` has the complete lists beside each report, directories have none."""
     assert command("diff", "--json") == 1
