@@ -38,5 +38,8 @@ def file_error(doing: str, path: str, location: str, error: OSError) -> FileErro
     kind = MissingFileError if error.errno == errno.ENOENT and path else FileError
     what = f"{path!r} in {location}" if path else location
     why = os.strerror(error.errno) if error.errno else str(error)
-    advice = _ADVICE.get(error.errno or 0, "Look at the error above, and try again")
+    if error.errno == errno.ENOENT and not path:
+        advice = "Make it, or mend its path in the configuration"
+    else:
+        advice = _ADVICE.get(error.errno or 0, "Look at the error above, and try again")
     return kind(f"Cannot {doing} {what}: {why}. {advice}.")

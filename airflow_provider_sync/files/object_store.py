@@ -64,7 +64,8 @@ def filesystem_for(url: str) -> AbstractFileSystem:
     try:
         filesystem, _ = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        raise ConfigurationError(f"{parts.scheme}:// needs another package: {error}") from error
+        install = ". Run: pip install 'airflow-provider-sync[s3]'" if parts.scheme in ("s3", "s3a") else ""
+        raise ConfigurationError(f"{parts.scheme}:// needs another package: {error}{install}") from error
     except ValueError as error:
         raise ConfigurationError(
             f"{parts.scheme}:// is not a storage that fsspec knows: {error}. Give a path or another URL."

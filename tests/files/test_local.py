@@ -222,6 +222,12 @@ def test_what_may_not_be_read_is_an_error(
     assert run_as_user(code, str(public_root)).stdout.startswith(f"FileError Cannot read the directory {public_root}")
 
 
+def test_a_root_that_is_not_there(tmp_path: Path) -> None:
+    """A directory that does not exist is an error which says so, and not an empty one."""
+    with pytest.raises(FileError, match=r"No such file or directory\. Make it, or mend its path"):
+        list(LocalStorage(tmp_path / "nowhere").scan())
+
+
 def test_a_root_that_goes_away_is_not_a_missing_file(storage: LocalStorage, root: Path) -> None:
     """When the whole directory disappears, that is an error and not many missing files."""
     (root / "x").write_bytes(b"x")

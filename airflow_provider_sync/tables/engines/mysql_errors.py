@@ -24,7 +24,9 @@ _BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})
 _LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055, 4031})
 """No connection, none free, lost or timed out on the way, the server shutting down, the query or the connection killed."""
 
-_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1370})
+_NOT_REACHED = frozenset({2002, 2003, 2005})
+_BAD_LOGIN = 1045
+_DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 
 _MAX_MESSAGE = 300
 
@@ -73,9 +75,15 @@ def translate(error: BaseException) -> SyncError:
     message = f"{error_text(error)} (error {number})" if number else error_text(error)
     if number in _BUSY:
         return TableBusyError(f"The database is busy: {message}. Try again when the other transaction is done.")
+    if number in _NOT_REACHED:
+        advice = "Is it running, and are host and port right? A password in a URL is percent-encoded."
+        return TransportError(f"No answer from the database: {message}. {advice}")
     if number is None or number in _LOST:
         # Without a number, the driver itself speaks: of a connection that is closed, mostly.
         return TransportError(f"No answer from the database: {message}")
+    if number == _BAD_LOGIN:
+        advice = "Check user and password, and from where the user may connect."
+        return TableError(f"The database refused: {message}. {advice}")
     if number in _DENIED:
         return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")
     return TableError(f"The database refused: {message}")

@@ -81,7 +81,11 @@ def translate(error: Exception) -> SyncError:
         lost = isinstance(error, sqlalchemy_errors.OperationalError | sqlalchemy_errors.InterfaceError) or type(
             driver_error(error)
         ).__name__ in ("OperationalError", "InterfaceError")
-        return TransportError(f"No answer from PostgreSQL: {message}") if lost else TableError(f"PostgreSQL: {message}")
+        if not lost:
+            return TableError(f"PostgreSQL: {message}")
+        return TransportError(
+            f"No answer from PostgreSQL: {message}. Is it running, and are host, port, user and password right?"
+        )
     if state[:2] == "08" or state[:3] == "57P" or state in _LOST:
         return TransportError(f"PostgreSQL ended the connection: {message}")
     if state in _BUSY:

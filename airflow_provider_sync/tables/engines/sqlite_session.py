@@ -52,4 +52,7 @@ def translate(error: BaseException) -> TableError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & _PRIMARY_CODE in _BUSY:
         return TableBusyError(f"SQLite: {error}. Another process is writing to the database; try again when it has ended.")
+    if code is not None and code & _PRIMARY_CODE == sqlite3.SQLITE_CANTOPEN:
+        advice = "Does its folder exist, and may this user write there? sqlite:///x.db is relative, sqlite:////srv/x.db is not."
+        return TableError(f"SQLite: {error}. {advice}")
     return TableError(f"SQLite: {error}")
