@@ -12,6 +12,9 @@ from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncErr
 
 _MAX_MESSAGE = 300
 
+_NOTHING_SAID = "Server Error"
+"""The message of a framework that keeps the reason to itself."""
+
 
 def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncError:
     """Return the error for an answer whose status is not the expected one.
@@ -36,9 +39,11 @@ def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncE
     if status < 400:
         return ProtocolError(f"{url} answered with status {status}, which no sync server does to this request. Check the URL.")
     message = _message(body)
-    said = f": {message!r}" if message else ""
+    failed = f"The server failed with status {status} for {subject}"
+    if message and message != _NOTHING_SAID:
+        return ServerError(f"{failed}: {message.rstrip('.')}. Look into its log.", status)
     hint = "Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
-    return ServerError(f"The server failed with status {status} for {subject}{said}. {hint}", status)
+    return ServerError(f"{failed}. {hint}", status)
 
 
 def not_a_sync_server(url: str, content_type: str, body: bytes) -> ProtocolError:

@@ -154,7 +154,8 @@ def test_refusals_are_told(server, client, call, messages, endpoint, request_) -
     for status, body, text in (
         (422, b'{"config_name": ["Config name not in sync-server.tables config."]}', "does not offer a table 'orders'"),
         (401, b"{}", "Check the token"),
-        (500, b'{"message": "Server Error"}', "Server Error"),
+        (500, b'{"message": "Server Error"}', "status 500 for .*\\. Look into its log; some servers"),
+        (500, b'{"message": "The disk is gone."}', "status 500 for .*: The disk is gone\\. Look into its log\\.$"),
     ):
         server.answer(reply(status, body))
         with pytest.raises(ServerError, match=text) as caught:
