@@ -41,9 +41,9 @@ def main(options: Namespace) -> int:
 def _lines(found: Diagnosis) -> Iterator[str]:
     yield f"{found.name}: {'differs' if found.differs else 'equal'}"
     if found.missing:
-        yield f"  {found.missing:,} rows are missing in the target"
+        yield f"  {_rows(found.missing)} only in the source"
     if found.surplus:
-        yield f"  {found.surplus:,} rows are only in the target"
+        yield f"  {_rows(found.surplus)} only in the target"
     if found.keys:
         yield f"  their keys are nearly equal: {found.keys}"
     for column in found.columns:
@@ -53,9 +53,13 @@ def _lines(found: Diagnosis) -> Iterator[str]:
 
 
 def _column(found: ColumnFinding) -> Iterator[str]:
-    yield f"  column {found.column}: {f'{found.rows:,} rows: ' if found.rows else ''}{found.reason}"
+    yield f"  column {found.column}: {f'{_rows(found.rows)}: ' if found.rows else ''}{found.reason}"
     for sample in found.samples:
         yield f"    {', '.join(sample.key)}: source {_shown(sample.source)}, target {_shown(sample.target)}"
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} {'row' if number == 1 else 'rows'}"
 
 
 def _shown(text: str | None) -> str:

@@ -17,6 +17,9 @@ def main(options: Namespace) -> int:
         offered = client.capabilities()
     tables = list(offered.tables) if offered else list(config.tables)
     directories = list(offered.directories) if offered else list(config.directories)
+    if not offered:
+        told = "This server speaks version 1 of the protocol, if it is a sync server: it cannot tell what it offers."
+        print(f"{told} These are the names in the configuration.", file=sys.stderr)
     if options.json:
         json.dump({"tables": tables, "directories": directories}, sys.stdout, indent=2)
         print()

@@ -102,6 +102,7 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
                 differs = self.differs(client)
         if not differs and when_unchanged is WhenUnchanged.SKIP:
             raise AirflowSkipException("Source and target are equal.")
+        self.log.info("Source and target %s.", "differ" if differs else "are equal")
         if not differs and self.deferrable:
             self._wait_in_triggerer(hook.sync_conn_id)
         return differs

@@ -161,7 +161,8 @@ class _Server(uvicorn.Server):
 def _is_news(record: logging.LogRecord) -> bool:
     # A stream that broke off has been logged with its reason, and one that was cut at the end is no error.
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, (StreamBroken, asyncio.CancelledError))
+    # Below `airflow sync` all that uvicorn says of its start and end would be shown; the line with the URL says it.
+    return record.levelno >= logging.WARNING and not isinstance(error, (StreamBroken, asyncio.CancelledError))
 
 
 def _listen(config: ServerConfig, host: str, port: int) -> socket.socket:

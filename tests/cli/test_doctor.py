@@ -31,8 +31,8 @@ def test_reasons_and_samples_are_printed(site: Site, command: Command, capsys: p
     assert command("doctor", "--table", "orders") == 1
     assert capsys.readouterr().out.splitlines() == [
         "orders: differs",
-        "  1 rows are missing in the target",
-        "  1 rows are only in the target",
+        "  1 row only in the source",
+        "  1 row only in the target",
         "  column name: 2 rows: case",
         "    1: source 'one', target 'ONE'",
         "    2: source 'zwei', target 'ZWEI'",

@@ -40,4 +40,18 @@ def test_list_by_version_1_names_what_is_configured(site: Site, command: Command
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
     site.configure(settings["url"], protocol=1, tables={"orders": {}}, directories={})
     assert command("list") == 0
-    assert capsys.readouterr().out.split() == ["table", "orders", "->", "orders"]
+    printed = capsys.readouterr()
+    assert printed.out.split() == ["table", "orders", "->", "orders"]
+    assert "These are the names in the configuration." in printed.err
+
+
+def test_list_at_a_wrong_url_says_that_nothing_was_asked(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nothing answers as version 2 does, nobody takes what the configuration names for what a server offers."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(f"{settings['url']}/elsewhere")
+    assert command("list", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["tables"] == ["orders", "customers"]
+    assert "if it is a sync server" in printed.err
