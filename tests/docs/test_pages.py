@@ -24,8 +24,16 @@ from airflow_provider_sync.config import (
     Token,
 )
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
+from airflow_provider_sync.operators.file_operator import FileOperator
+from airflow_provider_sync.operators.file_sync import FileSyncOperator
+from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.operators.table_operator import TableOperator
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from airflow_provider_sync.provider_info import get_provider_info
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sensors.difference import DifferenceSensor
+from airflow_provider_sync.sensors.files_changed import FilesChangedSensor
+from airflow_provider_sync.sensors.table_changed import TableChangedSensor
 from tests.docs.pages import PAGES, PROJECT, anchors, blocks, table_below
 
 REFERENCE = PROJECT / "docs" / "reference"
@@ -108,6 +116,24 @@ def test_options(heading: str, kind: type[msgspec.Struct]) -> None:
                 else str(field.default)
             )
             assert default.replace("`", "") == expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "kinds", "options"),
+    [
+        (TableSyncOperator, (TableOperator, SyncOperator), TableOperator.table_options),
+        (FileSyncOperator, (FileOperator, SyncOperator), FileOperator.directory_options),
+        (TableChangedSensor, (TableChangedSensor, DifferenceSensor), ()),
+        (FilesChangedSensor, (FilesChangedSensor, DifferenceSensor), ()),
+    ],
+)
+def test_arguments(operator: type, kinds: tuple[type, ...], options: tuple[str, ...]) -> None:
+    """The reference lists every argument of operators and sensors that is not an option of a table or directory."""
+    heading = "Sensors" if issubclass(operator, DifferenceSensor) else operator.__name__
+    listed = {name for names in table_below(REFERENCE / "options.md", heading) for name in names.split(", ")}
+    arguments = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters} - {"self", "kwargs"}
+    assert not arguments - listed - set(options)
+    assert heading == "Sensors" or listed == arguments - set(options)
 
 
 def test_airflow_configuration() -> None:
