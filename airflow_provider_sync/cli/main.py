@@ -72,10 +72,15 @@ def build_parser() -> argparse.ArgumentParser:
 def _run(module: str, options: argparse.Namespace, program: str) -> int:
     try:
         code: int = import_module(f"airflow_provider_sync.cli.{module}").main(options)
+        sys.stdout.flush()
     except ConfigurationError as error:
         return _fail(error, USAGE, program, verbose=options.verbose)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read the results, such as `head`, has seen enough. What Python still has to write must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except SyncError as error:
         return _fail(error, FAILED, program, verbose=options.verbose)

@@ -26,6 +26,10 @@ _ADVICE = {
     errno.ENOTEMPTY: "Remove what is in it, or exclude the path",
     errno.ENOENT: "Compare source and target again",
 }
+_ADVICE_FOR_ROOTS = {
+    errno.ENOENT: "Make it, or mend its path in the configuration",
+    errno.EEXIST: "It is a file; name a directory",
+}
 
 
 def file_error(doing: str, path: str, location: str, error: OSError) -> FileError:
@@ -38,8 +42,6 @@ def file_error(doing: str, path: str, location: str, error: OSError) -> FileErro
     kind = MissingFileError if error.errno == errno.ENOENT and path else FileError
     what = f"{path!r} in {location}" if path else location
     why = os.strerror(error.errno) if error.errno else str(error)
-    if error.errno == errno.ENOENT and not path:
-        advice = "Make it, or mend its path in the configuration"
-    else:
-        advice = _ADVICE.get(error.errno or 0, "Look at the error above, and try again")
+    advised = _ADVICE if path else {**_ADVICE, **_ADVICE_FOR_ROOTS}
+    advice = advised.get(error.errno or 0, "Mend that, and try again")
     return kind(f"Cannot {doing} {what}: {why}. {advice}.")

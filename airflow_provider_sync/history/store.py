@@ -139,7 +139,8 @@ def record_or_warn(opened: Callable[[], History], reports: Sequence[Report], ori
     try:
         opened().record(reports, origin)
     except Exception as error:  # noqa: BLE001  # a hook or driver may raise anything, and none of it may fail a sync
-        reason = " ".join(str(error).split())
+        # SQLAlchemy's own text goes on with a link.
+        reason = " ".join(str(getattr(error, "orig", None) or error).split()).removesuffix(".")
         log.warning("The history of this sync could not be written: %s. The sync itself is not touched by that.", reason)
 
 

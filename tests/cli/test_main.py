@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from airflow_provider_sync import __version__
 from airflow_provider_sync.cli import listing
 from airflow_provider_sync.cli.main import main
+from tests.cli.site import Site
 
 
 @pytest.mark.parametrize(
@@ -90,3 +93,13 @@ def test_the_unexpected(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
+
+
+def test_a_reader_that_leaves(site: Site) -> None:
+    """When nobody reads the results any more the command ends without a word on standard error."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "airflow_provider_sync.cli.main", "list", "--config", str(site.config)]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (3, "")
