@@ -13,6 +13,7 @@ from subprocess import PIPE
 import pytest
 
 from airflow_provider_sync.cli.main import main
+from airflow_provider_sync.config import ClientConfig, ServerConfig
 
 pytest.importorskip("airportsdata", reason="the demo's data is in the extra 'demo'")
 
@@ -45,6 +46,8 @@ def test_the_demo(tmp_path: Path) -> None:
     assert rows > 28_000
     assert (tmp_path / "demo" / "target" / "new" / "atlantis.csv").read_text() == "icao\n"
     assert processes(demo.pid) == set()
+    kept = ServerConfig.from_yaml(tmp_path / "demo" / "server.yaml"), ClientConfig.from_yaml(tmp_path / "demo" / "client.yaml")
+    assert [(list(config.tables), list(config.directories)) for config in kept] == [(["airports"], ["countries"])] * 2
 
 
 def test_the_demo_keeps_out_of_a_folder_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

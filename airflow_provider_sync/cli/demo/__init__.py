@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import shlex
 import sqlite3
 import tempfile
 import time
@@ -10,8 +11,10 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import yaml
 
 from airflow_provider_sync.cli.demo.airflow import DemoAirflow
 from airflow_provider_sync.cli.demo.source import DemoSource, create_table
@@ -19,15 +22,19 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import format_reports
-from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.server.serve import DEFAULT_HOST, DEFAULT_PORT, RunningServer
 
 
 def main(options: Namespace) -> int:
     """Run the demo in a temporary folder, or in the one to keep."""
     with _folder(options.keep) as folder:
-        _Demo(folder).run()
+        demo = _Demo(folder)
+        demo.run()
         if options.keep:
-            print(f"Everything is in {folder}. Nothing is running any more.")
+            demo.write_configuration()
+            print(f"\nEverything is in {folder}. Nothing is running any more. To go on, in two terminals:")
+            print(f"  airflow-sync serve --config {shlex.quote(str(folder / 'server.yaml'))}")
+            print(f"  airflow-sync run --config {shlex.quote(str(folder / 'client.yaml'))}")
     return 0
 
 
@@ -52,20 +59,19 @@ class _Demo:
         self.folder = folder
         self.target_database = folder / "target.db"
         self.target_directory = folder / "target"
+        self.offered: dict[str, Any] = {}
 
     def run(self) -> None:
         self.say("Making the source: the world's airports as a table, and a file for each country.")
         source = DemoSource(self.folder)
         source.fill()
         create_table(self.target_database)
-        config = ServerConfig.from_dict(
-            {
-                "connections": {"source": f"sqlite:///{source.database}"},
-                "tables": {"airports": {}},
-                "directories": {"countries": {"path": str(source.directory)}},
-            }
-        )
-        with RunningServer(config) as server, self.airflow(server.url) as airflow:
+        self.offered = {
+            "connections": {"source": f"sqlite:///{source.database}"},
+            "tables": {"airports": {}},
+            "directories": {"countries": {"path": str(source.directory)}},
+        }
+        with RunningServer(ServerConfig.from_dict(self.offered)) as server, self.airflow(server.url) as airflow:
             self.say(f"The server answers at {server.url}. Now Airflow makes its metadata database.")
             airflow.prepare()
             self.sync("First run of the DAG: everything arrives.", airflow, source)
@@ -73,6 +79,17 @@ class _Demo:
             self.sync("The source changed. Second run: only the changes are merged.", airflow, source)
             self.sync("Nothing changed. Third run: both tasks are skipped.", airflow, source)
         self.say("Done: source and target are equal, and nothing is left running.")
+
+    def write_configuration(self) -> None:
+        """Leave the files with which the commands do what the DAG did."""
+        fetched = {
+            "url": f"http://{DEFAULT_HOST}:{DEFAULT_PORT}",
+            "connections": {"target": f"sqlite:///{self.target_database}"},
+            "tables": {"airports": {}},
+            "directories": {"countries": {"path": str(self.target_directory)}},
+        }
+        for name, settings in (("server.yaml", self.offered), ("client.yaml", fetched)):
+            (self.folder / name).write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def airflow(self, server_url: str) -> DemoAirflow:
         """Start an Airflow that knows the server and both targets."""
