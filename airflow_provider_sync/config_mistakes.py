@@ -48,4 +48,4 @@ def explain(message: str, *, options: Iterable[str]) -> str:
 
 def _subject(place: str | None) -> str:
     # Of a mapping msgspec tells neither the key nor its place.
-    return (place or "it").replace("[...]", ": each value")
+    return (place or "It").replace("[...]", ": each value")

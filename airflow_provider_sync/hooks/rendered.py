@@ -10,6 +10,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_sync.config import TargetDirectory, TargetTable, directory_from_options, table_from_options
+from airflow_provider_sync.config_mistakes import explain
 from airflow_provider_sync.exceptions import ConfigurationError
 
 T = TypeVar("T")
@@ -101,7 +103,10 @@ def converted(argument: str, value: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(decoded(argument, value), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{argument!r} is {value!r}. {error}.") from error
+        wanted = explain(str(error), options=())
+        if issubclass(kind, Enum):
+            wanted = f"Give {' or '.join(repr(str(member.value)) for member in kind)}."
+        raise ConfigurationError(f"{argument!r} is {value!r}. {wanted}") from error
 
 
 def number_of_tasks(argument: str, value: Any) -> int:

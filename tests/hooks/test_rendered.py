@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.rendered import UndefinedText, converted, target_directories, target_tables
+from airflow_provider_sync.sensors.difference import WhenUnchanged
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,10 @@ def test_wrong_switch() -> None:
     """What is no switch is an error that names argument and value."""
     with pytest.raises(ConfigurationError, match="'dry_run' is 'maybe'"):
         converted("dry_run", "maybe", bool)
+    with pytest.raises(ConfigurationError, match=r"^'parts' is 'many'\. It must be a whole number, not text\.$"):
+        converted("parts", "many", int)
+    with pytest.raises(ConfigurationError, match=r"^'when_unchanged' is 'never'\. Give 'skip' or 'wait'\.$"):
+        converted("when_unchanged", "never", WhenUnchanged)
 
 
 @pytest.mark.parametrize(
