@@ -53,13 +53,20 @@ def _cells(report: Report) -> tuple[str, ...]:
 def _counts(report: Report) -> tuple[str, str, str, str]:
     match report:
         case TableReport():
-            total, changes = f"{report.rows_total:,} rows", (report.rows_inserted, report.rows_updated, report.rows_deleted)
+            total, changes = _counted(report.rows_total, "row"), (report.rows_inserted, report.rows_updated, report.rows_deleted)
         case DirectoryReport():
-            total, changes = f"{report.files_total:,} files", (report.files_added, report.files_updated, report.files_deleted)
+            total, changes = (
+                _counted(report.files_total, "file"),
+                (report.files_added, report.files_updated, report.files_deleted),
+            )
         case _:
             return ("-", "-", "-", "-")
     inserted, updated, deleted = (f"{change:,}" for change in changes)
     return (total, inserted, updated, deleted)
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number:,} {unit if number == 1 else f'{unit}s'}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -36,6 +36,13 @@ def test_table_of_reports() -> None:
     ]
 
 
+def test_one_is_one() -> None:
+    """A single row or file is one row, or one file."""
+    reports = [TableReport(name="t", status="changed", rows_total=1), DirectoryReport(name="d", status="changed", files_total=1)]
+    lines = format_reports(reports).splitlines()[2:]
+    assert [line.split()[2:4] for line in lines] == [["1", "row"], ["1", "file"]]
+
+
 def test_no_reports() -> None:
     """No reports are a table without lines."""
     assert len(format_reports([]).splitlines()) == 2

@@ -30,7 +30,10 @@ def describe_table(connection: Connection, name: str) -> Table:
         schema, _, rest = name.partition(".")
         found = _find(connection, schema, rest)
     if found is None:
-        raise MissingTableError(f"There is no table {name!r} in the SQLite database. Create it, or mend its name.")
+        # SQLite makes a file of the name that it is given, so that a mistyped path is an empty database.
+        empty = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
+        advice = "It has no tables at all: is its path right?" if empty else "Create it, or mend its name."
+        raise MissingTableError(f"There is no table {name!r} in the SQLite database. {advice}")
     table, kind, without_rowid = found
     if kind == "view":
         raise TableError(f"{name!r} is a view. Only tables can be synchronised: name the table that it reads from.")

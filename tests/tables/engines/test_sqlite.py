@@ -12,7 +12,7 @@ from threading import Thread
 import msgspec
 import pytest
 
-from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.exceptions import MissingTableError, TableBusyError, TableError
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.tables.connect import open_engine
 from airflow_provider_sync.tables.engines import database_for
@@ -299,6 +299,18 @@ def test_a_database_that_another_process_writes_to(sqlite_on: Scenario) -> None:
     other.close()
     assert sqlite_on.rows("item") == []
     assert sqlite_on.names() == ["item"]
+
+
+def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
+    """SQLite makes a file of any name, so an empty database asks for its path; one with tables for the table's name."""
+    database = database_for(open_engine(f"sqlite:///{tmp_path / 'typo.db'}"))
+    with database.snapshot() as connection, pytest.raises(MissingTableError, match="no tables at all: is its path right"):
+        database.describe(connection, "orders")
+    with sqlite3.connect(tmp_path / "typo.db") as other:
+        other.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    other.close()
+    with database.snapshot() as connection, pytest.raises(MissingTableError, match="mend its name"):
+        database.describe(connection, "orders")
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
