@@ -51,6 +51,9 @@ def _cells(report: Report) -> tuple[str, ...]:
 
 
 def _counts(report: Report) -> tuple[str, str, str, str]:
+    if report.status == "failed":
+        # Nothing was counted, which is not to look like an empty source.
+        return ("-", "-", "-", "-")
     match report:
         case TableReport():
             total, changes = _counted(report.rows_total, "row"), (report.rows_inserted, report.rows_updated, report.rows_deleted)

@@ -30,7 +30,7 @@ def test_table_of_reports() -> None:
         "------  ---------  -----------  --------  -------  -------  --------  --------  --------  -------",
         "orders  changed    28,000 rows     1,200        0        3   4.0 KiB         2  hash          1.2",
         "images  unchanged      7 files         0        0        0       0 B         1  -             0.0",
-        "items   failed          0 rows         0        0        0       0 B         0  -             0.0",
+        "items   failed               -         -        -        -       0 B         0  -             0.0",
         "images: warning: No digests.",
         "items: failed: No such table.",
     ]

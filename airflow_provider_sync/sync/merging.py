@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.guards import check_deletes
@@ -37,6 +37,13 @@ class Entry:
         if isinstance(self.outcome, Download):
             return self.outcome
         raise TableError(f"Table {self.target.name!r} has nothing to merge.")
+
+
+def failed_together(error: SyncError, tables: Sequence[str]) -> str:
+    """Say why tables failed that share one transaction, of which the error names only some."""
+    if len(tables) == 1:
+        return str(error)
+    return f"{error} (Of {', '.join(tables)}, which share one transaction, none was changed.)"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.measure import Measure
-from airflow_provider_sync.sync.merging import Entry, exclusive, merge_entries, report_of
+from airflow_provider_sync.sync.merging import Entry, exclusive, failed_together, merge_entries, report_of
 from airflow_provider_sync.sync.part_values import StagedPart
 from airflow_provider_sync.sync.table_steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, present_target
@@ -54,12 +54,13 @@ def merge_parts(
             reports += _merge(client, group, measures, database, dry_run, lock_timeout)
         except SyncError as error:
             errors.append(error)
+            reason = failed_together(error, [options.name for options, _ in group])
             reports += [
                 TableReport(
                     name=options.name,
                     status="failed",
                     protocol=parts[0].protocol,
-                    error=str(error),
+                    error=reason,
                     **measures[options.name].so_far(),
                 )
                 for options, parts in group

@@ -25,7 +25,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.measure import Measure
-from airflow_provider_sync.sync.merging import Entry, exclusive, merge_entries, report_of
+from airflow_provider_sync.sync.merging import Entry, exclusive, failed_together, merge_entries, report_of
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.target import Target, resolve_target
 from airflow_provider_sync.tables.engines.base import Database
@@ -70,10 +70,9 @@ def sync_tables(
             reports += _TransactionGroup(client, group, database, progress or silent, resume).run(dry_run, lock_timeout)
         except SyncError as error:
             errors.append(error)
+            reason = failed_together(error, [table.name for table in group])
             reports += [
-                TableReport(
-                    name=table.name, status="failed", protocol=client.protocol_spoken, error=str(error), **measure.so_far()
-                )
+                TableReport(name=table.name, status="failed", protocol=client.protocol_spoken, error=reason, **measure.so_far())
                 for table in group
             ]
     if errors:

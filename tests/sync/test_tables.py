@@ -207,6 +207,7 @@ def test_all_tables_or_none(into: Link) -> None:
     with pytest.raises(SyncFailed) as failure:
         into.sync("a", "b", single_transaction=True)
     assert [report.status for report in failure.value.reports] == ["failed", "failed"]
+    assert all("Of a, b, which share one transaction, none was changed" in str(report.error) for report in failure.value.reports)
     assert into.target.rows("a") == []
     with pytest.raises(SyncFailed) as failure:
         into.sync("a", "b", single_transaction=False)
