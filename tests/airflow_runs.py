@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
-AIRFLOW_VERSION = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+AIRFLOW_VERSION = Version(version("apache-airflow")).release
 
 in_any_process = pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1.0 looks for connections in tasks only")
 
@@ -32,6 +33,7 @@ def run_dag(dag: Any, **options: Any) -> Any:
         from airflow.serialization.serialized_objects import SerializedDAG
 
     migrate_metadata_database()
+    _keep_the_api()
     with create_session() as session:
         DagBundlesManager().sync_bundles_to_db(session=session)
     # DAG.test runs only what is serialized, as the scheduler would find it.
@@ -40,6 +42,15 @@ def run_dag(dag: Any, **options: Any) -> Any:
         SerializedDAG.bulk_write_to_db("dags-folder", None, [serialized], session=session)
         SerializedDagModel.write_dag(serialized, bundle_name="dags-folder", session=session)
     return dag.test(**options)
+
+
+@cache
+def _keep_the_api() -> None:
+    """Let the tasks of a session share one API: before Airflow 3.3, each builds its own, which takes longer than the task."""
+    from airflow.sdk.execution_time import supervisor
+
+    if AIRFLOW_VERSION < (3, 3):
+        supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
 
 
 def task_states(run: Any) -> dict[str, str]:
