@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.types import NullType
@@ -114,15 +114,10 @@ class _Conflict:
         keys = [row for rows in batches for row in rows]
         free: Sequence[Value] = [None] * len(keys) if self._takes_null(column) else self._free_values(column, len(keys))
         target = self._core_table(self.target, column.name, *self.key_names)
-        statement = (
-            update(target)
-            .where(
-                *(target.c[name] == bindparam(f"key_{number}", type_=NullType()) for number, name in enumerate(self.key_names))
-            )
-            .values({target.c[column.name]: bindparam("free", type_=NullType())})
-        )
         for key, value in zip(keys, free, strict=True):
-            self.connection.execute(statement, {"free": value, **{f"key_{number}": part for number, part in enumerate(key)}})
+            parts = map(self.database.parameter, self.key, key)
+            same_key = (target.c[name] == _parameter(part) for name, part in zip(self.key_names, parts, strict=True))
+            self.connection.execute(update(target).where(*same_key).values({target.c[column.name]: _parameter(value)}))
 
     def _column_to_park(self) -> Column:
         """Choose a column of the unique key that the update will write again."""
@@ -165,7 +160,7 @@ class _Conflict:
 
     def _occurs(self, table: Table, name: str, values: Sequence[Any]) -> bool:
         where = self._core_table(table, name)
-        listed = bindparam("listed", list(values), expanding=True, type_=NullType())
+        listed = bindparam(None, list(values), expanding=True, type_=NullType())
         return bool(
             self.connection.execute(select(func.count()).select_from(where).where(where.c[name].in_(listed))).scalar_one()
         )
@@ -182,3 +177,8 @@ class _Conflict:
     @staticmethod
     def _core_table(table: Table, *names: str) -> Any:
         return sql_table(table.name, *(sql_column(name) for name in names), schema=table.schema)
+
+
+def _parameter(value: Value) -> BindParameter[Value]:
+    """Leave the parameter without a name, since it may not have a column's."""
+    return bindparam(None, value, type_=NullType())

@@ -87,6 +87,27 @@ def test_composite_unique_key(on: Scenario) -> None:
     assert on.rows("seat") == after
 
 
+@pytest.mark.parametrize("sql_type", ["BOOLEAN", "BIT(1)"])
+def test_values_move_whatever_the_keys_type(on: Scenario, sql_type: str) -> None:
+    """Rows are found to be parked also where the database does not compare their keys with numbers."""
+    on.execute(f"CREATE TABLE item (flag {sql_type} NOT NULL, code VARCHAR(9) NOT NULL UNIQUE, PRIMARY KEY (flag))")
+    insert(on, "item", [(0, "a"), (1, "b")])
+
+    on.sync("item", [(0, "b"), (1, "a")])
+
+    assert on.rows("item") == [(0, "b"), (1, "a")]
+
+
+def test_values_move_whatever_the_columns_names(on: Scenario) -> None:
+    """No name of a column gets in the way of the parameters by which rows are parked."""
+    on.execute("CREATE TABLE item (key_0 INTEGER NOT NULL PRIMARY KEY, free VARCHAR(9) NOT NULL UNIQUE)")
+    insert(on, "item", [(1, "a"), (2, "b")])
+
+    on.sync("item", [(1, "b"), (2, "a")])
+
+    assert on.rows("item") == [(1, "b"), (2, "a")]
+
+
 def test_unique_key_that_is_staged_in_part(on: Scenario) -> None:
     """A unique key may have columns that the source does not send."""
     on.execute(

@@ -286,6 +286,10 @@ class Database(CanonicalDatabase):
         ]
         return " AND ".join(conditions)
 
+    def parameter(self, column: Column, value: Value) -> Value:
+        """Return a value of :meth:`read` as the driver has to have it, to compare it with the column."""
+        return value
+
     def delete_listed(self, target: Table, work: Table, key: Sequence[Column]) -> str:
         """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``D``."""
         return (

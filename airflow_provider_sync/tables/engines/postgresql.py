@@ -284,6 +284,12 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         """Return the text under the collation ``C``."""
         return f'({expression})::text COLLATE "C"'
 
+    def parameter(self, column: Column, value: Value) -> Value:
+        """Give booleans and bits as text, which is read as the column's type; they are not compared with numbers."""
+        if column.kind is Kind.BIT:
+            return format(value, f"0{column.length}b")
+        return str(value) if column.kind is Kind.BOOLEAN else value
+
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
         """Return equality of the keys, with that of their bytes where it says more."""
         conditions = [f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key]
