@@ -71,7 +71,7 @@ def download(
         if hashed is not None and hashed != target.hashed_columns() and not target.options.hasher:
             # Only now the order of the source's columns is known; by it, the target may turn out to be equal.
             source_hash = source_hash or _source_hash(client, target)
-            if _hash_target(database, target, hashed) == source_hash:
+            if source_hash is not None and _hash_target(database, target, hashed) == source_hash:
                 return Unchanged(protocol=1, rows=database.count(connection, target.table), verified="hash")
         staging.create(connection, target.table, selection.columns, primary_key=target.key, indexes=target.options.import_indexes)
         rows = _Counted(_project(first, batches, selection.positions), on_rows)

@@ -154,6 +154,16 @@ def test_a_configured_key_serves_a_table_without_one(into: Link) -> None:
     assert into.target.rows("t") == into.source.rows("t")
 
 
+def test_tables_that_neither_side_can_hash_are_not_taken_for_equal(into: Link) -> None:
+    """Without a primary key on either side there are no hashes, and the order of columns does not make up for them."""
+    into.source.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)", "INSERT INTO t VALUES ('a', 1), ('b', 2)")
+    into.target.execute("CREATE TABLE t (n INTEGER, code VARCHAR(9) NOT NULL)")
+    into.offered["t"] = {"primary": "code"}
+
+    assert into.sync_one("t", {"primary": "code"}).rows_inserted == 2
+    assert into.target.rows("t", "code", "n") == [("a", 1), ("b", 2)]
+
+
 def test_a_table_without_a_key_is_refused(into: Link) -> None:
     """Without a key the error says how to name one, and nothing is written."""
     into.create("CREATE TABLE t (code VARCHAR(9), n INTEGER)")
