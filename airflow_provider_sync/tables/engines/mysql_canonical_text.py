@@ -10,7 +10,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.tables.schema import Column, Kind
 
 UTF8 = frozenset({None, "utf8mb4", "utf8mb3", "utf8", "ascii"})
-"""Character sets whose bytes are UTF-8; :func:`canonical_text` converts all others."""
+"""Character sets whose bytes are UTF-8; :func:`utf8_text` converts all others."""
 
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _WHOLE = frozenset({Kind.INTEGER, Kind.BIT, Kind.YEAR})
@@ -99,7 +99,17 @@ def _own(column: Column, name: str) -> str:
         case Kind.JSON if _is_binary_json(column):
             return f"CAST({name} AS CHAR)"
         case _:
-            return name if column.charset in UTF8 else f"CONVERT({name} USING utf8mb4)"
+            return utf8_text(column, name)
+
+
+def utf8_text(column: Column, name: str) -> str:
+    """Write a column of text as UTF-8, so that it can stand beside other text.
+
+    A server does not put two collations that both go by bytes into one text, such as ``utf8mb4_bin`` and ``utf8mb4_0900_bin``.
+    """
+    collation = column.collation or ""
+    plain = column.charset in UTF8 and (not collation.endswith("_bin") or collation == f"{column.charset}_bin")
+    return name if plain else f"CONVERT({name} USING utf8mb4)"
 
 
 def _double(name: str) -> str:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.protocol.v1.numbers import fixed_float, mysql_double, mysql_float
+from airflow_provider_sync.tables.engines.mysql_canonical_text import UTF8, utf8_text
 from airflow_provider_sync.tables.schema import Column, Kind, Value
 
 _BINARY = frozenset({Kind.BINARY, Kind.BIT, Kind.GEOMETRY})
 """One such column makes the whole row text binary, and all others go in with the bytes that they are stored with."""
-
-_UTF8 = frozenset({None, "utf8mb4", "utf8mb3", "utf8", "ascii"})
 
 _CODECS = {
     "latin1": "cp1252",
@@ -78,10 +77,8 @@ def chain(columns: Sequence[Column], source: str, quote: Callable[[str], str], *
 
 
 def _field(column: Column, name: str, *, binary: bool) -> str:
-    text = name
-    if column.charset not in _UTF8 and not binary:
-        # The text is the same, but utf16 next to utf8mb4 is an illegal mix on MariaDB.
-        text = f"CONVERT({name} USING utf8mb4)"
+    # The text is the same, but utf16 next to utf8mb4 is an illegal mix on MariaDB.
+    text = name if binary else utf8_text(column, name)
     return f"IFNULL({text}, '{NULL.decode()}')" if column.nullable else text
 
 
@@ -98,7 +95,7 @@ def text_of(column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
         return _plain
     if column.kind in (Kind.FLOAT, Kind.DOUBLE):
         return _float(column)
-    if column.charset in _UTF8 or not is_binary(row):
+    if column.charset in UTF8 or not is_binary(row):
         return _plain
     return _encoder(column)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Iterator
+from hashlib import sha1
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
 from airflow_provider_sync.tables.engines.mysql import MySQLDatabase
 from airflow_provider_sync.tables.engines.mysql_lookup import literal
 from airflow_provider_sync.tables.schema import Column, Kind
+from airflow_provider_sync.tables.table_hash import hash_table
 from tests.tables.canonical_rows import (
     EVERYTHING,
     all_digests,
@@ -141,6 +143,26 @@ def test_doubles(on: Scenario) -> None:
     numbers = [number for number in numbers if number - number == 0]
 
     assert texts_of(on, "DOUBLE", list(map(repr, numbers))) == list(map(mysql_double, numbers))
+
+
+def test_two_collations_by_bytes(on: Scenario) -> None:
+    """Columns whose collations both go by bytes stand in one key, one row text and one hash."""
+    other = on.scalar(
+        "SELECT MIN(COLLATION_NAME) FROM information_schema.COLLATIONS"
+        " WHERE COLLATION_NAME IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')"
+    )
+    on.execute(
+        "CREATE TABLE item (a VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,"
+        f" b VARCHAR(9) CHARACTER SET utf8mb4 COLLATE {other}, c INT, PRIMARY KEY (a, b))",
+        "INSERT INTO item VALUES ('é', 'ß', 1)",
+    )
+    table = on.describe("item")
+    part = part_of(on.database, table)
+
+    with on.database.snapshot() as connection:
+        rows = read(on.database, connection, part)
+        assert all_digests(on.database, connection, part) == expected_digests(part, rows)
+        assert hash_table(on.database, connection, table) == sha1("|é|ß|1".encode()).hexdigest()
 
 
 def test_mixed_character_sets(on: Scenario) -> None:
