@@ -73,3 +73,20 @@ def test_keys_that_differ_only_in_case_tell_rows_apart(keyed: Link) -> None:
     keyed.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'A', 1), (3, 'b', 2)")
     keyed.sync_one("t", {"primary": ["code"]})
     keyed.assert_equal("t")
+
+
+@pytest.mark.parametrize("sql_type", ["VARCHAR(20)", "DECIMAL(20,0)", "BOOLEAN", "BIT(1)"])
+def test_integer_keys_land_in_keys_of_other_types(two_into: Link, sql_type: str) -> None:
+    """Ranges of the source's integers are found in whatever column keeps them, beside what is no integer."""
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO t VALUES (0, 1), (1, 2)")
+    two_into.target.execute(f"CREATE TABLE t (id {sql_type} NOT NULL PRIMARY KEY, v INTEGER)")
+    two_into.sync_one("t")
+    two_into.source.execute("UPDATE t SET v = 7 WHERE id = 1")
+    odd = sql_type == "VARCHAR(20)"
+    if odd:
+        two_into.target.execute("INSERT INTO t VALUES ('odd', 9)")
+
+    report = two_into.sync_one("t")
+
+    assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (0, 1, int(odd))
+    assert two_into.sync_one("t").status == "unchanged"

@@ -42,7 +42,7 @@ class PartSQL:
 
     def bounds(self) -> str:
         """Select the lowest and highest key."""
-        name = self._name(self._part.key[0])
+        name = self._number()
         return f"SELECT min({name}), max({name}) FROM {self._relation} AS t{self._where()}"
 
     def rows(self) -> str:
@@ -78,7 +78,7 @@ class PartSQL:
     def digests(self, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
         """Select key texts and digest of the rows in these segments."""
         if grid.scheme == "range":
-            name = self._name(self._part.key[0])
+            name = self._number()
             # A join looks each stretch up in the index. Conditions joined by OR end in a scan that tries them all on every row.
             return (
                 f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._stretches(grid, runs)}"
@@ -161,19 +161,27 @@ class PartSQL:
 
     def _between(self, low: int | None, high: int | None) -> Iterator[str]:
         """Write conditions on the key that can use its index: literals are of the key's type."""
-        name = self._name(self._part.key[0])
+        name = self._number()
         if low is not None:
             yield "false" if self._is_integer() and low > _HIGHEST else f"{name} >= ({self._clamped(low)})"
         if high is not None:
             yield "false" if self._is_integer() and high < _LOWEST else f"{name} <= ({self._clamped(high)})"
 
     def _segment(self, grid: Grid) -> str:
-        name = self._name(self._part.key[0])
+        name = self._number()
         if self._is_integer() and grid.low >= _LOWEST and grid.high <= _HIGHEST and grid.high - grid.low <= _HIGHEST:
             number = f"({name}::bigint - ({grid.low})) / {grid.width}"
         else:
             number = f"div({name}::numeric - ({grid.low}), {grid.width})::bigint"
         return f"CASE WHEN {name} < ({grid.low}) THEN -1 WHEN {name} > ({grid.high}) THEN {grid.parts} ELSE {number} END"
+
+    def _number(self) -> str:
+        """Return the key as a number; beyond all of them where a column of another type has something else."""
+        key = self._part.key[0]
+        if key.column.kind in (Kind.INTEGER, Kind.DECIMAL):
+            return self._name(key)
+        text = f"({self._text(key)})::text"
+        return f"(CASE WHEN {text} ~ '^-?[0-9]+$' THEN {text}::numeric ELSE '{_HIGHEST_NUMERIC}' END)"
 
     def _clamped(self, key: int) -> int:
         return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
