@@ -58,8 +58,8 @@ class TableMerge:
             compared = [column for column in self.written if column.name not in self.staged.key]
             keys = self.database.columns(self.staged.key, "s")
             self._execute(
-                f"{work} SELECT CASE WHEN {self._absent('t')} THEN 'I' ELSE 'U' END, {keys}"
-                f" FROM {staging} LEFT JOIN {target} ON {match} WHERE {self._absent('t')}{self._differs(compared)}"
+                f"{work} SELECT CASE WHEN {self.database.absent(self.key, 't')} THEN 'I' ELSE 'U' END, {keys}"
+                f" FROM {staging} LEFT JOIN {target} ON {match} WHERE {self.database.absent(self.key, 't')}{self._differs(compared)}"
             )
             rows = self.connection.exec_driver_sql(
                 f"SELECT {OP}, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY {OP}"
@@ -118,7 +118,7 @@ class TableMerge:
         """Return the join that leaves the rows of the target that go."""
         if self.staged.removed:
             return f"JOIN {self.database.qualified(self.staged.removed)} r ON {self.database.match(self.key, 't', 'r')}"
-        return f"LEFT JOIN {self._from('staging', 's')} ON {match} WHERE {self._absent('s')}"
+        return f"LEFT JOIN {self._from('staging', 's')} ON {match} WHERE {self.database.absent(self.key, 's')}"
 
     def _verify_rows(self) -> None:
         rows = self.staged.rows
@@ -144,7 +144,7 @@ class TableMerge:
     def _count_differing(self, columns: Sequence[Column]) -> int:
         return self._count(
             f"SELECT COUNT(*) FROM {self._from('staging', 's')} LEFT JOIN {self._from('target', 't')}"
-            f" ON {self.database.match(self.key, 't', 's')} WHERE {self._absent('t')}{self._differs(columns)}"
+            f" ON {self.database.match(self.key, 't', 's')} WHERE {self.database.absent(self.key, 't')}{self._differs(columns)}"
         )
 
     def _check_target_key(self) -> None:
@@ -168,10 +168,6 @@ class TableMerge:
     def _from(self, which: str, alias: str) -> str:
         table = self.target if which == "target" else self.staged.staging
         return f"{self.database.qualified(table)} {alias}"
-
-    def _absent(self, alias: str) -> str:
-        """Return a condition: an outer join found no row; key columns are never NULL."""
-        return f"{alias}.{self.database.quote(self.staged.key[0])} IS NULL"
 
     def _differs(self, columns: Sequence[Column]) -> str:
         same = " AND ".join(self.database.same(column, "t", "s") for column in columns)

@@ -99,7 +99,7 @@ class _Conflict:
             f"SELECT COUNT(*) FROM {self._table(parked)} p"
             f" JOIN {self._table(self.target)} t ON {self.database.match(self.key, 't', 'p')}"
             f" LEFT JOIN {self._table(self.staging)} s ON {self.database.match(self.key, 's', 'p')}"
-            f" WHERE s.{self.database.quote(self.key_names[0])} IS NULL OR ({keeps})"
+            f" WHERE {self.database.absent(self.key, 's')} OR ({keeps})"
         ).scalar_one()
         if rows:
             raise TableError(

@@ -286,6 +286,10 @@ class Database(CanonicalDatabase):
         ]
         return " AND ".join(conditions)
 
+    def absent(self, key: Sequence[Column], alias: str) -> str:
+        """Return a condition: an outer join found no row, whose key would have no NULL."""
+        return f"{alias}.{self.quote(key[0].name)} IS NULL"
+
     def parameter(self, column: Column, value: Value) -> Value:
         """Return a value of :meth:`read` as the driver has to have it, to compare it with the column."""
         return value

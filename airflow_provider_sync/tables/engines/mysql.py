@@ -285,6 +285,12 @@ class MySQLDatabase(MySQLCanonical):
         """Return an expression that compares text by its bytes, whatever the collation."""
         return f"CAST({expression} AS BINARY)"
 
+    def absent(self, key: Sequence[Column], alias: str) -> str:
+        """Take another operator where the key is a date: ``IS NULL`` finds ``0000-00-00`` too, for the sake of ODBC."""
+        if key[0].kind in (Kind.DATE, Kind.DATETIME):
+            return f"{alias}.{self.quote(key[0].name)} <=> NULL"
+        return super().absent(key, alias)
+
     def same(self, column: Column, left: str, right: str) -> str:
         """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
         return f"{self.comparable(column, left)} <=> {self.comparable(column, right)}"

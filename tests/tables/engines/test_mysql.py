@@ -18,6 +18,7 @@ from airflow_provider_sync.tables.connect import open_engine
 from airflow_provider_sync.tables.engines.mysql import MySQLDatabase
 from airflow_provider_sync.tables.schema import OP
 from tests.tables.engines.mysql_database import WAYS, open_database, rows, run
+from tests.tables.scenario import Scenario
 
 
 @pytest.fixture(params=WAYS)
@@ -41,6 +42,19 @@ def test_zero_dates_are_read(database: MySQLDatabase) -> None:
     with database.snapshot() as connection:
         table = database.describe(connection, "t")
         assert list(database.read(connection, table, table.columns)) == [[(1, "0000-00-00", "2024-00-00 00:00:00.000")]]
+
+
+@pytest.mark.parametrize("sql_type", ["DATE", "DATETIME", "TIMESTAMP"])
+def test_zero_dates_are_keys(database: MySQLDatabase, sql_type: str) -> None:
+    """A key of zeros, for which IS NULL is true, is a key like any other: rows with it come, stay and change."""
+    run(database, f"CREATE TABLE t (d {sql_type} NOT NULL PRIMARY KEY, v INT)")
+    on = Scenario(database)
+    zero = "0000-00-00" if sql_type == "DATE" else "0000-00-00 00:00:00"
+    on.sync("t", [(zero, 1)])
+
+    assert on.sync("t", [(zero, 1)]).counts.changes == 0
+    assert on.sync("t", [(zero, 2)]).counts.updated == 1
+    assert on.sync("t", []).counts.deleted == 1
 
 
 def test_instants_are_read_in_utc(database: MySQLDatabase) -> None:
