@@ -273,6 +273,8 @@ class Fetch:
             there = self.database.digest_segments(self.connection, staged, ONE_SEGMENT).get(0, SegmentDigest(0, 0)).rows
         if there != rows:
             raise ProtocolError(f"Table {self.target.name!r}: {there} rows are staged, and {rows} were announced.")
+        for table in filter(None, (self.staging.table, removed)):
+            self.database.adopt_keys(self.connection, self.target.table, table, part.key)
         return StagedTable(
             target=self.target.table,
             staging=self.staging.table,

@@ -57,9 +57,10 @@ class TableMerge:
             self._execute(f"{work} SELECT 'D', {self.database.columns(self.staged.key, 't')} FROM {target} {self._going(match)}")
             compared = [column for column in self.written if column.name not in self.staged.key]
             keys = self.database.columns(self.staged.key, "s")
+            absent = self.database.absent(self.key, "t")
             self._execute(
-                f"{work} SELECT CASE WHEN {self.database.absent(self.key, 't')} THEN 'I' ELSE 'U' END, {keys}"
-                f" FROM {staging} LEFT JOIN {target} ON {match} WHERE {self.database.absent(self.key, 't')}{self._differs(compared)}"
+                f"{work} SELECT CASE WHEN {absent} THEN 'I' ELSE 'U' END, {keys}"
+                f" FROM {staging} LEFT JOIN {target} ON {match} WHERE {absent}{self._differs(compared)}"
             )
             rows = self.connection.exec_driver_sql(
                 f"SELECT {OP}, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY {OP}"

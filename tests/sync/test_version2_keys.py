@@ -90,3 +90,23 @@ def test_integer_keys_land_in_keys_of_other_types(two_into: Link, sql_type: str)
 
     assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (0, 1, int(odd))
     assert two_into.sync_one("t").status == "unchanged"
+
+
+@pytest.mark.parametrize("sql_type", ["DATETIME", "TIME", "UUID", "BLOB"])
+def test_keys_that_are_written_otherwise(two_same: Link, sql_type: str) -> None:
+    """SQLite: rows are updated and deleted whose keys mean what the source's do, in whatever form the target holds them."""
+    first, second, other = {
+        "DATETIME": ("2024-01-01 00:00:00", "2024-01-02T00:00:00Z", "2024-01-01 00:00:00.000"),
+        "TIME": ("00:00:00", "01:00:00.10", "00:00:00.0"),
+        "UUID": (f"{0xA:036x}", f"{0xB:036X}", f"{0xA:036X}"),
+        "BLOB": ("a", "b", "a"),
+    }[sql_type]
+    two_same.create(f"CREATE TABLE t (k {sql_type} NOT NULL, n INTEGER NOT NULL, v INTEGER, PRIMARY KEY (k, n))")
+    two_same.source.execute(f"INSERT INTO t VALUES ('{first}', 1, 1), ('{second}', 2, 1), ('{second}', 3, 1)")
+    two_same.target.execute(f"INSERT INTO t VALUES ('{other}', 1, 2), ('{second}', 2, 1), ('{second}', 4, 1)")
+
+    report = two_same.sync_one("t")
+
+    assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (1, 1, 1)
+    assert sorted(row[1:] for row in two_same.target.rows("t")) == [(1, 1), (2, 1), (3, 1)]
+    assert two_same.sync_one("t").status == "unchanged"

@@ -132,3 +132,10 @@ class CanonicalDatabase(ABC):
         :return: rows loaded
         :raises TableError: naming the table, the column where it is known, and the reason
         """
+
+    def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> int:
+        """Write staged keys as the target writes those with the same canonical text.
+
+        :return: keys that were written otherwise; none where every key has one form
+        """
+        return 0

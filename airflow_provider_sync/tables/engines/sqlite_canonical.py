@@ -21,6 +21,7 @@ from airflow_provider_sync.protocol.v2.tsv import encode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys, Part, SegmentDigest
+from airflow_provider_sync.tables.engines.sqlite_key_forms import adopt_keys
 from airflow_provider_sync.tables.engines.sqlite_session import driver_of
 from airflow_provider_sync.tables.engines.sqlite_text import (
     ANY,
@@ -150,6 +151,11 @@ class SQLiteCanonical(Database):
     ) -> int:
         """Insert exactly what came, or refuse it; see :func:`.sqlite_text_load.load_blocks`."""
         return load_blocks(connection, staging, self.qualified(staging), self.quote, columns, blocks)
+
+    def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> int:
+        """See :func:`.sqlite_key_forms.adopt_keys`."""
+        columns = [column.column for column in key]
+        return adopt_keys(connection, self.qualified(target), self.qualified(staging), columns, self.quote)
 
     def _inner(self, column: CanonicalColumn) -> str:
         return f"t.{self.quote(column.column.name)}"
