@@ -105,7 +105,8 @@ def _float(column: Column, values: Sequence[Value]) -> Texts:
             raise ValueError(f"{value!r} is not a number that the column can hold")
         if not isinstance(value, float) and Decimal(_as_text(value)) not in (Decimal(number), Decimal(repr(number))):
             raise ValueError(f"{_shown(_as_text(value))} would be rounded")
-        if scale is not None and round(number, scale) != number:
+        rounded = number if scale is None else round(number, scale)
+        if rounded != number and not (column.kind is Kind.FLOAT and _held(rounded) == number):
             raise ValueError(f"{number!r} would be rounded to {scale} decimals")
         if single and not _is_single(number):
             raise ValueError(f"{number!r} would be rounded to single precision")
@@ -116,11 +117,16 @@ def _float(column: Column, values: Sequence[Value]) -> Texts:
 
 def _is_single(number: float) -> bool:
     """Return whether a number is what a FLOAT holds, or one of the shorter texts that stand for it."""
+    held = _held(number)
+    return held is not None and (held == number or any(float(f"{held:.{digits}g}") == number for digits in (6, 7, 8, 9)))
+
+
+def _held(number: float) -> float | None:
+    """Return what a FLOAT makes of a number; ``None`` where it has none as large."""
     try:
-        held: float = struct.unpack("f", struct.pack("f", number))[0]
+        return float(struct.unpack("f", struct.pack("f", number))[0])
     except OverflowError:
-        return False
-    return held == number or any(float(f"{held:.{digits}g}") == number for digits in (6, 7, 8, 9))
+        return None
 
 
 def _year(column: Column, values: Sequence[Value]) -> Texts:
