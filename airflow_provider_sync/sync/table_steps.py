@@ -136,9 +136,9 @@ def _equal_hashes(client: SyncClient, database: Database, target: Target) -> boo
     try:
         return not version1.differs(client, database, target)
     except ServerError as error:
-        if error.status != 500:
+        if error.status not in (422, 500):
             raise
-        return False  # a source that cannot hash
+        return False  # a source that cannot hash; what else is wrong shows when its rows are asked for
 
 
 def _unchanged(target: Target, protocol: Literal[1, 2], rows: int, verified: Verified, measure: Measure) -> TableReport:

@@ -269,3 +269,13 @@ def test_only_what_a_step_returned_is_taken() -> None:
     """A value that no step returned is an error that says so."""
     with pytest.raises(ConfigurationError, match="step before"):
         TablePart.from_dict({"table": "t"})
+
+
+def test_version_1_sends_a_table_that_it_cannot_hash(same: Link) -> None:
+    """Where the source has no primary key to hash by, the rows come all the same, by the key that is configured."""
+    same.source.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)", "INSERT INTO t VALUES ('a', 1), ('b', 2)")
+    same.target.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)")
+    same.offered["t"] = {"primary": "code"}
+
+    assert Steps(same, {"primary": "code"}).all().rows_inserted == 2
+    same.assert_equal("t")
