@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.types import NullType
@@ -114,10 +114,19 @@ class _Conflict:
         keys = [row for rows in batches for row in rows]
         free: Sequence[Value] = [None] * len(keys) if self._takes_null(column) else self._free_values(column, len(keys))
         target = self._core_table(self.target, column.name, *self.key_names)
+        # No parameter may have the name of a column, and none of these is as short.
+        prefix = "_" * max(map(len, (column.name, *self.key_names)))
+        names = [f"{prefix}{number}" for number in range(len(self.key_names))]
+        statement = (
+            update(target)
+            .where(
+                *(target.c[part] == bindparam(name, type_=NullType()) for part, name in zip(self.key_names, names, strict=True))
+            )
+            .values({target.c[column.name]: bindparam(f"{prefix}free", type_=NullType())})
+        )
         for key, value in zip(keys, free, strict=True):
-            parts = map(self.database.parameter, self.key, key)
-            same_key = (target.c[name] == _parameter(part) for name, part in zip(self.key_names, parts, strict=True))
-            self.connection.execute(update(target).where(*same_key).values({target.c[column.name]: _parameter(value)}))
+            parts = zip(names, map(self.database.parameter, self.key, key), strict=True)
+            self.connection.execute(statement, {f"{prefix}free": value, **dict(parts)})
 
     def _column_to_park(self) -> Column:
         """Choose a column of the unique key that the update will write again."""
@@ -177,8 +186,3 @@ class _Conflict:
     @staticmethod
     def _core_table(table: Table, *names: str) -> Any:
         return sql_table(table.name, *(sql_column(name) for name in names), schema=table.schema)
-
-
-def _parameter(value: Value) -> BindParameter[Value]:
-    """Leave the parameter without a name, since it may not have a column's."""
-    return bindparam(None, value, type_=NullType())
