@@ -103,8 +103,9 @@ class _Conflict:
         ).scalar_one()
         if rows:
             raise TableError(
-                f"{rows} rows keep values of the unique key {self.label} that other rows are"
-                " to get. The source has values twice that this key calls equal: change the key, or the values."
+                f"{rows} rows keep values of the unique key {self.label} that other rows are to get. Either the source has values"
+                " twice that this key calls equal, or rows outside the window have them: change the key or the values, or sync"
+                " all that changed."
             )
 
     def park(self, parked: Table) -> None:
