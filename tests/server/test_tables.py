@@ -4,33 +4,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import sqlalchemy
 
 from airflow_provider_sync.protocol.v1 import EMPTY
-from airflow_provider_sync.server.serve import RunningServer
-from airflow_provider_sync.tables.connect import open_engine
-from tests.server.wire import Answer, config, post
-
-
-def execute(url: str, *statements: str) -> None:
-    """Run statements in a database."""
-    engine = open_engine(url)
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(sqlalchemy.text(statement))
-    engine.dispose()
-
-
-@contextmanager
-def served(url: str, **tables: dict[str, Any]) -> Iterator[str]:
-    """Serve tables, by default one called t."""
-    with RunningServer(config(url, tables=tables or {"t": {}})) as server:
-        yield server.url
+from tests.server.served_tables import execute, served
+from tests.server.wire import Answer, post
 
 
 def rows(answer: Answer) -> list[dict[str, Any]]:

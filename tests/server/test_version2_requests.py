@@ -1,0 +1,113 @@
+"""Requests of version 2: what is none is refused, and a key finds its own row or nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows, Grid
+from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_KEYS, MAX_RUNS
+from tests.server.served_tables import served
+from tests.server.version2_answers import ALL, T, digests, messages, refusal, rows
+from tests.server.wire import ask
+
+GRID = b'"grid":{"scheme":"bucket","parts":4}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "words"),
+    [
+        ("/describeTable", b"", "body", "truncated"),
+        ("/describeTable", b"config_name=t", "body", "malformed"),
+        ("/describeTable", b"[]", "body", "Expected `object`"),
+        ("/describeTable", b"{}", "body", "`selection`"),
+        ("/describeTable", b'{"selection":{}}', "selection", "`name`"),
+        ("/describeTable", b'{"selection":{"name":7}}', "selection.name", "Expected `str`"),
+        ("/describeTable", b'{"selection":{"name":""}}', "config_name", "required"),
+        ("/describeTable", b'{"selection":{"name":"t"},"x":1}', "body", "unknown field `x`"),
+        ("/describeTable", b'{"selection":{"name":"t","x":1}}', "selection", "unknown field `x`"),
+        ("/describeTable", b'{"selection":{"name":"t","columns":["a",1]}}', "selection.columns[1]", "Expected `str`"),
+        ("/describeTable", b'{"selection":{"name":"\xff"}}', "body", "utf-8"),
+        ("/describeTable", b'{"selection":{"name":"\\ud800"}}', "body", ""),
+        ("/describeTable", b'{"selection":{"name":"t"},"digests":1}', "digests", "Expected `bool`"),
+        ("/describeTable", b'{"selection":{"name":"t"},"x":' + b"[" * 10_000, "body", ""),
+        ("/digestRows", b'{"selection":{"name":"t"}}', "body", "`grid`"),
+        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"x","parts":1}}', "grid.scheme", "'x'"),
+        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"bucket","parts":3}}', "grid", "power of two"),
+        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"bucket","parts":0}}', "grid", "0 segments"),
+        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"bucket","parts":1e9}}', "grid.parts", ""),
+        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"range","parts":99999999}}', "grid", "99999999"),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},"grid":{"scheme":"range","parts":1,"high":99999999999999999999}}',
+            "grid",
+            "99999999999999999999",
+        ),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0]]}' % GRID, "runs[0]", "length 2"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,4]]}' % GRID, "runs", "0 to 4"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[-1,0]]}' % GRID, "runs", "-1 to 0"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,1]]}' % GRID, "runs", "2 to 1"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,3],[0,1]]}' % GRID, "runs", "0 to 1"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,1],[1,2]]}' % GRID, "runs", "1 to 2"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (GRID, b"[0,0]," * MAX_RUNS), "runs", "65537"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (GRID, b"[0,0]," * 400_000), "body", "2097152"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"keys":"1\\t2\\n"}' % GRID, "keys", "1 fields"),
+        ("/getRows", b'{"selection":{"name":"t"},"keys":["1"]}', "keys", "Expected `str"),
+        ("/getRows", b'{"selection":{"name":"t"},"keys":"1"}', "keys", "line feed"),
+        ("/getRows", b'{"selection":{"name":"t"},"keys":"\\\\N\\n"}', "keys", "NULL"),
+        ("/getRows", b'{"selection":{"name":"t"},"keys":"\\\\x\\n"}', "keys", "escape"),
+        ("/getRows", b'{"selection":{"name":"t"},"keys":"%b"}' % (b"1\\n" * (MAX_KEYS + 1)), "keys", "100001 keys"),
+        ("/getRows", b'{"selection":{"name":"t"},"keys":"%b"}' % (b"\\t" * 1_000_000), "keys", "1 fields"),
+        ("/getRows", b'{"selection":{"name":"t"}%b}' % (b" " * MAX_BYTES_BESIDE_KEYS), "body", "beside its keys"),
+    ],
+)  # fmt: skip
+def test_refused_requests(refusing: str, path: str, body: bytes, field: str, words: str) -> None:
+    """What is not a request is refused by the name of the field that is wrong."""
+    name, message = refusal(ask(refusing, path, body))
+    assert name == field
+    assert words in message
+
+
+def test_ranges_need_an_integer_key(url: str) -> None:
+    """Ranges of a key that is not a single integer are refused."""
+    grid = Grid(scheme="range", parts=1, low=0, high=9)
+    with served(url, t={"primary": "a"}) as base:
+        field, message = refusal(ask(base, "/digestRows", DigestRows(selection=T, grid=grid, runs=((0, 0),))))
+    assert field == "grid"
+    assert "no single integer key" in message
+
+
+def test_most_keys(base: str) -> None:
+    """As many keys as are allowed are looked up at once."""
+    keys = "".join(f"{number}\n" for number in range(MAX_KEYS))
+    assert len(digests(base, keys=keys)) == len(rows(base, 3, keys=keys)) == 2
+
+
+@pytest.mark.parametrize("keys", ["x\n", "\n", "1.5\n", " 1\n", "99999999999999999999999\n", "a\0b\n", "1 OR 1=1\n", "'\n"])
+def test_keys_that_no_row_can_have(base: str, keys: str) -> None:
+    """A text that is not a key finds no row, or is refused; never another row, and never a fault of the server's."""
+    for path, request in (
+        ("/getRows", GetRows(selection=T, keys=keys)),
+        ("/digestRows", DigestRows(selection=T, grid=ALL, keys=keys)),
+    ):
+        answer = ask(base, path, request)
+        assert answer.status in (200, 422)
+        if answer.status == 200:
+            assert messages(answer) == []
+
+
+@pytest.mark.parametrize("keys", ["x'; --\n", "\\\\\n", "X\n", "x \n", "é\n", "\U0001f600\n", "%s %(x)s :x ?\n"])
+def test_keys_are_compared_by_bytes(url: str, keys: str) -> None:
+    """A text that only looks like a key, to a collation or to a parser, finds no row."""
+    with served(url, t={"primary": "a"}) as base:
+        assert [row[2] for row in rows(base, 3, keys="x\n" + keys)] == [b"x"]
+        assert list(digests(base, keys=keys + "x\n")) == [("x",)]
+
+
+def test_keys_with_zero_bytes(url: str) -> None:
+    """A zero byte, which not every database allows in text, is in no key, or refused; never a fault of the server's."""
+    with served(url, t={"primary": "a"}) as base:
+        answer = ask(base, "/getRows", GetRows(selection=T, keys="x\na\0b\n"))
+        if answer.status == 200:
+            assert [row[2] for row in rows(base, 3, keys="x\na\0b\n")] == [b"x"]
+        else:
+            assert refusal(answer)
