@@ -14,6 +14,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, CanonicalDatabase, Part, SegmentDigest
 from airflow_provider_sync.tables.schema import Table
+from tests.tables.scenario import Scenario
 
 Text = tuple[bytes | None, ...]
 """The canonical texts of a row."""
@@ -63,6 +64,12 @@ def insert(database: Database, table: Table, rows: Iterable[Sequence[Any]]) -> N
         if parameters:
             connection.execute(statement, parameters)
         connection.exec_driver_sql("COMMIT")
+
+
+def create_keyed(on: Scenario, keys: list[int]) -> None:
+    """Make a table with integer keys."""
+    on.execute("CREATE TABLE item (id BIGINT NOT NULL PRIMARY KEY, v VARCHAR(50))")
+    insert(on.database, on.describe("item"), [(key, f"v{key}" if key % 5 else None) for key in keys])
 
 
 def read(database: Database, connection: Connection, part: Part, keys: Sequence[tuple[str, ...]] | None = None) -> list[Text]:

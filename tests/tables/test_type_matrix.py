@@ -22,8 +22,8 @@ from airflow_provider_sync.tables.engines.sqlite_text import ANY
 from airflow_provider_sync.tables.logical_types import create_table_statement, landing_type, spelled, target_type
 from airflow_provider_sync.tables.schema import Column, Kind
 from tests.tables.canonical_rows import all_digests, canonical, insert, load, part_of, read
+from tests.tables.canonical_types import TYPES
 from tests.tables.scenario import Scenario
-from tests.tables.test_canonical import TYPES
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "types.md"
 

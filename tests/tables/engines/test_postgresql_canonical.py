@@ -1,6 +1,6 @@
 """Version 2 on PostgreSQL: what only it has, through both drivers.
 
-What all engines promise is in ``tests/tables/test_canonical.py``.
+What all engines promise is in ``tests/tables/test_canonical_*.py``.
 """
 
 from __future__ import annotations
