@@ -7,7 +7,7 @@ directories, sockets) belongs to the layers above.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -236,6 +236,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         for table in self.tables.values():
             _check_connection(self.connections, self.default_connection, table)
+        for token in self.tokens:
+            _check_names("tables", token.tables, self.tables)
+            _check_names("directories", token.directories, self.directories)
 
     def __repr__(self) -> str:
         return f"ServerConfig(tables={list(self.tables)}, directories={list(self.directories)})"
@@ -330,6 +333,14 @@ def connection_url(connections: Mapping[str, str], default: str | None, table: T
         f"Table {table.name!r} names the connection {name!r}, which is not under connections."
         " Add it there, or give a database URL."
     )
+
+
+def _check_names(group: str, names: Iterable[str] | None, offered: Mapping[str, object]) -> None:
+    """Refuse a token for what is not offered, which would see nothing."""
+    for name in names or ():
+        if name not in offered:
+            known = ", ".join(offered) or "none"
+            raise ConfigurationError(f"A token names {name!r}, which is not under {group}. There are: {known}.")
 
 
 def _check_positive(option: str, value: float | None, where: str = "") -> None:

@@ -95,6 +95,11 @@ def test_wrong_client_settings(settings: dict[str, Any], message: str) -> None:
         ({"tokens": "abc"}, "tokens must be a list"),
         ({"tokens": {"token": "abc"}}, "tokens must be a list"),
         ({"tokens": [{"token": "x", "table": ["a"]}]}, "table"),
+        ({"tokens": [{"token": "x", "tables": ["a"]}]}, "A token names 'a', which is not under tables. There are: none."),
+        (
+            {"tokens": [{"token": "x", "directories": ["b"]}], "directories": {"a": {"path": "a"}}},
+            "A token names 'b', which is not under directories. There are: a.",
+        ),
         ({"tables": {"orders": {}}}, "'orders' has no connection"),
         ({"tables": {"orders": {"connection": "sqlite://", "renames": {}}}}, "'orders'.*renames"),
         ({"directories": {"images": None}}, "'images'.*path"),

@@ -88,4 +88,4 @@ def _digest(token: bytes) -> bytes:
 
 
 def _only(names: frozenset[str], limits: Collection[str] | None) -> frozenset[str]:
-    return names if limits is None else names.intersection(limits)
+    return names if limits is None else frozenset(limits)

@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> ServerConfig:
         f"sqlite:///{tmp_path / 'source.db'}",
         tokens=[
             "all",
-            {"token": "some", "tables": ["open", "never configured"], "directories": ["files"]},
+            {"token": "some", "tables": ["open"], "directories": ["files"]},
             {"token": "nöthing", "tables": [], "directories": []},
         ],
         tables={"open": {"table": "t"}, "closed": {"table": "t"}},
@@ -61,7 +61,7 @@ def test_accepted(settings: ServerConfig, authorization: str) -> None:
 
 
 def test_limits(settings: ServerConfig) -> None:
-    """A token with limits sees the names in them that exist, and no other."""
+    """A token with limits sees what they name, and nothing else."""
     tokens = Tokens(settings)
     assert tokens.authenticate("Bearer some").tables == {"open"}
     assert tokens.authenticate("Bearer some").directories == {"files"}
