@@ -22,7 +22,6 @@ from airflow_provider_sync.sync.differences import FINEST_PARTS, SLICE_ROWS, Com
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Part
-from airflow_provider_sync.tables.schema import Kind
 
 SAMPLE_SEGMENTS = 16
 
@@ -99,13 +98,12 @@ def compare_scattered(client: SyncClient, database: Database, compared: Comparis
 
 def _look(client: SyncClient, database: Database, target: Target) -> Comparison | None:
     """Compare a sample of the segments, or all where the source has none; ``None`` where a look cannot pay."""
-    column = target.table.column(target.key[0])
-    kind = database.logical_type(column)
-    ranged = len(target.key) == 1 and column.kind is Kind.INTEGER and target.table.is_indexed(column.name)
-    if kind is None or not ranged or target.options.window is not None:
+    columns = [target.table.column(name) for name in target.key]
+    types = [database.logical_type(column) for column in columns]
+    key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(columns, types, strict=True) if kind)
+    part = Part(table=target.table, columns=key, key=key, between=target.between)
+    if None in types or target.options.window is not None or not part.has_indexed_ranges:
         return None
-    key = CanonicalColumn(column=column, type=kind)
-    part = Part(table=target.table, columns=(key,), key=(key,), between=target.between)
     with database.connect() as connection:
         if database.estimate_rows(connection, part) < MANY_ROWS:
             return None

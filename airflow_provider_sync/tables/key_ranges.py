@@ -23,11 +23,8 @@ def narrowed(keys: KeyRange, between: KeyRange | None) -> KeyRange:
     """Return those of a range of keys that are in another, too."""
     if between is None:
         return keys
-    (low, high), (lowest, highest) = keys, between
-    return (
-        lowest if low is None else low if lowest is None else max(low, lowest),
-        highest if high is None else high if highest is None else min(high, highest),
-    )
+    lows, highs = ([end for end in ends if end is not None] for ends in zip(keys, between, strict=True))
+    return max(lows, default=None), min(highs, default=None)
 
 
 def absent_runs(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:

@@ -14,8 +14,8 @@ from airflow_provider_sync.tables.key_ranges import keys_of, narrowed
 
 
 def has_sample(part: Part, grid: Grid) -> bool:
-    """Whether single segments can be looked up by an index; otherwise each would cost a scan of the table."""
-    return grid.scheme == "range" and part.table.is_indexed(part.key[0].column.name)
+    """Whether single segments can be looked up by an index."""
+    return grid.scheme == "range" and part.has_indexed_ranges
 
 
 def sampled(grid: Grid, most: int) -> Iterable[int]:

@@ -12,6 +12,19 @@ from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.tables.connect import open_engine
 from tests.server.wire import config
 
+BESIDE_T = ("CREATE VIEW v AS SELECT * FROM t", "CREATE TABLE keyless (a INT)")
+"""What :data:`MISFITS` speaks of, beside a table ``t`` with the key ``id``."""
+
+MISFITS: list[tuple[dict[str, Any], str]] = [
+    ({"table": "nope"}, "'nope'"),
+    ({"table": "v"}, "view"),
+    ({"columns": ["id", "nope"]}, "has no column 'nope', which `columns` names"),
+    ({"primary": "nope"}, "has no column 'nope', which `primary` names"),
+    ({"columns": ["a"]}, "without the column 'id' of its key"),
+    ({"table": "keyless"}, "has no primary key. Name the columns that identify a row with `primary`"),
+]
+"""Options with which ``t`` cannot be served, and words of the refusal, in either version of the protocol."""
+
 
 def execute(url: str, *statements: str) -> None:
     """Run statements in a database."""

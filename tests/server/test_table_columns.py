@@ -9,7 +9,7 @@ import sqlalchemy
 
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Selection, Window
 from airflow_provider_sync.tables.engines.sqlite import SQLiteDatabase
-from tests.server.served_tables import execute, served
+from tests.server.served_tables import BESIDE_T, MISFITS, execute, served
 from tests.server.version2_answers import ALL, T, describe, digests, refusal, rows
 from tests.server.wire import ask
 
@@ -95,20 +95,10 @@ def test_key_without_value(url: str) -> None:
         assert describe(base)[0].key == ("b",)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"table": "nope"}, "'nope'"),
-        ({"table": "v"}, "view"),
-        ({"columns": ["id", "nope"]}, "has no column 'nope', which `columns` names"),
-        ({"primary": "nope"}, "has no column 'nope', which `primary` names"),
-        ({"columns": ["a"]}, "without the column 'id' of its key"),
-        ({"table": "keyless"}, "has no primary key. Name the columns that identify a row with `primary`"),
-    ],
-)
+@pytest.mark.parametrize(("options", "words"), MISFITS)
 def test_configuration_that_does_not_fit(url: str, options: dict[str, Any], words: str) -> None:
     """What cannot be served as it is configured is refused before the body, saying what to do."""
-    execute(url, "CREATE VIEW v AS SELECT * FROM t", "CREATE TABLE keyless (a INT)")
+    execute(url, *BESIDE_T)
     with served(url, t=options) as base:
         for path, request in (
             ("/describeTable", DescribeTable(selection=T)),

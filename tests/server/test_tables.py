@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy
 
 from airflow_provider_sync.protocol.v1 import EMPTY
-from tests.server.served_tables import execute, served
+from tests.server.served_tables import BESIDE_T, MISFITS, execute, served
 from tests.server.wire import Answer, post
 
 
@@ -89,20 +89,10 @@ def test_columns(url: str) -> None:
         assert post(base, "/getTable", {"config_name": "t", "hash": answer.headers["etag"].strip('"')}).status == 304
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"table": "nope"}, "'nope'"),
-        ({"table": "v"}, "view"),
-        ({"columns": ["id", "nope"]}, "has no column 'nope', which `columns` names"),
-        ({"primary": "nope"}, "has no column 'nope', which `primary` names"),
-        ({"columns": ["a"]}, "without the column 'id' of its key"),
-        ({"table": "keyless"}, "has no primary key. Name the columns that identify a row with `primary`"),
-    ],
-)
+@pytest.mark.parametrize(("options", "words"), MISFITS)
 def test_refused(url: str, options: dict[str, Any], words: str) -> None:
     """What cannot be served as it is configured is refused before the body, saying what to do."""
-    execute(url, "CREATE VIEW v AS SELECT * FROM t", "CREATE TABLE keyless (a INT)")
+    execute(url, *BESIDE_T)
     with served(url, t=options) as base:
         for fields in ({}, {"hash": "x"}):
             assert words in refusal(post(base, "/getTable", {"config_name": "t", **fields}))

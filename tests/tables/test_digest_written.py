@@ -12,6 +12,7 @@ from tests.tables.scenario import Scenario
 GRIDS = [
     Grid(scheme="range", parts=7, low=0, high=99),
     Grid(scheme="range", parts=1, low=0, high=99),
+    Grid(scheme="range", parts=128, low=-20, high=107),
     Grid(scheme="bucket", parts=8),
 ]
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.protocol.v2.messages import SHA256, Grid, KeyRange, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalType
-from airflow_provider_sync.tables.schema import Column, Table
+from airflow_provider_sync.tables.schema import Column, Kind, Table
 
 
 class CanonicalColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +41,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     window: Window | None = None
     between: KeyRange | None = None
     digest: str = SHA256
+
+    @property
+    def has_indexed_ranges(self) -> bool:
+        """Whether an index finds the rows between two keys; otherwise each range would cost a scan of the table."""
+        key = self.key[0].column
+        return len(self.key) == 1 and key.kind is Kind.INTEGER and self.table.is_indexed(key.name)
 
 
 class SegmentDigest(msgspec.Struct, frozen=True):
@@ -133,9 +139,7 @@ class CanonicalDatabase(ABC):
         :raises TableError: naming the table, the column where it is known, and the reason
         """
 
-    def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> int:
-        """Write staged keys as the target writes those with the same canonical text.
-
-        :return: keys that were written otherwise; none where every key has one form
-        """
-        return 0
+    def adopt_keys(  # noqa: B027  # nothing to do where every key has one form, as in most databases
+        self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]
+    ) -> None:
+        """Write staged keys as the target writes those with the same canonical text."""

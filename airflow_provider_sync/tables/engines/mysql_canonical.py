@@ -26,6 +26,9 @@ from airflow_provider_sync.tables.schema import Column, Table
 _SMALL = 20_000
 """Rows up to which they are counted: statistics of small or young tables are far off."""
 
+_SHARED_PARTS = 128
+"""Segments, of about a hundred rows each, below which a second connection takes as long as it spares."""
+
 _SUM_MODULUS = 2**64
 _UNLIMITED = 2**64 - 1
 _STATISTICS = text(
@@ -90,7 +93,7 @@ class MySQLCanonical(Database):
 
         What somebody else has written and not committed shows, too: as a difference, like everything that is not as announced.
         """
-        if grid.scheme != "range" or not part.table.is_indexed(part.key[0].column.name):
+        if grid.scheme != "range" or grid.parts < _SHARED_PARTS or not part.has_indexed_ranges:
             return self.digest_segments(connection, part, grid)
         middle = grid.parts // 2
         lower, upper = (

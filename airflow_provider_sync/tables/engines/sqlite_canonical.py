@@ -152,10 +152,10 @@ class SQLiteCanonical(Database):
         """Insert exactly what came, or refuse it; see :func:`.sqlite_text_load.load_blocks`."""
         return load_blocks(connection, staging, self.qualified(staging), self.quote, columns, blocks)
 
-    def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> int:
+    def adopt_keys(self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]) -> None:
         """See :func:`.sqlite_key_forms.adopt_keys`."""
         columns = [column.column for column in key]
-        return adopt_keys(connection, self.qualified(target), self.qualified(staging), columns, self.quote)
+        adopt_keys(connection, self.qualified(target), self.qualified(staging), columns, self.quote)
 
     def _inner(self, column: CanonicalColumn) -> str:
         return f"t.{self.quote(column.column.name)}"

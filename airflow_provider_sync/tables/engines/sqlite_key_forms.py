@@ -21,14 +21,13 @@ _THERE, _HERE, _FORMS, _STAGED = (f"{STAGING_PREFIX}{name}" for name in ("there"
 _MANY_FORMS = SECONDS | {LogicalKind.UUID, LogicalKind.BYTES}
 
 
-def adopt_keys(connection: Connection, target: str, staging: str, key: Sequence[Column], quote: Callable[[str], str]) -> int:
+def adopt_keys(connection: Connection, target: str, staging: str, key: Sequence[Column], quote: Callable[[str], str]) -> None:
     """Write staged keys as the target writes them, where it has a row whose key means the same.
 
     :param target: quoted name of the table, as ``staging`` is
-    :return: keys that were written otherwise
     """
     if not any(logical_type(column).kind in _MANY_FORMS for column in key):
-        return 0
+        return
     names = [quote(column.name) for column in key]
 
     def listed(table: str) -> str:
@@ -44,12 +43,9 @@ def adopt_keys(connection: Connection, target: str, staging: str, key: Sequence[
     other = " OR ".join(f"t.k{number} IS NOT s.k{number} COLLATE BINARY" for number in numbers)
     forms = ", ".join(f"s.k{number} AS s{number}, t.k{number} AS t{number}" for number in numbers)
     found = " AND ".join(f"{_STAGED}.{name} IS {_FORMS}.s{number} COLLATE BINARY" for number, name in enumerate(names))
-    driver = driver_of(connection)
-    driver.execute(
+    driver_of(connection).execute(
         f"WITH {_THERE} AS {listed(target)}, {_HERE} AS {listed(staging)},"
         f" {_FORMS} AS (SELECT {forms} FROM {_HERE} AS s JOIN {_THERE} AS t ON {same} WHERE {other})"
         f" UPDATE {staging} AS {_STAGED} SET {', '.join(f'{name} = {_FORMS}.t{number}' for number, name in enumerate(names))}"
         f" FROM {_FORMS} WHERE {found}"
     )
-    # The driver counts no rows of a statement that begins with WITH.
-    return int(driver.execute("SELECT changes()").fetchone()[0])
