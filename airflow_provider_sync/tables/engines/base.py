@@ -66,6 +66,15 @@ class Database(CanonicalDatabase):
         """
 
     @abstractmethod
+    def canceller(self, connection: Connection) -> Callable[[], None]:
+        """Return a function that cancels the statement that runs on ``connection`` when it is called.
+
+        Any thread may call it, as long as the connection is open, and as often as it likes: a statement that waits for a
+        lock, or is at work, ends with an error soon; where none runs, nothing happens. The function raises nothing: where
+        the database cannot be told, the statement goes on.
+        """
+
+    @abstractmethod
     def translate_errors(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into :class:`TableError`, :class:`TableBusyError` or :class:`TransportError`.
 

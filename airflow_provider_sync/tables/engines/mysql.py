@@ -25,7 +25,14 @@ from airflow_provider_sync.tables.engines import (
 )
 from airflow_provider_sync.tables.engines.mysql_canonical import MySQLCanonical
 from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
-from airflow_provider_sync.tables.engines.mysql_errors import DUPLICATE, MIXED_COLLATIONS, NO_FUNCTION, error_number, translated
+from airflow_provider_sync.tables.engines.mysql_errors import (
+    DATABASE_ERRORS,
+    DUPLICATE,
+    MIXED_COLLATIONS,
+    NO_FUNCTION,
+    error_number,
+    translated,
+)
 from airflow_provider_sync.tables.schema import OP, Column, Kind, Row, Table, Value
 
 _SESSION = {
@@ -102,6 +109,16 @@ class MySQLDatabase(MySQLCanonical):
             with suppress(SQLAlchemyError):
                 connection.exec_driver_sql("ROLLBACK")
             raise
+
+    def canceller(self, connection: Connection) -> Callable[[], None]:
+        """Kill the query, over a connection of its own."""
+        thread = int(connection.connection.driver_connection.thread_id())  # type: ignore[union-attr]  # just connected
+
+        def cancel() -> None:
+            with suppress(*DATABASE_ERRORS), self.engine.connect() as other:
+                other.exec_driver_sql(f"KILL QUERY {thread}")
+
+        return cancel
 
     def translate_errors(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into those of this package."""

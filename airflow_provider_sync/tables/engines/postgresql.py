@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
@@ -14,7 +14,13 @@ from airflow_provider_sync.tables.engines import postgresql_foreign_keys, postgr
 from airflow_provider_sync.tables.engines.postgresql_canonical import PostgreSQLCanonical
 from airflow_provider_sync.tables.engines.postgresql_catalog import describe_table
 from airflow_provider_sync.tables.engines.postgresql_cursor import FAILED, IDLE, fetch
-from airflow_provider_sync.tables.engines.postgresql_errors import LOCK_NOT_AVAILABLE, UNIQUE_VIOLATION, sqlstate, translated
+from airflow_provider_sync.tables.engines.postgresql_errors import (
+    DRIVER_ERRORS,
+    LOCK_NOT_AVAILABLE,
+    UNIQUE_VIOLATION,
+    sqlstate,
+    translated,
+)
 from airflow_provider_sync.tables.engines.postgresql_load import copy_rows
 from airflow_provider_sync.tables.engines.postgresql_session import prepare_session
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
@@ -78,6 +84,17 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         with self._between(connection, "ISOLATION LEVEL READ COMMITTED READ WRITE"):
             connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
             yield
+
+    def canceller(self, connection: Connection) -> Callable[[], None]:
+        """Have the driver ask the server, over a connection of its own."""
+        driver = _driver(connection)
+
+        def cancel() -> None:
+            with suppress(*DRIVER_ERRORS):
+                if not driver.closed:
+                    driver.cancel()
+
+        return cancel
 
     def translate_errors(self) -> AbstractContextManager[None]:
         """Translate by SQLSTATE; the message is the server's primary one, without its detail."""

@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,6 +64,17 @@ class SQLiteDatabase(SQLiteCanonical):
         """Begin with the write lock; see :func:`.sqlite_session.write_transaction`."""
         with write_transaction(connection):
             yield
+
+    def canceller(self, connection: Connection) -> Callable[[], None]:
+        """Interrupt it; what waits for a lock waits on, for :data:`BUSY_SECONDS` at most."""
+        driver = driver_of(connection)
+
+        def cancel() -> None:
+            # Of a connection that has been closed.
+            with suppress(sqlite3.ProgrammingError):
+                driver.interrupt()
+
+        return cancel
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:

@@ -1,0 +1,31 @@
+"""Text that somebody else wrote, made fit for one line of a log, a terminal or a message.
+
+The other half, a database or a file system may put anything into a name or a message: line breaks that forge lines of a log,
+escape codes that rewrite a terminal, marks that turn the direction of writing, or megabytes.
+"""
+
+from __future__ import annotations
+
+MAX_CHARACTERS = 500
+"""Most characters of a text that are shown unless the caller says otherwise."""
+
+
+def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
+    r"""Return a text on one line, with every character that is not printable as its escape, such as ``\n`` or ``\x1b``.
+
+    Letters of all scripts stay as they are. Control characters, marks of direction, line separators, halves of surrogate
+    pairs and spaces other than the usual one do not.
+
+    :param text: anything; what is no text is shown as ``str`` has it
+    :param limit: most characters of ``text`` that are shown; ``…`` stands for the rest
+    """
+    # Cut first: a text of megabytes is not worth looking at.
+    whole = str(text)
+    shown = whole[:limit]
+    if not shown.isprintable():
+        shown = "".join(character if character.isprintable() else _escaped(character) for character in shown)
+    return shown if len(whole) <= limit else f"{shown}…"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

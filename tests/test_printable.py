@@ -1,0 +1,40 @@
+"""Text from others, in logs and on terminals."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sync.printable import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("orders", "orders"),
+        ("größe 表 😀 b\\n", "größe 表 😀 b\\n"),
+        ("a\nb\r\tc\0", "a\\nb\\r\\tc\\x00"),
+        ("\x1b[2J\x9b31m\x7f", "\\x1b[2J\\x9b31m\\x7f"),
+        ("\u202egpj.exe\u2028\u200b\ufeff", "\\u202egpj.exe\\u2028\\u200b\\ufeff"),
+        ("\udcff\ud800", "\\udcff\\ud800"),
+        (ValueError("a\nb"), "a\\nb"),
+    ],
+)
+def test_what_is_shown(text: object, shown: str) -> None:
+    """Letters of every script stay, and nothing that a terminal or a log would act on does."""
+    assert printable(text) == shown
+
+
+def test_long_texts() -> None:
+    """A text is cut where the limit says."""
+    assert printable("x" * 10_000_000, 3) == "xxx…"
+    assert printable("xxx", 3) == "xxx"
+
+
+@given(st.text())
+def test_any_text(text: str) -> None:
+    """Whatever comes in, one printable line comes out that can be encoded."""
+    shown = printable(text)
+    assert shown.isprintable()
+    assert shown.encode().decode() == shown
