@@ -17,10 +17,12 @@ Both manifests are filtered alike, so that an excluded file is neither sent nor 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files.paths import is_temporary
+
+_STAR = "[^/]*"
 
 
 class Selection:
@@ -79,34 +81,61 @@ def _compile(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _expression(pattern: str) -> str:
+    """Write a pattern as a regular expression that needs time linear in the length of a name, however hostile the name.
+
+    What stands between two stars always has the same length (in characters, or in components between two ``**``), so that the
+    first place where it fits is as good as any later one. Atomic groups keep the expression from going back to look for others.
+    """
     components = _components(pattern)
     if pattern in ("", "/") or any(component in ("", ".", "..") for component in components):
         raise ConfigurationError(
             f"The pattern {pattern!r} matches nothing: paths are relative, and have no empty, '.' or '..' components. "
             "Write it as in 'images/*.png' or '**/*.png'."
         )
-    *directories, last = components
-    expression = "".join("(?:[^/]+/)*" if component == "**" else f"{_component(component)}/" for component in directories)
-    return expression + ("(?:[^/]+/)*[^/]+" if last == "**" else _component(last))
+    first, *others = _split(components, "**")
+    expression = "/".join(map(_component, first))
+    if not others:
+        return expression
+    *middle, last = ["/".join(map(_component, names)) for names in others]
+    found = "".join(f"(?>(?:[^/]++/)*?{names}/)" for names in middle)
+    return f"{expression}{'/' if first else ''}{found}(?:[^/]++/)*{last or '[^/]+'}"
 
 
 def _component(text: str) -> str:
-    expression: list[str] = []
+    """Write one component; see :func:`_expression`."""
+    first, *others = map("".join, _split(_characters(text), _STAR))
+    if not others:
+        return first
+    *middle, last = others
+    return "".join([first, *(f"(?>[^/]*?{part})" for part in middle if part), _STAR, last])
+
+
+def _split(items: Iterable[str], separator: str) -> list[list[str]]:
+    """Cut a list at each separator."""
+    parts: list[list[str]] = [[]]
+    for item in items:
+        if item == separator:
+            parts.append([])
+        else:
+            parts[-1].append(item)
+    return parts
+
+
+def _characters(text: str) -> Iterator[str]:
+    """Write each character of a component, or what stands for one; a star is :data:`_STAR`."""
     position = 0
     while position < len(text):
         character = text[position]
         position += 1
         if character == "*":
-            if not expression or expression[-1] != "[^/]*":
-                expression.append("[^/]*")
+            yield _STAR
         elif character == "?":
-            expression.append("[^/]")
+            yield "[^/]"
         elif character == "[" and (end := _end_of_set(text, position)) > 0:
-            expression.append(_set(text[position:end]))
+            yield _set(text[position:end])
             position = end + 1
         else:
-            expression.append(re.escape(character))
-    return "".join(expression)
+            yield re.escape(character)
 
 
 def _end_of_set(text: str, start: int) -> int:

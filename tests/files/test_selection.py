@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -50,6 +50,28 @@ def test_patterns_match_whole_paths(pattern: str, matches: list[str], leaves: li
     assert [path for path in matches + leaves if excluding.selects(path)] == leaves
 
 
+@pytest.mark.parametrize(
+    ("pattern", "repeated", "times", "end"),
+    [
+        ("*a*a*a*a*a*a*a*a*b", "a", 4_000, ""),
+        ("*a?*a?*a?*a?*a?*[!x]*b", "ab", 2_000, "c"),
+        ("**/a/**/a/**/a/**/a/**/a/**/b", "a/", 2_000, "a"),
+        ("**/*a*/**/*a*/**/*a*/**/*a*/**/b", "aa/", 1_300, "a"),
+        ("a*/**/*a*a*a*a*b/**/*a*a*a*b/c", "aaaaaaaaaaaa/", 300, "c"),
+        ("**/**/**/**/*x", "a/", 2_000, "a"),
+        ("**/*/*/*/*/*/*/*/*/*/*/*/*/x", "a/", 2_000, "a"),
+        ("*a*a*a*a*b", "a", 100_000, ""),
+    ],
+)
+@pytest.mark.timeout(10)
+def test_hostile_names_take_no_time(pattern: str, repeated: str, times: int, end: str) -> None:
+    """A name that nearly matches in many ways is refused at once, of whatever length it may be."""
+    name = repeated * times + end
+    for selection in (Selection(include=[pattern, "z"]), Selection(exclude=["z", pattern])):
+        assert selection.selects(name) == (not selection.include)
+        selection.descends(name)
+
+
 def test_exclusion_wins() -> None:
     """A file is taken when some include pattern matches it and no exclude pattern does."""
     selection = Selection(include=["**/*.png", "a.txt"], exclude=["tmp/**", "**/x.png"])
@@ -88,7 +110,14 @@ patterns = (
 )
 
 
-@given(patterns, paths)
+starred = st.lists(st.one_of(st.just("**"), st.text(alphabet="ab*", min_size=1, max_size=5)), min_size=2, max_size=6).map(
+    "/".join
+)
+
+
+@given(st.one_of(patterns, starred), paths)
+@example("**/*a*b/**/b", "ab/aab/b/a/b")
+@example("**/a/**/a/b", "a/x/a/a/b")
 def test_agrees_with_the_plain_reading_of_the_rules(pattern: str, path: str) -> None:
     """The compiled expression decides as a matcher does that takes one character after the other."""
     assert Selection(include=[pattern]).selects(path) == reference(pattern, path)
