@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.tables.direct_load import DirectLoad, DirectRows
@@ -103,12 +103,15 @@ def _prepared(
 
 
 def _drop(database: Database, connection: Connection, work: Table, *, failed: bool) -> None:
-    if not failed:
-        database.drop(connection, work)
+    """Drop a work table; where that fails, end its session and the table with it: what was committed stands."""
+    if connection.invalidated:
         return
-    # The connection may be what failed, and the first error is the one to be told; a temporary table ends with its connection.
-    with suppress(DBAPIError, SyncError):
+    try:
         database.drop(connection, work)
+    except (SQLAlchemyError, SyncError) as error:
+        # The connection may be what failed, and the first error is the one to be told.
+        if not failed:
+            connection.invalidate(error)
 
 
 def _check_columns(target: Table, names: Collection[str]) -> None:

@@ -54,6 +54,7 @@ DRIVER_ERRORS: tuple[type[Exception], ...] = _driver_errors()
 DATABASE_ERRORS: tuple[type[Exception], ...] = (
     sqlalchemy_errors.DBAPIError,
     sqlalchemy_errors.TimeoutError,  # no connection of the pool became free
+    sqlalchemy_errors.PendingRollbackError,  # the connection was lost before, and its loss passed over
     *DRIVER_ERRORS,
 )
 

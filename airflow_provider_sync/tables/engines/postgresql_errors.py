@@ -62,6 +62,8 @@ def translated() -> Iterator[None]:
         yield
     except sqlalchemy_errors.TimeoutError as error:
         raise TransportError(f"No connection to PostgreSQL became free: {_first_line(error)}") from error
+    except sqlalchemy_errors.PendingRollbackError as error:
+        raise TransportError(f"The connection to PostgreSQL was lost: {_first_line(error)}") from error
     except sqlalchemy_errors.DBAPIError as error:
         raise translate(error) from error
     except DRIVER_ERRORS as error:

@@ -1,0 +1,51 @@
+"""A target's administrator who ends a session of the sync just before it says a certain thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from airflow_provider_sync.tables.engines.base import Database
+
+
+@contextmanager
+def killing(database: Database, beginning: str, *, containing: str = "", spared: int = 0) -> Iterator[list[str]]:
+    """End the session that is about to run a statement, once.
+
+    :param beginning: how the statement begins
+    :param containing: what it has somewhere
+    :param spared: how many such statements go through first
+    :return: the statement whose session was ended, once it was
+    """
+    killed: list[str] = []
+    seen = 0
+    administrator = create_engine(database.engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+    def before(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        nonlocal seen
+        if killed or not statement.startswith(beginning) or containing not in statement:
+            return
+        seen += 1
+        if seen > spared:
+            killed.append(statement)
+            _end(administrator, connection)
+
+    event.listen(database.engine, "before_cursor_execute", before)
+    try:
+        yield killed
+    finally:
+        event.remove(database.engine, "before_cursor_execute", before)
+        administrator.dispose()
+
+
+def _end(administrator: Any, connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    with administrator.connect() as other:
+        if connection.dialect.name == "postgresql":
+            assert other.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (driver.info.backend_pid,)).scalar()
+        else:
+            other.exec_driver_sql(f"KILL {driver.thread_id()}")
