@@ -26,7 +26,7 @@ from airflow_provider_sync.sync.differences import probes_of
 from airflow_provider_sync.sync.download import Download, not_as_announced
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.target import Target
-from airflow_provider_sync.tables.direct_load import DirectRows, can_load_directly, is_empty
+from airflow_provider_sync.tables.direct_load import DirectRows, can_load_directly
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 
@@ -46,7 +46,7 @@ def load_directly(
     :return: ``None`` where the target is not such that they can be, or where there seem to be none
     :raises TableError: when the target cannot hold what the source has
     """
-    if target.options.window is not None or not is_empty(database, connection, target.table):
+    if target.options.window is not None or not database.is_empty(connection, target.table):
         return None
     with client.describe_table(DescribeTable(selection=selection_of(target.options), digests=False)) as answer:
         described = answer.described

@@ -1,9 +1,8 @@
-"""The last step of a table's sync, however its rows came: locks, the merge within its guards, and the report."""
+"""The last step of a table's sync, however its rows came: the merge within its guards, and the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
@@ -14,6 +13,7 @@ from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.merge import DirectRows, MergeCounts, MergeResult, StagedTable, merge_tables
 
 
@@ -46,17 +46,13 @@ def failed_together(error: SyncError, tables: Sequence[str]) -> str:
     return f"{error} (Of {', '.join(tables)}, which share one transaction, none was changed.)"
 
 
-@contextmanager
-def exclusive(database: Database, targets: Sequence[Target], timeout: float) -> Iterator[None]:
-    """Hold the locks of all tables, taken in one order everywhere, so that no two runs wait for each other."""
-    with ExitStack() as locks:
-        for target in sorted(targets, key=lambda target: str(target.table)):
-            locks.enter_context(database.exclusive(target.table, timeout=timeout))
-        yield
+def merge_entries(
+    database: Database, connection: Connection, entries: Sequence[Entry], *, lock: TableLock, dry_run: bool
+) -> None:
+    """Merge what was downloaded in one transaction, within the guards; entries that are unchanged are left alone.
 
-
-def merge_entries(database: Database, connection: Connection, entries: Sequence[Entry], *, dry_run: bool) -> None:
-    """Merge what was downloaded in one transaction, within the guards; entries that are unchanged are left alone."""
+    :param lock: of all these tables; nothing is committed once it is lost
+    """
     entries = [entry for entry in entries if isinstance(entry.outcome, Download)]
     if not entries:
         return
@@ -75,7 +71,7 @@ def merge_entries(database: Database, connection: Connection, entries: Sequence[
         entry.measure.pause()
 
     staged = [entry.download.staged for entry in entries]
-    results = merge_tables(database, connection, staged, check=check, verify=verify, dry_run=dry_run)
+    results = merge_tables(database, connection, staged, check=check, verify=verify, before_commit=lock.check, dry_run=dry_run)
     for entry, result in zip(entries, results, strict=True):
         entry.result = result
 

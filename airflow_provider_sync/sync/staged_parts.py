@@ -15,7 +15,7 @@ from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.measure import Measure
-from airflow_provider_sync.sync.merging import Entry, exclusive, failed_together, merge_entries, report_of
+from airflow_provider_sync.sync.merging import Entry, failed_together, merge_entries, report_of
 from airflow_provider_sync.sync.part_values import StagedPart
 from airflow_provider_sync.sync.table_steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, present_target
@@ -108,15 +108,16 @@ def _merge(
     dry_run: bool,
     lock_timeout: float,
 ) -> list[TableReport]:
-    targets = {options.name: present_target(client, database, options) for options, _ in tables}
-    with exclusive(database, list(targets.values()), lock_timeout), database.connect() as connection:
+    names = [options.table_name for options, _ in tables]
+    with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
+        targets = {options.name: present_target(client, database, options) for options, _ in tables}
         entries = []
         for options, parts in tables:
             target, measure = targets[options.name], measures[options.name]
             outcome = _adopt(client, database, connection, target, parts)
             measure.pause()
             entries.append(Entry(target, measure, outcome))
-        merge_entries(database, connection, entries, dry_run=dry_run)
+        merge_entries(database, connection, entries, lock=lock, dry_run=dry_run)
         for options, parts in tables:
             for staging in (staging_of(database, parts[0].run), removed_of(database, parts[0].run)):
                 staging.clear(connection, targets[options.name].table)

@@ -14,7 +14,7 @@ What the steps do is what :mod:`.tables` does in one go, by the same code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Literal
 
 import msgspec
@@ -29,6 +29,7 @@ from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.differences import Comparison, compare_segments
 from airflow_provider_sync.sync.download import Unchanged
 from airflow_provider_sync.sync.fetch import Fetch
+from airflow_provider_sync.sync.made_target import made_target
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.part_values import StagedPart, TablePart
 from airflow_provider_sync.sync.progress import Progress, silent
@@ -37,7 +38,6 @@ from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, TRIES, find_target, 
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.key_ranges import cut
-from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staging import PERMANENT, SharedStaging
 
 TASK_ROWS = 50_000
@@ -62,14 +62,24 @@ def compare_table(
         )
     measure = Measure(client)
     target = find_target(client, database, options)
-    if target is None:
-        if dry_run:
-            raise MissingTableError(
-                f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
-                " Take TableSyncOperator for it, whose dry run stages none for such a table."
-            )
-        version2.create(client, database, options)
+    if target is not None:
+        return _compare(client, options, database, target, measure, run, parts)
+    if dry_run:
+        raise MissingTableError(
+            f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
+            " Take TableSyncOperator for it, whose dry run stages none for such a table."
+        )
+    with database.exclusive([options.table_name], timeout=LOCK_TIMEOUT) as lock, ExitStack() as made:
+        # Whoever held the lock may have made it meanwhile.
+        if find_target(client, database, options) is None:
+            made.enter_context(made_target(client, database, options, lock))
         target = present_target(client, database, options)
+        return _compare(client, options, database, target, measure, run, parts)
+
+
+def _compare(
+    client: SyncClient, options: TargetTable, database: Database, target: Target, measure: Measure, run: str, parts: int
+) -> list[TablePart] | TableReport:
     with database.connect() as connection:
         for staging in (staging_of(database, run), removed_of(database, run)):
             staging.clear(connection, target.table)
@@ -110,9 +120,9 @@ def download_part(
 
     # Should a try that Airflow holds for dead still be at work, its retry waits.
     low = part.between[0] if part.between else None
-    lock = Table(name=f"{staging_of(database, part.run).name_for(target.table)}_{low}", schema=target.table.schema, columns=())
+    lock = f"{staging_of(database, part.run).name_for(target.table)}_{low}"
     stage = _stage_whole if part.protocol == 1 else _stage
-    with database.exclusive(lock, timeout=lock_timeout), database.connect() as connection:
+    with database.exclusive([lock], timeout=lock_timeout), database.connect() as connection:
         for _ in range(TRIES - 1):
             with suppress(SourceChangedError):
                 staged = stage(client, database, connection, target, part, on_rows)

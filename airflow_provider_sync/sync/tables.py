@@ -24,13 +24,14 @@ from airflow_provider_sync.exceptions import MissingTableError, SourceChangedErr
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.download import Download, Unchanged
+from airflow_provider_sync.sync.made_target import made_target
 from airflow_provider_sync.sync.measure import Measure
-from airflow_provider_sync.sync.merging import Entry, exclusive, failed_together, merge_entries, report_of
+from airflow_provider_sync.sync.merging import Entry, failed_together, merge_entries, report_of
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.target import Target, resolve_target
 from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.merge import DirectRows
-from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staging import Staging, staging_for
 
 LOCK_TIMEOUT = 60.0
@@ -159,36 +160,30 @@ class _TransactionGroup:
 
         :raises SourceChangedError: when the source never stood still
         """
-        found = {table.name: find_target(self.client, self.database, table) for table in self.tables}
-        missing = [table for table in self.tables if found[table.name] is None]
-        if dry_run:
-            reports = {report.name: report for report in self._tries(list(filter(None, found.values())), True, lock_timeout)}
-            reports |= {table.name: _report_missing(self.client, table) for table in missing}
-            return [reports[table.name] for table in self.tables]
-        with ExitStack() as undo:
+        names = [table.table_name for table in self.tables]
+        # Described inside the lock: whoever held it may have made a table, and dropped it again.
+        with self.database.exclusive(names, timeout=lock_timeout) as lock, ExitStack() as made:
+            found = {table.name: find_target(self.client, self.database, table) for table in self.tables}
+            missing = [table for table in self.tables if found[table.name] is None]
+            if dry_run:
+                reports = {report.name: report for report in self._tries(list(filter(None, found.values())), lock, True)}
+                reports |= {table.name: _report_missing(self.client, table) for table in missing}
+                return [reports[table.name] for table in self.tables]
             for table in missing:
-                undo.callback(self._drop_target, version2.create(self.client, self.database, table))
-                found[table.name] = find_target(self.client, self.database, table)
-            reports_made = self._tries(list(filter(None, found.values())), False, lock_timeout)
-            undo.pop_all()
-            return reports_made
+                made.enter_context(made_target(self.client, self.database, table, lock))
+                found[table.name] = present_target(self.client, self.database, table)
+            return self._tries(list(filter(None, found.values())), lock, False)
 
-    def _tries(self, targets: Sequence[Target], dry_run: bool, lock_timeout: float) -> list[TableReport]:
-        with exclusive(self.database, targets, lock_timeout):
-            for _ in range(TRIES - 1):
-                with suppress(SourceChangedError):
-                    return self._try(targets, dry_run)
-            return self._try(targets, dry_run)
+    def _tries(self, targets: Sequence[Target], lock: TableLock, dry_run: bool) -> list[TableReport]:
+        for _ in range(TRIES - 1):
+            with suppress(SourceChangedError):
+                return self._try(targets, lock, dry_run)
+        return self._try(targets, lock, dry_run)
 
-    def _drop_target(self, table: Table) -> None:
-        """Drop a target that was made for a sync that failed; the error that ended it is the one to be told."""
-        with suppress(SyncError), self.database.connect() as connection:
-            self.database.drop(connection, table)
-
-    def _try(self, targets: Sequence[Target], dry_run: bool) -> list[TableReport]:
+    def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool) -> list[TableReport]:
         with self.database.connect() as connection, ExitStack() as cleanup:
             entries = [self._download(connection, target, cleanup) for target in targets]
-            merge_entries(self.database, connection, entries, dry_run=dry_run)
+            merge_entries(self.database, connection, entries, lock=lock, dry_run=dry_run)
             return [report_of(entry, dry_run) for entry in entries]
 
     def _download(self, connection: Connection, target: Target, cleanup: ExitStack) -> Entry:

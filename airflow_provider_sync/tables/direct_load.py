@@ -59,7 +59,7 @@ class DirectLoad:
 
         :raises TableBusyError: when it is not
         """
-        if not is_empty(self.database, self.connection, self.target):
+        if not self.database.is_empty(self.connection, self.target):
             raise TableBusyError(f"Table {str(self.target)!r} was empty, and has rows now. Nothing was changed; try again.")
         self.counts = MergeCounts(target_rows=0, inserted=0, updated=0, deleted=0)
 
@@ -86,11 +86,6 @@ class DirectLoad:
         """Tell what was done, or what would be if it were not for a dry run."""
         inserted = self.staged.rows() if self._loaded is None else self._loaded
         return MergeResult(counts=msgspec.structs.replace(self.counts, inserted=inserted))
-
-
-def is_empty(database: Database, connection: Connection, table: Table) -> bool:
-    """Whether a table has no rows."""
-    return connection.exec_driver_sql(f"SELECT 1 FROM {database.qualified(table)} LIMIT 1").first() is None
 
 
 def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bool:

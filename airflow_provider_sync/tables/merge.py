@@ -38,6 +38,7 @@ def merge_tables(
     *,
     check: Callable[[StagedTable | DirectRows, MergeCounts], None] | None = None,
     verify: Callable[[StagedTable | DirectRows], None] | None = None,
+    before_commit: Callable[[], None] | None = None,
     dry_run: bool = False,
 ) -> list[MergeResult]:
     """Merge all of ``staged``, or nothing.
@@ -45,6 +46,7 @@ def merge_tables(
     :param connection: in autocommit mode, outside any transaction
     :param check: called with what a table's merge would do, before any row is touched; what it raises stops the merge of all
     :param verify: called for each table after its own verification, inside the transaction; what it raises rolls it back
+    :param before_commit: called last; what it raises rolls everything back
     :param dry_run: list and check the changes, and write none
     :return: in the order of ``staged``
     :raises TableError: when the rows do not fit the table; the target is as it was
@@ -69,6 +71,8 @@ def merge_tables(
                 merge.verify()
                 if verify:
                     verify(merge.staged)
+            if before_commit:
+                before_commit()
         return [merge.result() for merge in merges]
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
+from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Row, Table, Value
 
 BATCH_ROWS = 5_000
@@ -83,13 +84,16 @@ class Database(CanonicalDatabase):
         """
 
     @abstractmethod
-    def exclusive(self, table: Table, *, timeout: float) -> AbstractContextManager[None]:
-        """Hold the lock that keeps two syncs of ``table`` apart, on any machine that reaches this database.
+    def exclusive(self, names: Sequence[str], *, timeout: float) -> AbstractContextManager[TableLock]:
+        """Hold the locks that keep two syncs of a table apart, on any machine that reaches this database.
 
-        It is freed when the process dies.
+        All of them over one connection at most, taken in one order everywhere; freed when the process dies. A table need not
+        be there: it has the lock that it will have once it is made.
 
-        :param timeout: seconds to wait
-        :raises TableBusyError: when another sync holds it for longer
+        :param names: as :meth:`describe` takes them
+        :param timeout: seconds to wait for all together
+        :raises TableBusyError: when another sync holds one for longer
+        :raises ConfigurationError: when two names mean one table
         """
 
     # -- describing --------------------------------------------------------------------------------------------------
@@ -245,6 +249,23 @@ class Database(CanonicalDatabase):
     def drop(self, connection: Connection, table: Table) -> None:
         """Drop a staging or work table, if it is there."""
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
+
+    def is_empty(self, connection: Connection, table: Table) -> bool:
+        """Whether a table has no rows."""
+        return connection.exec_driver_sql(f"SELECT 1 FROM {self.qualified(table)} LIMIT 1").first() is None
+
+    def drop_if_empty(self, connection: Connection, table: Table) -> None:
+        """Drop a table that a failed sync has made, unless somebody has put rows into it or replaced it.
+
+        :param table: as it was described when it was made
+        """
+        with self.transaction(connection):
+            self.lock_whole(connection, table)
+            if self.describe(connection, str(table)) == table and self.is_empty(connection, table):
+                self.drop(connection, table)
+
+    def lock_whole(self, connection: Connection, table: Table) -> None:  # SQLite's transactions lock everything
+        """Keep everybody else from writing to ``table`` until the transaction ends."""
 
     # -- merging -----------------------------------------------------------------------------------------------------
 

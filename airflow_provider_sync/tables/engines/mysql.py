@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from hashlib import sha256
-from math import ceil
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.exceptions import ConfigurationError, TableBusyError, TableError
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.tables.engines import (
     mysql_ddl,
@@ -23,6 +21,7 @@ from airflow_provider_sync.tables.engines import (
     mysql_load,
     mysql_read,
 )
+from airflow_provider_sync.tables.engines.locks import TableLock, by_lock
 from airflow_provider_sync.tables.engines.mysql_canonical import MySQLCanonical
 from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
 from airflow_provider_sync.tables.engines.mysql_errors import (
@@ -33,6 +32,7 @@ from airflow_provider_sync.tables.engines.mysql_errors import (
     error_number,
     translated,
 )
+from airflow_provider_sync.tables.engines.mysql_locks import hold_locks
 from airflow_provider_sync.tables.schema import OP, Column, Kind, Row, Table, Value
 
 _SESSION = {
@@ -125,23 +125,12 @@ class MySQLDatabase(MySQLCanonical):
         return translated()
 
     @contextmanager
-    def exclusive(self, table: Table, *, timeout: float) -> Iterator[None]:
-        """Hold the server's user lock on ``table``, through a connection of its own."""
+    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+        """Hold the server's user locks on the tables, through one connection of their own."""
         with self.connect() as connection:
-            database = table.schema or connection.exec_driver_sql("SELECT DATABASE()").scalar()
-            # At most 64 characters, which a name may need by itself.
-            digest = sha256("\0".join((str(database), table.name)).encode()).hexdigest()
-            lock = {"name": f"sync_{digest[:40]}"}
-            taken = connection.execute(text("SELECT GET_LOCK(:name, :timeout)"), {**lock, "timeout": ceil(max(timeout, 0))})
-            if taken.scalar() != 1:
-                raise TableBusyError(
-                    f"Another sync has been writing to table {str(table)!r} for {timeout:g} seconds. Try again when it is done."
-                )
-            try:
-                yield
-            finally:
-                with suppress(SQLAlchemyError):
-                    connection.execute(text("SELECT RELEASE_LOCK(:name)"), lock)
+            locks = by_lock((mysql_describe.lock_key(connection, name), name) for name in names)
+            with hold_locks(connection, locks, timeout=timeout) as lock:
+                yield lock
 
     # -- describing --------------------------------------------------------------------------------------------------
 
@@ -259,6 +248,18 @@ class MySQLDatabase(MySQLCanonical):
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load rows by LOAD DATA LOCAL, or by multi-row INSERTs where that is not allowed."""
         return mysql_load.load(connection, staging, self.qualified(staging), self.quote, batches)
+
+    def drop_if_empty(self, connection: Connection, table: Table) -> None:
+        """Look and drop while the table is locked where the user may: a DROP ends a transaction, and its locks."""
+        name = self.qualified(table)
+        with suppress(SQLAlchemyError):  # the privilege is one of its own
+            connection.exec_driver_sql(f"LOCK TABLES {name} WRITE")
+        try:
+            if self.describe(connection, str(table)) == table and self.is_empty(connection, table):
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+        finally:
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql("UNLOCK TABLES")
 
     # -- merging -----------------------------------------------------------------------------------------------------
 

@@ -134,6 +134,19 @@ def list_tables(connection: Connection) -> list[str]:
     return sorted(name for name in connection.execute(_LIST).scalars() if not name.startswith(STAGING_PREFIX))
 
 
+def lock_key(connection: Connection, name: str) -> str:
+    """Return database and name of a table, or of the one that would be made under this name."""
+    try:
+        _, found = _find(connection, name)
+    except MissingTableError:
+        schema, dot, table = name.partition(".")
+        if not (dot and schema and table):
+            schema, table = "", name
+        schema = schema or str(connection.execute(text("SELECT DATABASE()")).scalar())
+        return f"{schema}\0{table}"
+    return f"{found.TABLE_SCHEMA}\0{found.TABLE_NAME}"
+
+
 def _find(connection: Connection, name: str) -> tuple[str | None, Row[Any]]:
     schema, dot, table = name.partition(".")
     candidates: list[tuple[str | None, str]] = [(None, name)]

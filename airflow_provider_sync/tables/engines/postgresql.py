@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableBusyError, TableError
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
 from airflow_provider_sync.tables.engines import postgresql_foreign_keys, postgresql_sequences
+from airflow_provider_sync.tables.engines.locks import TableLock, by_lock
 from airflow_provider_sync.tables.engines.postgresql_canonical import PostgreSQLCanonical
 from airflow_provider_sync.tables.engines.postgresql_catalog import describe_table
 from airflow_provider_sync.tables.engines.postgresql_cursor import FAILED, IDLE, fetch
 from airflow_provider_sync.tables.engines.postgresql_errors import (
     DRIVER_ERRORS,
-    LOCK_NOT_AVAILABLE,
     UNIQUE_VIOLATION,
     sqlstate,
     translated,
 )
 from airflow_provider_sync.tables.engines.postgresql_load import copy_rows
+from airflow_provider_sync.tables.engines.postgresql_locks import hold_locks
 from airflow_provider_sync.tables.engines.postgresql_session import prepare_session
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
 from airflow_provider_sync.tables.engines.postgresql_values import Convert, converter, hashed, selected
@@ -101,34 +101,27 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         return translated()
 
     @contextmanager
-    def exclusive(self, table: Table, *, timeout: float) -> Iterator[None]:
-        """Hold an advisory lock on the table's schema and name, over a connection of its own."""
+    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+        """Hold advisory locks on the tables' schemas and names, over one connection of their own."""
         with self.connect() as connection:
-            schema = connection.exec_driver_sql(
-                "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
-                (_undoubled(self.qualified(table)),),
+            locks = by_lock((self._lock_key(connection, name), name) for name in names)
+            with hold_locks(connection, locks, timeout=timeout) as lock:
+                yield lock
+
+    def _lock_key(self, connection: Connection, name: str) -> str:
+        """Return schema and name of a table, or of the one that would be made under this name."""
+        readings = list(self._readings(name))
+        for schema, table in readings:
+            quoted = f"{self.quote(schema)}.{self.quote(table)}" if schema else self.quote(table)
+            found = connection.exec_driver_sql(
+                "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE c.oid = to_regclass(%s) AND c.relname = %s",
+                (_undoubled(quoted), table),
             ).scalar()
-            digest = sha256(f"airflow-provider-sync {schema or table.schema}.{table.name}".encode()).digest()
-            key = int.from_bytes(digest[:8], "big", signed=True)
-            driver = _driver(connection)
-            # A limit of 0 would mean none.
-            milliseconds = max(1, round(timeout * 1000))
-            connection.exec_driver_sql(f"SET lock_timeout = {milliseconds}")
-            try:
-                connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
-            except Exception as error:
-                if sqlstate(error) != LOCK_NOT_AVAILABLE:
-                    raise
-                raise TableBusyError(
-                    f"Another sync of table {str(table)!r} has been at work for more than {timeout:g} seconds. Try again later."
-                ) from error
-            try:
-                yield
-            finally:
-                # A session that is gone has freed its locks.
-                if not driver.closed:
-                    with driver.cursor() as cursor:
-                        cursor.execute(f"SELECT pg_advisory_unlock({key})")
+            if found is not None:
+                return f"{found}.{table}"
+        schema, table = readings[-1] if readings else (None, name)
+        return f"{schema or connection.exec_driver_sql('SELECT current_schema()').scalar()}.{table}"
 
     # -- describing --------------------------------------------------------------------------------------------------
 
@@ -255,6 +248,11 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         """Drop a staging or work table, if it is there."""
         with self.translate_errors():
             super().drop(connection, table)
+
+    def lock_whole(self, connection: Connection, table: Table) -> None:
+        """Keep everybody else from the table until the transaction ends."""
+        with self.translate_errors():
+            connection.exec_driver_sql(f"LOCK TABLE {self.qualified(table)}")
 
     # -- merging -----------------------------------------------------------------------------------------------------
 

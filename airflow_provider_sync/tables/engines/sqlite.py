@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection
@@ -17,10 +15,11 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.protocol.v1.numbers import php_float
 from airflow_provider_sync.tables.engines.base import BATCH_ROWS
+from airflow_provider_sync.tables.engines.locks import TableLock, by_lock
 from airflow_provider_sync.tables.engines.sqlite_canonical import SQLiteCanonical
 from airflow_provider_sync.tables.engines.sqlite_load import load_rows
-from airflow_provider_sync.tables.engines.sqlite_lock import lock_file
-from airflow_provider_sync.tables.engines.sqlite_schema import describe_table, is_strict, list_children
+from airflow_provider_sync.tables.engines.sqlite_lock import hold_locks, lock_path
+from airflow_provider_sync.tables.engines.sqlite_schema import describe_table, is_strict, list_children, place_of
 from airflow_provider_sync.tables.engines.sqlite_session import decode, driver_of, roll_back, translate, write_transaction
 from airflow_provider_sync.tables.engines.sqlite_text import register_functions
 from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Row, Table, Value
@@ -87,18 +86,12 @@ class SQLiteDatabase(SQLiteCanonical):
             raise translate(error) from error
 
     @contextmanager
-    def exclusive(self, table: Table, *, timeout: float) -> Iterator[None]:
-        """Hold a lock file beside the database file; a database in memory has no other users."""
+    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+        """Hold lock files beside the database file; a database in memory has no other users."""
         with self.connect() as connection:
-            rows = connection.exec_driver_sql("SELECT file FROM pragma_database_list WHERE name = ?", (table.schema or "main",))
-            file = rows.scalar()
-        if not file:
-            yield
-            return
-        digest = hashlib.sha256(table.name.lower().encode()).hexdigest()[:16]
-        path = Path(file)
-        with lock_file(path.with_name(f"{path.name}-sync-{digest}.lock"), timeout=timeout, label=f"Table {str(table)!r}"):
-            yield
+            locks = by_lock((str(lock_path(connection, *place_of(connection, name))), name) for name in names)
+        with hold_locks(locks, timeout=timeout) as lock:
+            yield lock
 
     # -- describing --------------------------------------------------------------------------------------------------
 

@@ -24,11 +24,7 @@ def describe_table(connection: Connection, name: str) -> Table:
     :raises MissingTableError: when there is none
     :raises TableError: when it is a view
     """
-    found = _find(connection, "main", name)
-    schema: str | None = None
-    if found is None and "." in name:
-        schema, _, rest = name.partition(".")
-        found = _find(connection, schema, rest)
+    schema, found = _resolve(connection, name)
     if found is None:
         # SQLite makes a file of the name that it is given, so that a mistyped path is an empty database.
         empty = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
@@ -38,6 +34,12 @@ def describe_table(connection: Connection, name: str) -> Table:
     if kind == "view":
         raise TableError(f"{name!r} is a view. Only tables can be synchronised: name the table that it reads from.")
     return _describe(connection, schema, table, without_rowid=bool(without_rowid))
+
+
+def place_of(connection: Connection, name: str) -> tuple[str, str]:
+    """Return the schema and the name of a table, or of the one that would be made under this name."""
+    schema, found = _resolve(connection, name)
+    return ("main", name) if found is None else (schema or "main", found[0])
 
 
 def is_strict(connection: Connection, table: Table) -> bool:
@@ -63,6 +65,15 @@ def list_children(connection: Connection, schema: str, parent: str) -> list[str]
 
 def _rows(connection: Connection, statement: str, *values: str) -> Sequence[Any]:
     return connection.exec_driver_sql(statement, values).fetchall()
+
+
+def _resolve(connection: Connection, name: str) -> tuple[str | None, Any]:
+    """Find a table of the main database, or one that is named with its schema; ``None`` where there is neither."""
+    found = _find(connection, "main", name)
+    if found is None and "." in name:
+        schema, _, rest = name.partition(".")
+        return schema, _find(connection, schema, rest)
+    return None, found
 
 
 def _find(connection: Connection, schema: str, name: str) -> Any:

@@ -164,14 +164,14 @@ def test_two_syncs_of_a_table_exclude_each_other(database: MySQLDatabase) -> Non
     with database.connect() as connection:
         table, other = database.describe(connection, "t"), database.describe(connection, "other")
         qualified = database.describe(connection, f"{database.engine.url.database}.t")
-    with database.exclusive(table, timeout=5):
-        with database.exclusive(other, timeout=0):
+    with database.exclusive([str(table)], timeout=5):
+        with database.exclusive([str(other)], timeout=0):
             pass
-        with pytest.raises(TableBusyError, match="'t'"), database.exclusive(table, timeout=0):
+        with pytest.raises(TableBusyError, match="'t'"), database.exclusive([str(table)], timeout=0):
             pytest.fail("both hold the lock")
-        with pytest.raises(TableBusyError), database.exclusive(qualified, timeout=0):
+        with pytest.raises(TableBusyError), database.exclusive([str(qualified)], timeout=0):
             pytest.fail("the same table under two names")
-    with database.exclusive(table, timeout=0):
+    with database.exclusive([str(table)], timeout=0):
         pass
 
 

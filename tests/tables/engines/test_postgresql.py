@@ -132,14 +132,14 @@ def test_lost_connection_is_retryable(database: PostgreSQLDatabase) -> None:
         table = database.describe(connection, "t")
     with (
         pytest.raises(TransportError) as raised,
-        database.exclusive(table, timeout=5),
+        database.exclusive([str(table)], timeout=5),
         database.connect() as connection,
         database.foreign_keys_off(connection, [table]),
         database.transaction(connection),
     ):
         _end_session(database, connection)
     assert raised.value.retryable
-    with database.exclusive(table, timeout=5), database.connect() as connection:
+    with database.exclusive([str(table)], timeout=5), database.connect() as connection:
         assert connection.exec_driver_sql("SHOW session_replication_role").scalar_one() == "origin"
 
 
@@ -174,13 +174,13 @@ def test_exclusive_keeps_two_syncs_apart(database: PostgreSQLDatabase) -> None:
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "CREATE TABLE u (id integer PRIMARY KEY)")
     with database.connect() as connection:
         table, qualified, other = (database.describe(connection, name) for name in ("t", "public.t", "u"))
-    with database.exclusive(table, timeout=5):
+    with database.exclusive([str(table)], timeout=5):
         busy = pytest.raises(TableBusyError, match=r"table 'public\.t' has been at work for more than 0\.1 seconds")
-        with busy, database.exclusive(qualified, timeout=0.1):
+        with busy, database.exclusive([str(qualified)], timeout=0.1):
             pytest.fail("two hold one lock")
-        with database.exclusive(other, timeout=0):
+        with database.exclusive([str(other)], timeout=0):
             pass
-    with database.exclusive(table, timeout=0):
+    with database.exclusive([str(table)], timeout=0):
         pass
 
 

@@ -16,7 +16,7 @@ from airflow_provider_sync.exceptions import MissingTableError, TableBusyError, 
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.tables.connect import open_engine
 from airflow_provider_sync.tables.engines import database_for
-from airflow_provider_sync.tables.engines.sqlite_lock import lock_file
+from airflow_provider_sync.tables.engines.sqlite_lock import hold_locks
 from airflow_provider_sync.tables.engines.sqlite_types import Affinity, affinity_of, kind_of
 from airflow_provider_sync.tables.schema import Kind, Row, Value
 from airflow_provider_sync.tables.table_hash import hash_table
@@ -330,7 +330,7 @@ def test_lock_files_are_removed(sqlite_on: Scenario) -> None:
     directory = Path(str(sqlite_on.database.engine.url.database)).parent
     before = set(directory.iterdir())
 
-    with sqlite_on.database.exclusive(sqlite_on.describe("item"), timeout=0):
+    with sqlite_on.database.exclusive(["item"], timeout=0):
         assert len(set(directory.iterdir()) - before) == 1
 
     assert set(directory.iterdir()) == before
@@ -342,7 +342,7 @@ def test_databases_in_memory_need_no_lock() -> None:
     on = Scenario(database_for(engine))
     on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
 
-    with on.database.exclusive(on.describe("item"), timeout=0):
+    with on.database.exclusive(["item"], timeout=0):
         assert on.sync("item", [(1,)]).verified_rows
     engine.dispose()
 
@@ -354,9 +354,9 @@ def test_lock_of_a_dead_process(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys, pathlib\n"
-            "from airflow_provider_sync.tables.engines.sqlite_lock import lock_file\n"
-            "with lock_file(pathlib.Path(sys.argv[1]), timeout=0, label='x'):\n"
+            "import sys\n"
+            "from airflow_provider_sync.tables.engines.sqlite_lock import hold_locks\n"
+            "with hold_locks({sys.argv[1]: 'x'}, timeout=0):\n"
             "    print('held', flush=True)\n"
             "    sys.stdin.read()\n",
             str(path),
@@ -367,12 +367,12 @@ def test_lock_of_a_dead_process(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(TableBusyError, match="x"), lock_file(path, timeout=0, label="x"):
+        with pytest.raises(TableBusyError, match="x"), hold_locks({str(path): "x"}, timeout=0):
             pytest.fail("two hold one lock")
         holder.kill()
 
     assert path.exists()
-    with lock_file(path, timeout=0, label="x"):
+    with hold_locks({str(path): "x"}, timeout=0):
         pass
     assert not path.exists()
 
@@ -385,7 +385,7 @@ def test_lock_that_many_wait_for(tmp_path: Path) -> None:
 
     def work() -> None:
         for _ in range(20):
-            with lock_file(path, timeout=60, label="x"):
+            with hold_locks({str(path): "x"}, timeout=60):
                 inside.append(1)
                 most.append(len(inside))
                 inside.pop()
@@ -401,7 +401,7 @@ def test_lock_that_many_wait_for(tmp_path: Path) -> None:
 
 def test_lock_in_a_directory_that_is_missing(tmp_path: Path) -> None:
     """A lock file that cannot be made is an error that says what to do."""
-    with pytest.raises(TableError, match="Let this user write"), lock_file(tmp_path / "no" / "lock", timeout=0, label="x"):
+    with pytest.raises(TableError, match="Let this user write"), hold_locks({str(tmp_path / "no" / "lock"): "x"}, timeout=0):
         pytest.fail("locked")
 
 

@@ -1,0 +1,50 @@
+"""The locks that keep two syncs of one table apart: what every engine promises about them.
+
+How a lock is taken belongs to the engines, which resolve the names of tables first, so that one table has one lock however
+it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from airflow_provider_sync.exceptions import ConfigurationError, TableBusyError
+
+
+class TableLock(Protocol):
+    """The locks of all tables that one merge writes to, held together."""
+
+    def check(self) -> None:
+        """See that every lock is still held, to be called right before a commit.
+
+        :raises TableBusyError: when one is lost, since its connection is gone
+        """
+
+
+def by_lock(resolved: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the names of tables by their locks, in the order in which every sync takes them.
+
+    :param resolved: what tells the lock from all others, and the name of its table
+    :raises ConfigurationError: when two names mean one table
+    """
+    names: dict[str, str] = {}
+    for key, name in sorted(resolved):
+        if key in names:
+            raise ConfigurationError(
+                f"{names[key]!r} and {name!r} are one table of the target, which one transaction cannot make equal to two"
+                " sources. Set single_transaction to false, or leave one of them out."
+            )
+        names[key] = name
+    return names
+
+
+def busy(name: str, timeout: float) -> TableBusyError:
+    """Return the error for a lock that another sync holds for longer than ``timeout`` seconds."""
+    return TableBusyError(f"Another sync of table {name!r} has been at work for more than {timeout:g} seconds. Try again later.")
+
+
+def lost(names: Iterable[str], reason: str) -> TableBusyError:
+    """Return the error for locks that were lost, so that another sync may be at work."""
+    tables = ", ".join(map(repr, names))
+    return TableBusyError(f"The lock of table {tables} was lost during the sync: {reason}. Nothing was changed; try again.")
