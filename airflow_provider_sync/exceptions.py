@@ -27,16 +27,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from airflow_provider_sync.printable import printable_lines
 from airflow_provider_sync.report import Report
 
 
 class SyncError(Exception):
     """Something stopped a sync; the target is as it was.
 
+    Whatever a message quotes, it has no control characters but line breaks, and a length that a log can bear.
+
     :ivar retryable: whether the same call may succeed later without anybody changing anything
     """
 
     retryable: bool = False
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable_lines(value) if isinstance(value, str) else value for value in args))
 
 
 class ConfigurationError(SyncError):

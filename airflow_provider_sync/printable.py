@@ -9,6 +9,12 @@ from __future__ import annotations
 MAX_CHARACTERS = 500
 """Most characters of a text that are shown unless the caller says otherwise."""
 
+MAX_QUOTED = 300
+"""Most characters of what a server says in its own words."""
+
+MAX_MESSAGE = 50_000
+"""Most characters of a whole message: a CREATE TABLE of a thousand columns."""
+
 
 def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
     r"""Return a text on one line, with every character that is not printable as its escape, such as ``\n`` or ``\x1b``.
@@ -29,3 +35,22 @@ def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def printable_lines(text: str, limit: int = MAX_MESSAGE) -> str:
+    """Return a text with its line breaks, and otherwise as :func:`printable` has it.
+
+    :param limit: most characters of ``text`` that are shown
+    """
+    if len(text) <= limit and text.isprintable():
+        return text
+    shown = "\n".join(printable(line, limit) for line in text[:limit].split("\n"))
+    return shown if len(text) <= limit else f"{shown}…"
+
+
+def quoted(text: str, limit: int = MAX_QUOTED) -> str:
+    """Return somebody's own words on one line, with a single space for whatever space was between them."""
+    # Cut first: splitting megabytes takes a multiple of them.
+    cut = text[: 4 * limit]
+    words = printable(" ".join(cut.split()), limit)
+    return words if len(cut) == len(text) or words.endswith("…") else f"{words}…"

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from airflow_provider_sync.printable import printable_lines
+
 Status = Literal["unchanged", "changed", "planned", "failed"]
 Verified = Literal["digest", "hash", "rows"]
 
@@ -39,6 +41,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     error: str | None = None
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        # Both quote names of the source, which may have anything in them.
+        msgspec.structs.force_setattr(self, "warnings", tuple(map(printable_lines, self.warnings)))
+        if self.error is not None:
+            msgspec.structs.force_setattr(self, "error", printable_lines(self.error))
 
     @property
     def changed(self) -> bool:

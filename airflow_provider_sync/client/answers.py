@@ -81,7 +81,9 @@ class TableAnswer(_Answer):
         :raises TransportError: when the server stops sending
         """
         with self._named():
-            yield from self._reader
+            for rows in self._reader:
+                self._body.progress()
+                yield rows
 
 
 class FilesAnswer(_Answer):
@@ -116,4 +118,6 @@ class FilesAnswer(_Answer):
 
     def _content(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         with self._named():
-            yield from chunks
+            for chunk in chunks:
+                self._body.progress()
+                yield chunk

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Lock
 
 import requests
 
 from airflow_provider_sync.client.network_errors import body_errors
+from airflow_provider_sync.client.patience import Patience
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.exceptions import ProtocolError, SyncError, TransportError
+from airflow_provider_sync.exceptions import ProtocolError, SyncError
 from airflow_provider_sync.protocol.v1.compression import decompress
 
 CHUNK_BYTES = 64 * 1024
@@ -44,19 +45,23 @@ class Body:
 
     :ivar response: status and headers
     :ivar url: the endpoint that was asked
-    :param given_up: set, from any thread, when nobody waits for the rest
+    :param patience: how long to wait for the rest
     """
 
-    def __init__(self, response: requests.Response, url: str, traffic: Traffic, given_up: Event) -> None:
+    def __init__(self, response: requests.Response, url: str, traffic: Traffic, patience: Patience) -> None:
         self.response = response
         self.url = url
         self._traffic = traffic
-        self._given_up = given_up
+        self._patience = patience
 
     @property
     def content_type(self) -> str:
         """The media type of the body, without its parameters, in lower case."""
         return self.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    def progress(self) -> None:
+        """Take note that something of use has come, so that the server may be silent for a while again."""
+        self._patience.progress()
 
     def chunks(self, *, limit: int) -> Iterator[bytes]:
         """Yield the body as it comes, without the compression that a proxy may have added.
@@ -71,7 +76,9 @@ class Body:
             return self._limited(limit)
         if encoding in ("gzip", "x-gzip"):
             return decompress(self._limited(limit), limit=limit)
-        raise ProtocolError(f"{self.url} answered in Content-Encoding {encoding!r}, which was not asked for. Is there a proxy?")
+        raise ProtocolError(
+            f"{self.url} answered in Content-Encoding {encoding[:100]!r}, which was not asked for. Is there a proxy?"
+        )
 
     def json(self, *, limit: int) -> bytes:
         """Read the whole body of an answer in JSON, and close it.
@@ -99,8 +106,7 @@ class Body:
         with body_errors(self.url):
             # Below requests, which would decompress transparently and without a limit.
             for chunk in self.response.raw.stream(CHUNK_BYTES, decode_content=False):
-                if self._given_up.is_set():
-                    raise TransportError(f"The request to {self.url} was given up on this side.")
+                self._patience.check()
                 received += len(chunk)
                 self._traffic.count(received=len(chunk))
                 if received > limit:

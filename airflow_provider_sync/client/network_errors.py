@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from ssl import SSLCertVerificationError
 
 import requests
 import urllib3
 
-from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, TransportError
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError, TransportError
+
+# What the libraries below raise besides for an answer that is not HTTP, such as a chunk of a negative size.
+_MALFORMED = (urllib3.exceptions.HTTPError, HTTPException, ValueError, LookupError, OverflowError)
 
 
 @contextmanager
@@ -17,7 +21,10 @@ def request_errors(url: str) -> Iterator[None]:
     """Translate what can go wrong until an answer from ``url`` begins."""
     try:
         yield
-    except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidProxyURL):
+    except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidProxyURL) as error:
+        if error.args and isinstance(error.args[0], urllib3.exceptions.InvalidHeader):
+            # Not ours but the answer's.
+            raise _not_http(url, error.args[0]) from error
         # Its text quotes the value, which may be secret.
         raise ConfigurationError(f"A header or the proxy for {url} is not valid.") from None
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
@@ -32,6 +39,8 @@ def request_errors(url: str) -> Iterator[None]:
                 " Give the path of a bundle with its authority as `verify`."
             ) from error
         raise TransportError(f"No answer from {url}: {_text(reason)}. Is the server running, and the URL right?") from error
+    except _MALFORMED as error:
+        raise _not_http(url, error) from error
     except OSError as error:  # requests raises it for a bundle of authorities that is not there
         raise ConfigurationError(f"Cannot connect to {url}: {error}") from error
 
@@ -45,6 +54,12 @@ def body_errors(url: str) -> Iterator[None]:
         raise TransportError(f"{url} stopped sending for too long. Raise the timeout if the server needs longer.") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise IncompleteStreamError(f"The answer of {url} broke off: {_text(_reason(error))}. Try again.") from error
+    except _MALFORMED as error:
+        raise _not_http(url, error) from error
+
+
+def _not_http(url: str, error: BaseException) -> ProtocolError:
+    return ProtocolError(f"The answer of {url} is not valid HTTP ({type(error).__name__}). Is there a proxy, or another service?")
 
 
 def _reason(error: BaseException) -> BaseException:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from json import JSONDecodeError, loads
+from json import loads
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from requests import Response
 
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError
-
-_MAX_MESSAGE = 300
+from airflow_provider_sync.printable import quoted
 
 _NOTHING_SAID = "Server Error"
 """The message of a framework that keeps the reason to itself."""
@@ -46,18 +45,39 @@ def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncE
     return ServerError(f"{failed}. {hint}", status)
 
 
+def check_framing(response: Response, url: str) -> None:
+    """Refuse an answer of two lengths, of which a proxy may have read the other one (RFC 9112, section 6.3).
+
+    :raises ProtocolError: for Content-Length together with Transfer-Encoding
+    """
+    if "Content-Length" in response.headers and "Transfer-Encoding" in response.headers:
+        raise ProtocolError(
+            f"{url} answered with both a Content-Length and a Transfer-Encoding, so that the end of its answer is uncertain."
+            " What stands between both sides changes answers."
+        )
+
+
 def not_a_sync_server(url: str, content_type: str, body: bytes) -> ProtocolError:
     """Return the error for an answer of another kind than the protocol has, such as a login page."""
-    kind = "HTML" if "html" in content_type or body.lstrip()[:1] == b"<" else content_type or "content without a type"
+    html = "html" in content_type or body.lstrip()[:1] == b"<"
+    kind = "HTML" if html else quoted(content_type, 100) or "content without a type"
     return ProtocolError(f"{url} answered with {kind}. Check the URL: is there a sync server, or a login page before it?")
 
 
 def _redirect(response: Response, url: str, status: int) -> ProtocolError:
     # A redirected POST would arrive as GET, without its fields.
-    parts = urlsplit(response.headers.get("Location", ""))
-    target = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    target = quoted(_address(response.headers.get("Location", "")))
     advice = f"It points to {target}: use that address, without {_endpoint(url)}, as the URL." if target else "Check the URL."
     return ProtocolError(f"{url} answered with a redirect (status {status}), which is not followed. {advice}")
+
+
+def _address(location: str) -> str:
+    """Return the address that a redirect points to, without credentials and query; nothing for what is none."""
+    try:
+        parts = urlsplit(location)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return ""
 
 
 def _invalid(body: bytes, subject: str) -> str:
@@ -67,7 +87,7 @@ def _invalid(body: bytes, subject: str) -> str:
     if not isinstance(errors, dict):
         return f"The server refused the request for {subject} with status 422. Look into its log."
     messages = [str(entry) for entries in errors.values() for entry in (entries if isinstance(entries, list) else [entries])]
-    text = _shortened(" ".join(message.rstrip(".") + "." for message in messages))
+    text = quoted(" ".join(message.rstrip(".") + "." for message in messages))
     if any(message.startswith("Config name not in sync-server.") for message in messages):
         return f"The server does not offer a {subject}: {text} Check the name, and what the token may see."
     return f"The server refused the request for {subject}: {text}"
@@ -76,19 +96,15 @@ def _invalid(body: bytes, subject: str) -> str:
 def _message(body: bytes) -> str | None:
     answer = _json(body)
     message = answer.get("message") if isinstance(answer, dict) else None
-    return _shortened(message) if isinstance(message, str) else None
+    return quoted(message) if isinstance(message, str) else None
 
 
 def _json(body: bytes) -> Any:
     try:
         return loads(body)
-    except (JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
+        # No JSON, an integer of thousands of digits, or brackets a thousand deep.
         return None
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _MAX_MESSAGE else line[:_MAX_MESSAGE] + "…"
 
 
 def _endpoint(url: str) -> str:

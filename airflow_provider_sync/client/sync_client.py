@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Literal, Self
 
@@ -13,6 +15,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
+from airflow_provider_sync.client.patience import MAX_SILENCE
 from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
 from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
 from airflow_provider_sync.config import PROTOCOLS, ClientConfig
@@ -45,7 +48,8 @@ class SyncClient:
     :param login: user name for basic authentication, instead of a token
     :param password: password for basic authentication
     :param headers: further headers for every request
-    :param timeout: seconds to wait for a connection, and between two pieces of an answer
+    :param timeout: seconds to wait for a connection, for the head of an answer, and between two pieces of its body
+    :param max_silence: seconds that an answer may take without rows, digests or content of files, whatever else it sends
     :param verify: check the server's TLS certificate; or the path of a bundle of authorities
     :param retries: how often a request is repeated that failed for a reason that may pass, with growing pauses
     :param session: to send requests with; it stays open when the client is closed
@@ -64,6 +68,7 @@ class SyncClient:
         password: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 60.0,
+        max_silence: float = MAX_SILENCE,
         verify: bool | str = True,
         retries: int = 3,
         session: requests.Session | None = None,
@@ -81,6 +86,7 @@ class SyncClient:
             auth=_authentication(token, login, password),
             headers=headers,
             timeout=timeout,
+            max_silence=max_silence,
             verify=verify,
             retries=retries,
             session=session,
@@ -115,12 +121,18 @@ class SyncClient:
         self._transport.close()
 
     def give_up(self) -> None:
-        """Have what another thread is asking end with a :class:`TransportError`, at the server's next sign of life.
+        """Have what another thread is asking end with a :class:`TransportError`, within a second or so.
 
-        A server of version 2 gives one every few seconds; for another, the wait lasts until its answer or the time limit.
         The client is of no use afterwards.
         """
         self._transport.give_up()
+
+    def within(self, seconds: float | None) -> AbstractContextManager[None]:
+        """Have everything that is asked within the block end with a :class:`TransportError` after so many seconds.
+
+        :param seconds: ``None`` sets no limit
+        """
+        return self._transport.limits.within(seconds)
 
     @property
     def url(self) -> str:
@@ -287,7 +299,7 @@ def _authentication(token: str | None, login: str | None, password: str | None) 
     if login:
         return HTTPBasicAuth(login.encode(), (password or "").encode())
     if token:
-        check_header("The token", token)
+        check_header("The token", token, widest=chr(sys.maxunicode))
         return BearerAuth(token)
     return None
 

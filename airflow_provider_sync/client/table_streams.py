@@ -97,6 +97,8 @@ class TableDigests(_Stream):
                 if not isinstance(message, Segments):
                     raise _unexpected(message, "digests of segments")
                 last = check_segments(message, self.described.grid, after=last)
+                if message.numbers:
+                    self._body.progress()
                 yield message
 
 
@@ -124,6 +126,8 @@ class RowDigestsAnswer(_Stream):
                 check_row_digests(message)
                 received += message.count
                 _check_count(received, self._most)
+                if message.count:
+                    self._body.progress()
                 yield message
 
 
@@ -153,6 +157,8 @@ class RowsAnswer(_Stream):
                 check_rows(message, self._columns)
                 self.rows_received += message.count
                 _check_count(self.rows_received, self._most)
+                if message.count:
+                    self._body.progress()
                 yield message
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from threading import Event
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -21,8 +20,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from airflow_provider_sync import __version__
 from airflow_provider_sync.client.body import Body, Traffic
+from airflow_provider_sync.client.bounded_http import bounded_session, waiting
 from airflow_provider_sync.client.network_errors import request_errors
-from airflow_provider_sync.client.refusals import refusal
+from airflow_provider_sync.client.patience import MAX_SILENCE, Limits, Patience
+from airflow_provider_sync.client.refusals import check_framing, refusal
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 
 MAX_RETRY_AFTER = 60.0
@@ -40,7 +41,8 @@ class BearerAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header."""
         if self._token is not None:
-            request.headers["Authorization"] = f"Bearer {self._token}"
+            # As UTF-8, whatever characters it has; in a text, Latin-1 is all that a header could have.
+            request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]
         return request
 
 
@@ -66,10 +68,13 @@ class Transport:
     :param url: base URL, http or https
     :param auth: adds what proves who asks
     :param headers: sent with every request
-    :param timeout: seconds to wait for a connection, and between two pieces of an answer
+    :param timeout: seconds to wait for a connection, for the head of an answer, and between two pieces of its body
     :param verify: check the server's certificate; or the path of a bundle of authorities
     :param retries: how often a failed request is repeated
-    :param session: to be used, and closed by the caller; ``None`` for an own one
+    :param session: to be used, and closed by the caller; ``None`` for an own one, without which the head of an answer may come
+        as slowly as the server likes
+    :param max_silence: seconds that an answer may take without any progress
+    :ivar limits: the time limits of everything that is asked
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Transport:
         verify: bool | str = True,
         retries: int = 3,
         session: requests.Session | None = None,
+        max_silence: float = MAX_SILENCE,
     ) -> None:
         self.url = base_url(url)
         self.traffic = Traffic()
@@ -91,9 +97,10 @@ class Transport:
         self._timeout = timeout
         self._verify = verify
         self._retries = max(0, retries)
-        self._given_up = Event()
+        self._max_silence = max_silence
+        self.limits = Limits()
         self._own_session = session is None
-        self._session = session or requests.Session()
+        self._session = session or bounded_session()
 
     def close(self) -> None:
         """Close the connections, unless the session is the caller's."""
@@ -101,8 +108,8 @@ class Transport:
             self._session.close()
 
     def give_up(self) -> None:
-        """End, from another thread, the request that is under way: with the next piece of its answer. It is not repeated."""
-        self._given_up.set()
+        """End, from another thread, the request that is under way, within a second or so. It is not repeated."""
+        self.limits.given_up.set()
 
     def post(
         self,
@@ -133,10 +140,15 @@ class Transport:
             wait=pause,
             retry=retry_if_exception(
                 lambda error: (
-                    isinstance(error, SyncError) and error.retryable and not pause.too_long and not self._given_up.is_set()
+                    isinstance(error, SyncError)
+                    and error.retryable
+                    and not pause.too_long
+                    and not self.limits.given_up.is_set()
+                    and not self.limits.passed
                 )
             ),
-            sleep=lambda seconds: time.sleep(seconds),  # looked up at the time, for the tests' clock
+            # Looked up at the time, for the tests' clock.
+            sleep=lambda seconds: time.sleep(min(seconds, max(0.0, self.limits.deadline - time.monotonic()))),
             reraise=True,
         )
         answer: Answer = retrying(self._send, call, read, subject, expect, pause)
@@ -148,7 +160,9 @@ class Transport:
         headers = {**self._headers, "Accept": call.accept, "Accept-Encoding": call.accept_encoding}
         if call.content_type is not None:
             headers["Content-Type"] = call.content_type
-        with request_errors(url):
+        patience = Patience(url, self.limits, self._max_silence)
+        patience.check()
+        with request_errors(url), waiting(patience):
             response = self._session.request(
                 "GET" if call.body is None else "POST",
                 url,
@@ -160,9 +174,10 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             )
-        body = Body(response, url, self.traffic, self._given_up)
+        body = Body(response, url, self.traffic, patience)
         with ExitStack() as closing:
             closing.enter_context(response)
+            check_framing(response, url)
             if response.status_code not in expect:
                 pause.ask(response.headers.get("Retry-After"))
                 raise refusal(response, body.beginning(), url=url, subject=subject)
@@ -217,21 +232,24 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
-def check_header(what: str, value: str) -> None:
+def check_header(what: str, value: str, *, widest: str = "\xff") -> None:
     """Refuse a value that no HTTP header can have, without repeating it.
 
-    :raises ConfigurationError: for control characters and characters beyond Latin-1
+    :param widest: the highest character that it may have
+    :raises ConfigurationError: for control characters, and characters beyond ``widest``
     """
-    if not value.isprintable() or value != value.strip() or not all(character <= "\xff" for character in value):
+    if not value.isprintable() or value != value.strip() or not all(character <= widest for character in value):
         raise ConfigurationError(f"{what} has characters that HTTP does not allow, such as a line break or a space at an end.")
 
 
 def _seconds(retry_after: str | None) -> float | None:
     if retry_after is None:
         return None
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
+    text = retry_after.strip()
     try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
+        if text.isascii() and text.isdecimal():
+            return float(text)
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError, IndexError):
+        # Neither seconds nor a date; the parser of dates has all of these for what it did not expect.
         return None

@@ -59,8 +59,9 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
         place = _PLACE.search(message)
         raise refused(place[1] if place else "body", f"{_PLACE.sub('', message)}.") from error
     # Refused in the words of version 1, so that a client needs to know only one way to be told.
-    table_hash_request({"config_name": request.selection.name}, tables)
-    return request
+    name = table_hash_request({"config_name": request.selection.name}, tables)
+    # There, blanks around a name are trimmed.
+    return msgspec.structs.replace(request, selection=msgspec.structs.replace(request.selection, name=name))
 
 
 def check_segments_asked(runs: tuple[tuple[int, int], ...], grid: Grid) -> None:

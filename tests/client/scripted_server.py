@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from socket import SHUT_RDWR, socket
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -53,8 +54,11 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted_server() -> Iterator[ScriptedServer]:
-    """Run a server on a free port of the loopback."""
+def scripted_server(tls: SSLContext | None = None) -> Iterator[ScriptedServer]:
+    """Run a server on a free port of the loopback.
+
+    :param tls: with the certificate, for HTTPS
+    """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -77,8 +81,13 @@ def scripted_server() -> Iterator[ScriptedServer]:
                 headers[name.lower()] = value.strip()
             return Request(path, headers, self.rfile.read(int(headers.get("content-length", 0))))
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        script = ScriptedServer(f"http://127.0.0.1:{server.server_address[1]}/api/sync")
+    class Server(socketserver.ThreadingTCPServer):
+        def get_request(self) -> tuple[socket, Any]:
+            connection, address = super().get_request()
+            return tls.wrap_socket(connection, server_side=True) if tls else connection, address
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        script = ScriptedServer(f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}/api/sync")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

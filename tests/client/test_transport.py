@@ -183,7 +183,7 @@ def test_a_base_url_may_end_in_a_slash() -> None:
     "options",
     [
         {"token": "secret\nX-Other: 1"},
-        {"token": "secret→"},
+        {"headers": {"X-Key": "secret→"}},
         {"headers": {"X-Key": "secret\r\n"}},
         {"token": "secret", "login": "user"},
         {"password": "secret"},

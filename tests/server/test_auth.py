@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ServerConfig, Token
+from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.server.auth import Tokens, Unauthenticated
 from airflow_provider_sync.server.serve import RunningServer
 from tests.server.wire import ask, config, post, run_sqlite, send
@@ -148,3 +151,14 @@ def test_health_needs_no_token(url: str) -> None:
 def test_tokens_are_not_shown(settings: ServerConfig) -> None:
     """A token never shows where values are printed."""
     assert "some" not in repr(settings.tokens[1])
+
+
+@pytest.mark.parametrize("token", ["schlüssel-ü", "ключ", "a b", "=+/~"])
+def test_both_halves_agree_on_any_token(settings: ServerConfig, token: str) -> None:
+    """A token of any letters lets a client in, and one that differs in a letter does not."""
+    with RunningServer(msgspec.structs.replace(settings, tokens=(Token(token=token),))) as server:
+        with SyncClient(server.url, token=token, retries=0) as client:
+            client.ping()
+        with SyncClient(server.url, token=f"{token}ü", retries=0) as client, pytest.raises(ServerError) as caught:
+            client.ping()
+    assert caught.value.status == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows, Grid
@@ -111,3 +112,11 @@ def test_keys_with_zero_bytes(url: str) -> None:
             assert [row[2] for row in rows(base, 3, keys="x\na\0b\n")] == [b"x"]
         else:
             assert refusal(answer)
+
+
+@pytest.mark.parametrize("name", [" t", "t ", "\u200bt\n"])
+def test_blanks_around_a_name_are_trimmed(refusing: str, name: str) -> None:
+    """A name finds its table as it does in version 1, whatever invisible characters are around it."""
+    body = msgspec.json.encode({"selection": {"name": name}})
+    for path in ("/describeTable", "/getRows"):
+        assert ask(refusing, path, body).status == 200

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TableError
+from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
 from airflow_provider_sync.protocol.v2.messages import Described, End, Failure, Message, RowDigests, Rows, Segments
 
@@ -28,6 +29,9 @@ MEDIA_TYPE = "application/vnd.airflow-sync.v2"
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 """Most bytes in one message; writers make them a few hundred KB, unless a single row is larger."""
+
+MAX_FAILURE = 2_000
+"""Characters of a server's reason for a stream that it could not complete."""
 
 _LENGTH_BYTES = 4
 _encoder = msgspec.msgpack.Encoder()
@@ -94,7 +98,8 @@ def read_messages(
             raise ProtocolError(f"Something follows the end of the stream, after {count} messages. Does a proxy change the body?")
         message = _decoded(frame, count + 1)
         if isinstance(message, Failure):
-            raise ServerError(message.message, message.status)
+            status = message.status if 400 <= message.status < 600 else 500
+            raise ServerError(quoted(message.message, MAX_FAILURE), status)
         if isinstance(message, End):
             ended = True
             if message.digest != digest.hexdigest():

@@ -1,0 +1,197 @@
+"""HTTP connections whose answers are bounded in time and in bytes, however slowly a server sends.
+
+requests and urllib3 limit the wait between two pieces of an answer, which a server escapes that sends a byte of a header, or an
+interim answer ``100 Continue``, from time to time. They read lines (the size of a chunk, trailers) of any length. Here each
+read of the socket, plain or TLS, has the time that is left.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPResponse
+from socket import socket
+from typing import Any
+
+from requests import Response, Session
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from airflow_provider_sync.client.patience import Patience
+from airflow_provider_sync.exceptions import ProtocolError
+
+MAX_HEAD_BYTES = 256 * 1024
+"""Bytes of interim answers, status line and headers together; servers usually refuse a head above 8 to 64 KiB."""
+
+MAX_LINE_BYTES = 64 * 1024
+"""Bytes of lines between two pieces of a body: sizes of chunks, and trailers."""
+
+PIECE_BYTES = 64 * 1024
+"""Bytes of a request that are sent at once."""
+
+GIVE_UP_SECONDS = 1.0
+"""How soon a wait ends that was given up."""
+
+_ADVICE = "Check the URL: is there a sync server?"
+_PATIENCE: ContextVar[Patience] = ContextVar("patience")
+
+
+@contextmanager
+def waiting(patience: Patience) -> Iterator[None]:
+    """Have the request that this thread sends within the block, and its answer, wait no longer than that."""
+    token = _PATIENCE.set(patience)
+    try:
+        yield
+    finally:
+        _PATIENCE.reset(token)
+
+
+def bounded_session() -> Session:
+    """Return a session over such connections, which follows no redirect."""
+    session = _Session()
+    adapter = _Adapter()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+class _Session(Session):
+    def get_redirect_target(self, resp: Response) -> None:
+        """See no redirect: requests would read the body of one, of any size, and its address, of any form."""
+
+
+class _Wire(io.RawIOBase):
+    """What a socket receives.
+
+    :param file: holds the socket open, as :meth:`socket.makefile` made it
+    """
+
+    def __init__(self, file: io.RawIOBase, sock: socket) -> None:
+        self._file = file
+        self._sock = sock
+        self._patience = _PATIENCE.get(None)
+        self._timeout = sock.gettimeout() or float("inf")
+        self._head_until = time.monotonic() + self._timeout
+        self._head_bytes: int | None = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        until = time.monotonic() + self._timeout if self._head_bytes is None else self._head_until
+        while True:
+            received = self._receive(buffer, until)
+            if received is not None:
+                break
+        if self._head_bytes is not None:
+            self._head_bytes += received
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise ProtocolError(f"The answer begins with more than {MAX_HEAD_BYTES} bytes of headers. {_ADVICE}")
+        return received
+
+    def _receive(self, buffer: Any, until: float) -> int | None:
+        """Wait a little, so that giving up is noticed; ``None`` when nothing has come."""
+        if self._patience is not None:
+            self._patience.check()
+            until = min(until, self._patience.deadline)
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(min(left, GIVE_UP_SECONDS))
+        try:
+            return self._sock.recv_into(buffer)
+        except TimeoutError:
+            return None
+
+    def end_head(self) -> None:
+        """Limit each wait from now on, rather than all together."""
+        self._head_bytes = None
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Lines(io.BufferedReader):
+    """Reads lines of bounded length, and few of them between two pieces of the body."""
+
+    most = MAX_HEAD_BYTES
+    _bytes = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(MAX_LINE_BYTES + 1 if size is None or size < 0 else size)
+        self._bytes += len(line)
+        if self._bytes > self.most or len(line) > MAX_LINE_BYTES:
+            raise ProtocolError(f"The answer has more than {MAX_LINE_BYTES} bytes between two pieces of its body. {_ADVICE}")
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._bytes = 0
+        return super().read(size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        self._bytes = 0
+        return super().read1(size)
+
+
+class _HTTPResponse(HTTPResponse):
+    def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._wire = _Wire(self.fp.detach(), sock)
+        self.fp = self._lines = _Lines(self._wire)
+
+    def begin(self) -> None:
+        super().begin()
+        if len(lengths := set(self.headers.get_all("Content-Length", []))) > 1 or any("," in length for length in lengths):
+            raise ProtocolError(f"The answer tells several lengths of itself. {_ADVICE}")
+        self._wire.end_head()
+        self._lines.most = MAX_LINE_BYTES
+
+
+class _Bounded:
+    response_class: type[HTTPResponse] = _HTTPResponse
+
+    def send(self, data: Any) -> None:
+        """Send a body piece by piece, each with its own time limit, as long as there is any use in it."""
+        if not isinstance(data, bytes):
+            super().send(data)  # type: ignore[misc]  # that of a connection
+            return
+        for start in range(0, len(data), PIECE_BYTES):
+            if patience := _PATIENCE.get(None):
+                patience.check()
+            super().send(data[start : start + PIECE_BYTES])  # type: ignore[misc]  # that of a connection
+
+
+class _Connection(_Bounded, HTTPConnection):
+    pass
+
+
+class _TLSConnection(_Bounded, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+_POOLS = {"http": _Pool, "https": _TLSPool}
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # those have connections of their own
+            manager.pool_classes_by_scheme = _POOLS
+        return manager

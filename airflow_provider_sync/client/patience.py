@@ -1,0 +1,105 @@
+"""How long a client waits: for a whole sync, and for progress within an answer.
+
+How long it waits for the next piece of an answer is the client's ``timeout``. A server that sends a piece from time to time, and
+nothing of use in it, would never meet that limit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+
+from airflow_provider_sync.exceptions import TransportError
+
+MAX_SILENCE = 3600.0
+"""Seconds: digesting a table of a billion rows takes less."""
+
+
+class Limits:
+    """The time limits that hold at present for everything that a client asks; several threads may ask.
+
+    :ivar given_up: set, from any thread, when nobody waits for answers any more
+    """
+
+    def __init__(self) -> None:
+        self.given_up = Event()
+        self._limits: list[tuple[float, float]] = []
+
+    @contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """Have everything that is asked within the block end after so many seconds; ``None`` sets no limit."""
+        if seconds is None:
+            yield
+            return
+        limit = (time.monotonic() + seconds, seconds)
+        self._limits.append(limit)
+        try:
+            yield
+        finally:
+            self._limits.remove(limit)
+
+    @property
+    def deadline(self) -> float:
+        """When the first of the limits runs out, as the monotonic clock has it."""
+        return min(self._limits)[0] if self._limits else float("inf")
+
+    @property
+    def passed(self) -> bool:
+        """Whether one of them has run out."""
+        return time.monotonic() >= self.deadline
+
+    def check(self) -> None:
+        """Refuse to go on when a limit has run out.
+
+        :raises TransportError: naming the option
+        """
+        limit = min(self._limits, default=None)
+        if limit is not None and time.monotonic() >= limit[0]:
+            raise TransportError(
+                f"It took longer than the {limit[1]:g} seconds that max_seconds allows. Raise it if the source needs longer."
+            )
+
+
+class Patience:
+    """How long one request waits.
+
+    :param url: the endpoint, for messages
+    :param limits: those of the client
+    :param silence: seconds that may pass without progress
+    """
+
+    def __init__(self, url: str, limits: Limits, silence: float) -> None:
+        self._url = url
+        self._limits = limits
+        self._silence = silence
+        self.progress()
+
+    def progress(self) -> None:
+        """Take note that something of use has come: rows, digests, content; no sign of life."""
+        self._silent_until = time.monotonic() + self._silence
+
+    @property
+    def deadline(self) -> float:
+        """Until when to wait, as the monotonic clock has it, unless there is progress."""
+        return min(self._silent_until, self._limits.deadline)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._limits.given_up.is_set()
+
+    def check(self) -> None:
+        """Refuse to wait any longer.
+
+        :raises TransportError: when the request was given up, or a limit has run out
+        """
+        if self.given_up:
+            raise TransportError(f"The request to {self._url} was given up on this side.")
+        self._limits.check()
+        if time.monotonic() >= self._silent_until:
+            raise TransportError(
+                f"{self._url} sent neither rows nor digests nor files for {self._silence:g} seconds."
+                " Raise max_silence if the server needs longer."
+            )

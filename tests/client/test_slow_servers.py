@@ -1,0 +1,272 @@
+"""Servers that send for ever, and nothing of use: every wait has an end, over plain HTTP and over TLS."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from socket import socket
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, TransportError
+from airflow_provider_sync.protocol.v2.messages import (
+    Described,
+    DescribeTable,
+    DigestRows,
+    GetRows,
+    Message,
+    RowDigests,
+    Rows,
+    Segments,
+    Selection,
+)
+from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
+from tests.client.scripted_server import ScriptedServer, head, recorded, reply, scripted_server
+from tests.client.test_table_streams import DESCRIBED, GRID
+
+_SELECTION = Selection(name="orders")
+_DESCRIBE = DescribeTable(selection=_SELECTION)
+_OK = recorded("hash_ok")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
+    """Give a server's TLS context for the loopback, and the bundle with which a client trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    bundle, secret = folder / "server.pem", folder / "key.pem"
+    bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(bundle, secret)
+    return context, bundle
+
+
+@pytest.fixture(params=["http", "https"])
+def slow(request: pytest.FixtureRequest, authority: tuple[ssl.SSLContext, Path]) -> Iterator[tuple[ScriptedServer, SyncClient]]:
+    """Give a server, and a client that waits a fifth of a second for a piece, and a little longer for progress."""
+    context, bundle = authority
+    tls = context if request.param == "https" else None
+    with (
+        scripted_server(tls) as server,
+        SyncClient(server.url, retries=0, timeout=0.2, max_silence=0.3, verify=str(bundle)) as client,
+    ):
+        yield server, client
+        server.released.set()
+
+
+def _forever(server: ScriptedServer, start: bytes, piece: bytes, pause: float = 0.02) -> Callable[[socket], None]:
+    """Answer with ``start``, then with ``piece`` again and again, until the test is over or the client goes away."""
+
+    def answer(connection: socket) -> None:
+        connection.sendall(start)
+        while not server.released.wait(pause):
+            connection.sendall(piece)
+
+    return answer
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _head(kind: str = "application/json") -> bytes:
+    return head(200, {"Content-Type": kind, "Transfer-Encoding": "chunked"})
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", id="interim answers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", b"x", id="a byte of a header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"X-Header: value\r\n", id="header after header"),
+        pytest.param(b"", b"H", id="a status line"),
+        pytest.param(_head() + _chunk(b'{"hash": "x"}') + b"0\r\n", b"X-Trailer: value\r\n", id="trailers"),
+        pytest.param(_head() + _chunk(b'{"hash": "x"}') + b"0\r\nX: ", b"x", id="a trailer"),
+        pytest.param(_head() + b"5;", b"x", id="an extension of a chunk"),
+        pytest.param(_head() + _chunk(b'{"hash": "x"'), _chunk(b" "), id="spaces"),
+    ],
+)
+def test_an_answer_that_never_ends_is_given_up(slow: tuple[ScriptedServer, SyncClient], start: bytes, piece: bytes) -> None:
+    """Whatever part of an answer comes for ever, slowly, is an error that may pass."""
+    server, client = slow
+    server.answer(_forever(server, start, piece))
+    began = time.monotonic()
+    with pytest.raises((TransportError, IncompleteStreamError)) as caught:
+        client.get_table_hash("orders")
+    assert caught.value.retryable
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, id="interim answers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", b"x" * 50_000, id="a header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"X-Header: value\r\n" * 1000, id="headers"),
+        pytest.param(_head() + _chunk(b'{"hash": "x"}') + b"0\r\n", b"X-Trailer: value\r\n" * 1000, id="trailers"),
+        pytest.param(_head() + _chunk(b'{"hash": "x"}') + b"0\r\nX: ", b"x" * 50_000, id="a trailer"),
+        pytest.param(_head() + b"5;", b"x" * 50_000, id="an extension of a chunk"),
+    ],
+)
+def test_a_head_without_end_is_refused(server: ScriptedServer, start: bytes, piece: bytes) -> None:
+    """What does not belong to the body is limited in bytes, too, so that it does not fill the memory."""
+    server.answer(_forever(server, start, piece, pause=0))
+    with SyncClient(server.url, retries=3, timeout=60) as client, pytest.raises((ProtocolError, TransportError)) as caught:
+        client.get_table_hash("orders")
+    assert "in time" not in str(caught.value)
+
+
+_SIGNS_OF_LIFE: dict[str, tuple[Message, Callable[[SyncClient], object]]] = {
+    "before the description": (Segments(numbers=(), counts=(), sums=()), lambda client: client.describe_table(_DESCRIBE)),
+    "instead of digests": (Segments(numbers=(), counts=(), sums=()), lambda client: _read(client.describe_table(_DESCRIBE))),
+    "instead of digests of rows": (
+        RowDigests(count=0, keys=b"", digests=b""),
+        lambda client: _read(client.digest_rows(DigestRows(selection=_SELECTION, grid=GRID, runs=((0, 1),)))),
+    ),
+    "instead of rows": (Rows(count=0, data=b""), lambda client: _read(client.get_rows(GetRows(selection=_SELECTION)))),
+}
+
+
+def _read(answer: object) -> list[object]:
+    with answer:  # type: ignore[attr-defined]
+        return list(answer)  # type: ignore[call-overload]
+
+
+def _signs_of_life(server: ScriptedServer, first: Described | None, sign: Message) -> Callable[[socket], None]:
+    def messages() -> Iterator[Message]:
+        if first is not None:
+            yield first
+        while not server.released.wait(0.02):
+            yield sign
+
+    def answer(connection: socket) -> None:
+        connection.sendall(_head(media_type("zstd")))
+        for block in write_messages(messages(), "zstd"):
+            connection.sendall(_chunk(block))
+
+    return answer
+
+
+@pytest.mark.parametrize("when", list(_SIGNS_OF_LIFE))
+def test_signs_of_life_are_no_progress(slow: tuple[ScriptedServer, SyncClient], when: str) -> None:
+    """A server of version 2 that only ever says that it is at work is waited for as long as max_silence says."""
+    server, client = slow
+    sign, ask = _SIGNS_OF_LIFE[when]
+    server.answer(_signs_of_life(server, DESCRIBED if when == "instead of digests" else None, sign))
+    with pytest.raises(TransportError, match=r"neither rows nor digests nor files for 0\.3 seconds.*max_silence"):
+        ask(client)
+
+
+def test_progress_is_waited_for(server: ScriptedServer) -> None:
+    """As long as rows come, an answer may take longer than max_silence."""
+
+    def messages() -> Iterator[Message]:
+        for number in range(8):
+            time.sleep(0.1)
+            yield Rows(count=1, data=b"%d\n" % number)
+
+    def answer(connection: socket) -> None:
+        connection.sendall(_head(media_type("zstd")))
+        for block in write_messages(messages(), "zstd"):
+            connection.sendall(_chunk(block))
+        connection.sendall(b"0\r\n\r\n")
+
+    server.answer(answer)
+    with (
+        SyncClient(server.url, retries=0, timeout=10, max_silence=0.6) as client,
+        client.get_rows(GetRows(selection=_SELECTION)) as rows,
+    ):
+        assert sum(message.count for message in rows) == 8
+
+
+def test_a_time_limit_ends_an_answer(server: ScriptedServer, client: SyncClient) -> None:
+    """An answer that goes on ends where the time limit of the sync is reached, rows or not, and is not asked for again."""
+
+    def rows() -> Iterator[Message]:
+        while not server.released.wait(0.02):
+            yield Rows(count=1, data=b"1\n")
+
+    def answer(connection: socket) -> None:
+        connection.sendall(_head(media_type("zstd")))
+        for block in write_messages(rows(), "zstd"):
+            connection.sendall(_chunk(block))
+
+    server.answer(answer)
+    with client.within(0.4), pytest.raises(TransportError, match=r"longer than the 0\.4 seconds that max_seconds allows"):
+        _read(client.get_rows(GetRows(selection=_SELECTION)))
+    server.answer(_OK)
+    assert len(client.get_table_hash("v_basic")) == 40, "the limit held for the block alone"
+
+
+def test_a_time_limit_ends_repeated_requests(server: ScriptedServer) -> None:
+    """Pauses between tries count, and none is made when the time is over."""
+    server.answer(reply(503, headers={"Retry-After": "30"}))
+    began = time.monotonic()
+    with SyncClient(server.url, retries=5) as client, client.within(0.3), pytest.raises(TransportError, match="max_seconds"):
+        client.get_table_hash("orders")
+    assert len(server.requests) == 1
+    assert time.monotonic() - began < 20
+
+
+def test_the_earlier_of_two_limits_counts(server: ScriptedServer) -> None:
+    """Within a time limit there may be another one."""
+    server.answer(server.silence)
+    with SyncClient(server.url, retries=0) as client, client.within(0.2):
+        with client.within(100), pytest.raises(TransportError, match=r"0\.2 seconds"):
+            client.get_table_hash("orders")
+        with pytest.raises(TransportError, match=r"0\.2 seconds"):
+            client.get_table_hash("orders")
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_does_not_read_is_given_up() -> None:
+    """A request that the server does not take ends, too."""
+    keys = "1\n" * 8_000_000
+    with socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with SyncClient(url, retries=0, timeout=0.3) as other, pytest.raises(TransportError):
+            other.get_rows(GetRows(selection=_SELECTION, keys=keys))
+
+
+def test_nothing_is_left_behind(slow: tuple[ScriptedServer, SyncClient]) -> None:
+    """Time limits take no threads, and leave no connection open that was broken off."""
+    server, client = slow
+    before = threading.active_count()
+    server.answer(_forever(server, b"", b"H"))
+    for _ in range(3):
+        with pytest.raises(TransportError):
+            client.get_table_hash("orders")
+    server.released.set()
+    for _ in range(500):
+        if threading.active_count() <= before:
+            break
+        time.sleep(0.01)
+    assert threading.active_count() <= before
