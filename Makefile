@@ -7,7 +7,7 @@ WORKERS = 3
 BESIDE = airflow-3.1
 # What faces Airflow.
 ADAPTERS = $(wildcard $(addprefix tests/,hooks operators sensors triggers task_groups plugin history cli example_dags) \
-	tests/test_assets.py tests/test_provider_info.py)
+	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
@@ -27,7 +27,7 @@ demo: ## sync a real table and a real directory, three times
 test: setup ## run the tests, on every database (under ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
-test-all: setup ## run the tests, those that take long too, and those beside the oldest Airflow
+test-all: setup ## run all tests: the slow ones too, installations of the wheel, and those beside the oldest Airflow
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup
 	@$(MAKE) --no-print-directory test-airflow-matrix
 

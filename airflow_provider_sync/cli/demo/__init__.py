@@ -5,8 +5,10 @@ from __future__ import annotations
 import filecmp
 import shlex
 import sqlite3
+import sys
 import tempfile
 import time
+import traceback
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,19 +19,29 @@ import msgspec
 import yaml
 
 from airflow_provider_sync.cli.demo.airflow import DemoAirflow
+from airflow_provider_sync.cli.demo.failures import DemoFailed
 from airflow_provider_sync.cli.demo.source import DemoSource, create_table
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.server.serve import DEFAULT_HOST, DEFAULT_PORT, RunningServer
+
+#: The exit code of a demo in which Airflow failed.
+FAILED = 3
 
 
 def main(options: Namespace) -> int:
     """Run the demo in a temporary folder, or in the one to keep."""
     with _folder(options.keep) as folder:
         demo = _Demo(folder)
-        demo.run()
+        try:
+            demo.run()
+        except DemoFailed as failure:
+            if options.verbose:
+                traceback.print_exception(failure)
+            print("airflow-sync: " + "\n".join(failure.lines()), file=sys.stderr)
+            return FAILED
         if options.keep:
             demo.write_configuration()
             print(f"\nEverything is in {folder}. Nothing is running any more. To go on, in two terminals:")
@@ -106,9 +118,9 @@ class _Demo:
         reports = [_report(plain) for plain in airflow.run_dag()]
         print(format_reports(reports) if reports else "sync_airports and sync_countries: skipped, nothing to do.")
         if _rows(source.database) != _rows(self.target_database):
-            raise SyncError(f"The demo's tables differ after the sync. {airflow.ended()}")
+            raise airflow.failure("a sync of the table, which differs from its source")
         if not _same_tree(filecmp.dircmp(source.directory, self.target_directory)):
-            raise SyncError(f"The demo's directories differ after the sync. {airflow.ended()}")
+            raise airflow.failure("a sync of the directory, which differs from its source")
 
     def say(self, text: str) -> None:
         print(f"\n[{time.monotonic() - self.started:4.1f} s] {text}", flush=True)

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.cli.demo.failures import DemoFailed
 
 DAG_ID = "sync_demo"
 DAGS = Path(__file__).with_name("dags")
@@ -55,7 +56,9 @@ class DemoAirflow:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._process.__exit__(kind, error, trace)
+        with suppress(BrokenPipeError):
+            self._process.__exit__(kind, error, trace)
+        self._process.wait()
 
     def prepare(self) -> None:
         """Make the metadata database."""
@@ -64,27 +67,26 @@ class DemoAirflow:
     def run_dag(self) -> list[dict[str, Any]]:
         """Run the DAG once and return the reports of its tasks; a skipped task has none.
 
-        :raises SyncError: with the end of Airflow's log when the run failed
+        :raises DemoFailed: when the run failed
         """
         self._reports.unlink(missing_ok=True)
         self._airflow("dags", "test", DAG_ID)
         if not self._reports.exists():
-            raise SyncError(f"The demo's DAG ended without its reports:\n{self._end_of_log()}")
+            raise self.failure(f"'airflow dags test {DAG_ID}', which ended without reports")
         reports: list[dict[str, Any]] = json.loads(self._reports.read_text(encoding="utf-8"))
         return reports
 
-    def ended(self) -> str:
-        """Tell what the log last said of an error, for a run that did not do what it should."""
-        errors = [line for line in self._end_of_log().splitlines() if "Error" in line or "Exception" in line]
-        return f"The log says: {errors[-1].strip()}" if errors else "This is a bug; please report it."
+    def failure(self, what: str) -> DemoFailed:
+        """Return the error for what failed, which finds its cause in the log."""
+        return DemoFailed(what, self._log)
 
     def _airflow(self, *arguments: str) -> None:
+        what = f"'airflow {' '.join(arguments)}'"
         if self._process.stdin is None or self._process.stdout is None:
-            raise SyncError("The demo's Airflow was not started.")
-        self._process.stdin.write(json.dumps(arguments) + "\n")
-        self._process.stdin.flush()
+            raise self.failure(what)
+        # It may have ended while it imported Airflow; then it does not answer either.
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(arguments) + "\n")
+            self._process.stdin.flush()
         if self._process.stdout.readline().strip() != "0":
-            raise SyncError(f"'airflow {' '.join(arguments)}' failed:\n{self._end_of_log()}")
-
-    def _end_of_log(self) -> str:
-        return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:])
+            raise self.failure(what)
