@@ -17,6 +17,7 @@ import msgspec
 from airflow_provider_sync.config_file import read_yaml
 from airflow_provider_sync.config_mistakes import explain
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.time_zones import checked_time_zone
 
 DEFAULT_MAX_DELETES = "50%"
 DEFAULT_FILES_PER_REQUEST = 10
@@ -205,12 +206,16 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``server.yaml``: what the server half offers, and to whom."""
+    """``server.yaml``: what the server half offers, and to whom.
+
+    :ivar time_zone: in which version 1 sends and hashes TIMESTAMP: that of the databases of existing clients; UTC without
+    """
 
     tokens: tuple[Token, ...] = ()
     connections: dict[str, str] = {}
     default_connection: str | None = None
     default_file_hasher: str = "md5"
+    time_zone: str | int | None = None
     tables: dict[str, SourceTable] = {}
     directories: dict[str, SourceDirectory] = {}
 
@@ -234,6 +239,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return cls.from_dict(read_yaml(path))
 
     def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "time_zone", checked_time_zone(self.time_zone))
         for table in self.tables.values():
             _check_connection(self.connections, self.default_connection, table)
         for token in self.tokens:
@@ -250,6 +256,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     :ivar timeout: seconds to wait for a connection, and between two pieces of an answer
     :ivar verify: check the server's TLS certificate; or the path of a bundle of authorities
     :ivar retries: of a call that failed for a reason that may pass
+    :ivar time_zone: of the source's database, in which version 1 sends TIMESTAMP: an offset or an IANA name
     :ivar history: URL of the database in which the records of runs are kept; ``None`` keeps none
     :ivar history_days: how long
     """
@@ -263,6 +270,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     timeout: float = 60.0
     verify: bool | str = True
     retries: int = 3
+    time_zone: str | int | None = None
     files_per_request: int = DEFAULT_FILES_PER_REQUEST
     single_transaction: bool = True
     history: str | None = None
@@ -288,6 +296,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if str(self.protocol) not in PROTOCOLS:
             raise ConfigurationError(f"protocol is {self.protocol!r}. Give 'auto', 1 or 2.")
+        msgspec.structs.force_setattr(self, "time_zone", checked_time_zone(self.time_zone))
         _check_positive("files_per_request", self.files_per_request)
         _check_positive("timeout", self.timeout)
         _check_positive("history_days", self.history_days)

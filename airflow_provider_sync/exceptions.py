@@ -10,6 +10,7 @@
     ├── ServerError         retry if 429 or 5xx    the server answered with an error
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
+    │   ├── DuplicateKeyError         several rows of the source have one key
     │   └── TableBusyError  retry     somebody else holds a lock, or the target moved meanwhile
     │       └── SourceChangedError retry    the source changed between two of its answers
     ├── FileError                     a file, its name or its content
@@ -60,9 +61,13 @@ class ProtocolError(SyncError):
 
 
 class IncompleteStreamError(ProtocolError):
-    """A body ended before its end; nothing of it was used."""
+    """A body ended before its end; nothing of it was used.
+
+    :ivar given_up: whether it was asked for again as often as ``retries`` says
+    """
 
     retryable = True
+    given_up = False
 
 
 class ServerError(SyncError):
@@ -91,6 +96,10 @@ class TableError(SyncError):
 
 class MissingTableError(TableError):
     """There is no table of that name."""
+
+
+class DuplicateKeyError(TableError):
+    """Several rows of the source have one key in the target."""
 
 
 class TableBusyError(TableError):

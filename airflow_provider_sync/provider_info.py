@@ -107,6 +107,11 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Version to speak; auto asks the server.",
                         "schema": {"type": ["string", "null"], "enum": ["auto", "1", "2"], "default": "auto"},
                     },
+                    "time_zone": {
+                        "label": "Time zone",
+                        "description": "Of the source's database, such as +01:00 or Europe/Berlin; an existing server's alone.",
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "headers": {
                         "label": "Headers",
                         "description": "Further headers of every request.",

@@ -59,7 +59,7 @@ def test_imports_nothing_of_airflow() -> None:
 def test_form() -> None:
     """The connection form offers the fields that the hook reads, and the protocols that a client knows."""
     described: dict[str, Any] = get_provider_info()["connection-types"][0]
-    assert set(described["conn-fields"]) == {"timeout", "verify", "headers", "protocol", "retries"}
+    assert set(described["conn-fields"]) == {"timeout", "verify", "headers", "protocol", "retries", "time_zone"}
     assert tuple(described["conn-fields"]["protocol"]["schema"]["enum"]) == PROTOCOLS
 
 

@@ -10,11 +10,12 @@ from typing import Self
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, TableError, TransportError
-from airflow_provider_sync.protocol.v1 import EMPTY
+from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError, TableError, TransportError
+from airflow_provider_sync.protocol.v1 import EMPTY, TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import decompress
 from airflow_provider_sync.protocol.v1.frames import Frame, read_frames
 from airflow_provider_sync.protocol.v1.rows import Row, RowReader
+from airflow_provider_sync.time_zones import TimeZone, time_zone_named
 
 _OCTET_STREAM = "application/octet-stream"
 _ETAG = re.compile(rf'(?:W/)?"([0-9a-f]{{40}}|{EMPTY})"')
@@ -39,6 +40,10 @@ class _Answer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Read no more of it."""
         self._body.response.close()
 
     @contextmanager
@@ -46,7 +51,10 @@ class _Answer:
         """Say in errors what they are about, which the protocol's modules do not know."""
         try:
             yield
-        except (ProtocolError, TableError, TransportError) as error:
+        except TransportError as error:
+            # The answer had begun: like one that is cut, it can be asked for again.
+            raise IncompleteStreamError(f"{self._about}: {error}") from error
+        except (ProtocolError, TableError) as error:
             raise type(error)(f"{self._about}: {error}") from error
 
 
@@ -54,12 +62,16 @@ class TableAnswer(_Answer):
     """The rows of a table, to be read once.
 
     :ivar hash: the hash of these rows where the server sent it along, as ours does, else ``None``
+    :ivar time_zone: the time zone of their TIMESTAMP texts where the server tells it, as ours does, else ``None``
+    :ivar one_snapshot: whether all rows are of one moment; existing servers read page after page, while others write
     """
 
     def __init__(self, body: Body, name: str, *, limit: int) -> None:
         super().__init__(body, f"Table {name!r}", limit=limit)
         etag = _ETAG.fullmatch(body.response.headers.get("ETag", "").strip())
         self.hash: str | None = etag[1] if etag else None
+        self.time_zone = told_time_zone(body)
+        self.one_snapshot = etag is not None or self.time_zone is not None
         self._reader = RowReader(decompress(body.chunks(limit=limit), limit=limit))
 
     @property
@@ -84,6 +96,18 @@ class TableAnswer(_Answer):
             for rows in self._reader:
                 self._body.progress()
                 yield rows
+
+
+def told_time_zone(body: Body) -> TimeZone | None:
+    """Return the time zone in which the server says that it writes TIMESTAMP; ``None`` where it does not say.
+
+    :raises ProtocolError: for one that is not known here
+    """
+    name = body.response.headers.get(TIME_ZONE_HEADER)
+    try:
+        return None if name is None else time_zone_named(name)
+    except ConfigurationError as error:
+        raise ProtocolError(f"The server tells a time zone that this machine does not know: {str(name)[:80]!r}.") from error
 
 
 class FilesAnswer(_Answer):

@@ -12,7 +12,7 @@ import msgspec
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer
+from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, told_time_zone
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.patience import MAX_SILENCE
@@ -25,6 +25,7 @@ from airflow_provider_sync.protocol.v1.manifests import decode_hashes
 from airflow_provider_sync.protocol.v1.requests import file_fields, table_fields
 from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.protocol.v2.stream import accept
+from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
 
 MAX_FILES = 998
 """Files in one request: existing servers cut a request at 1000 fields, the name included."""
@@ -54,8 +55,12 @@ class SyncClient:
     :param retries: how often a request is repeated that failed for a reason that may pass, with growing pauses
     :param session: to send requests with; it stays open when the client is closed
     :param protocol: ``auto`` takes version 2 where the server has it; ``1`` or ``2`` takes that one
+    :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` where it is not known
     :param max_body_bytes: refuse a table or a batch of files that is larger, inflated
     :ivar traffic: what went over the wire so far
+    :ivar time_zone: of the source's database, where it is configured
+    :ivar source_time_zone: what the server told with its last answer about a table of version 1, as ours does
+    :ivar retries: how often a request is repeated
     :raises ConfigurationError: for a URL or credentials that cannot be used
     """
 
@@ -73,6 +78,7 @@ class SyncClient:
         retries: int = 3,
         session: requests.Session | None = None,
         protocol: str | int = "auto",
+        time_zone: str | int | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         if str(protocol) not in PROTOCOLS:
@@ -81,6 +87,10 @@ class SyncClient:
         self._asked = self._protocol == "1"  # nothing needs to be asked then
         self._capabilities: Capabilities | None = None
         self._max_body_bytes = max_body_bytes
+        named = checked_time_zone(time_zone)
+        self.time_zone = time_zone_named(named) if named else None
+        self.source_time_zone: TimeZone | None = None
+        self.retries = max(0, retries)
         self._transport = Transport(
             url,
             auth=_authentication(token, login, password),
@@ -105,6 +115,7 @@ class SyncClient:
             verify=config.verify,
             retries=config.retries,
             protocol=config.protocol,
+            time_zone=config.time_zone,
         )
 
     def __enter__(self) -> Self:
@@ -133,6 +144,11 @@ class SyncClient:
         :param seconds: ``None`` sets no limit
         """
         return self._transport.limits.within(seconds)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether :meth:`give_up` was called."""
+        return self._transport.gave_up
 
     @property
     def url(self) -> str:
@@ -237,7 +253,12 @@ class SyncClient:
         :param name: the name under which the server offers the table
         :raises ServerError: for a name that it does not offer, and for a table that it cannot hash (500)
         """
-        return self._transport.post("/getTableHash", table_fields(name), _read_hash, subject=f"table {name!r}")
+
+        def read(body: Body) -> str:
+            self.source_time_zone = told_time_zone(body)
+            return _read_hash(body)
+
+        return self._transport.post("/getTableHash", table_fields(name), read, subject=f"table {name!r}")
 
     def get_table(self, name: str, hash: str | None = None) -> TableAnswer | None:  # noqa: A002  # the protocol's own word
         """Ask for the rows of a table.
@@ -252,6 +273,7 @@ class SyncClient:
         """
 
         def read(body: Body) -> TableAnswer | None:
+            self.source_time_zone = told_time_zone(body)
             if body.response.status_code == 304:
                 body.beginning()  # there is nothing, but what has been read to its end leaves the connection open
                 return None

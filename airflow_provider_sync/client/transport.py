@@ -111,6 +111,11 @@ class Transport:
         """End, from another thread, the request that is under way, within a second or so. It is not repeated."""
         self.limits.given_up.set()
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether :meth:`give_up` was called."""
+        return self._given_up.is_set()
+
     def post(
         self,
         endpoint: str,

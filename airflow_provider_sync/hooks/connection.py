@@ -14,12 +14,14 @@ from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.time_zones import checked_time_zone
 
 _EXTRA: dict[str, tuple[Any, str]] = {
     "timeout": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
     "retries": (Annotated[int, msgspec.Meta(ge=0)], "a whole number, 0 or more"),
     "verify": (bool, "true, false, or the absolute path of a bundle of authorities"),
     "protocol": (Literal["auto", "1", "2"], "'auto', '1' or '2'"),
+    "time_zone": (str, "an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'"),
     "headers": (dict[str, str], "a JSON object of header names and values"),
 }
 
@@ -80,6 +82,11 @@ def _read_field(conn_id: str, name: str, value: Any) -> Any:
         value = _read_headers(value)
     elif name == "protocol":
         value = str(value)
+    elif name == "time_zone":
+        try:
+            return checked_time_zone(value if isinstance(value, int) else str(value))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"Connection {conn_id!r}: extra field {error}") from None
     elif name == "verify" and isinstance(value, str) and "/" in value:
         return value
     try:

@@ -18,7 +18,7 @@ import jinja2
 import msgspec
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_sync.config import TargetDirectory, TargetTable, directory_from_options, table_from_options
+from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, directory_from_options, table_from_options
 from airflow_provider_sync.config_mistakes import explain
 from airflow_provider_sync.exceptions import ConfigurationError
 
@@ -107,6 +107,16 @@ def converted(argument: str, value: Any, kind: type[T]) -> T:
         if issubclass(kind, Enum):
             wanted = f"Give {' or '.join(repr(str(member.value)) for member in kind)}."
         raise ConfigurationError(f"{argument!r} is {value!r}. {wanted}") from error
+
+
+def with_time_zone(config: ClientConfig, time_zone: Any) -> ClientConfig:
+    """Return the configuration with the time zone that an argument gives, if it does.
+
+    :raises ConfigurationError: for what is no time zone
+    """
+    if time_zone is None:
+        return config
+    return msgspec.structs.replace(config, time_zone=converted("time_zone", time_zone, str))
 
 
 def number_of_tasks(argument: str, value: Any) -> int:

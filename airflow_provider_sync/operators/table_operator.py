@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.hooks.rendered import converted, target_tables
+from airflow_provider_sync.hooks.rendered import converted, target_tables, with_time_zone
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.sync.run import RunPlan
 
@@ -34,6 +34,7 @@ class TableOperator(SyncOperator):
         "tables",
         "target_conn_id",
         "single_transaction",
+        "time_zone",
         *table_options,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"tables": "json", "renames": "json"}
@@ -44,6 +45,7 @@ class TableOperator(SyncOperator):
         tables: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
         target_conn_id: str | None = None,
         single_transaction: bool | str = True,
+        time_zone: str | None = None,
         table: str | None = None,
         primary: str | Sequence[str] | None = None,
         columns: str | Sequence[str] | None = None,
@@ -62,6 +64,7 @@ class TableOperator(SyncOperator):
         self.tables = tables
         self.target_conn_id = target_conn_id
         self.single_transaction = single_transaction
+        self.time_zone = time_zone
         self.table = table
         self.primary = primary
         self.columns = columns
@@ -74,6 +77,10 @@ class TableOperator(SyncOperator):
         self.staging = staging
         self.hasher = hasher
         self.verify = verify
+
+    def server(self) -> ClientConfig:
+        """Read the connection of the server, with the time zone that this operator gives for it."""
+        return with_time_zone(super().server(), self.time_zone)
 
     def plan(self) -> RunPlan:
         """Group the tables by the connection of their database."""

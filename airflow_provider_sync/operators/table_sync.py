@@ -21,6 +21,7 @@ class TableSyncOperator(TableOperator):
     :param target_conn_id: connection of the target database, for tables without a ``connection`` of their own
     :param sync_conn_id: connection of the server
     :param single_transaction: commit all tables of a connection together, or none of them
+    :param time_zone: of the source's database, in which an existing server (version 1) sends TIMESTAMP; the connection's without
     :param skip_unchanged: skip the task, and so what follows it, when every table was up to date
     :param dry_run: report what would change, and write nothing
     :param table: name of the target table where it is not the server's, ``schema.table`` outside the default schema

@@ -17,6 +17,7 @@ import msgspec
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator, Context, conf
 
 from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
@@ -65,6 +66,10 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
     def differs(self, client: SyncClient) -> bool:
         """Whether a sync would find something to do."""
 
+    def server(self, hook: SyncServerHook) -> ClientConfig:
+        """Read the connection of the server."""
+        return hook.get_config()
+
     @abstractmethod
     def watched(self) -> Watched:
         """Return what to watch at the source."""
@@ -96,7 +101,7 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
         with failing_tasks():
             when_unchanged = converted("when_unchanged", self.when_unchanged, WhenUnchanged)
             hook = SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str))
-            with hook.get_client() as client:
+            with SyncClient.from_config(self.server(hook)) as client:
                 if self._known is None and self.deferrable and when_unchanged is WhenUnchanged.WAIT:
                     self._known = self._digest(client)
                 differs = self.differs(client)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, ServerError
 from airflow_provider_sync.hooks.database import engine_from_connection
-from airflow_provider_sync.hooks.rendered import converted, target_tables
+from airflow_provider_sync.hooks.rendered import converted, target_tables, with_time_zone
+from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sensors.difference import DifferenceSensor
 from airflow_provider_sync.sync import Opener, WatchedTable, table_differs
 from airflow_provider_sync.sync.landing import selection_of
@@ -32,10 +33,11 @@ class TableChangedSensor(DifferenceSensor):
     :param columns: columns to compare, as the source calls them; all without
     :param renames: column of the source to column of the target
     :param hasher: import path of a class that hashes the target table
+    :param time_zone: of the source's database, in which an existing server (version 1) hashes TIMESTAMP; the connection's without
     """
 
     table_options: ClassVar[tuple[str, ...]] = ("primary", "columns", "renames", "hasher")
-    template_fields: Sequence[str] = (*DifferenceSensor.template_fields, "table", "target_conn_id", *table_options)
+    template_fields: Sequence[str] = (*DifferenceSensor.template_fields, "table", "target_conn_id", "time_zone", *table_options)
     template_fields_renderers: ClassVar[dict[str, str]] = {"table": "json", "renames": "json"}
 
     def __init__(
@@ -47,6 +49,7 @@ class TableChangedSensor(DifferenceSensor):
         columns: str | Sequence[str] | None = None,
         renames: str | Mapping[str, str] | None = None,
         hasher: str | None = None,
+        time_zone: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,6 +59,11 @@ class TableChangedSensor(DifferenceSensor):
         self.columns = columns
         self.renames = renames
         self.hasher = hasher
+        self.time_zone = time_zone
+
+    def server(self, hook: SyncServerHook) -> ClientConfig:
+        """Read the connection, with the time zone that this sensor gives for it."""
+        return with_time_zone(super().server(hook), self.time_zone)
 
     def differs(self, client: SyncClient) -> bool:
         """Compare the two hashes."""

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v1 import TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import compress
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request, table_request
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
@@ -18,7 +19,8 @@ from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
 from airflow_provider_sync.tables.schema import Column, Row
-from airflow_provider_sync.tables.table_hash import hash_table, load_hasher
+from airflow_provider_sync.tables.table_hash import hash_table, in_zone, load_hasher
+from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
 
 
 class TableAnswers:
@@ -31,12 +33,13 @@ class TableAnswers:
         self._config = config
         self._sources = sources
         self._stream_headers = stream_headers
+        self._zone = time_zone_named(str(config.time_zone)) if config.time_zone else UTC
 
     def hash(self, fields: Mapping[str, Any], grant: Grant) -> Response:
         """Answer the hash of a table."""
         source = self._config.tables[table_hash_request(fields, grant.tables)]
         with open_table(self._sources, source) as opened:
-            return JSONResponse({"hash": _hash(opened)})
+            return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
     def rows(self, fields: Mapping[str, Any], grant: Grant) -> Response:
         """Answer the rows of a table, or 304 where the client's hash is the table's.
@@ -48,14 +51,17 @@ class TableAnswers:
             opened = stack.enter_context(open_table(self._sources, self._config.tables[name]))
             columns = opened.sent_columns()
             key = opened.key(columns)
-            headers = {**self._stream_headers, "Content-Disposition": attachment(f"{name}.txt")}
+            # Existing clients do not look at it. Ours learns from it that the rows are of one snapshot, and in which zone.
+            zone = {TIME_ZONE_HEADER: self._zone.name}
+            headers = {**self._stream_headers, **zone, "Content-Disposition": attachment(f"{name}.txt")}
             if known is not None and _has_hash(opened):
-                current = _hash(opened)
+                current = _hash(opened, self._zone)
                 if known == current:
-                    return Response(status_code=304, headers={"ETag": f'"{current}"'})
+                    return Response(status_code=304, headers={**zone, "ETag": f'"{current}"'})
                 headers["ETag"] = f'"{current}"'
             _refuse_unsendable(opened, columns)
-            batches = opened.database.read(opened.connection, opened.table, columns, order_by=key)
+            read = opened.database.read(opened.connection, opened.table, columns, order_by=key)
+            batches = in_zone(opened.database, columns, read, self._zone)
             return StreamResponse(
                 compress(_lines(columns, batches)),
                 what=f"Table {name!r}",
@@ -81,12 +87,12 @@ def _has_hash(opened: OpenTable) -> bool:
     return True
 
 
-def _hash(opened: OpenTable) -> str:
+def _hash(opened: OpenTable, zone: TimeZone) -> str:
     source = opened.source
     if source.hasher:
         return load_hasher(source.hasher).hash(opened.database.engine, source)
     columns = opened.named_columns() if source.columns else None
-    return hash_table(opened.database, opened.connection, opened.table, columns)
+    return hash_table(opened.database, opened.connection, opened.table, columns, zone)
 
 
 def _refuse_unsendable(opened: OpenTable, columns: Sequence[Column]) -> None:

@@ -11,6 +11,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
+from airflow_provider_sync.sync import version1
 from airflow_provider_sync.sync.differences import (
     Comparison,
     compare_finer,
@@ -20,7 +21,7 @@ from airflow_provider_sync.sync.differences import (
 from airflow_provider_sync.sync.landing import selection_of
 from airflow_provider_sync.sync.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.settled import settled
-from airflow_provider_sync.sync.tables import find_target
+from airflow_provider_sync.sync.tables import find_target, present_target
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.logical_types import target_type
@@ -86,10 +87,13 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
 
     Each column costs a scan of both sides, but only where the tables differ at all.
 
-    :raises ConfigurationError: with a server of version 1, which cannot tell columns apart
+    :raises ConfigurationError: with a server of version 1 whose table differs, since it cannot tell columns apart
     :raises MissingTableError: when the target is missing
     """
     if client.protocol_for() == 1:
+        differs, _, warnings = version1.compare(client, database, present_target(client, database, options))
+        if not differs:
+            return Diagnosis(name=options.name, notes=warnings)
         raise ConfigurationError(
             f"Table {options.name!r}: the server speaks version 1 of the protocol, which tells no column from another."
             " Use 'diff', or a server with version 2."

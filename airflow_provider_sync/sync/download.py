@@ -18,11 +18,13 @@ class Unchanged(msgspec.Struct, frozen=True, kw_only=True):
     """The target equals the source.
 
     :ivar rows: of the source
+    :ivar warnings: what the user should know of the comparison
     """
 
     protocol: Literal[1, 2]
     rows: int
     verified: Verified
+    warnings: tuple[str, ...] = ()
 
 
 class Download(ABC):

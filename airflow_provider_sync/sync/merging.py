@@ -87,6 +87,7 @@ def report_of(entry: Entry, dry_run: bool) -> TableReport:
             protocol=same.protocol,
             rows_total=same.rows,
             verified=same.verified,
+            warnings=same.warnings,
             **measured,
         )
     download, result = entry.outcome, entry.result

@@ -32,10 +32,12 @@ class TablePart(_Passed, frozen=True, kw_only=True):
 
     :ivar rows: to look at, about, on both sides together
     :ivar whole: stage all rows rather than those that differ; ``None`` to decide when rows were compared
+    :ivar source_hash: version 1: of the table, where the source told it
     """
 
     rows: int = 0
     whole: bool | None = None
+    source_hash: str | None = None
 
 
 class StagedPart(_Passed, frozen=True, kw_only=True):
@@ -50,6 +52,7 @@ class StagedPart(_Passed, frozen=True, kw_only=True):
     :ivar algorithm: the name of the digest, which both databases have
     :ivar source_hash: version 1: of the table, where the source told it
     :ivar hashed: version 1: the columns that the source hashes
+    :ivar time_zone: version 1: in which the source hashes TIMESTAMP
     """
 
     whole: bool
@@ -61,6 +64,7 @@ class StagedPart(_Passed, frozen=True, kw_only=True):
     algorithm: str = SHA256
     source_hash: str | None = None
     hashed: tuple[str, ...] | None = None
+    time_zone: str = "UTC"
     warnings: tuple[str, ...] = ()
 
     @property

@@ -24,6 +24,7 @@ from airflow_provider_sync.sync.version1 import WholeTable
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.merge import StagedTable
+from airflow_provider_sync.time_zones import time_zone_named
 
 
 def merge_parts(
@@ -133,7 +134,8 @@ def _adopt(
     """
     first = parts[0]
     if not any(part.changes for part in parts):
-        return Unchanged(protocol=first.protocol, rows=first.source_rows, verified="digest" if first.protocol == 2 else "hash")
+        verified: Verified = "digest" if first.protocol == 2 else "hash"
+        return Unchanged(protocol=first.protocol, rows=first.source_rows, verified=verified, warnings=first.warnings)
     whole = all(part.whole for part in parts)
     staging, removed = staging_of(database, first.run), removed_of(database, first.run)
     table = staging.adopt(connection, target.table)
@@ -157,7 +159,16 @@ def _adopt(
     )
     if first.protocol == 1:
         hashed = None if first.hashed is None else [target.table.column(name) for name in first.hashed]
-        return WholeTable(database, target, staged, hashed=hashed, source_hash=first.source_hash, warnings=first.warnings)
+        return WholeTable(
+            database,
+            target,
+            staged,
+            hashed=hashed,
+            source_hash=first.source_hash,
+            warnings=first.warnings,
+            zone=time_zone_named(first.time_zone),
+            received=first.received,
+        )
     request = DescribeTable(selection=selection_of(target.options), digests=False)
     with client.describe_table(request) as answer:
         part = land(database, target, answer.described)

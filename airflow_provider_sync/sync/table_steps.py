@@ -84,11 +84,12 @@ def _compare(
         for staging in (staging_of(database, run), removed_of(database, run)):
             staging.clear(connection, target.table)
     if client.protocol_for() == 1:
-        if _equal_hashes(client, database, target):
+        differs, source_hash, warnings = _compare_hashes(client, database, target)
+        if not differs:
             with database.connect() as connection:
                 rows = database.count(connection, target.table)
-            return _unchanged(target, 1, rows, "hash", measure)
-        found = [TablePart(table=options.name, run=run, protocol=1, whole=True)]
+            return _unchanged(target, 1, rows, "hash", measure, warnings)
+        found = [TablePart(table=options.name, run=run, protocol=1, whole=True, source_hash=source_hash)]
     else:
         compared = compare_segments(client, database, target)
         if not compared.differing:
@@ -142,18 +143,31 @@ def removed_of(database: Database, run: str) -> SharedStaging:
     return SharedStaging(database, f"{run}\0removed")
 
 
-def _equal_hashes(client: SyncClient, database: Database, target: Target) -> bool:
+def _compare_hashes(client: SyncClient, database: Database, target: Target) -> tuple[bool, str | None, tuple[str, ...]]:
     try:
-        return not version1.differs(client, database, target)
+        return version1.compare(client, database, target)
     except ServerError as error:
         if error.status not in (422, 500):
             raise
-        return False  # a source that cannot hash; what else is wrong shows when its rows are asked for
+        return True, None, ()  # a source that cannot hash; what else is wrong shows when its rows are asked for
 
 
-def _unchanged(target: Target, protocol: Literal[1, 2], rows: int, verified: Verified, measure: Measure) -> TableReport:
+def _unchanged(
+    target: Target,
+    protocol: Literal[1, 2],
+    rows: int,
+    verified: Verified,
+    measure: Measure,
+    warnings: tuple[str, ...] = (),
+) -> TableReport:
     return TableReport(
-        name=target.name, status="unchanged", protocol=protocol, rows_total=rows, verified=verified, **measure.so_far()
+        name=target.name,
+        status="unchanged",
+        protocol=protocol,
+        rows_total=rows,
+        verified=verified,
+        warnings=warnings,
+        **measure.so_far(),
     )
 
 
@@ -238,20 +252,35 @@ def _stage_whole(
     on_rows: Callable[[int], None],
 ) -> StagedPart:
     """Version 1: begin anew."""
-    staging = staging_of(database, part.run)
-    download = version1.download(client, database, connection, target, staging, on_rows=on_rows)
+    staging, removed = staging_of(database, part.run), removed_of(database, part.run)
+    removed.clear(connection, target.table)
+    download = version1.download(
+        client, database, connection, target, staging, on_rows=on_rows, known_hash=part.source_hash, removed=removed
+    )
     if isinstance(download, Unchanged):
-        return StagedPart(table=part.table, run=part.run, protocol=1, whole=False, staged=0, source_rows=download.rows)
+        return StagedPart(
+            table=part.table,
+            run=part.run,
+            protocol=1,
+            whole=False,
+            staged=0,
+            source_rows=download.rows,
+            warnings=download.warnings,
+        )
+    listed = download.listed
     return StagedPart(
         table=part.table,
         run=part.run,
         protocol=1,
         source_rows=download.rows_total,
-        whole=True,
+        target_rows=download.target_rows,
+        whole=listed is None,
         staged=download.rows_total,
+        removed=0 if listed is None else database.count(connection, listed),
         received=download.rows_received,
         rows=download.rows_total,
         source_hash=download.source_hash,
         hashed=None if download.hashed is None else tuple(column.name for column in download.hashed),
+        time_zone=download.zone.name,
         warnings=download.warnings,
     )

@@ -19,7 +19,7 @@ from typing import Protocol, cast
 import msgspec
 from sqlalchemy import Connection, inspect
 
-from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.exceptions import ConfigurationError, DuplicateKeyError, TableError
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
 from airflow_provider_sync.tables.schema import STAGING_PREFIX, Column, Row, Table
@@ -136,7 +136,7 @@ class Staging(ABC):
             message = str(error)
             if error.__cause__ is not None and self.database.is_duplicate(error.__cause__):
                 key = ", ".join(self.table.primary_key)
-                raise TableError(
+                raise DuplicateKeyError(
                     f"Table {str(target)!r}: several rows of the source have one key ({key}) in the target. Name columns with"
                     " 'primary' that tell all rows apart, and compare the collations of both."
                 ) from error

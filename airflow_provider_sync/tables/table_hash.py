@@ -5,7 +5,7 @@ How a value is rendered belongs to the engines, the chain itself to :mod:`airflo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -15,7 +15,8 @@ from airflow_provider_sync.config import TableConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v1.table_hash import TableHash
 from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.schema import Column, Table
+from airflow_provider_sync.tables.schema import Column, Kind, Row, Table
+from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 class TableHasher(Protocol):
@@ -25,26 +26,49 @@ class TableHasher(Protocol):
         """Return the hash of the table, ``--EMPTY--`` for an empty one."""
 
 
-def hash_table(database: Database, connection: Connection, table: Table, columns: Sequence[Column] | None = None) -> str:
+def hash_table(
+    database: Database, connection: Connection, table: Table, columns: Sequence[Column] | None = None, zone: TimeZone = UTC
+) -> str:
     """Compute the version 1 hash of a table.
 
     :param connection: usually one of :meth:`~.engines.base.Database.snapshot`
     :param columns: what to hash, in this order; ``None`` for every column of the table, generated and invisible ones too
+    :param zone: the time zone in which instants are hashed
     :return: 40 hex digits, or ``--EMPTY--``
     :raises TableError: when the table has no primary key
     """
     columns = table.columns if columns is None else tuple(columns)
     order = database.hash_order(table)
-    inside = database.hash_in_database(connection, table, columns)
+    inside = database.hash_in_database(connection, table, columns, zone)
     if inside is not None:
         return inside
     renderers = [database.hash_column(column, columns) for column in columns]
     chain = TableHash()
-    for rows in database.read(connection, table, columns, order_by=order):
+    for rows in in_zone(database, columns, database.read(connection, table, columns, order_by=order), zone):
         # Column by column: a loop in C per column and batch instead of a call per value.
         fields = [render(values) for render, values in zip(renderers, zip(*rows, strict=True), strict=True)]
         chain.update(zip(*fields, strict=True))
     return chain.hexdigest()
+
+
+def zoned_places(database: Database, columns: Sequence[Column]) -> list[int]:
+    """Return the places of the columns whose text depends on a time zone."""
+    return [place for place, column in enumerate(columns) if column.kind is Kind.TIMESTAMP] if database.keeps_instants else []
+
+
+def in_zone(
+    database: Database, columns: Sequence[Column], batches: Iterable[Sequence[Row]], zone: TimeZone
+) -> Iterator[Sequence[Row]]:
+    """Turn the instants of what :meth:`~.engines.base.Database.read` gives from UTC into a time zone."""
+    places = [] if zone.is_utc else zoned_places(database, columns)
+    if not places:
+        yield from batches
+        return
+    for rows in batches:
+        values = list(zip(*rows, strict=True))
+        for place in places:
+            values[place] = tuple(zone.from_utc(values[place]))
+        yield list(zip(*values, strict=True))
 
 
 def load_hasher(path: str) -> TableHasher:

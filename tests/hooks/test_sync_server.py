@@ -104,7 +104,7 @@ def test_form_of_new_airflow() -> None:
     assert form.standard_fields.host is not None
     assert form.standard_fields.host.title == "Base URL"
     assert form.extra_fields is not None
-    assert set(form.extra_fields) == {"timeout", "verify", "headers", "protocol", "retries"}
+    assert set(form.extra_fields) == {"timeout", "verify", "headers", "protocol", "retries", "time_zone"}
 
 
 def test_form_of_old_airflow(form_stand_ins: None) -> None:

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFa
 from structlog.testing import capture_logs
 
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
+from airflow_provider_sync.time_zones import time_zone_named
 from tests.airflow_runs import in_any_process, run_dag, task_states
 from tests.source_server import ROWS, TOKEN, Source, Target
 
@@ -279,3 +280,12 @@ def test_mapped(source: Source, target: Target) -> None:
     run = run_dag(dag)
     assert str(run.state) == "success"
     assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])
+
+
+def test_time_zone(source: Source, target: Target) -> None:
+    """The operator's ``time_zone`` is taken instead of the connection's, and a wrong one fails the task at once."""
+    operator = TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target", time_zone="+01:00")
+    assert operator.server().time_zone == "+01:00"
+    assert operator.client().time_zone == time_zone_named("+01:00")
+    with pytest.raises(AirflowFailException, match="time_zone is 'SYSTEM'"):
+        execute(tables="orders", time_zone="SYSTEM")

@@ -150,3 +150,11 @@ def test_arguments_are_not_checked_early() -> None:
     """A DAG with templates in every argument can be parsed."""
     sensor = TableChangedSensor(task_id="changed", **dict.fromkeys(TableChangedSensor.template_fields, "{{ x }}"))
     assert {getattr(sensor, name) for name in TableChangedSensor.template_fields} == {"{{ x }}"}
+
+
+def test_time_zone(source: Source, target: Target) -> None:
+    """The sensor's ``time_zone`` is taken instead of the connection's, and a wrong one fails the task at once."""
+    sync()
+    assert poke(time_zone="+01:00", when_unchanged="wait") is False
+    with pytest.raises(AirflowFailException, match="time_zone is 'SYSTEM'"):
+        poke(time_zone="SYSTEM")

@@ -12,3 +12,7 @@ NULL = b"NULL9cf4-973a-4539-a5f2-8d4bde0aNULL"
 
 MAX_NAME = 255
 """Most characters in the name of a table, and in a hash that a client sends."""
+
+TIME_ZONE_HEADER = "Sync-Time-Zone"
+"""Header of our own server's ``/getTable``: the time zone of its TIMESTAMP texts. Existing servers do not have it, and an answer
+that has it is of one snapshot."""

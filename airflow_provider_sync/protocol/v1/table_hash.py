@@ -5,10 +5,12 @@ How values become bytes belongs to the engines of the databases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha1
 
-from airflow_provider_sync.protocol.v1 import EMPTY
+from airflow_provider_sync.protocol.v1 import EMPTY, NULL
+from airflow_provider_sync.protocol.v1.numbers import mysql_double, php_float
+from airflow_provider_sync.protocol.v1.rows import Row, Value
 
 
 class TableHash:
@@ -27,6 +29,57 @@ class TableHash:
             chain = sha1(b"%b|%b" % (chain, b"|".join(row)), usedforsecurity=False).hexdigest().encode()
         self._chain = chain
 
+    def copy(self) -> TableHash:
+        """Return another chain that goes on from the same rows."""
+        other = TableHash()
+        other._chain = self._chain
+        return other
+
     def hexdigest(self) -> str:
         """Return the hash of the rows so far: 40 hex digits, or ``--EMPTY--`` when none came."""
         return self._chain.decode() or EMPTY
+
+
+class AnswerHash:
+    """The hash of the rows of an answer, as its server has it, from nothing but their JSON values.
+
+    It is that of ``/getTableHash`` where the values are hashed as they are sent, as those of nearly all columns are: not BIT, not
+    single precision numbers of many digits, not text of another character set beside binary columns, not columns that are hashed
+    and not sent. So an equal hash proves that the rows are those of the hash, and another one proves nothing.
+    """
+
+    def __init__(self) -> None:
+        self._mysql = TableHash()
+        self._sqlite: TableHash | None = None  # apart only once there is a number that the two write differently
+
+    def update(self, rows: Sequence[Row]) -> None:
+        """Add rows as the reader of an answer gives them."""
+        if not rows:
+            return
+        columns = list(zip(*rows, strict=True))
+        if self._sqlite is None and any(float in set(map(type, values)) for values in columns):
+            self._sqlite = self._mysql.copy()
+        self._mysql.update(zip(*(_fields(values, mysql_double) for values in columns), strict=True))
+        if self._sqlite is not None:
+            self._sqlite.update(zip(*(_fields(values, php_float) for values in columns), strict=True))
+
+    def is_told_by(self, source_hash: str) -> bool:
+        """Whether a server that has these rows, and no others, tells this hash."""
+        return source_hash in (self._mysql.hexdigest(), (self._sqlite or self._mysql).hexdigest())
+
+
+def _fields(values: Sequence[Value], number: Callable[[float], str]) -> Iterable[bytes]:
+    types = set(map(type, values))
+    if types == {str}:
+        return [str(value).encode("utf-8", "surrogatepass") for value in values]
+    if types == {int}:
+        return [str(value).encode() for value in values]
+    return [_field(value, number) for value in values]
+
+
+def _field(value: Value, number: Callable[[float], str]) -> bytes:
+    if value is None:
+        return NULL
+    if isinstance(value, bytes):
+        return value
+    return (number(value) if isinstance(value, float) else str(value)).encode("utf-8", "surrogatepass")

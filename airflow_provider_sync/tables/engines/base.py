@@ -20,6 +20,7 @@ from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Row, Table, Value
+from airflow_provider_sync.time_zones import UTC, TimeZone
 
 BATCH_ROWS = 5_000
 """Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""
@@ -33,6 +34,9 @@ class Database(CanonicalDatabase):
 
     family: ClassVar[str]
     """Databases of one family give equal version 1 hashes for equal rows."""
+
+    keeps_instants: ClassVar[bool] = True
+    """Whether columns of the kind TIMESTAMP hold instants, whose text depends on a time zone; otherwise they hold a text."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -150,9 +154,21 @@ class Database(CanonicalDatabase):
 
     # -- version 1 of the protocol -----------------------------------------------------------------------------------
 
+    def default_time_zone(self, connection: Connection) -> str | None:
+        """Return the time zone of sessions that set none, as existing servers and clients leave it: an offset or an IANA name.
+
+        :return: ``None`` where there is none, or its rules cannot be told
+        """
+        return None
+
     @abstractmethod
-    def hash_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
-        """Compute the version 1 hash inside the database; ``None`` where that is not possible or not exact."""
+    def hash_in_database(
+        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
+    ) -> str | None:
+        """Compute the version 1 hash inside the database; ``None`` where that is not possible or not exact.
+
+        :param zone: in which instants are rendered
+        """
 
     @abstractmethod
     def hash_order(self, table: Table) -> Sequence[str]:

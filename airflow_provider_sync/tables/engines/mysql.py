@@ -20,6 +20,7 @@ from airflow_provider_sync.tables.engines import (
     mysql_hash,
     mysql_load,
     mysql_read,
+    mysql_time_zone,
 )
 from airflow_provider_sync.tables.engines.locks import TableLock, by_lock
 from airflow_provider_sync.tables.engines.mysql_canonical import MySQLCanonical
@@ -34,6 +35,7 @@ from airflow_provider_sync.tables.engines.mysql_errors import (
 )
 from airflow_provider_sync.tables.engines.mysql_locks import hold_locks
 from airflow_provider_sync.tables.schema import OP, Column, Kind, Row, Table, Value
+from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _SESSION = {
     "time_zone": "'+00:00'",
@@ -163,10 +165,27 @@ class MySQLDatabase(MySQLCanonical):
 
     # -- version 1 of the protocol -----------------------------------------------------------------------------------
 
-    def hash_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
-        """Compute the version 1 hash inside the database; ``None`` where SHA1 or the exact text is not to be had."""
+    def default_time_zone(self, connection: Connection) -> str | None:
+        """Return the server's ``time_zone``; where that is the machine's, what the server tells of it."""
+        return mysql_time_zone.default_time_zone(connection)
+
+    def hash_in_database(
+        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
+    ) -> str | None:
+        """Compute the version 1 hash inside the database; ``None`` where SHA1 or the exact text is not to be had.
+
+        Another zone than UTC has to be an offset: a server may not know names, and its rules may be older than those here.
+        """
         if not table.primary_key or not self._has_sha1(connection):
             return None
+        if zone.is_utc or not any(column.kind is Kind.TIMESTAMP for column in columns):
+            return self._chain_in_database(connection, table, columns)
+        if zone.offset not in mysql_time_zone.OFFSETS:
+            return None
+        with mysql_time_zone.session_in(connection, zone.offset):
+            return self._chain_in_database(connection, table, columns)
+
+    def _chain_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
         source = f"{self.qualified(table)} USE INDEX (PRIMARY)"
         if isinstance(table, MySQLTable) and table.partitioned:
             # Without the limit, MariaDB drops the order of a derived table.

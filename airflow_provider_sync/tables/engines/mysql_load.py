@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import DuplicateKeyError, TableError
 from airflow_provider_sync.tables.engines.mysql_errors import (
     DRIVER_ERRORS,
     DUPLICATE,
@@ -298,4 +298,5 @@ def _verify(cursor: Any, table: Table, sent: int, loaded: int, warnings: int) ->
         if number == DUPLICATE
         else "Change the type of the target's column, or leave it out with `columns`."
     )
-    raise TableError(f"Table {str(table)!r} cannot hold what was sent: {reason}. {advice}")
+    kind = DuplicateKeyError if number == DUPLICATE else TableError
+    raise kind(f"Table {str(table)!r} cannot hold what was sent: {reason}. {advice}")

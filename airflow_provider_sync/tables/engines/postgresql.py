@@ -26,6 +26,7 @@ from airflow_provider_sync.tables.engines.postgresql_session import prepare_sess
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
 from airflow_provider_sync.tables.engines.postgresql_values import Convert, converter, hashed, selected
 from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Kind, Row, Table, Value
+from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _DRIVERS = ("psycopg", "psycopg2")
 _TEMPORARY = "pg_temp"
@@ -186,7 +187,14 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
 
     # -- version 1 of the protocol -----------------------------------------------------------------------------------
 
-    def hash_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
+    def default_time_zone(self, connection: Connection) -> str | None:
+        """Return what server, database or role set before this session set its own."""
+        setting = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
+        return str(connection.exec_driver_sql(setting).scalar_one())
+
+    def hash_in_database(
+        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
+    ) -> str | None:
         """Return ``None``: see :meth:`hash_text`."""
         # Each link of the chain needs the one before: only a recursive query or an aggregate of one's own could do it, and
         # both take longer than reading the rows.

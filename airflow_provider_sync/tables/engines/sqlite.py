@@ -23,6 +23,7 @@ from airflow_provider_sync.tables.engines.sqlite_schema import describe_table, i
 from airflow_provider_sync.tables.engines.sqlite_session import decode, driver_of, roll_back, translate, write_transaction
 from airflow_provider_sync.tables.engines.sqlite_text import register_functions
 from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Row, Table, Value
+from airflow_provider_sync.time_zones import UTC, TimeZone
 
 BUSY_SECONDS = 60
 """How long a statement waits for another process that writes to the database."""
@@ -35,6 +36,7 @@ class SQLiteDatabase(SQLiteCanonical):
     """A database file, or one in memory."""
 
     family = "sqlite"
+    keeps_instants = False
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -131,7 +133,9 @@ class SQLiteDatabase(SQLiteCanonical):
 
     # -- version 1 of the protocol -----------------------------------------------------------------------------------
 
-    def hash_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
+    def hash_in_database(
+        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
+    ) -> str | None:
         """SQLite has no SHA-1."""
         return None
 
