@@ -51,10 +51,7 @@ class _Answer:
         """Say in errors what they are about, which the protocol's modules do not know."""
         try:
             yield
-        except TransportError as error:
-            # The answer had begun: like one that is cut, it can be asked for again.
-            raise IncompleteStreamError(f"{self._about}: {error}") from error
-        except (ProtocolError, TableError) as error:
+        except (ProtocolError, TableError, TransportError) as error:
             raise type(error)(f"{self._about}: {error}") from error
 
 
@@ -87,10 +84,9 @@ class TableAnswer(_Answer):
     def __iter__(self) -> Iterator[list[Row]]:
         """Yield batches of rows; only when the iteration ends without an error is the table complete.
 
-        :raises IncompleteStreamError: when the body ends before its end
+        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: when it is not a table
         :raises TableError: when the server lost rows that version 1 cannot carry
-        :raises TransportError: when the server stops sending
         """
         with self._named():
             for rows in self._reader:
@@ -122,7 +118,6 @@ class FilesAnswer(_Answer):
 
         :raises IncompleteStreamError: when the body ends before the last file does, or the server failed
         :raises ProtocolError: for a file that was not asked for
-        :raises TransportError: when the server stops sending
         """
         with self._named():
             received = 0

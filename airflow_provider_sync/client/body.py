@@ -67,8 +67,9 @@ class Body:
         """Yield the body as it comes, without the compression that a proxy may have added.
 
         :param limit: most bytes of it
-        :raises IncompleteStreamError: when the connection breaks, or the body is shorter than announced
-        :raises TransportError: when the next piece does not come in time, or the request was given up
+        :raises IncompleteStreamError: when the connection breaks, the body is shorter than announced, or the next piece does not
+            come in time
+        :raises TransportError: when the request was given up
         :raises ProtocolError: when it is longer than ``limit``, or encoded in a way that was not asked for
         """
         encoding = self.response.headers.get("Content-Encoding", "").strip().lower()

@@ -51,7 +51,10 @@ def body_errors(url: str) -> Iterator[None]:
     try:
         yield
     except urllib3.exceptions.ReadTimeoutError as error:
-        raise TransportError(f"{url} stopped sending for too long. Raise the timeout if the server needs longer.") from error
+        # The answer had begun: like one that is cut, it can be asked for again.
+        raise IncompleteStreamError(
+            f"{url} stopped sending for too long. Raise the timeout if the server needs longer."
+        ) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise IncompleteStreamError(f"The answer of {url} broke off: {_text(_reason(error))}. Try again.") from error
     except _MALFORMED as error:

@@ -87,9 +87,8 @@ class TableDigests(_Stream):
     def __iter__(self) -> Iterator[Segments]:
         """Yield digests, in ascending order of the segments; only when the iteration ends without an error are they all there.
 
-        :raises IncompleteStreamError: when the body ends before its end
+        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for digests that there cannot be
-        :raises TransportError: when the server stops sending
         """
         with self._named():
             last = -1
@@ -114,9 +113,8 @@ class RowDigestsAnswer(_Stream):
 
         The keys of each message are as many as its digests; whether they are keys shows when they are decoded.
 
-        :raises IncompleteStreamError: when the body ends before its end
+        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for
-        :raises TransportError: when the server stops sending
         """
         with self._named():
             received = 0
@@ -146,9 +144,8 @@ class RowsAnswer(_Stream):
     def __iter__(self) -> Iterator[Rows]:
         """Yield rows, many at once; only when the iteration ends without an error are they all there.
 
-        :raises IncompleteStreamError: when the body ends before its end
+        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for
-        :raises TransportError: when the server stops sending
         """
         with self._named():
             for message in self._messages:

@@ -346,7 +346,8 @@ class _Fetching:
         if staged.repeated:
             warnings.append(
                 f"Table {str(self.target.table)!r}: {staged.repeated} of its times are in an hour that"
-                f" {staged.zone.zone.name} has twice, when summer time ends, and version 1 does not tell which it is: the first was taken."
+                f" {staged.zone.zone.name} has twice, when summer time ends. Version 1 does not tell which"
+                " it is: the first was taken."
             )
         return WholeTable(
             self.database,

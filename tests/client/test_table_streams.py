@@ -227,7 +227,7 @@ def test_a_server_that_falls_silent_is_an_error(server: ScriptedServer) -> None:
     with (
         SyncClient(server.url, retries=0, timeout=0.2) as client,
         client.describe_table(_DESCRIBE) as table,
-        pytest.raises(TransportError, match=r"Table 'orders': .*stopped sending"),
+        pytest.raises(IncompleteStreamError, match=r"Table 'orders': .*stopped sending"),
     ):
         list(table)
 

@@ -116,7 +116,7 @@ def test_silence_within_a_body_is_an_error(server: ScriptedServer) -> None:
     with SyncClient(server.url, retries=0, timeout=0.2) as client:
         answer = client.get_table("orders")
         assert answer is not None
-        with answer, pytest.raises(TransportError, match=r"Table 'orders': .*stopped sending"):
+        with answer, pytest.raises(IncompleteStreamError, match=r"Table 'orders': .*stopped sending"):
             list(answer)
 
 

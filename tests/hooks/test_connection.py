@@ -109,7 +109,7 @@ def test_time_zone(read: Any) -> None:
     """The time zone of an existing server's database is an offset, also as YAML reads one without quotes, or an IANA name."""
     zones = [read(host="source.example", extra={"time_zone": zone}).time_zone for zone in ("+1:00", 600, "Europe/Berlin", "")]
     assert zones == ["+01:00", "+10:00", "Europe/Berlin", None]
-    with pytest.raises(ConfigurationError, match="Connection 'source': extra field time_zone is 'SYSTEM'. Give "):
+    with pytest.raises(ConfigurationError, match=r"Connection 'source': extra field time_zone is 'SYSTEM'\. Give "):
         read(host="source.example", extra={"time_zone": "SYSTEM"})
 
 
