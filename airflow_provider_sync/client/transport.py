@@ -114,7 +114,7 @@ class Transport:
     @property
     def gave_up(self) -> bool:
         """Whether :meth:`give_up` was called."""
-        return self._given_up.is_set()
+        return self.limits.given_up.is_set()
 
     def post(
         self,
