@@ -19,6 +19,17 @@ OP = "_sync_op"
 """Column of a work table that says what becomes of a row; no column of a key is called so, as one might be called ``op``."""
 
 
+class Op(StrEnum):
+    """What a work table says of a row."""
+
+    DELETE = "D"
+    DELETE_LAST = "L"  # once nothing refers to it any more
+    RENAME = "K"  # its key is written in another way that the database calls equal; then it is updated
+    UPDATE = "U"
+    INSERT = "I"
+    PARK = "P"
+
+
 class Kind(StrEnum):
     """The logical type of a column, which decides how its values are rendered and compared."""
 

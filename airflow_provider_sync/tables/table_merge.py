@@ -12,8 +12,9 @@ from typing import cast
 from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.tables.change_list import ChangeList, key_is_unique
 from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.schema import OP, Column, Table
+from airflow_provider_sync.tables.schema import OP, Column, Op, Table
 from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, StagedTable
 from airflow_provider_sync.tables.unique_conflicts import other_unique_keys, park_conflicts
 
@@ -41,6 +42,7 @@ class TableMerge:
         self.warnings: list[str] = []
         self.orphans: dict[str, int] = {}
         self.verified = False
+        self.renames = 0
 
     def list_changes(self) -> None:
         """Write the keys of the rows that differ into the work table."""
@@ -50,30 +52,9 @@ class TableMerge:
                 self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
                 return
             self._check_target_key()
-            target, staging = self._from("target", "t"), self._from("staging", "s")
-            names = self.database.columns((OP, *self.staged.key))
-            work = f"INSERT INTO {self.database.qualified(self.work)} ({names})"
-            match = self.database.match(self.key, "t", "s")
-            self._execute(f"{work} SELECT 'D', {self.database.columns(self.staged.key, 't')} FROM {target} {self._going(match)}")
-            compared = [column for column in self.written if column.name not in self.staged.key]
-            keys = self.database.columns(self.staged.key, "s")
-            absent = self.database.absent(self.key, "t")
-            self._execute(
-                f"{work} SELECT CASE WHEN {absent} THEN 'I' ELSE 'U' END, {keys}"
-                f" FROM {staging} LEFT JOIN {target} ON {match} WHERE {absent}{self._differs(compared)}"
-            )
-            rows = self.connection.exec_driver_sql(
-                f"SELECT {OP}, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY {OP}"
-            )
-            listed = {str(op): int(number) for op, number in rows}
-            inserted, deleted = listed.get("I", 0), listed.get("D", 0)
-            self.counts = MergeCounts(
-                # Each staged row is new or has its row in the target, and each row of the target is staged or goes.
-                target_rows=self.staged.target_rows if self.staged.removed else self.staged.rows - inserted + deleted,
-                inserted=inserted,
-                updated=listed.get("U", 0),
-                deleted=deleted,
-            )
+            listed = ChangeList(self.database, self.connection, self.staged, self.work, key=self.key, written=self.written)
+            self.counts = listed.fill()
+            self.renames = listed.renames
 
     def delete(self) -> None:
         """Delete what the source lacks: first, because of unique keys."""
@@ -86,6 +67,7 @@ class TableMerge:
         names = [column.name for column in self.written]
         with self._naming_table():
             if self.counts.updated:
+                self._rename()
                 if self.parked:
                     park_conflicts(self.database, self.connection, self.staged, self.work, self.parked, self.unique_keys)
                 values = [name for name in names if name not in self.staged.key]
@@ -115,11 +97,12 @@ class TableMerge:
         """Tell what was done."""
         return MergeResult(counts=self.counts, orphans=self.orphans, warnings=tuple(self.warnings), verified_rows=self.verified)
 
-    def _going(self, match: str) -> str:
-        """Return the join that leaves the rows of the target that go."""
-        if self.staged.removed:
-            return f"JOIN {self.database.qualified(self.staged.removed)} r ON {self.database.match(self.key, 't', 'r')}"
-        return f"LEFT JOIN {self._from('staging', 's')} ON {match} WHERE {self.database.absent(self.key, 's')}"
+    def _rename(self) -> None:
+        """Write keys in the form in which they are staged, where the database calls both forms equal; then these are updates."""
+        if not self.renames:
+            return
+        self._execute(self.database.rename_listed(self.target, self.staged.staging, self.work, self.key))
+        self._execute(f"UPDATE {self.database.qualified(self.work)} SET {OP} = '{Op.UPDATE}' WHERE {OP} = '{Op.RENAME}'")
 
     def _verify_rows(self) -> None:
         rows = self.staged.rows
@@ -144,7 +127,8 @@ class TableMerge:
 
     def _count_differing(self, columns: Sequence[Column]) -> int:
         return self._count(
-            f"SELECT COUNT(*) FROM {self._from('staging', 's')} LEFT JOIN {self._from('target', 't')}"
+            f"SELECT COUNT(*) FROM {self._from('staging', 's')}"
+            f" LEFT JOIN {self.database.looked_up(self.target, 't', self.staged.key)}"
             f" ON {self.database.match(self.key, 't', 's')} WHERE {self.database.absent(self.key, 't')}{self._differs(columns)}"
         )
 
@@ -156,8 +140,7 @@ class TableMerge:
                 f"SELECT COUNT(*) FROM {target} WHERE t.{self.database.quote(column.name)} IS NULL"
             ):
                 raise TableError(f"the target has rows without a value in the key column {column.name!r}. Fill or delete them.")
-        keys = [set(self.target.primary_key), *(set(key.columns) for key in self.target.unique_keys if key.nulls_distinct)]
-        if any(key and key <= set(self.staged.key) for key in keys):
+        if key_is_unique(self.target, self.staged.key):
             return
         by_bytes = ", ".join(self.database.comparable(column, "t") for column in self.key)
         doubles = f"SELECT 1 FROM {target} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"

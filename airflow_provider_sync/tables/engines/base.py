@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
 from airflow_provider_sync.tables.engines.locks import TableLock
-from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Op, Row, Table, Value
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 BATCH_ROWS = 5_000
@@ -304,7 +304,7 @@ class Database(CanonicalDatabase):
         """Create the temporary table that lists the keys to change.
 
         Its columns are :data:`~.schema.OP`, one character, then the key with the types and collations of ``target``; all
-        together are its primary key. The first is ``D``, ``U`` or ``I``: delete, update, insert; or ``P``: park.
+        together are its primary key. The first is an :class:`~.schema.Op`.
         """
 
     @abstractmethod
@@ -326,25 +326,51 @@ class Database(CanonicalDatabase):
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
         """Return a condition: both rows have the same key, by bytes, in a form that can use the key's index."""
-        conditions = [f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key]
+        conditions = [self.equal(key, left, right)]
         conditions += [
             f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if column.kind in TEXTUAL
         ]
         return " AND ".join(conditions)
 
+    def equal(self, key: Sequence[Column], left: str, right: str) -> str:
+        """Return a condition: the database calls the keys of both rows equal, as a unique index does; their bytes may differ."""
+        return " AND ".join(f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key)
+
+    def many_forms(self, key: Sequence[Column]) -> list[Column]:
+        """Return the columns whose values the database may call equal though their bytes differ: ``ab`` and ``AB``."""
+        return [column for column in key if self.comparable(column, "t") != f"t.{self.quote(column.name)}"]
+
     def absent(self, key: Sequence[Column], alias: str) -> str:
         """Return a condition: an outer join found no row, whose key would have no NULL."""
         return f"{alias}.{self.quote(key[0].name)} IS NULL"
+
+    def looked_up(self, table: Table, alias: str, key: Sequence[str]) -> str:
+        """Return the table under an alias, for a join that looks its rows up by these columns whatever statistics say."""
+        return f"{self.qualified(table)} AS {alias}"
+
+    def removed_rows(self, target: Table, removed: Table, key: Sequence[Column]) -> str:
+        """Return the join ``t`` with ``r`` of the rows of ``target`` whose keys ``removed`` lists."""
+        names = [column.name for column in key]
+        return f"{self.qualified(removed)} AS r JOIN {self.looked_up(target, 't', names)} ON {self.match(key, 't', 'r')}"
 
     def parameter(self, column: Column, value: Value) -> Value:
         """Return a value of :meth:`read` as the driver has to have it, to compare it with the column."""
         return value
 
-    def delete_listed(self, target: Table, work: Table, key: Sequence[Column]) -> str:
-        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``D``."""
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
+        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``op``."""
         return (
             f"DELETE FROM {self.qualified(target)} AS t USING {self.qualified(work)} AS w"
-            f" WHERE w.{OP} = 'D' AND {self.match(key, 't', 'w')}"
+            f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
+        )
+
+    def rename_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column]) -> str:
+        """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
+        assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in key)
+        return (
+            f"UPDATE {self.qualified(target)} AS t SET {assignments}"
+            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
+            f" WHERE w.{OP} = '{Op.RENAME}' AND {self.equal(key, 't', 'w')}"
         )
 
     def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
@@ -353,7 +379,7 @@ class Database(CanonicalDatabase):
         return (
             f"UPDATE {self.qualified(target)} AS t SET {assignments}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = 'U' AND {self.match(key, 't', 'w')}"
+            f" WHERE w.{OP} = '{Op.UPDATE}' AND {self.match(key, 't', 'w')}"
         )
 
     def insert_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
@@ -361,7 +387,7 @@ class Database(CanonicalDatabase):
         return (
             f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = 'I'"
+            f" WHERE w.{OP} = '{Op.INSERT}'"
         )
 
     def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:

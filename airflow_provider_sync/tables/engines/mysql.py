@@ -34,7 +34,7 @@ from airflow_provider_sync.tables.engines.mysql_errors import (
     translated,
 )
 from airflow_provider_sync.tables.engines.mysql_locks import hold_locks
-from airflow_provider_sync.tables.schema import OP, Column, Kind, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, Column, Kind, Op, Row, Table, Value
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _SESSION = {
@@ -332,18 +332,49 @@ class MySQLDatabase(MySQLCanonical):
         """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
         return f"{self.comparable(column, left)} <=> {self.comparable(column, right)}"
 
-    def delete_listed(self, target: Table, work: Table, key: Sequence[Column]) -> str:
-        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``D``."""
+    def looked_up(self, table: Table, alias: str, key: Sequence[str]) -> str:
+        """Name the index to use: after a crash the server may believe that the table is empty, and read all of it each time."""
+        unique = (("PRIMARY", table.primary_key), *((unique.name, unique.columns) for unique in table.unique_keys))
+        index = next((name for name, columns in unique if columns and set(columns) <= set(key)), None)
+        return super().looked_up(table, alias, key) + (f" FORCE INDEX ({self.quote(index)})" if index else "")
+
+    def removed_rows(self, target: Table, removed: Table, key: Sequence[Column]) -> str:
+        """Return the join in the order in which only the listed rows are looked up."""
+        target_rows = self.looked_up(target, "t", [column.name for column in key])
+        return f"{self.qualified(removed)} AS r STRAIGHT_JOIN {target_rows} ON {self.match(key, 't', 'r')}"
+
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
+        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``op``."""
         # The join order is given, so that only listed rows are looked up, and locked, in the target.
+        target_rows = self.looked_up(target, "t", [column.name for column in key])
         return (
-            f"DELETE t FROM {self.qualified(work)} AS w STRAIGHT_JOIN {self.qualified(target)} AS t"
-            f" ON {self.match(key, 't', 'w')} WHERE w.{OP} = 'D'"
+            f"DELETE t FROM {self.qualified(work)} AS w STRAIGHT_JOIN {target_rows}"
+            f" ON {self.match(key, 't', 'w')} WHERE w.{OP} = '{op}'"
         )
+
+    def rename_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column]) -> str:
+        """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
+        return self._assigned(target, staging, work, key, [column.name for column in key], Op.RENAME)
 
     def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
         """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``U`` to what is staged."""
+        return self._assigned(target, staging, work, key, columns, Op.UPDATE)
+
+    def _assigned(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op) -> str:
         assignments = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        names = [column.name for column in key]
+        found = self.equal(key, "t", "w") if op is Op.RENAME else self.match(key, "t", "w")
         return (
-            f"UPDATE {self.qualified(work)} AS w STRAIGHT_JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" STRAIGHT_JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} SET {assignments} WHERE w.{OP} = 'U'"
+            f"UPDATE {self.qualified(work)} AS w"
+            f" STRAIGHT_JOIN {self.looked_up(staging, 's', names)} ON {self.match(key, 's', 'w')}"
+            f" STRAIGHT_JOIN {self.looked_up(target, 't', names)} ON {found} SET {assignments} WHERE w.{OP} = '{op}'"
+        )
+
+    def insert_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
+        """Return the statement that inserts the staged rows that ``work`` lists under ``I``."""
+        staged = self.looked_up(staging, "s", [column.name for column in key])
+        return (
+            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
+            f" FROM {self.qualified(work)} AS w STRAIGHT_JOIN {staged} ON {self.match(key, 's', 'w')}"
+            f" WHERE w.{OP} = '{Op.INSERT}'"
         )

@@ -25,7 +25,7 @@ from airflow_provider_sync.tables.engines.postgresql_locks import hold_locks
 from airflow_provider_sync.tables.engines.postgresql_session import prepare_session
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
 from airflow_provider_sync.tables.engines.postgresql_values import Convert, converter, hashed, selected
-from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Kind, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Kind, Op, Row, Table, Value
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _DRIVERS = ("psycopg", "psycopg2")
@@ -315,7 +315,7 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
         """Return equality of the keys, with that of their bytes where it says more."""
-        conditions = [f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key]
+        conditions = [self.equal(key, left, right)]
         conditions += [
             f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if column.kind in _AS_TEXT
         ]
@@ -328,7 +328,7 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
             f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) OVERRIDING SYSTEM VALUE"
             f" SELECT {self.columns(columns, 's')}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = 'I'"
+            f" WHERE w.{OP} = '{Op.INSERT}'"
         )
 
     def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:

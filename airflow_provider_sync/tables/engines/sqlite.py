@@ -22,7 +22,7 @@ from airflow_provider_sync.tables.engines.sqlite_lock import hold_locks, lock_pa
 from airflow_provider_sync.tables.engines.sqlite_schema import describe_table, is_strict, list_children, place_of
 from airflow_provider_sync.tables.engines.sqlite_session import decode, driver_of, roll_back, translate, write_transaction
 from airflow_provider_sync.tables.engines.sqlite_text import register_functions
-from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Row, Table, Value
+from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Op, Row, Table, Value
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 BUSY_SECONDS = 60
@@ -252,6 +252,10 @@ class SQLiteDatabase(SQLiteCanonical):
         """Compare every column by its bytes: whatever its type, it may hold text, and have a collation."""
         return self.as_bytes(f"{alias}.{self.quote(column.name)}")
 
+    def many_forms(self, key: Sequence[Column]) -> list[Column]:
+        """Return the columns with a collation of their own."""
+        return [column for column in key if column.collation]
+
     def is_duplicate(self, error: BaseException) -> bool:
         """Whether an error of the driver says that a unique key would have had a value twice."""
         found = getattr(error, "orig", None) or error
@@ -268,13 +272,13 @@ class SQLiteDatabase(SQLiteCanonical):
         """Compare with IS, which every version has."""
         return f"{self.comparable(column, left)} IS {self.comparable(column, right)}"
 
-    def delete_listed(self, target: Table, work: Table, key: Sequence[Column]) -> str:
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
         """Find the rows by their key and delete them by what identifies them in SQLite, which has no DELETE with a join."""
         identity = (target.row_id,) if target.row_id else target.primary_key
         return (
             f"DELETE FROM {self.qualified(target)} WHERE ({self.columns(identity)}) IN"
             f" (SELECT {self.columns(identity, 't')} FROM {self.qualified(work)} AS w"
-            f" JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} WHERE w.{OP} = 'D')"
+            f" JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} WHERE w.{OP} = '{op}')"
         )
 
     def _definition(self, column: Column, *, key: bool) -> str:
