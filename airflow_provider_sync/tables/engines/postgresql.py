@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
@@ -34,6 +35,12 @@ _ANALYZE_ROWS = 1_000
 
 _AS_TEXT = frozenset({Kind.JSON, Kind.OTHER})
 """Kinds without an ``=``, or whose ``=`` calls different texts the same."""
+
+_ORDERED_AS_THEY_ARE = re.compile(
+    r"(inet|cidr|macaddr8?|interval|time|xid8|pg_lsn|bit varying|bit|int[48]range|numrange|tsrange|tstzrange|daterange)"
+    r"( ?\(\d+\))?( with time zone)?"
+)
+"""Types that only PostgreSQL has, and whose order depends neither on a collation nor on a version of one."""
 
 _ORDERED_BY_BYTES = frozenset({'pg_catalog."C"', 'pg_catalog."POSIX"', "pg_catalog.ucs_basic"})
 
@@ -170,7 +177,7 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         where rows are wide, so that it stays near 8 MB. Outside of a transaction the read opens its own.
         """
         expressions = ", ".join(selected(column, self.quote(column.name)) for column in columns)
-        statement = f"SELECT {expressions} FROM {self.qualified(table)}"
+        statement = f"SELECT {expressions} FROM {self.qualified(table)} AS t"
         with self.translate_errors():
             if order_by:
                 by_bytes = self._sorts_by_bytes(connection)
@@ -370,9 +377,11 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         )
 
     def _sorted(self, column: Column, by_bytes: bool) -> str:
-        name = self.quote(column.name)
-        if column.kind is Kind.OTHER:
-            return self.as_bytes(name)
+        # With the table's alias: the plain name would be that of the text which is selected.
+        name = f"t.{self.quote(column.name)}"
+        if column.kind in _AS_TEXT:
+            ordered = column.kind is Kind.OTHER and _ORDERED_AS_THEY_ARE.fullmatch(column.sql_type)
+            return name if ordered else self.as_bytes(name)
         if column.kind not in (Kind.TEXT, Kind.CHAR):
             return name
         already = by_bytes if column.collation is None else column.collation in _ORDERED_BY_BYTES
