@@ -73,6 +73,7 @@ class TableConfig(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     :ivar primary: column or columns that identify a row; ``None`` to take the table's own primary key
     :ivar columns: the columns to synchronise; empty for all
     :ivar hasher: import path of a class with ``hash(engine, table) -> str``; ``None`` for the protocol's own
+    :ivar allow_row_security: sync only the rows that PostgreSQL's row-level security shows to the role, instead of failing
     """
 
     connection: str | None = None
@@ -80,6 +81,7 @@ class TableConfig(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     primary: str | tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     hasher: str | None = None
+    allow_row_security: bool = False
 
     @property
     def table_name(self) -> str:

@@ -22,6 +22,7 @@ class TableOperator(SyncOperator):
         "renames",
         "max_deletes",
         "allow_empty_source",
+        "allow_row_security",
         "create_table",
         "window",
         "import_indexes",
@@ -52,6 +53,7 @@ class TableOperator(SyncOperator):
         renames: str | Mapping[str, str] | None = None,
         max_deletes: str | int | None = None,
         allow_empty_source: bool | str | None = None,
+        allow_row_security: bool | str | None = None,
         create_table: bool | str | None = None,
         window: str | Sequence[str] | None = None,
         import_indexes: str | Sequence[str] | None = None,
@@ -71,6 +73,7 @@ class TableOperator(SyncOperator):
         self.renames = renames
         self.max_deletes = max_deletes
         self.allow_empty_source = allow_empty_source
+        self.allow_row_security = allow_row_security
         self.create_table = create_table
         self.window = window
         self.import_indexes = import_indexes

@@ -12,6 +12,7 @@ from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.session_rules import check_all_rows_seen
 from airflow_provider_sync.tables.schema import Column, Table
 
 
@@ -83,9 +84,11 @@ class OpenTable:
 def open_table(sources: Sources, source: SourceTable) -> Iterator[OpenTable]:
     """Open a snapshot of the table's database and describe the table; the snapshot is given back at the end of the block.
 
-    :raises TableError: when there is no such table
+    :raises TableError: when there is no such table, or its rows are not all to be seen
     :raises TransportError: when the database does not answer
     """
     database = sources.database(source)
     with database.snapshot() as connection:
-        yield OpenTable(source, database, connection, database.describe(connection, source.table_name))
+        table = database.describe(connection, source.table_name)
+        check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
+        yield OpenTable(source, database, connection, table)

@@ -26,16 +26,20 @@ class Sources:
         self._config = config
         self._open_engine = open_engine
         self._open_storage = open_storage
-        self._databases: dict[str, Database] = {}
+        self._databases: dict[tuple[str, bool], Database] = {}
         self._lock = Lock()
 
     def database(self, table: SourceTable) -> Database:
         """Return the database that has ``table``."""
         url = connection_url(self._config.connections, self._config.default_connection, table)
+        # Tables that are seen otherwise have sessions of their own. The role's time limits stay in force: no client may hold a
+        # snapshot for longer than they allow.
+        key = (url, table.allow_row_security)
         with self._lock:
-            if url not in self._databases:
-                self._databases[url] = database_for(self._open_engine(url))
-            return self._databases[url]
+            if key not in self._databases:
+                database = database_for(self._open_engine(url))
+                self._databases[key] = database.with_session(allow_row_security=table.allow_row_security, keep_time_limits=True)
+            return self._databases[key]
 
     def storage(self, directory: SourceDirectory) -> Storage:
         """Return the files of ``directory``."""

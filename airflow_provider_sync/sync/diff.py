@@ -19,6 +19,7 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, run
 from airflow_provider_sync.sync.settled import settled_slices
 from airflow_provider_sync.sync.tables import find_target, sync_tables
+from airflow_provider_sync.sync.target import seen_by
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.reconcile import Key, RowChanges
 
@@ -94,6 +95,7 @@ def diff_table(
     :raises SyncError: when they cannot be compared
     """
     measure = Measure(client)
+    database = seen_by(database, [table])
     if client.protocol_for() == 1:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
     target = find_target(client, database, table)

@@ -22,7 +22,7 @@ from airflow_provider_sync.sync.landing import selection_of
 from airflow_provider_sync.sync.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.settled import settled
 from airflow_provider_sync.sync.tables import find_target, present_target
-from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.sync.target import Target, seen_by
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.logical_types import target_type
 from airflow_provider_sync.tables.reconcile import Key, RowChanges
@@ -98,6 +98,7 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
             f"Table {options.name!r}: the server speaks version 1 of the protocol, which tells no column from another."
             " Use 'diff', or a server with version 2."
         )
+    database = seen_by(database, [options])
     target = find_target(client, database, options)
     if target is None:
         raise MissingTableError(f"There is no table {options.table_name!r} in the target database yet. A run makes it.")

@@ -19,7 +19,7 @@ from airflow_provider_sync.sync.merging import Entry, failed_together, merge_ent
 from airflow_provider_sync.sync.part_values import StagedPart
 from airflow_provider_sync.sync.table_steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, present_target
-from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.sync.target import Target, seen_by
 from airflow_provider_sync.sync.version1 import WholeTable
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
@@ -109,6 +109,7 @@ def _merge(
     dry_run: bool,
     lock_timeout: float,
 ) -> list[TableReport]:
+    database = seen_by(database, [options for options, _ in tables])
     names = [options.table_name for options, _ in tables]
     with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
         targets = {options.name: present_target(client, database, options) for options, _ in tables}

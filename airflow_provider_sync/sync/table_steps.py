@@ -35,7 +35,7 @@ from airflow_provider_sync.sync.part_values import StagedPart, TablePart
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.sampling import compare_tables
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, TRIES, find_target, present_target
-from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.sync.target import Target, seen_by
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.key_ranges import cut
 from airflow_provider_sync.tables.staging import PERMANENT, SharedStaging
@@ -61,6 +61,8 @@ def compare_table(
             f"Table {options.name!r}: staging is {options.staging!r}, which other tasks cannot find. Leave it out for the steps."
         )
     measure = Measure(client)
+    database = seen_by(database, [options])
+    database.require_session()
     target = find_target(client, database, options)
     if target is not None:
         return _compare(client, options, database, target, measure, run, parts)
@@ -112,6 +114,7 @@ def download_part(
     :raises SourceChangedError: when the source never stood still
     """
     measure = Measure(client, earlier=[part.traffic()])
+    database = seen_by(database, [options])
     target = present_target(client, database, options)
     target = msgspec.structs.replace(target, between=part.between)
     telling = progress or silent

@@ -28,7 +28,7 @@ from airflow_provider_sync.sync.made_target import made_target
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.merging import Entry, failed_together, merge_entries, report_of
 from airflow_provider_sync.sync.progress import Progress, silent
-from airflow_provider_sync.sync.target import Target, resolve_target
+from airflow_provider_sync.sync.target import Target, resolve_target, seen_by
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.merge import DirectRows
@@ -68,7 +68,9 @@ def sync_tables(
     for group in filter(None, groups):
         measure = Measure(client)
         try:
-            reports += _TransactionGroup(client, group, database, progress or silent, resume).run(dry_run, lock_timeout)
+            reports += _TransactionGroup(client, group, seen_by(database, group), progress or silent, resume).run(
+                dry_run, lock_timeout
+            )
         except SyncError as error:
             errors.append(error)
             reason = failed_together(error, [table.name for table in group])
@@ -86,6 +88,7 @@ def table_differs(client: SyncClient, table: TargetTable, database: Database) ->
 
     :raises ServerError: when the source cannot hash the table
     """
+    database = seen_by(database, [table])
     target = find_target(client, database, table)
     return target is None or version_of(client).differs(client, database, target)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -11,6 +11,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.session_rules import check_all_rows_seen
 from airflow_provider_sync.tables.schema import Column, Kind, Table
 
 
@@ -50,13 +51,20 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[int, ...] | None = None
 
 
+def seen_by(database: Database, tables: Iterable[TargetTable]) -> Database:
+    """Return the database with sessions that see what these tables' options allow."""
+    return database.with_session(allow_row_security=any(table.allow_row_security for table in tables))
+
+
 def resolve_target(database: Database, connection: Connection, options: TargetTable) -> Target:
     """Describe the target table and decide on its key.
 
     :raises MissingTableError: when there is no such table
-    :raises TableError: when it has no key and none is configured, or the configured one is not there
+    :raises TableError: when it has no key and none is configured, the configured one is not there, or its rows are not all
+        to be seen
     """
     table = database.describe(connection, options.table_name)
+    check_all_rows_seen(table, options.table_name, allowed=options.allow_row_security)
     key = options.primary_key or table.primary_key
     if not key:
         raise TableError(f"Table {options.table_name!r} has no primary key. Name one with 'primary'.")

@@ -111,6 +111,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar foreign_keys: whether foreign keys leave from the table or point to it
     :ivar triggers: names of the triggers on the table
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
+    :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
     """
 
     name: str
@@ -121,6 +122,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     foreign_keys: bool = False
     triggers: tuple[str, ...] = ()
     row_id: str | None = None
+    row_filter: str | None = None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name

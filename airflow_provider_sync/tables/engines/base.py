@@ -12,13 +12,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import ClassVar
+from copy import copy
+from typing import ClassVar, Self
 
 from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
 from airflow_provider_sync.tables.engines.locks import TableLock
+from airflow_provider_sync.tables.engines.session_rules import SessionRules
 from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Op, Row, Table, Value
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
@@ -38,8 +40,20 @@ class Database(CanonicalDatabase):
     keeps_instants: ClassVar[bool] = True
     """Whether columns of the kind TIMESTAMP hold instants, whose text depends on a time zone; otherwise they hold a text."""
 
+    session: SessionRules = SessionRules()
+    """Choices for its sessions."""
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+
+    def with_session(self, *, allow_row_security: bool = False, keep_time_limits: bool = False) -> Self:
+        """Return the same database with other rules for its sessions; see :class:`.SessionRules`."""
+        rules = SessionRules(allow_row_security=allow_row_security, keep_time_limits=keep_time_limits)
+        if rules == self.session:
+            return self
+        other = copy(self)
+        other.session = rules
+        return other
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -47,7 +61,8 @@ class Database(CanonicalDatabase):
     def connect(self) -> Iterator[Connection]:
         """Open a connection in autocommit mode whose session is set as every sync needs it.
 
-        Time zone UTC, utf8mb4 or UTF-8, strict mode, and time limits long enough for back-pressure.
+        Time zone UTC, utf8mb4 or UTF-8, strict mode, all rows or an error, values in one form whatever the role, the database or
+        the server have as defaults, and no time limits of the role unless :attr:`session` keeps them.
 
         :raises TransportError: (retryable) when the database does not answer
         """
@@ -57,7 +72,13 @@ class Database(CanonicalDatabase):
 
     @abstractmethod
     def prepare_session(self, connection: Connection) -> None:
-        """Set time zone, character set, SQL mode and time limits of a fresh connection."""
+        """Set a fresh connection's session: see :meth:`connect`."""
+
+    def require_session(self) -> None:  # every statement of a connection runs in one session, unless something stands between
+        """See that a connection has one session of the server from its first statement to its last.
+
+        :raises ConfigurationError: where it has not, so that temporary tables and settings are lost
+        """
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Connection]:

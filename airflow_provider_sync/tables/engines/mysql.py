@@ -34,24 +34,9 @@ from airflow_provider_sync.tables.engines.mysql_errors import (
     translated,
 )
 from airflow_provider_sync.tables.engines.mysql_locks import hold_locks
+from airflow_provider_sync.tables.engines.mysql_session import quote_by_backticks, set_session
 from airflow_provider_sync.tables.schema import OP, Column, Kind, Op, Row, Table, Value
 from airflow_provider_sync.time_zones import UTC, TimeZone
-
-_SESSION = {
-    "time_zone": "'+00:00'",
-    # None of ANSI_QUOTES, NO_BACKSLASH_ESCAPES and PAD_CHAR_TO_FULL_LENGTH; zero dates can be read and copied.
-    "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
-    # Notes count as warnings: they are all that a cut decimal leaves.
-    "sql_notes": "1",
-    "sql_safe_updates": "0",
-    "sql_select_limit": "DEFAULT",
-    # The other end of a stream may stand still for long, and the connection that holds the lock does nothing else.
-    "net_read_timeout": "86400",
-    "net_write_timeout": "86400",
-    "wait_timeout": "604800",
-    # A year, by default, behind somebody's ALTER TABLE.
-    "lock_wait_timeout": "300",
-}
 
 _DRIVERS = ("mysqldb", "pymysql")
 _UNLIMITED = "18446744073709551615"
@@ -68,18 +53,17 @@ class MySQLDatabase(MySQLCanonical):
                 f"The driver {engine.dialect.driver!r} is not supported. Use mysqlclient (mysql+mysqldb://) or pymysql (mysql+pymysql://)."
             )
         super().__init__(engine)
+        quote_by_backticks(engine)
         self._mariadb: bool | None = None
         self._sha1: bool | None = None
 
     # -- connections -------------------------------------------------------------------------------------------------
 
     def prepare_session(self, connection: Connection) -> None:
-        """Set time zone, character set, SQL mode and time limits of a fresh connection."""
+        """Set a fresh connection's session: see :mod:`.mysql_session`."""
         # The driver has to know, too: it decodes by what it was told last.
         connection.connection.driver_connection.set_character_set("utf8mb4")  # type: ignore[union-attr]  # just connected
-        limit = "max_statement_time" if self._is_mariadb(connection) else "max_execution_time"
-        settings = ", ".join(f"{name} = {value}" for name, value in {**_SESSION, limit: "0"}.items())
-        connection.exec_driver_sql(f"SET SESSION {settings}")
+        connection.exec_driver_sql(set_session(self.session, mariadb=self._is_mariadb(connection)))
 
     def _is_mariadb(self, connection: Connection) -> bool:
         if self._mariadb is None:

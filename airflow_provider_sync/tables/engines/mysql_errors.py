@@ -28,6 +28,9 @@ _NOT_REACHED = frozenset({2002, 2003, 2005})
 _BAD_LOGIN = 1045
 _DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 
+_TOO_LONG = frozenset({1969, 3024})
+"""A statement took longer than it may."""
+
 _MAX_MESSAGE = 300
 
 
@@ -85,6 +88,11 @@ def translate(error: BaseException) -> SyncError:
     if number == _BAD_LOGIN:
         advice = "Check user and password, and from where the user may connect."
         return TableError(f"The database refused: {message}. {advice}")
+    if number in _TOO_LONG:
+        advice = (
+            "If it is a limit of the user or the server, raise it: max_statement_time on MariaDB, max_execution_time on MySQL."
+        )
+        return TableError(f"The database ended a statement: {message}. {advice}")
     if number in _DENIED:
         return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")
     return TableError(f"The database refused: {message}")

@@ -23,7 +23,8 @@ from airflow_provider_sync.tables.engines.postgresql_errors import (
 )
 from airflow_provider_sync.tables.engines.postgresql_load import copy_rows
 from airflow_provider_sync.tables.engines.postgresql_locks import hold_locks
-from airflow_provider_sync.tables.engines.postgresql_session import prepare_session
+from airflow_provider_sync.tables.engines.postgresql_pooler import Pooler, behind_pooler, keeps_sessions
+from airflow_provider_sync.tables.engines.postgresql_session import read_as_utf8, set_for_pooler, set_session
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
 from airflow_provider_sync.tables.engines.postgresql_values import Convert, converter, hashed, selected
 from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Kind, Op, Row, Table, Value
@@ -73,12 +74,38 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
             raise ConfigurationError(
                 f"PostgreSQL driver {engine.dialect.driver!r} is not supported. Use postgresql+psycopg:// or postgresql+psycopg2://."
             )
+        read_as_utf8(engine)
+        self._pooler = Pooler()
 
     # -- connections -------------------------------------------------------------------------------------------------
 
     def prepare_session(self, connection: Connection) -> None:
-        """Set UTC, UTF-8, the forms that values are read in, and time limits; the search path stays as it is."""
-        prepare_session(connection)
+        """Set a fresh connection's session: see :mod:`.postgresql_session`."""
+        if self._pooler.found is None:
+            self._pooler.found = behind_pooler(connection)
+        if self._pooler.found and not self._pooler.keeps_sessions:
+            set_for_pooler(connection)
+        else:
+            set_session(connection, self.session)
+
+    def require_session(self) -> None:
+        """See that no pooler hands servers on after each transaction.
+
+        :raises ConfigurationError: where one does
+        """
+        with self.connect() as connection:
+            self._require_session(connection)
+
+    def _require_session(self, connection: Connection) -> None:
+        if not self._pooler.found or self._pooler.keeps_sessions:
+            return
+        if not keeps_sessions(self.engine, connection):
+            raise ConfigurationError(
+                "The connection to PostgreSQL goes through a pooler in transaction mode (such as pgbouncer), in which temporary"
+                " tables and settings of a session get lost. Nothing was changed. Connect the target to the server itself, or to"
+                " a pool in session mode."
+            )
+        self._pooler.keeps_sessions = True
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -112,6 +139,7 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
         """Hold advisory locks on the tables' schemas and names, over one connection of their own."""
         with self.connect() as connection:
+            self._require_session(connection)
             locks = by_lock((self._lock_key(connection, name), name) for name in names)
             with hold_locks(connection, locks, timeout=timeout) as lock:
                 yield lock
@@ -354,6 +382,8 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
             connection.exec_driver_sql(f"BEGIN {mode}")
             driver = _driver(connection)
             try:
+                if self._pooler.found and not self._pooler.keeps_sessions:
+                    set_session(connection, self.session, local=True)
                 yield
                 if driver.info.transaction_status == FAILED:
                     # COMMIT would roll back without a word.

@@ -98,7 +98,15 @@ ORDER BY c.relname
 
 _DEPENDENCIES = """
 SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND %s IN (conrelid, confrelid)),
-       ARRAY(SELECT tgname::text FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname)
+       ARRAY(SELECT tgname::text FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname),
+       row_security_active(%s::oid)
+"""
+
+_POLICIES = """
+SELECT current_user::text,
+       ARRAY(SELECT format('%%s for %%s', polname, CASE polcmd WHEN '*' THEN 'ALL' WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
+                                                               WHEN 'w' THEN 'UPDATE' ELSE 'DELETE' END)
+             FROM pg_policy WHERE polrelid = %s ORDER BY polname)
 """
 
 
@@ -130,7 +138,7 @@ def describe_table(connection: Connection, quoted: str, *, name: str, schema: st
         else:
             key = UniqueKey(name=index, columns=tuple(columns), deferrable=deferrable, nulls_distinct=not nulls_equal)
             unique_keys.append(key)
-    foreign_keys, triggers = connection.exec_driver_sql(_DEPENDENCIES, (oid, oid)).one()
+    foreign_keys, triggers, filtered = connection.exec_driver_sql(_DEPENDENCIES, (oid, oid, oid)).one()
     return Table(
         name=name,
         schema=schema,
@@ -139,7 +147,14 @@ def describe_table(connection: Connection, quoted: str, *, name: str, schema: st
         unique_keys=tuple(unique_keys),
         foreign_keys=foreign_keys,
         triggers=tuple(triggers),
+        row_filter=_row_filter(connection, oid) if filtered else None,
     )
+
+
+def _row_filter(connection: Connection, oid: int) -> str:
+    """Name the role from which rows are hidden, and the policies that show it others."""
+    role, policies = connection.exec_driver_sql(_POLICIES, (oid,)).one()
+    return f"the role {role!r} ({', '.join(f'policy {policy}' for policy in policies) or 'no policy, so all rows'})"
 
 
 def _column(

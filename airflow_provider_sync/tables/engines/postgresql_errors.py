@@ -15,6 +15,7 @@ from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableErr
 FOREIGN_KEY_VIOLATION = "23503"
 INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
 UNIQUE_VIOLATION = "23505"
 
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
@@ -92,6 +93,9 @@ def translate(error: Exception) -> SyncError:
         return TransportError(f"PostgreSQL ended the connection: {message}")
     if state in _BUSY:
         return TableBusyError(f"PostgreSQL: {message}. Try again when the other transaction is done.")
+    if state == QUERY_CANCELED:
+        advice = "If it is a limit of the role or the database, give the role more: ALTER ROLE … SET statement_timeout."
+        return TableError(f"PostgreSQL ended a statement: {message}. {advice}")
     if state == INSUFFICIENT_PRIVILEGE:
         return TableError(f"PostgreSQL: {message}. Grant it to the role, or connect as another one.")
     return TableError(f"PostgreSQL: {message}")
