@@ -30,12 +30,17 @@ class BodyRetries:
         self._client = client
         self._failed = 0
 
+    @property
+    def left(self) -> bool:
+        """Whether there is a try left."""
+        return self._failed < self._client.retries and not self._client.gave_up
+
     def pause(self, error: IncompleteStreamError) -> None:
         """Wait before the next try.
 
         :raises IncompleteStreamError: the error itself, when no try is left, or was by whoever raised it
         """
-        if error.given_up or self._failed >= self._client.retries or self._client.gave_up:
+        if error.given_up or not self.left:
             error.given_up = True
             raise error
         time.sleep(random.uniform(0, min(MAX_PAUSE, 0.5 * 2**self._failed)))  # noqa: S311  # no secret, only jitter

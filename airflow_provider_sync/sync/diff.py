@@ -13,7 +13,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.report import Report, TableReport
-from airflow_provider_sync.sync.differences import compare_finer, compare_segments
+from airflow_provider_sync.sync.broken_bodies import repeated
+from airflow_provider_sync.sync.differences import Comparison, compare_finer, compare_segments
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, run
@@ -101,12 +102,17 @@ def diff_table(
     target = find_target(client, database, table)
     if target is None:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
-    compared = compare_segments(client, database, target)
-    told = _Told(most_keys)
-    if compared.differing:
-        compared = compare_finer(client, database, compared)
-        for found in settled_slices(client, database, compared):
-            told.add(found.changes)
+
+    def compare() -> tuple[Comparison, _Told]:
+        compared = compare_segments(client, database, target)
+        told = _Told(most_keys)
+        if compared.differing:
+            compared = compare_finer(client, database, compared)
+            for found in settled_slices(client, database, compared):
+                told.add(found.changes)
+        return compared, told
+
+    compared, told = repeated(client, compare)
     differs = any(told.numbers.values())
     report = TableReport(
         name=table.name,

@@ -25,15 +25,13 @@ from airflow_provider_sync.files import (
 )
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.broken_bodies import BodyRetries
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.source_files import SourceFiles
 
 LOCK_TIMEOUT = 60.0
-CUTS = 3
-"""How often in a row an answer may be cut before its first file is whole."""
-
 ROUNDS = 3
 """How often files that changed at the source meanwhile are asked for before the sync gives up."""
 
@@ -182,7 +180,7 @@ class DirectorySync:
         """Download the files in batches; return those whose content was not what the manifest announced."""
         moved = []
         remaining = list(wanted)
-        cuts = 0
+        retries = BodyRetries(self.source.client)
         while remaining:
             batch = remaining[: self._batch_size()]
             done = 0
@@ -192,10 +190,11 @@ class DirectorySync:
                         if not self._write(frame, digests[frame.path], obstacles):
                             moved.append(frame.path)
                         done += 1
-            except IncompleteStreamError:
-                cuts = 0 if done else cuts + 1
-                if cuts > CUTS:
-                    raise
+            except IncompleteStreamError as error:
+                if done:
+                    retries.progress()
+                else:
+                    retries.pause(error)
             except ServerError:
                 # Most likely for a file that is gone, which is nothing that an administrator has to look after.
                 self._manifest_with(batch)

@@ -18,12 +18,13 @@ class SourceFiles:
 
     Paths here are without the prefix, and patterns apply to what is left.
 
+    :ivar client: which asks
     :param name: of the directory
     :param prefix: the folder; ``None`` for the root
     """
 
     def __init__(self, client: SyncClient, name: str, prefix: str | None, selection: Selection) -> None:
-        self._client = client
+        self.client = client
         self._name = name
         self._selection = selection
         self._root = f"{prefix}/" if prefix else ""
@@ -31,12 +32,12 @@ class SourceFiles:
     def manifest(self) -> dict[str, str]:
         """Ask for the digests of all files, by path; names are checked."""
         start = len(self._root)
-        found = self._client.get_file_hashes(self._name)
+        found = self.client.get_file_hashes(self._name)
         below = {path[start:]: digest for path, digest in found.items() if path.startswith(self._root)}
         return selected(below, self._selection)
 
     @contextmanager
     def get(self, paths: Sequence[str]) -> Iterator[Iterator[Frame]]:
         """Ask for the content of files; see ``SyncClient.get_files``."""
-        with self._client.get_files(self._name, [self._root + path for path in paths]) as frames:
+        with self.client.get_files(self._name, [self._root + path for path in paths]) as frames:
             yield (Frame(frame.path.removeprefix(self._root), frame.size, frame.chunks) for frame in frames)

@@ -14,7 +14,7 @@ What the steps do is what :mod:`.tables` does in one go, by the same code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Literal
 
 import msgspec
@@ -22,10 +22,17 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, ServerError, SourceChangedError
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    IncompleteStreamError,
+    MissingTableError,
+    ServerError,
+    SourceChangedError,
+)
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync import version1, version2
+from airflow_provider_sync.sync.broken_bodies import BodyRetries, repeated
 from airflow_provider_sync.sync.differences import Comparison, compare_segments
 from airflow_provider_sync.sync.download import Unchanged
 from airflow_provider_sync.sync.fetch import Fetch
@@ -93,7 +100,7 @@ def _compare(
             return _unchanged(target, 1, rows, "hash", measure, warnings)
         found = [TablePart(table=options.name, run=run, protocol=1, whole=True, source_hash=source_hash)]
     else:
-        compared = compare_segments(client, database, target)
+        compared = repeated(client, lambda: compare_segments(client, database, target))
         if not compared.differing:
             return _unchanged(target, 2, compared.source_rows, "digest", measure)
         found = _parts(client, database, compared, run, parts)
@@ -127,12 +134,18 @@ def download_part(
     lock = f"{staging_of(database, part.run).name_for(target.table)}_{low}"
     stage = _stage_whole if part.protocol == 1 else _stage
     with database.exclusive([lock], timeout=lock_timeout), database.connect() as connection:
-        for _ in range(TRIES - 1):
-            with suppress(SourceChangedError):
+        retries = BodyRetries(client)
+        moved = 0
+        while True:
+            try:
                 staged = stage(client, database, connection, target, part, on_rows)
                 break
-        else:
-            staged = stage(client, database, connection, target, part, on_rows)
+            except SourceChangedError:
+                moved += 1
+                if moved == TRIES:
+                    raise
+            except IncompleteStreamError as error:
+                retries.pause(error)
     return msgspec.structs.replace(staged, **measure.so_far())
 
 
@@ -185,7 +198,7 @@ def _parts(client: SyncClient, database: Database, compared: Comparison, run: st
             connection, target.table, columns, primary_key=names, indexes=target.options.import_indexes
         )
         removed_of(database, run).create(connection, target.table, key, primary_key=names)
-    whole = version2.pays_to_send_all(client, database, compared)
+    whole = repeated(client, lambda: version2.pays_to_send_all(client, database, compared))
     return [
         TablePart(
             table=target.name,

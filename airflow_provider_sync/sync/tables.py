@@ -20,9 +20,10 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import MissingTableError, SourceChangedError, SyncError, SyncFailed
+from airflow_provider_sync.exceptions import IncompleteStreamError, MissingTableError, SourceChangedError, SyncError, SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import version1, version2
+from airflow_provider_sync.sync.broken_bodies import BodyRetries, repeated
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.made_target import made_target
 from airflow_provider_sync.sync.measure import Measure
@@ -90,7 +91,7 @@ def table_differs(client: SyncClient, table: TargetTable, database: Database) ->
     """
     database = seen_by(database, [table])
     target = find_target(client, database, table)
-    return target is None or version_of(client).differs(client, database, target)
+    return target is None or repeated(client, lambda: version_of(client).differs(client, database, target))
 
 
 def find_target(client: SyncClient, database: Database, options: TargetTable) -> Target | None:
@@ -157,6 +158,8 @@ class _TransactionGroup:
         self.database = database
         self.progress = progress
         self.resume = resume
+        self.retries = BodyRetries(client)
+        self.cut = False
 
     def run(self, dry_run: bool, lock_timeout: float) -> list[TableReport]:
         """Download what differs, merge it, and report on every table.
@@ -178,10 +181,18 @@ class _TransactionGroup:
             return self._tries(list(filter(None, found.values())), lock, False)
 
     def _tries(self, targets: Sequence[Target], lock: TableLock, dry_run: bool) -> list[TableReport]:
-        for _ in range(TRIES - 1):
-            with suppress(SourceChangedError):
+        moved = 0
+        while True:
+            try:
                 return self._try(targets, lock, dry_run)
-        return self._try(targets, lock, dry_run)
+            except SourceChangedError:
+                moved += 1
+                if moved == TRIES:
+                    raise
+            except IncompleteStreamError as error:
+                # What is staged and still right is not fetched again.
+                self.retries.pause(error)
+                self.cut = True
 
     def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool) -> list[TableReport]:
         with self.database.connect() as connection, ExitStack() as cleanup:
@@ -192,13 +203,13 @@ class _TransactionGroup:
     def _download(self, connection: Connection, target: Target, cleanup: ExitStack) -> Entry:
         measure = Measure(self.client)
         staging = staging_for(self.database, target.options.staging)
-        cleanup.push(partial(self._drop, staging))
+        cleanup.push(partial(self._drop, staging, target))
 
         def on_rows(rows: int) -> None:
             self.progress(target.name, rows, "rows")
 
         outcome = version_of(self.client).download(
-            self.client, self.database, connection, target, staging, on_rows=on_rows, resume=self.resume
+            self.client, self.database, connection, target, staging, on_rows=on_rows, resume=self.resume or self.cut
         )
         measure.pause()
         if isinstance(outcome, Download) and isinstance(outcome.staged, DirectRows):
@@ -209,12 +220,18 @@ class _TransactionGroup:
             staging.clear(connection, target.table)
         return Entry(target, measure, outcome)
 
-    def _drop(self, staging: Staging, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+    def _drop(
+        self, staging: Staging, target: Target, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
         """Drop a staging table, if nobody can go on with it; the error that ended the sync, if any, is the one to be told."""
-        if self.resume and isinstance(error, SyncError) and error.retryable and self.client.protocol_spoken == 2:
-            return
+        if self.client.protocol_spoken == 2 and isinstance(error, SyncError) and error.retryable:
+            again = isinstance(error, IncompleteStreamError) and not error.given_up and self.retries.left
+            if self.resume or again:
+                return
         with suppress(*([SyncError] if kind else [])), self.database.connect() as connection:
             staging.drop(connection)
+            if self.cut:
+                staging.clear(connection, target.table)  # what a try before has left
 
 
 def _report_missing(client: SyncClient, table: TargetTable) -> TableReport:

@@ -14,6 +14,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection as FileSelection
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable, Selection
+from airflow_provider_sync.sync.broken_bodies import repeated
 from airflow_provider_sync.sync.source_files import SourceFiles
 
 
@@ -58,7 +59,7 @@ def source_digest(client: SyncClient, watched: Watched) -> str:
         return _directory_digest(client, watched)
     if client.protocol_for() == 1:
         return client.get_table_hash(watched.name)
-    return _table_digest(client, watched.selection)
+    return repeated(client, lambda: _table_digest(client, watched.selection))
 
 
 def _table_digest(client: SyncClient, selection: Selection) -> str:

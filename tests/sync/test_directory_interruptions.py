@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,16 +102,22 @@ def test_a_cut_batch_goes_on_with_the_rest(script: ScriptedServer, tmp_path: Pat
     assert everything(tmp_path / "target") == ["a", "b", "c", "d"]
 
 
-def test_a_server_that_always_cuts_is_given_up(script: ScriptedServer, tmp_path: Path) -> None:
-    """Cuts in which no file gets through are an error after a few of them; nothing is deleted and nothing left behind."""
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_server_that_always_cuts_is_given_up(
+    script: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    """Cuts in which no file gets through end after ``retries`` more tries; nothing is deleted and nothing left behind."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
     target = open_storage(str(tmp_path / "target"))
     put(target, "old", "kept")
     script.answer(manifest("a"), stream(frames("a")[:-1], end=False))
-    with SyncClient(script.url, retries=0) as client, pytest.raises(SyncFailed) as failure:
+    with SyncClient(script.url, retries=retries) as client, pytest.raises(SyncFailed) as failure:
         sync_directory(client, target_directory(), target)
     assert failure.value.retryable
     assert isinstance(failure.value.__cause__, IncompleteStreamError)
-    assert failure.value.reports[0].requests == len(script.requests) == 5
+    assert failure.value.reports[0].requests == len(script.requests) == 2 + retries
+    assert len(pauses) == retries
     assert everything(tmp_path / "target") == ["old"]
 
 

@@ -1,0 +1,83 @@
+"""A proxy before a server that cuts the bodies of some answers."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+
+class CuttingProxy:
+    """Passes requests on, and answers back.
+
+    :ivar url: to be asked instead of the server's
+    :ivar cuts: by endpoint, as ``/getRows``: how many of the next answers are cut
+    :ivar share: how much of a body gets through
+    :ivar asked: requests by endpoint
+    """
+
+    def __init__(self, server_url: str) -> None:
+        self.server = urlsplit(server_url)
+        self.url = ""
+        self.cuts: Counter[str] = Counter()
+        self.share = 0.5
+        self.asked: Counter[str] = Counter()
+
+    def pass_on(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer one request as the server does, whole or cut."""
+        endpoint = "/" + handler.path.rpartition("/")[2]
+        self.asked[endpoint] += 1
+        upstream = http.client.HTTPConnection(self.server.hostname or "", self.server.port, timeout=60)
+        try:
+            body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+            upstream.request(handler.command, handler.path, body or None, dict(handler.headers))
+            answer = upstream.getresponse()
+            content = answer.read()
+        finally:
+            upstream.close()
+        handler.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                handler.send_header(name, value)
+        handler.send_header("Connection", "close")
+        handler.close_connection = True
+        if answer.status == 304:
+            handler.end_headers()
+            return
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        if self.cuts[endpoint] > 0:
+            self.cuts[endpoint] -= 1
+            content = content[: int(len(content) * self.share)]
+        handler.wfile.write(content)
+
+
+@contextmanager
+def cutting_proxy(server_url: str) -> Iterator[CuttingProxy]:
+    """Run the proxy on a free port of the loopback."""
+    proxy = CuttingProxy(server_url)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            proxy.pass_on(self)
+
+        def do_GET(self) -> None:
+            proxy.pass_on(self)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        listening.daemon_threads = True
+        proxy.url = f"http://127.0.0.1:{listening.server_address[1]}{proxy.server.path}"
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            listening.shutdown()
+            thread.join()
