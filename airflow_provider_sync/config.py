@@ -15,12 +15,15 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from airflow_provider_sync.config_file import read_yaml
+from airflow_provider_sync.config_limits import SizeLimits
 from airflow_provider_sync.config_mistakes import explain
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.time_zones import checked_time_zone
 
 DEFAULT_MAX_DELETES = "50%"
 DEFAULT_FILES_PER_REQUEST = 10
+DEFAULT_MAX_SECONDS = 86_400.0
+DEFAULT_MAX_SILENCE = 3_600.0
 PROTOCOLS = ("auto", "1", "2")
 
 Config = TypeVar("Config", bound=msgspec.Struct)
@@ -116,6 +119,7 @@ class TargetTable(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     :ivar import_indexes: columns of the staging table to index for the join, beside the key
     :ivar staging: ``permanent``, ``temporary``, or the import path of a class with ``create`` and ``drop``
     :ivar verify: compare staged rows and target before the commit
+    :ivar max_seconds: seconds that comparing and downloading may take; ``None`` for the client's setting
     """
 
     renames: dict[str, str] = {}
@@ -126,8 +130,10 @@ class TargetTable(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     import_indexes: tuple[str, ...] = ()
     staging: str = "permanent"
     verify: bool = True
+    max_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        _check_positive("max_seconds", self.max_seconds, f"{self.name!r}: ")
         DeleteLimit.parse(self.max_deletes)
         if len(set(self.renames.values())) != len(self.renames):
             raise ConfigurationError(f"Table {self.name!r}: renames give two columns one name. Name each target column once.")
@@ -165,6 +171,7 @@ class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
     :ivar allow_empty_source: whether an empty source may empty the target
     :ivar files_per_request: at most this many files in one request; ``None`` for the client's setting
     :ivar bytes_per_request: ask for fewer files at once where the ones seen so far are so large that a batch would exceed this
+    :ivar max_seconds: seconds that comparing and downloading may take; ``None`` for the client's setting
     """
 
     prefix: str | None = None
@@ -172,6 +179,7 @@ class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
     allow_empty_source: bool = False
     files_per_request: int | None = None
     bytes_per_request: int = 64 * 1024 * 1024
+    max_seconds: float | None = None
 
     def __post_init__(self) -> None:
         DeleteLimit.parse(self.max_deletes)
@@ -179,6 +187,7 @@ class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
             msgspec.structs.force_setattr(self, "prefix", _folder(self.name, self.prefix))
         _check_positive("files_per_request", self.files_per_request, f"{self.name!r}: ")
         _check_positive("bytes_per_request", self.bytes_per_request, f"{self.name!r}: ")
+        _check_positive("max_seconds", self.max_seconds, f"{self.name!r}: ")
 
 
 def _folder(name: str, prefix: str) -> str:
@@ -255,7 +264,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``client.yaml``: where the source is, and what to keep in step with it.
 
-    :ivar timeout: seconds to wait for a connection, and between two pieces of an answer
+    :ivar timeout: seconds to wait for a connection, for the head of an answer, and between two pieces of its body
+    :ivar max_silence: seconds that an answer may take without rows, digests or content of files, whatever else the server sends
+    :ivar max_seconds: seconds that comparing and downloading one table, or one directory, may take
+    :ivar limits: how much the server may send
     :ivar verify: check the server's TLS certificate; or the path of a bundle of authorities
     :ivar retries: of a call that failed for a reason that may pass
     :ivar time_zone: of the source's database, in which version 1 sends TIMESTAMP: an offset or an IANA name
@@ -270,6 +282,9 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     headers: dict[str, str] = {}
     protocol: str | int = "auto"
     timeout: float = 60.0
+    max_silence: float = DEFAULT_MAX_SILENCE
+    max_seconds: float = DEFAULT_MAX_SECONDS
+    limits: SizeLimits = SizeLimits()
     verify: bool | str = True
     retries: int = 3
     time_zone: str | int | None = None
@@ -300,7 +315,8 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ConfigurationError(f"protocol is {self.protocol!r}. Give 'auto', 1 or 2.")
         msgspec.structs.force_setattr(self, "time_zone", checked_time_zone(self.time_zone))
         _check_positive("files_per_request", self.files_per_request)
-        _check_positive("timeout", self.timeout)
+        for option in ("timeout", "max_silence", "max_seconds"):
+            _check_positive(option, getattr(self, option))
         _check_positive("history_days", self.history_days)
         if self.retries < 0:
             raise ConfigurationError(f"retries is {self.retries}. Give 0 or more.")

@@ -133,7 +133,7 @@ class DirectoryBusyError(FileError):
 
 
 class GuardError(SyncError):
-    """A limit stopped the sync before it deleted more than was allowed."""
+    """A limit stopped the sync before it deleted, or stored, more than was allowed."""
 
 
 class SyncFailed(SyncError):

@@ -145,7 +145,7 @@ def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
         directory_from_options("d", {"path": "x", "includes": ["*.png"]})
     assert str(refused.value) == (
         "'d': there is no option 'includes'. There are: path, hasher, include, exclude, prefix, max_deletes,"
-        " allow_empty_source, files_per_request, bytes_per_request."
+        " allow_empty_source, files_per_request, bytes_per_request, max_seconds."
     )
     with pytest.raises(ConfigurationError) as refused:
         ServerConfig.from_dict({"tokens": ["a", {"token": "x", "table": ["a"]}]})
@@ -176,3 +176,20 @@ def test_secrets_are_not_shown() -> None:
     client = ClientConfig.from_dict({**URL, "token": "hidden", "password": "hidden", "connections": {"a": "x://hidden"}})
     server = ServerConfig.from_dict({"tokens": ["hidden", {"token": "hidden"}], "connections": {"a": "mysql://u:hidden@h/d"}})
     assert "hidden" not in repr(client) + repr(server) + repr(Token(token="hidden"))
+
+
+def test_limits_of_a_client() -> None:
+    """Limits of time and of size are checked, at the top and for a table or directory; an unknown one is named."""
+    settings = {"url": "https://host", "max_seconds": "60", "limits": {"max_files": "7"}, "connections": {"c": "sqlite://"}}
+    config = ClientConfig.from_dict({**settings, "tables": {"t": {"max_seconds": 5}}})
+    assert (config.max_seconds, config.limits.max_files, config.tables["t"].max_seconds) == (60, 7, 5)
+    for wrong, message in (
+        ({"max_silence": 0}, "max_silence is 0"),
+        ({"max_seconds": -1}, "max_seconds is -1"),
+        ({"tables": {"t": {"max_seconds": 0}}}, "'t': max_seconds is 0"),
+        ({"directories": {"d": {"path": "d", "max_seconds": 0}}}, "'d': max_seconds is 0"),
+        ({"limits": {"max_rows": 0}}, "limits.max_rows is 0"),
+        ({"limits": {"rows": 1}}, "limits: there is no option 'rows'"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            ClientConfig.from_dict({**settings, **wrong})

@@ -10,7 +10,16 @@ from typing import Self
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError, TableError, TransportError
+from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    GuardError,
+    IncompleteStreamError,
+    ProtocolError,
+    TableError,
+    TransportError,
+)
+from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1 import EMPTY, TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import decompress
 from airflow_provider_sync.protocol.v1.frames import Frame, read_frames
@@ -26,15 +35,15 @@ class _Answer:
 
     :param body: the answer
     :param about: what it is, for messages, as ``Table 'orders'``
-    :param limit: most bytes, compressed or inflated
+    :param limits: how much there may be
     """
 
-    def __init__(self, body: Body, about: str, *, limit: int) -> None:
+    def __init__(self, body: Body, about: str, *, limits: SizeLimits) -> None:
         if body.content_type != _OCTET_STREAM:
             raise not_a_sync_server(body.url, body.content_type, body.beginning())
         self._body = body
         self._about = about
-        self._limit = limit
+        self._limits = limits
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +60,7 @@ class _Answer:
         """Say in errors what they are about, which the protocol's modules do not know."""
         try:
             yield
-        except (ProtocolError, TableError, TransportError) as error:
+        except (GuardError, ProtocolError, TableError, TransportError) as error:
             raise type(error)(f"{self._about}: {error}") from error
 
 
@@ -63,13 +72,14 @@ class TableAnswer(_Answer):
     :ivar one_snapshot: whether all rows are of one moment; existing servers read page after page, while others write
     """
 
-    def __init__(self, body: Body, name: str, *, limit: int) -> None:
-        super().__init__(body, f"Table {name!r}", limit=limit)
+    def __init__(self, body: Body, name: str, *, limits: SizeLimits) -> None:
+        super().__init__(body, f"Table {name!r}", limits=limits)
         etag = _ETAG.fullmatch(body.response.headers.get("ETag", "").strip())
         self.hash: str | None = etag[1] if etag else None
         self.time_zone = told_time_zone(body)
         self.one_snapshot = etag is not None or self.time_zone is not None
-        self._reader = RowReader(decompress(body.chunks(limit=limit), limit=limit))
+        limit, option = limits.max_table_bytes, "limits.max_table_bytes"
+        self._reader = RowReader(decompress(body.chunks(limit=limit, option=option), limit=limit, option=option))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -87,9 +97,13 @@ class TableAnswer(_Answer):
         :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: when it is not a table
         :raises TableError: when the server lost rows that version 1 cannot carry
+        :raises TransportError: when a time limit has run out
+        :raises GuardError: when there are more rows, or bytes, than the limits allow
         """
         with self._named():
             for rows in self._reader:
+                if self._reader.count > self._limits.max_rows:
+                    raise too_large(self._limits.max_rows, "limits.max_rows", what="The answer", unit="rows")
                 self._body.progress()
                 yield rows
 
@@ -109,8 +123,8 @@ def told_time_zone(body: Body) -> TimeZone | None:
 class FilesAnswer(_Answer):
     """The content of files, to be read once, in the order in which they were asked for."""
 
-    def __init__(self, body: Body, name: str, paths: Sequence[str], *, limit: int) -> None:
-        super().__init__(body, f"Directory {name!r}", limit=limit)
+    def __init__(self, body: Body, name: str, paths: Sequence[str], *, limits: SizeLimits) -> None:
+        super().__init__(body, f"Directory {name!r}", limits=limits)
         self._paths = tuple(paths)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -118,14 +132,19 @@ class FilesAnswer(_Answer):
 
         :raises IncompleteStreamError: when the body ends before the last file does, or the server failed
         :raises ProtocolError: for a file that was not asked for
+        :raises TransportError: when a time limit has run out
+        :raises GuardError: for a file, or files, beyond the limits
         """
         with self._named():
             received = 0
-            for frame in read_frames(self._body.chunks(limit=self._limit)):
+            limit, option = self._limits.max_directory_bytes, "limits.max_directory_bytes"
+            for frame in read_frames(self._body.chunks(limit=limit, option=option)):
                 if received == len(self._paths):
                     raise ProtocolError(f"The server sent {frame.path!r} after all {received} files that were asked for.")
                 if frame.path != self._paths[received]:
                     raise ProtocolError(f"The server sent {frame.path!r} where {self._paths[received]!r} was asked for.")
+                if frame.size > self._limits.max_file_bytes:
+                    raise too_large(self._limits.max_file_bytes, "limits.max_file_bytes", what=f"{frame.path!r}")
                 received += 1
                 frame.chunks = self._content(frame.chunks)
                 yield frame

@@ -12,6 +12,7 @@ from airflow_provider_sync.client.network_errors import body_errors
 from airflow_provider_sync.client.patience import Patience
 from airflow_provider_sync.client.refusals import not_a_sync_server
 from airflow_provider_sync.exceptions import ProtocolError, SyncError
+from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.compression import decompress
 
 CHUNK_BYTES = 64 * 1024
@@ -63,33 +64,40 @@ class Body:
         """Take note that something of use has come, so that the server may be silent for a while again."""
         self._patience.progress()
 
-    def chunks(self, *, limit: int) -> Iterator[bytes]:
+    def chunks(self, *, limit: int, option: str | None = None) -> Iterator[bytes]:
         """Yield the body as it comes, without the compression that a proxy may have added.
 
         :param limit: most bytes of it
+        :param option: that sets the limit, for messages
         :raises IncompleteStreamError: when the connection breaks, the body is shorter than announced, or the next piece does not
             come in time
         :raises TransportError: when the request was given up
         :raises ProtocolError: when it is longer than ``limit``, or encoded in a way that was not asked for
+        :raises GuardError: when it is longer than an ``option`` allows
         """
         encoding = self.response.headers.get("Content-Encoding", "").strip().lower()
         if encoding in ("", "identity"):
-            return self._limited(limit)
+            return self._limited(limit, option)
         if encoding in ("gzip", "x-gzip"):
-            return decompress(self._limited(limit), limit=limit)
+            return decompress(self._limited(limit, option), limit=limit, option=option)
         raise ProtocolError(
             f"{self.url} answered in Content-Encoding {encoding[:100]!r}, which was not asked for. Is there a proxy?"
         )
 
-    def json(self, *, limit: int) -> bytes:
+    def json(self, *, limit: int, option: str | None = None) -> bytearray:
         """Read the whole body of an answer in JSON, and close it.
 
+        :param limit: most bytes of it
+        :param option: that sets the limit, for messages
         :raises ProtocolError: for HTML, or a body of more than ``limit`` bytes
+        :raises GuardError: for more bytes than an ``option`` allows
         """
         with self.response:
-            text = b"".join(self.chunks(limit=limit))
-        if text.lstrip()[:1] not in (b"{", b"["):
-            raise not_a_sync_server(self.url, self.content_type, text)
+            text = bytearray()
+            for chunk in self.chunks(limit=limit, option=option):
+                text += chunk
+        if bytes(text[:MAX_ERROR_BYTES]).lstrip()[:1] not in (b"{", b"["):
+            raise not_a_sync_server(self.url, self.content_type, bytes(text[:MAX_ERROR_BYTES]))
         return text
 
     def beginning(self) -> bytes:
@@ -102,7 +110,7 @@ class Body:
             pass
         return bytes(read)
 
-    def _limited(self, limit: int) -> Iterator[bytes]:
+    def _limited(self, limit: int, option: str | None) -> Iterator[bytes]:
         received = 0
         with body_errors(self.url):
             # Below requests, which would decompress transparently and without a limit.
@@ -111,5 +119,5 @@ class Body:
                 received += len(chunk)
                 self._traffic.count(received=len(chunk))
                 if received > limit:
-                    raise ProtocolError(f"{self.url} answered with more than {limit} bytes. Is there a sync server?")
+                    raise too_large(limit, option, what=f"The answer of {self.url}")
                 yield chunk

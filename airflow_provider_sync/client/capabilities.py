@@ -6,10 +6,12 @@ import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.protocol.v1.json_text import count_strings
 from airflow_provider_sync.protocol.v2.messages import Capabilities
 
 _VERSION = 2
-_MAX_BYTES = 16 * 1024 * 1024
+_MAX_BYTES = 4 * 1024 * 1024
+_MAX_NAMES = 200_000
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -30,6 +32,8 @@ def read_capabilities(body: Body) -> Capabilities | None:
         text = b"".join(body.chunks(limit=_MAX_BYTES))
     if text.lstrip()[:1] == b"<":
         return None
+    if count_strings(text) > _MAX_NAMES:
+        raise ProtocolError(f"{body.url} offers more than {_MAX_NAMES} names. Is there a sync server?")
     try:
         version = msgspec.json.decode(text, type=_Announced).protocol
         if version == _VERSION:

@@ -13,11 +13,8 @@ from threading import Event
 
 from airflow_provider_sync.exceptions import TransportError
 
-MAX_SILENCE = 3600.0
-"""Seconds: digesting a table of a billion rows takes less."""
 
-
-class Limits:
+class TimeLimits:
     """The time limits that hold at present for everything that a client asks; several threads may ask.
 
     :ivar given_up: set, from any thread, when nobody waits for answers any more
@@ -25,7 +22,7 @@ class Limits:
 
     def __init__(self) -> None:
         self.given_up = Event()
-        self._limits: list[tuple[float, float]] = []
+        self._running: list[tuple[float, float]] = []
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
@@ -34,16 +31,16 @@ class Limits:
             yield
             return
         limit = (time.monotonic() + seconds, seconds)
-        self._limits.append(limit)
+        self._running.append(limit)
         try:
             yield
         finally:
-            self._limits.remove(limit)
+            self._running.remove(limit)
 
     @property
     def deadline(self) -> float:
         """When the first of the limits runs out, as the monotonic clock has it."""
-        return min(self._limits)[0] if self._limits else float("inf")
+        return min(self._running)[0] if self._running else float("inf")
 
     @property
     def passed(self) -> bool:
@@ -55,7 +52,7 @@ class Limits:
 
         :raises TransportError: naming the option
         """
-        limit = min(self._limits, default=None)
+        limit = min(self._running, default=None)
         if limit is not None and time.monotonic() >= limit[0]:
             raise TransportError(
                 f"It took longer than the {limit[1]:g} seconds that max_seconds allows. Raise it if the source needs longer."
@@ -70,7 +67,7 @@ class Patience:
     :param silence: seconds that may pass without progress
     """
 
-    def __init__(self, url: str, limits: Limits, silence: float) -> None:
+    def __init__(self, url: str, limits: TimeLimits, silence: float) -> None:
         self._url = url
         self._limits = limits
         self._silence = silence

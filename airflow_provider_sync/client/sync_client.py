@@ -15,10 +15,10 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, told_time_zone
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
-from airflow_provider_sync.client.patience import MAX_SILENCE
 from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
 from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
-from airflow_provider_sync.config import PROTOCOLS, ClientConfig
+from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig
+from airflow_provider_sync.config_limits import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.manifests import decode_hashes
@@ -30,10 +30,10 @@ from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_z
 MAX_FILES = 998
 """Files in one request: existing servers cut a request at 1000 fields, the name included."""
 
-MAX_BODY_BYTES = 1 << 40
-"""A table or a batch of files beyond this is taken for a server gone wild."""
+_LEAST_MANIFEST_BYTES = 16 * 1024 * 1024
+_BYTES_PER_FILE = 256
+"""Bytes of a path and a digest in a manifest that may be that large."""
 
-_MAX_MANIFEST_BYTES = 256 * 1024 * 1024
 _MAX_HASH_BYTES = 64 * 1024
 
 
@@ -56,7 +56,8 @@ class SyncClient:
     :param session: to send requests with; it stays open when the client is closed
     :param protocol: ``auto`` takes version 2 where the server has it; ``1`` or ``2`` takes that one
     :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` where it is not known
-    :param max_body_bytes: refuse a table or a batch of files that is larger, inflated
+    :param max_seconds: what :meth:`within` takes where it is not told
+    :param limits: how much the server may send
     :ivar traffic: what went over the wire so far
     :ivar time_zone: of the source's database, where it is configured
     :ivar source_time_zone: what the server told with its last answer about a table of version 1, as ours does
@@ -73,24 +74,26 @@ class SyncClient:
         password: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 60.0,
-        max_silence: float = MAX_SILENCE,
+        max_silence: float = DEFAULT_MAX_SILENCE,
         verify: bool | str = True,
         retries: int = 3,
         session: requests.Session | None = None,
         protocol: str | int = "auto",
         time_zone: str | int | None = None,
-        max_body_bytes: int = MAX_BODY_BYTES,
+        max_seconds: float | None = None,
+        limits: SizeLimits = SizeLimits(),  # noqa: B008  # frozen
     ) -> None:
         if str(protocol) not in PROTOCOLS:
             raise ConfigurationError(f"protocol is {protocol!r}. Give 'auto', 1 or 2.")
         self._protocol = str(protocol)
         self._asked = self._protocol == "1"  # nothing needs to be asked then
         self._capabilities: Capabilities | None = None
-        self._max_body_bytes = max_body_bytes
         named = checked_time_zone(time_zone)
         self.time_zone = time_zone_named(named) if named else None
         self.source_time_zone: TimeZone | None = None
         self.retries = max(0, retries)
+        self.limits = limits
+        self._max_seconds = max_seconds
         self._transport = Transport(
             url,
             auth=_authentication(token, login, password),
@@ -116,6 +119,9 @@ class SyncClient:
             retries=config.retries,
             protocol=config.protocol,
             time_zone=config.time_zone,
+            max_silence=config.max_silence,
+            max_seconds=config.max_seconds,
+            limits=config.limits,
         )
 
     def __enter__(self) -> Self:
@@ -141,9 +147,9 @@ class SyncClient:
     def within(self, seconds: float | None) -> AbstractContextManager[None]:
         """Have everything that is asked within the block end with a :class:`TransportError` after so many seconds.
 
-        :param seconds: ``None`` sets no limit
+        :param seconds: ``None`` for what the client was made with
         """
-        return self._transport.limits.within(seconds)
+        return self._transport.time_limits.within(self._max_seconds if seconds is None else seconds)
 
     @property
     def gave_up(self) -> bool:
@@ -218,7 +224,7 @@ class SyncClient:
         """
 
         def read(body: Body) -> TableDigests:
-            return TableDigests(body, request, limit=self._max_body_bytes)
+            return TableDigests(body, request, limits=self.limits)
 
         return self._transport.send(_call("/describeTable", request), read, subject=f"table {request.selection.name!r}")
 
@@ -230,7 +236,7 @@ class SyncClient:
         """
 
         def read(body: Body) -> RowDigestsAnswer:
-            return RowDigestsAnswer(body, request, limit=self._max_body_bytes)
+            return RowDigestsAnswer(body, request, limits=self.limits)
 
         return self._transport.send(_call("/digestRows", request), read, subject=f"table {request.selection.name!r}")
 
@@ -243,7 +249,7 @@ class SyncClient:
         """
 
         def read(body: Body) -> RowsAnswer:
-            return RowsAnswer(body, request, columns=columns, limit=self._max_body_bytes)
+            return RowsAnswer(body, request, columns=columns, limits=self.limits)
 
         return self._transport.send(_call("/getRows", request), read, subject=f"table {request.selection.name!r}")
 
@@ -277,7 +283,7 @@ class SyncClient:
             if body.response.status_code == 304:
                 body.beginning()  # there is nothing, but what has been read to its end leaves the connection open
                 return None
-            return TableAnswer(body, name, limit=self._max_body_bytes)
+            return TableAnswer(body, name, limits=self.limits)
 
         expect = (200,) if not hash else (200, 304)
         return self._transport.post("/getTable", table_fields(name, hash or None), read, subject=f"table {name!r}", expect=expect)
@@ -290,7 +296,9 @@ class SyncClient:
         """
 
         def read(body: Body) -> dict[str, str]:
-            return decode_hashes(body.json(limit=_MAX_MANIFEST_BYTES))
+            most = self.limits.max_files
+            text = body.json(limit=max(_LEAST_MANIFEST_BYTES, most * _BYTES_PER_FILE), option="limits.max_files")
+            return decode_hashes(text, max_files=most, option="limits.max_files")
 
         return self._transport.post(
             "/getFileHashes", file_fields(name, ()), read, subject=f"directory {name!r}", accept_encoding="gzip"
@@ -308,7 +316,7 @@ class SyncClient:
             raise ConfigurationError(f"{len(paths)} files cannot be asked for in one request. Ask for 1 to {MAX_FILES}.")
 
         def read(body: Body) -> FilesAnswer:
-            return FilesAnswer(body, name, paths, limit=self._max_body_bytes)
+            return FilesAnswer(body, name, paths, limits=self.limits)
 
         return self._transport.post("/getFiles", file_fields(name, paths), read, subject=f"directory {name!r}")
 
@@ -330,7 +338,7 @@ def _call(endpoint: str, request: DescribeTable | DigestRows | GetRows) -> Call:
     return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept()}, application/json")
 
 
-def _read_json(body: Body) -> bytes:
+def _read_json(body: Body) -> bytearray:
     return body.json(limit=_MAX_HASH_BYTES)
 
 

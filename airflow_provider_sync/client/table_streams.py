@@ -9,7 +9,9 @@ from typing import Self
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.exceptions import ProtocolError, ServerError, TransportError
+from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.exceptions import GuardError, ProtocolError, ServerError, TransportError
+from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
 from airflow_provider_sync.protocol.v2.messages import (
     SHA256,
@@ -31,17 +33,19 @@ class _Stream:
 
     :param body: the answer
     :param table: name of the table, for messages
-    :param limit: most bytes, compressed or inflated
+    :param limits: how much there may be
     """
 
-    def __init__(self, body: Body, table: str, *, limit: int) -> None:
+    def __init__(self, body: Body, table: str, *, limits: SizeLimits) -> None:
         if body.content_type != MEDIA_TYPE:
             raise not_a_sync_server(body.url, body.content_type, body.beginning())
         self._body = body
         self._about = f"Table {table!r}"
         with self._named():
             compression = parse_media_type(body.response.headers["Content-Type"])
-        self._messages = read_messages(body.chunks(limit=limit), compression, limit=limit)
+        self._max_rows = limits.max_rows
+        limit, option = limits.max_table_bytes, "limits.max_table_bytes"
+        self._messages = read_messages(body.chunks(limit=limit, option=option), compression, limit=limit, option=option)
 
     def __enter__(self) -> Self:
         return self
@@ -54,10 +58,14 @@ class _Stream:
         """Say in errors what they are about, which the protocol's modules do not know."""
         try:
             yield
-        except (ProtocolError, TransportError) as error:
+        except (GuardError, ProtocolError, TransportError) as error:
             raise type(error)(f"{self._about}: {error}") from error
         except ServerError as error:
             raise ServerError(f"{self._about}: the server gave up: {error}", error.status) from error
+
+    def _check_limit(self, rows: int) -> None:
+        if rows > self._max_rows:
+            raise too_large(self._max_rows, "limits.max_rows", what="The table", unit="rows")
 
 
 class TableDigests(_Stream):
@@ -66,8 +74,8 @@ class TableDigests(_Stream):
     :ivar described: the description, checked
     """
 
-    def __init__(self, body: Body, request: DescribeTable, *, limit: int) -> None:
-        super().__init__(body, request.selection.name, limit=limit)
+    def __init__(self, body: Body, request: DescribeTable, *, limits: SizeLimits) -> None:
+        super().__init__(body, request.selection.name, limits=limits)
         with self._named():
             # A database that is slow to tell its bounds has the server send signs of life first.
             message = next((message for message in self._messages if message != _SIGN_OF_LIFE), None)
@@ -89,13 +97,16 @@ class TableDigests(_Stream):
 
         :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for digests that there cannot be
+        :raises GuardError: for more rows than the limits allow
         """
         with self._named():
-            last = -1
+            last, rows = -1, 0
             for message in self._messages:
                 if not isinstance(message, Segments):
                     raise _unexpected(message, "digests of segments")
                 last = check_segments(message, self.described.grid, after=last)
+                rows += sum(message.counts)
+                self._check_limit(rows)
                 if message.numbers:
                     self._body.progress()
                 yield message
@@ -104,8 +115,8 @@ class TableDigests(_Stream):
 class RowDigestsAnswer(_Stream):
     """Keys and digests of rows, to be read once."""
 
-    def __init__(self, body: Body, request: DigestRows, *, limit: int) -> None:
-        super().__init__(body, request.selection.name, limit=limit)
+    def __init__(self, body: Body, request: DigestRows, *, limits: SizeLimits) -> None:
+        super().__init__(body, request.selection.name, limits=limits)
         self._most = _lines(request.keys)
 
     def __iter__(self) -> Iterator[RowDigests]:
@@ -124,6 +135,7 @@ class RowDigestsAnswer(_Stream):
                 check_row_digests(message)
                 received += message.count
                 _check_count(received, self._most)
+                self._check_limit(received)
                 if message.count:
                     self._body.progress()
                 yield message
@@ -135,8 +147,8 @@ class RowsAnswer(_Stream):
     :ivar rows_received: rows read so far
     """
 
-    def __init__(self, body: Body, request: GetRows, *, columns: int | None, limit: int) -> None:
-        super().__init__(body, request.selection.name, limit=limit)
+    def __init__(self, body: Body, request: GetRows, *, columns: int | None, limits: SizeLimits) -> None:
+        super().__init__(body, request.selection.name, limits=limits)
         self._columns = columns
         self._most = _lines(request.keys)
         self.rows_received = 0
@@ -154,6 +166,7 @@ class RowsAnswer(_Stream):
                 check_rows(message, self._columns)
                 self.rows_received += message.count
                 _check_count(self.rows_received, self._most)
+                self._check_limit(self.rows_received)
                 if message.count:
                     self._body.progress()
                 yield message

@@ -22,8 +22,9 @@ from airflow_provider_sync import __version__
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.bounded_http import bounded_session, waiting
 from airflow_provider_sync.client.network_errors import request_errors
-from airflow_provider_sync.client.patience import MAX_SILENCE, Limits, Patience
+from airflow_provider_sync.client.patience import Patience, TimeLimits
 from airflow_provider_sync.client.refusals import check_framing, refusal
+from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 
 MAX_RETRY_AFTER = 60.0
@@ -74,7 +75,7 @@ class Transport:
     :param session: to be used, and closed by the caller; ``None`` for an own one, without which the head of an answer may come
         as slowly as the server likes
     :param max_silence: seconds that an answer may take without any progress
-    :ivar limits: the time limits of everything that is asked
+    :ivar time_limits: the time limits of everything that is asked
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Transport:
         verify: bool | str = True,
         retries: int = 3,
         session: requests.Session | None = None,
-        max_silence: float = MAX_SILENCE,
+        max_silence: float = DEFAULT_MAX_SILENCE,
     ) -> None:
         self.url = base_url(url)
         self.traffic = Traffic()
@@ -98,7 +99,7 @@ class Transport:
         self._verify = verify
         self._retries = max(0, retries)
         self._max_silence = max_silence
-        self.limits = Limits()
+        self.time_limits = TimeLimits()
         self._own_session = session is None
         self._session = session or bounded_session()
 
@@ -109,12 +110,12 @@ class Transport:
 
     def give_up(self) -> None:
         """End, from another thread, the request that is under way, within a second or so. It is not repeated."""
-        self.limits.given_up.set()
+        self.time_limits.given_up.set()
 
     @property
     def gave_up(self) -> bool:
         """Whether :meth:`give_up` was called."""
-        return self.limits.given_up.is_set()
+        return self.time_limits.given_up.is_set()
 
     def post(
         self,
@@ -148,12 +149,12 @@ class Transport:
                     isinstance(error, SyncError)
                     and error.retryable
                     and not pause.too_long
-                    and not self.limits.given_up.is_set()
-                    and not self.limits.passed
+                    and not self.time_limits.given_up.is_set()
+                    and not self.time_limits.passed
                 )
             ),
             # Looked up at the time, for the tests' clock.
-            sleep=lambda seconds: time.sleep(min(seconds, max(0.0, self.limits.deadline - time.monotonic()))),
+            sleep=lambda seconds: time.sleep(min(seconds, max(0.0, self.time_limits.deadline - time.monotonic()))),
             reraise=True,
         )
         answer: Answer = retrying(self._send, call, read, subject, expect, pause)
@@ -165,7 +166,7 @@ class Transport:
         headers = {**self._headers, "Accept": call.accept, "Accept-Encoding": call.accept_encoding}
         if call.content_type is not None:
             headers["Content-Type"] = call.content_type
-        patience = Patience(url, self.limits, self._max_silence)
+        patience = Patience(url, self.time_limits, self._max_silence)
         patience.check()
         with request_errors(url), waiting(patience):
             response = self._session.request(

@@ -13,12 +13,16 @@ from airflow.providers.common.compat.sdk import Connection
 from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config_limits import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.time_zones import checked_time_zone
 
 _EXTRA: dict[str, tuple[Any, str]] = {
     "timeout": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
     "retries": (Annotated[int, msgspec.Meta(ge=0)], "a whole number, 0 or more"),
+    "max_silence": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
+    "max_seconds": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
+    "limits": (SizeLimits, f"a JSON object with numbers for any of: {', '.join(SizeLimits.__struct_fields__)}"),
     "verify": (bool, "true, false, or the absolute path of a bundle of authorities"),
     "protocol": (Literal["auto", "1", "2"], "'auto', '1' or '2'"),
     "time_zone": (str, "an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'"),
@@ -80,6 +84,8 @@ def _read_field(conn_id: str, name: str, value: Any) -> Any:
     kind, wanted = _EXTRA[name]
     if name == "headers":
         value = _read_headers(value)
+    elif name == "limits":
+        value = _decoded(value)
     elif name == "protocol":
         value = str(value)
     elif name == "time_zone":
@@ -99,12 +105,18 @@ def _read_field(conn_id: str, name: str, value: Any) -> Any:
 
 def _read_headers(value: Any) -> Any:
     """Decode headers that are JSON text, and have their values hidden in logs."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            return None
+    value = _decoded(value)
     if isinstance(value, Mapping):
         for content in value.values():
             mask_secret(content)
     return value
+
+
+def _decoded(value: Any) -> Any:
+    """Decode JSON text; nothing for text that is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None

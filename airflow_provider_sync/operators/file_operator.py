@@ -25,6 +25,7 @@ class FileOperator(SyncOperator):
         "allow_empty_source",
         "files_per_request",
         "bytes_per_request",
+        "max_seconds",
     )
     template_fields: Sequence[str] = (*SyncOperator.template_fields, "directories", "path", *directory_options)
     template_fields_renderers: ClassVar[dict[str, str]] = {"directories": "json"}
@@ -42,6 +43,7 @@ class FileOperator(SyncOperator):
         allow_empty_source: bool | str | None = None,
         files_per_request: int | str | None = None,
         bytes_per_request: int | str | None = None,
+        max_seconds: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,6 +57,7 @@ class FileOperator(SyncOperator):
         self.allow_empty_source = allow_empty_source
         self.files_per_request = files_per_request
         self.bytes_per_request = bytes_per_request
+        self.max_seconds = max_seconds
 
     def plan(self) -> RunPlan:
         """Decide where each directory is kept."""

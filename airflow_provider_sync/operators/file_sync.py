@@ -32,4 +32,5 @@ class FileSyncOperator(FileOperator):
     :param allow_empty_source: whether an empty source may empty the target
     :param files_per_request: at most this many files in one request
     :param bytes_per_request: ask for fewer files at once where they are so large that a request would exceed this
+    :param max_seconds: seconds that comparing and downloading one directory may take; what the connection says without
     """

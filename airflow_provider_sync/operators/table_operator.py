@@ -29,6 +29,7 @@ class TableOperator(SyncOperator):
         "staging",
         "hasher",
         "verify",
+        "max_seconds",
     )
     template_fields: Sequence[str] = (
         *SyncOperator.template_fields,
@@ -60,6 +61,7 @@ class TableOperator(SyncOperator):
         staging: str | None = None,
         hasher: str | None = None,
         verify: bool | str | None = None,
+        max_seconds: float | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -80,6 +82,7 @@ class TableOperator(SyncOperator):
         self.staging = staging
         self.hasher = hasher
         self.verify = verify
+        self.max_seconds = max_seconds
 
     def server(self) -> ClientConfig:
         """Read the connection of the server, with the time zone that this operator gives for it."""

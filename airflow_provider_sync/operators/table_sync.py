@@ -37,4 +37,5 @@ class TableSyncOperator(TableOperator):
     :param staging: ``permanent``, ``temporary``, or the import path of a class
     :param hasher: import path of a class that hashes the target table
     :param verify: compare staged rows and target before the commit
+    :param max_seconds: seconds that comparing and downloading one table may take; what the connection says without
     """

@@ -18,11 +18,12 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.hooks.task_failures import failing_tasks
 from airflow_provider_sync.sync import Watched, source_digest
+from airflow_provider_sync.triggers.polls import MAX_SECONDS
 from airflow_provider_sync.triggers.source_moved import SourceMovedTrigger
 
 
@@ -40,9 +41,10 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
     :param deferrable: wait in the triggerer, where only the source is watched; a target that somebody else changes is seen at the
         source's next change
+    :param max_seconds: seconds that one look may take; without it what the connection says, and half an hour in the triggerer
     """
 
-    template_fields: Sequence[str] = ("sync_conn_id", "when_unchanged")
+    template_fields: Sequence[str] = ("sync_conn_id", "when_unchanged", "max_seconds")
     ui_color = "#e4f0d5"
 
     # Of the run that execute or execute_complete began.
@@ -54,12 +56,14 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
         *,
         sync_conn_id: str = SyncServerHook.default_conn_name,
         when_unchanged: str = WhenUnchanged.SKIP.value,
+        max_seconds: float | str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.sync_conn_id = sync_conn_id
         self.when_unchanged = when_unchanged
+        self.max_seconds = max_seconds
         self.deferrable = deferrable
 
     @abstractmethod
@@ -101,7 +105,7 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
         with failing_tasks():
             when_unchanged = converted("when_unchanged", self.when_unchanged, WhenUnchanged)
             hook = SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str))
-            with SyncClient.from_config(self.server(hook)) as client:
+            with SyncClient.from_config(self.server(hook)) as client, client.within(self._look_seconds):
                 if self._known is None and self.deferrable and when_unchanged is WhenUnchanged.WAIT:
                     self._known = self._digest(client)
                 differs = self.differs(client)
@@ -111,6 +115,15 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
         if not differs and self.deferrable:
             self._wait_in_triggerer(hook.sync_conn_id)
         return differs
+
+    @property
+    def _look_seconds(self) -> float | None:
+        if self.max_seconds is None:
+            return None
+        seconds = converted("max_seconds", self.max_seconds, float)
+        if not seconds > 0:
+            raise ConfigurationError(f"'max_seconds' is {seconds!r}. Give a number of seconds above 0.")
+        return seconds
 
     def _digest(self, client: SyncClient) -> str | None:
         """Ask for what is no news to the triggerer: before the comparison, so that no change falls in between."""
@@ -130,6 +143,7 @@ class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
             watched=msgspec.json.decode(msgspec.json.encode(self.watched())),
             known=self._known,
             poll_interval=self.poke_interval,
+            max_seconds=self._look_seconds or MAX_SECONDS,
         )
         self.defer(
             trigger=trigger,

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import SourceChangedError, TableError
+from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
@@ -51,6 +51,11 @@ FILTER_COST = 0.25
 
 MOST_SCANS = 4
 """Scans of the whole table that finding the rows may cost; beyond, the table is sent."""
+
+MOST_DIGESTS = 4_000_000
+"""Digests of rows of the source that are taken at once, where a single segment has so many: about 1 GB of memory."""
+
+MOST_KEY_BYTES = 512 * 1024 * 1024
 
 MOST_DELETED = 500_000
 """Keys of rows that only the target has, beyond which they are not held in memory."""
@@ -271,8 +276,9 @@ def compare_slice(client: SyncClient, database: Database, compared: Comparison, 
         if not asked:
             return {}
         request = DigestRows(selection=compared.selection, grid=grid, runs=asked, digest=part.digest)
+        announced = sum(compared.source[number].rows for number in numbers if number in compared.source)
         with client.digest_rows(request) as answer:
-            return announced_digests(answer, len(part.key))
+            return announced_digests(_limited(answer, compared, announced), len(part.key))
 
     source, own = _both(database, source_rows, own_rows)
     changes = changed_rows(source, own)
@@ -287,6 +293,30 @@ def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[
         digests = (int.from_bytes(data[at : at + DIGEST_BYTES]) for at in range(0, len(data), DIGEST_BYTES))
         announced.update(zip(tsv.decode_keys(message.keys, key_columns), digests, strict=True))
     return announced
+
+
+def _limited(messages: Iterable[RowDigests], compared: Comparison, announced: int) -> Iterator[RowDigests]:
+    """Pass digests on as long as they are about as many as the source has announced, so that they do not fill the memory.
+
+    :param announced: rows of these segments
+    :raises SourceChangedError: for many more rows than that, which may have come meanwhile
+    :raises ProtocolError: for more than anybody could hold
+    """
+    most, rows, size = 2 * announced + SLICE_ROWS, 0, 0
+    for message in messages:
+        rows += message.count
+        size += len(message.keys)
+        if rows > most:
+            raise SourceChangedError(
+                f"Table {compared.target.name!r}: the source announced {announced} rows, and sent digests of more than {rows}."
+                " Nothing was changed."
+            )
+        if rows > MOST_DIGESTS or size > MOST_KEY_BYTES:
+            raise ProtocolError(
+                f"Table {compared.target.name!r}: the source sent {rows} digests at once, with {size} bytes of keys,"
+                f" and {MOST_DIGESTS} with {MOST_KEY_BYTES} are allowed. Synchronise it in steps, or by a window."
+            )
+        yield message
 
 
 def segment_of(key: int, grid: Grid) -> int:

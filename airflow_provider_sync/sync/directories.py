@@ -30,12 +30,14 @@ from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.source_files import SourceFiles
+from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 LOCK_TIMEOUT = 60.0
 ROUNDS = 3
 """How often files that changed at the source meanwhile are asked for before the sync gives up."""
 
 
+@within_max_seconds
 def sync_directory(
     client: SyncClient,
     directory: TargetDirectory,
@@ -67,6 +69,7 @@ def sync_directory(
         raise SyncFailed(str(error), (report,), error.retryable) from error
 
 
+@within_max_seconds
 def directory_differs(client: SyncClient, directory: TargetDirectory, storage: Storage) -> bool:
     """Whether a sync would change anything; nothing is downloaded.
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError
+from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, GetRows
 from airflow_provider_sync.sync.differences import (
@@ -27,6 +28,7 @@ from airflow_provider_sync.sync.differences import (
 )
 from airflow_provider_sync.sync.fetched_rows import FetchedRows
 from airflow_provider_sync.sync.settled import announced_again, settled, settled_slices
+from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.key_ranges import absent_runs, keys_of
@@ -75,6 +77,7 @@ class Fetch:
         self.on_rows = on_rows
         self.selection = compared.selection
         self.received = 0
+        self.received_bytes = 0
 
     def everything(self) -> FetchedRows:
         """Stage all rows of the part.
@@ -238,6 +241,8 @@ class Fetch:
         with self.client.get_rows(request, columns=len(self.compared.part.columns)) as answer:
             for rows in answer:
                 self.received += rows.count
+                self.received_bytes += len(rows.data)
+                check_received(self.client, self.target, rows=self.received, size=self.received_bytes)
                 self.on_rows(rows.count)
                 yield rows.data
 
@@ -286,6 +291,19 @@ class Fetch:
             # Inside a window the guards look at the window.
             target_rows=self.compared.target_rows,
         )
+
+
+def check_received(client: SyncClient, target: Target, *, rows: int, size: int) -> None:
+    """Refuse what is more than the limits allow, in however many answers it came.
+
+    :param size: bytes of the rows' text
+    :raises GuardError: naming the limit
+    """
+    table, limits = f"Table {target.name!r}", client.limits
+    if rows > limits.max_rows:
+        raise too_large(limits.max_rows, "limits.max_rows", what=table, unit="rows")
+    if size > limits.max_table_bytes:
+        raise too_large(limits.max_table_bytes, "limits.max_table_bytes", what=table)
 
 
 def _bounded(blocks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:

@@ -19,6 +19,7 @@ from airflow_provider_sync.sync.directories import LOCK_TIMEOUT, DirectorySync
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.step_value import StepValue
+from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 TASK_FILES = 100
 """Files to download below which a batch is not worth a task of its own."""
@@ -45,6 +46,7 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     bytes_written: int = 0
 
 
+@within_max_seconds
 def compare_directory(
     client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1
 ) -> list[FileBatch] | DirectoryReport:
@@ -78,6 +80,7 @@ def compare_directory(
     return [msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]]
 
 
+@within_max_seconds
 def download_batch(
     client: SyncClient,
     directory: TargetDirectory,
@@ -116,6 +119,7 @@ def download_batch(
     )
 
 
+@within_max_seconds
 def delete_files(
     client: SyncClient,
     directory: TargetDirectory,

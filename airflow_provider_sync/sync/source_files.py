@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.files import Selection, selected
+from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.frames import Frame
 
 
@@ -28,6 +29,7 @@ class SourceFiles:
         self._name = name
         self._selection = selection
         self._root = f"{prefix}/" if prefix else ""
+        self._received = 0
 
     def manifest(self) -> dict[str, str]:
         """Ask for the digests of all files, by path; names are checked."""
@@ -40,4 +42,15 @@ class SourceFiles:
     def get(self, paths: Sequence[str]) -> Iterator[Iterator[Frame]]:
         """Ask for the content of files; see ``SyncClient.get_files``."""
         with self.client.get_files(self._name, [self._root + path for path in paths]) as frames:
-            yield (Frame(frame.path.removeprefix(self._root), frame.size, frame.chunks) for frame in frames)
+            yield (self._below(frame) for frame in frames)
+
+    def _below(self, frame: Frame) -> Frame:
+        """Name a file without the prefix, and add it to what has come.
+
+        :raises GuardError: when that is more than the limits allow
+        """
+        self._received += frame.size
+        most = self.client.limits.max_directory_bytes
+        if self._received > most:
+            raise too_large(most, "limits.max_directory_bytes", what=f"Directory {self._name!r}")
+        return Frame(frame.path.removeprefix(self._root), frame.size, frame.chunks)

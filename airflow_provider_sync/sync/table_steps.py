@@ -43,6 +43,7 @@ from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.sampling import compare_tables
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, TRIES, find_target, present_target
 from airflow_provider_sync.sync.target import Target, seen_by
+from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.key_ranges import cut
 from airflow_provider_sync.tables.staging import PERMANENT, SharedStaging
@@ -51,6 +52,7 @@ TASK_ROWS = 50_000
 """Rows to look at, on both sides together, below which a part is not worth a task of its own."""
 
 
+@within_max_seconds
 def compare_table(
     client: SyncClient, options: TargetTable, database: Database, *, run: str, parts: int = 1, dry_run: bool = False
 ) -> list[TablePart] | TableReport:
@@ -107,6 +109,7 @@ def _compare(
     return [msgspec.structs.replace(part, **measure.so_far()) for part in found[:1]] + found[1:]
 
 
+@within_max_seconds
 def download_part(
     client: SyncClient,
     options: TargetTable,

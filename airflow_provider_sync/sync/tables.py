@@ -10,7 +10,7 @@ Nothing of a target is touched before all rows have arrived, and nothing stays o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
@@ -30,6 +30,7 @@ from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.merging import Entry, failed_together, merge_entries, report_of
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.target import Target, resolve_target, seen_by
+from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.merge import DirectRows
@@ -84,6 +85,7 @@ def sync_tables(
     return reports
 
 
+@within_max_seconds
 def table_differs(client: SyncClient, table: TargetTable, database: Database) -> bool:
     """Whether a sync would find something to do, by comparing hashes or digests; no row is downloaded.
 
@@ -116,7 +118,8 @@ def present_target(client: SyncClient, database: Database, options: TargetTable)
         with database.connect() as connection:
             return resolve_target(database, connection, options)
     except MissingTableError as error:
-        raise version_of(client).missing(client, database, options) from error
+        with client.within(options.max_seconds):
+            raise version_of(client).missing(client, database, options) from error
 
 
 class Version(Protocol):
@@ -208,13 +211,14 @@ class _TransactionGroup:
         def on_rows(rows: int) -> None:
             self.progress(target.name, rows, "rows")
 
-        outcome = version_of(self.client).download(
-            self.client, self.database, connection, target, staging, on_rows=on_rows, resume=self.resume or self.cut
-        )
+        with self.client.within(target.options.max_seconds):
+            outcome = version_of(self.client).download(
+                self.client, self.database, connection, target, staging, on_rows=on_rows, resume=self.resume or self.cut
+            )
         measure.pause()
         if isinstance(outcome, Download) and isinstance(outcome.staged, DirectRows):
             # These rows come only with the merge.
-            blocks = measure.counting(outcome.staged.blocks)
+            blocks = measure.counting(_in_time(self.client, target, outcome.staged.blocks))
             outcome.staged = msgspec.structs.replace(outcome.staged, blocks=blocks)
         if not staging.created:
             staging.clear(connection, target.table)
@@ -232,6 +236,16 @@ class _TransactionGroup:
             staging.drop(connection)
             if self.cut:
                 staging.clear(connection, target.table)  # what a try before has left
+
+
+def _in_time(client: SyncClient, target: Target, blocks: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
+    """Limit the time in which blocks come that are asked for in a merge."""
+
+    def limited() -> Iterator[bytes]:
+        with client.within(target.options.max_seconds):
+            yield from blocks()
+
+    return limited
 
 
 def _report_missing(client: SyncClient, table: TargetTable) -> TableReport:

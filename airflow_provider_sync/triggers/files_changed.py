@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sync import Watched, WatchedDirectory
+from airflow_provider_sync.triggers.polls import MAX_SECONDS
 from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
 
 
@@ -22,6 +23,7 @@ class FilesChangedTrigger(SourceWatch):
     :param exclude: glob patterns of files that do not
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
+    :param max_seconds: seconds that one poll may take
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class FilesChangedTrigger(SourceWatch):
         exclude: str | Sequence[str] | None = None,
         sync_conn_id: str = SyncServerHook.default_conn_name,
         poll_interval: float = 300.0,
+        max_seconds: float = MAX_SECONDS,
     ) -> None:
-        super().__init__(sync_conn_id=sync_conn_id, poll_interval=poll_interval)
+        super().__init__(sync_conn_id=sync_conn_id, poll_interval=poll_interval, max_seconds=max_seconds)
         self.directory = directory
         self.prefix = prefix and prefix.strip("/")
         self.include = listed(include)

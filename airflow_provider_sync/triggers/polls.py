@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import msgspec
 
@@ -15,16 +16,28 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sync import Watched, source_digest
 
-# Threads of their own: those of the event loop serve all triggers of the triggerer, and a large table takes its time.
-_THREADS = ThreadPoolExecutor(8, thread_name_prefix="sync-poll")
+MAX_SECONDS = 1800.0
+"""How long one poll may take: the source scans the table, or hashes the files."""
+
+THREADS_PER_SERVER = 8
 
 
-async def poll(sync_conn_id: str, watched: Watched) -> str:
+@cache
+def _threads(sync_conn_id: str) -> ThreadPoolExecutor:
+    """Return the threads for one server.
+
+    Not those of the event loop, which serve all triggers of the triggerer; and some for each server, so that one that takes its
+    time, or does not answer at all, keeps nobody waiting but its own.
+    """
+    return ThreadPoolExecutor(THREADS_PER_SERVER, thread_name_prefix="sync-poll")
+
+
+async def poll(sync_conn_id: str, watched: Watched, *, max_seconds: float = MAX_SECONDS) -> str:
     """Ask once for the digest of a table or directory; see :func:`~airflow_provider_sync.sync.source_digest`.
 
-    Nothing is repeated here: the next poll is the repetition. When it is cancelled, the thread ends at the server's next sign
-    of life.
+    Nothing is repeated here: the next poll is the repetition. When it is cancelled, the thread ends within a second or so.
 
+    :param max_seconds: how long it may take, from when a thread is free
     :raises ConfigurationError: when there is no such connection
     :raises SyncError: when the source does not answer, or with an error
     """
@@ -32,12 +45,12 @@ async def poll(sync_conn_id: str, watched: Watched) -> str:
     client = SyncClient.from_config(msgspec.structs.replace(config, retries=0))
 
     def ask() -> str:
-        with client:
+        with client, client.within(max_seconds):
             return source_digest(client, watched)
 
     try:
         # Connections were read above: in Airflow 3.1, what a thread asks its triggerer gets lost.
-        return await asyncio.get_running_loop().run_in_executor(_THREADS, ask)
+        return await asyncio.get_running_loop().run_in_executor(_threads(sync_conn_id), ask)
     except asyncio.CancelledError:
         client.give_up()
         raise

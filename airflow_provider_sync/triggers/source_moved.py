@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.sync import Watched
-from airflow_provider_sync.triggers.polls import poll
+from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
 
 MOST_ERRORS = 5
 """How many polls in a row may fail for a reason that may pass."""
@@ -27,14 +27,24 @@ class SourceMovedTrigger(BaseTrigger):
     :param watched: the table or directory, as plain data of :data:`~airflow_provider_sync.sync.Watched`
     :param known: the digest that is no news; with ``None`` any is
     :param poll_interval: seconds between two polls
+    :param max_seconds: seconds that one poll may take
     """
 
-    def __init__(self, *, sync_conn_id: str, watched: Mapping[str, Any], known: str | None, poll_interval: float) -> None:
+    def __init__(
+        self,
+        *,
+        sync_conn_id: str,
+        watched: Mapping[str, Any],
+        known: str | None,
+        poll_interval: float,
+        max_seconds: float = MAX_SECONDS,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no annotations
         self.sync_conn_id = sync_conn_id
         self.watched = watched
         self.known = known
         self.poll_interval = poll_interval
+        self.max_seconds = max_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of this class, and its arguments."""
@@ -43,6 +53,7 @@ class SourceMovedTrigger(BaseTrigger):
             "watched": dict(self.watched),
             "known": self.known,
             "poll_interval": self.poll_interval,
+            "max_seconds": self.max_seconds,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -52,7 +63,7 @@ class SourceMovedTrigger(BaseTrigger):
         while True:
             await asyncio.sleep(self.poll_interval)
             try:
-                digest = await poll(self.sync_conn_id, watched)
+                digest = await poll(self.sync_conn_id, watched, max_seconds=self.max_seconds)
             except SyncError as error:
                 errors += 1
                 if not error.retryable or errors == MOST_ERRORS:

@@ -15,7 +15,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.sync import Watched
 from airflow_provider_sync.triggers.last_digest import LastDigest
-from airflow_provider_sync.triggers.polls import poll
+from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
 
 DELIVERY_SECONDS = 5.0
 """How long the triggerer may take to store an event. Until then its digest is not kept: it is sent again rather than lost."""
@@ -33,14 +33,17 @@ class SourceWatch(BaseEventTrigger):
 
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
+    :param max_seconds: seconds that one poll may take
     """
 
-    def __init__(self, *, sync_conn_id: str, poll_interval: float) -> None:
+    def __init__(self, *, sync_conn_id: str, poll_interval: float, max_seconds: float = MAX_SECONDS) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no annotations
-        if poll_interval <= 0:
-            raise ConfigurationError(f"'poll_interval' is {poll_interval!r}. Give a number of seconds above 0.")
+        for name, value in (("poll_interval", poll_interval), ("max_seconds", max_seconds)):
+            if value <= 0:
+                raise ConfigurationError(f"{name!r} is {value!r}. Give a number of seconds above 0.")
         self.sync_conn_id = sync_conn_id
         self.poll_interval = poll_interval
+        self.max_seconds = max_seconds
 
     @property
     @abstractmethod
@@ -54,7 +57,8 @@ class SourceWatch(BaseEventTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of this class, and its arguments."""
-        arguments = {**self.arguments, "sync_conn_id": self.sync_conn_id, "poll_interval": self.poll_interval}
+        shared = {name: getattr(self, name) for name in ("sync_conn_id", "poll_interval", "max_seconds")}
+        arguments = {**self.arguments, **shared}
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -65,7 +69,7 @@ class SourceWatch(BaseEventTrigger):
         known = await last.read()
         while True:
             try:
-                digest = await poll(self.sync_conn_id, watched)
+                digest = await poll(self.sync_conn_id, watched, max_seconds=self.max_seconds)
             except SyncError as error:
                 pause = self.poll_interval if error.retryable else max(self.poll_interval, PERMANENT_ERROR_SECONDS)
                 self.log.error("%s of %s: trying again in %.0f seconds. %s", watched.name, self.sync_conn_id, pause, error)

@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.protocol.v2.messages import Selection
 from airflow_provider_sync.sync import Watched, WatchedTable
+from airflow_provider_sync.triggers.polls import MAX_SECONDS
 from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
 
 
@@ -21,6 +22,7 @@ class TableChangedTrigger(SourceWatch):
     :param columns: the columns that matter, beside the key; all without (version 2 of the protocol)
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
+    :param max_seconds: seconds that one poll may take
     """
 
     def __init__(
@@ -30,8 +32,9 @@ class TableChangedTrigger(SourceWatch):
         columns: str | Sequence[str] | None = None,
         sync_conn_id: str = SyncServerHook.default_conn_name,
         poll_interval: float = 300.0,
+        max_seconds: float = MAX_SECONDS,
     ) -> None:
-        super().__init__(sync_conn_id=sync_conn_id, poll_interval=poll_interval)
+        super().__init__(sync_conn_id=sync_conn_id, poll_interval=poll_interval, max_seconds=max_seconds)
         self.table = table
         self.columns = listed(columns)
 

@@ -9,8 +9,10 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config_limits import SizeLimits
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
+    GuardError,
     IncompleteStreamError,
     ProtocolError,
     ServerError,
@@ -213,8 +215,8 @@ def test_an_endless_table_is_stopped(server: ScriptedServer) -> None:
     """A body that inflates beyond the limit is refused."""
     server.answer(stream(gzip.compress(b'{"id":1}\n' * 10_000)))
     with (
-        SyncClient(server.url, retries=0, max_body_bytes=5000) as client,
-        pytest.raises(ProtocolError, match="more than 5000 bytes"),
+        SyncClient(server.url, retries=0, limits=SizeLimits(max_table_bytes=5000)) as client,
+        pytest.raises(GuardError, match=r"5000 bytes that limits\.max_table_bytes allows"),
     ):
         _table(client)
 

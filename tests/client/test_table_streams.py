@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TableError, TransportError
+from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.exceptions import (
+    GuardError,
+    IncompleteStreamError,
+    ProtocolError,
+    ServerError,
+    TableError,
+    TransportError,
+)
 from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
@@ -318,7 +326,8 @@ def test_rows_are_counted(server: ScriptedServer, client: SyncClient) -> None:
 def test_an_answer_beyond_the_limit_is_stopped(server: ScriptedServer) -> None:
     """A body that inflates to more than the client takes is refused."""
     server.answer(_answer([Rows(count=1, data=b"0" * 100_000 + b"\n")]))
-    with SyncClient(server.url, retries=0, max_body_bytes=50_000) as client, pytest.raises(ProtocolError, match="50000 bytes"):
+    limits = SizeLimits(max_table_bytes=50_000)
+    with SyncClient(server.url, retries=0, limits=limits) as client, pytest.raises(GuardError, match=r"limits\.max_table_bytes"):
         _rows(client)
 
 

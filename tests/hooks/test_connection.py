@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config_limits import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.connection import client_config
 
@@ -150,3 +151,16 @@ def test_no_host(read: Any) -> None:
     """A connection without a host is refused with an example."""
     with pytest.raises(ConfigurationError, match="has no host"):
         read(password="secret-token")
+
+
+def test_limits(read: Any) -> None:
+    """Time limits and limits of size are read from extra, also where it is text, and wrong ones are named."""
+    extra = {"max_silence": 60, "max_seconds": 600, "limits": {"max_rows": 10}}
+    for config in (
+        read(host="source.example", extra=extra),
+        read("sync://source.example?max_silence=60&max_seconds=600&limits=%7B%22max_rows%22%3A+10%7D"),
+    ):
+        assert (config.max_silence, config.max_seconds, config.limits) == (60, 600, SizeLimits(max_rows=10))
+    for wrong in ({"max_seconds": 0}, {"max_silence": "soon"}, {"limits": {"rows": 1}}, {"limits": "x"}, {"limits": "[" * 9999}):
+        with pytest.raises(ConfigurationError, match=f"extra field '{next(iter(wrong))}' is"):
+            read(host="source.example", extra=wrong)

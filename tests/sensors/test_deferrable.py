@@ -92,6 +92,7 @@ def test_tables_defer(source: Source, synced: Target) -> None:
             "selection": {"name": "orders", "columns": ["id", "name"], "window": None, "between": None},
         },
         "poll_interval": 7.0,
+        "max_seconds": 1800.0,
     }
     source.execute("UPDATE orders SET amount = '99'")
     assert deferral(sensor(columns=["id", "name"])).trigger.serialize()[1]["known"] == known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from socket import socket
 
@@ -10,7 +11,7 @@ import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, TransportError
 from airflow_provider_sync.sync import WatchedDirectory
-from airflow_provider_sync.triggers.polls import poll
+from airflow_provider_sync.triggers.polls import THREADS_PER_SERVER, poll
 from tests.airflow_runs import AIRFLOW_VERSION
 from tests.client.scripted_server import ScriptedServer
 from tests.source_server import Source
@@ -74,3 +75,22 @@ def test_cancelled_poll(scripted: ScriptedServer) -> None:
 
     asyncio.run(asyncio.wait_for(cancel(), 60))
     assert ended.is_set()
+
+
+def test_polls_end(scripted: ScriptedServer, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that never answer keep no other server's polls waiting, and their own no longer than max_seconds."""
+    monkeypatch.setenv("AIRFLOW_CONN_STUCK", json.dumps({"conn_type": "sync", "host": scripted.url, "extra": {"timeout": 60}}))
+    scripted.answer(scripted.silence)
+
+    async def poll_all() -> list[str | BaseException]:
+        stuck = [asyncio.create_task(poll("stuck", IMAGES, max_seconds=2)) for _ in range(THREADS_PER_SERVER)]
+        await asyncio.sleep(0)
+        answer = await poll("sync_default", IMAGES)
+        assert not any(task.done() for task in stuck)
+        return [answer, *await asyncio.gather(*stuck, return_exceptions=True)]
+
+    answer, *errors = asyncio.run(asyncio.wait_for(poll_all(), 60))
+    assert isinstance(answer, str)
+    assert {str(error) for error in errors} == {
+        "It took longer than the 2 seconds that max_seconds allows. Raise it if the source needs longer."
+    }

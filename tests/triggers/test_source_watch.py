@@ -170,6 +170,8 @@ def test_wrong_arguments() -> None:
     """A pause that is none is refused when the DAG is parsed."""
     with pytest.raises(ConfigurationError, match="'poll_interval' is 0"):
         TableChangedTrigger(table="orders", poll_interval=0)
+    with pytest.raises(ConfigurationError, match="'max_seconds' is -1"):
+        TableChangedTrigger(table="orders", max_seconds=-1)
 
 
 def test_assets() -> None:

@@ -11,6 +11,7 @@ from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
 from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_midstream, glued_error
 
 LEVEL = 1
@@ -30,13 +31,15 @@ def compress(blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def decompress(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
+def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None) -> Iterator[bytes]:
     """Read exactly one gzip member, in pieces of at most :data:`BLOCK_BYTES`, and check its sum at the end.
 
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
+    :param option: that sets the limit, for messages
     :raises IncompleteStreamError: when the body ends before the member does
     :raises ProtocolError: when it is not gzip, is damaged, is followed by anything, or inflates beyond ``limit``
+    :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
     """
     decompressor = isal_zlib.decompressobj(wbits=_GZIP)
     body = _Body(chunks)
@@ -54,7 +57,7 @@ def decompress(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
                 raise body.broken(f"The gzip stream is damaged after {total} inflated bytes: {error}. Try again.") from error
             total += len(block)
             if total > limit:
-                raise ProtocolError(f"The body inflates to more than {limit} bytes. Raise the limit if the table is that large.")
+                raise too_large(limit, option)
             if block:
                 yield block
             data, full = decompressor.unconsumed_tail, len(block) == BLOCK_BYTES and not decompressor.eof

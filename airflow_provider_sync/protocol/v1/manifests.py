@@ -11,7 +11,8 @@ from itertools import chain
 import msgspec
 
 from airflow_provider_sync.exceptions import FileError, ProtocolError
-from airflow_provider_sync.protocol.v1.json_text import json_text
+from airflow_provider_sync.protocol.too_large import too_large
+from airflow_provider_sync.protocol.v1.json_text import count_strings, json_text
 
 BLOCK_PATHS = 1_000
 """Paths in one piece of an encoded manifest."""
@@ -47,15 +48,23 @@ def encode_hashes(hashes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
     yield (before + ",".join(lines) + "}}").encode() if lines else b"}}"
 
 
-def decode_hashes(body: bytes) -> dict[str, str]:
+def decode_hashes(body: bytes | bytearray, *, max_files: int | None = None, option: str | None = None) -> dict[str, str]:
     """Read the answer of ``/getFileHashes``: path to hash, in the order in which they came.
 
+    :param max_files: most files that there may be
+    :param option: that sets the limit, for messages
     :raises ProtocolError: for anything but an object of strings, or a list of strings, under ``hashes``
+    :raises GuardError: for more files than an ``option`` allows
     """
+    # Before anything is made of it: an empty name takes three bytes here, and a hundred as an entry.
+    if max_files is not None and count_strings(body) > 2 * max_files + 1:
+        raise too_large(max_files, option, what="The list of files", unit="files")
     try:
         hashes = msgspec.json.decode(body, type=_Manifest).hashes
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"The answer is not a list of files: {error}. Is the URL that of a sync server?") from error
+    if max_files is not None and len(hashes) > max_files:
+        raise too_large(max_files, option, what="The list of files", unit="files")
     if isinstance(hashes, list):
         return {str(number): value for number, value in enumerate(hashes)}
     return hashes

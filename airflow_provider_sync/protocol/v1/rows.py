@@ -21,6 +21,7 @@ Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_COLUMNS = 32_768
 
 _PHP_INTEGERS = range(-(2**63), 2**63)
 _LOST_ROW = (
@@ -100,6 +101,10 @@ class RowReader:
             )
 
     def _decode(self, lines: bytes) -> list[Row]:
+        # Every `":` that is not within a string ends a key.
+        marks = lines.count(b'":') - lines.count(b'\\":')
+        if marks > MAX_COLUMNS * lines.count(b"\n"):
+            raise ProtocolError(f"A row from {self.count + 1} on has more than {MAX_COLUMNS} columns. Is this a table?")
         try:
             objects = self._decoder.decode_lines(lines)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -111,8 +116,7 @@ class RowReader:
             self.columns = tuple(objects[0])
             if not self.columns:
                 raise ProtocolError("Row 1 has no columns. Is the URL that of a sync server?")
-        # Of a key that comes twice the decoder takes the last value. Every `":` that is not within a string ends a key.
-        marks = lines.count(b'":') - lines.count(b'\\":')
+        # Of a key that comes twice the decoder takes the last value.
         if marks != len(objects) * len(self.columns) or set(map(tuple, objects)) != {self.columns}:
             self._check_each(lines)
         if b"true" in lines or b"false" in lines:

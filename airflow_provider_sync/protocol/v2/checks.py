@@ -9,6 +9,7 @@ from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
+    MAX_PARTS,
     ColumnDescription,
     Described,
     Grid,
@@ -19,9 +20,6 @@ from airflow_provider_sync.protocol.v2.messages import (
     Selection,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind
-
-MAX_PARTS = 65536
-"""Most segments of a grid."""
 
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1  # of any integer column
 _MAX_ROWS = 1 << 63

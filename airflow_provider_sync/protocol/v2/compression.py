@@ -10,6 +10,7 @@ from typing import Protocol
 from isal import isal_zlib
 
 from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError
+from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1 import compression as gzip
 
 if sys.version_info >= (3, 14):
@@ -49,17 +50,19 @@ def compressor(compression: str) -> Compressor:
     return _Zstd() if _checked(compression) == "zstd" else _Gzip()
 
 
-def decompress(chunks: Iterable[bytes], compression: str, *, limit: int) -> Iterator[bytes]:
+def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option: str | None = None) -> Iterator[bytes]:
     """Read exactly one compressed stream, in pieces of at most :data:`BLOCK_BYTES`.
 
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
+    :param option: that sets the limit, for messages
     :raises IncompleteStreamError: when the body ends before the stream does
     :raises ProtocolError: when it is something else, is damaged, is followed by anything, or inflates beyond ``limit``
+    :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
     """
     if _checked(compression) == "gzip":
-        return gzip.decompress(chunks, limit=limit)
-    return _decompress_zstd(chunks, limit)
+        return gzip.decompress(chunks, limit=limit, option=option)
+    return _decompress_zstd(chunks, limit, option)
 
 
 class _Zstd:
@@ -78,7 +81,7 @@ class _Gzip:
         self.finish = partial(compressor.flush, isal_zlib.Z_FINISH)
 
 
-def _decompress_zstd(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+def _decompress_zstd(chunks: Iterable[bytes], limit: int, option: str | None) -> Iterator[bytes]:
     decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
     total = 0
     for chunk in chunks:
@@ -93,7 +96,7 @@ def _decompress_zstd(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
             data = b""
             total += len(block)
             if total > limit:
-                raise ProtocolError(f"The body inflates to more than {limit} bytes. Raise the limit if the table is that large.")
+                raise too_large(limit, option)
             if block:
                 yield block
         if decompressor.unused_data:

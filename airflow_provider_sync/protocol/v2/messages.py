@@ -25,6 +25,12 @@ DIGESTS = (PGHASH, SHA256)
 """Names of the digests known here, the fastest first."""
 
 
+MAX_PARTS = 65_536
+"""Most segments of a grid."""
+
+MAX_COLUMNS = 32_768
+"""Most columns of a table; SQLite can be made to have 32,767."""
+
 MAX_SAMPLE = 256
 """Most segments of a sample, each of which is a statement."""
 
@@ -172,8 +178,9 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     :ivar sample: of how many segments at most digests follow; 0 for all
     """
 
-    columns: tuple[ColumnDescription, ...]
-    key: tuple[str, ...]
+    # In msgpack the length stands before the content, so that these limits hold before anything is made of it.
+    columns: Annotated[tuple[ColumnDescription, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
+    key: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     rows: int
     grid: Grid
     digest: str = SHA256
@@ -186,9 +193,9 @@ class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):
     :ivar numbers: ascending
     """
 
-    numbers: tuple[int, ...]
-    counts: tuple[int, ...]
-    sums: tuple[int, ...]
+    numbers: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_PARTS)]
+    counts: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_PARTS)]
+    sums: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_PARTS)]
 
 
 class RowDigests(msgspec.Struct, frozen=True, kw_only=True, tag="digests"):

@@ -77,7 +77,12 @@ def write_messages(
 
 
 def read_messages(
-    chunks: Iterable[bytes], compression: str, *, limit: int, max_message_bytes: int = MAX_MESSAGE_BYTES
+    chunks: Iterable[bytes],
+    compression: str,
+    *,
+    limit: int,
+    option: str | None = None,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Iterator[Described | Segments | RowDigests | Rows]:
     """Read the messages of one stream; only when the iteration ends without an error was it whole.
 
@@ -85,15 +90,17 @@ def read_messages(
 
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
+    :param option: that sets the limit, for messages
     :param max_message_bytes: most bytes of one message
     :raises IncompleteStreamError: when the body ends before its end
     :raises ProtocolError: when it is not such a stream, is damaged, goes on after its end, or is larger than allowed
+    :raises GuardError: when it is larger than an ``option`` allows
     :raises ServerError: when the server says that it could not complete it
     """
     digest = hashlib.sha256()
     rows = count = 0
     ended = False
-    for frame in _frames(decompress(chunks, compression, limit=limit), max_message_bytes):
+    for frame in _frames(decompress(chunks, compression, limit=limit, option=option), max_message_bytes):
         if ended:
             raise ProtocolError(f"Something follows the end of the stream, after {count} messages. Does a proxy change the body?")
         message = _decoded(frame, count + 1)

@@ -1,0 +1,267 @@
+"""Answers of a few kilobytes that stand for gigabytes, and answers without end: refused, in little memory, by the limits."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import sys
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from socket import socket
+
+import msgspec
+import pytest
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.exceptions import ConfigurationError, GuardError, ProtocolError, SyncError
+from airflow_provider_sync.protocol.v1.frames import frame_header
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Rows, Segments, Selection
+from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
+from tests.client.scripted_server import ScriptedServer, head, reply, stream
+from tests.client.test_table_streams import DESCRIBED, GRID
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_ORDERS = Selection(name="orders")
+_MEGABYTE = 1 << 20
+
+
+@contextmanager
+def memory(most: int) -> Iterator[None]:
+    """Assert that Python's memory never grows by more than ``most`` bytes."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most
+    finally:
+        tracemalloc.stop()
+
+
+def _packed(message: bytes) -> bytes:
+    """Frame and compress a message that no writer would write."""
+    return stream(zstd.compress(struct.pack(">I", len(message)) + message), {"Content-Type": media_type("zstd")})
+
+
+def _array(count: int, element: bytes) -> bytes:
+    return b"\xdd" + struct.pack(">I", count) + element * count
+
+
+def _text(value: str) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+_COLUMN = msgspec.msgpack.encode(DESCRIBED.columns[0])
+_HOSTILE_MESSAGES = {
+    "numbers of segments": b"\x84" + _text("type") + _text("segments") + _text("numbers") + _array(5_000_000, b"\x01"),
+    "columns": b"\x85" + _text("type") + _text("described") + _text("columns") + _array(100_000, _COLUMN),
+    "columns of the key": b"\x85" + _text("type") + _text("described") + _text("key") + _array(5_000_000, b"\xa0"),
+}
+
+
+@pytest.mark.parametrize("message", _HOSTILE_MESSAGES.values(), ids=_HOSTILE_MESSAGES)
+def test_a_message_of_millions_is_refused(server: ScriptedServer, client: SyncClient, message: bytes) -> None:
+    """A list in a message is refused by its length, before anything is made of it."""
+    server.answer(_packed(message))
+    with memory(4 * len(message) + 20 * _MEGABYTE), pytest.raises(ProtocolError, match=r"Expected `array` of length <="):
+        client.describe_table(DescribeTable(selection=_ORDERS))
+
+
+def test_a_message_that_announces_what_does_not_come(server: ScriptedServer, client: SyncClient) -> None:
+    """A length is believed only as far as there is content."""
+    for announced in (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"):
+        server.answer(_packed(b"\x82" + _text("type") + _text("rows") + _text("data") + announced))
+        with memory(20 * _MEGABYTE), pytest.raises(ProtocolError):
+            _read(client.get_rows(GetRows(selection=_ORDERS)))
+
+
+_MANIFESTS = {
+    "empty names": b'{"hashes":[' + b'"",' * 2_500_000 + b'""]}',
+    "short names": b'{"hashes":{' + b"".join(b'"%d":"",' % number for number in range(1_100_000)) + b'"":""}}',
+    "quotes": b'{"hashes":["' + b'\\"' * 1_000_000 + b'"' + b',""' * 2_500_000 + b"]}",
+    "backslashes": b'{"hashes":["' + b"\\\\" * 5_000_000 + b'"' + b',""' * 2_500_000 + b"]}",
+}
+
+
+@pytest.mark.parametrize("manifest", _MANIFESTS.values(), ids=_MANIFESTS)
+def test_a_manifest_of_millions_is_refused(server: ScriptedServer, client: SyncClient, manifest: bytes) -> None:
+    """The files of a manifest are counted before they are read."""
+    server.answer(reply(200, gzip.compress(manifest, 1), {"Content-Encoding": "gzip"}))
+    with (
+        memory(3 * len(manifest) + 20 * _MEGABYTE),
+        pytest.raises(GuardError, match=r"more than the 1000000 files that limits\.max_files allows"),
+    ):
+        client.get_file_hashes("images")
+
+
+def test_a_manifest_of_blanks_is_refused(server: ScriptedServer) -> None:
+    """What is between the names of a manifest is limited by their number, too."""
+    server.answer(reply(200, gzip.compress(b'{"hashes":{' + b" " * 100 * _MEGABYTE + b"}}", 1), {"Content-Encoding": "gzip"}))
+    with (
+        SyncClient(server.url, retries=0, limits=SizeLimits(max_files=1000)) as client,
+        memory(60 * _MEGABYTE),
+        pytest.raises(GuardError, match=r"limits\.max_files"),
+    ):
+        client.get_file_hashes("images")
+
+
+def test_as_many_files_as_the_limit_allows(server: ScriptedServer) -> None:
+    """The limit itself is allowed, in both forms of a manifest, whatever the names have in them."""
+    names = ["a", 'b"', "c\\", 'd\\"', 'e","f']
+    with SyncClient(server.url, retries=0, limits=SizeLimits(max_files=5)) as client:
+        server.answer(reply(200, msgspec.json.encode({"hashes": dict.fromkeys(names, "x")})))
+        assert list(client.get_file_hashes("images")) == names
+        server.answer(reply(200, msgspec.json.encode({"hashes": names})))
+        assert list(client.get_file_hashes("images").values()) == names
+        for more in ({"hashes": dict.fromkeys([*names, "g"], "x")}, {"hashes": [*names, "g"]}):
+            server.answer(reply(200, msgspec.json.encode(more)))
+            with pytest.raises(GuardError, match=r"limits\.max_files"):
+                client.get_file_hashes("images")
+
+
+def test_a_row_of_a_million_columns_is_refused(server: ScriptedServer, client: SyncClient) -> None:
+    """A row of version 1 has no more columns than any database."""
+    row = b"{" + b",".join(b'"%d":0' % number for number in range(1_000_000)) + b"}\n"
+    server.answer(stream(gzip.compress(row, 1), size=1 << 16))
+    with memory(3 * len(row) + 20 * _MEGABYTE), pytest.raises(ProtocolError, match="more than 32768 columns"):
+        _read(client.get_table("orders"))
+
+
+def test_capabilities_of_a_million_names_are_refused(server: ScriptedServer, client: SyncClient) -> None:
+    """What a server offers is bounded, too."""
+    offered = b'{"protocol":2,"tables":{' + b",".join(b'"%d":[]' % number for number in range(300_000)) + b"}}"
+    server.answer(reply(200, offered))
+    with memory(40 * _MEGABYTE), pytest.raises(ProtocolError, match="names"):
+        client.capabilities()
+
+
+def _forever(server: ScriptedServer, kind: str, blocks: Iterator[bytes]) -> Callable[[socket], None]:
+    def answer(connection: socket) -> None:
+        connection.sendall(head(200, {"Content-Type": kind, "Transfer-Encoding": "chunked"}))
+        for block in blocks:
+            if server.released.is_set():
+                return
+            connection.sendall(b"%x\r\n%b\r\n" % (len(block), block))
+
+    return answer
+
+
+def _read(answer: object) -> list[object]:
+    with answer:  # type: ignore[attr-defined]
+        for batch in answer:  # type: ignore[attr-defined]
+            for chunk in getattr(batch, "chunks", ()):
+                del chunk
+    return []
+
+
+def _endless_rows() -> Iterator[Rows]:
+    while True:
+        yield Rows(count=1000, data=b"1234567\n" * 1000)
+
+
+def _gzipped(line: bytes) -> Iterator[bytes]:
+    deflate = zlib.compressobj(1, wbits=31)
+    while True:
+        if block := deflate.compress(line * 10_000):
+            yield block
+
+
+def _file(size: int) -> Iterator[bytes]:
+    yield frame_header("a", size)
+    while True:
+        yield bytes(_MEGABYTE)
+
+
+_ENDLESS: dict[str, tuple[str, Callable[[], Iterator[bytes]], Callable[[SyncClient], object], str]] = {
+    "rows of version 1": (
+        "application/octet-stream",
+        lambda: _gzipped(b'{"id":1}\n'),
+        lambda client: client.get_table("orders"),
+        r"limits\.max_rows",
+    ),
+    "bytes of version 1": (
+        "application/octet-stream",
+        lambda: _gzipped(b'{"id":"%b"}\n' % (b"x" * 500)),
+        lambda client: client.get_table("orders"),
+        r"limits\.max_table_bytes",
+    ),
+    "rows of version 2": (
+        media_type("zstd"),
+        lambda: write_messages(_endless_rows(), "zstd"),
+        lambda client: client.get_rows(GetRows(selection=_ORDERS)),
+        r"limits\.max_rows",
+    ),
+    "bytes of version 2": (
+        media_type("zstd"),
+        lambda: write_messages(iter(lambda: Rows(count=1, data=b"x" * 500_000 + b"\n"), None), "zstd"),
+        lambda client: client.get_rows(GetRows(selection=_ORDERS)),
+        r"limits\.max_table_bytes",
+    ),
+    "a file": (
+        "application/octet-stream",
+        lambda: _file(1 << 45),
+        lambda client: client.get_files("images", ["a"]),
+        r"'a' has more than .* limits\.max_file_bytes",
+    ),
+    "files": (
+        "application/octet-stream",
+        lambda: _file(9 * _MEGABYTE),
+        lambda client: client.get_files("images", ["a", "b"]),
+        r"limits\.max_directory_bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(_ENDLESS))
+def test_an_endless_body_ends_at_its_limit(server: ScriptedServer, what: str) -> None:
+    """Bodies without end stop at the limit that the error names."""
+    kind, blocks, ask, message = _ENDLESS[what]
+    server.answer(_forever(server, kind, blocks()))
+    limits = SizeLimits(
+        max_rows=100_000, max_table_bytes=5_000_000, max_file_bytes=9 * _MEGABYTE, max_directory_bytes=5 * _MEGABYTE
+    )
+    with (
+        SyncClient(server.url, retries=0, limits=limits) as client,
+        memory(40 * _MEGABYTE),
+        pytest.raises(GuardError, match=message),
+    ):
+        _read(ask(client))
+
+
+def test_more_rows_than_a_table_may_have_are_refused_when_they_are_announced(server: ScriptedServer) -> None:
+    """The source's own count is enough to refuse a table."""
+    announced = Segments(numbers=(0,), counts=(10**15,), sums=(0,))
+    body = b"".join(write_messages([DESCRIBED, announced], "zstd"))
+    server.answer(stream(body, {"Content-Type": media_type("zstd")}))
+    with SyncClient(server.url, retries=0) as client:
+        answer = client.describe_table(DescribeTable(selection=_ORDERS))
+        with answer, pytest.raises(GuardError, match=r"Table 'orders'.*2000000000 rows that limits\.max_rows allows"):
+            list(answer)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(zstd.compress(bytes(10), options={zstd.CompressionParameter.window_log: 27}), id="a huge window"),
+        pytest.param(zstd.compress(b"") + zstd.compress(b""), id="two frames"),
+        pytest.param(b"\x50\x2a\x4d\x18" + struct.pack("<I", 1 << 31), id="a frame to be skipped"),
+        pytest.param(b"\x28\xb5\x2f\xfd" + bytes(1000), id="a damaged frame"),
+    ],
+)
+def test_odd_frames_of_zstd_are_refused(server: ScriptedServer, client: SyncClient, body: bytes) -> None:
+    """Windows beyond 8 MiB, several frames and frames to be skipped are no stream."""
+    server.answer(stream(body, {"Content-Type": media_type("zstd")}))
+    with memory(40 * _MEGABYTE), pytest.raises(SyncError):
+        _read(client.digest_rows(DigestRows(selection=_ORDERS, grid=GRID)))
+
+
+@pytest.mark.parametrize("option", SizeLimits.__struct_fields__)
+def test_a_limit_of_nothing_is_refused(option: str) -> None:
+    """Limits are numbers above 0."""
+    with pytest.raises(ConfigurationError, match=f"limits.{option} is 0"):
+        SizeLimits(**{option: 0})
