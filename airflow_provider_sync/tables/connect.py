@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.tables import url_options
 
 CONNECT_SECONDS = 15
 """How long a database server may take to answer a new connection."""
@@ -42,8 +43,8 @@ def open_engine(url: str) -> Engine:
     Connections are not pooled: a sync keeps the few that it needs, and must not hold any between two runs.
 
     :param url: an SQLAlchemy URL; without a driver (``mysql://``) the best one that is installed is taken
-    :raises ConfigurationError: when the URL is malformed, its database is not supported, or no driver is installed; the
-        message never has the URL, whose password may be in it
+    :raises ConfigurationError: when the URL is malformed or has an option that its driver does not take, its database is not
+        supported, or no driver is installed; the message never has the URL, whose password may be in it
     """
     try:
         parsed = make_url(url)
@@ -58,10 +59,14 @@ def open_engine(url: str) -> Engine:
             f"Databases of type {parsed.drivername!r} are not supported. Use mysql://, mariadb://, postgresql:// or sqlite://."
         )
     parsed = _with_driver(parsed)
+    url_options.check_names(parsed)
     try:
         driver = parsed.get_dialect().driver
         options = {name: value for name, value in _OPTIONS.get(driver, {}).items() if name not in parsed.query}
-        return create_engine(parsed, connect_args=options, poolclass=_pool(parsed), hide_parameters=True)
+        with url_options.naming_options(parsed):
+            engine = create_engine(parsed, connect_args=options, poolclass=_pool(parsed), hide_parameters=True)
+        url_options.name_options_of(engine)
+        return engine
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigurationError(
             f"The driver of {parsed.drivername!r} is not installed ({error}). Install it, or leave it out of the URL."

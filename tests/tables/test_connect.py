@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -90,3 +91,39 @@ def test_a_database_in_memory_stays() -> None:
 
     assert isinstance(engine.pool, StaticPool)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "option"),
+    [
+        ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?nope=1&charset=utf8mb4", "nope"),
+        ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?connect_timeout=soon", "connect_timeout"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?read_timeout=soon", "read_timeout"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl=secret", "ssl"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?connect_timeout=soon", "connect_timeout"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
+        ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
+        ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
+        ("sqlite:///secret.db?nope=1", "nope"),
+        ("sqlite:///secret.db?detect_types=3", "detect_types"),
+        ("sqlite:///secret.db?timeout=soon", "timeout"),
+    ],
+)
+def test_options_that_a_driver_does_not_take(url: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown option of a URL, or a value that it cannot have, is an error that names it, and never the password."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"option '{option}'") as raised, database_for(open_engine(url)).connect():
+        pytest.fail("connected")
+    assert "secret" not in str(raised.value)
+    assert not raised.value.retryable
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_a_driver_takes(tmp_path: Path) -> None:
+    """Options of the driver reach it, and those of SQLite's own URLs, too."""
+    database = database_for(open_engine(f"sqlite:///file:{tmp_path / 'a.db'}?uri=true&mode=memory&timeout=3"))
+    with database.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,75 @@
+"""The options behind the ``?`` of a database URL: those that a driver does not take are errors that name them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+
+from airflow_provider_sync.exceptions import ConfigurationError
+
+_SQLITE = frozenset({"cached_statements", "check_same_thread", "isolation_level", "timeout", "uri"})
+"""What SQLAlchemy passes on, without ``detect_types``, by which the driver would read other values than are stored."""
+
+_BAD_VALUE = re.compile(r"\binvalid\b.*\bvalue\b|\bbad value\b|unrecognized configuration parameter")
+
+
+def check_names(url: URL) -> None:
+    """Refuse an option that SQLAlchemy would pass over without a word.
+
+    :raises ConfigurationError: naming it
+    """
+    if url.get_backend_name() != "sqlite" or "uri" in url.query:
+        return
+    for name in url.query:
+        if name not in _SQLITE:
+            raise ConfigurationError(
+                f"The database URL has the option {name!r}, which SQLite's driver does not take here. Remove it; there are:"
+                f" {', '.join(sorted(_SQLITE))}."
+            )
+
+
+@contextmanager
+def naming_options(url: URL) -> Iterator[None]:
+    """Turn the errors by which drivers refuse options, mostly Python's own, into one that names the option.
+
+    :raises ConfigurationError: without the driver's words, which may have values of the URL
+    """
+    try:
+        yield
+    except Exception as error:
+        if not url.query or not _refuses_option(error):
+            raise
+        text = str(error)
+        named = [name for name, value in url.query.items() if name in text or (isinstance(value, str) and repr(value) in text)]
+        names = ", ".join(map(repr, named[:1] or url.query))
+        raise ConfigurationError(
+            f"The driver of {url.drivername!r} does not take the option {names} of the database URL, or not with its value."
+            " Remove it, or spell it as the driver's documentation does."
+        ) from None
+
+
+def name_options_of(engine: Engine) -> None:
+    """Have the engine's connections name the option that their driver does not take."""
+
+    def connect(dialect: Dialect, _record: object, arguments: list[Any], parameters: dict[str, Any]) -> DBAPIConnection:
+        with naming_options(engine.url):
+            return dialect.connect(*arguments, **parameters)
+
+    if engine.url.query:
+        event.listen(engine, "do_connect", connect)
+
+
+def _refuses_option(error: Exception) -> bool:
+    """Whether an error is about how the driver was called, rather than what a server has said."""
+    if isinstance(error, TypeError | ValueError | AttributeError):
+        return True
+    # libpq's own: a server's errors have a state, or a number.
+    if type(error).__name__ not in ("ProgrammingError", "OperationalError") or getattr(error, "sqlstate", None):
+        return False
+    text = str(error)
+    return "invalid connection option" in text or _BAD_VALUE.search(text) is not None
