@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.protocol.v2.messages import Grid
 from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.differences import Comparison, ask_segments_again, segment_of, to_wire
 from airflow_provider_sync.sync.download import Download, not_as_announced
 from airflow_provider_sync.tables.engines.base import Database
@@ -47,6 +48,7 @@ class FetchedRows(Download):
         deleted_rows: int = 0,
     ) -> None:
         super().__init__(compared.target, staged, rows_total=compared.source_rows, rows_received=received)
+        self.staging = staged.staging
         self.listed = staged.removed
         self.rows_staged = staged.rows
         self.client = client
@@ -68,9 +70,11 @@ class FetchedRows(Download):
         keys are looked at, one by one.
 
         :raises SourceChangedError: when they differ
+        :raises TableError: when they differ because the target computes a column otherwise
         """
         by_key = self.announced is not None and self.compared.grid.scheme != "range"
         if not (self._keys_hold(connection) if by_key else self._segments_hold(connection)):
+            refuse_other_values(self.database, connection, self.compared.part, self.staging, name=self.target.name)
             raise not_as_announced(self.target.name)
         return "digest"
 

@@ -12,6 +12,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import SourceChangedError, SyncError, SyncFailed, TableError
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.measure import Measure
@@ -81,6 +82,7 @@ class StagedParts(Download):
 
     def __init__(self, database: Database, target: Target, part: Part, staged: StagedTable, parts: Sequence[StagedPart]) -> None:
         super().__init__(target, staged, rows_total=parts[0].source_rows, rows_received=sum(entry.received for entry in parts))
+        self.staging = staged.staging
         self.database = database
         self.part = part
         self.parts = parts
@@ -89,11 +91,13 @@ class StagedParts(Download):
         """Digest the ranges of keys that were looked at, and compare them with what the source announced of each.
 
         :raises SourceChangedError: when they differ
+        :raises TableError: when they differ because the target computes a column otherwise
         """
         for entry in self.parts:
             part = msgspec.structs.replace(self.part, between=entry.between, digest=entry.algorithm)
             found = self.database.digest_segments(connection, part, ONE_SEGMENT).get(0, SegmentDigest(0, 0))
             if found != SegmentDigest(entry.rows, entry.digest):
+                refuse_other_values(self.database, connection, part, self.staging, name=self.target.name)
                 raise SourceChangedError(
                     f"Table {self.target.name!r}: after the merge the target is not what the source announced; the target changed"
                     " since it was compared. Nothing was changed; run the steps again from the first."
