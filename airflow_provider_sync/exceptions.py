@@ -12,7 +12,8 @@
     │   ├── MissingTableError         there is no such table
     │   ├── DuplicateKeyError         several rows of the source have one key
     │   └── TableBusyError  retry     somebody else holds a lock, or the target moved meanwhile
-    │       └── SourceChangedError retry    the source changed between two of its answers
+    │       ├── SourceChangedError retry    the source changed between two of its answers
+    │       └── TargetChangedError retry    somebody else wrote to the target during the sync
     ├── FileError                     a file, its name or its content
     │   ├── MissingFileError          a file that was asked for is not there
     │   ├── FileChangedError retry    a file changed while it was read
@@ -110,6 +111,10 @@ class TableBusyError(TableError):
 
 class SourceChangedError(TableBusyError):
     """The source changed between two of its answers, so that they do not fit together."""
+
+
+class TargetChangedError(TableBusyError):
+    """Somebody else wrote to the target between its comparison and the end of the merge."""
 
 
 class FileError(SyncError):

@@ -28,7 +28,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     Segments,
     Selection,
 )
-from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, key_hash
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
@@ -59,6 +59,9 @@ MOST_KEY_BYTES = 512 * 1024 * 1024
 
 MOST_DELETED = 500_000
 """Keys of rows that only the target has, beyond which they are not held in memory."""
+
+NO_ROWS = SegmentDigest(0, 0)
+"""What a segment without rows holds."""
 
 Found = TypeVar("Found")
 
@@ -108,10 +111,12 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that differ.
 
     :ivar announced: the source's digests of the rows that it has, by key, as they came over the wire (48 bits)
+    :ivar replaced: by segment, what the target held of rows that are updated or deleted
     """
 
     changes: RowChanges
     announced: Mapping[Key, int]
+    replaced: Mapping[int, SegmentDigest] = {}
 
 
 def compare_segments(
@@ -234,13 +239,17 @@ def compare_few_rows(client: SyncClient, database: Database, compared: Compariso
     return _joined(held)
 
 
-def compare_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
+def compare_slices(
+    client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
+) -> Iterator[Differences]:
     """Compare rows as :func:`compare_rows` does, some segments after the other, so that few of their digests are in memory.
 
     A row whose bucket changed is deleted in one slice and inserted in another.
+
+    :param connection: the only one that sees the table of this side; ``None`` to open a snapshot of its own
     """
     for numbers in slices_of(compared):
-        yield compare_slice(client, database, compared, numbers)
+        yield compare_slice(client, database, compared, numbers, connection)
 
 
 def slices_of(compared: Comparison) -> list[Sequence[int]]:
@@ -251,10 +260,12 @@ def slices_of(compared: Comparison) -> list[Sequence[int]]:
 def _joined(parts: Iterable[Differences]) -> Differences:
     announced: dict[Key, int] = {}
     changes = []
+    replaced: dict[int, SegmentDigest] = {}
     for part in parts:
         announced.update(part.announced)
         changes.append(part.changes)
-    return Differences(changes=joined(changes), announced=announced)
+        replaced = added(replaced, part.replaced)
+    return Differences(changes=joined(changes), announced=announced, replaced=replaced)
 
 
 def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
@@ -263,13 +274,22 @@ def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
         yield keys[start : start + KEYS_PER_REQUEST]
 
 
-def compare_slice(client: SyncClient, database: Database, compared: Comparison, numbers: Sequence[int]) -> Differences:
-    """Digest the rows of some segments, and compare them by key."""
+def compare_slice(
+    client: SyncClient,
+    database: Database,
+    compared: Comparison,
+    numbers: Sequence[int],
+    connection: Connection | None = None,
+) -> Differences:
+    """Digest the rows of some segments, and compare them by key.
+
+    :param connection: see :func:`compare_slices`
+    """
     part, grid = compared.part, compared.grid
     runs = runs_of(numbers)
 
     def own_rows(connection: Connection) -> dict[Key, int]:
-        return {key: to_wire(digest) for batch in database.digest_rows(connection, part, grid, runs) for key, digest in batch}
+        return {key: digest for batch in database.digest_rows(connection, part, grid, runs) for key, digest in batch}
 
     def source_rows() -> dict[Key, int]:
         asked = tuple(_inside(runs, grid))
@@ -280,9 +300,13 @@ def compare_slice(client: SyncClient, database: Database, compared: Comparison, 
         with client.digest_rows(request) as answer:
             return announced_digests(_limited(answer, compared, announced), len(part.key))
 
-    source, own = _both(database, source_rows, own_rows)
-    changes = changed_rows(source, own)
-    return Differences(changes=changes, announced={key: source[key] for key in changes.wanted})
+    if connection is None:
+        source, own = _both(database, source_rows, own_rows)
+    else:
+        source, own = source_rows(), own_rows(connection)
+    changes = changed_rows(source, {key: to_wire(digest) for key, digest in own.items()})
+    replaced = _by_segment(grid, {key: own[key] for key in (*changes.updated, *changes.deleted)})
+    return Differences(changes=changes, announced={key: source[key] for key in changes.wanted}, replaced=replaced)
 
 
 def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:
@@ -324,6 +348,37 @@ def segment_of(key: int, grid: Grid) -> int:
     if key < grid.low:
         return -1
     return grid.parts if key > grid.high else (key - grid.low) // grid.width
+
+
+def _by_segment(grid: Grid, rows: Mapping[Key, int]) -> dict[int, SegmentDigest]:
+    """Sum the 60-bit digests of rows by the segments that they are in."""
+    segments: dict[int, SegmentDigest] = {}
+    for key, digest in rows.items():
+        if grid.scheme == "range":
+            number = segment_of(int(key[0]), grid)
+        else:
+            number = (key_hash(part.encode() for part in key) if grid.scheme == "key" else digest) >> grid.shift
+        held = segments.get(number, NO_ROWS)
+        segments[number] = SegmentDigest(held.rows + 1, (held.sum + digest) % 2**64)
+    return segments
+
+
+def added(one: Mapping[int, SegmentDigest], other: Mapping[int, SegmentDigest]) -> dict[int, SegmentDigest]:
+    """Add digests, segment by segment; what has no rows in the end is left out."""
+    return _combined(one, other, 1)
+
+
+def without(one: Mapping[int, SegmentDigest], other: Mapping[int, SegmentDigest]) -> dict[int, SegmentDigest]:
+    """Take the second digests from the first, segment by segment; what has no rows in the end is left out."""
+    return _combined(one, other, -1)
+
+
+def _combined(one: Mapping[int, SegmentDigest], other: Mapping[int, SegmentDigest], sign: int) -> dict[int, SegmentDigest]:
+    segments = dict(one)
+    for number, digest in other.items():
+        held = segments.get(number, NO_ROWS)
+        segments[number] = SegmentDigest(held.rows + sign * digest.rows, (held.sum + sign * digest.sum) % 2**64)
+    return {number: digest for number, digest in segments.items() if digest != NO_ROWS}
 
 
 def to_wire(digest: int) -> int:

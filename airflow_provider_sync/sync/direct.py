@@ -5,7 +5,8 @@
     source   rows    ────────────────▶ target, in the final transaction ── digests of the target ─┐
              digests ── beside them, from a snapshot of the same moment ──────────────────────────┴─ equal: commit
 
-Nothing is compared before, as there is nothing to compare. What a target must be like for this is in
+Nothing is compared before, as there is nothing to compare. Where the source changes between the two answers, the sync begins anew
+and stages the rows, since only then those that moved can be asked for again. What a target must be like for this is in
 :mod:`airflow_provider_sync.tables.direct_load`; every other sync is in :mod:`.version2`.
 """
 
@@ -23,7 +24,7 @@ from airflow_provider_sync.exceptions import SourceChangedError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Grid, Selection
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.differences import probes_of
-from airflow_provider_sync.sync.download import Download, not_as_announced
+from airflow_provider_sync.sync.download import Download
 from airflow_provider_sync.sync.landing import land, selection_of
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.direct_load import DirectRows, can_load_directly
@@ -102,7 +103,10 @@ class FirstRows(Download):
         announced = self._known()
         part = msgspec.structs.replace(self.part, digest=announced.digest)
         if dict(self.database.digest_written(connection, part, announced.grid)) != announced.segments:
-            raise not_as_announced(self.target.name)
+            raise SourceChangedError(
+                f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
+                " digests and its rows. Nothing was changed."
+            )
         return "digest"
 
     def _selection(self) -> Selection:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import SourceChangedError
+from airflow_provider_sync.exceptions import TargetChangedError
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.merge import DirectRows, StagedTable
@@ -70,9 +70,9 @@ class Download(ABC):
         return None
 
 
-def not_as_announced(name: str) -> SourceChangedError:
-    """Return the error for a target that does not digest to what the source announced."""
-    return SourceChangedError(
-        f"Table {name!r}: after the merge the target is not what the source announced; one of them changed meanwhile."
-        " Nothing was changed."
+def not_as_staged(name: str) -> TargetChangedError:
+    """Return the error for a target that is not what the staged rows make of it."""
+    return TargetChangedError(
+        f"Table {name!r}: after the merge the target is not what the source announced: somebody else wrote to the target during"
+        " the sync. Nothing was changed; try again when nobody does."
     )

@@ -21,14 +21,16 @@ from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, GetRows
 from airflow_provider_sync.sync.differences import (
     Comparison,
     Differences,
+    added,
     ask_segments_again,
-    compare_slices,
     in_chunks,
     to_wire,
+    without,
 )
 from airflow_provider_sync.sync.fetched_rows import FetchedRows
-from airflow_provider_sync.sync.settled import announced_again, settled, settled_slices
+from airflow_provider_sync.sync.settled import announced_again, confirmed, confirmed_slices, settled, without_rows
 from airflow_provider_sync.sync.target import Target
+from airflow_provider_sync.sync.unkept_values import ROUNDS, refuse_unkept_values
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.key_ranges import absent_runs, keys_of
@@ -37,9 +39,6 @@ from airflow_provider_sync.tables.reconcile import Key, differing_segments
 from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staging import Staging, TemporaryStaging
 from airflow_provider_sync.tables.stale_rows import delete_rows
-
-ROUNDS = 3
-"""How often rows are asked for that moved since their digests came."""
 
 COMMIT_BYTES = 32 * 1024 * 1024
 """How much of the rows' text is loaded in one go: what a cut costs."""
@@ -54,6 +53,7 @@ class Fetch:
     :param staging: where they land
     :param removed: where the keys of the rows that go are listed; by default in a table that ends with the connection
     :param on_rows: called with the number of rows that arrived
+    :ivar restless: keys of rows that were other ones each time that they were asked for
     """
 
     def __init__(
@@ -78,34 +78,36 @@ class Fetch:
         self.selection = compared.selection
         self.received = 0
         self.received_bytes = 0
+        self.restless: list[Key] = []
 
     def everything(self) -> FetchedRows:
         """Stage all rows of the part.
 
-        :raises SourceChangedError: when what is staged in the end is not what the source announced
+        Segments that are not what the source announced are asked for again, and of them only the rows that differ. What is
+        staged then stands for what the source announced: segment by segment, or row by row where it moved.
+
+        :raises TableError: when the target cannot keep a value as it is
         """
         part, resumed = self._open()
         held = self.database.digest_segments(self.connection, part, self.compared.grid) if resumed else {}
         if held:
-            self._complete(part, held)
+            self._complete(part, held, stretches=True)
         else:
             self._load(part, GetRows(selection=self.selection))
-        for again in reversed(range(ROUNDS)):
-            held = self.database.digest_segments(self.connection, part, self.compared.grid)
-            if dict(held) == dict(self.compared.source):
-                staged = self._staged(self.compared.source_rows, None)
-                return FetchedRows(self.client, self.database, self.compared, staged, received=self.received)
-            if again:
-                source = ask_segments_again(self.client, self.database, self.compared)
-                differing = tuple(differing_segments(source, self.compared.own))
-                self.compared = msgspec.structs.replace(self.compared, source=source, differing=differing)
-                self._complete(part, held)
-        raise self._never_stood_still()
+        held = self.database.digest_segments(self.connection, part, self.compared.grid)
+        if dict(held) != dict(self.compared.source):
+            source = ask_segments_again(self.client, self.database, self.compared)
+            self.compared = msgspec.structs.replace(self.compared, source=source)
+            self._complete(part, held, stretches=False)
+            staged = dict(self.database.digest_segments(self.connection, part, self.compared.grid))
+            differing = tuple(differing_segments(staged, self.compared.own))
+            self.compared = msgspec.structs.replace(self.compared, source=staged, differing=differing)
+        return self._fetched(self._staged(self.compared.source_rows, None))
 
     def rows(self, differences: Differences) -> FetchedRows:
         """Stage the rows that the source has and the target lacks or has otherwise, and list those that go.
 
-        :raises SourceChangedError: when what is staged in the end is not what the source announced
+        :raises TableError: when the target cannot keep a value as it is
         """
         differences = settled(self.client, self.database, self.compared, differences)
         part, resumed = self._open()
@@ -113,17 +115,16 @@ class Fetch:
         delete_rows(self.database, self.connection, part, [key for key in held if key not in differences.announced])
         held = {key: digest for key, digest in held.items() if key in differences.announced}
         staged = self._stage(part, differences, held, alone=True)
+        deleted = differences.changes.deleted
+        if deleted and self.compared.grid.scheme != "bucket" and self._source_moved(part, staged.replaced):
+            # Two answers do not fit together, of which one may lack rows.
+            now = confirmed(self.client, self.compared, staged, deleted)
+            staged = self._stage(part, now, staged.announced, alone=True)
         announced, deleted = staged.announced, staged.changes.deleted
         removed = self._open_removed()
         self._list_removed(removed, deleted)
-        return FetchedRows(
-            self.client,
-            self.database,
-            self.compared,
-            self._staged(len(announced), removed),
-            received=self.received,
-            announced=announced,
-            deleted=deleted,
+        return self._fetched(
+            self._staged(len(announced), removed), announced=announced, deleted=deleted, replaced=staged.replaced
         )
 
     def slices(self) -> FetchedRows:
@@ -131,48 +132,84 @@ class Fetch:
 
         What a failed try left is not gone on with.
 
-        :raises SourceChangedError: when what is staged in the end is not what the source announced
+        :raises TableError: when the target cannot keep a value as it is
         """
         part, resumed = self._open()
         if resumed:
             self._empty(part)
         removed = self._open_removed()
         rows = deleted = 0
-        for found in settled_slices(self.client, self.database, self.compared):
-            staged = self._stage(part, found, {}, alone=False)
+        replaced: dict[int, SegmentDigest] = {}
+        for found in confirmed_slices(self.client, self.database, self.compared):
+            held: dict[Key, int] = {}
+            if self.compared.grid.scheme == "bucket" and (rows or deleted):
+                # A row that changed was in an earlier slice, too.
+                keys = [*found.announced, *found.changes.deleted]
+                held = self._digests_by_key(part, keys)
+                delete_rows(self.database, self.connection, part, [key for key in held if key not in found.announced])
+                deleted -= self._unlist_removed(keys)
+            staged = self._stage(part, found, held, alone=False)
             self._list_removed(removed, staged.changes.deleted)
-            rows += len(staged.announced)
+            rows += len(staged.announced) - len(held)
             deleted += len(staged.changes.deleted)
+            replaced = added(replaced, staged.replaced)
+        return self._fetched(self._staged(rows, removed), deleted_rows=deleted, replaced=replaced)
+
+    def _fetched(
+        self,
+        staged: StagedTable,
+        *,
+        announced: Mapping[Key, int] | None = None,
+        deleted: Sequence[Key] = (),
+        deleted_rows: int = 0,
+        replaced: Mapping[int, SegmentDigest] | None = None,
+    ) -> FetchedRows:
         return FetchedRows(
             self.client,
             self.database,
             self.compared,
-            self._staged(rows, removed),
+            staged,
             received=self.received,
-            deleted_rows=deleted,
+            announced=announced,
+            deleted=deleted,
+            deleted_rows=deleted_rows,
+            replaced=replaced,
+            restless=self.restless,
         )
 
     def _stage(self, part: Part, wanted: Differences, held: Mapping[Key, int], *, alone: bool) -> Differences:
         """Stage rows until they are as the source announces them; those that moved meanwhile are asked for again, and only those.
 
+        Rows that are other ones each time stay as they came last.
+
         :param held: digests of those of these rows that are staged already
         :param alone: whether no other rows are staged
-        :return: what the source announced in the end
-        :raises SourceChangedError: when it never stood still
+        :return: what the source announced in the end, or sent of rows that never stand still
+        :raises TableError: for rows that stand still, and are staged otherwise
         """
         held = dict(held)
+        steady: set[Key] | None = None
         for again in reversed(range(ROUNDS)):
             other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
             delete_rows(self.database, self.connection, part, [key for key in other if key in held])
             self._load_keys(part, other)
+            for key in other:
+                held.pop(key, None)
             held |= _digests_of(self.database, self.connection, part) if alone else self._digests_by_key(part, other)
             moved = [key for key in other if held.get(key) != wanted.announced[key]]
             if not moved:
                 return wanted
             if again:
+                before = wanted.announced
                 wanted = announced_again(self.client, self.compared, wanted, moved)
                 delete_rows(self.database, self.connection, part, [key for key in moved if key not in wanted.announced])
-        raise self._never_stood_still()
+                same = {key for key in moved if wanted.announced.get(key) == before[key]}
+                steady = same if steady is None else steady & same
+        refuse_unkept_values(self.client, self.database, self.connection, self.compared, part, (steady or set()) & set(moved))
+        self.restless += moved
+        gone = {key for key in moved if key not in held}
+        came = {key: held[key] for key in moved if key in held}
+        return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
 
     def _digests_by_key(self, part: Part, keys: Sequence[Key]) -> dict[Key, int]:
         """Return the digests of staged rows, as they would go over the wire."""
@@ -180,11 +217,6 @@ class Fetch:
             return {}
         batches = self.database.digest_keys(self.connection, part, keys)
         return {key: to_wire(digest) for batch in batches for key, digest in batch}
-
-    def _never_stood_still(self) -> SourceChangedError:
-        return SourceChangedError(
-            f"Table {self.target.name!r}: the source changed while rows were sent, {ROUNDS} times in a row. Nothing was changed."
-        )
 
     def _open(self) -> tuple[Part, bool]:
         """Open the staging table; return it as a part, and whether there may be rows of a failed try."""
@@ -199,24 +231,25 @@ class Fetch:
         # A row that leaves the window is staged, too.
         return msgspec.structs.replace(part, table=self.staging.table, window=None), resumed
 
-    def _complete(self, part: Part, held: Mapping[int, SegmentDigest]) -> None:
+    def _complete(self, part: Part, held: Mapping[int, SegmentDigest], *, stretches: bool) -> None:
         """Make a staging table that has some of the rows have all of them.
 
-        Ranges of keys of which it has none are fetched as such. In all other segments that differ, rows are compared.
+        :param stretches: fetch ranges of keys of which it has none as such, without looking at single rows. In all other
+            segments that differ, rows are compared.
         """
         grid, differing = self.compared.grid, differing_segments(self.compared.source, held)
-        runs = absent_runs(differing, held) if grid.scheme == "range" else []
+        runs = absent_runs(differing, held) if stretches and grid.scheme == "range" else []
         if len(runs) > MOST_RANGES:
             runs = []
         for run in runs:
             self._load(part, GetRows(selection=msgspec.structs.replace(self.selection, between=keys_of(grid, run))))
         others = tuple(number for number in differing if number in held or not runs)
         partly = msgspec.structs.replace(self.compared, part=part, own=held, differing=others)
-        for found in compare_slices(self.client, self.database, partly):
-            wanted = found.changes.wanted
+        connection = None if self.staging.seen_by_others else self.connection
+        for found in confirmed_slices(self.client, self.database, partly, connection):
             # A row that changed meanwhile may be in another slice with what it was.
-            delete_rows(self.database, self.connection, part, [*found.changes.deleted, *wanted])
-            self._load_keys(part, wanted)
+            delete_rows(self.database, self.connection, part, [*found.changes.deleted, *found.announced])
+            self._stage(part, found, {}, alone=False)
 
     def _load_keys(self, part: Part, keys: Sequence[Key]) -> None:
         # A row that left the window is asked for by its key, too.
@@ -246,6 +279,13 @@ class Fetch:
                 self.on_rows(rows.count)
                 yield rows.data
 
+    def _source_moved(self, staging: Part, replaced: Mapping[int, SegmentDigest]) -> bool:
+        """Whether the rows that were compared are not those of the segments that the source announced."""
+        compared = self.compared
+        new = self.database.digest_segments(self.connection, staging, compared.grid)
+        expected = added(without(compared.own, replaced), new)
+        return any(expected.get(number) != compared.source.get(number) for number in compared.differing)
+
     def _open_removed(self) -> Table:
         """Open the table for the keys of the rows that go, with none in it."""
         part = self.compared.part
@@ -254,8 +294,19 @@ class Fetch:
             self.connection, self.target.table, [column.column for column in part.key], primary_key=names
         )
         if resumed:
-            self._empty(msgspec.structs.replace(part, table=self.removed.table, columns=part.key, window=None))
+            self._empty(self._removed_part())
         return self.removed.table
+
+    def _removed_part(self) -> Part:
+        part = self.compared.part
+        return msgspec.structs.replace(part, table=self.removed.table, columns=part.key, window=None)
+
+    def _unlist_removed(self, keys: Sequence[Key]) -> int:
+        """Take rows from the list of those that go, and return how many were in it."""
+        part = self._removed_part()
+        listed = list(self._digests_by_key(part, keys))
+        delete_rows(self.database, self.connection, part, listed)
+        return len(listed)
 
     def _empty(self, part: Part) -> None:
         """Delete what a failed try left in a staging table that other parts may share."""

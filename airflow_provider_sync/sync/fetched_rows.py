@@ -8,19 +8,17 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.protocol.v2.messages import Grid
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.computed_columns import refuse_other_values
-from airflow_provider_sync.sync.differences import Comparison, ask_segments_again, segment_of, to_wire
-from airflow_provider_sync.sync.download import Download, not_as_announced
+from airflow_provider_sync.sync.differences import Comparison, added, segment_of, to_wire, without
+from airflow_provider_sync.sync.download import Download, not_as_staged
 from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.engines.canonical import SegmentDigest
-from airflow_provider_sync.tables.key_ranges import keys_of
+from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.merge import StagedTable
 from airflow_provider_sync.tables.reconcile import Key, runs_of
 
-MOST_RUNS = 16
-"""Stretches of segments that are asked for again; where more moved, the sync begins anew."""
+MAX_NAMED = 5
+"""Most keys that a warning names."""
 
 
 class FetchedRows(Download):
@@ -29,6 +27,9 @@ class FetchedRows(Download):
     :param announced: the source's digests of the fetched rows, by key; ``None`` when all rows were fetched, or too many to hold
     :param deleted: keys that go, if ``announced`` is told
     :param deleted_rows: how many rows go, otherwise
+    :param replaced: by segment, what the target held of rows that are updated or deleted; ``None`` when all rows were fetched
+    :param restless: keys of rows that were other ones each time that they were asked for
+    :ivar proven: whether each staged row is what the source announced of it
     :ivar listed: table of the keys of rows that go; ``None`` where every row goes that is not staged
     :ivar rows_staged: rows in the staging table, those that a failed try left among them
     """
@@ -46,10 +47,20 @@ class FetchedRows(Download):
         announced: Mapping[Key, int] | None = None,
         deleted: Sequence[Key] = (),
         deleted_rows: int = 0,
+        replaced: Mapping[int, SegmentDigest] | None = None,
+        restless: Sequence[Key] = (),
     ) -> None:
-        super().__init__(compared.target, staged, rows_total=compared.source_rows, rows_received=received)
-        self.staging = staged.staging
+        super().__init__(
+            compared.target,
+            staged,
+            rows_total=compared.source_rows,
+            rows_received=received,
+            warnings=(_never_stood_still(sorted(set(restless)), compared.part),) if restless else (),
+        )
         self.listed = staged.removed
+        self.staging = staged.staging
+        self.replaced = replaced
+        self.proven = not restless
         self.rows_staged = staged.rows
         self.client = client
         self.database = database
@@ -69,14 +80,15 @@ class FetchedRows(Download):
         Segments of keys are digested as such. Other segments would need a scan of the whole table; there the touched
         keys are looked at, one by one.
 
-        :raises SourceChangedError: when they differ
+        :return: ``None`` where rows never stood still, so that nothing was announced that they could be compared with
+        :raises TargetChangedError: when they differ
         :raises TableError: when they differ because the target computes a column otherwise
         """
         by_key = self.announced is not None and self.compared.grid.scheme != "range"
         if not (self._keys_hold(connection) if by_key else self._segments_hold(connection)):
             refuse_other_values(self.database, connection, self.compared.part, self.staging, name=self.target.name)
-            raise not_as_announced(self.target.name)
-        return "digest"
+            raise not_as_staged(self.target.name)
+        return "digest" if self.proven else None
 
     def _keys_hold(self, connection: Connection) -> bool:
         announced = dict(self.announced or {})
@@ -93,27 +105,35 @@ class FetchedRows(Download):
         else:
             found = _segments_of_rows(self.database, connection, compared)
         moved = [number for number in touched if found.get(number) != compared.source.get(number)]
-        return not moved or self._hold_now(moved, found)
+        if not moved:
+            return True
+        expected = self.expected(connection)
+        if expected is not None:
+            return all(found.get(number) == expected.get(number) for number in moved)
+        # It has to do that the merge has compared the staged rows, which are what the source announced.
+        refuse_other_values(self.database, connection, compared.part, self.staging, name=self.target.name)
+        return True
 
-    def _hold_now(self, moved: Sequence[int], found: Mapping[int, SegmentDigest]) -> bool:
-        """Ask the source again for segments that are not what it announced: they may have changed before their rows came."""
-        grid = self.compared.grid
-        if grid.scheme != "range":
-            now = ask_segments_again(self.client, self.database, self.compared)
-            return all(found.get(number) == now.get(number) for number in moved)
-        # The last range may have fewer keys than the others, so that it is asked for by itself.
-        last = grid.parts - 1
-        runs = [*runs_of(number for number in moved if number < last), *([(last, last)] if last in moved else [])]
-        if len(runs) > MOST_RUNS or moved[0] < 0 or moved[-1] > last:
-            return False
-        return all(self._run_holds(run, found) for run in runs)
+    def expected(self, connection: Connection) -> Mapping[int, SegmentDigest] | None:
+        """Return what the segments of the target hold after the merge if nobody else writes to it.
 
-    def _run_holds(self, run: tuple[int, int], found: Mapping[int, SegmentDigest]) -> bool:
-        first, last = run
-        low, high = keys_of(self.compared.grid, run)
-        grid = Grid(scheme="range", parts=last - first + 1, low=low or 0, high=high or 0)
-        now = ask_segments_again(self.client, self.database, self.compared, grid)
-        return all(found.get(first + number) == now.get(number) for number in range(grid.parts))
+        That is what the source announced of them; or, where it changed between the digests of its segments and those of its
+        rows, what the target held when its rows were compared, with those of them replaced that differed.
+
+        :return: ``None`` where that cannot be told: where rows that change go into other segments, and where the window's column
+            is not staged
+        """
+        compared = self.compared
+        if self.replaced is None:
+            return compared.source
+        part, window = compared.part, compared.part.window
+        if compared.grid.scheme == "bucket":
+            return None
+        if window is not None and window.column not in (column.column.name for column in part.columns):
+            return None
+        staged = msgspec.structs.replace(part, table=self.staging)
+        new = self.database.digest_segments(connection, staged, compared.grid)
+        return added(without(compared.own, self.replaced), new)
 
 
 def _segments_of_rows(database: Database, connection: Connection, compared: Comparison) -> dict[int, SegmentDigest]:
@@ -126,3 +146,13 @@ def _segments_of_rows(database: Database, connection: Connection, compared: Comp
             held = found.get(number, SegmentDigest(0, 0))
             found[number] = SegmentDigest(held.rows + 1, (held.sum + digest) % 2**64)
     return found
+
+
+def _never_stood_still(keys: Sequence[Key], part: Part) -> str:
+    names = ", ".join(column.column.name for column in part.key)
+    some = "; ".join(", ".join(key)[:50] for key in keys[:MAX_NAMED]) + ("; …" if len(keys) > MAX_NAMED else "")
+    rows = "1 row" if len(keys) == 1 else f"{len(keys)} rows"
+    return (
+        f"{rows} changed at the source each time that the sync asked for them ({names}: {some}). The target has what came last;"
+        " the next run brings what is newer."
+    )

@@ -47,8 +47,10 @@ class StagedPart(_Passed, frozen=True, kw_only=True):
     :ivar staged: rows
     :ivar removed: keys listed
     :ivar received: rows that came over the wire in the try that succeeded
-    :ivar rows: of the source, in this part
+    :ivar rows: of the target, in this part, after the merge
     :ivar digest: sum of the digests of these rows, modulo 2**64
+    :ivar by_key: no more can be told of this part than that the staged rows arrive
+    :ivar proven: whether each staged row is what the source announced of it; not where rows never stood still
     :ivar algorithm: the name of the digest, which both databases have
     :ivar source_hash: version 1: of the table, where the source told it
     :ivar hashed: version 1: the columns that the source hashes
@@ -62,6 +64,8 @@ class StagedPart(_Passed, frozen=True, kw_only=True):
     rows: int = 0
     digest: int = 0
     algorithm: str = SHA256
+    by_key: bool = False
+    proven: bool = True
     source_hash: str | None = None
     hashed: tuple[str, ...] | None = None
     time_zone: str = "UTC"

@@ -7,9 +7,11 @@ sides are asked for such rows by their keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 import msgspec
+from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ProtocolError
@@ -27,11 +29,37 @@ from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.reconcile import Key, RowChanges
 
 
+def confirmed_slices(
+    client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
+) -> Iterator[Differences]:
+    """Compare the rows of the segments that differ, some segments after the other.
+
+    No row is told as deleted before the source was asked for it by its key. Where tables are cut by digests, a row that changed
+    comes twice: where the target had it, and where the source has it now.
+
+    :param connection: the only one that sees the table of this side; ``None`` to open snapshots of its own
+    """
+    cut = _is_cut(compared)
+    for found in compare_slices(client, database, compared, connection):
+        yield _confirmed(client, database, compared, found, connection, cut=cut)
+
+
 def settled_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
-    """Compare the rows of the segments that differ, some segments after the other; no key comes twice."""
-    cut = compared.grid.scheme == "bucket" and len(slices_of(compared)) > 1
+    """Compare the rows of the segments that differ, some segments after the other; no key comes twice while both stand still."""
+    cut = _is_cut(compared)
     for found in compare_slices(client, database, compared):
-        yield _settled(client, database, compared, found, cut=cut)
+        if compared.selection.window is None and compared.grid.scheme != "bucket":
+            yield found
+            continue
+        told = _confirmed(client, database, compared, found, None, cut=cut)
+        if cut:
+            # A changed row is told where it is new.
+            there = [key for key in found.changes.deleted if key in told.announced]
+            elsewhere = digests_by_key(client, compared, compared.selection, there)
+            changes = told.changes
+            updated = tuple(key for key in changes.updated if key not in elsewhere)
+            told = msgspec.structs.replace(told, changes=msgspec.structs.replace(changes, updated=updated))
+        yield told
 
 
 def settled(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
@@ -42,7 +70,9 @@ def settled(client: SyncClient, database: Database, compared: Comparison, found:
 
     :param found: in all slices
     """
-    return _settled(client, database, compared, found, cut=False)
+    if compared.selection.window is None and compared.grid.scheme != "bucket":
+        return found
+    return _confirmed(client, database, compared, found, None, cut=False)
 
 
 def digests_by_key(client: SyncClient, compared: Comparison, selection: Selection, keys: Iterable[Key]) -> dict[Key, int]:
@@ -72,44 +102,77 @@ def announced_again(client: SyncClient, compared: Comparison, found: Differences
     changes = found.changes
     now = digests_by_key(client, compared, msgspec.structs.replace(compared.selection, window=None), moved)
     gone = {key for key in moved if key not in now}
-    return Differences(
+    return without_rows(
+        msgspec.structs.replace(found, changes=changes, announced={**found.announced, **now}),
+        gone,
+    )
+
+
+def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
+    """Return the same differences after rows have gone from the source: those that the target has are deleted."""
+    changes = found.changes
+    return msgspec.structs.replace(
+        found,
         changes=RowChanges(
             inserted=tuple(key for key in changes.inserted if key not in gone),
             updated=tuple(key for key in changes.updated if key not in gone),
             deleted=(*changes.deleted, *(key for key in changes.updated if key in gone)),
         ),
-        announced={key: digest for key, digest in {**found.announced, **now}.items() if key not in gone},
+        announced={key: digest for key, digest in found.announced.items() if key not in gone},
     )
 
 
-def _settled(client: SyncClient, database: Database, compared: Comparison, found: Differences, *, cut: bool) -> Differences:
+def confirmed(client: SyncClient, compared: Comparison, found: Differences, deleted: Sequence[Key]) -> Differences:
+    """Ask the source by their keys for rows that are to be deleted; those that it has are updated instead."""
+    there = digests_by_key(client, compared, msgspec.structs.replace(compared.selection, window=None), deleted)
+    return msgspec.structs.replace(
+        found,
+        changes=RowChanges(
+            inserted=found.changes.inserted,
+            updated=(*found.changes.updated, *there),
+            deleted=tuple(key for key in found.changes.deleted if key not in there),
+        ),
+        announced={**found.announced, **there},
+    )
+
+
+def _confirmed(
+    client: SyncClient,
+    database: Database,
+    compared: Comparison,
+    found: Differences,
+    connection: Connection | None,
+    *,
+    cut: bool,
+) -> Differences:
     """Ask both sides for the rows that only one of them has here.
 
     :param cut: whether the other half of a changed row may be in another slice, with the rows that are new
     """
-    selection = compared.selection
-    if selection.window is None and compared.grid.scheme != "bucket":
+    found = confirmed(client, compared, found, found.changes.deleted)
+    if not cut and compared.selection.window is None:
         return found
     changes = found.changes
-    there = digests_by_key(client, compared, msgspec.structs.replace(selection, window=None), changes.deleted)
-    # Where a changed row is new, it is told as changed.
-    elsewhere = digests_by_key(client, compared, selection, there) if cut else {}
-    moved = {key: digest for key, digest in there.items() if key not in elsewhere}
-    present = _present(database, compared, changes.inserted) if cut or selection.window is not None else set()
-    return Differences(
+    present = _present(database, compared, changes.inserted, connection)
+    return msgspec.structs.replace(
+        found,
         changes=RowChanges(
             inserted=tuple(key for key in changes.inserted if key not in present),
-            updated=(*changes.updated, *(key for key in changes.inserted if key in present), *moved),
-            deleted=tuple(key for key in changes.deleted if key not in there),
+            updated=(*changes.updated, *(key for key in changes.inserted if key in present)),
+            deleted=changes.deleted,
         ),
-        announced={**found.announced, **moved},
     )
 
 
-def _present(database: Database, compared: Comparison, keys: Sequence[Key]) -> set[Key]:
+def _is_cut(compared: Comparison) -> bool:
+    """Whether the other half of a changed row may be in another slice."""
+    return compared.grid.scheme == "bucket" and len(slices_of(compared)) > 1
+
+
+def _present(database: Database, compared: Comparison, keys: Sequence[Key], connection: Connection | None) -> set[Key]:
     """Return which of these rows the target has, wherever."""
     if not keys:
         return set()
     part = msgspec.structs.replace(compared.part, window=None)
-    with database.snapshot() as connection:
-        return {key for batch in database.digest_keys(connection, part, keys) for key, _ in batch}
+    with nullcontext(connection) if connection is not None else database.snapshot() as reading:
+        return {key for batch in database.digest_keys(reading, part, keys) for key, _ in batch}

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import SourceChangedError, SyncError, SyncFailed, TableError
+from airflow_provider_sync.exceptions import SyncError, SyncFailed, TableError, TargetChangedError
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.computed_columns import refuse_other_values
@@ -81,16 +81,23 @@ class StagedParts(Download):
     protocol = 2
 
     def __init__(self, database: Database, target: Target, part: Part, staged: StagedTable, parts: Sequence[StagedPart]) -> None:
-        super().__init__(target, staged, rows_total=parts[0].source_rows, rows_received=sum(entry.received for entry in parts))
+        super().__init__(
+            target,
+            staged,
+            rows_total=parts[0].source_rows,
+            rows_received=sum(entry.received for entry in parts),
+            warnings=tuple(warning for entry in parts for warning in entry.warnings),
+        )
         self.staging = staged.staging
         self.database = database
         self.part = part
         self.parts = parts
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Digest the ranges of keys that were looked at, and compare them with what the source announced of each.
+        """Digest the ranges of keys that were looked at, and compare them with what the downloads made of each.
 
-        :raises SourceChangedError: when they differ
+        :return: ``None`` where rows never stood still
+        :raises TargetChangedError: when they differ
         :raises TableError: when they differ because the target computes a column otherwise
         """
         for entry in self.parts:
@@ -98,11 +105,13 @@ class StagedParts(Download):
             found = self.database.digest_segments(connection, part, ONE_SEGMENT).get(0, SegmentDigest(0, 0))
             if found != SegmentDigest(entry.rows, entry.digest):
                 refuse_other_values(self.database, connection, part, self.staging, name=self.target.name)
-                raise SourceChangedError(
+                if entry.by_key:
+                    continue
+                raise TargetChangedError(
                     f"Table {self.target.name!r}: after the merge the target is not what the source announced; the target changed"
                     " since it was compared. Nothing was changed; run the steps again from the first."
                 )
-        return "digest"
+        return "digest" if all(entry.proven for entry in self.parts) else None
 
 
 def _merge(

@@ -244,7 +244,8 @@ def _stage(
         download = fetch.everything()
     else:
         download = version2.stage_rows(fetch)
-    source = download.compared.source.values()
+    expected = download.expected(connection)
+    segments = (download.compared.source if expected is None else expected).values()
     return StagedPart(
         table=part.table,
         run=part.run,
@@ -256,9 +257,12 @@ def _stage(
         staged=download.rows_staged,
         removed=download.deleted_rows,
         received=download.rows_received,
-        rows=sum(segment.rows for segment in source),
+        rows=sum(segment.rows for segment in segments),
         algorithm=download.compared.part.digest,
-        digest=sum(segment.sum for segment in source) % 2**64,
+        digest=sum(segment.sum for segment in segments) % 2**64,
+        by_key=expected is None,
+        proven=download.proven,
+        warnings=download.warnings,
     )
 
 

@@ -20,7 +20,14 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import IncompleteStreamError, MissingTableError, SourceChangedError, SyncError, SyncFailed
+from airflow_provider_sync.exceptions import (
+    IncompleteStreamError,
+    MissingTableError,
+    SourceChangedError,
+    SyncError,
+    SyncFailed,
+    TargetChangedError,
+)
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.broken_bodies import BodyRetries, repeated
@@ -39,7 +46,7 @@ from airflow_provider_sync.tables.staging import Staging, staging_for
 LOCK_TIMEOUT = 60.0
 
 TRIES = 3
-"""How often a sync begins anew because the source changed between two of its answers."""
+"""How often a sync is tried: where the source changed in a way that cannot be asked for again, or others wrote to the target."""
 
 
 def sync_tables(
@@ -141,8 +148,12 @@ class Version(Protocol):
         *,
         on_rows: Callable[[int], None],
         resume: bool = False,
+        direct: bool = True,
     ) -> Download | Unchanged:
-        """Stage what the merge needs."""
+        """Stage what the merge needs.
+
+        :param direct: leave the rows of an empty target to the final transaction, where there is a way
+        """
 
 
 def version_of(client: SyncClient) -> Version:
@@ -167,7 +178,8 @@ class _TransactionGroup:
     def run(self, dry_run: bool, lock_timeout: float) -> list[TableReport]:
         """Download what differs, merge it, and report on every table.
 
-        :raises SourceChangedError: when the source never stood still
+        :raises SourceChangedError: when the source changed in each try, in a way that cannot be asked for again
+        :raises TargetChangedError: when somebody wrote to the target in each try
         """
         names = [table.table_name for table in self.tables]
         # Described inside the lock: whoever held it may have made a table, and dropped it again.
@@ -187,8 +199,9 @@ class _TransactionGroup:
         moved = 0
         while True:
             try:
-                return self._try(targets, lock, dry_run)
-            except SourceChangedError:
+                # Rows that are loaded directly cannot be asked for again one by one.
+                return self._try(targets, lock, dry_run, direct=not moved)
+            except (SourceChangedError, TargetChangedError):
                 moved += 1
                 if moved == TRIES:
                     raise
@@ -197,13 +210,13 @@ class _TransactionGroup:
                 self.retries.pause(error)
                 self.cut = True
 
-    def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool) -> list[TableReport]:
+    def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool, *, direct: bool) -> list[TableReport]:
         with self.database.connect() as connection, ExitStack() as cleanup:
-            entries = [self._download(connection, target, cleanup) for target in targets]
+            entries = [self._download(connection, target, cleanup, direct=direct) for target in targets]
             merge_entries(self.database, connection, entries, lock=lock, dry_run=dry_run)
             return [report_of(entry, dry_run) for entry in entries]
 
-    def _download(self, connection: Connection, target: Target, cleanup: ExitStack) -> Entry:
+    def _download(self, connection: Connection, target: Target, cleanup: ExitStack, *, direct: bool) -> Entry:
         measure = Measure(self.client)
         staging = staging_for(self.database, target.options.staging)
         cleanup.push(partial(self._drop, staging, target))
@@ -213,7 +226,14 @@ class _TransactionGroup:
 
         with self.client.within(target.options.max_seconds):
             outcome = version_of(self.client).download(
-                self.client, self.database, connection, target, staging, on_rows=on_rows, resume=self.resume or self.cut
+                self.client,
+                self.database,
+                connection,
+                target,
+                staging,
+                on_rows=on_rows,
+                resume=self.resume or self.cut,
+                direct=direct,
             )
         measure.pause()
         if isinstance(outcome, Download) and isinstance(outcome.staged, DirectRows):

@@ -87,6 +87,7 @@ def download(
     resume: bool = False,  # there is no telling which rows of a failed try are still right
     known_hash: str | None = None,
     removed: Staging | None = None,
+    direct: bool = True,  # what comes can be checked only beside the target
 ) -> WholeTable | Unchanged:
     """Send the target's hash along, and stage what the source answers.
 

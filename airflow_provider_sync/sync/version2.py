@@ -90,15 +90,17 @@ def download(
     *,
     on_rows: Callable[[int], None],
     resume: bool = False,
+    direct: bool = True,
 ) -> Download | Unchanged:
     """Find the rows that differ, and stage those that the source has.
 
     :param connection: over which the staging tables are made and filled
     :param on_rows: called with the number of rows that arrived
     :param resume: stage large tables also where they could be loaded directly, so that a failed try is not for nothing
-    :raises SourceChangedError: when the source changed between two answers
+    :param direct: load an empty target directly where that is possible
+    :raises SourceChangedError: when the source's columns changed between two answers
     """
-    if first := load_directly(client, database, connection, target, on_rows, most=MOST_DIRECT if resume else None):
+    if direct and (first := load_directly(client, database, connection, target, on_rows, most=MOST_DIRECT if resume else None)):
         return first
     compared = compare_tables(client, database, target)
     if not compared.differing:

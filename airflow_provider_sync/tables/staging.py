@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import msgspec
 from sqlalchemy import Connection, inspect
@@ -46,7 +46,10 @@ class Staging(ABC):
     :param database: the target's
     :param run: what tells runs apart whose steps are separate tasks; empty where one process does the whole sync, and its
         lock keeps others away
+    :cvar seen_by_others: whether other connections to the database see the table
     """
+
+    seen_by_others: ClassVar[bool] = False
 
     def __init__(self, database: Database, run: str = "") -> None:
         self.database = database
@@ -164,6 +167,8 @@ class Staging(ABC):
 
 class PermanentStaging(Staging):
     """A table beside the target, which other connections and machines can reach."""
+
+    seen_by_others = True
 
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]

@@ -11,7 +11,7 @@ from typing import cast
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import TableBusyError, TableError
+from airflow_provider_sync.exceptions import TableError, TargetChangedError
 from airflow_provider_sync.tables.change_list import ChangeList, key_is_unique
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.schema import OP, Column, Op, Table
@@ -108,16 +108,19 @@ class TableMerge:
         rows = self.staged.rows
         if not self.staged.removed:
             rows = self.database.count(self.connection, self.target)
-        differing = self._count_differing([column for column in self.written if column.name not in self.staged.key])
-        if rows != self.staged.rows or differing:
+        compared = [column for column in self.written if column.name not in self.staged.key]
+        differing = self._count_differing(compared)
+        kept = self._count_kept()
+        if rows != self.staged.rows or differing or kept:
             found = f"it has {rows} rows of {self.staged.rows}, and {differing} of those that were sent are missing or differ"
-            if self.target.triggers:
-                triggers = ", ".join(self.target.triggers)
-                raise TableError(
-                    f"after the merge {found}. Its triggers ({triggers}) change what is written, or somebody else did meanwhile."
-                    " Nothing was changed."
-                )
-            raise TableBusyError(f"the target changed meanwhile: {found}. Nothing was changed; try again.")
+            if kept:
+                found += f"; {kept} that were deleted are still there"
+            # Rows that this transaction has written are locked until its end.
+            if kept or self._count_differing(compared, written_only=True):
+                raise TableError(f"after the merge {found}. {self._who_changes_rows(compared)} Nothing was changed.")
+            raise TargetChangedError(
+                f"somebody else wrote to the target during the merge: {found}. Nothing was changed; try again."
+            )
         self.verified = True
         computed = [column for column in self.columns if column.generated]
         if computed and self._count_differing(computed):
@@ -125,11 +128,43 @@ class TableMerge:
             names = ", ".join(column.name for column in computed)
             self.warnings.append(f"Table {str(self.target)!r} computes other values for {names} than the source sends.")
 
-    def _count_differing(self, columns: Sequence[Column]) -> int:
+    def _count_differing(self, columns: Sequence[Column], *, written_only: bool = False) -> int:
+        """Count staged rows that the target lacks or has otherwise.
+
+        :param written_only: only among those that this merge has inserted or updated
+        """
+        written = ""
+        if written_only and self.counts.target_rows:
+            written = (
+                f" JOIN {self.database.qualified(self.work)} w"
+                f" ON {self.database.match(self.key, 's', 'w')} AND w.{OP} <> '{Op.DELETE}'"
+            )
         return self._count(
-            f"SELECT COUNT(*) FROM {self._from('staging', 's')}"
+            f"SELECT COUNT(*) FROM {self._from('staging', 's')}{written}"
             f" LEFT JOIN {self.database.looked_up(self.target, 't', self.staged.key)}"
-            f" ON {self.database.match(self.key, 't', 's')} WHERE {self.database.absent(self.key, 't')}{self._differs(columns)}"
+            f" ON {self.database.match(self.key, 't', 's')}"
+            f" WHERE ({self.database.absent(self.key, 't')}{self._differs(columns)})"
+        )
+
+    def _count_kept(self) -> int:
+        """Count rows that are listed to be deleted, and still there."""
+        if not self.counts.deleted:
+            return 0
+        listed = self.database.removed_rows(self.target, self.work, self.key)
+        return self._count(f"SELECT COUNT(*) FROM {listed} WHERE r.{OP} = '{Op.DELETE}'")
+
+    def _who_changes_rows(self, columns: Sequence[Column]) -> str:
+        """Say what makes of written rows other ones, and in which columns, for an error."""
+        names = [repr(column.name) for column in columns if self._count_differing([column], written_only=True)]
+        where = f" in {', '.join(names)}" if names and len(names) < len(columns) else ""
+        if self.target.triggers:
+            triggers = ", ".join(self.target.triggers)
+            return (
+                f"Its triggers ({triggers}) change what is written{where}: change them, or leave such columns out with 'columns'."
+            )
+        return (
+            f"Something in the target's database changes what is written{where}: look for triggers and rules, which this user may"
+            " not see."
         )
 
     def _check_target_key(self) -> None:

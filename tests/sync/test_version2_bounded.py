@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.sync import differences, fetch, settled, version2
+from airflow_provider_sync.sync import differences, settled, version2
 from airflow_provider_sync.sync.diff import diff_table
 from airflow_provider_sync.sync.differences import Differences
 from tests.sync.link import Link
@@ -42,7 +42,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Held:
 
     monkeypatch.setattr(differences, "SLICE_ROWS", 50)
     monkeypatch.setattr(version2, "MOST_LISTED", 50)
-    for module in (differences, fetch, settled):
+    for module in (differences, settled):
         monkeypatch.setattr(module, "compare_slices", counted)
     return held
 
