@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from airflow_provider_sync.config_file import read_yaml
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config_limits import ServerLimits, SizeLimits
 from airflow_provider_sync.config_mistakes import explain
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.time_zones import checked_time_zone
@@ -220,9 +220,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """``server.yaml``: what the server half offers, and to whom.
 
     :ivar time_zone: in which version 1 sends and hashes TIMESTAMP: that of the databases of existing clients; UTC without
+    :ivar allowed_hosts: names by which the server may be addressed, in the header ``Host``; empty for any where there are
+        tokens, and for this machine's own names where there are none
     """
 
     tokens: tuple[Token, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    limits: ServerLimits = ServerLimits()
     connections: dict[str, str] = {}
     default_connection: str | None = None
     default_file_hasher: str = "md5"

@@ -1,4 +1,4 @@
-"""How much a source may send, so that one that is broken or hostile fills neither disk nor memory."""
+"""``limits`` of both halves: how much a source may send, and how much of a server its clients may take, and for how long."""
 
 from __future__ import annotations
 
@@ -26,6 +26,38 @@ class SizeLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_files: int = 1_000_000
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"limits.{name} is {getattr(self, name)}. Give more than 0.")
+        _check_positive(self)
+
+
+class ServerLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What keeps a server answering whoever else is connected; times are in seconds.
+
+    :ivar requests: requests at work at once, whoever sends them; one more is answered 503 with ``Retry-After``
+    :ivar connections: connections at once; for one more, the one that has waited longest without a token is closed
+    :ivar connections_per_address: connections of one address that have not shown a token yet; likewise
+    :ivar head_seconds: from the connection, or the first byte of a request, to the end of its head
+    :ivar idle_seconds: that a connection may lie idle between two requests: a merge may lie between them
+    :ivar stall_seconds: that a client may stand still in the middle of a body, its own or the server's
+    :ivar min_bytes_per_second: that a client has to read, or send, beyond that
+    :ivar max_stream_seconds: from the head of a request to the end of its answer
+    """
+
+    requests: int = 64
+    connections: int = 512
+    connections_per_address: int = 64
+    head_seconds: float = 10.0
+    idle_seconds: float = 30.0
+    stall_seconds: float = 300.0
+    min_bytes_per_second: int = 4000
+    max_stream_seconds: float = 21600.0
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+
+def _check_positive(limits: SizeLimits | ServerLimits) -> None:
+    for name in limits.__struct_fields__:
+        value = getattr(limits, name)
+        # Also refuses what is not a number.
+        if not value > 0:
+            raise ConfigurationError(f"limits.{name} is {value}. Give more than 0.")

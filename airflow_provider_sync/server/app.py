@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,17 +10,22 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v1.fields import parse_fields
+from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.auth import Admits, Grant, Tokens
 from airflow_provider_sync.server.capabilities import capabilities
-from airflow_provider_sync.server.errors import RequestTooLarge, add_error_handlers
+from airflow_provider_sync.server.endpoint import Answer, Endpoint
+from airflow_provider_sync.server.errors import add_error_handlers
 from airflow_provider_sync.server.files import FileAnswers
+from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
 from airflow_provider_sync.server.tables import TableAnswers
+from airflow_provider_sync.server.work import Places, Work
 from airflow_provider_sync.tables import connect
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
@@ -29,8 +34,8 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 MAX_KEYS_BYTES = 32 * 1024 * 1024
 """Most bytes in the body of a request of version 2: a hundred thousand keys."""
 
-Answer = Callable[[Mapping[str, Any], Grant], Response]
-MessageAnswer = Callable[[bytes, str, Grant], Response]
+FieldsAnswer = Callable[[Mapping[str, Any], Grant, Work], Response]
+MessageAnswer = Callable[[bytes, str, Grant, Work], Response]
 
 
 def create_app(
@@ -41,6 +46,7 @@ def create_app(
     prefix: str = "",
     host_compresses: bool = False,
     admits: Admits | None = None,
+    hosts: Collection[str] | None = None,
 ) -> FastAPI:
     """Build the application that offers what ``config`` names.
 
@@ -51,10 +57,13 @@ def create_app(
     :param prefix: path before each endpoint, such as ``/api/sync``, where nothing in front of the application strips it
     :param host_compresses: whether the application is mounted in one that compresses answers; ``Content-Encoding: identity``
         then keeps it from compressing streams
+    :param hosts: names that the header ``Host`` may have, beside those of the configuration; ``None`` for any, unless there
+        are some in the configuration
     :param admits: decides on bearer tokens that are not in ``config``; with it, nobody is let in without a token
     """
     sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
-    tokens = Tokens(config, admits)
+    access = Access(Tokens(config, admits))
+    places = Places(config.limits)
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
     tables = TableAnswers(config, sources, stream_headers=stream_headers)
     directories = FileAnswers(config, sources, stream_headers=stream_headers)
@@ -66,7 +75,9 @@ def create_app(
         await run_in_threadpool(sources.close)
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    app.state.places = places
     add_error_handlers(app)
+    app.add_middleware(RequestHeads, hosts=[*(hosts or ()), *config.allowed_hosts] if hosts or config.allowed_hosts else None)
     prefix = normal_prefix(prefix)
     for name, answer in (
         ("getTableHash", tables.hash),
@@ -74,14 +85,16 @@ def create_app(
         ("getFileHashes", directories.hashes),
         ("getFiles", directories.contents),
     ):
-        app.add_route(f"{prefix}/{name}", _endpoint(answer, tokens), methods=["POST"])
+        endpoint = Endpoint(_from_fields(answer), access, places, max_bytes=MAX_REQUEST_BYTES, of="files")
+        app.router.routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     for name, message_answer in (
         ("describeTable", digests.describe),
         ("digestRows", digests.digests),
         ("getRows", digests.rows),
     ):
-        app.add_route(f"{prefix}/{name}", _message_endpoint(message_answer, tokens), methods=["POST"])
-    app.add_route(f"{prefix}/capabilities", _capabilities(config, tokens), methods=["GET"])
+        endpoint = Endpoint(_from_message(message_answer), access, places, max_bytes=MAX_KEYS_BYTES, of="keys")
+        app.router.routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
+    app.add_route(f"{prefix}/capabilities", _capabilities(config, access), methods=["GET"])
     for path in {"/health", f"{prefix}/health"}:
         app.add_route(path, _health, methods=["GET"])
     return app
@@ -92,42 +105,26 @@ def normal_prefix(prefix: str) -> str:
     return f"/{prefix.strip('/')}".rstrip("/")
 
 
-def _endpoint(answer: Answer, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
+def _from_fields(answer: FieldsAnswer) -> Answer:
+    def from_fields(request: Request, body: bytes, grant: Grant, work: Work) -> Response:
+        return answer(parse_fields(body, request.headers.get("content-type", "")), grant, work)
+
+    return from_fields
+
+
+def _from_message(answer: MessageAnswer) -> Answer:
+    def from_message(request: Request, body: bytes, grant: Grant, work: Work) -> Response:
+        return answer(body, ", ".join(request.headers.getlist("accept")), grant, work)
+
+    return from_message
+
+
+def _capabilities(config: ServerConfig, access: Access) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        grant = await tokens.grant(request.headers.get("authorization"))
-        body = await _read_body(request, MAX_REQUEST_BYTES, "files")
-        content_type = request.headers.get("content-type", "")
-        # Parsing, databases and files all block, so none of it runs in the event loop.
-        return await run_in_threadpool(lambda: answer(parse_fields(body, content_type), grant))
-
-    return endpoint
-
-
-def _message_endpoint(answer: MessageAnswer, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        grant = await tokens.grant(request.headers.get("authorization"))
-        body = await _read_body(request, MAX_KEYS_BYTES, "keys")
-        accept = ", ".join(request.headers.getlist("accept"))
-        return await run_in_threadpool(lambda: answer(body, accept, grant))
-
-    return endpoint
-
-
-def _capabilities(config: ServerConfig, tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        grant = await tokens.grant(request.headers.get("authorization"))
+        grant = await access.grant(request)
         return Response(capabilities(config, grant), media_type="application/json")
 
     return endpoint
-
-
-async def _read_body(request: Request, limit: int, of: str) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise RequestTooLarge(limit, of)
-    return bytes(body)
 
 
 async def _health(_request: Request) -> Response:

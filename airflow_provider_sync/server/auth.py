@@ -67,12 +67,15 @@ class Tokens:
         if self._everybody is not None:
             return self._everybody
         scheme, token = _parts(authorization)
-        digest = _digest(token.encode("latin-1", "replace"))
+        sent = token.encode("latin-1", "replace")
+        # A client may have encoded it as UTF-8, as this project's does, or as Latin-1, as HTTP libraries do by default.
+        digests = (_digest(sent), _digest(sent.decode("latin-1").encode()))
         found = None
         # All of them, so that the time does not show which one came close.
         for known, grant in self._grants:
-            if hmac.compare_digest(known, digest):
-                found = grant
+            for digest in digests:
+                if hmac.compare_digest(known, digest):
+                    found = grant
         if found is None or scheme != "bearer":
             raise Unauthenticated
         return found

@@ -16,7 +16,9 @@ from starlette.responses import Response
 from airflow_provider_sync.exceptions import FileError, MissingFileError, SyncError, TableError, TransportError
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
+from airflow_provider_sync.server.access import TooManyRefused
 from airflow_provider_sync.server.auth import Unauthenticated
+from airflow_provider_sync.server.work import RETRY_AFTER_SECONDS, CutShort, NoPlace, Work
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,16 @@ class RequestTooLarge(Exception):
         super().__init__(f"The request is larger than {limit} bytes. Ask for fewer {of} at once.")
 
 
+class RequestTooSlow(Exception):
+    """A body that does not come; the answer is 408.
+
+    :param seconds: for which a client may stand still
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The body of the request did not come in time: nothing for {seconds:g} seconds, or too little.")
+
+
 class CannotServe(Exception):
     """What was asked for is on offer, and cannot be had as things are; the answer is 500.
 
@@ -45,21 +57,27 @@ def add_error_handlers(app: FastAPI) -> None:
     """Make ``app`` answer errors as this protocol has them."""
     app.add_exception_handler(InvalidRequest, _invalid)
     app.add_exception_handler(Unauthenticated, _unauthenticated)
+    app.add_exception_handler(TooManyRefused, _too_many_refused)
     app.add_exception_handler(RequestTooLarge, _too_large)
+    app.add_exception_handler(RequestTooSlow, _too_slow)
+    app.add_exception_handler(NoPlace, _no_place)
+    app.add_exception_handler(CutShort, _cut_short)
     app.add_exception_handler(CannotServe, _cannot_serve)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(SyncError, _sync)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def failure_of(what: str) -> Callable[[Exception], Failure]:
+def failure_of(what: str, work: Work) -> Callable[[Exception], Failure]:
     """Return what makes the last message of a version 2 answer that an error ends in its middle; the error is logged.
 
     :param what: is being sent, for the log
+    :param work: the request; once it was ended early, what its cancelled statements say is not logged
     """
 
     def explain(error: Exception) -> Failure:
-        log.error("%s broke off: %s", what, error, exc_info=error)
+        if not work.ended_early:
+            log.error("%s broke off: %s", what, error, exc_info=error)
         status, message = _told(error)
         return Failure(status=status, message=message)
 
@@ -77,6 +95,23 @@ async def _unauthenticated(_request: Request, _error: Exception) -> Response:
 async def _too_large(_request: Request, error: Exception) -> Response:
     # The rest of the body is not read, so the connection cannot be used again.
     return _json(413, {"message": str(error)}, {"Connection": "close"})
+
+
+async def _too_slow(_request: Request, error: Exception) -> Response:
+    return _json(408, {"message": str(error)}, {"Connection": "close"})
+
+
+async def _too_many_refused(_request: Request, error: Exception) -> Response:
+    return _json(429, {"message": str(error)}, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _no_place(_request: Request, error: Exception) -> Response:
+    return _json(503, {"message": str(error)}, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _cut_short(request: Request, error: Exception) -> Response:
+    log.warning("%s: %s", request.scope["path"], error)
+    return _json(503, {"message": str(error)}, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 async def _cannot_serve(request: Request, error: Exception) -> Response:

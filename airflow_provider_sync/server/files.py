@@ -23,6 +23,7 @@ from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.errors import CannotServe
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
+from airflow_provider_sync.server.work import Work
 
 _OPEN_FILES = 64
 """Files of one request that stay open from the check until they are sent; the rest is opened twice."""
@@ -39,7 +40,7 @@ class FileAnswers:
         self._sources = sources
         self._stream_headers = stream_headers
 
-    def hashes(self, fields: Mapping[str, Any], grant: Grant) -> Response:
+    def hashes(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
         """Answer the digests of all files.
 
         A root that is missing is an error: an empty answer would have everything deleted at the other side.
@@ -58,11 +59,12 @@ class FileAnswers:
         return StreamResponse(
             encode_hashes(manifest.items()),
             what=f"Manifest of directory {name!r}",
+            work=work,
             headers=self._stream_headers,
             media_type="application/json",
         )
 
-    def contents(self, fields: Mapping[str, Any], grant: Grant) -> Response:
+    def contents(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
         """Answer files, all of which are there and readable before the first byte is sent."""
         name, paths = files_request(fields, grant.directories)
         directory = self._config.directories[name]
@@ -73,6 +75,7 @@ class FileAnswers:
             return StreamResponse(
                 _frames(storage, paths, readers),
                 what=f"Files of directory {name!r}",
+                work=work,
                 close=stack.pop_all().close,
                 headers={**self._stream_headers, "Content-Disposition": attachment(f"{name}.bin")},
             )

@@ -6,35 +6,47 @@ import asyncio
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from threading import Event, Thread, current_thread, main_thread
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 import uvicorn
+from fastapi import FastAPI
 
 from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config_limits import ServerLimits
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.app import create_app, normal_prefix
+from airflow_provider_sync.server.connections import Connection, Connections
+from airflow_provider_sync.server.request_heads import LOCAL_HOSTS
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
 from airflow_provider_sync.server.streaming import StreamBroken
+from airflow_provider_sync.server.work import Places
 from airflow_provider_sync.tables import connect
+
+log = logging.getLogger(__name__)
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
-MAX_CONNECTIONS = 64
-"""Clients connected at once; more are answered 503. Each stream holds a connection to a database."""
-
-KEEP_ALIVE_SECONDS = 30
-"""How long a client may leave its connection idle: a merge may lie between two requests."""
-
 SHUTDOWN_SECONDS = 30
 """How long streams may take to end once the server is told to stop; then they are cut."""
+
+_CUT_SECONDS = 10
+"""How long what was cut may take to cancel its statements; then the process ends under it."""
+
+_BACKLOG = 128
+"""Connections that the kernel accepts before the server does: more at once would take descriptors before any can be closed."""
+
+_DESCRIPTORS_BESIDE_CONNECTIONS = 1024
+"""For databases, and the files that are sent."""
 
 
 def serve(
@@ -47,17 +59,22 @@ def serve(
     open_storage: OpenStorage = files.open_storage,
     prefix: str = "",
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then return; streams that run then have time to end.
+    """Serve until SIGTERM or SIGINT, then return; streams that run then have time to end, or are cut at a second signal.
+
+    SIGHUP is said in the log and ignored: the configuration is read once.
 
     :param port: 0 takes a free one
     :param on_ready: called with the URL when the server answers; without it, one line with the URL is printed
     :param prefix: see :func:`~airflow_provider_sync.server.app.create_app`
     :raises ConfigurationError: when others could reach a server without tokens, or the address cannot be used
     """
-    app = create_app(config, open_engine=open_engine, open_storage=open_storage, prefix=prefix)
     with _listen(config, host, port) as listener, _signals_end_quietly():
         url = _url(listener, host, prefix)
-        _Server(app, on_started=lambda: (on_ready or _print_url)(url), shutdown_seconds=SHUTDOWN_SECONDS).run([listener])
+        hosts = _hosts(config, host, listener)
+        app = create_app(config, open_engine=open_engine, open_storage=open_storage, prefix=prefix, hosts=hosts)
+        _allow_descriptors(config.limits.connections + _DESCRIPTORS_BESIDE_CONNECTIONS)
+        started = partial(on_ready or _print_url, url)
+        _Server(app, config.limits, on_started=started, shutdown_seconds=SHUTDOWN_SECONDS).run([listener])
 
 
 class RunningServer:
@@ -82,8 +99,7 @@ class RunningServer:
         self._address = (host, port)
         self._prefix = prefix
         self._ready = Event()
-        app = create_app(config, open_engine=open_engine, open_storage=open_storage, prefix=prefix)
-        self._server = _Server(app, on_started=self._ready.set, shutdown_seconds=1)
+        self._create_app = partial(create_app, config, open_engine=open_engine, open_storage=open_storage, prefix=prefix)
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -91,10 +107,12 @@ class RunningServer:
         with ExitStack() as stack:
             listener = stack.enter_context(_listen(self._config, host, port))
             self.url = _url(listener, host, self._prefix)
-            thread = Thread(target=self._run, args=(listener,), name="sync-server")
+            app = self._create_app(hosts=_hosts(self._config, host, listener))
+            server = _Server(app, self._config.limits, on_started=self._ready.set, shutdown_seconds=1)
+            thread = Thread(target=self._run, args=(server, listener), name="sync-server")
             thread.start()
             stack.callback(thread.join)
-            stack.callback(self._server.stop)
+            stack.callback(server.stop)
             self._ready.wait()
             self._exit = stack.pop_all()
         return self
@@ -102,33 +120,39 @@ class RunningServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._exit.close()
 
-    def _run(self, listener: socket.socket) -> None:
+    def _run(self, server: _Server, listener: socket.socket) -> None:
         try:
-            self._server.run([listener])
+            server.run([listener])
         finally:
             # Whoever waits for the server must not wait for one that failed.
             self._ready.set()
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn with this project's settings, which tells when it answers."""
+    """Uvicorn with this project's settings and connections, which tells when it answers."""
 
-    def __init__(self, app: object, *, on_started: Callable[[], None], shutdown_seconds: int) -> None:
+    def __init__(self, app: FastAPI, limits: ServerLimits, *, on_started: Callable[[], None], shutdown_seconds: int) -> None:
+        connections = Connections(limits)
         super().__init__(
             uvicorn.Config(
-                app,  # type: ignore[arg-type]  # an ASGI application
+                app,
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 # Its other implementation sends chunks even to clients of HTTP/1.0, which do not know them.
-                http="h11",
+                http=partial(Connection, connections=connections),  # type: ignore[arg-type]  # makes such a protocol
                 ws="none",
-                limit_concurrency=MAX_CONNECTIONS,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=shutdown_seconds,
+                backlog=_BACKLOG,
+                timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # the event loop takes any number
+                timeout_graceful_shutdown=shutdown_seconds + _CUT_SECONDS,
             )
         )
+        self._places: Places = app.state.places
+        self._connections = connections
+        self._check_seconds = min(1.0, limits.head_seconds / 4)
+        self._shutdown_seconds = shutdown_seconds
         self._on_started = on_started
+        self._cut_now = asyncio.Event()
 
     def stop(self) -> None:
         """End after the requests that run now."""
@@ -136,33 +160,82 @@ class _Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on ``sockets`` until told to stop."""
-        log = logging.getLogger("uvicorn.error")
-        log.addFilter(_is_news)
+        uvicorn_log = logging.getLogger("uvicorn.error")
+        uvicorn_log.addFilter(_is_news)
         try:
             super().run(sockets)
         finally:
-            log.removeFilter(_is_news)
+            uvicorn_log.removeFilter(_is_news)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer."""
         await super().startup(sockets)
+        self._checking = asyncio.create_task(self._check_connections())
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let streams end, and cut those that do not in time."""
+        cutting = asyncio.create_task(self._cut_streams())
         await super().shutdown(sockets)
+        cutting.cancel()
+        self._checking.cancel()
         # Uvicorn cancels the tasks, but leaves open what a slow client has not read, and closes the loop under it.
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        self._abort_connections()
         while self.server_state.connections or self.server_state.tasks:
             await asyncio.sleep(0.01)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at the first signal, and cut what still runs at the second; called by uvicorn."""
+        if self.should_exit:
+            self._cut_now.set()
+        super().handle_exit(signal.SIGTERM, frame)
+
+    async def _check_connections(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._check_seconds)
+            self._connections.check(loop.time())
+
+    async def _cut_streams(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._cut_now.wait(), self._shutdown_seconds)
+        self._places.cut()
+        while self.server_state.tasks:
+            await asyncio.sleep(0.01)
+        self._abort_connections()
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     # A stream that broke off has been logged with its reason, and one that was cut at the end is no error.
     error = record.exc_info[1] if record.exc_info else None
-    # Below `airflow sync` all that uvicorn says of its start and end would be shown; the line with the URL says it.
-    return record.levelno >= logging.WARNING and not isinstance(error, (StreamBroken, asyncio.CancelledError))
+    # Below `airflow sync` all that uvicorn says of its start and end would be shown; the line with the URL says it. What is
+    # not HTTP is logged with the address that it came from.
+    return (
+        record.levelno >= logging.WARNING
+        and not isinstance(error, (StreamBroken, asyncio.CancelledError))
+        and record.msg != "Invalid HTTP request received."
+    )
+
+
+def _ignore_hangup(_number: int, _frame: FrameType | None) -> None:
+    log.warning("SIGHUP is ignored. Restart the server to have it read its configuration again.")
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise the limit of open files as far as is wanted, and as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _hosts(config: ServerConfig, host: str, listener: socket.socket) -> list[str] | None:
+    """Return the names that a server without tokens answers to; any where there are tokens."""
+    return None if config.tokens else [*LOCAL_HOSTS, host, listener.getsockname()[0]]
 
 
 def _listen(config: ServerConfig, host: str, port: int) -> socket.socket:
@@ -198,11 +271,12 @@ def _print_url(url: str) -> None:
 
 @contextmanager
 def _signals_end_quietly() -> Iterator[None]:
-    """Let the signals that stop the server do just that: uvicorn raises them once more when it has ended."""
+    """Let the signals that stop the server do just that, as uvicorn raises them once more when it has ended; ignore SIGHUP."""
     if current_thread() is not main_thread():
         yield
         return
     previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _ignore_hangup)
     try:
         yield
     finally:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import anyio
-from anyio.to_thread import run_sync
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from airflow_provider_sync.server.patience import Patience
+from airflow_provider_sync.server.work import ClientGone, CutShort, Work
 
 log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 64 * 1024
+_PIECE_BYTES = 128 * 1024
 
 IDLE_SECONDS = 15.0
 """How long a stream may say nothing; clients give up after a minute unless told otherwise."""
@@ -38,7 +43,8 @@ class StreamResponse(Response):
 
     :param blocks: the body
     :param close: gives back what the iterator reads from
-    :param what: what is being sent, for the log
+    :param what: is being sent, for the log
+    :param work: the request that this is the answer to
     :param at_once: send each block as soon as it is there, rather than joining small ones
     """
 
@@ -47,6 +53,7 @@ class StreamResponse(Response):
         blocks: Iterator[bytes],
         *,
         what: str,
+        work: Work,
         close: Callable[[], None] = lambda: None,
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/octet-stream",
@@ -58,63 +65,74 @@ class StreamResponse(Response):
         self._source = blocks
         self._blocks = (block for block in blocks) if at_once else _gathered(blocks)
         self._what = what
+        self._work = work
         self._close = close
+        self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response; called by the framework."""
-        failure: BaseException | None = None
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
-                failure = await self._send(send)
-                tasks.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                release_failure = await run_sync(self._release)
-        # What went wrong first is the reason for what goes wrong when everything is given back.
-        if (error := failure or release_failure) is not None:
-            raise error
+        """Send the response; called by the framework.
 
-    async def _send(self, send: Send) -> BaseException | None:
-        block, failure = await run_sync(self._next)
-        if failure is not None:
-            return failure
+        :raises ClientGone: when the client went away
+        :raises StreamBroken: when the body could not be completed; what went wrong before it began is raised as it is
+        """
+        try:
+            await self._work.attend(receive, partial(self._send, send))
+        except BaseException as error:
+            # What went wrong first is the reason for what goes wrong when everything is given back.
+            with suppress(Exception):
+                await self._work.release(self._release)
+            if self._begun and isinstance(error, Exception) and not isinstance(error, ClientGone):
+                raise self._broken(error) from error
+            raise
+        with anyio.CancelScope(shield=True):
+            await self._work.in_thread(self._release)
+
+    def _broken(self, error: Exception) -> StreamBroken:
+        """Return what leaves the application once the answer has begun, and log why."""
+        if isinstance(error, CutShort):
+            log.warning("%s was cut: %s", self._what, error)
+        else:
+            log.error("%s broke off: %s", self._what, error, exc_info=error)
+        return StreamBroken(f"{self._what} broke off: {error}")
+
+    async def _send(self, send: Send) -> None:
+        block = await self._work.in_thread(self._next)
+        self._begun = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        patience = Patience(self._work.limits)
+        sent = 0
         while block is not None:
-            await send({"type": "http.response.body", "body": block, "more_body": True})
-            block, failure = await run_sync(self._next)
-            if failure is not None:
-                log.error("%s broke off: %s", self._what, failure, exc_info=failure)
-                broken = StreamBroken(f"{self._what} broke off: {failure}")
-                broken.__cause__ = failure
-                return broken
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return None
+            # In pieces: that a client stands still shows only between two of them.
+            for start in range(0, len(block), _PIECE_BYTES):
+                piece = block[start : start + _PIECE_BYTES] if len(block) > _PIECE_BYTES else block
+                await self._deliver(send, piece, patience, sent)
+                sent = len(piece)
+            block = await self._work.in_thread(self._next)
+        await self._deliver(send, b"", patience, sent, more=False)
 
-    def _next(self) -> tuple[bytes | None, Exception | None]:
-        # Returned, since an error raised through the task group would arrive wrapped in a group.
+    async def _deliver(self, send: Send, block: bytes, patience: Patience, before: int, *, more: bool = True) -> None:
+        """Hand a block on, which waits until the client has taken most of the ``before`` bytes of the one before it."""
+        began = anyio.current_time()
+        with anyio.move_on_after(patience.allowed(before)) as waiting:
+            await send({"type": "http.response.body", "body": block, "more_body": more})
+        if waiting.cancelled_caught:
+            limits = self._work.limits
+            raise CutShort(
+                f"Its client stood still for {limits.stall_seconds:g} seconds, or takes less than {limits.min_bytes_per_second}"
+                " bytes a second (limits.stall_seconds, limits.min_bytes_per_second)."
+            )
+        patience.took(anyio.current_time() - began, before)
+
+    def _next(self) -> bytes | None:
+        return next(self._blocks, None)
+
+    def _release(self) -> None:
         try:
-            return next(self._blocks, None), None
-        except Exception as error:  # noqa: BLE001  # handed to the caller, who raises it
-            return None, error
-
-    def _release(self) -> Exception | None:
-        try:
-            try:
-                self._blocks.close()
-                if close := getattr(self._source, "close", None):
-                    close()
-            finally:
-                self._close()
-        except Exception as error:  # noqa: BLE001  # handed to the caller, who raises it or what came before
-            return error
-        return None
-
-
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
+            self._blocks.close()
+            if close := getattr(self._source, "close", None):
+                close()
+        finally:
+            self._close()
 
 
 def _gathered(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:

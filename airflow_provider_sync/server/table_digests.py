@@ -40,6 +40,7 @@ from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
 from airflow_provider_sync.server.table_parts import choose_grid, has_ranges, selected_part
+from airflow_provider_sync.server.work import Work
 from airflow_provider_sync.tables.engines.canonical import Part
 from airflow_provider_sync.tables.sample import digest_sample, has_sample
 
@@ -66,7 +67,7 @@ class TableDigestAnswers:
         self._config = config
         self._sources = sources
 
-    def describe(self, body: bytes, accept: str, grant: Grant) -> Response:
+    def describe(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
         """Answer what a table is made of, at once, and then the digests of its segments."""
         request = decode_request(body, DescribeTable, grant.tables)
         if request.grid is not None:
@@ -80,9 +81,9 @@ class TableDigestAnswers:
             part = msgspec.structs.replace(part, digest=_agreed(opened, request.probes))
             return _description(opened, part, request)
 
-        return self._stream(request.selection.name, accept, messages, idle=Segments(numbers=(), counts=(), sums=()))
+        return self._stream(request.selection.name, accept, work, messages, idle=Segments(numbers=(), counts=(), sums=()))
 
-    def digests(self, body: bytes, accept: str, grant: Grant) -> Response:
+    def digests(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
         request = decode_request(body, DigestRows, grant.tables)
         if request.keys is None:
@@ -94,9 +95,9 @@ class TableDigestAnswers:
                 raise refused("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
             return _row_digests(_digests(opened, msgspec.structs.replace(part, digest=request.digest), request))
 
-        return self._stream(request.selection.name, accept, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
+        return self._stream(request.selection.name, accept, work, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
 
-    def rows(self, body: bytes, accept: str, grant: Grant) -> Response:
+    def rows(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
         """Answer the rows with some keys, or all of them."""
         request = decode_request(body, GetRows, grant.tables)
 
@@ -107,12 +108,13 @@ class TableDigestAnswers:
                 return _rows(())
             return _rows(opened.database.read_text(opened.connection, part, keys))
 
-        return self._stream(request.selection.name, accept, messages, idle=Rows(count=0, data=b""))
+        return self._stream(request.selection.name, accept, work, messages, idle=Rows(count=0, data=b""))
 
     def _stream(
         self,
         name: str,
         accept: str,
+        work: Work,
         make_messages: Callable[[OpenTable], Generator[Answer, None, None]],
         *,
         idle: Answer,
@@ -124,12 +126,13 @@ class TableDigestAnswers:
         compression = choose_compression(accept)
         what = f"Table {name!r}"
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(self._sources, self._config.tables[name]))
+            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], work))
             messages = work_ahead(make_messages(opened), idle=idle)
             stack.callback(messages.close)
             return StreamResponse(
-                write_messages(messages, compression, explain=failure_of(what)),
+                write_messages(messages, compression, explain=failure_of(what, work)),
                 what=what,
+                work=work,
                 close=stack.pop_all().close,
                 headers=STREAM_HEADERS,
                 media_type=media_type(compression),

@@ -18,6 +18,7 @@ from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
+from airflow_provider_sync.server.work import Work
 from airflow_provider_sync.tables.schema import Column, Row
 from airflow_provider_sync.tables.table_hash import hash_table, in_zone, load_hasher
 from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
@@ -35,20 +36,20 @@ class TableAnswers:
         self._stream_headers = stream_headers
         self._zone = time_zone_named(str(config.time_zone)) if config.time_zone else UTC
 
-    def hash(self, fields: Mapping[str, Any], grant: Grant) -> Response:
+    def hash(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
         """Answer the hash of a table."""
         source = self._config.tables[table_hash_request(fields, grant.tables)]
-        with open_table(self._sources, source) as opened:
+        with open_table(self._sources, source, work) as opened:
             return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
-    def rows(self, fields: Mapping[str, Any], grant: Grant) -> Response:
+    def rows(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
         """Answer the rows of a table, or 304 where the client's hash is the table's.
 
         The hash costs a scan, so it is computed, and sent as ``ETag``, only for a client that sends its own.
         """
         name, known = table_request(fields, grant.tables)
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(self._sources, self._config.tables[name]))
+            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], work))
             columns = opened.sent_columns()
             key = opened.key(columns)
             # Existing clients do not look at it. Ours learns from it that the rows are of one snapshot, and in which zone.
@@ -65,6 +66,7 @@ class TableAnswers:
             return StreamResponse(
                 compress(_lines(columns, batches)),
                 what=f"Table {name!r}",
+                work=work,
                 close=stack.pop_all().close,
                 headers=headers,
             )

@@ -23,6 +23,7 @@ from airflow_provider_sync.config import (
     TargetTable,
     Token,
 )
+from airflow_provider_sync.config_limits import ServerLimits
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
@@ -91,6 +92,7 @@ def test_code(page: Path) -> None:
     ("heading", "kind"),
     [
         ("server.yaml", ServerConfig),
+        ("Limits of the server", ServerLimits),
         ("A token", Token),
         ("A table of the server", SourceTable),
         ("A directory of the server", SourceDirectory),

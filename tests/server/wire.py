@@ -63,8 +63,8 @@ def open_stream(
         connection.settimeout(60)
         connection.connect((parts.hostname or "", parts.port or 80))
         body = msgspec.json.encode(fields) if isinstance(fields, msgspec.Struct) else urlencode(list(fields)).encode()
-        head = f"POST {parts.path}{path} HTTP/{version}\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
-        connection.sendall(head.encode() + body)
+        headers = f"Host: {parts.netloc}\r\nContent-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(f"POST {parts.path}{path} HTTP/{version}\r\n{headers}".encode() + body)
     except BaseException:
         connection.close()
         raise

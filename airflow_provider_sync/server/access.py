@@ -1,0 +1,109 @@
+"""Letting requests in: the right token at once, a wrong one with a line in the log and ever later.
+
+A token that counts never waits, whatever others have tried from the same address, so that nobody is locked out by it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import anyio
+from starlette.requests import Request
+
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.server.addresses import client_address
+from airflow_provider_sync.server.auth import Grant, Tokens, Unauthenticated
+from airflow_provider_sync.server.notices import Notices
+
+log = logging.getLogger(__name__)
+
+AUTHORISED = "sync.authorised"
+"""Extension of ASGI's scope: a function to call once a request has shown that it may be here."""
+
+FREE_TRIES = 5
+"""Refusals of one address that are answered at once: a mistake in a configuration is not an attack."""
+
+MAX_DELAY_SECONDS = 5.0
+"""How long an answer to a wrong token is held back at most."""
+
+FORGET_SECONDS = 300.0
+"""How long after its last refusal an address starts anew."""
+
+_DELAY_SECONDS = 0.1
+_MAX_ADDRESSES = 4096
+_MAX_DELAYED = 256
+
+
+class TooManyRefused(Exception):
+    """So many answers to wrong tokens are held back that this one is refused at once; the answer is 429."""
+
+
+class Refusals:
+    """How often each address was refused lately, in bounded memory.
+
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def count(self, address: str) -> float:
+        """Count a refusal, and return for how many seconds its answer is to be held back."""
+        now = self._clock()
+        count, last = self._counts.pop(address, (0, now))
+        count = 1 if now - last > FORGET_SECONDS else count + 1
+        self._counts[address] = count, now
+        if len(self._counts) > _MAX_ADDRESSES:
+            self._counts.popitem(last=False)
+        doublings = count - FREE_TRIES - 1
+        # The power of a large number would take long to compute.
+        return 0.0 if doublings < 0 else min(MAX_DELAY_SECONDS, _DELAY_SECONDS * 2.0 ** min(doublings, 32))
+
+
+class Access:
+    """Asks each request for its token.
+
+    :param tokens: those that count
+    """
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._refusals = Refusals()
+        self._notices = Notices(log)
+        self._delayed = 0
+
+    async def grant(self, request: Request) -> Grant:
+        """Return what the sender of a request may see.
+
+        :raises Unauthenticated: after a while, when nobody knows its token
+        :raises TooManyRefused: when too many are waiting for that answer
+        """
+        authorization = request.headers.get("authorization")
+        try:
+            grant = await self._tokens.grant(authorization)
+        except Unauthenticated:
+            await self._hold_back(request, "a wrong token" if authorization else "no token")
+            raise
+        authorised = request.scope.get("extensions", {}).get(AUTHORISED)
+        if authorised is not None:
+            authorised()
+        return grant
+
+    async def _hold_back(self, request: Request, sent: str) -> None:
+        address = client_address(request.client.host if request.client else None)
+        path = printable(request.scope["path"], 100)
+        self._notices.warn(f"{address} {sent}", "%s: refused a request from %s, which has %s", path, address, sent)
+        delay = self._refusals.count(address)
+        if not delay:
+            return
+        if self._delayed >= _MAX_DELAYED:
+            raise TooManyRefused("Too many requests with wrong tokens. Check the token, and try again later.")
+        self._delayed += 1
+        try:
+            await anyio.sleep(delay)
+        finally:
+            self._delayed -= 1

@@ -1,0 +1,191 @@
+"""The server's connections: how long each may take before it has asked for something, and which one goes when there are too many.
+
+Who has shown a token is never closed to make room for somebody who has not. What a request is about, and how long its answer
+may take, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+from h11 import LocalProtocolError
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.server.access import AUTHORISED
+from airflow_provider_sync.server.addresses import client_address
+from airflow_provider_sync.server.notices import Notices
+
+log = logging.getLogger(__name__)
+
+CLOSING_SECONDS = 10.0
+"""How long a connection may take to send what is left of its last answer, once it is to be closed."""
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""After two minutes without a sign of life the kernel takes the other machine for gone."""
+
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+    b'{"message": "The server has all the connections that it may have (limits.connections). Try again in 5 seconds."}'
+)
+
+
+class Connection(H11Protocol):
+    """One connection.
+
+    :ivar address: where it comes from; behind a proxy, that of the proxy
+    :ivar authorised: whether one of its requests has shown that it may be here
+    """
+
+    def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.address = ""
+        self.authorised = False
+        self._connections = connections
+        self._application = self.app
+        self.app = self._answer
+        self._head_since: float | None = None
+        self._closing_since: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take a place, or another's, or say that there is none."""
+        super().connection_made(transport)
+        _keep_alive(transport)
+        self.address = client_address(self.client[0] if self.client else None)
+        self._head_since = self.loop.time()
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._connections.remove(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; the time for the head of a request runs from its first byte."""
+        if self.waits and self._head_since is None:
+            self._head_since = self.loop.time()
+        super().data_received(data)
+        if not self.waits:
+            self._head_since = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether no request is being answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def check(self, now: float, limits: ServerLimits) -> None:
+        """Close the connection if its time is over.
+
+        :param now: as the event loop has it
+        """
+        if self.transport.is_closing():
+            if self._closing_since is None:
+                self._closing_since = now
+            if now - self._closing_since > CLOSING_SECONDS:
+                self.transport.abort()
+        elif self.waits and self._head_since is not None and now - self._head_since > limits.head_seconds:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, unless an answer has begun already; called by uvicorn."""
+        self._connections.malformed(self)
+        try:
+            super().send_400_response(msg)
+        except LocalProtocolError:
+            self.transport.abort()
+
+    def turn_away(self) -> None:
+        """Say that there is no place."""
+        self.transport.write(_BUSY)
+        self.transport.close()
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        def authorise() -> None:
+            self.authorised = True
+            self._connections.authorise(self)
+
+        scope["extensions"] = {**scope.get("extensions", {}), AUTHORISED: authorise}
+        await self._application(scope, receive, send)
+
+
+class Connections:
+    """All connections of a server. Everything happens in its event loop."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._limits = limits
+        # In the order of arrival, as dicts have it.
+        self._all: dict[Connection, None] = {}
+        self._strangers: dict[str, dict[Connection, None]] = {}
+        self._notices = Notices(log)
+
+    def add(self, connection: Connection) -> None:
+        """Give a new connection its place, for which another one may have to go."""
+        self._all[connection] = None
+        strangers = self._strangers.setdefault(connection.address, {})
+        strangers[connection] = None
+        if len(strangers) > self._limits.connections_per_address:
+            self._notices.warn(
+                connection.address,
+                "More than %d connections from %s without a token; the oldest is closed for each new one"
+                " (limits.connections_per_address)",
+                self._limits.connections_per_address,
+                connection.address,
+            )
+            self._drop(next(iter(strangers)))
+        if len(self._all) > self._limits.connections:
+            self._notices.warn("", "More than %d connections (limits.connections)", self._limits.connections)
+            self._make_room(connection)
+
+    def authorise(self, connection: Connection) -> None:
+        """Count a connection among those that may be here."""
+        self._forget(connection)
+
+    def malformed(self, connection: Connection) -> None:
+        """Log that something came over a connection that is not HTTP."""
+        self._notices.warn(f"{connection.address} malformed", "Something that is not HTTP came from %s", connection.address)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self._all.pop(connection, None)
+        self._forget(connection)
+
+    def check(self, now: float) -> None:
+        """Close the connections whose time is over."""
+        for connection in list(self._all):
+            connection.check(now, self._limits)
+
+    def _make_room(self, newcomer: Connection) -> None:
+        # Of the address that has most of them: a client of any other keeps its place.
+        strangers = max(self._strangers.values(), key=len, default={})
+        stranger = next((connection for connection in strangers if connection is not newcomer), None)
+        idle = next((connection for connection in self._all if connection.authorised and connection.waits), None)
+        if (goes := stranger or idle) is not None:
+            self._drop(goes)
+        else:
+            self.remove(newcomer)
+            newcomer.turn_away()
+
+    def _drop(self, connection: Connection) -> None:
+        self.remove(connection)
+        connection.transport.abort()
+
+    def _forget(self, connection: Connection) -> None:
+        strangers = self._strangers.get(connection.address, {})
+        strangers.pop(connection, None)
+        if not strangers:
+            self._strangers.pop(connection.address, None)
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is None:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Not every system has all of them.
+        if (option := getattr(socket, name, None)) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,72 @@
+"""One endpoint of the protocol: who asks, a place among the requests at work, the body, and the answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from airflow_provider_sync.server.access import Access
+from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.errors import RequestTooLarge, RequestTooSlow
+from airflow_provider_sync.server.patience import Patience
+from airflow_provider_sync.server.work import ClientGone, Places, Work
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[Request, bytes, Grant, Work], Response]
+"""Makes the answer to a request from its body, in a thread."""
+
+
+class Endpoint:
+    """An ASGI application that answers at one path.
+
+    :param answer: makes the answer
+    :param access: asks for the token
+    :param places: how many requests may be at work
+    :param max_bytes: of a request's body
+    :param of: what there should be fewer of in a body that is too large
+    """
+
+    def __init__(self, answer: Answer, access: Access, places: Places, *, max_bytes: int, of: str) -> None:
+        self._answer = answer
+        self._access = access
+        self._places = places
+        self._max_bytes = max_bytes
+        self._of = of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; when its client goes away, end what is done for it, and say nothing."""
+        request = Request(scope, receive, send)
+        grant = await self._access.grant(request)
+        with self._places.place() as work:
+            try:
+                body = await self._read(request, work)
+                # Parsing, databases and files all block, so none of it runs in the event loop.
+                answer = partial(self._answer, request, body, grant, work)
+                response = await work.attend(receive, partial(work.in_thread, answer))
+                await response(scope, receive, send)
+            except (ClientDisconnect, ClientGone):
+                log.info("%s: the client went away", scope["path"])
+
+    async def _read(self, request: Request, work: Work) -> bytes:
+        body = bytearray()
+        patience = Patience(work.limits)
+        chunks = aiter(request.stream())
+        while True:
+            began = anyio.current_time()
+            with anyio.move_on_after(patience.allowed()) as waiting:
+                chunk = await anext(chunks, None)
+            if waiting.cancelled_caught:
+                raise RequestTooSlow(work.limits.stall_seconds)
+            if chunk is None:
+                return bytes(body)
+            patience.took(anyio.current_time() - began, len(chunk))
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise RequestTooLarge(self._max_bytes, self._of)

@@ -1,0 +1,86 @@
+"""What is refused by the head of a request alone, whatever it asks for."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from airflow_provider_sync.printable import printable
+
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+"""How this machine calls itself."""
+
+_ADVICE = "Add the name to allowed_hosts in the server's configuration if it is right."
+
+
+class RequestHeads:
+    """ASGI middleware that passes on only requests whose head may be trusted.
+
+    A request with both ``Content-Length`` and ``Transfer-Encoding`` is one to two programs that read it differently: what
+    one takes for the body, the other takes for a second request (RFC 9112, 6.1).
+
+    A web page that has its own name resolve to 127.0.0.1 ("DNS rebinding") can have a browser ask a server on this machine
+    and read the answers. The browser then sends the page's name as ``Host``, and other pages send theirs as ``Origin``.
+
+    :param app: what answers the others
+    :param hosts: names, without port, that ``Host`` may have; ``None`` for any
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None = None) -> None:
+        self._app = app
+        self._hosts = None if hosts is None else frozenset(map(_bare, hosts))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if b"transfer-encoding" in headers and (b"content-length" in headers or scope.get("http_version") == "1.0"):
+            # What follows on this connection cannot be told from its body.
+            return _refused(400, "A request has either Content-Length or Transfer-Encoding.", {"Connection": "close"})
+        if self._hosts is None:
+            return None
+        for header, advice in ((b"host", _ADVICE), (b"origin", "Web pages cannot use this server.")):
+            value = headers.get(header)
+            if value is not None and not self._allows(name := _host(header, value.decode("latin-1"))):
+                return _refused(
+                    403, f"The server does not answer to {printable(name, 100)!r}, in {header.decode().title()}. {advice}"
+                )
+        return None
+
+    def _allows(self, name: str) -> bool:
+        name = _bare(name)
+        if self._hosts is not None and name in self._hosts:
+            return True
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
+
+
+def _host(header: bytes, value: str) -> str:
+    """Return the name in a header, without its port; what is malformed as it stands, which is no name."""
+    try:
+        parts = urlsplit(f"//{value}" if header == b"host" else value)
+        # Raises for a port that is none.
+        return value if parts.hostname is None or parts.port == -1 else parts.hostname
+    except ValueError:
+        return value
+
+
+def _bare(name: str) -> str:
+    name = name.strip().rstrip(".").lower()
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
+
+
+def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(json.dumps({"message": message}), status, headers, "application/json")

@@ -1,0 +1,213 @@
+"""One request at work: its place among the others, its threads, and its end when nobody waits for the answer any more.
+
+The threads are not those that the rest of the process shares: inside Airflow's API server, requests that wait for a locked
+table must not keep Airflow's own from running.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.types import Receive
+
+from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.server.notices import Notices
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+"""When a client that found no place may try again."""
+
+_CANCELLING_THREADS = 4
+
+Result = TypeVar("Result")
+
+
+class NoPlace(Exception):
+    """As many requests are at work as there may be; the answer is 503.
+
+    :param limit: how many
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The server works on {limit} requests already, and no more at once (limits.requests)."
+            f" Try again in {RETRY_AFTER_SECONDS} seconds."
+        )
+
+
+class ClientGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class CutShort(Exception):
+    """The request was ended by the server: it took too long, or the server stops."""
+
+
+class Work:
+    """A request that has its place. Made by :class:`Places`.
+
+    :ivar limits: of the server
+    :ivar ended_early: whether its statements have been cancelled, so that their errors are no news
+    """
+
+    def __init__(self, limits: ServerLimits, threads: anyio.CapacityLimiter, cancelling: anyio.CapacityLimiter) -> None:
+        self.limits = limits
+        self.ended_early = False
+        self._threads = threads
+        self._cancelling = cancelling
+        self._deadline = anyio.current_time() + limits.max_stream_seconds
+        self._cancellers: list[Callable[[], None]] = []
+        self._lock = Lock()
+        self._in_thread = False
+        self._gone = False
+        self._stopping = False
+        self._scope: anyio.CancelScope | None = None
+
+    @contextmanager
+    def cancels(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Have ``cancel`` called, perhaps several times, when the request ends early inside the block.
+
+        :param cancel: ends the statement that the request waits for; any thread may call it
+        """
+        with self._lock:
+            self._cancellers.append(cancel)
+        try:
+            yield
+        finally:
+            # Not while it is being called: behind the block its connection is gone.
+            with self._lock:
+                self._cancellers.remove(cancel)
+
+    def cut(self) -> None:
+        """End the request: the server stops."""
+        self._stopping = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def in_thread(self, call: Callable[[], Result]) -> Result:
+        """Run what blocks in a thread, and wait for its end in any case."""
+        self._in_thread = True
+        try:
+            return await run_sync(call, limiter=self._threads)
+        finally:
+            self._in_thread = False
+
+    async def attend(self, receive: Receive, steps: Callable[[], Awaitable[Result]]) -> Result:
+        """Run ``steps``, and end them early when the client goes away, time is over, or the server stops.
+
+        What they do in a thread is ended by cancelling its statements, and waited for.
+
+        :raises ClientGone: when it went away
+        :raises CutShort: when the server ended the request
+        """
+        results: list[Result] = []
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            self._scope = tasks.cancel_scope
+            self._scope.deadline = self._deadline
+            if self._stopping:
+                self._scope.cancel()
+            tasks.start_soon(self._watch, receive, tasks.cancel_scope)
+            try:
+                results.append(await steps())
+            except Exception as error:  # noqa: BLE001  # raised below; a task group would wrap it into a group
+                failure = error
+            early = tasks.cancel_scope.cancel_called
+            tasks.cancel_scope.cancel()
+        self._scope = None
+        if results:
+            return results[0]
+        if failure is not None and not early:
+            raise failure
+        # What failed, failed because its statement was cancelled.
+        if self._gone:
+            raise ClientGone from failure
+        if self._stopping:
+            raise CutShort("The server stops. Try again when it is back.") from failure
+        raise CutShort(
+            f"The request took more than {self.limits.max_stream_seconds:g} seconds, which is all that it may take"
+            " (limits.max_stream_seconds)."
+        ) from failure
+
+    async def release(self, call: Callable[[], Result]) -> Result:
+        """Run in a thread what gives back all that a request used, where it may have to wait for a statement that still runs."""
+        results: list[Result] = []
+        failure: Exception | None = None
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                self._in_thread = True
+                tasks.start_soon(self._cancel_statements)
+                try:
+                    results.append(await self.in_thread(call))
+                except Exception as error:  # noqa: BLE001  # raised below, as above
+                    failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return results[0]
+
+    async def _watch(self, receive: Receive, scope: anyio.CancelScope) -> None:
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self._gone = True
+            scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._cancel_statements()
+
+    async def _cancel_statements(self) -> None:
+        """Cancel until the thread is done: what it does may be many statements, and a call between two of them has no effect."""
+        pause = 0.05
+        while self._in_thread:
+            self.ended_early = True
+            # Threads apart: all of the others may be waiting for this.
+            await run_sync(self._call_cancellers, limiter=self._cancelling)
+            await anyio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+    def _call_cancellers(self) -> None:
+        with self._lock:
+            for cancel in self._cancellers:
+                cancel()
+
+
+class Places:
+    """The requests that are at work, no more of them than there may be."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._limits = limits
+        self._works: set[Work] = set()
+        self._notices = Notices(log)
+        # As many threads as places: who has one never waits for the other.
+        self._threads = anyio.CapacityLimiter(limits.requests)
+        self._cancelling = anyio.CapacityLimiter(_CANCELLING_THREADS)
+
+    @contextmanager
+    def place(self) -> Iterator[Work]:
+        """Give a request its place for the length of the block.
+
+        :raises NoPlace: when there is none
+        """
+        if len(self._works) >= self._limits.requests:
+            error = NoPlace(self._limits.requests)
+            self._notices.warn("", "Answered 503: %s", error)
+            raise error
+        work = Work(self._limits, self._threads, self._cancelling)
+        self._works.add(work)
+        try:
+            yield work
+        finally:
+            self._works.discard(work)
+
+    def cut(self) -> None:
+        """End every request that is at work."""
+        for work in list(self._works):
+            work.cut()

@@ -1,0 +1,97 @@
+"""Wrong tokens: logged, and answered ever later; the right one never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from airflow_provider_sync.server.access import FORGET_SECONDS, FREE_TRIES, MAX_DELAY_SECONDS, Refusals
+from airflow_provider_sync.server.serve import RunningServer
+from tests.server.wire import config, post, send
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+def test_delays() -> None:
+    """The first refusals cost nothing, the others ever more up to a limit, and are forgotten after a while."""
+    clock = Clock()
+    refusals = Refusals(clock=clock)
+    assert [refusals.count("a") for _ in range(FREE_TRIES)] == [0] * FREE_TRIES
+    delays = [refusals.count("a") for _ in range(10_000)]
+    assert delays[0] > 0
+    assert delays == sorted(delays)
+    assert delays[-1] == MAX_DELAY_SECONDS
+    assert refusals.count("b") == 0
+    clock.now += FORGET_SECONDS + 1
+    assert refusals.count("a") == 0
+
+
+def test_bounded_memory() -> None:
+    """Addresses are forgotten, the oldest first, when there are too many."""
+    refusals = Refusals()
+    for _ in range(FREE_TRIES + 1):
+        last = refusals.count("first")
+    assert last > 0
+    for number in range(10_000):
+        refusals.count(f"address {number}")
+    assert refusals.count("first") == 0
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve with a token; delays go into ``waited``."""
+    with RunningServer(config(tokens=["right"])) as server:
+        yield server.url
+
+
+def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Wrong tokens are logged with address and endpoint, never themselves, and held back; the right one is not."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    for _ in range(FREE_TRIES + 3):
+        answer = post(url, "/getTable", token="wrong-token")
+        assert (answer.status, answer.body) == (401, b'{"message":"Unauthenticated."}')
+        assert send(url, "GET", "/capabilities", headers={"Authorization": "Bearer right"}).status == 200
+    assert len(waited) == 3
+    assert waited == sorted(waited)
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == "/getTable: refused a request from 127.0.0.1, which has a wrong token"
+    assert "wrong-token" not in caplog.text
+
+
+def test_no_token(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A request without a token is logged as such."""
+    assert post(url, "/getRows").status == 401
+    assert "/getRows: refused a request from 127.0.0.1, which has no token" in caplog.text
+
+
+def test_behind_a_proxy(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The address is the client's, where a proxy on this machine says it."""
+    headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": "203.0.113.9, 198.51.100.7"}
+    assert send(url, "GET", "/capabilities", headers=headers).status == 401
+    assert "refused a request from 198.51.100.7" in caplog.text
+
+
+@pytest.mark.parametrize("token", ["schlüssel-ü", "ключ", "鍵"])
+def test_tokens_beyond_ascii(token: str) -> None:
+    """A token may have any letters, however the client encodes them."""
+    with RunningServer(config(tokens=[token])) as server:
+        encodings = ["utf-8", "latin-1"] if token.isascii() or max(token) < "\u0100" else ["utf-8"]
+        for encoding in encodings:
+            header = f"Bearer {token}".encode(encoding).decode("latin-1")
+            assert send(server.url, "GET", "/capabilities", headers={"Authorization": header}).status == 200
+        assert send(server.url, "GET", "/capabilities", headers={"Authorization": "Bearer schl\xfcssel"}).status == 401

@@ -1,0 +1,185 @@
+"""What one client may take: places, time, and the source's transactions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import Engine
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, Selection
+from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.tables.connect import open_engine
+from tests.server.test_streaming import change_alone, fill
+from tests.server.wire import ask, config, open_stream, post, read_all
+
+T = GetRows(selection=Selection(name="t"))
+WAITING = ("mariadb", "mysql", "postgresql")
+"""Engines on which a reader can wait for a lock."""
+
+
+@pytest.fixture
+def large_url(database_url: str) -> str:
+    """Have a table of 16 MB."""
+    fill(database_url)
+    return database_url
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Hold the table ``t``, so that whoever reads it waits."""
+    engine: Engine = open_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        mysql = engine.dialect.name == "mysql"
+        for statement in ["LOCK TABLES t WRITE"] if mysql else ["BEGIN", "LOCK TABLE t"]:
+            connection.exec_driver_sql(statement)
+        yield
+        connection.exec_driver_sql("UNLOCK TABLES" if mysql else "ROLLBACK")
+    engine.dispose()
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(45, marks=pytest.mark.slow)])
+def test_clients_that_do_not_read(large_url: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Streams whose clients stand still are cut: their transactions end, their places are free, and the log says why."""
+    limits = {"stall_seconds": 0.3, "min_bytes_per_second": 10_000_000, "requests": count}
+    requests = [("/getTable", [("config_name", "t")]), *[("/getRows", T)] * (count - 1)]
+    with RunningServer(config(large_url, tables={"t": {}}, limits=limits)) as server, ExitStack() as held:
+        for path, fields in requests:
+            stream = held.enter_context(closing(open_stream(server.url, path, fields)))
+            assert stream.recv(12) == b"HTTP/1.1 200"
+        change_alone(large_url)
+        while len(caplog.records) < count:
+            pass
+        assert ask(server.url, "/getRows", T).status == 200
+    lines = [record.getMessage() for record in caplog.records]
+    assert all("Table 't' was cut: Its client stood still for 0.3 seconds" in line for line in lines)
+    assert "Traceback" not in caplog.text
+
+
+def test_the_age_of_a_stream(large_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A stream ends at its greatest age, even if its client reads a little all the while."""
+    with RunningServer(config(large_url, tables={"t": {}}, limits={"max_stream_seconds": 0.5})) as server:
+        for path, request in (("/getRows", T), ("/getTable", [("config_name", "t")])):
+            with closing(open_stream(server.url, path, request)) as stream:
+                assert is_cut_while_reading(stream)
+            change_alone(large_url)
+    assert caplog.text.count("limits.max_stream_seconds") == 2
+    assert "Traceback" not in caplog.text
+
+
+def is_cut_while_reading(stream: object) -> bool:
+    """Read a byte at a time, slower than it comes, until the stream ends before its end."""
+    received = bytearray()
+    try:
+        while block := stream.recv(64):  # type: ignore[attr-defined]
+            received += block
+    except ConnectionResetError:
+        return True
+    return not received.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("engine", WAITING)
+def test_the_age_of_a_request(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A request that waits for a locked table ends at its greatest age, in either version, and nothing waits on."""
+    url = request.getfixturevalue(f"{engine}_url")
+    fill(url, 1000)
+    with RunningServer(config(url, tables={"t": {}}, limits={"max_stream_seconds": 0.5})) as server, locked(url):
+        for path in ("/getTable", "/getTableHash"):
+            answer = post(server.url, path, {"config_name": "t", "hash": "x"})
+            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+            assert b"limits.max_stream_seconds" in answer.body
+        answer = ask(server.url, "/describeTable", DescribeTable(selection=T.selection))
+        assert answer.status == 503
+        assert b"limits.max_stream_seconds" in answer.body
+        assert waiting(url) == 0
+    assert "Traceback" not in caplog.text
+
+
+def waiting(url: str) -> int:
+    """Count the sessions that wait for a table."""
+    engine = open_engine(url)
+    statement = {
+        "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%%'",
+        "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    }[engine.dialect.name]
+    with engine.connect() as connection:
+        count = connection.exec_driver_sql(statement).scalar_one()
+    engine.dispose()
+    return int(count)
+
+
+@pytest.mark.parametrize("engine", WAITING)
+def test_a_client_that_goes_away_while_the_source_waits(
+    request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once its client has gone, a request waits for nothing any more, whatever it asked for, and the log has no traceback."""
+    url = request.getfixturevalue(f"{engine}_url")
+    fill(url, 1000)
+    caplog.set_level(logging.INFO, "airflow_provider_sync")
+    requests: list[tuple[str, list[tuple[str, str]] | msgspec.Struct]] = [
+        ("/getTable", [("config_name", "t"), ("hash", "x")]),
+        ("/getTableHash", [("config_name", "t")]),
+        ("/describeTable", DescribeTable(selection=T.selection)),
+        ("/getRows", T),
+    ]
+    with RunningServer(config(url, tables={"t": {}})) as server, locked(url):
+        for path, fields in requests:
+            with closing(open_stream(server.url, path, fields)):
+                while not waiting(url):
+                    pass
+            while waiting(url):
+                pass
+    assert caplog.text.count("the client went away") == len(requests)
+    assert "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+@pytest.mark.parametrize("engine", WAITING)
+def test_places(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Where all places are taken by requests that wait, one more is told to come again, and the rest of the server answers."""
+    url = request.getfixturevalue(f"{engine}_url")
+    fill(url, 1000)
+    with RunningServer(config(url, tables={"t": {}}, limits={"requests": 3})) as server, ExitStack() as held:
+        with locked(url):
+            streams = [held.enter_context(closing(open_stream(server.url, "/getRows", T, version="1.0"))) for _ in range(3)]
+            while waiting(url) < 3:
+                pass
+            answer = ask(server.url, "/getRows", T)
+            assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+            assert b"limits.requests" in answer.body
+            assert ask(server.url, "/capabilities", b"").status == 405
+        # They got what they waited for.
+        assert all(read_all(stream).startswith(b"HTTP/1.1 200") for stream in streams)
+    assert "limits.requests" in caplog.text
+
+
+def test_more_places_than_threads(tmp_path: Path) -> None:
+    """As many requests as there are places are at work at once, however many threads others share."""
+    (tmp_path / "large").write_bytes(bytes(16 << 20))
+    files = [("config_name", "d"), ("files[0]", "large")]
+    with RunningServer(config(directories={"d": {"path": str(tmp_path)}})) as server, ExitStack() as held:
+        streams = [held.enter_context(closing(open_stream(server.url, "/getFiles", files))) for _ in range(63)]
+        assert all(stream.recv(12) == b"HTTP/1.1 200" for stream in streams)
+        assert post(server.url, "/getFiles", files).status == 200
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"requests": 0}, "limits.requests is 0. Give more than 0."),
+        ({"stall_seconds": -1}, "limits.stall_seconds is -1"),
+        ({"head_seconds": float("nan")}, "limits.head_seconds is nan"),
+        ({"requests": "many"}, "limits.requests must be a whole number"),
+        ({"reqests": 1}, "limits: there is no option 'reqests'"),
+    ],
+)
+def test_bad_limits(limits: dict[str, object], message: str) -> None:
+    """A limit that makes no sense is refused by its name."""
+    with pytest.raises(ConfigurationError, match=message):
+        ServerConfig.from_dict({"limits": limits})

@@ -1,0 +1,42 @@
+"""How long a client may stand still."""
+
+from __future__ import annotations
+
+from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.server.patience import Patience
+
+LIMITS = ServerLimits(stall_seconds=10, min_bytes_per_second=100)
+
+
+def test_a_client_that_stands_still() -> None:
+    """What it does not use of its time is left, and no byte earns more."""
+    patience = Patience(LIMITS)
+    assert patience.allowed() == 10
+    patience.took(4, 0)
+    assert patience.allowed() == 6
+    patience.took(6, 0)
+    assert patience.allowed() == 0
+
+
+def test_a_slow_client() -> None:
+    """At the minimum rate it may go on for ever; below it, its time runs out."""
+    patience = Patience(LIMITS)
+    for _ in range(1000):
+        patience.took(2, 200)
+    assert patience.allowed() == 10
+    for _ in range(10):
+        patience.took(2, 100)
+    assert patience.allowed() == 0
+
+
+def test_a_fast_client() -> None:
+    """Nobody saves time up."""
+    patience = Patience(LIMITS)
+    for _ in range(1000):
+        patience.took(0.01, 1_000_000)
+    assert patience.allowed() == 10
+
+
+def test_a_large_block() -> None:
+    """Bytes that are on their way count."""
+    assert Patience(LIMITS).allowed(1000) == 20
