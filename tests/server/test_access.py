@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sync.server.access import FORGET_SECONDS, FREE_TRIES, MAX_DELAY_SECONDS, Refusals
 from airflow_provider_sync.server.serve import RunningServer
-from tests.server.wire import config, post, send
+from tests.server.wire import config, own_lines, post, send
 
 
 class Clock:
@@ -48,8 +48,8 @@ def test_bounded_memory() -> None:
 
 
 @pytest.fixture
-def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve with a token; delays go into ``waited``."""
+def url() -> Iterator[str]:
+    """Serve with a token."""
     with RunningServer(config(tokens=["right"])) as server:
         yield server.url
 
@@ -68,7 +68,7 @@ def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest
         assert send(url, "GET", "/capabilities", headers={"Authorization": "Bearer right"}).status == 200
     assert len(waited) == 3
     assert waited == sorted(waited)
-    [line] = [record.getMessage() for record in caplog.records]
+    [line] = own_lines(caplog)
     assert line == "/getTable: refused a request from 127.0.0.1, which has a wrong token"
     assert "wrong-token" not in caplog.text
 

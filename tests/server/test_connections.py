@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_sync.server.addresses import client_address
 from airflow_provider_sync.server.serve import RunningServer
-from tests.server.wire import config, open_stream, post, read_all, send
+from tests.server.wire import config, open_stream, own_lines, post, read_all, send
 
 LARGE = 8 << 20
 FILES = [("config_name", "d"), ("files[0]", "large")]
@@ -248,7 +248,7 @@ def test_a_flood_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
         for _ in range(20):
             with closing(connect(url, b"\0\r\n\r\n")) as connection:
                 assert is_closed(connection)
-    lines = [record.getMessage() for record in caplog.records]
+    lines = own_lines(caplog)
     assert len(lines) == 2
     assert "limits.connections_per_address" in lines[0]
     assert "not HTTP came from 127.0.0.1" in lines[1]

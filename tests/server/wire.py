@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+import pytest
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
@@ -89,3 +91,9 @@ def run_sqlite(path: Path, script: str) -> None:
 def config(url: str | None = None, **settings: Any) -> ServerConfig:
     """Build a configuration with one connection."""
     return ServerConfig.from_dict({"connections": {"main": url} if url else {}, **settings})
+
+
+def own_lines(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    """Return what this project has logged; other tests of a session may have made others talk, too."""
+    records = [record for record in caplog.records if record.name.startswith("airflow_provider_sync")]
+    return [record.getMessage() for record in records if record.levelno >= level]
