@@ -1,24 +1,31 @@
 """``airflow-sync`` and ``airflow sync``: arguments in, exit code out.
 
 Exit codes: 0 done, 1 differences (only ``diff`` and ``doctor``), 2 wrong usage or configuration, 3 a sync failed or anything
-unexpected. The arguments are in :mod:`.definition`.
+unexpected, 130 and 143 ended by Ctrl-C and by SIGTERM. The arguments are in :mod:`.definition`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import NoReturn
 
 from airflow_provider_sync import __version__
+from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
+ENDED_BY_SIGNAL = 128
+"""The exit code of a command that a signal has ended is this and the signal's number, as shells have it."""
+
+SERVER = "serve"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,13 +78,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _run(module: str, options: argparse.Namespace, program: str) -> int:
     try:
-        code: int = import_module(f"airflow_provider_sync.cli.{module}").main(options)
+        # The server ends by itself what it has begun.
+        with nullcontext() if module == SERVER else cancelled_by_signals():
+            code: int = import_module(f"airflow_provider_sync.cli.{module}").main(options)
         sys.stdout.flush()
     except ConfigurationError as error:
         return _fail(error, USAGE, program, verbose=options.verbose)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return FAILED
+    except KeyboardInterrupt as ended:
+        number = ended.number if isinstance(ended, SyncCancelled) else signal.SIGINT
+        print(f"{program}: ended by {signal.Signals(number).name}. The next run goes on from here.", file=sys.stderr)
+        return ENDED_BY_SIGNAL + number
     except BrokenPipeError:
         # Whoever read the results, such as `head`, has seen enough. What Python still has to write must not fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

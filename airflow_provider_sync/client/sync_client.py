@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Literal, Self
 
@@ -12,6 +12,7 @@ import msgspec
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, told_time_zone
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
@@ -94,6 +95,7 @@ class SyncClient:
         self.retries = max(0, retries)
         self.limits = limits
         self._max_seconds = max_seconds
+        self._watched = ExitStack()
         self._transport = Transport(
             url,
             auth=_authentication(token, login, password),
@@ -125,9 +127,12 @@ class SyncClient:
         )
 
     def __enter__(self) -> Self:
+        if (cancellation := current_cancellation()) is not None:
+            self._watched.enter_context(cancellation.watching(self.give_up))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._watched.close()
         self.close()
 
     def __repr__(self) -> str:

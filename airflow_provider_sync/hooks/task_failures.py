@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
+from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, current_cancellation
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.report_table import format_reports
 
 log = logging.getLogger(__name__)
+
+
+class EndsWithItsTask:
+    """Ends what a task has under way when Airflow ends the task; comes before the operator."""
+
+    def on_kill(self) -> None:
+        """Cancel statements and requests; Airflow calls it for SIGTERM, which ends the block of :func:`failing_tasks`, too."""
+        if (cancellation := current_cancellation()) is not None:
+            cancellation.cancel()
 
 
 @contextmanager
@@ -19,13 +30,18 @@ def failing_tasks() -> Iterator[None]:
     """Turn a :class:`SyncError` of the block into the exception that ends the task rightly.
 
     What may pass by itself fails this try; anything else fails the task at once, whatever its ``retries``. The
-    reports of a run that failed are logged first, so that it shows how far each table or directory came.
+    reports of a run that failed are logged first, so that it shows how far each table or directory came. When Airflow ends
+    the task, by SIGTERM or because its ``execution_timeout`` is over, what the block has under way is cancelled.
 
-    :raises AirflowException: for an error that may pass
+    :raises AirflowException: for an error that may pass, and for a task that was ended by SIGTERM
     :raises AirflowFailException: for an error that somebody has to mend
     """
     try:
-        yield
+        with cancelled_by_signals():
+            yield
+    except SyncCancelled as ended:
+        log.warning("The task was ended from outside: statements were cancelled, and what was not committed was rolled back.")
+        raise AirflowException(f"The task was ended by {signal.Signals(ended.number).name}.") from ended
     except AirflowNotFoundException as error:
         raise AirflowFailException(f"{str(error).rstrip('.')}. Add the connection, or name another one.") from error
     except SyncError as error:

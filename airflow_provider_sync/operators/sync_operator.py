@@ -19,7 +19,7 @@ from airflow_provider_sync.hooks.recording import record_reports
 from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
-from airflow_provider_sync.hooks.task_failures import failing_tasks
+from airflow_provider_sync.hooks.task_failures import EndsWithItsTask, failing_tasks
 from airflow_provider_sync.operators.history_link import SyncHistoryLink
 from airflow_provider_sync.report import Report
 from airflow_provider_sync.report_table import format_reports
@@ -33,7 +33,7 @@ SECONDS_BETWEEN_LINES = 30.0
 """How often the log of a long task says how far it is."""
 
 
-class SyncOperator(TemplatesReadLater, ReportsLineage, BaseOperator):
+class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOperator):
     """Run what :meth:`plan` says.
 
     The result is a list of reports, one for each table or directory, in their order. What no retry can mend fails the

@@ -21,7 +21,7 @@ from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
-from airflow_provider_sync.hooks.task_failures import failing_tasks
+from airflow_provider_sync.hooks.task_failures import EndsWithItsTask, failing_tasks
 from airflow_provider_sync.sync import Watched, source_digest
 from airflow_provider_sync.triggers.polls import MAX_SECONDS
 from airflow_provider_sync.triggers.source_moved import SourceMovedTrigger
@@ -34,7 +34,7 @@ class WhenUnchanged(StrEnum):
     WAIT = "wait"
 
 
-class DifferenceSensor(TemplatesReadLater, BaseSensorOperator):
+class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
     """Succeed when source and target differ; in the modes ``poke`` and ``reschedule``, or deferrable.
 
     :param sync_conn_id: connection of the server

@@ -248,7 +248,9 @@ class _TransactionGroup:
         self, staging: Staging, target: Target, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
         """Drop a staging table, if nobody can go on with it; the error that ended the sync, if any, is the one to be told."""
-        if self.client.protocol_spoken == 2 and isinstance(error, SyncError) and error.retryable:
+        # What is no Exception ends the sync from outside.
+        may_go_on = error.retryable if isinstance(error, SyncError) else error is not None and not isinstance(error, Exception)
+        if self.client.protocol_spoken == 2 and may_go_on:
             again = isinstance(error, IncompleteStreamError) and not error.given_up and self.retries.left
             if self.resume or again:
                 return

@@ -81,15 +81,17 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"airflow-sync {__version__}\n"
 
 
-@pytest.mark.parametrize("error", [RuntimeError("first\nsecond"), KeyboardInterrupt()])
-def test_the_unexpected(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException) -> None:
-    """Whatever else happens ends with 3 and one line."""
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError("first\nsecond"), 3), (KeyboardInterrupt(), 130)])
+def test_the_unexpected(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+) -> None:
+    """Whatever else happens ends with 3 and one line; Ctrl-C with 130, as shells have it."""
 
     def fail(_options: object) -> int:
         raise error
 
     monkeypatch.setattr(listing, "main", fail)
-    assert main(["list", "--config", os.devnull]) == 3
+    assert main(["list", "--config", os.devnull]) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from typing import ClassVar, Self
 
 from sqlalchemy import Connection, Engine
 
+from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
 from airflow_provider_sync.tables.engines.locks import TableLock
@@ -45,6 +46,7 @@ class Database(CanonicalDatabase):
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._cancellation = current_cancellation()
 
     def with_session(self, *, allow_row_security: bool = False, keep_time_limits: bool = False) -> Self:
         """Return the same database with other rules for its sessions; see :class:`.SessionRules`."""
@@ -63,12 +65,18 @@ class Database(CanonicalDatabase):
 
         Time zone UTC, utf8mb4 or UTF-8, strict mode, all rows or an error, values in one form whatever the role, the database or
         the server have as defaults, and no time limits of the role unless :attr:`session` keeps them.
+        A sync that is ended from outside cancels the statement that runs on it.
 
         :raises TransportError: (retryable) when the database does not answer
         """
         with self.translate_errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             self.prepare_session(connection)
-            yield connection
+            with self._cancellable(connection):
+                yield connection
+
+    def _cancellable(self, connection: Connection) -> AbstractContextManager[None]:
+        """Have what runs on the connection cancelled when the sync that uses this database is ended from outside."""
+        return nullcontext() if self._cancellation is None else self._cancellation.watching(self.canceller(connection))
 
     @abstractmethod
     def prepare_session(self, connection: Connection) -> None:
