@@ -9,7 +9,7 @@ from sqlalchemy.pool import NullPool
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.tables.connect import open_engine
-from airflow_provider_sync.tables.engines import database_for
+from airflow_provider_sync.tables.engines import database_for, mysql_local_infile
 from airflow_provider_sync.tables.engines.base import Database
 
 AIRFLOW_SCHEME = "airflow://"
@@ -47,16 +47,18 @@ def engine_from_connection(conn_id: str) -> Engine:
     if connection.conn_type == "sqlite":
         # Its hook's connections may not leave the thread that opened them, and its URL says all there is to say.
         return open_engine(hook.get_uri())
-    # Only the MySQL hook looks at it: without it no connection can LOAD DATA LOCAL, whatever the server allows.
-    hook.local_infile = True
+    # Only the MySQL hook looks at it. With it the server would get any file that it asks for, before the connection is ours.
+    hook.local_infile = False
     try:
-        return hook.get_sqlalchemy_engine(
+        engine = hook.get_sqlalchemy_engine(
             engine_kwargs={"creator": hook.get_conn, "poolclass": NullPool, "hide_parameters": True}
         )
     except ImportError as error:
         raise ConfigurationError(
             f"The driver of connection {conn_id!r} is not installed: {error}. {_install(connection)}"
         ) from error
+    mysql_local_infile.confine(engine)
+    return engine
 
 
 def _database_hook(connection: Connection) -> DbApiHook:

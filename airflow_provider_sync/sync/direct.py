@@ -12,7 +12,7 @@ and stages the rows, since only then those that moved can be asked for again. Wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -124,7 +124,7 @@ class FirstRows(Download):
         self.rows_total = self._known().rows
         return self.rows_total
 
-    def _blocks(self) -> Iterator[bytes]:
+    def _blocks(self) -> Generator[bytes]:
         """Ask for rows and, in another thread, for their digests; pass the rows' lines on as they come."""
         self._announced, self.rows_received = None, 0
         abandoned = Event()

@@ -8,7 +8,8 @@ Which rows differ is found in :mod:`.differences`; what is proven about them aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 
 import msgspec
 from sqlalchemy import Connection
@@ -262,14 +263,15 @@ class Fetch:
     def _load(self, part: Part, request: GetRows) -> int:
         """Stage the answer to a request, a bounded amount at a time; return its rows."""
         before, loaded = self.received, 0
-        for blocks in _bounded(self._blocks(request)):
-            loaded += self.staging.load_text(self.connection, self.target.table, part.columns, blocks)
+        with closing(self._blocks(request)) as answer:
+            for blocks in _bounded(answer):
+                loaded += self.staging.load_text(self.connection, self.target.table, part.columns, blocks)
         received = self.received - before
         if loaded != received:
             raise SourceChangedError(f"Table {self.target.name!r}: {loaded} rows came of {received}. Nothing was changed.")
         return loaded
 
-    def _blocks(self, request: GetRows) -> Iterator[bytes]:
+    def _blocks(self, request: GetRows) -> Generator[bytes]:
         """Ask for rows, and pass their lines on as they come."""
         with self.client.get_rows(request, columns=len(self.compared.part.columns)) as answer:
             for rows in answer:

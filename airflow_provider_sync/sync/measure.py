@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
@@ -33,10 +33,10 @@ class Measure:
         """Count traffic again, after a pause."""
         self._since = self._counters()
 
-    def counting(self, blocks: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
+    def counting(self, blocks: Callable[[], Generator[bytes]]) -> Callable[[], Generator[bytes]]:
         """Count the traffic of ``blocks``, too, which are asked for after a pause."""
 
-        def counted() -> Iterator[bytes]:
+        def counted() -> Generator[bytes]:
             self.resume()
             yield from blocks()
             self.pause()

@@ -136,7 +136,7 @@ def download_part(
     low = part.between[0] if part.between else None
     lock = f"{staging_of(database, part.run).name_for(target.table)}_{low}"
     stage = _stage_whole if part.protocol == 1 else _stage
-    with database.exclusive([lock], timeout=lock_timeout), database.connect() as connection:
+    with database.exclusive([lock], timeout=lock_timeout), database.connect(loading=True) as connection:
         retries = BodyRetries(client)
         moved = 0
         while True:

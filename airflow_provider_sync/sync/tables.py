@@ -10,7 +10,7 @@ Nothing of a target is touched before all rows have arrived, and nothing stays o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Protocol
@@ -211,7 +211,7 @@ class _TransactionGroup:
                 self.cut = True
 
     def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool, *, direct: bool) -> list[TableReport]:
-        with self.database.connect() as connection, ExitStack() as cleanup:
+        with self.database.connect(loading=True) as connection, ExitStack() as cleanup:
             entries = [self._download(connection, target, cleanup, direct=direct) for target in targets]
             merge_entries(self.database, connection, entries, lock=lock, dry_run=dry_run)
             return [report_of(entry, dry_run) for entry in entries]
@@ -260,10 +260,10 @@ class _TransactionGroup:
                 staging.clear(connection, target.table)  # what a try before has left
 
 
-def _in_time(client: SyncClient, target: Target, blocks: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
+def _in_time(client: SyncClient, target: Target, blocks: Callable[[], Generator[bytes]]) -> Callable[[], Generator[bytes]]:
     """Limit the time in which blocks come that are asked for in a merge."""
 
-    def limited() -> Iterator[bytes]:
+    def limited() -> Generator[bytes]:
         with client.within(target.options.max_seconds):
             yield from blocks()
 

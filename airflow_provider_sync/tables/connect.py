@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.tables import url_options
+from airflow_provider_sync.tables.engines import mysql_local_infile
 
 CONNECT_SECONDS = 15
 """How long a database server may take to answer a new connection."""
@@ -29,8 +30,8 @@ _DRIVERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
 """By dialect: its name for people, the extra that brings a driver, and the drivers in order of preference with their modules."""
 
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "mysqldb": {"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS, "local_infile": 1},
-    "pymysql": {"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS, "local_infile": True},
+    "mysqldb": {"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS},
+    "pymysql": {"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS},
     "psycopg": {"connect_timeout": CONNECT_SECONDS},
     "psycopg2": {"connect_timeout": CONNECT_SECONDS},
     "pysqlite": {"check_same_thread": False},
@@ -65,12 +66,13 @@ def open_engine(url: str) -> Engine:
         options = {name: value for name, value in _OPTIONS.get(driver, {}).items() if name not in parsed.query}
         with url_options.naming_options(parsed):
             engine = create_engine(parsed, connect_args=options, poolclass=_pool(parsed), hide_parameters=True)
-        url_options.name_options_of(engine)
-        return engine
+        url_options.name_options_of(engine, mysql_local_infile.open_confined)
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigurationError(
             f"The driver of {parsed.drivername!r} is not installed ({error}). Install it, or leave it out of the URL."
         ) from error
+    mysql_local_infile.confine(engine)
+    return engine
 
 
 def _pool(url: URL) -> type[NullPool] | type[StaticPool]:

@@ -6,7 +6,8 @@ digests, since there is no staging table to compare with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 
 import msgspec
 from sqlalchemy import Connection
@@ -30,7 +31,7 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
     target: Table
     columns: tuple[CanonicalColumn, ...]
     rows: Callable[[], int]
-    blocks: Callable[[], Iterator[bytes]]
+    blocks: Callable[[], Generator[bytes]]
     verify: bool = True
 
     @property
@@ -71,8 +72,9 @@ class DirectLoad:
 
         :raises SourceChangedError: when they are not as many as announced
         """
-        with self.database.translate_errors():
-            loaded = self.database.load_text(self.connection, self.target, self.staged.columns, self.staged.blocks())
+        # Closed here, so that the answer of the source does not stay open as long as the error that ended the load.
+        with self.database.translate_errors(), closing(self.staged.blocks()) as blocks:
+            loaded = self.database.load_text(self.connection, self.target, self.staged.columns, blocks)
             self.database.after_insert(self.connection, self.target)
         expected = self.staged.rows()
         if loaded != expected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,12 +53,15 @@ def naming_options(url: URL) -> Iterator[None]:
         ) from None
 
 
-def name_options_of(engine: Engine) -> None:
-    """Have the engine's connections name the option that their driver does not take."""
+def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str, Any]], DBAPIConnection]) -> None:
+    """Have the engine's connections name the option that their driver does not take.
+
+    :param open_connection: opens one, with the driver's arguments by name
+    """
 
     def connect(dialect: Dialect, _record: object, arguments: list[Any], parameters: dict[str, Any]) -> DBAPIConnection:
         with naming_options(engine.url):
-            return dialect.connect(*arguments, **parameters)
+            return open_connection(dialect, parameters) if not arguments else dialect.connect(*arguments, **parameters)
 
     if engine.url.query:
         event.listen(engine, "do_connect", connect)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from threading import Thread
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from sqlalchemy import make_url
 
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.hooks.database import database_from_connection, engine_from_connection
 from tests.airflow_runs import in_any_process
+from tests.rogue_mysql import RogueMySQL
 from tests.source_server import airflow_connection
 
 FAMILIES = {"sqlite": "sqlite", "mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql"}
@@ -38,12 +40,33 @@ def test_connection_as_uri(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) ->
         assert connection.exec_driver_sql("SELECT DATABASE()").scalar() == make_url(mariadb_url).database
 
 
-def test_load_data_is_allowed(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections to MariaDB may send local files, which the hook leaves off by default."""
+@pytest.mark.parametrize("extra", [{}, {"local_infile": True}, {"local_infile": 1, "charset": "utf8mb4"}])
+@pytest.mark.parametrize("word", ["SET", "SELECT", "LOAD DATA"])
+def test_no_file_is_given_away(
+    mariadb_url: str, extra: dict[str, object], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that asks for a file gets none over a connection of Airflow, whatever its extra allows."""
+    secret = tmp_path / "secret"
+    secret.write_text("the key of everything")
+    with RogueMySQL(mariadb_url, str(secret), lambda statement: statement.startswith(word)) as rogue:
+        monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**json.loads(airflow_connection(rogue.url)), "extra": extra}))
+        database = database_from_connection("target")
+        with pytest.raises(TableError, match="asked for a file of this machine"), database.connect(loading=True) as connection:  # noqa: PT012
+            connection.exec_driver_sql("CREATE TABLE t (id INT PRIMARY KEY)")
+            database.load(connection, database.describe(connection, "t"), [[(1,)]])
+        assert rogue.asked
+        assert rogue.stolen == b""
+
+
+def test_rows_are_loaded_by_load_data(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows go to MariaDB by LOAD DATA also over a connection of Airflow, which leaves it off by default."""
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", airflow_connection(mariadb_url))
-    with engine_from_connection("target").connect() as connection:
-        connection.exec_driver_sql("CREATE TABLE loaded (name VARCHAR(20))")
-        connection.exec_driver_sql("LOAD DATA LOCAL INFILE '/dev/null' INTO TABLE loaded")
+    database = database_from_connection("target")
+    with database.connect(loading=True) as connection:
+        connection.exec_driver_sql("CREATE TABLE t (id INT PRIMARY KEY)")
+        assert database.load(connection, database.describe(connection, "t"), [[(1,), (2,)]]) == 2
+        [(_, count)] = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_load'")
+    assert int(count) == 2  # the probe and the rows
 
 
 def test_what_the_connection_says_holds(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

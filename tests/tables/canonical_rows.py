@@ -59,7 +59,7 @@ def insert(database: Database, table: Table, rows: Iterable[Sequence[Any]]) -> N
     marks = ", ".join(f":p{number}" for number in range(len(names)))
     statement = text(f"INSERT INTO {database.qualified(table)} VALUES ({marks})")
     parameters = [{f"p{number}": value for number, value in enumerate(row)} for row in rows]
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         connection.exec_driver_sql("BEGIN")
         if parameters:
             connection.execute(statement, parameters)

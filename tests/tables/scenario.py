@@ -129,7 +129,7 @@ class Scenario:
         :param connection: an open one; one of its own unless given
         """
         with ExitStack() as cleanup:
-            connection = connection or cleanup.enter_context(self.database.connect())
+            connection = connection or cleanup.enter_context(self.database.connect(loading=True))
             staged = []
             for name, rows, columns, key in tables:
                 target = self.database.describe(connection, name)

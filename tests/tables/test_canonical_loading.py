@@ -18,7 +18,7 @@ def test_texts_land_as_they_came(on: Scenario, kind: str) -> None:
     insert(on.database, table, [*enumerate(inserted(on, kind)), (1000, None)])
     part = part_of(on.database, table)
 
-    with on.database.connect() as connection:
+    with on.database.connect(loading=True) as connection:
         rows = read(on.database, connection, part)
         digests = all_digests(on.database, connection, part)
         types = [column.type for column in part.columns]
@@ -38,7 +38,7 @@ def test_many_blocks_land(on: Scenario) -> None:
     part = part_of(on.database, table)
     rows = [(b"%d" % number, None if number % 7 == 0 else f"é\t{number}\\".encode()) for number in range(25_000)]
 
-    with on.database.connect() as connection:
+    with on.database.connect(loading=True) as connection:
         staging, loaded = load(on.database, connection, table, rows, [column.type for column in part.columns], "_sync_test")
         assert read(on.database, connection, part_of(on.database, staging, key=["id"])) == rows
         on.database.drop(connection, staging)
@@ -81,7 +81,7 @@ def test_nothing_is_mangled(on: Scenario, name: str) -> None:
     part = part_of(on.database, table)
     types = [column.type for column in part.columns]
 
-    with on.database.connect() as connection:
+    with on.database.connect(loading=True) as connection:
         if on.dialect == "sqlite" and name in TAKEN_BY_SQLITE:
             staging, _ = load(on.database, connection, table, [(b"1", text)], types, "_sync_test")
             assert read(on.database, connection, part_of(on.database, staging)) == [(b"1", text)]
@@ -105,7 +105,7 @@ def test_lengths_and_missing_values_are_checked(on: Scenario) -> None:
         refused.append([(b"1", b"abcd")])
 
     for rows in refused:
-        with on.database.connect() as connection:
+        with on.database.connect(loading=True) as connection:
             with pytest.raises(TableError), on.database.translate_errors():
                 load(on.database, connection, table, rows, types, "_sync_test")
             on.database.drop(connection, on.database.describe(connection, "_sync_test"))

@@ -60,16 +60,19 @@ class Database(CanonicalDatabase):
     # -- connections -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
+    def connect(self, *, loading: bool = False) -> Iterator[Connection]:
         """Open a connection in autocommit mode whose session is set as every sync needs it.
 
         Time zone UTC, utf8mb4 or UTF-8, strict mode, all rows or an error, values in one form whatever the role, the database or
         the server have as defaults, and no time limits of the role unless :attr:`session` keeps them.
         A sync that is ended from outside cancels the statement that runs on it.
 
+        :param loading: whether rows may be loaded over it by the fastest way of the engine, where that asks for a connection
+            of its own kind
         :raises TransportError: (retryable) when the database does not answer
         """
-        with self.translate_errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self.translate_errors(), self.open_connection(loading=loading) as opened:
+            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
             self.prepare_session(connection)
             with self._cancellable(connection):
                 yield connection
@@ -77,6 +80,10 @@ class Database(CanonicalDatabase):
     def _cancellable(self, connection: Connection) -> AbstractContextManager[None]:
         """Have what runs on the connection cancelled when the sync that uses this database is ended from outside."""
         return nullcontext() if self._cancellation is None else self._cancellation.watching(self.canceller(connection))
+
+    def open_connection(self, *, loading: bool) -> Connection:
+        """Open a connection whose session is as the server has it."""
+        return self.engine.connect()
 
     @abstractmethod
     def prepare_session(self, connection: Connection) -> None:

@@ -6,7 +6,7 @@ What differs between the two servers, and between their versions, is asked of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +19,7 @@ from airflow_provider_sync.tables.engines import (
     mysql_foreign_keys,
     mysql_hash,
     mysql_load,
+    mysql_local_infile,
     mysql_read,
     mysql_time_zone,
 )
@@ -54,10 +55,16 @@ class MySQLDatabase(MySQLCanonical):
             )
         super().__init__(engine)
         quote_by_backticks(engine)
+        mysql_local_infile.confine(engine)
         self._mariadb: bool | None = None
         self._sha1: bool | None = None
 
     # -- connections -------------------------------------------------------------------------------------------------
+
+    def open_connection(self, *, loading: bool) -> Connection:
+        """Open a connection; only one for loading can send rows as a file, and no other file."""
+        with mysql_local_infile.loading() if loading else nullcontext():
+            return super().open_connection(loading=loading)
 
     def prepare_session(self, connection: Connection) -> None:
         """Set a fresh connection's session: see :mod:`.mysql_session`."""

@@ -24,6 +24,9 @@ _BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})
 _LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1927, 2002, 2003, 2005, 2006, 2013, 2055, 4031})
 """No connection, none free, lost or timed out on the way, the server shutting down, the query or the connection killed."""
 
+_FILE_ASKED = frozenset({2000, 2068})
+"""What the client library says of a request for a file: it has no number of its own everywhere."""
+
 _NOT_REACHED = frozenset({2002, 2003, 2005})
 _BAD_LOGIN = 1045
 _DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
@@ -77,6 +80,10 @@ def translate(error: BaseException) -> SyncError:
     """Return the error of this package that ``error`` of a driver amounts to, with the server's text in one short line."""
     number = error_number(error)
     message = f"{error_text(error)} (error {number})" if number else error_text(error)
+    if number in _FILE_ASKED and "infile" in message.lower():
+        return TableError(
+            f"The database asked for a file of this machine, and got none: {message}. Is it the right server, and still yours?"
+        )
     if number in _BUSY:
         return TableBusyError(f"The database is busy: {message}. Try again when the other transaction is done.")
     if number in _NOT_REACHED:

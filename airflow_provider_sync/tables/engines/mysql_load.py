@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -25,6 +24,8 @@ from airflow_provider_sync.tables.engines.mysql_errors import (
     shortened,
     translate,
 )
+from airflow_provider_sync.tables.engines.mysql_local_file import DESCRIPTORS, file_name
+from airflow_provider_sync.tables.engines.mysql_local_infile import can_send, offered
 from airflow_provider_sync.tables.engines.mysql_values import HEXADECIMAL, Texts, texts
 from airflow_provider_sync.tables.schema import Column, Kind, Row, Table
 
@@ -34,7 +35,6 @@ LOAD_BYTES = 64 * 1024 * 1024
 INSERT_BYTES = 1024 * 1024
 """Text in one INSERT, if the server's `max_allowed_packet` is not smaller still."""
 
-_PIPES = Path("/proc/self/fd")
 _FIELD, _LINE, _NULL = "\x1f", "\x1e", "\x1d"
 _ESCAPES = str.maketrans({character: f"\\{character}" for character in ("\\", _FIELD, _LINE)})
 _QUOTES = str.maketrans({"\\": "\\\\", "'": "\\'"})
@@ -91,17 +91,21 @@ def send(
 
 def _allows_load_data(cursor: Any, qualified: str) -> bool:
     """Try with no rows: it takes the server, the client library, the driver's options and any proxy to agree."""
-    if not _PIPES.is_dir():
+    if not (DESCRIPTORS.is_dir() and can_send(cursor.connection)):
         return False
     cursor.execute("SELECT @@local_infile")
     if not int(cursor.fetchone()[0]):
         return False
+    nothing = os.open(os.devnull, os.O_RDONLY)
     try:
-        cursor.execute(f"LOAD DATA LOCAL INFILE '{os.devnull}' INTO TABLE {qualified}", ())
+        with offered(cursor.connection, nothing):
+            cursor.execute(f"LOAD DATA LOCAL INFILE '{file_name(nothing)}' INTO TABLE {qualified}", ())
     except DRIVER_ERRORS as error:
         if error_number(error) not in NO_LOCAL_INFILE:
             raise
         return False
+    finally:
+        os.close(nothing)
     return True
 
 
@@ -121,7 +125,7 @@ def load_statement(qualified: str, fields: Sequence[tuple[str, str | None]], *, 
     ]
     # ESCAPED BY in hexadecimal means a backslash in every SQL mode.
     return (
-        f"LOAD DATA LOCAL INFILE '{_PIPES}/{{}}' INTO TABLE {qualified} CHARACTER SET utf8mb4"
+        f"LOAD DATA LOCAL INFILE '{{}}' INTO TABLE {qualified} CHARACTER SET utf8mb4"
         f" FIELDS TERMINATED BY x'{ord(field):02x}' ESCAPED BY x'5c' LINES TERMINATED BY x'{ord(line):02x}'"
         f" ({', '.join(places)})" + (f" SET {', '.join(assignments)}" if assignments else "")
     )
@@ -146,7 +150,7 @@ def _load_blocks(
 ) -> int:
     """Run one LOAD DATA over as many blocks as it may take."""
     reading, writing = os.pipe()
-    loading = executor.submit(_execute, cursor, statement.replace("{}", str(reading), 1), reading)
+    loading = executor.submit(_execute, cursor, statement.replace("{}", file_name(reading), 1), reading)
     rows = size = 0
     try:
         for count, block in blocks:
@@ -165,7 +169,8 @@ def _load_blocks(
 
 def _execute(cursor: Any, statement: str, reading: int) -> tuple[int, int]:
     try:
-        cursor.execute(statement, ())
+        with offered(cursor.connection, reading):
+            cursor.execute(statement, ())
         return cursor.rowcount, _warning_count(cursor)
     finally:
         # The writer must not wait for a statement that has ended.

@@ -360,7 +360,7 @@ def load_one(on: Scenario, sql_type: str, logical: LogicalType, text: bytes | No
     """Load one value into a staging table for the table ``item``, and check what arrived."""
     on.execute(f"CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v {sql_type})")
     table = on.describe("item")
-    with on.database.connect() as connection:
+    with on.database.connect(loading=True) as connection:
         try:
             staging, loaded = load(on.database, connection, table, [(b"1", text)], [INTEGER, logical], "_sync_test")
             assert loaded == 1
@@ -448,7 +448,7 @@ def test_lines_that_are_no_rows(on: Scenario, block: bytes) -> None:
     table = on.describe("item")
     columns = [CanonicalColumn(column=column, type=canonical(on.database).logical_type(column)) for column in table.columns]
 
-    with on.database.connect() as connection, pytest.raises((TableError, ProtocolError)):
+    with on.database.connect(loading=True) as connection, pytest.raises((TableError, ProtocolError)):
         canonical(on.database).load_text(connection, table, columns, [block])
 
 

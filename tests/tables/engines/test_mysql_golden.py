@@ -184,7 +184,7 @@ def test_staging_holds_every_value(name: str, local_infile: bool, server: str, r
         if name == "enumset":
             # A value that the ENUM does not have, put there without strict mode, cannot be written again.
             rows = [row for row in rows if row[0] != 6]
-        with database.connect() as connection:
+        with database.connect(loading=True) as connection:
             staging = database.create_staging(connection, table, table.columns, name="_sync_golden", primary_key=key)
             assert database.load(connection, staging, [rows[:2], [], rows[2:]]) == len(rows)
         with database.snapshot() as connection:

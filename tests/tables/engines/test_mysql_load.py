@@ -103,7 +103,7 @@ def refusal(database: MySQLDatabase, connection: Connection, staging: Table, row
 
 def test_value_that_would_change_is_refused(database: MySQLDatabase) -> None:
     """A value that its column would change, by rounding, cutting, zeroing or reinterpreting, is an error that names it."""
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type for sql_type, _ in REFUSED])
         for number, (sql_type, value) in enumerate(REFUSED):
             row: list[Value] = [number, *[None] * len(REFUSED)]
@@ -118,7 +118,7 @@ def test_value_that_would_change_is_refused(database: MySQLDatabase) -> None:
 @pytest.mark.parametrize("sql_type", ["INT NOT NULL", "TIMESTAMP NOT NULL", "TEXT NOT NULL"])
 def test_null_is_refused(database: MySQLDatabase, sql_type: str) -> None:
     """A NULL where none may be is an error before anything is sent; MySQL would make it 0, the present time, or empty."""
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type])
         with pytest.raises(TableError, match=r"'c0'.*NOT NULL"):
             database.load(connection, staging, [[(1, None)]])
@@ -169,7 +169,7 @@ TAKEN: list[tuple[str, Value, Value]] = [
 def test_value_of_another_engine_is_taken(database: MySQLDatabase) -> None:
     """A value that another engine or JSON writes differently arrives as the same value, beside NULLs."""
     nulls = [None] * len(TAKEN)
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type for sql_type, _, _ in TAKEN])
         database.load(connection, staging, [[(1, *nulls), (2, *(value for _, value, _ in TAKEN)), (3, *nulls)]])
         [rows] = database.read(connection, staging, staging.columns, order_by=["id"])
@@ -178,7 +178,7 @@ def test_value_of_another_engine_is_taken(database: MySQLDatabase) -> None:
 
 def test_one_empty_text_is_a_row(database: MySQLDatabase) -> None:
     """A table of one column takes an empty text for a row, and NULL for none."""
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         connection.exec_driver_sql("CREATE TABLE `100%%` (`%%s` VARCHAR(9) PRIMARY KEY)")
         table = database.describe(connection, "100%")
         assert database.load(connection, table, [[("",), ("a",)]]) == 2
@@ -190,13 +190,13 @@ def test_one_empty_text_is_a_row(database: MySQLDatabase) -> None:
 def test_duplicate_key_is_refused(database: MySQLDatabase) -> None:
     """A key that comes twice is an error, by any way of loading and in any batch."""
     table = _table(database, "INT")
-    with database.connect() as connection, pytest.raises(TableError, match="Duplicate entry '1'"):
+    with database.connect(loading=True) as connection, pytest.raises(TableError, match="Duplicate entry '1'"):
         database.load(connection, table, [[(1, 1), (1, 2)]])
 
 
 def test_staging_table_has_the_types_of_the_target(database: MySQLDatabase) -> None:
     """A staging table has the target's types, character sets and collations, without defaults and generated columns."""
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         connection.exec_driver_sql(
             "CREATE TABLE target (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, twice INT AS (n * 2) VIRTUAL, n INT(4) ZEROFILL,"
             " c CHAR(3) CHARACTER SET latin1 COLLATE latin1_german2_ci NOT NULL DEFAULT 'x', at TIMESTAMP(2) NOT NULL DEFAULT"
@@ -220,7 +220,7 @@ def test_staging_table_has_the_types_of_the_target(database: MySQLDatabase) -> N
 
 def test_long_keys_are_indexed_in_part(database: MySQLDatabase) -> None:
     """Keys longer than an index may be are indexed by their beginnings, as the target does it."""
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         connection.exec_driver_sql(
             "CREATE TABLE target (k TEXT, l VARCHAR(900), b BLOB, PRIMARY KEY (k(20), b(7))) CHARACTER SET utf8mb4"
         )
@@ -239,7 +239,7 @@ def test_many_rows_of_many_batches(database: MySQLDatabase, monkeypatch: pytest.
         [(number, f"{number} ✓" * 5) for number in range(start, start + 700)] for start in range(0, 7000, 700)
     ]
     batches.insert(3, [])
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         table = _table(database, "VARCHAR(99)")
         assert database.load(connection, table, batches) == 7000
         found = [row for batch in database.read(connection, table, table.columns, order_by=["id"]) for row in batch]
@@ -254,7 +254,7 @@ def test_failing_source_ends_the_load(database: MySQLDatabase) -> None:
         yield [(1, "x" * 1_000_000)]
         raise BrokenPipeError("the network went away")
 
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         threads, descriptors = threading.active_count(), _descriptors()
         with pytest.raises(BrokenPipeError, match="the network went away"):
             database.load(connection, table, batches())
@@ -272,13 +272,13 @@ def test_failing_server_ends_the_load(database: MySQLDatabase) -> None:
     def batches() -> Iterator[Sequence[Row]]:
         for number in range(1000):
             if number == 3:
-                with database.connect() as other:
+                with database.connect(loading=True) as other:
                     other.exec_driver_sql(f"KILL {kind} {thread}")
             yield [(number, "x" * 1_000_000)]
         pytest.fail("the whole source was read")
 
     threads, descriptors = threading.active_count(), _descriptors()
-    with pytest.raises(TransportError) as raised, database.connect() as connection:  # noqa: PT012
+    with pytest.raises(TransportError) as raised, database.connect(loading=True) as connection:  # noqa: PT012
         thread = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar_one()
         database.load(connection, table, batches())
     assert raised.value.retryable
@@ -288,7 +288,7 @@ def test_failing_server_ends_the_load(database: MySQLDatabase) -> None:
 def test_failing_transaction_takes_the_rows_back(database: MySQLDatabase) -> None:
     """Rows loaded within a transaction go with it: loading commits nothing."""
     table = _table(database, "DATETIME")
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         with pytest.raises(TableError), database.transaction(connection):  # noqa: PT012
             database.load(connection, table, [[(1, "2024-01-01 00:00:00")]])
             database.load(connection, table, [[(2, "2024-02-31 00:00:00")]])
@@ -297,7 +297,7 @@ def test_failing_transaction_takes_the_rows_back(database: MySQLDatabase) -> Non
 
 def test_row_too_large_for_a_statement(mysql_url: str) -> None:
     """A row that no INSERT can carry is an error that names the setting, before it is sent."""
-    with open_database(mysql_url) as database, database.connect() as connection:
+    with open_database(mysql_url) as database, database.connect(loading=True) as connection:
         table = _table(database, "LONGBLOB")
         packet = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
         with pytest.raises(TableError, match="max_allowed_packet"):
@@ -306,7 +306,7 @@ def test_row_too_large_for_a_statement(mysql_url: str) -> None:
 
 
 def _table(database: MySQLDatabase, sql_type: str) -> Table:
-    with database.connect() as connection:
+    with database.connect(loading=True) as connection:
         connection.exec_driver_sql(f"CREATE TABLE t (id INT PRIMARY KEY, v {sql_type}) CHARACTER SET utf8mb4")
         return database.describe(connection, "t")
 
