@@ -22,7 +22,7 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1 import EMPTY, TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import decompress
-from airflow_provider_sync.protocol.v1.frames import Frame, read_frames
+from airflow_provider_sync.protocol.v1.frames import MAX_METADATA_BYTES, Frame, read_frames
 from airflow_provider_sync.protocol.v1.rows import Row, RowReader
 from airflow_provider_sync.time_zones import TimeZone, time_zone_named
 
@@ -137,7 +137,8 @@ class FilesAnswer(_Answer):
         """
         with self._named():
             received = 0
-            limit, option = self._limits.max_directory_bytes, "limits.max_directory_bytes"
+            option = "limits.max_directory_bytes"
+            limit = self._limits.max_directory_bytes + len(self._paths) * MAX_METADATA_BYTES
             for frame in read_frames(self._body.chunks(limit=limit, option=option)):
                 if received == len(self._paths):
                     raise ProtocolError(f"The server sent {frame.path!r} after all {received} files that were asked for.")
