@@ -10,6 +10,7 @@
     ├── ServerError         retry if 429 or 5xx    the server answered with an error
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
+    │   ├── ReferencedRowsError       rows that are not to change refer to rows that are
     │   ├── DuplicateKeyError         several rows of the source have one key
     │   └── TableBusyError  retry     somebody else holds a lock, or the target moved meanwhile
     │       ├── SourceChangedError retry    the source changed between two of its answers
@@ -101,6 +102,20 @@ class MissingTableError(TableError):
 
 class DuplicateKeyError(TableError):
     """Several rows of the source have one key in the target."""
+
+
+class ReferencedRowsError(TableError):
+    """A foreign key that stays on would change rows that are not to change, or leave them without what they refer to.
+
+    :ivar child: the table of those rows, as the database writes its name
+    """
+
+    def __init__(self, message: str, child: str = "") -> None:
+        super().__init__(message, child)
+        self.child = child
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class TableBusyError(TableError):

@@ -67,6 +67,9 @@ class DirectLoad:
     def delete(self) -> None:
         """Do nothing: there is nothing."""
 
+    def delete_last(self) -> None:
+        """Do nothing."""
+
     def write(self) -> None:
         """Load the rows as they come.
 

@@ -2,9 +2,9 @@
 
 ::
 
-    work tables ── BEGIN ── list changes ── check ── delete ── park, update, insert ── verify ── COMMIT ── drop work tables
-                            (plain reads)   guards   children  parents first
-                                                     first
+    work tables ── BEGIN ── list changes ── check ── delete ── park, update, insert ── delete last ── verify ── COMMIT
+                            (plain reads)   guards   children  parents first           what was
+                                                     first                             referred to
 
 Only the rows that differ are touched, found by plain reads into a work table, so that nobody else is kept waiting. No DDL
 stands between BEGIN and COMMIT, since MySQL commits at any. The statements are the engines'; see ``merge.md`` for where
@@ -61,12 +61,18 @@ def merge_tables(
                 merge.list_changes()
                 if check:
                     check(merge.staged, merge.counts)
+            listed = [merge.listed for merge in ordered if isinstance(merge, TableMerge)]
+            with database.translate_errors():
+                references_kept = database.references_kept(connection, listed)
             if dry_run:
                 raise _DryRunEnded
-            for merge in reversed(ordered):
-                merge.delete()
-            for merge in ordered:
-                merge.write()
+            with references_kept:
+                for merge in reversed(ordered):
+                    merge.delete()
+                for merge in ordered:
+                    merge.write()
+                for merge in reversed(ordered):
+                    merge.delete_last()
             for merge in ordered:
                 merge.verify()
                 if verify:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from airflow_provider_sync.tables.schema import Table
+from airflow_provider_sync.tables.schema import Column, Table
 
 
 class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +48,29 @@ class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
     def changes(self) -> int:
         """Rows that differ."""
         return self.inserted + self.updated + self.deleted
+
+
+class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What one merge is about to do, row by row.
+
+    :ivar work: the work table that lists the rows
+    :ivar key: columns that identify a row
+    :ivar staged: names of the staged columns
+    :ivar written: names of those that are written
+    :ivar deleted: rows that go
+    :ivar updated: rows that change, those whose keys are only written in another way among them
+    :ivar renamed: these
+    """
+
+    target: Table
+    staging: Table
+    work: Table
+    key: tuple[Column, ...]
+    staged: tuple[str, ...]
+    written: tuple[str, ...]
+    deleted: int
+    updated: int
+    renamed: int
 
 
 class MergeResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from typing import cast
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.exceptions import TableError, TargetChangedError
 from airflow_provider_sync.tables.change_list import ChangeList, key_is_unique
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.schema import OP, Column, Op, Table
-from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, StagedTable
+from airflow_provider_sync.tables.staged_table import ListedChanges, MergeCounts, MergeResult, StagedTable
 from airflow_provider_sync.tables.unique_conflicts import other_unique_keys, park_conflicts
 
 
@@ -56,28 +57,52 @@ class TableMerge:
             self.counts = listed.fill()
             self.renames = listed.renames
 
+    @property
+    def listed(self) -> ListedChanges:
+        """What is about to be done."""
+        return ListedChanges(
+            target=self.target,
+            staging=self.staged.staging,
+            work=self.work,
+            key=self.key,
+            staged=self.staged.columns,
+            written=tuple(column.name for column in self.written),
+            deleted=self.counts.deleted,
+            updated=self.counts.updated,
+            renamed=self.renames,
+        )
+
     def delete(self) -> None:
         """Delete what the source lacks: first, because of unique keys."""
         if self.counts.deleted:
             with self._naming_table():
                 self._execute(self.database.delete_listed(self.target, self.work, self.key))
 
+    def delete_last(self) -> None:
+        """Delete the rows to which others referred until now."""
+        if self.counts.deleted and self.target.foreign_keys:
+            with self._naming_table():
+                self._execute(self.database.delete_listed(self.target, self.work, self.key, Op.DELETE_LAST))
+
     def write(self) -> None:
-        """Update what differs, then insert what is missing."""
-        names = [column.name for column in self.written]
+        """Update what differs, then insert what is missing; the other way round where updated rows refer to new ones."""
         with self._naming_table():
-            if self.counts.updated:
+            if self.renames:
                 self._rename()
-                if self.parked:
-                    park_conflicts(self.database, self.connection, self.staged, self.work, self.parked, self.unique_keys)
-                values = [name for name in names if name not in self.staged.key]
-                self._execute(self.database.update_listed(self.target, self.staged.staging, self.work, self.key, values))
+            if not (self.target.foreign_keys and self.counts.updated and self.counts.inserted):
+                self._update()
+                self._insert()
+            else:
+                try:
+                    with self.database.savepoint(self.connection):
+                        self._update()
+                        self._insert()
+                except SQLAlchemyError as error:
+                    if not self.database.is_orphan(error):
+                        raise
+                    self._insert()
+                    self._update()
             if self.counts.inserted:
-                if self.counts.target_rows:
-                    insert = self.database.insert_listed(self.target, self.staged.staging, self.work, self.key, names)
-                else:
-                    insert = self.database.insert_all(self.target, self.staged.staging, names)
-                self._execute(insert)
                 self.database.after_insert(self.connection, self.target)
         if self.counts.changes and self.target.triggers:
             triggers = ", ".join(self.target.triggers)
@@ -99,10 +124,26 @@ class TableMerge:
 
     def _rename(self) -> None:
         """Write keys in the form in which they are staged, where the database calls both forms equal; then these are updates."""
-        if not self.renames:
-            return
         self._execute(self.database.rename_listed(self.target, self.staged.staging, self.work, self.key))
         self._execute(f"UPDATE {self.database.qualified(self.work)} SET {OP} = '{Op.UPDATE}' WHERE {OP} = '{Op.RENAME}'")
+
+    def _update(self) -> None:
+        if not self.counts.updated:
+            return
+        if self.parked:
+            park_conflicts(self.database, self.connection, self.staged, self.work, self.parked, self.unique_keys)
+        values = [column.name for column in self.written if column.name not in self.staged.key]
+        if values:
+            self._execute(self.database.update_listed(self.target, self.staged.staging, self.work, self.key, values))
+
+    def _insert(self) -> None:
+        if not self.counts.inserted:
+            return
+        names = [column.name for column in self.written]
+        if self.counts.target_rows:
+            self._execute(self.database.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
+        else:
+            self._execute(self.database.insert_all(self.target, self.staged.staging, names))
 
     def _verify_rows(self) -> None:
         rows = self.staged.rows

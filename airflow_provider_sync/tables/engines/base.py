@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
 from typing import ClassVar, Self
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.protocol.v1 import NULL
@@ -23,6 +24,7 @@ from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.engines.session_rules import SessionRules
 from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Op, Row, Table, Value
+from airflow_provider_sync.tables.staged_table import ListedChanges
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 BATCH_ROWS = 5_000
@@ -114,6 +116,19 @@ class Database(CanonicalDatabase):
         lock, or is at work, ends with an error soon; where none runs, nothing happens. The function raises nothing: where
         the database cannot be told, the statement goes on.
         """
+
+    @contextmanager
+    def savepoint(self, connection: Connection) -> Iterator[None]:
+        """Undo what follows, and only that, when it raises; inside a transaction, not nested."""
+        connection.exec_driver_sql("SAVEPOINT sync_try")
+        try:
+            yield
+            connection.exec_driver_sql("RELEASE SAVEPOINT sync_try")
+        except BaseException:
+            # A lost connection and a dead-lock have undone everything, and the first error is the one to tell.
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT sync_try")
+            raise
 
     @abstractmethod
     def translate_errors(self) -> AbstractContextManager[None]:
@@ -253,6 +268,10 @@ class Database(CanonicalDatabase):
     def is_duplicate(self, error: BaseException) -> bool:
         """Whether an error of the driver says that a unique key would have had a value twice."""
 
+    def is_orphan(self, error: BaseException) -> bool:
+        """Whether an error of the driver says that a row would have referred to nothing."""
+        return False
+
     def has_duplicates(self, connection: Connection, table: Table, key: Sequence[Column]) -> bool:
         """Whether several rows have the same key, by bytes; where a unique index rules that out, nothing is read.
 
@@ -327,6 +346,16 @@ class Database(CanonicalDatabase):
 
         :raises TableError: where the role may not and constraints are in the way, naming the grant
         """
+
+    def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
+        """See that no action of a foreign key that stays on touches a row that is not to change.
+
+        Rows that have to be deleted last are listed so. Called inside the transaction, with the work tables filled.
+
+        :return: to be entered around the writes
+        :raises ReferencedRowsError: before anything is written, when rows would be changed or lose what they refer to
+        """
+        return nullcontext()
 
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
-from airflow_provider_sync.tables.engines import postgresql_foreign_keys, postgresql_sequences
+from airflow_provider_sync.tables.engines import postgresql_foreign_keys, postgresql_references, postgresql_sequences
 from airflow_provider_sync.tables.engines.locks import TableLock, by_lock
 from airflow_provider_sync.tables.engines.postgresql_canonical import PostgreSQLCanonical
 from airflow_provider_sync.tables.engines.postgresql_catalog import describe_table
 from airflow_provider_sync.tables.engines.postgresql_cursor import FAILED, IDLE, fetch
 from airflow_provider_sync.tables.engines.postgresql_errors import (
     DRIVER_ERRORS,
+    FOREIGN_KEY_VIOLATION,
     UNIQUE_VIOLATION,
     sqlstate,
     translated,
@@ -28,6 +29,7 @@ from airflow_provider_sync.tables.engines.postgresql_session import read_as_utf8
 from airflow_provider_sync.tables.engines.postgresql_unsendable import has_unsendable
 from airflow_provider_sync.tables.engines.postgresql_values import Convert, converter, hashed, selected
 from airflow_provider_sync.tables.schema import OP, STAGING_PREFIX, Column, Kind, Op, Row, Table, Value
+from airflow_provider_sync.tables.staged_table import ListedChanges
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _DRIVERS = ("psycopg", "psycopg2")
@@ -303,6 +305,13 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         """Switch foreign keys off, or defer them: see the class."""
         return postgresql_foreign_keys.switched_off(connection, tables, self.qualified)
 
+    def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
+        """Look at what refers to the rows that change, where foreign keys stay on; see :mod:`.postgresql_references`."""
+        remedy = postgresql_foreign_keys.stays_on(connection)
+        if remedy is None or not any(change.target.foreign_keys for change in changes):
+            return nullcontext()
+        return postgresql_references.kept(self, connection, changes, remedy)
+
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
         """Count the rows without the row that they refer to, for each constraint in either direction."""
         with self.translate_errors():
@@ -337,6 +346,10 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
     def is_duplicate(self, error: BaseException) -> bool:
         """Whether an error of the driver says that a unique key would have had a value twice."""
         return sqlstate(error) == UNIQUE_VIOLATION
+
+    def is_orphan(self, error: BaseException) -> bool:
+        """Whether an error of the driver says that a row would have referred to nothing."""
+        return sqlstate(error) == FOREIGN_KEY_VIOLATION
 
     def as_bytes(self, expression: str) -> str:
         """Return the text under the collation ``C``."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import ReferencedRowsError, TableError
 from airflow_provider_sync.tables.engines.postgresql_errors import (
     FOREIGN_KEY_VIOLATION,
     INSUFFICIENT_PRIVILEGE,
@@ -32,7 +33,8 @@ WHERE r.ev_enabled IN ('O', 'R') AND r.rulename <> '_RETURN'
 LIMIT 1
 """
 
-# Constraints of partitions repeat those of their parents. Servers before PostgreSQL 18 enforce all of them.
+# Constraints of partitions repeat those of their parents. Servers before PostgreSQL 18 enforce all of them. What this role may
+# not read is left out.
 _CONSTRAINTS = """
 SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confrelid::regclass::text,
        ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
@@ -42,8 +44,24 @@ SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confr
 FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
 WHERE k.contype = 'f' AND to_regclass(%s) IN (k.conrelid, k.confrelid) AND k.conparentid = 0
       AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+      AND has_table_privilege(k.conrelid, 'SELECT') AND has_table_privilege(k.confrelid, 'SELECT')
 ORDER BY child.relname, k.conname
 """
+
+
+_STAYS_ON = "sync_foreign_keys_stay_on"
+"""Tells in a connection's notes why foreign keys stay on."""
+
+
+class _Reason(msgspec.Struct, frozen=True):
+    """Why foreign keys stay on.
+
+    :ivar violated: what to do when one is broken
+    :ivar remedy: what would let them be off, as the end of a sentence
+    """
+
+    violated: str
+    remedy: str
 
 
 @contextmanager
@@ -55,17 +73,24 @@ def switched_off(connection: Connection, tables: Sequence[Table], qualified: Cal
     """
     driver: Any = connection.connection.driver_connection
     why_not = _switch_off(connection, [table for table in tables if table.foreign_keys], tables, qualified)
+    connection.info[_STAYS_ON] = why_not
     try:
         yield
     except Exception as error:
-        if sqlstate(error) != FOREIGN_KEY_VIOLATION:
+        if sqlstate(error) != FOREIGN_KEY_VIOLATION or isinstance(error, ReferencedRowsError):
             raise
-        raise TableError(f"PostgreSQL: {error_message(error)}. {why_not or ''}".rstrip()) from error
+        raise TableError(f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()) from error
     finally:
         # Below SQLAlchemy, which would open another connection where this one is gone.
         if why_not is None and not driver.closed:
             with driver.cursor() as cursor:
                 cursor.execute("RESET session_replication_role")
+
+
+def stays_on(connection: Connection) -> str | None:
+    """Return what would let foreign keys be off, inside of :func:`switched_off`; ``None`` where they are."""
+    reason: _Reason | None = connection.info.get(_STAYS_ON)
+    return None if reason is None else reason.remedy
 
 
 def orphans(connection: Connection, quoted: str) -> dict[str, int]:
@@ -87,21 +112,22 @@ def orphans(connection: Connection, quoted: str) -> dict[str, int]:
 
 def _switch_off(
     connection: Connection, bound: Sequence[Table], tables: Sequence[Table], qualified: Callable[[Table], str]
-) -> str | None:
+) -> _Reason | None:
     """Set the replica role.
 
     :param bound: those of ``tables`` that have foreign keys
-    :return: ``None`` when it is set; otherwise what to do when a foreign key gets in the way
+    :return: ``None`` when it is set
     """
     if not bound:
-        return "It appeared while the table was being merged. Try again."
+        return _Reason("It appeared while the table was being merged. Try again.", "try again.")
     for table in tables:
         name = qualified(table).replace("%%", "%")
         needed = connection.exec_driver_sql(_NEEDED_IN_REPLICA_ROLE, (name, name)).scalar()
         if needed:
-            return (
+            return _Reason(
                 f"Foreign keys stay on while table {str(table)!r} has the {needed}, which would be off with them."
-                " Synchronise the referenced tables first, or together with this one, or declare the constraint DEFERRABLE."
+                " Synchronise the referenced tables first, or together with this one, or declare the constraint DEFERRABLE.",
+                f"let foreign keys be switched off: the {needed} of {str(table)!r} would be off with them, and keeps them on.",
             )
     try:
         connection.exec_driver_sql("SET session_replication_role = replica")
@@ -109,9 +135,12 @@ def _switch_off(
         if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
             raise
         role = connection.exec_driver_sql("SELECT quote_ident(current_user)").scalar_one()
-        return (
-            "Synchronise the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or let this"
-            f" role switch foreign keys off: GRANT SET ON PARAMETER session_replication_role TO {role}"
+        grant = (
+            f"let this role switch foreign keys off: GRANT SET ON PARAMETER session_replication_role TO {role}"
             " (PostgreSQL 15 and newer; before, only a superuser may)."
+        )
+        return _Reason(
+            "Synchronise the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or " + grant,
+            grant,
         )
     return None

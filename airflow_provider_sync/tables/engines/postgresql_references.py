@@ -1,0 +1,378 @@
+"""Foreign keys of PostgreSQL that stay on during a merge: no action of theirs touches a row that is not to change.
+
+For each constraint that points to a merged table, and each row of that table that goes or whose referenced values change::
+
+    no row refers to it                               nothing to do
+    only rows that are deleted, or re-pointed, too    the row is deleted last (``L``)
+    rows that stay, which find their value elsewhere  the constraint is dropped and made again, where the role may
+    any other row                                     refused, before anything is written
+
+The rows are locked first, so that nobody makes another one refer to them meanwhile. A child table that this role cannot read
+is watched by the server's own counters of the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.exceptions import ReferencedRowsError
+from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.postgresql_errors import FOREIGN_KEY_VIOLATION, error_message, sqlstate
+from airflow_provider_sync.tables.schema import OP, Column, Op
+from airflow_provider_sync.tables.staged_table import ListedChanges
+
+_NO_ACTION, _RESTRICT = "a", "r"
+_ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+# Copies that a constraint has on partitions act as it does. Servers before PostgreSQL 18 enforce all constraints.
+_CONSTRAINTS = """
+WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s)))
+SELECT k.oid, k.conname::text, quote_ident(k.conname), k.conrelid::oid, k.conrelid::regclass::text,
+       k.confdeltype::text, k.confupdtype::text, k.condeferrable,
+       ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT 'OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')'
+             FROM unnest(k.conpfeqop) WITH ORDINALITY AS e(oid, position)
+             JOIN pg_operator o ON o.oid = e.oid JOIN pg_namespace n ON n.oid = o.oprnamespace ORDER BY e.position),
+       ARRAY(SELECT coalesce(' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
+             FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum
+             LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
+             ORDER BY c.position),
+       pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint'),
+       pg_has_role(child.relowner, 'USAGE') AND has_table_privilege(k.confrelid, 'REFERENCES'),
+       has_table_privilege(k.conrelid, 'SELECT') AND NOT row_security_active(k.conrelid)
+FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
+WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM involved)
+  AND NOT EXISTS (SELECT FROM pg_constraint up WHERE up.oid = k.conparentid AND up.confrelid IN (SELECT oid FROM involved))
+  AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+ORDER BY k.conrelid::regclass::text, k.conname
+"""
+
+_INVOLVED = """
+SELECT relid::oid FROM pg_partition_tree(to_regclass(%s)) UNION SELECT to_regclass(%s)::oid
+"""
+
+_TOUCHED = """
+SELECT coalesce(sum(pg_stat_get_xact_tuples_updated(r.oid) + pg_stat_get_xact_tuples_deleted(r.oid)), 0)::bigint
+FROM (SELECT relid::oid AS oid FROM pg_partition_tree(%s::oid::regclass) UNION SELECT %s::oid) r
+"""
+
+
+class Constraint(msgspec.Struct, frozen=True):
+    """A foreign key that points to a merged table.
+
+    :ivar columns: of the child, quoted; ``names`` are they unquoted
+    :ivar referred: columns of the parent, as the catalog has them
+    :ivar operators: by which the database compares parent and child
+    :ivar mine: whether this role may drop it and make it again
+    :ivar readable: whether this role sees all rows of the child
+    """
+
+    oid: int
+    name: str
+    quoted: str
+    child_oid: int
+    child: str
+    on_delete: str
+    on_update: str
+    deferrable: bool
+    columns: Sequence[str]
+    names: Sequence[str]
+    referred: Sequence[str]
+    operators: Sequence[str]
+    collations: Sequence[str]
+    definition: str
+    comment: str | None
+    mine: bool
+    readable: bool
+
+    def refers(self, quote: Callable[[str], str], parent: str, child: str) -> str:
+        """Return a condition: the child's row refers to the parent's."""
+        parts = zip(self.referred, self.collations, self.operators, self.columns, strict=True)
+        return " AND ".join(
+            f"{parent}.{quote(there)}{_doubled(collation)} {_doubled(operator)} {child}.{_doubled(here)}"
+            for there, collation, operator, here in parts
+        )
+
+    @property
+    def label(self) -> str:
+        """Name it for a message."""
+        return f"constraint {self.name!r} of {self.child}"
+
+
+def constraints_to(connection: Connection, name: str) -> list[Constraint]:
+    """Return the foreign keys that point to a table or to its partitions.
+
+    :param name: quoted, percent signs not doubled
+    """
+    rows = connection.exec_driver_sql(_CONSTRAINTS, (name, name)).all()
+    return [Constraint(*row) for row in rows]
+
+
+def kept(
+    database: Database, connection: Connection, changes: Sequence[ListedChanges], remedy: str
+) -> AbstractContextManager[None]:
+    """See that the writes that follow fire no action on a row that stays; what has to be deleted last is listed so.
+
+    :param remedy: what lets this role switch foreign keys off
+    :return: to be entered around the writes
+    :raises ReferencedRowsError: before anything is written, when rows would be changed or lose what they refer to
+    """
+    return _References(database, connection, changes, remedy).plan()
+
+
+def references_to_listed(database: Database, connection: Connection, change: ListedChanges, op: Op) -> str | None:
+    """Return a constraint by which a row refers to one of those that are listed under ``op``; ``None`` where none does."""
+    for constraint in constraints_to(connection, _plain(database.qualified(change.target))):
+        if constraint.on_delete == _NO_ACTION and constraint.deferrable:
+            continue
+        if not constraint.readable:
+            return constraint.label
+        statement = (
+            f"SELECT 1 FROM {database.qualified(change.work)} AS w"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
+            f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" WHERE w.{OP} = '{op}' LIMIT 1"
+        )
+        if connection.exec_driver_sql(statement).first():
+            return constraint.label
+    return None
+
+
+class _References:
+    """The foreign keys of one merge."""
+
+    def __init__(self, database: Database, connection: Connection, changes: Sequence[ListedChanges], remedy: str) -> None:
+        self.database = database
+        self.connection = connection
+        self.changes = changes
+        self.remedy = remedy
+        self.by_oid: dict[int, ListedChanges] = {}
+        for change in changes:
+            name = _plain(database.qualified(change.target))
+            for oid in connection.exec_driver_sql(_INVOLVED, (name, name)).scalars():
+                self.by_oid[oid] = change
+        self.dropped: list[Constraint] = []
+        self.holding: list[tuple[ListedChanges, Constraint]] = []
+        self.watched: dict[int, Constraint] = {}
+
+    def plan(self) -> AbstractContextManager[None]:
+        """Decide about every constraint; nothing is written but work tables."""
+        for change in self.changes:
+            if not (change.deleted or change.updated):
+                continue
+            constraints = constraints_to(self.connection, _plain(self.database.qualified(change.target)))
+            if not constraints:
+                continue
+            self._lock(change, constraints)
+            for constraint in constraints:
+                if constraint.child_oid not in self.by_oid and not change.target.triggers:
+                    self.watched[constraint.child_oid] = constraint
+                if not constraint.readable:
+                    continue
+                if change.deleted:
+                    self._plan_deletes(change, constraint)
+                if change.updated and (columns := self._changeable(change, constraint)):
+                    self._plan_updates(change, constraint, columns)
+        self._list_last()
+        return self._around()
+
+    @contextmanager
+    def _around(self) -> Iterator[None]:
+        """Drop what has to be dropped, make it again in the end, and see that no child was touched."""
+        for constraint in self.dropped:
+            self._run(f"ALTER TABLE {_doubled(constraint.child)} DROP CONSTRAINT {_doubled(constraint.quoted)}")
+        before = {oid: self._touched(oid) for oid in self.watched}
+        yield
+        for oid, touched in before.items():
+            if self._touched(oid) != touched:
+                raise self._refused(self.watched[oid], "an action of it changed rows there")
+        if self.dropped:
+            # What is still to be checked would be in the way of ALTER TABLE.
+            self._run("SET CONSTRAINTS ALL IMMEDIATE")
+        for constraint in self.dropped:
+            self._restore(constraint)
+
+    def _restore(self, constraint: Constraint) -> None:
+        table, name = _doubled(constraint.child), _doubled(constraint.quoted)
+        try:
+            self._run(f"ALTER TABLE {table} ADD CONSTRAINT {name} {_doubled(constraint.definition)}")
+        except Exception as error:
+            if sqlstate(error) != FOREIGN_KEY_VIOLATION:
+                raise
+            raise self._refused(constraint, f"rows would refer to nothing ({error_message(error)})") from error
+        if constraint.comment:
+            literal = self.connection.exec_driver_sql("SELECT quote_literal(%s)", (constraint.comment,)).scalar_one()
+            self._run(f"COMMENT ON CONSTRAINT {name} ON {table} IS {_doubled(literal)}")
+
+    def _plan_deletes(self, change: ListedChanges, constraint: Constraint) -> None:
+        database = self.database
+        child = self.by_oid.get(constraint.child_oid)
+        if child is None and not self._first(
+            f"SELECT 1 FROM {database.qualified(change.work)} AS w"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
+            f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" WHERE w.{OP} = '{Op.DELETE}' LIMIT 1"
+        ):
+            return
+        staying, orphans = self._staying(change, constraint, child)
+        if orphans:
+            action = _ACTIONS[constraint.on_delete]
+            raise self._refused(
+                constraint, f"{orphans} of its rows refer to rows of {str(change.target)!r} that go (ON DELETE {action})"
+            )
+        if staying:
+            self._drop(constraint, f"{staying} of its rows refer to rows of {str(change.target)!r} that others replace")
+        elif not (constraint.on_delete == _NO_ACTION and constraint.deferrable):
+            self.holding.append((change, constraint))
+
+    def _list_last(self) -> None:
+        """List the rows to be deleted last: those to which others refer that do not go at first; so on, up to the roots."""
+        database, moved = self.database, bool(self.holding)
+        while moved:
+            moved = False
+            for change, constraint in self.holding:
+                stays = self._not_listed(self.by_oid.get(constraint.child_oid), Op.DELETE)
+                found = self.connection.exec_driver_sql(
+                    f"UPDATE {database.qualified(change.work)} AS w SET {OP} = '{Op.DELETE_LAST}'"
+                    f" WHERE w.{OP} = '{Op.DELETE}' AND EXISTS (SELECT FROM {database.qualified(change.target)} AS p"
+                    f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+                    f" WHERE {database.match(change.key, 'p', 'w')}{stays})"
+                )
+                moved = moved or found.rowcount > 0
+
+    def _staying(self, change: ListedChanges, constraint: Constraint, child: ListedChanges | None) -> tuple[int, int]:
+        """Count the child's rows that in the end still refer to a row that goes, and those among them that find no other."""
+        database = self.database
+        goes = (
+            f"FROM {database.qualified(change.work)} AS w"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
+        )
+        where = f" WHERE w.{OP} = '{Op.DELETE}'"
+        refers = constraint.refers(database.quote, "p", "c")
+        provided = "false"
+        if set(constraint.referred) <= set(change.staged):
+            there = constraint.refers(database.quote, "x", "c")
+            provided = f"EXISTS (SELECT FROM {database.qualified(change.staging)} AS x WHERE {there})"
+        counted = f"SELECT count(*), count(*) FILTER (WHERE NOT {provided})"
+        found = [
+            f"{counted} {goes} JOIN {_doubled(constraint.child)} AS c ON {refers}{where}{self._not_listed(child, Op.DELETE)}"
+        ]
+        if child is not None and set(constraint.names) <= set(child.staged):
+            found[0] += (
+                f" AND NOT EXISTS (SELECT FROM {database.qualified(child.staging)} AS s"
+                f" WHERE {database.equal(child.key, 's', 'c')})"
+            )
+            found.append(f"{counted} {goes} JOIN {database.qualified(child.staging)} AS c ON {refers}{where}")
+        counts = [self.connection.exec_driver_sql(statement).one() for statement in found]
+        return sum(row[0] for row in counts), sum(row[1] for row in counts)
+
+    def _changeable(self, change: ListedChanges, constraint: Constraint) -> list[Column]:
+        """Return the referenced columns that updates may change: those that are written, and keys that have many forms."""
+        names = [name for name in constraint.referred if name in change.written]
+        return [change.target.column(name) for name in names if change.renamed or name not in {c.name for c in change.key}]
+
+    def _plan_updates(self, change: ListedChanges, constraint: Constraint, columns: Sequence[Column]) -> None:
+        if constraint.on_update == _NO_ACTION and constraint.deferrable:
+            return
+        database = self.database
+        child = self.by_oid.get(constraint.child_oid)
+        same = " AND ".join(database.same(column, "p", "s") for column in columns)
+        touched = (
+            f"SELECT count(*) FROM {database.qualified(change.work)} AS w"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.equal(change.key, 'p', 'w')}"
+            f" JOIN {database.qualified(change.staging)} AS s ON {database.match(change.key, 's', 'w')}"
+            f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND NOT ({same}){self._not_listed(child, Op.DELETE)}"
+        )
+        if constraint.on_update == _NO_ACTION:
+            equal = " AND ".join(f"p.{database.quote(name)} = s.{database.quote(name)}" for name in constraint.referred)
+            touched += f" AND NOT ({equal})" if set(constraint.referred) <= set(change.staged) else ""
+        elif child is not None and constraint.on_update != _RESTRICT:
+            # These rows get their own values after their parents got theirs.
+            touched += (
+                f" AND NOT EXISTS (SELECT FROM {database.qualified(child.work)} AS d"
+                f" WHERE d.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND {database.equal(child.key, 'd', 'c')})"
+            )
+        rows = self.connection.exec_driver_sql(touched).scalar_one()
+        if not rows:
+            return
+        if constraint.on_update == _NO_ACTION and not constraint.mine:
+            # Another row may take the value in the same statement; otherwise the server refuses.
+            return
+        action = _ACTIONS[constraint.on_update]
+        self._drop(
+            constraint,
+            f"{rows} of its rows refer to values of {str(change.target)!r} that change (ON UPDATE {action})",
+        )
+
+    def _drop(self, constraint: Constraint, reason: str) -> None:
+        """Take the constraint away for the time of the writes.
+
+        :raises ReferencedRowsError: when this role may not
+        """
+        if not constraint.mine:
+            raise self._refused(constraint, reason)
+        if constraint not in self.dropped:
+            self.dropped.append(constraint)
+
+    def _refused(self, constraint: Constraint, reason: str) -> ReferencedRowsError:
+        inside = constraint.child_oid in self.by_oid
+        advice = (
+            "The source has such rows without what they refer to, or its tables changed between two answers"
+            if inside
+            else f"Synchronise {constraint.child} in the same run and transaction, or change those rows"
+        )
+        return ReferencedRowsError(
+            f"Foreign keys stay on, and {constraint.label} is in the way: {reason}. Nothing was changed. {advice};"
+            f" or {self.remedy}",
+            child=constraint.child,
+        )
+
+    def _lock(self, change: ListedChanges, constraints: Sequence[Constraint]) -> None:
+        """Lock the rows that go or whose referenced values may change, so that no other row comes to refer to them."""
+        ops = [Op.DELETE, Op.RENAME]
+        if any(self._changeable(change, constraint) for constraint in constraints):
+            ops.append(Op.UPDATE)
+        listed = ", ".join(f"'{op}'" for op in ops)
+        self.connection.exec_driver_sql(
+            f"SELECT count(*) FROM (SELECT 1 FROM {self.database.qualified(change.target)} AS p"
+            f" JOIN {self.database.qualified(change.work)} AS w ON {self.database.equal(change.key, 'p', 'w')}"
+            f" WHERE w.{OP} IN ({listed}) FOR UPDATE OF p) AS locked"
+        ).scalar_one()
+
+    def _not_listed(self, child: ListedChanges | None, op: Op) -> str:
+        """Return a condition: the child's row ``c`` is not listed under ``op``."""
+        if child is None:
+            return ""
+        return (
+            f" AND NOT EXISTS (SELECT FROM {self.database.qualified(child.work)} AS d"
+            f" WHERE d.{OP} = '{op}' AND {self.database.match(child.key, 'c', 'd')})"
+        )
+
+    def _touched(self, oid: int) -> int:
+        return int(self.connection.exec_driver_sql(_TOUCHED, (oid, oid)).scalar_one())
+
+    def _first(self, statement: str) -> bool:
+        return self.connection.exec_driver_sql(statement).first() is not None
+
+    def _run(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+
+def _plain(qualified: str) -> str:
+    return qualified.replace("%%", "%")
+
+
+def _doubled(name: str) -> str:
+    """Double percent signs, which the driver expects; names that the server quotes come without."""
+    return name.replace("%", "%%")
