@@ -74,14 +74,17 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "airflow_provider_sync.hooks.sync_server.SyncServerHook",
                 "hook-name": "Sync server",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port"],
+                    "hidden-fields": ["schema"],
                     "relabeling": {
                         "host": "Base URL",
+                        # Hidden, it would be saved as none, and with none Airflow 3.3's button Test in the list answers 400.
+                        "port": "Port (0: as in the URL)",
                         "login": "Login (basic authentication only)",
                         "password": "Token or password",
                     },
                     "placeholders": {
                         "host": "https://source.example/api/sync",
+                        "port": "0",
                         "login": "empty when a token is used",
                         "password": "bearer token",
                     },

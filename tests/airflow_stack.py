@@ -68,6 +68,7 @@ class AirflowStack:
             # Workers are forked at once, however few tasks there are.
             "CORE__PARALLELISM": "4",
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "CORE__TEST_CONNECTION": "Enabled",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "1",
             # A file that changed is parsed as soon as it is seen; others need not be again.
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",

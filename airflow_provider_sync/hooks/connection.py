@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,8 @@ _EXTRA: dict[str, tuple[Any, str]] = {
     "time_zone": (str, "an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'"),
     "headers": (dict[str, str], "a JSON object of header names and values"),
 }
+
+_PORT = re.compile(r":[0-9]+$")
 
 
 def client_config(connection: Connection) -> ClientConfig:
@@ -58,7 +61,7 @@ def base_url(connection: Connection) -> str:
     The host may be a whole URL. Without a scheme it is https, unless the schema field says http. Any other schema is a
     path: that is where Airflow puts the path of a connection that is written as a URI.
 
-    :raises ConfigurationError: when there is no host
+    :raises ConfigurationError: when there is no host, or the port is another one than the URL's
     """
     if not connection.host:
         raise ConfigurationError(
@@ -70,6 +73,13 @@ def base_url(connection: Connection) -> str:
     start, separator, path = url.partition("://")
     host, slash, rest = path.partition("/")
     port = f":{connection.port}" if connection.port else ""
+    if port and (named := _PORT.search(host)):
+        if named.group() != port:
+            raise ConfigurationError(
+                f"Connection {connection.conn_id!r} has the port {connection.port}, and its URL has {named.group()[1:]}."
+                " Leave one of them out."
+            )
+        port = ""
     return f"{start}{separator}{host}{port}{slash}{rest}".rstrip("/") + (f"/{schema}" if schema and not scheme else "")
 
 

@@ -37,11 +37,20 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Any:
         ({"host": "source.example/api", "schema": "HTTPS", "port": 8443}, "https://source.example:8443/api"),
         ({"host": "http://127.0.0.1:8765"}, "http://127.0.0.1:8765"),
         ({"host": "http://127.0.0.1", "port": 8765, "schema": "api/sync"}, "http://127.0.0.1:8765/api/sync"),
+        ({"host": "http://127.0.0.1:8765/api/sync", "port": 0}, "http://127.0.0.1:8765/api/sync"),
+        ({"host": "http://127.0.0.1:8765/api/sync", "port": 8765}, "http://127.0.0.1:8765/api/sync"),
+        ({"host": "https://[::1]/api/sync", "port": 8765}, "https://[::1]:8765/api/sync"),
     ],
 )
 def test_base_url(read: Any, fields: dict[str, Any], url: str) -> None:
     """The host is the base URL, with or without scheme; schema and port are read as users of HTTP connections write them."""
     assert read(**fields).url == url
+
+
+def test_two_ports(read: Any) -> None:
+    """A port that is not the URL's is refused, and both are named."""
+    with pytest.raises(ConfigurationError, match=r"has the port 80, and its URL has 8765\. Leave one"):
+        read(host="http://127.0.0.1:8765/api/sync", port=80)
 
 
 @pytest.mark.parametrize(

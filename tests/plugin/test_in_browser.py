@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.history import Origin, open_history
 from airflow_provider_sync.provider_info import get_provider_info
 from airflow_provider_sync.report import TableReport
@@ -180,3 +181,24 @@ def test_the_connection_form(airflow_stack: AirflowStack, browser: Browser) -> N
         # The section unfolds.
         browser.wait(lambda text=text: text in browser.find(form).text, f"{text!r} in the form")  # type: ignore[misc]
     browser.screenshot(picture("connection-form-extra.png"), height=1220)
+
+
+def test_the_button_test(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
+    """A connection that was made in the form, with the port 0, can be tested in the list; so can one that has the URL's port."""
+    with RunningServer(ServerConfig.from_dict({"tokens": [TOKEN]})) as server:
+        browser.open(f"{airflow_stack.api_url}/connections")
+        browser.click("//button[contains(., 'Add Connection')]")
+        form = "//*[@role='dialog']"
+        browser.type(f"{form}//input[@name='connection_id']", "made_in_form")
+        browser.type(f"{form}//input[@role='combobox']", "Sync server")
+        browser.click(f"{form}//*[@role='option'][normalize-space()='Sync server']")
+        for name, value in (("host", server.url), ("password", TOKEN), ("port", "0")):
+            browser.type(f"{form}//input[@name='{name}']", value)
+        browser.click(f"{form}//button[contains(., 'Save')]")
+        browser.wait(lambda: not browser.all(form), "the form closed")
+        address, _, port = server.url.rpartition(":")
+        airflow_stack.set_connection("with_port", conn_type="sync", host=address, port=int(port), password=TOKEN)
+        for conn_id in ("made_in_form", "with_port"):
+            browser.open(f"{airflow_stack.api_url}/connections")
+            browser.click(f"//tr[contains(., '{conn_id}')]//button[@aria-label='Test Connection']")
+            browser.find(f"//*[contains(text(), 'A sync server answers at {server.url}')]")
