@@ -9,8 +9,8 @@ import msgspec
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_between
-from airflow_provider_sync.protocol.v2.messages import Grid, KeyRange, Scheme, Selection, Window
-from airflow_provider_sync.protocol.v2.types import LogicalKind
+from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, Grid, KeyRange, Scheme, Selection, Window
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Part
@@ -31,6 +31,9 @@ def selected_part(opened: OpenTable, selection: Selection) -> Part:
     """
     columns = _selected_columns(opened, selection.columns)
     by_name = {column.name: _canonical(opened, column, "selection.columns") for column in columns}
+    zeros = by_name.keys() if selection.trailing_zeros == ALL_COLUMNS else by_name.keys() & set(selection.trailing_zeros)
+    for name in zeros - set(opened.key(columns)):
+        by_name[name] = _with_zeros(by_name[name])
     part = Part(
         table=opened.table,
         columns=tuple(by_name.values()),
@@ -101,6 +104,13 @@ def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn
             f" carry. Leave it out with `columns`.",
         )
     return CanonicalColumn(column=column, type=kind)
+
+
+def _with_zeros(column: CanonicalColumn) -> CanonicalColumn:
+    """Keep the zeros at the end of a decimal of any scale, where this database keeps them."""
+    if column.type != LogicalType(kind=LogicalKind.DECIMAL):
+        return column
+    return msgspec.structs.replace(column, type=msgspec.structs.replace(column.type, trailing_zeros=True))
 
 
 def _window(opened: OpenTable, window: Window | None) -> Window | None:

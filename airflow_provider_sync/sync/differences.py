@@ -29,7 +29,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     Selection,
 )
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, key_hash
-from airflow_provider_sync.sync.landing import land, selection_of
+from airflow_provider_sync.sync.landing import land, selection_for
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
@@ -90,7 +90,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def selection(self) -> Selection:
         """What to ask about from now on: the described columns by name, so that one that goes meanwhile is missed."""
         columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(selection_of(self.target.options, self.target.between), columns=columns)
+        return msgspec.structs.replace(selection_for(self.target), columns=columns)
 
     @property
     def source_rows(self) -> int:
@@ -129,7 +129,7 @@ def compare_segments(
     :raises TableError: when the target cannot hold what the source has
     """
     request = DescribeTable(
-        selection=selection_of(target.options, target.between),
+        selection=selection_for(target),
         grid=grid,
         sample=sample,
         schemes=database.schemes,

@@ -25,7 +25,7 @@ from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable,
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.differences import probes_of
 from airflow_provider_sync.sync.download import Download
-from airflow_provider_sync.sync.landing import land, selection_of
+from airflow_provider_sync.sync.landing import land, selection_for
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.direct_load import DirectRows, can_load_directly
 from airflow_provider_sync.tables.engines.base import Database
@@ -49,7 +49,7 @@ def load_directly(
     """
     if target.options.window is not None or not database.is_empty(connection, target.table):
         return None
-    with client.describe_table(DescribeTable(selection=selection_of(target.options), digests=False)) as answer:
+    with client.describe_table(DescribeTable(selection=selection_for(target), digests=False)) as answer:
         described = answer.described
     part = land(database, target, described)
     too_many = most is not None and described.rows > most
@@ -112,7 +112,7 @@ class FirstRows(Download):
     def _selection(self) -> Selection:
         """Name the described columns, so that one that goes meanwhile is missed."""
         columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(selection_of(self.target.options), columns=columns)
+        return msgspec.structs.replace(selection_for(self.target), columns=columns)
 
     def _known(self) -> _Announced:
         if self._announced is None:

@@ -18,7 +18,7 @@ from airflow_provider_sync.sync.differences import (
     compare_rows,
     compare_segments,
 )
-from airflow_provider_sync.sync.landing import selection_of
+from airflow_provider_sync.sync.landing import selection_for
 from airflow_provider_sync.sync.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.settled import settled
 from airflow_provider_sync.sync.tables import find_target, present_target
@@ -102,7 +102,7 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
     target = find_target(client, database, options)
     if target is None:
         raise MissingTableError(f"There is no table {options.table_name!r} in the target database yet. A run makes it.")
-    with client.describe_table(DescribeTable(selection=selection_of(options), digests=False)) as answer:
+    with client.describe_table(DescribeTable(selection=selection_for(target), digests=False)) as answer:
         described = answer.described
     unusable = tuple(_misfits(database, target, described))
     left_out = {finding.column for finding in unusable}

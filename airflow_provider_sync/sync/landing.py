@@ -9,19 +9,21 @@ import msgspec
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
-from airflow_provider_sync.protocol.v2.messages import Described, KeyRange, Selection, Window
+from airflow_provider_sync.protocol.v2.messages import Described, Selection, Window
 from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Part
 from airflow_provider_sync.tables.logical_types import create_table_statement, landing_type
 
 
-def selection_of(options: TargetTable, between: KeyRange | None = None) -> Selection:
-    """Return the part of the source's table that the options ask for.
+def selection_of(options: TargetTable) -> Selection:
+    """Return the part of the source's table that the options ask for."""
+    return Selection(name=options.name, columns=options.columns or None, window=_window(options, {}))
 
-    :param between: see :class:`.Target`
-    """
-    return Selection(name=options.name, columns=options.columns or None, window=_window(options, {}), between=between)
+
+def selection_for(target: Target) -> Selection:
+    """Return the part of the source's table that a target is compared with, in the form in which it holds it."""
+    return msgspec.structs.replace(selection_of(target.options), between=target.between, trailing_zeros=target.trailing_zeros)
 
 
 def land(database: Database, target: Target, described: Described) -> Part:

@@ -26,6 +26,7 @@ LOST = "character set: characters that the target's could not hold were replaced
 JSON_FORM = "only the formatting of the JSON"
 SINGLE = "single precision: the value was rounded to a 32-bit float"
 ROUNDED = "rounding of a floating point number"
+ZEROS = "zeros at the end of a decimal"
 SCALE = "decimal scale: digits after the point were cut or rounded"
 FRACTION = "fractions of a second were cut or rounded"
 ZONE = "time zone: {offset} apart"
@@ -116,6 +117,8 @@ def _number(source: str, target: str) -> str | None:
         return None
     if not (one.is_finite() and other.is_finite()):
         return None
+    if one == other:
+        return ZEROS
     if _single(one) == float(other) or _single(other) == float(one):
         return SINGLE
     digits = max(0, -min(int(one.normalize().as_tuple().exponent), int(other.normalize().as_tuple().exponent)))

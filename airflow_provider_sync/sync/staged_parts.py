@@ -14,7 +14,7 @@ from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTabl
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.download import Download, Unchanged
-from airflow_provider_sync.sync.landing import land, selection_of
+from airflow_provider_sync.sync.landing import land, selection_for
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.merging import Entry, failed_together, merge_entries, report_of
 from airflow_provider_sync.sync.part_values import StagedPart
@@ -183,7 +183,7 @@ def _adopt(
             zone=time_zone_named(first.time_zone),
             received=first.received,
         )
-    request = DescribeTable(selection=selection_of(target.options), digests=False)
+    request = DescribeTable(selection=selection_for(target), digests=False)
     with client.describe_table(request) as answer:
         part = land(database, target, answer.described)
     return StagedParts(database, target, part, staged, parts)

@@ -10,9 +10,13 @@ from sqlalchemy import Connection
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.protocol.v2.messages import KeyRange
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.session_rules import check_all_rows_seen
 from airflow_provider_sync.tables.schema import Column, Kind, Table
+
+_ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
+"""A decimal that is held as it is written, zeros at its end included."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,12 +24,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar key: columns of the target, configured or its own primary key
     :ivar between: keys of the rows that a sync is about, where it is not about all
+    :ivar trailing_zeros: columns of the source whose decimals the target holds with the zeros at their end
     """
 
     options: TargetTable
     table: Table
     key: tuple[str, ...]
     between: KeyRange | None = None
+    trailing_zeros: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -75,7 +81,17 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
             f"Table {options.table_name!r} has no column {missing[0]!r}, which 'primary' names."
             f" Its columns are: {', '.join(sorted(names))}."
         )
-    return Target(options=options, table=table, key=key)
+    return Target(options=options, table=table, key=key, trailing_zeros=_keeping_zeros(database, table, options, key))
+
+
+def _keeping_zeros(database: Database, table: Table, options: TargetTable, key: Sequence[str]) -> tuple[str, ...]:
+    """Name the source's columns that land in decimals of any scale; keys, and what the target computes, compare as numbers."""
+    names = {target: source for source, target in options.renames.items()}
+    return tuple(
+        names.get(column.name, column.name)
+        for column in table.columns
+        if column.name not in key and not column.generated and database.logical_type(column) == _ANY_SCALE
+    )
 
 
 def select_columns(target: Target, source_columns: Sequence[str]) -> Selection:

@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection as FileSelection
-from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable, Selection
+from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, Selection
 from airflow_provider_sync.sync.broken_bodies import repeated
 from airflow_provider_sync.sync.source_files import SourceFiles
 
@@ -63,6 +63,8 @@ def source_digest(client: SyncClient, watched: Watched) -> str:
 
 
 def _table_digest(client: SyncClient, selection: Selection) -> str:
+    # In every form that a target might hold: what it does not see is equal all the same.
+    selection = msgspec.structs.replace(selection, trailing_zeros=ALL_COLUMNS)
     with client.describe_table(DescribeTable(selection=selection, grid=ONE_SEGMENT)) as answer:
         described = answer.described
         rows = total = 0

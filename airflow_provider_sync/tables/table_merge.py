@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
+import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -163,7 +164,8 @@ class TableMerge:
                 f"somebody else wrote to the target during the merge: {found}. Nothing was changed; try again."
             )
         self.verified = True
-        computed = [column for column in self.columns if column.generated]
+        # By value: how many zeros a computed decimal has at its end is not ours to write.
+        computed = [msgspec.structs.replace(column, scale=column.scale or 0) for column in self.columns if column.generated]
         if computed and self._count_differing(computed):
             self.verified = False
             names = ", ".join(column.name for column in computed)

@@ -67,17 +67,24 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     end: str
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+ALL_COLUMNS = ("*",)
+"""Instead of the names of columns, in :attr:`Selection.trailing_zeros`."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What part of a table every request of one sync is about.
 
     :ivar columns: names at the source; ``None`` for all; the primary key always takes part
     :ivar between: only rows with these keys, where the key is a single integer
+    :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
+        scale, or ``*`` for all; those of the key never do, since 1.1 and 1.10 are one key
     """
 
     name: str
     columns: tuple[str, ...] | None = None
     window: Window | None = None
     between: KeyRange | None = None
+    trailing_zeros: tuple[str, ...] = ()
 
 
 Scheme = Literal["range", "bucket", "key"]

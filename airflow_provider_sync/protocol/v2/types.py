@@ -14,7 +14,7 @@ class LogicalKind(StrEnum):
     kind           canonical text
     =============  =====================================================================================
     ``integer``    digits with ``-``; booleans are 0 and 1, bits and years are numbers
-    ``decimal``    exactly ``scale`` digits after the point, never ``-0``
+    ``decimal``    exactly ``scale`` digits after the point, never ``-0``; without a scale, see below
     ``float``      a double, or the double nearest to a single: as MySQL writes it (``1e15``, ``0.00001``)
     ``text``       UTF-8 as it is; fixed width without trailing spaces
     ``bytes``      lower-case hex
@@ -47,8 +47,8 @@ MEASURED = frozenset({LogicalKind.TEXT, LogicalKind.JSON})
 class LogicalType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The type of a column, in terms that every engine shares.
 
-    :ivar scale: digits after the point, of decimals and of seconds; ``None`` for a decimal of any scale, whose text has no
-        trailing zeros
+    :ivar scale: digits after the point, of decimals and of seconds; ``None`` for a decimal of any scale
+    :ivar trailing_zeros: a decimal of any scale that keeps the zeros at its end; otherwise its text has none
     :ivar size: digits of a decimal, characters of text, bytes of binary, bits of an integer (64 unless told)
     :ivar single: a float of single precision
     :ivar unsigned: an integer without negative values
@@ -62,4 +62,5 @@ class LogicalType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     single: bool = False
     unsigned: bool = False
     fixed: bool = False
+    trailing_zeros: bool = False
     dialect: str | None = None

@@ -83,7 +83,7 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
         case LogicalKind.INTEGER, Kind.DECIMAL:
             return f"trim_scale({name}::numeric)"
         case LogicalKind.DECIMAL, Kind.DECIMAL | Kind.INTEGER:
-            return _decimal(column, kind.scale, name)
+            return _decimal(column, kind, name)
         case LogicalKind.FLOAT, Kind.FLOAT | Kind.DOUBLE:
             return _double(f"{name}::float8")
         case LogicalKind.BYTES, Kind.BINARY:
@@ -141,8 +141,11 @@ def _bits(column: Column, name: str) -> str:
     return f"CASE WHEN {number} < 0 THEN {number}::numeric + {2**64} ELSE {number} END" if column.length == 64 else number
 
 
-def _decimal(column: Column, scale: int | None, name: str) -> str:
+def _decimal(column: Column, kind: LogicalType, name: str) -> str:
+    scale = kind.scale
     number = name if column.sql_type.startswith("numeric") else f"{name}::numeric"
+    if scale is None and kind.trailing_zeros:
+        return number
     if scale is None:
         return f"trim_scale({number})"
     if column.kind is Kind.DECIMAL and column.scale == scale:
