@@ -121,7 +121,7 @@ def test_other_engines(
         for value in ("NaN", "1e100") if engine != "sqlite" else ():
             link.source.execute(f"UPDATE t SET n = '{value}' WHERE id = 2")
             before = link.target.rows("t")
-            with pytest.raises(SyncFailed, match="['`]n['`]") as failed:
+            with pytest.raises(SyncFailed, match=r"['`]n['`]") as failed:
                 link.sync_one("t")
             assert not failed.value.retryable
             assert link.target.rows("t") == before
