@@ -114,6 +114,7 @@ class TargetTable(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     :ivar renames: column of the source to column of the target
     :ivar max_deletes: a share (``"50%"``, applied above 100 rows) or a number of rows that one sync may delete
     :ivar allow_empty_source: whether an empty source may empty the target
+    :ivar allow_non_transactional: whether the target may be a table that cannot be rolled back, such as one of MyISAM
     :ivar create_table: make a missing target from the source's description (version 2)
     :ivar window: column, first value, value after the last (version 2)
     :ivar import_indexes: columns of the staging table to index for the join, beside the key
@@ -125,6 +126,7 @@ class TargetTable(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     renames: dict[str, str] = {}
     max_deletes: str | int = DEFAULT_MAX_DELETES
     allow_empty_source: bool = False
+    allow_non_transactional: bool = False
     create_table: bool = False
     window: tuple[str, str, str] | None = None
     import_indexes: tuple[str, ...] = ()

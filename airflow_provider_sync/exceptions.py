@@ -35,14 +35,16 @@ from airflow_provider_sync.report import Report
 
 
 class SyncError(Exception):
-    """Something stopped a sync; the target is as it was.
+    """Something stopped a sync; the target is as it was, except for tables that cannot be rolled back.
 
     Whatever a message quotes, it has no control characters but line breaks, and a length that a log can bear.
 
     :ivar retryable: whether the same call may succeed later without anybody changing anything
+    :ivar may_have_changed: tables that were written to and could not be rolled back
     """
 
     retryable: bool = False
+    may_have_changed: tuple[str, ...] = ()
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(printable_lines(value) if isinstance(value, str) else value for value in args))

@@ -23,6 +23,7 @@ class TableOperator(SyncOperator):
         "max_deletes",
         "allow_empty_source",
         "allow_row_security",
+        "allow_non_transactional",
         "create_table",
         "window",
         "import_indexes",
@@ -55,6 +56,7 @@ class TableOperator(SyncOperator):
         max_deletes: str | int | None = None,
         allow_empty_source: bool | str | None = None,
         allow_row_security: bool | str | None = None,
+        allow_non_transactional: bool | str | None = None,
         create_table: bool | str | None = None,
         window: str | Sequence[str] | None = None,
         import_indexes: str | Sequence[str] | None = None,
@@ -76,6 +78,7 @@ class TableOperator(SyncOperator):
         self.max_deletes = max_deletes
         self.allow_empty_source = allow_empty_source
         self.allow_row_security = allow_row_security
+        self.allow_non_transactional = allow_non_transactional
         self.create_table = create_table
         self.window = window
         self.import_indexes = import_indexes

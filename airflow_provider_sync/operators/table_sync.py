@@ -31,6 +31,7 @@ class TableSyncOperator(TableOperator):
     :param max_deletes: rows that one sync may delete: a number, or a share such as ``50%``
     :param allow_empty_source: whether an empty source may empty the target
     :param allow_row_security: sync only the rows that PostgreSQL's row-level security shows to the role, instead of failing
+    :param allow_non_transactional: whether the target may be a table that cannot be rolled back, such as one of MyISAM
     :param create_table: make a missing target (version 2 of the protocol)
     :param window: column, first value, value after the last (version 2 of the protocol)
     :param import_indexes: columns of the staging table to index for the join, beside the key

@@ -15,6 +15,7 @@ from airflow_provider_sync.sync.target import Target
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.merge import DirectRows, MergeCounts, MergeResult, StagedTable, merge_tables
+from airflow_provider_sync.tables.without_rollback import warning_of
 
 
 class Entry:
@@ -43,7 +44,8 @@ def failed_together(error: SyncError, tables: Sequence[str]) -> str:
     """Say why tables failed that share one transaction, of which the error names only some."""
     if len(tables) == 1:
         return str(error)
-    return f"{error} (Of {', '.join(tables)}, which share one transaction, none was changed.)"
+    changed = f"none but {', '.join(error.may_have_changed)}" if error.may_have_changed else "none"
+    return f"{error} (Of {', '.join(tables)}, which share one transaction, {changed} was changed.)"
 
 
 def merge_entries(
@@ -91,6 +93,7 @@ def report_of(entry: Entry, dry_run: bool) -> TableReport:
             **measured,
         )
     download, result = entry.outcome, entry.result
+    lasting = warning_of(entry.target.table) if not dry_run else None
     if result is None:
         raise TableError(f"Table {entry.target.name!r} was not merged.")
     counts = result.counts
@@ -106,6 +109,6 @@ def report_of(entry: Entry, dry_run: bool) -> TableReport:
         rows_deleted=counts.deleted,
         verified=entry.verified or ("rows" if result.verified_rows else None),
         orphans=result.orphans,
-        warnings=(*download.warnings, *result.warnings, *([doubt] if doubt else [])),
+        warnings=(*download.warnings, *result.warnings, *filter(None, (doubt, lasting))),
         **measured,
     )

@@ -126,6 +126,8 @@ def _merge(
     names = [options.table_name for options, _ in tables]
     with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
         targets = {options.name: present_target(client, database, options) for options, _ in tables}
+        for target in targets.values():
+            target.check_rollback()
         entries = []
         for options, parts in tables:
             target, measure = targets[options.name], measures[options.name]

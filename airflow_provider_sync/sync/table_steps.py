@@ -74,6 +74,7 @@ def compare_table(
     database.require_session()
     target = find_target(client, database, options)
     if target is not None:
+        target.check_rollback()
         return _compare(client, options, database, target, measure, run, parts)
     if dry_run:
         raise MissingTableError(
@@ -127,6 +128,7 @@ def download_part(
     database = seen_by(database, [options])
     target = present_target(client, database, options)
     target = msgspec.structs.replace(target, between=part.between)
+    target.check_rollback()
     telling = progress or silent
 
     def on_rows(rows: int) -> None:

@@ -186,6 +186,8 @@ class _TransactionGroup:
         with self.database.exclusive(names, timeout=lock_timeout) as lock, ExitStack() as made:
             found = {table.name: find_target(self.client, self.database, table) for table in self.tables}
             missing = [table for table in self.tables if found[table.name] is None]
+            for target in filter(None, found.values()):
+                target.check_rollback()
             if dry_run:
                 reports = {report.name: report for report in self._tries(list(filter(None, found.values())), lock, True)}
                 reports |= {table.name: _report_missing(self.client, table) for table in missing}

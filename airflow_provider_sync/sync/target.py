@@ -14,6 +14,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.session_rules import check_all_rows_seen
 from airflow_provider_sync.tables.schema import Column, Kind, Table
+from airflow_provider_sync.tables.without_rollback import refuse_without_rollback
 
 _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
 """A decimal that is held as it is written, zeros at its end included."""
@@ -37,6 +38,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The name under which the source offers the table."""
         return self.options.name
+
+    def check_rollback(self) -> None:
+        """Refuse to write to a table that cannot be rolled back, unless an option accepts that.
+
+        :raises TableError: naming the option
+        """
+        if not self.options.allow_non_transactional:
+            refuse_without_rollback(self.table)
 
     def hashed_columns(self) -> tuple[Column, ...]:
         """Return the columns that version 1 hashes while the source's own are not known: all that the options leave."""

@@ -94,5 +94,13 @@ class DirectLoad:
 
 
 def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bool:
-    """Whether nothing but the rows themselves matters: no foreign keys, no triggers, no column that the target computes."""
-    return not target.foreign_keys and not target.triggers and not any(column.column.generated for column in columns)
+    """Whether nothing but the rows themselves matters: no foreign keys, no triggers, no column that the target computes.
+
+    Rows that cannot be rolled back are staged before, where most that is wrong with them shows.
+    """
+    return (
+        not target.cannot_roll_back
+        and not target.foreign_keys
+        and not target.triggers
+        and not any(column.column.generated for column in columns)
+    )

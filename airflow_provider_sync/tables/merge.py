@@ -27,6 +27,7 @@ from airflow_provider_sync.tables.schema import STAGING_PREFIX, Table
 from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult, StagedTable
 from airflow_provider_sync.tables.staging import naming_temporary_tables, staging_digest
 from airflow_provider_sync.tables.table_merge import TableMerge
+from airflow_provider_sync.tables.without_rollback import Remains
 
 __all__ = ["DirectRows", "MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
 
@@ -49,14 +50,20 @@ def merge_tables(
     :param before_commit: called last; what it raises rolls everything back
     :param dry_run: list and check the changes, and write none
     :return: in the order of ``staged``
-    :raises TableError: when the rows do not fit the table; the target is as it was
-    :raises TableBusyError: when the target changed meanwhile; the target is as it was
+    :raises TableError: when the rows do not fit the table; all targets are as they were that can be rolled back
+    :raises TableBusyError: when the target changed meanwhile; likewise
     """
     with ExitStack() as cleanup:
         merges = [cleanup.enter_context(_prepared(database, connection, entry, number)) for number, entry in enumerate(staged)]
         ordered = parents_first(connection, merges, lambda merge: merge.target)
         targets = [merge.target for merge in merges]
-        with suppress(_DryRunEnded), database.foreign_keys_off(connection, targets), database.transaction(connection):
+        remains = Remains(targets)
+        with (
+            remains.told(database),
+            suppress(_DryRunEnded),
+            database.foreign_keys_off(connection, targets),
+            database.transaction(connection),
+        ):
             for merge in ordered:
                 merge.list_changes()
                 if check:
@@ -66,6 +73,7 @@ def merge_tables(
                 references_kept = database.references_kept(connection, listed)
             if dry_run:
                 raise _DryRunEnded
+            remains.writing = any(isinstance(merge, DirectLoad) or merge.counts.changes for merge in merges)
             with references_kept:
                 for merge in reversed(ordered):
                     merge.delete()

@@ -112,6 +112,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar triggers: names of the triggers on the table
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
+    :ivar cannot_roll_back: the storage engine, where what it writes stays although the transaction is rolled back
     """
 
     name: str
@@ -123,6 +124,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     triggers: tuple[str, ...] = ()
     row_id: str | None = None
     row_filter: str | None = None
+    cannot_roll_back: str | None = None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name

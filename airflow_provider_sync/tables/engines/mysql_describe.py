@@ -43,7 +43,8 @@ _SIZES = re.compile(r"\w+\((\d+)")
 _JSON_CHECK = re.compile(r"json_valid\(`(.*)`\)", re.IGNORECASE)
 
 _TABLES = text(
-    "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, CREATE_OPTIONS FROM information_schema.TABLES"
+    "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, CREATE_OPTIONS, (SELECT TRANSACTIONS FROM information_schema.ENGINES"
+    " WHERE ENGINES.ENGINE = TABLES.ENGINE) AS TRANSACTIONAL FROM information_schema.TABLES"
     " WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name"
 )
 _COLUMNS = text(
@@ -126,6 +127,7 @@ def describe(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
         storage_engine=found.ENGINE or "",
         partitioned="partitioned" in (found.CREATE_OPTIONS or ""),
         prefixes=prefixes,
+        cannot_roll_back=None if found.TRANSACTIONAL == "YES" else found.ENGINE or "an unknown storage engine",
     )
 
 
