@@ -67,8 +67,10 @@ class DirectLoad:
     def delete(self) -> None:
         """Do nothing: there is nothing."""
 
-    def delete_last(self) -> None:
+    def prepare(self) -> None:
         """Do nothing."""
+
+    delete_last = finish = prepare
 
     def write(self) -> None:
         """Load the rows as they come.

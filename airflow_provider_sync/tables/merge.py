@@ -75,12 +75,16 @@ def merge_tables(
                 raise _DryRunEnded
             remains.writing = any(isinstance(merge, DirectLoad) or merge.counts.changes for merge in merges)
             with references_kept:
+                for merge in ordered:
+                    merge.prepare()
                 for merge in reversed(ordered):
                     merge.delete()
                 for merge in ordered:
                     merge.write()
                 for merge in reversed(ordered):
                     merge.delete_last()
+                for merge in ordered:
+                    merge.finish()
             for merge in ordered:
                 merge.verify()
                 if verify:
@@ -107,16 +111,29 @@ def _prepared(
     prefix = f"{STAGING_PREFIX}{staging_digest(staged.target)}"
     with ExitStack() as cleanup:
 
+        def dropped_in_the_end(table: Table) -> None:
+            cleanup.push(lambda failure, *_: _drop(database, connection, table, failed=failure is not None))
+
         def work_table(purpose: str) -> Table:
             with naming_temporary_tables(database, staged.target):
                 work = database.create_work_table(connection, staged.target, staged.key, name=f"{prefix}_{purpose}{number}")
-            cleanup.push(lambda failure, *_: _drop(database, connection, work, failed=failure is not None))
+            dropped_in_the_end(work)
             return work
 
         merge = TableMerge(database, connection, staged)
         merge.work = work_table("work")
-        if merge.unique_keys:
-            merge.parked = work_table("park")
+        merge.parked = work_table("park")
+        if merge.left_alone:
+            with naming_temporary_tables(database, staged.target):
+                merge.kept = database.create_staging(
+                    connection,
+                    staged.target,
+                    (*merge.key, *merge.left_alone),
+                    name=f"{prefix}_kept{number}",
+                    primary_key=staged.key,
+                    temporary=True,
+                )
+            dropped_in_the_end(merge.kept)
         yield merge
 
 

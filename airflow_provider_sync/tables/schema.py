@@ -24,6 +24,7 @@ class Op(StrEnum):
 
     DELETE = "D"
     DELETE_LAST = "L"  # once nothing refers to it any more
+    REPLACE = "R"  # deleted and inserted again, where an update cannot be
     RENAME = "K"  # its key is written in another way that the database calls equal; then it is updated
     UPDATE = "U"
     INSERT = "I"
@@ -69,6 +70,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     :ivar charset: character set that the column is stored in, where columns have one
     :ivar generated: computed by the database; never written
     :ivar invisible: left out of ``SELECT *``
+    :ivar insert_only: takes a value only from an insert: GENERATED ALWAYS AS IDENTITY
     :ivar required: an insert has to name it: NOT NULL, without a default, an identity or an expression
     """
 
@@ -86,6 +88,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     generated: bool = False
     invisible: bool = False
     required: bool = False
+    insert_only: bool = False
 
 
 class UniqueKey(msgspec.Struct, frozen=True, kw_only=True):

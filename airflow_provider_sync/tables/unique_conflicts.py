@@ -19,7 +19,7 @@ from sqlalchemy.types import NullType
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.parking_values import candidates
-from airflow_provider_sync.tables.schema import OP, Column, Table, UniqueKey, Value
+from airflow_provider_sync.tables.schema import OP, Column, Op, Table, UniqueKey, Value
 from airflow_provider_sync.tables.staged_table import StagedTable
 
 _CHUNK = 500
@@ -48,20 +48,32 @@ def other_unique_keys(target: Table, key: Sequence[str], written: Sequence[Colum
 
 
 def park_conflicts(
-    database: Database, connection: Connection, staged: StagedTable, work: Table, parked: Table, unique_keys: Sequence[UniqueKey]
+    database: Database,
+    connection: Connection,
+    staged: StagedTable,
+    work: Table,
+    parked: Table,
+    unique_keys: Sequence[UniqueKey],
+    *,
+    late: bool = False,
 ) -> None:
     """Move values out of the way of the updates that ``work`` lists.
 
     :param parked: an empty work table; it is empty again at the end
+    :param late: whether there are rows that are deleted last, whose values new rows may take, too
     :raises TableError: when a row keeps the value that another one takes, or no free value can be had
     """
     for unique in unique_keys:
         conflict = _Conflict(database, connection, staged, unique)
-        if not conflict.list_holders(work, parked):
+        if not conflict.list_holders(work, parked, late=late):
             continue
-        conflict.check_moving(parked)
+        conflict.check_moving(work, parked)
         conflict.park(parked)
         connection.exec_driver_sql(f"DELETE FROM {database.qualified(parked)}")
+
+
+class NotParkedError(TableError):
+    """No free value can be had; the rows may still be updated in another way."""
 
 
 class _Conflict:
@@ -79,27 +91,32 @@ class _Conflict:
         self.sent = tuple(name for name in unique.columns if name in staged.columns)
         self.kept = tuple(name for name in unique.columns if name not in staged.columns)
 
-    def list_holders(self, work: Table, parked: Table) -> int:
+    def list_holders(self, work: Table, parked: Table, *, late: bool) -> int:
         """Write the keys of rows that hold what another row is about to take into ``parked``, and count them."""
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
         mover = f" JOIN {self._table(self.target)} m ON {self.database.match(self.key, 'm', 'w')}" if self.kept else ""
+        movers = f"w.{OP} = '{Op.UPDATE}'"
+        if late:
+            goes = f"SELECT 1 FROM {self._table(work)} l WHERE l.{OP} = '{Op.DELETE_LAST}'"
+            movers = f"({movers} OR (w.{OP} = '{Op.INSERT}' AND EXISTS ({goes} AND {self.database.match(self.key, 'h', 'l')})))"
         self.connection.exec_driver_sql(
             f"INSERT INTO {self._table(parked)} ({self.database.columns((OP, *self.key_names))})"
-            f" SELECT DISTINCT 'P', {self.database.columns(self.key_names, 'h')} FROM {self._table(work)} w"
+            f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.key_names, 'h')} FROM {self._table(work)} w"
             f" JOIN {self._table(self.staging)} s ON {self.database.match(self.key, 's', 'w')}{mover}"
             f" JOIN {self._table(self.target)} h ON {' AND '.join(taken)}"
-            f" WHERE w.{OP} = 'U' AND NOT ({self.database.match(self.key, 'h', 's')})"
+            f" WHERE {movers} AND NOT ({self.database.match(self.key, 'h', 's')})"
         )
         return self.database.count(self.connection, parked)
 
-    def check_moving(self, parked: Table) -> None:
+    def check_moving(self, work: Table, parked: Table) -> None:
         """Refuse when a row that holds a value is not about to give it up."""
         keeps = " AND ".join(self._equal(name, "t", "s") for name in self.sent)
         rows = self.connection.exec_driver_sql(
             f"SELECT COUNT(*) FROM {self._table(parked)} p"
             f" JOIN {self._table(self.target)} t ON {self.database.match(self.key, 't', 'p')}"
             f" LEFT JOIN {self._table(self.staging)} s ON {self.database.match(self.key, 's', 'p')}"
-            f" WHERE {self.database.absent(self.key, 's')} OR ({keeps})"
+            f" WHERE ({self.database.absent(self.key, 's')} OR ({keeps})) AND NOT EXISTS (SELECT 1 FROM {self._table(work)} l"
+            f" WHERE l.{OP} = '{Op.DELETE_LAST}' AND {self.database.match(self.key, 'l', 'p')})"
         ).scalar_one()
         if rows:
             raise TableError(
@@ -114,20 +131,10 @@ class _Conflict:
         batches = self.database.read(self.connection, parked, parked.columns[1:])
         keys = [row for rows in batches for row in rows]
         free: Sequence[Value] = [None] * len(keys) if self._takes_null(column) else self._free_values(column, len(keys))
-        target = self._core_table(self.target, column.name, *self.key_names)
-        # No parameter may have the name of a column, and none of these is as short.
-        prefix = "_" * max(map(len, (column.name, *self.key_names)))
-        names = [f"{prefix}{number}" for number in range(len(self.key_names))]
-        statement = (
-            update(target)
-            .where(
-                *(target.c[part] == bindparam(name, type_=NullType()) for part, name in zip(self.key_names, names, strict=True))
-            )
-            .values({target.c[column.name]: bindparam(f"{prefix}free", type_=NullType())})
-        )
+        statement, name, names = set_where_key(self.target, self.key, column)
         for key, value in zip(keys, free, strict=True):
             parts = zip(names, map(self.database.parameter, self.key, key), strict=True)
-            self.connection.execute(statement, {f"{prefix}free": value, **dict(parts)})
+            self.connection.execute(statement, {name: value, **dict(parts)})
 
     def _column_to_park(self) -> Column:
         """Choose a column of the unique key that the update will write again."""
@@ -138,7 +145,7 @@ class _Conflict:
         for column in columns:
             if candidates(column) is not None:
                 return column
-        raise TableError(
+        raise NotParkedError(
             f"rows exchange values of the unique key {self.label}, and no free value of"
             f" type {columns[0].sql_type} can be made to park them. Drop the key, or allow NULL in one of its columns."
         )
@@ -148,32 +155,13 @@ class _Conflict:
 
     def _free_values(self, column: Column, wanted: int) -> list[Value]:
         """Find values that occur in neither table."""
-        free: list[Value] = []
-        offered = islice(candidates(column) or (), _MOST_CANDIDATES)
-        while chunk := list(islice(offered, min(_CHUNK, wanted - len(free)))):
-            free += self._unused(column, chunk)
-            if len(free) == wanted:
-                return free
-        raise TableError(
-            f"rows exchange values of the unique key {self.label}, and column {column.name!r}"
-            f" has no free values left to park {wanted} rows. Drop the key, or allow NULL in one of its columns."
-        )
-
-    def _unused(self, column: Column, values: Sequence[Any]) -> Iterator[Value]:
-        """Halve the values until each part is free as a whole, or is one that is taken: the database decides what is equal."""
-        if not any(self._occurs(table, column.name, values) for table in (self.target, self.staging)):
-            yield from values
-        elif len(values) > 1:
-            middle = len(values) // 2
-            yield from self._unused(column, values[:middle])
-            yield from self._unused(column, values[middle:])
-
-    def _occurs(self, table: Table, name: str, values: Sequence[Any]) -> bool:
-        where = self._core_table(table, name)
-        listed = bindparam(None, list(values), expanding=True, type_=NullType())
-        return bool(
-            self.connection.execute(select(func.count()).select_from(where).where(where.c[name].in_(listed))).scalar_one()
-        )
+        free = free_values(self.connection, (self.target, self.staging), column, wanted)
+        if len(free) < wanted:
+            raise NotParkedError(
+                f"rows exchange values of the unique key {self.label}, and column {column.name!r}"
+                f" has no free values left to park {wanted} rows. Drop the key, or allow NULL in one of its columns."
+            )
+        return free
 
     def _equal(self, name: str, left: str, right: str) -> str:
         """Return a condition: two rows have the same value as the unique key sees it, collation included."""
@@ -184,6 +172,43 @@ class _Conflict:
     def _table(self, table: Table) -> str:
         return self.database.qualified(table)
 
-    @staticmethod
-    def _core_table(table: Table, *names: str) -> Any:
-        return sql_table(table.name, *(sql_column(name) for name in names), schema=table.schema)
+
+def free_values(connection: Connection, tables: Sequence[Table], column: Column, wanted: int) -> list[Value]:
+    """Find values of the column's type that occur in none of the tables; fewer where there are no more."""
+    free: list[Value] = []
+    offered = islice(candidates(column) or (), _MOST_CANDIDATES)
+    while len(free) < wanted and (chunk := list(islice(offered, min(_CHUNK, wanted - len(free))))):
+        free += _unused(connection, tables, column, chunk)
+    return free
+
+
+def _unused(connection: Connection, tables: Sequence[Table], column: Column, values: Sequence[Any]) -> Iterator[Value]:
+    """Halve the values until each part is free as a whole, or is one that is taken: the database decides what is equal."""
+    if not any(_occurs(connection, table, column.name, values) for table in tables):
+        yield from values
+    elif len(values) > 1:
+        middle = len(values) // 2
+        yield from _unused(connection, tables, column, values[:middle])
+        yield from _unused(connection, tables, column, values[middle:])
+
+
+def _occurs(connection: Connection, table: Table, name: str, values: Sequence[Any]) -> bool:
+    where = core_table(table, name)
+    listed = bindparam(None, list(values), expanding=True, type_=NullType())
+    return bool(connection.execute(select(func.count()).select_from(where).where(where.c[name].in_(listed))).scalar_one())
+
+
+def core_table(table: Table, *names: str) -> Any:
+    """Return the table with these columns, for statements that are put together by SQLAlchemy."""
+    return sql_table(table.name, *(sql_column(name) for name in names), schema=table.schema)
+
+
+def set_where_key(target: Table, key: Sequence[Column], column: Column) -> tuple[Any, str, list[str]]:
+    """Return the statement that sets a column of the row with a key, and the names of its parameters: value, and key."""
+    table = core_table(target, column.name, *(part.name for part in key))
+    # No parameter may have the name of a column, and none of these is as short.
+    prefix = "_" * max(map(len, (column.name, *(part.name for part in key))))
+    names = [f"{prefix}{number}" for number in range(len(key))]
+    found = (table.c[part.name] == bindparam(name, type_=NullType()) for part, name in zip(key, names, strict=True))
+    value = f"{prefix}free"
+    return update(table).where(*found).values({table.c[column.name]: bindparam(value, type_=NullType())}), value, names

@@ -189,17 +189,18 @@ def test_value_that_two_new_rows_bring_is_refused(on: Scenario) -> None:
     assert on.rows("item") == [(1, "A")]
 
 
-def test_column_without_free_values_is_refused(on: Scenario) -> None:
-    """Where all values are taken, rows cannot be parked: an error that names table and key, and nothing is written."""
+def test_values_without_a_free_one_move(on: Scenario) -> None:
+    """Where all values are taken and rows cannot be parked, they are deleted and inserted again."""
     sql_type = "ENUM('0', '1')" if on.dialect == "mysql" else "BOOLEAN"
-    on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, flag {sql_type} NOT NULL UNIQUE)")
+    on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, flag {sql_type} NOT NULL UNIQUE, mine VARCHAR(9))")
     no, yes = ("0", "1") if on.dialect == "mysql" else (0, 1)
-    insert(on, "item", [(1, no), (2, yes)])
+    on.execute(
+        f"INSERT INTO item VALUES (1, {no!r}, 'kept'), (2, {yes!r}, 'too')".replace("1, 0", "1, '0'").replace("2, 1", "2, '1'")
+    )
 
-    with pytest.raises(TableError, match=r"'item'.*\(flag\).*free value"):
-        on.sync("item", [(1, yes), (2, no)])
+    on.sync("item", [(1, yes), (2, no)], columns=["id", "flag"])
 
-    assert on.rows("item") == [(1, no), (2, yes)]
+    assert on.rows("item") == [(1, yes, "kept"), (2, no, "too")]
 
 
 def test_deferrable_key_is_left_to_the_database(postgresql_on: Scenario) -> None:

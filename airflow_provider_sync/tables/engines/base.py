@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
+from itertools import count
 from typing import ClassVar, Self
 
 from sqlalchemy import Connection, Engine
@@ -30,6 +31,8 @@ from airflow_provider_sync.time_zones import UTC, TimeZone
 BATCH_ROWS = 5_000
 """Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""
 
+_savepoints = count(1)
+
 
 class Database(CanonicalDatabase):
     """One database, reached through an SQLAlchemy engine.
@@ -45,6 +48,12 @@ class Database(CanonicalDatabase):
 
     session: SessionRules = SessionRules()
     """Choices for its sessions."""
+
+    overriding: ClassVar[str] = ""
+    """What an INSERT says so that identity columns take the values that it has."""
+
+    straight_join: ClassVar[str] = "JOIN"
+    """How tables are joined in the order in which they are named."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -119,15 +128,17 @@ class Database(CanonicalDatabase):
 
     @contextmanager
     def savepoint(self, connection: Connection) -> Iterator[None]:
-        """Undo what follows, and only that, when it raises; inside a transaction, not nested."""
-        connection.exec_driver_sql("SAVEPOINT sync_try")
+        """Undo what follows, and only that, when it raises; inside a transaction."""
+        # MySQL forgets a savepoint when another one gets its name.
+        name = f"sync_{next(_savepoints)}"
+        connection.exec_driver_sql(f"SAVEPOINT {name}")
         try:
             yield
-            connection.exec_driver_sql("RELEASE SAVEPOINT sync_try")
+            connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
         except BaseException:
             # A lost connection and a dead-lock have undone everything, and the first error is the one to tell.
             with suppress(SQLAlchemyError):
-                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT sync_try")
+                connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
             raise
 
     @abstractmethod
@@ -268,6 +279,10 @@ class Database(CanonicalDatabase):
     def is_duplicate(self, error: BaseException) -> bool:
         """Whether an error of the driver says that a unique key would have had a value twice."""
 
+    @abstractmethod
+    def is_constraint(self, error: BaseException) -> bool:
+        """Whether an error of the driver says that a constraint of the table would have been broken, of whatever kind."""
+
     def is_orphan(self, error: BaseException) -> bool:
         """Whether an error of the driver says that a row would have referred to nothing."""
         return False
@@ -356,6 +371,19 @@ class Database(CanonicalDatabase):
         :raises ReferencedRowsError: before anything is written, when rows would be changed or lose what they refer to
         """
         return nullcontext()
+
+    def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
+        """Say why the rows listed under ``R`` cannot be deleted and inserted again; ``None`` where nothing else would happen."""
+        if not change.target.triggers:
+            return None
+        return f"the triggers of the table ({', '.join(change.target.triggers)}) would take them for deleted"
+
+    def let_identities_change(self, connection: Connection, target: Table, columns: Sequence[Column]) -> bool:
+        """Let columns that are :attr:`~.schema.Column.insert_only` be updated, if this role may; before any other write."""
+        return False
+
+    def fix_identities(self, connection: Connection, target: Table, columns: Sequence[Column]) -> None:
+        """Take :meth:`let_identities_change` back, after all other writes of the transaction."""
 
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
@@ -447,17 +475,35 @@ class Database(CanonicalDatabase):
             f" WHERE w.{OP} = '{Op.UPDATE}' AND {self.match(key, 't', 'w')}"
         )
 
-    def insert_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
-        """Return the statement that inserts the staged rows that ``work`` lists under ``I``."""
+    def insert_listed(
+        self,
+        target: Table,
+        staging: Table,
+        work: Table,
+        key: Sequence[Column],
+        columns: Sequence[str],
+        *,
+        op: Op = Op.INSERT,
+        kept: Table | None = None,
+    ) -> str:
+        """Return the statement that inserts the staged rows that ``work`` lists under ``op``.
+
+        :param kept: has the values of further columns by the same key
+        """
+        names = [column.name for column in key]
+        others = [column.name for column in kept.columns if column.name not in names] if kept else []
+        listed = f"{self.columns(columns, 's')}{', ' + self.columns(others, 'k') if others else ''}"
         return (
-            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
-            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = '{Op.INSERT}'"
+            f"INSERT INTO {self.qualified(target)} ({self.columns([*columns, *others])}) {self.overriding}SELECT {listed}"
+            f" FROM {self.qualified(work)} AS w {self.straight_join} {self.looked_up(staging, 's', names)}"
+            f" ON {self.match(key, 's', 'w')}"
+            + (f" JOIN {self.looked_up(kept, 'k', names)} ON {self.match(key, 'k', 'w')}" if kept else "")
+            + f" WHERE w.{OP} = '{op}'"
         )
 
     def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:
         """Return the statement that inserts every staged row, for a target that has none."""
         return (
-            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
+            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) {self.overriding}SELECT {self.columns(columns, 's')}"
             f" FROM {self.qualified(staging)} AS s"
         )

@@ -27,6 +27,7 @@ from airflow_provider_sync.tables.engines.locks import TableLock, by_lock
 from airflow_provider_sync.tables.engines.mysql_canonical import MySQLCanonical
 from airflow_provider_sync.tables.engines.mysql_describe import MySQLTable
 from airflow_provider_sync.tables.engines.mysql_errors import (
+    BROKEN_CONSTRAINTS,
     DATABASE_ERRORS,
     DUPLICATE,
     MIXED_COLLATIONS,
@@ -47,6 +48,7 @@ class MySQLDatabase(MySQLCanonical):
     """A MySQL or MariaDB server, reached through mysqlclient or pymysql."""
 
     family = "mysql"
+    straight_join = "STRAIGHT_JOIN"
 
     def __init__(self, engine: Engine) -> None:
         if engine.dialect.driver not in _DRIVERS:
@@ -309,6 +311,10 @@ class MySQLDatabase(MySQLCanonical):
         """Whether an error of the driver says that a unique key would have had a value twice."""
         return error_number(error) == DUPLICATE
 
+    def is_constraint(self, error: BaseException) -> bool:
+        """Whether an error says that a key, a NOT NULL, a foreign key or a CHECK would have been broken."""
+        return error_number(error) in BROKEN_CONSTRAINTS
+
     def as_bytes(self, expression: str) -> str:
         """Return an expression that compares text by its bytes, whatever the collation."""
         return f"CAST({expression} AS BINARY)"
@@ -359,13 +365,4 @@ class MySQLDatabase(MySQLCanonical):
             f"UPDATE {self.qualified(work)} AS w"
             f" STRAIGHT_JOIN {self.looked_up(staging, 's', names)} ON {self.match(key, 's', 'w')}"
             f" STRAIGHT_JOIN {self.looked_up(target, 't', names)} ON {found} SET {assignments} WHERE w.{OP} = '{op}'"
-        )
-
-    def insert_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
-        """Return the statement that inserts the staged rows that ``work`` lists under ``I``."""
-        staged = self.looked_up(staging, "s", [column.name for column in key])
-        return (
-            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) SELECT {self.columns(columns, 's')}"
-            f" FROM {self.qualified(work)} AS w STRAIGHT_JOIN {staged} ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = '{Op.INSERT}'"
         )

@@ -16,6 +16,7 @@ NO_FUNCTION = frozenset({1046, 1305})
 """No such function; or no database in which to look for it."""
 
 DUPLICATE = 1062
+BROKEN_CONSTRAINTS = frozenset({DUPLICATE, 1048, 1216, 1217, 1451, 1452, 1761, 3819, 4025})
 MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 
 _BUSY = frozenset({1020, 1205, 1213, 1412, 3058, 3572})

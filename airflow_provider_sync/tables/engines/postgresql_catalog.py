@@ -73,7 +73,7 @@ SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), t.typtype::text,
        a.atthasdef OR a.attidentity <> '' OR declared.typdefault IS NOT NULL,
        CASE WHEN a.attcollation NOT IN (0, declared.typcollation)
             THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END,
-       coalesce(l.collisdeterministic, true)
+       coalesce(l.collisdeterministic, true), a.attidentity = 'a'
 FROM pg_attribute a
 JOIN pg_type declared ON declared.oid = a.atttypid
 JOIN base b ON b.attnum = a.attnum
@@ -168,6 +168,7 @@ def _column(
     has_default: bool,
     collation: str | None,
     deterministic: bool,
+    insert_only: bool,
 ) -> Column:
     """Build a column from a row of the catalogs.
 
@@ -198,6 +199,7 @@ def _column(
         collation=collation,
         generated=generated,
         required=not_null and not has_default,
+        insert_only=insert_only,
         **details,
     )
 

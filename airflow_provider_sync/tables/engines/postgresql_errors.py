@@ -12,6 +12,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError, TransportError
 
+EXCLUSION_VIOLATION = "23P01"
 FOREIGN_KEY_VIOLATION = "23503"
 INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"

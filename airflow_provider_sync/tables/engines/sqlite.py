@@ -264,6 +264,11 @@ class SQLiteDatabase(SQLiteCanonical):
             sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
         )
 
+    def is_constraint(self, error: BaseException) -> bool:
+        """Whether the code is one of a constraint."""
+        found = getattr(error, "orig", None) or error
+        return (getattr(found, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
+
     def as_bytes(self, expression: str) -> str:
         """Overrule the column's collation."""
         return f"{expression} COLLATE BINARY"
