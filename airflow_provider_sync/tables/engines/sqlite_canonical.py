@@ -331,10 +331,13 @@ def _number(grid: Grid, key: int | bytes | None) -> int:
 
 def _number_value(text: str) -> Value:
     try:
-        return int(text)
+        number = int(text)
+        if -(1 << 63) <= number < 1 << 63:
+            return number
     except ValueError:
         pass
     try:
+        # Also of an integer that SQLite does not have: it is beyond all of those in the column.
         return float(text)
     except ValueError:
         raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.") from None
