@@ -12,13 +12,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from typing import NoReturn
 
 from airflow_provider_sync import __version__
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION
+from airflow_provider_sync.cli.standard_streams import give_up, open_standard_streams
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: those of the process by default
     :return: the exit code
     """
+    open_standard_streams()
     options = build_parser().parse_args(arguments)
     return _run(options.module, options, "airflow-sync")
 
@@ -90,7 +92,7 @@ def _run(module: str, options: argparse.Namespace, program: str) -> int:
         return ENDED_BY_SIGNAL + number
     except BrokenPipeError:
         # Whoever read the results, such as `head`, has seen enough. What Python still has to write must not fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up(sys.stdout)
         return FAILED
     except SyncError as error:
         return _fail(error, FAILED, program, verbose=options.verbose)
@@ -107,7 +109,9 @@ def _fail(error: Exception, code: int, program: str, *, verbose: bool) -> int:
     if not isinstance(error, SyncError):
         message = f"{type(error).__name__}: {message}"
         message += "" if verbose else " (run again with --verbose to see where)"
-    print(f"{program}: {message}", file=sys.stderr)
+    # The exit code says it, too, where nothing can be written.
+    with suppress(OSError):
+        print(f"{program}: {message}", file=sys.stderr)
     return code
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from argparse import Namespace
 from contextlib import redirect_stdout
 from functools import partial
+from typing import TextIO
 
 from airflow_provider_sync.cli.connections import open_database, open_directory
+from airflow_provider_sync.cli.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.serve import serve
+
+log = logging.getLogger(__name__)
 
 
 def main(options: Namespace) -> int:
     """Serve until the process is told to stop; the one line on standard output is the URL."""
     config = ServerConfig.from_yaml(options.config)
-    print_url = partial(print, "Serving at", file=sys.stdout, flush=True)
+    print_url = partial(_print_url, sys.stdout)
     # Airflow, where a connection of its is named, logs to standard output.
     with redirect_stdout(sys.stderr):
         serve(
@@ -27,3 +32,12 @@ def main(options: Namespace) -> int:
             open_storage=open_directory,
         )
     return 0
+
+
+def _print_url(stream: TextIO, url: str) -> None:
+    try:
+        print("Serving at", url, file=stream, flush=True)
+    except OSError as error:
+        # It serves all the same.
+        give_up(stream)
+        log.warning("Serving at %s, which cannot be written to standard output: %s", url, error.strerror)

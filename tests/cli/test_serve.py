@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,57 @@ def test_a_token_opens_the_door(tmp_path: Path, command: Command, site: Site, ca
         assert "token" in printed.err
         site.configure(server.url, token="right")
         assert command("run") == 0
+
+
+@pytest.mark.parametrize("streams", ["> /dev/full 2> /dev/full", "<&- >&- 2>&-"], ids=["full", "closed"])
+def test_nobody_reads_what_it_says(tmp_path: Path, streams: str) -> None:
+    """A server whose output and log cannot be written serves, and ends with 0."""
+    site = Site(tmp_path)
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    program = f"{sys.executable} -m airflow_provider_sync.cli.main serve --config {site.server_config} --port {port}"
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(["sh", "-c", f"exec {program} {streams}"]) as server:
+        try:
+            while not answers(url):
+                assert server.poll() is None
+            # Each is a line in the log.
+            server.send_signal(signal.SIGHUP)
+            assert send(url, "POST", "/getTable", headers={"Host": "evil.example"}).status == 403
+            assert answers(url)
+        finally:
+            server.terminate()
+        assert server.wait(60) == 0
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers yet."""
+    try:
+        return send(url, "GET", "/health").status == 200
+    except OSError:
+        return False
+
+
+def test_a_port_that_is_taken(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second server on one port ends with 2, and one line that says so."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--config", str(site.server_config), "--port", str(port)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in printed.err
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder", "binary", "a list"])
+def test_a_configuration_that_cannot_be_read(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration that cannot be read ends with 2, and one line that names it."""
+    path = tmp_path / "server.yaml"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes(b"\xff\xfe" if kind == "binary" else b"- tables")
+    assert main(["serve", "--config", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert str(path) in printed.err

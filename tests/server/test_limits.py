@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import Engine
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, Selection
 from airflow_provider_sync.server.serve import RunningServer
-from airflow_provider_sync.tables.connect import open_engine
+from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import change_alone, fill
 from tests.server.wire import ask, config, open_stream, own_lines, post, read_all
 
@@ -29,19 +27,6 @@ def large_url(database_url: str) -> str:
     """Have a table of 16 MB."""
     fill(database_url)
     return database_url
-
-
-@contextmanager
-def locked(url: str) -> Iterator[None]:
-    """Hold the table ``t``, so that whoever reads it waits."""
-    engine: Engine = open_engine(url)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        mysql = engine.dialect.name == "mysql"
-        for statement in ["LOCK TABLES t WRITE"] if mysql else ["BEGIN", "LOCK TABLE t"]:
-            connection.exec_driver_sql(statement)
-        yield
-        connection.exec_driver_sql("UNLOCK TABLES" if mysql else "ROLLBACK")
-    engine.dispose()
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(45, marks=pytest.mark.slow)])
@@ -98,19 +83,6 @@ def test_the_age_of_a_request(request: pytest.FixtureRequest, engine: str, caplo
         assert b"limits.max_stream_seconds" in answer.body
         assert waiting(url) == 0
     assert "Traceback" not in caplog.text
-
-
-def waiting(url: str) -> int:
-    """Count the sessions that wait for a table."""
-    engine = open_engine(url)
-    statement = {
-        "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%%'",
-        "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
-    }[engine.dialect.name]
-    with engine.connect() as connection:
-        count = connection.exec_driver_sql(statement).scalar_one()
-    engine.dispose()
-    return int(count)
 
 
 @pytest.mark.parametrize("engine", WAITING)

@@ -7,14 +7,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.protocol.v2.messages import GetRows, Selection
 from airflow_provider_sync.server.serve import RunningServer, serve
+from tests.server.table_locks import locked, waiting
+from tests.server.test_streaming import fill
 from tests.server.wire import config, open_stream, post, read_all, send
 
 SERVE = """
@@ -22,6 +25,13 @@ import sys
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.serve import serve
 serve(ServerConfig.from_dict({"directories": {"d": {"path": sys.argv[1]}}}), port=0, prefix=sys.argv[2])
+"""
+
+SERVE_TABLE = """
+import sys
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.serve import serve
+serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": {"t": {}}}), port=0)
 """
 
 
@@ -48,6 +58,84 @@ def test_signals(tmp_path: Path, number: signal.Signals) -> None:
         server.send_signal(number)
         assert server.communicate() == ("", "")
         assert server.returncode == 0
+
+
+def test_hangup(tmp_path: Path) -> None:
+    """SIGHUP, which ends a process unless it is told otherwise, is a line in the log."""
+    with process(tmp_path) as (server, url):
+        server.send_signal(signal.SIGHUP)
+        assert send(url, "GET", "/health").status == 200
+        server.terminate()
+        output, log = server.communicate()
+        assert output == ""
+        assert log.splitlines() == ["SIGHUP is ignored. Restart the server to have it read its configuration again."]
+        assert server.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """A second signal ends the server at once, streams that nobody reads included, without a traceback."""
+    (tmp_path / "large").write_bytes(bytes(64 << 20))
+    fields = [("config_name", "d"), ("files[0]", "large")]
+    with process(tmp_path) as (server, url), closing(open_stream(url, "/getFiles", fields)) as stream:
+        assert stream.recv(12) == b"HTTP/1.1 200"
+        server.send_signal(number)
+        wait_until_refused(url)
+        server.send_signal(number)
+        output, log = server.communicate(timeout=20)
+        assert output == ""
+        assert log.splitlines() == ["Files of directory 'd' was cut: The server stops. Try again when it is back."]
+        assert server.returncode == 0
+
+
+def wait_until_refused(url: str) -> None:
+    """Wait until a server has stopped to listen: of two signals that come together, a process sees one."""
+    with suppress(OSError):
+        while True:
+            send(url, "GET", "/health")
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "postgresql"])
+def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, engine: str) -> None:
+    """A request that waits for a locked table keeps no server from ending: its statement is cancelled."""
+    url = request.getfixturevalue(f"{engine}_url")
+    fill(url, 1000)
+    command = [sys.executable, "-c", SERVE_TABLE, url]
+    with locked(url), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            base = server.stdout.readline().split()[-1]
+            with (
+                closing(open_stream(base, "/getTableHash", [("config_name", "t")])),
+                closing(open_stream(base, "/getRows", GetRows(selection=Selection(name="t")))),
+            ):
+                while waiting(url) < 2:
+                    pass
+                server.terminate()
+                wait_until_refused(base)
+                server.terminate()
+                output, log = server.communicate(timeout=20)
+        finally:
+            server.kill()
+        assert waiting(url) == 0
+    assert output == ""
+    assert "Traceback" not in log
+    assert server.returncode == 0
+
+
+def test_a_killed_server(tmp_path: Path) -> None:
+    """After SIGKILL in the middle of a stream another server takes the same port at once, and the client sees a cut body."""
+    (tmp_path / "large").write_bytes(bytes(64 << 20))
+    with process(tmp_path) as (server, url):
+        stream = open_stream(url, "/getFiles", [("config_name", "d"), ("files[0]", "large")])
+        with closing(stream):
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            server.kill()
+            server.wait()
+            with RunningServer(config(directories={"d": {"path": str(tmp_path)}}), port=int(url.rpartition(":")[2])) as second:
+                assert second.url == url
+                assert send(url, "GET", "/health").status == 200
+                assert is_cut(stream)
 
 
 def test_streams_end(tmp_path: Path) -> None:
