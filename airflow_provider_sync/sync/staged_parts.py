@@ -12,6 +12,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, TableError, TargetChangedError
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.clean_up import CleanUp
 from airflow_provider_sync.sync.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.landing import land, selection_for
@@ -135,10 +136,13 @@ def _merge(
             measure.pause()
             entries.append(Entry(target, measure, outcome))
         merge_entries(database, connection, entries, lock=lock, dry_run=dry_run)
+        reports = [report_of(entry, dry_run) for entry in entries]
+        after = CleanUp()
         for options, parts in tables:
             for staging in (staging_of(database, parts[0].run), removed_of(database, parts[0].run)):
-                staging.clear(connection, targets[options.name].table)
-        return [report_of(entry, dry_run) for entry in entries]
+                with after.of(options.name):
+                    staging.clear(connection, targets[options.name].table)
+    return after.told(reports)
 
 
 def _adopt(

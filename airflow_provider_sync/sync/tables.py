@@ -11,7 +11,7 @@ Nothing of a target is touched before all rows have arrived, and nothing stays o
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.broken_bodies import BodyRetries, repeated
+from airflow_provider_sync.sync.clean_up import CleanUp
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.made_target import made_target
 from airflow_provider_sync.sync.measure import Measure
@@ -213,15 +214,17 @@ class _TransactionGroup:
                 self.cut = True
 
     def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool, *, direct: bool) -> list[TableReport]:
+        after = CleanUp()
         with self.database.connect(loading=True) as connection, ExitStack() as cleanup:
-            entries = [self._download(connection, target, cleanup, direct=direct) for target in targets]
+            entries = [self._download(connection, target, cleanup, after, direct=direct) for target in targets]
             merge_entries(self.database, connection, entries, lock=lock, dry_run=dry_run)
-            return [report_of(entry, dry_run) for entry in entries]
+            reports = [report_of(entry, dry_run) for entry in entries]
+        return after.told(reports)
 
-    def _download(self, connection: Connection, target: Target, cleanup: ExitStack, *, direct: bool) -> Entry:
+    def _download(self, connection: Connection, target: Target, cleanup: ExitStack, after: CleanUp, *, direct: bool) -> Entry:
         measure = Measure(self.client)
         staging = staging_for(self.database, target.options.staging)
-        cleanup.push(partial(self._drop, staging, target))
+        cleanup.push(partial(self._drop, staging, target, after))
 
         def on_rows(rows: int) -> None:
             self.progress(target.name, rows, "rows")
@@ -243,11 +246,18 @@ class _TransactionGroup:
             blocks = measure.counting(_in_time(self.client, target, outcome.staged.blocks))
             outcome.staged = msgspec.structs.replace(outcome.staged, blocks=blocks)
         if not staging.created:
-            staging.clear(connection, target.table)
+            with after.of(target.name):
+                staging.clear(connection, target.table)
         return Entry(target, measure, outcome)
 
     def _drop(
-        self, staging: Staging, target: Target, kind: type[BaseException] | None, error: BaseException | None, _: object
+        self,
+        staging: Staging,
+        target: Target,
+        after: CleanUp,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _: object,
     ) -> None:
         """Drop a staging table, if nobody can go on with it; the error that ended the sync, if any, is the one to be told."""
         # What is no Exception ends the sync from outside.
@@ -256,7 +266,7 @@ class _TransactionGroup:
             again = isinstance(error, IncompleteStreamError) and not error.given_up and self.retries.left
             if self.resume or again:
                 return
-        with suppress(*([SyncError] if kind else [])), self.database.connect() as connection:
+        with after.of(target.name), self.database.connect() as connection:
             staging.drop(connection)
             if self.cut:
                 staging.clear(connection, target.table)  # what a try before has left

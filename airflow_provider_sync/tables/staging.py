@@ -261,6 +261,10 @@ class TemporaryStaging(Staging):
                 temporary=True,
             )
 
+    def drop(self, connection: Connection) -> None:
+        """Leave it to the end of its own connection, which is another one."""
+        self._table = None
+
 
 class CustomStaging(Staging):
     """A table that a user's class makes.

@@ -34,6 +34,16 @@ BATCH_ROWS = 5_000
 _savepoints = count(1)
 
 
+def _close(connection: Connection) -> None:
+    """Close a connection, also one that the server has ended: what was committed stands, and nothing else was to be."""
+    try:
+        connection.close()
+    except SQLAlchemyError:
+        if not connection.closed:
+            connection.invalidate()
+            connection.close()
+
+
 class Database(CanonicalDatabase):
     """One database, reached through an SQLAlchemy engine.
 
@@ -82,11 +92,14 @@ class Database(CanonicalDatabase):
             of its own kind
         :raises TransportError: (retryable) when the database does not answer
         """
-        with self.translate_errors(), self.open_connection(loading=loading) as opened:
-            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
-            self.prepare_session(connection)
-            with self._cancellable(connection):
-                yield connection
+        with self.translate_errors():
+            connection = self.open_connection(loading=loading).execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                self.prepare_session(connection)
+                with self._cancellable(connection):
+                    yield connection
+            finally:
+                _close(connection)
 
     def _cancellable(self, connection: Connection) -> AbstractContextManager[None]:
         """Have what runs on the connection cancelled when the sync that uses this database is ended from outside."""

@@ -252,14 +252,19 @@ class MySQLDatabase(MySQLCanonical):
         temporary: bool = False,
     ) -> Table:
         """Create an empty InnoDB table beside ``target``, with those of its columns and its types, and that primary key."""
-        table = mysql_ddl.staging_table(target, columns, name, primary_key)
-        statement = mysql_ddl.create_table(table, self.qualified(table), self.quote, indexes=indexes, temporary=temporary)
+        table = mysql_ddl.staging_table(target, columns, name, primary_key, temporary=temporary)
+        statement = mysql_ddl.create_table(table, self.qualified(table), self.quote, indexes=indexes)
         connection.exec_driver_sql(statement)
         return table
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load rows by LOAD DATA LOCAL, or by multi-row INSERTs where that is not allowed."""
         return mysql_load.load(connection, staging, self.qualified(staging), self.quote, batches)
+
+    def drop(self, connection: Connection, table: Table) -> None:
+        """Drop a staging or work table, if it is there; for a temporary one, its user needs no privilege to DROP."""
+        kind = "TEMPORARY TABLE" if isinstance(table, MySQLTable) and table.temporary else "TABLE"
+        connection.exec_driver_sql(f"DROP {kind} IF EXISTS {self.qualified(table)}")
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
         """Look and drop while the table is locked where the user may: a DROP ends a transaction, and its locks."""
@@ -293,7 +298,7 @@ class MySQLDatabase(MySQLCanonical):
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the temporary table that lists the keys to change."""
         table = mysql_ddl.work_table(target, key, name)
-        connection.exec_driver_sql(mysql_ddl.create_table(table, self.qualified(table), self.quote, temporary=True))
+        connection.exec_driver_sql(mysql_ddl.create_table(table, self.qualified(table), self.quote))
         return table
 
     def after_insert(self, connection: Connection, target: Table) -> None:

@@ -19,7 +19,9 @@ _VERSION_COMMENT = re.compile(r"\s*/\*.*?\*/")
 _OP = Column(name=OP, kind=Kind.CHAR, sql_type="char(1)", nullable=False, length=1, charset="ascii", collation="ascii_bin")
 
 
-def staging_table(target: Table, columns: Iterable[Column], name: str, primary_key: Sequence[str]) -> MySQLTable:
+def staging_table(
+    target: Table, columns: Iterable[Column], name: str, primary_key: Sequence[str], *, temporary: bool = False
+) -> MySQLTable:
     """Describe a table of plain ``columns`` beside ``target``, whose key cannot be NULL."""
     return MySQLTable(
         name=name,
@@ -35,17 +37,16 @@ def staging_table(target: Table, columns: Iterable[Column], name: str, primary_k
         ),
         primary_key=tuple(primary_key),
         prefixes=target.prefixes if isinstance(target, MySQLTable) else {},
+        temporary=temporary,
     )
 
 
 def work_table(target: Table, key: Sequence[str], name: str) -> MySQLTable:
     """Describe the table that lists keys of ``target`` with what is to be done."""
-    return staging_table(target, (_OP, *map(target.column, key)), name, (OP, *key))
+    return staging_table(target, (_OP, *map(target.column, key)), name, (OP, *key), temporary=True)
 
 
-def create_table(
-    table: MySQLTable, qualified: str, quote: Callable[[str], str], *, indexes: Sequence[str] = (), temporary: bool = False
-) -> str:
+def create_table(table: MySQLTable, qualified: str, quote: Callable[[str], str], *, indexes: Sequence[str] = ()) -> str:
     """Return the CREATE TABLE of a staging or work table.
 
     :param qualified: its quoted name
@@ -54,7 +55,7 @@ def create_table(
     parts = [_definition(column, quote) for column in table.columns]
     parts.append(f"PRIMARY KEY ({_key_parts(table, table.primary_key, quote)})")
     parts += [f"KEY ({_key_parts(table, (name,), quote)})" for name in indexes]
-    kind = "TEMPORARY TABLE" if temporary else "TABLE"
+    kind = "TEMPORARY TABLE" if table.temporary else "TABLE"
     return f"CREATE {kind} {qualified} ({', '.join(parts)}) ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
 
 

@@ -81,11 +81,13 @@ class MySQLTable(Table, frozen=True, kw_only=True):
     :ivar storage_engine: ``InnoDB``, or another one, whose scans follow no key
     :ivar partitioned: whether a scan goes partition by partition instead of along the primary key
     :ivar prefixes: characters or bytes that the PRIMARY KEY indexes, by column, where it does not index all of them
+    :ivar temporary: whether it was made to end with its connection
     """
 
     storage_engine: str = "InnoDB"
     partitioned: bool = False
     prefixes: Mapping[str, int] = msgspec.field(default_factory=dict)
+    temporary: bool = False
 
     @property
     def clustered(self) -> bool:

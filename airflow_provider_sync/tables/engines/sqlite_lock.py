@@ -69,7 +69,8 @@ class _HeldLocks:
 def _release(path: Path, handle: int) -> None:
     # Removed while it is still locked: whoever waits on the old file finds another one, or none, under its name.
     if _is_current(handle, path):
-        with suppress(FileNotFoundError):
+        # A file that stays locks nobody out.
+        with suppress(OSError):
             path.unlink()
     os.close(handle)
 

@@ -1,0 +1,37 @@
+"""What happens after the commit: nothing there can fail a sync any more, and what fails is a warning of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from airflow_provider_sync.report import TableReport
+
+
+class CleanUp:
+    """The clean-up after several tables, and what went wrong with it."""
+
+    def __init__(self) -> None:
+        self._warnings: list[tuple[str, str]] = []
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Turn any error, also one of a user's own class, into a warning about the table of this name."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # the rows are committed, and every report has the reason
+            reason = str(error).rstrip(".") or type(error).__name__
+            self._warnings.append(
+                (name, f"A staging table of {name!r} could not be dropped: {reason}. `airflow-sync clean` drops what is left.")
+            )
+
+    def told(self, reports: Sequence[TableReport]) -> list[TableReport]:
+        """Return the reports with the warnings of their tables."""
+        return [
+            msgspec.structs.replace(
+                report, warnings=(*report.warnings, *(text for name, text in self._warnings if name == report.name))
+            )
+            for report in reports
+        ]
