@@ -12,11 +12,12 @@ from pathlib import Path
 from airflow_provider_sync.cli.connections import OPENER, open_database
 from airflow_provider_sync.cli.progress import show_progress
 from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.history import Origin, open_history, record_or_warn
-from airflow_provider_sync.report import Report
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import plan_run, run
+from airflow_provider_sync.sync.run import RunPlan
 
 DONE = 0
 
@@ -32,9 +33,18 @@ def main(options: Namespace) -> int:
         _record(failure.reports, config, options)
         show(failure.reports, as_json=options.json)
         raise
+    except SyncError as error:
+        # Before there were any reports.
+        _record(_all_failed(plan, str(error)), config, options)
+        raise
     _record(reports, config, options)
     show(reports, as_json=options.json)
     return DONE
+
+
+def _all_failed(plan: RunPlan, reason: str) -> list[Report]:
+    tables = [TableReport(name=table.name, status="failed", error=reason) for group in plan.tables.values() for table in group]
+    return [*tables, *(DirectoryReport(name=entry.name, status="failed", error=reason) for entry in plan.directories)]
 
 
 def _record(reports: Sequence[Report], config: ClientConfig, options: Namespace) -> None:

@@ -95,6 +95,16 @@ def target_directories(argument: str, directories: Any, path: Any, defaults: Map
     return found
 
 
+def named(value: Any) -> list[str]:
+    """Return the names in an argument for tables or directories; none where they cannot be read."""
+    try:
+        found = decoded("", value)
+    except ConfigurationError:
+        return []
+    names = [found] if isinstance(found, str) else found
+    return [str(name) for name in names] if isinstance(names, (list, tuple, dict)) else []
+
+
 def converted(argument: str, value: Any, kind: type[T]) -> T:
     """Read an argument of a plain type; text that means it is accepted.
 

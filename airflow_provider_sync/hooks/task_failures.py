@@ -41,10 +41,22 @@ def failing_tasks() -> Iterator[None]:
             yield
     except SyncCancelled as ended:
         log.warning("The task was ended from outside: statements were cancelled, and what was not committed was rolled back.")
-        raise AirflowException(f"The task was ended by {signal.Signals(ended.number).name}.") from ended
+        raise AirflowException(reason_of(ended)) from ended
     except AirflowNotFoundException as error:
-        raise AirflowFailException(f"{str(error).rstrip('.')}. Add the connection, or name another one.") from error
+        raise AirflowFailException(reason_of(error)) from error
     except SyncError as error:
         if isinstance(error, SyncFailed):
             log.error("\n%s", format_reports(error.reports))
         raise (AirflowException if error.retryable else AirflowFailException)(str(error)) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Say in a sentence or two why a task failed."""
+    match error:
+        case SyncCancelled():
+            return f"The task was ended by {signal.Signals(error.number).name}."
+        case AirflowNotFoundException():
+            return f"{str(error).rstrip('.')}. Add the connection, or name another one."
+        case SyncError():
+            return str(error)
+    return f"{type(error).__name__}: {error}"

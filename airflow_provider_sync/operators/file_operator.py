@@ -10,11 +10,15 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_sync.hooks.rendered import target_directories
 from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.run import RunPlan
 
 
 class FileOperator(SyncOperator):
     """What operators on directories have in common; :class:`~.file_sync.FileSyncOperator` tells of the arguments."""
+
+    report_kind = DirectoryReport
+    names_argument = "directories"
 
     directory_options: ClassVar[tuple[str, ...]] = (
         "prefix",

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSkipException, BaseOperator, Context
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.hooks.database import engine_from_connection
 from airflow_provider_sync.hooks.lineage import ReportsLineage
 from airflow_provider_sync.hooks.recording import record_reports
-from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
+from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted, named
 from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
-from airflow_provider_sync.hooks.task_failures import EndsWithItsTask, failing_tasks
+from airflow_provider_sync.hooks.task_failures import EndsWithItsTask, failing_tasks, reason_of
 from airflow_provider_sync.operators.history_link import SyncHistoryLink
-from airflow_provider_sync.report import Report
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import Opener, run
 from airflow_provider_sync.sync.progress import Progress, ProgressLines
 from airflow_provider_sync.sync.run import RunPlan
 
-OPENER = Opener(engine=engine_from_connection, storage=storage_from_path)
+Opened = TypeVar("Opened")
+
+
+def _with_connections(opens: Callable[[str], Opened]) -> Callable[[str], Opened]:
+    """Make a connection that is not there an error of what needs it, so that the rest of a run goes on."""
+
+    def opened(place: str) -> Opened:
+        try:
+            return opens(place)
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(reason_of(error)) from error
+
+    return opened
+
+
+OPENER = Opener(engine=_with_connections(engine_from_connection), storage=_with_connections(storage_from_path))
 
 SECONDS_BETWEEN_LINES = 30.0
 """How often the log of a long task says how far it is."""
@@ -49,6 +64,10 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
     operator_extra_links = (SyncHistoryLink(),)
 
     single_transaction: bool | str = True
+
+    report_kind: ClassVar[type[TableReport] | type[DirectoryReport]]
+    names_argument: ClassVar[str]
+    """The argument with the names of what is synced."""
 
     def __init__(
         self,
@@ -106,12 +125,17 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
 
     @contextmanager
     def failing_tasks(self, context: Context) -> Iterator[None]:
-        """End the task rightly when the block fails, and record the reports of what failed."""
+        """End the task rightly when the block fails, and record the reports of what failed; of everything if there are none."""
         with failing_tasks():
             try:
                 yield
             except SyncFailed as failure:
                 self.record(context, failure.reports)
+                raise
+            except BaseException as error:
+                names = named(getattr(self, self.names_argument)) or [self.task_id]
+                reason = reason_of(error)
+                self.record(context, [self.report_kind(name=name, status="failed", error=reason) for name in names])
                 raise
 
     @property
@@ -121,7 +145,11 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
 
     def record(self, context: Context, reports: Sequence[Report]) -> None:
         """Keep the reports in the history, unless nothing was to be written."""
-        if not converted("dry_run", self.is_dry_run, bool):
+        try:
+            dry_run = converted("dry_run", self.is_dry_run, bool)
+        except ConfigurationError:
+            dry_run = False  # this is the failure to record
+        if not dry_run:
             record_reports(context, reports, group=self.series)
 
     def finish(self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> list[dict[str, Any]]:

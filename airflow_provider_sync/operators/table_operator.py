@@ -9,11 +9,15 @@ from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.rendered import converted, target_tables, with_time_zone
 from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.run import RunPlan
 
 
 class TableOperator(SyncOperator):
     """What operators on tables have in common; :class:`~.table_sync.TableSyncOperator` tells of the arguments."""
+
+    report_kind = TableReport
+    names_argument = "tables"
 
     table_options: ClassVar[tuple[str, ...]] = (
         "table",

@@ -173,3 +173,18 @@ def test_runs_are_recorded_where_that_is_configured(site: Site, command: Command
     ]
     assert {sync.key.job for sync in history.syncs()} == {f"airflow-sync run {site.config}"}
     assert {sync.latest.origin.source for sync in history.syncs()} == {"command"}
+
+
+def test_a_run_that_fails_before_it_begins_is_recorded(site: Site, command: Command) -> None:
+    """A run that cannot even make its client leaves a record of everything that it was to sync."""
+    url = f"sqlite:///{site.folder / 'history.db'}"
+    settings = yaml.safe_load(site.config.read_text())
+    site.configure(**{**settings, "history": url, "headers": {"X-Key": "two\nlines"}})
+    assert command("run") != 0
+    found = open_history(url).syncs()
+    assert [(sync.key.name, sync.latest.report.status) for sync in found] == [
+        ("customers", "failed"),
+        ("images", "failed"),
+        ("orders", "failed"),
+    ]
+    assert all("X-Key" in str(sync.latest.report.error) for sync in found)

@@ -185,3 +185,22 @@ def test_a_history_out_of_reach(tmp_path: Path, caplog: pytest.LogCaptureFixture
         (message,) = caplog.messages
         assert message.startswith("The history of this sync could not be written: ")
         assert "secret" not in message
+
+
+def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+    """The file of a history on SQLite, and what SQLite puts beside it, can be read by its owner alone."""
+    history = open_history(f"sqlite:///{tmp_path / 'history.db'}")
+    with history._engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("DELETE FROM " + records.name)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"history.db": 0o600, "history.db-shm": 0o600, "history.db-wal": 0o600}
+
+
+def test_a_file_that_is_there_keeps_its_permissions(tmp_path: Path) -> None:
+    """Who has made the file for several users keeps what they set."""
+    file = tmp_path / "history.db"
+    file.touch(0o660)
+    file.chmod(0o660)
+    open_history(f"sqlite:///{file}").record([table()], COMMAND)
+    assert file.stat().st_mode & 0o777 == 0o660

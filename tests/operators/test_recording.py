@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_sync.history import History, open_history
 from airflow_provider_sync.hooks.recording import open_airflow_history
+from airflow_provider_sync.operators import sync_operator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from airflow_provider_sync.task_groups.file_sync import FileSyncGroup
@@ -69,6 +71,54 @@ def test_steps_are_one_series(source: Source, target: Target, history: History, 
     }
     assert [record.origin.task_id for record in found["orders"].runs] == ["tables.compare", "tables.merge"]
     assert "prices" in str(found["prices"].latest.report.error)
+
+
+def test_what_fails_before_it_begins_is_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:
+    """A task that finds no connection, or cannot read an argument, leaves a record of everything that it was to sync."""
+    with DAG("recorded_early", schedule=None) as dag:
+        TableSyncOperator(task_id="no_server", tables=["orders", "customers"], target_conn_id="target", sync_conn_id="gone")
+        TableSyncOperator(
+            task_id="no_target", tables={"orders": {"connection": "gone"}, "countries": {}}, target_conn_id="target"
+        )
+        TableSyncOperator(task_id="wrong", tables="['orders']", target_conn_id="target", max_deletes="{{ 'many' }}")
+        TableSyncOperator(task_id="unclear", tables="orders", target_conn_id="target", dry_run="{{ 'maybe' }}")
+        TableSyncOperator(task_id="nameless", tables="{{ nothing.at_all }}", target_conn_id="target")
+        FileSyncOperator(task_id="images", directories={"images": {}}, path=str(tmp_path), sync_conn_id="gone")
+        TableSyncGroup("steps", tables="orders", target_conn_id="gone")
+    run_dag(dag)
+    found = {(sync.key.job.partition("/")[2], sync.key.name, sync.key.kind): sync.latest.report for sync in history.syncs()}
+    assert {key: report.status for key, report in found.items()} == {
+        ("no_server", "orders", "table"): "failed",
+        ("no_server", "customers", "table"): "failed",
+        ("no_target", "orders", "table"): "failed",
+        ("no_target", "countries", "table"): "changed",
+        ("wrong", "orders", "table"): "failed",
+        ("unclear", "orders", "table"): "failed",
+        ("nameless", "nameless", "table"): "failed",
+        ("images", "images", "directory"): "failed",
+        ("steps", "orders", "table"): "failed",
+    }
+    for job, name in (("no_server", "orders"), ("no_target", "orders"), ("steps", "orders")):
+        assert re.search(r"gone.*name another", str(found[job, name, "table"].error))
+    assert "max_deletes" in str(found["wrong", "orders", "table"].error)
+    assert "'dry_run' is 'maybe'" in str(found["unclear", "orders", "table"].error)
+    assert len(target.rows("orders")) == 0
+
+
+def test_the_unforeseen_is_recorded(
+    source: Source, target: Target, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that is none of a sync's leaves a record, too."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(sync_operator, "run", broken)
+    with DAG("recorded_unforeseen", schedule=None) as dag:
+        TableSyncOperator(task_id="tables", tables="orders", target_conn_id="target")
+    run_dag(dag)
+    (sync,) = history.syncs()
+    assert sync.latest.report.error == "ZeroDivisionError: by zero"
 
 
 def test_a_dry_run_is_not_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_what_it_shows(api_server: ApiServer, history: History) -> None:
     assert re.search(r"3 hours ago</time>, and not since:</span> The source is gone\.", page)
 
 
+def test_what_failed_has_no_counts(api_server: ApiServer, history: History) -> None:
+    """A sync that failed shows that it did, and why, where others show counts; in the overview and among its runs."""
+    history.record([changed(status="failed", error="The source is gone."), changed("odd", status="failed")], COMMAND)
+    for path, reasons in (("/sync-status/", 2), (RUNS, 1)):
+        page = api_server.get(path, "vera").text
+        assert page.count(">not synced</td>") == reasons
+        assert "The source is gone." in page
+        assert ">+0<" not in page
+    assert "no reason was given" in api_server.get("/sync-status/", "vera").text
+
+
 def test_runs(api_server: ApiServer, history: History) -> None:
     """The page of a table has its runs with their tasks, charts of rows and bytes, its last error and warnings."""
     task = Origin(
