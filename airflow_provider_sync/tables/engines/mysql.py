@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.protocol.v1 import EMPTY
 from airflow_provider_sync.tables.engines import (
+    mysql_binlog,
     mysql_ddl,
     mysql_describe,
     mysql_foreign_keys,
@@ -60,6 +61,7 @@ class MySQLDatabase(MySQLCanonical):
         mysql_local_infile.confine(engine)
         self._mariadb: bool | None = None
         self._sha1: bool | None = None
+        self._logs_statements: bool | None = None
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -73,6 +75,10 @@ class MySQLDatabase(MySQLCanonical):
         # The driver has to know, too: it decodes by what it was told last.
         connection.connection.driver_connection.set_character_set("utf8mb4")  # type: ignore[union-attr]  # just connected
         connection.exec_driver_sql(set_session(self.session, mariadb=self._is_mariadb(connection)))
+        if self._logs_statements is None:
+            self._logs_statements = mysql_binlog.logs_statements(connection)
+        if self._logs_statements:
+            mysql_binlog.log_rows(connection)
 
     def _is_mariadb(self, connection: Connection) -> bool:
         if self._mariadb is None:
@@ -93,8 +99,12 @@ class MySQLDatabase(MySQLCanonical):
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
-        """Begin a transaction for writing under READ COMMITTED; commit it at the end, roll back on any exception."""
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        """Begin a transaction for writing; commit it at the end, roll back on any exception.
+
+        It is READ COMMITTED, or what :mod:`.mysql_binlog` says of servers that log statements.
+        """
+        if not (self._logs_statements and mysql_binlog.logs_statements(connection)):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         connection.exec_driver_sql("START TRANSACTION")
         try:
             yield

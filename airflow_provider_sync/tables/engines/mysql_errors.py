@@ -16,6 +16,9 @@ NO_FUNCTION = frozenset({1046, 1305})
 """No such function; or no database in which to look for it."""
 
 DUPLICATE = 1062
+UNSAFE_STATEMENT = 1592
+"""A warning about the binary log, and not about rows."""
+
 BROKEN_CONSTRAINTS = frozenset({DUPLICATE, 1048, 1216, 1217, 1451, 1452, 1761, 3819, 4025})
 MIXED_COLLATIONS = frozenset({1267, 1270, 1271})
 
@@ -30,7 +33,7 @@ _FILE_ASKED = frozenset({2000, 2068})
 
 _NOT_REACHED = frozenset({2002, 2003, 2005})
 _BAD_LOGIN = 1045
-_DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
+DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 
 _TOO_LONG = frozenset({1969, 3024})
 """A statement took longer than it may."""
@@ -101,7 +104,7 @@ def translate(error: BaseException) -> SyncError:
             "If it is a limit of the user or the server, raise it: max_statement_time on MariaDB, max_execution_time on MySQL."
         )
         return TableError(f"The database ended a statement: {message}. {advice}")
-    if number in _DENIED:
+    if number in DENIED:
         return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")
     return TableError(f"The database refused: {message}")
 
