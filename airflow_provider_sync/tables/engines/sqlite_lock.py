@@ -5,9 +5,12 @@ SQLite's own lock on the whole database lasts only as long as a transaction, and
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +23,11 @@ from airflow_provider_sync.tables.engines.locks import TableLock, busy, lost
 
 _POLL_SECONDS = 0.05
 
+# A FIFO in its place would keep an open for reading waiting without O_NONBLOCK.
+_PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+_LOCK = re.compile(r"-sync-[0-9a-f]{16}\.lock$")
+"""What the name of a lock file has behind that of its database."""
 
 IN_MEMORY = ":memory:"
 """Where the locks of a database without a file would lie; there is nobody to keep out of it."""
@@ -67,9 +75,9 @@ class _HeldLocks:
 
 
 def _release(path: Path, handle: int) -> None:
-    # Removed while it is still locked: whoever waits on the old file finds another one, or none, under its name.
+    # Removed while it is still locked: whoever waits on the old file finds another one, or none, under its name. In a folder
+    # where everybody may remove only what is theirs, somebody else's file stays, and locks nobody out.
     if _is_current(handle, path):
-        # A file that stays locks nobody out.
         with suppress(OSError):
             path.unlink()
     os.close(handle)
@@ -77,13 +85,7 @@ def _release(path: Path, handle: int) -> None:
 
 def _acquire(path: Path, deadline: float, name: str, timeout: float) -> int:
     while True:
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise TableError(
-                f"Table {name!r}: cannot make the lock file {path.name!r} beside the database: {error.strerror}."
-                " Let this user write to the directory of the database."
-            ) from error
+        handle = _open(path, name)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_current(handle, path):
@@ -99,10 +101,57 @@ def _acquire(path: Path, deadline: float, name: str, timeout: float) -> int:
         os.close(handle)
 
 
+def _open(path: Path, name: str) -> int:
+    """Open the lock file, and make it where there is none; through no link, and nothing but a plain file."""
+    try:
+        while True:
+            try:
+                handle = _open_existing(path)
+                break
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    handle = _create(path)
+                    break
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise FileExistsError(errno.EEXIST, "something that is no plain file has its name")
+    except OSError as error:
+        reason = "a link has its name" if error.errno == errno.ELOOP else error.strerror
+        raise TableError(
+            f"Table {name!r}: cannot use the lock file {str(path)!r} beside the database: {reason}."
+            " Let this user write to the directory of the database; a lock file that another user has left there may be removed"
+            " when no sync runs."
+        ) from error
+    return handle
+
+
+def _open_existing(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | _PLAIN)
+    except PermissionError:
+        # Whoever may read it may lock it.
+        return os.open(path, os.O_RDONLY | _PLAIN)
+
+
+def _create(path: Path) -> int:
+    """Make the lock file for whoever may use the database, as SQLite makes the files beside one; for nobody else."""
+    database = path.with_name(_LOCK.sub("", path.name)).stat() if _LOCK.search(path.name) else path.parent.stat()
+    mode = stat.S_IMODE(database.st_mode) & 0o666
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN, mode)
+    # Some file systems have neither owners nor permissions.
+    with suppress(PermissionError):
+        if os.geteuid() == 0:
+            # Left behind by a process that was killed, it would lock everybody else out.
+            os.fchown(handle, database.st_uid, database.st_gid)
+        # Whatever the umask is.
+        os.fchmod(handle, mode)
+    return handle
+
+
 def _is_current(handle: int, path: Path) -> bool:
     """Whether the file that was locked is still the one under its name: its last holder may have removed it meanwhile."""
     try:
-        found = path.stat()
+        found = path.stat(follow_symlinks=False)
     except FileNotFoundError:
         return False
     return os.path.samestat(os.fstat(handle), found)
