@@ -7,7 +7,9 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
 import pytest
 import yaml
@@ -16,6 +18,8 @@ from starlette.testclient import TestClient
 from airflow_provider_sync.plugin.mounted_server import mounted_server
 from tests.airflow_runs import migrate_metadata_database
 from tests.plugin.api_server import ApiServer
+from tests.server.served_tables import execute
+from tests.server.table_locks import locked, waiting
 
 ROWS = 3
 TOKEN = "own-token"
@@ -130,6 +134,32 @@ def test_the_rest_of_airflow_works(configure: Configure) -> None:
             assert answer.status_code == 503
             assert "the log of the API server says why" in answer.json()["message"]
         assert server.get("/api/v2/version").status_code == 200
+
+
+WAITING = 45
+"""Requests, more than the 40 threads that an API server has for all that blocks."""
+
+
+def test_requests_that_wait(configure: Configure, postgresql_url: str) -> None:
+    """While requests wait for a locked table, Airflow answers as ever; one more than may wait is told to come again."""
+    execute(postgresql_url, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    settings = configure(connections={"shop": postgresql_url}, tables={"t": {}}, limits={"requests": WAITING})
+    with ApiServer(settings) as server, ThreadPoolExecutor(WAITING + 1) as threads:
+
+        def ask() -> Any:
+            return server.client.post("/sync/getTable", data={"config_name": "t"}, headers=bearer(TOKEN))
+
+        with locked(postgresql_url):
+            answers = [threads.submit(ask) for _ in range(WAITING)]
+            while waiting(postgresql_url) < WAITING:
+                pass
+            # Both need a thread, and the metadata database.
+            for path in ("/api/v2/dags", "/api/v2/monitor/health"):
+                assert threads.submit(server.get, path, "ann").result(timeout=60).status_code == 200
+            one_more = ask()
+        assert {answer.result().status_code for answer in answers} == {200}
+    assert (one_more.status_code, one_more.headers["retry-after"]) == (503, "5")
+    assert "limits.requests" in one_more.json()["message"]
 
 
 @pytest.mark.parametrize(
