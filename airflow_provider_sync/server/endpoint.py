@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.errors import RequestTooLarge, RequestTooSlow
@@ -52,7 +53,7 @@ class Endpoint:
                 response = await work.attend(receive, partial(work.in_thread, answer))
                 await response(scope, receive, send)
             except (ClientDisconnect, ClientGone):
-                log.info("%s: the client went away", scope["path"])
+                log.info("%s: the client went away", printable(scope["path"]))
 
     async def _read(self, request: Request, work: Work) -> bytes:
         body = bytearray()

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_provider_sync.exceptions import FileError, MissingFileError, SyncError, TableError, TransportError
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
 from airflow_provider_sync.server.access import TooManyRefused
@@ -77,7 +78,7 @@ def failure_of(what: str, work: Work) -> Callable[[Exception], Failure]:
 
     def explain(error: Exception) -> Failure:
         if not work.ended_early:
-            log.error("%s broke off: %s", what, error, exc_info=error)
+            log.error("%s broke off: %s", what, printable(error), exc_info=error)
         status, message = _told(error)
         return Failure(status=status, message=message)
 
@@ -110,7 +111,7 @@ async def _no_place(_request: Request, error: Exception) -> Response:
 
 
 async def _cut_short(request: Request, error: Exception) -> Response:
-    log.warning("%s: %s", request.scope["path"], error)
+    log.warning("%s: %s", printable(request.scope["path"]), error)
     return _json(503, {"message": str(error)}, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
@@ -170,7 +171,7 @@ def _log(request: Request, error: Exception) -> None:
     # The cause may say more than the client is told: where a directory lies, what a driver said.
     cause = error.__cause__
     told = isinstance(error, (TableError, FileError, CannotServe))
-    log.warning("%s: %s", request.scope["path"], cause or error, exc_info=None if told else error)
+    log.warning("%s: %s", printable(request.scope["path"]), printable(cause or error), exc_info=None if told else error)
 
 
 def _json(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -6,13 +6,13 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerConfig, SourceDirectory
 from airflow_provider_sync.exceptions import FileError, MissingFileError
-from airflow_provider_sync.files.hashers import load_hasher
+from airflow_provider_sync.files.hashers import FileHasher, NoneHasher, load_hasher
 from airflow_provider_sync.files.manifest import build_manifest
 from airflow_provider_sync.files.selection import Selection
 from airflow_provider_sync.files.storage import FileReader, Storage
@@ -51,7 +51,8 @@ class FileAnswers:
         hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
         try:
             with _by_name(name, storage):
-                manifest = build_manifest(storage, hasher, _selection(directory))
+                hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, work)
+                manifest = build_manifest(storage, hasher, _selection(directory), on_file=lambda _: work.check())
         except FileError as error:
             if error.retryable:
                 raise
@@ -79,6 +80,37 @@ class FileAnswers:
                 close=stack.pop_all().close,
                 headers={**self._stream_headers, "Content-Disposition": attachment(f"{name}.bin")},
             )
+
+
+class _StoppableHasher:
+    """Stops in the middle of a file when nobody waits for its digest any more: it may have hundreds of gigabytes."""
+
+    def __init__(self, hasher: FileHasher, work: Work) -> None:
+        self.name = hasher.name
+        self._hasher = hasher
+        self._work = work
+
+    def hash(self, file: BinaryIO) -> str:
+        return self._hasher.hash(cast("BinaryIO", _StoppableFile(file, self._work)))
+
+
+class _StoppableFile:
+    """A file that is read as long as somebody waits."""
+
+    def __init__(self, file: BinaryIO, work: Work) -> None:
+        self._file = file
+        self._work = work
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._file, name)
+        if name not in ("read", "readinto"):
+            return found
+
+        def read(*arguments: Any) -> Any:
+            self._work.check()
+            return found(*arguments)
+
+        return read
 
 
 def _open(storage: Storage, selection: Selection, paths: Sequence[str], stack: ExitStack) -> deque[FileReader]:

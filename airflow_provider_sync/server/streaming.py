@@ -13,6 +13,7 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.patience import Patience
 from airflow_provider_sync.server.work import ClientGone, CutShort, Work
 
@@ -92,7 +93,7 @@ class StreamResponse(Response):
         if isinstance(error, CutShort):
             log.warning("%s was cut: %s", self._what, error)
         else:
-            log.error("%s broke off: %s", self._what, error, exc_info=error)
+            log.error("%s broke off: %s", self._what, printable(error), exc_info=error)
         return StreamBroken(f"{self._what} broke off: {error}")
 
     async def _send(self, send: Send) -> None:

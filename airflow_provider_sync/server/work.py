@@ -85,6 +85,14 @@ class Work:
             with self._lock:
                 self._cancellers.remove(cancel)
 
+    def check(self) -> None:
+        """Stop work that has no statement to cancel, once the request has ended early; any thread may call it.
+
+        :raises CutShort: when it has
+        """
+        if self.ended_early:
+            raise CutShort("Nobody waits for the answer any more.")
+
     def cut(self) -> None:
         """End the request: the server stops."""
         self._stopping = True

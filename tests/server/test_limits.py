@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Event
+from typing import BinaryIO
 
 import msgspec
 import pytest
@@ -109,6 +111,35 @@ def test_a_client_that_goes_away_while_the_source_waits(
     assert caplog.text.count("the client went away") == len(requests)
     assert "Traceback" not in caplog.text
     assert own_lines(caplog) == []
+
+
+class EndlessHasher:
+    """Reads the beginning of a file over and over."""
+
+    name = "endless"
+
+    def hash(self, file: BinaryIO) -> str:
+        """Never end by itself."""
+        while True:
+            reading.set()
+            file.seek(0)
+            file.read(10)
+
+
+reading = Event()
+
+
+def test_a_client_that_goes_away_while_files_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Files are read for nobody, not to the end of one either."""
+    (tmp_path / "large").write_bytes(bytes(1 << 20))
+    reading.clear()
+    directory = {"path": str(tmp_path), "hasher": f"{__name__}.EndlessHasher"}
+    with RunningServer(config(directories={"d": directory}, limits={"requests": 1})) as server:
+        with closing(open_stream(server.url, "/getFileHashes", [("config_name", "d")])):
+            assert reading.wait(60)
+        while post(server.url, "/getFiles", [("config_name", "d"), ("files[0]", "large")]).status == 503:
+            pass
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize("engine", WAITING)
