@@ -34,9 +34,17 @@ class OpenTable:
     def sent_columns(self) -> Sequence[Column]:
         """Return the columns that are sent, in the order of the table.
 
-        :raises TableError: when the configuration names one that is not there
+        :raises TableError: when the configuration names one that is not there, or none while not all are to be seen
         """
-        return self.named_columns() if self.source.columns else self.table.visible
+        if self.source.columns:
+            return self.named_columns()
+        if not self.database.sees_all_columns(self.connection, self.table):
+            raise TableError(
+                f"Table {self.source.name!r} has columns that the source's user may not read, and which would be left out without"
+                " a word. Grant SELECT on the whole table, or name the columns to offer with `columns` in the server's"
+                " configuration."
+            )
+        return self.table.visible
 
     def named_columns(self) -> Sequence[Column]:
         """Return the columns that the configuration names, in the order of the table.

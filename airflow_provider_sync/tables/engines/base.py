@@ -185,6 +185,10 @@ class Database(CanonicalDatabase):
         :raises TableError: when it is a view
         """
 
+    def sees_all_columns(self, connection: Connection, table: Table) -> bool:
+        """Whether the description has every column; a database may leave out those that the user may not read."""
+        return True
+
     @abstractmethod
     def list_tables(self, connection: Connection) -> list[str]:
         """Name the tables of the default schema, sorted; views and staging tables are left out."""

@@ -32,6 +32,7 @@ from airflow_provider_sync.tables.engines.mysql_errors import (
     DATABASE_ERRORS,
     DUPLICATE,
     MIXED_COLLATIONS,
+    NO_COLUMN_PRIVILEGE,
     NO_FUNCTION,
     error_number,
     translated,
@@ -142,6 +143,16 @@ class MySQLDatabase(MySQLCanonical):
     def describe(self, connection: Connection, name: str) -> Table:
         """Describe the table called ``name``: as it stands, or split at its first dot into database and table."""
         return mysql_describe.describe(connection, name, mariadb=self._is_mariadb(connection))
+
+    def sees_all_columns(self, connection: Connection, table: Table) -> bool:
+        """Ask for all: columns without a privilege are in no list, and are an error here."""
+        try:
+            connection.exec_driver_sql(f"SELECT * FROM {self.qualified(table)} LIMIT 0").all()
+        except SQLAlchemyError as error:
+            if error_number(error) in NO_COLUMN_PRIVILEGE:
+                return False
+            raise
+        return True
 
     def list_tables(self, connection: Connection) -> list[str]:
         """Name the tables of the default database, sorted; views and staging tables are left out."""

@@ -12,8 +12,11 @@ from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableErr
 NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
 """The server, the client or something between them does not allow LOAD DATA LOCAL."""
 
-NO_FUNCTION = frozenset({1046, 1305})
-"""No such function; or no database in which to look for it."""
+NO_FUNCTION = frozenset({1046, 1305, 1370})
+"""No such function; or no database in which to look for it, or no right to."""
+
+NO_COLUMN_PRIVILEGE = frozenset({1142, 1143})
+"""The user may not read the table, or not all of its columns."""
 
 DUPLICATE = 1062
 UNSAFE_STATEMENT = 1592

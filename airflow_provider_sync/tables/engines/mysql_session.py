@@ -26,6 +26,8 @@ _SESSION = {
     # As long as a key can be: what is longer is sorted as if it ended there.
     "max_sort_length": "4096",
     "completion_type": "'NO_CHAIN'",
+    # Tables that are made here can roll back.
+    "default_storage_engine": "InnoDB",
     "foreign_key_checks": "1",
     "unique_checks": "1",
     # The other end of a stream may stand still for long.

@@ -55,15 +55,19 @@ def set_session(connection: Connection, rules: SessionRules, *, local: bool = Fa
 
     :param local: for the open transaction only
     """
-    settings = {**_SETTINGS, "row_security": "on" if rules.allow_row_security else "off"}
+    settings = {
+        **_SETTINGS,
+        "row_security": "on" if rules.allow_row_security else "off",
+        "lock_timeout": str(_LOCK_MILLISECONDS),
+    }
     if not rules.keep_time_limits:
         settings |= _WITHOUT_TIME_LIMITS
     # Through pg_settings, so that settings of newer servers are left alone on older ones.
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+    stricter = f"s.name = 'lock_timeout' AND s.setting::bigint BETWEEN 1 AND {_LOCK_MILLISECONDS}"
     connection.exec_driver_sql(
-        f"SELECT set_config(s.name, v.value, {local}) FROM pg_settings s JOIN (VALUES {values}) AS v(name, value) USING (name)"
-        f" UNION ALL SELECT set_config(name, '{_LOCK_MILLISECONDS}', {local}) FROM pg_settings"
-        f" WHERE name = 'lock_timeout' AND setting::bigint NOT BETWEEN 1 AND {_LOCK_MILLISECONDS}"
+        f"SELECT set_config(s.name, CASE WHEN {stricter} THEN s.setting ELSE v.value END, {local})"
+        f" FROM pg_settings s JOIN (VALUES {values}) AS v(name, value) USING (name)"
     ).all()
 
 
