@@ -5,6 +5,8 @@ WORKERS = 3
 # The newest Airflow is in .venv. Others are tested beside it, the oldest that is supported unless another is named:
 # make test-airflow-matrix BESIDE=airflow-3.2
 BESIDE = airflow-3.1
+# How long each parser is fuzzed.
+SECONDS = 20
 # What faces Airflow.
 ADAPTERS = $(wildcard $(addprefix tests/,hooks operators sensors triggers task_groups plugin history cli example_dags) \
 	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
@@ -12,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-airflow-matrix lint format bench screenshots package constraints clean
+.PHONY: help setup demo test test-all test-airflow-matrix lint format fuzz bench screenshots package constraints clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -45,6 +47,10 @@ lint: setup ## check style, types and layers
 format: setup ## let ruff format and mend what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+fuzz: setup ## feed every parser with mutated bytes, SECONDS=20 for each; what is found is kept for the tests
+	@.venv/bin/python -c 'import atheris' 2>/dev/null || .venv/bin/python -m pip install -q --disable-pip-version-check -e '.[fuzz]'
+	@.venv/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(PARSERS)
 
 bench: ## measure, side by side with what others take for the same work
 	@.ci/setup bench

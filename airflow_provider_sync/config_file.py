@@ -11,6 +11,9 @@ import yaml
 
 from airflow_provider_sync.exceptions import ConfigurationError
 
+MAX_VALUES = 200_000
+"""Most values of a file: a few aliases of aliases stand for billions."""
+
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file, replacing ``${NAME}`` in its texts from the environment.
@@ -18,27 +21,57 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     :raises ConfigurationError: when it cannot be read, holds no mapping, or uses a variable that is not set
     """
     try:
-        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"Cannot read {path}: {error.strerror}. Give the path of a configuration file.") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}. Save it as UTF-8.") from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
+    """Read YAML; see :func:`read_yaml`.
+
+    :param path: where it comes from, for messages
+    """
+    try:
+        settings = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        # What it takes for a date or a number and is none, such as 2024-02-30, and what follows a tag that does not fit.
+        raise ConfigurationError(
+            f"{path} has a value that YAML takes for a date or a number: {error}. Write it in quotes."
+        ) from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} is nested too deeply.") from error
     if not isinstance(settings, dict):
         raise ConfigurationError(f"{path} must hold a mapping at its top level.")
-    expanded: dict[str, Any] = _expand(settings)
+    try:
+        expanded: dict[str, Any] = _Expansion(path).of(settings)
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} has an alias within what it stands for.") from error
     return expanded
 
 
-def _expand(value: Any) -> Any:
-    if isinstance(value, str):
-        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", _environment, value)
-    if isinstance(value, dict):
-        return {key: _expand(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expand(item) for item in value]
-    return value
+class _Expansion:
+    """Replaces variables in all that a file says, aliases written out."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._left = MAX_VALUES
+
+    def of(self, value: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ConfigurationError(f"{self._path} has more than {MAX_VALUES} values, aliases written out.")
+        if isinstance(value, str):
+            return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", _environment, value)
+        if isinstance(value, dict):
+            return {key: self.of(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.of(item) for item in value]
+        return value
 
 
 def _environment(match: re.Match[str]) -> str:

@@ -201,7 +201,7 @@ class _Pause:
 
     def ask(self, retry_after: str | None) -> None:
         """Take the value of a Retry-After header: seconds or a date."""
-        self._asked = _seconds(retry_after)
+        self._asked = seconds_to_wait(retry_after)
 
     @property
     def too_long(self) -> bool:
@@ -248,7 +248,8 @@ def check_header(what: str, value: str, *, widest: str = "\xff") -> None:
         raise ConfigurationError(f"{what} has characters that HTTP does not allow, such as a line break or a space at an end.")
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def seconds_to_wait(retry_after: str | None) -> float | None:
+    """Read a Retry-After header, seconds or a date; ``None`` without one, and for anything else."""
     if retry_after is None:
         return None
     text = retry_after.strip()

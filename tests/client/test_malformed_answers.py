@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from email.utils import formatdate
 from socket import socket
 
+import msgspec
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.transport import BearerAuth
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError, TransportError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, Failure, GetRows, Selection
+from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, Failure, GetRows, Selection
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, head, recorded, reply, stream, until_closed
 from tests.client.test_table_streams import DESCRIBED
@@ -178,3 +183,52 @@ def test_a_connection_that_is_closed_in_the_head(server: ScriptedServer, client:
     server.answer(b"HTTP/1.1 2")
     with pytest.raises(TransportError):
         client.get_table_hash("orders")
+
+
+def _answers() -> st.SearchStrategy[bytes]:
+    """Bend valid answers of every kind in a few places."""
+    valid = [
+        _OK,
+        recorded("hash_no_pk_500"),
+        stream(b"".join(write_messages([DESCRIBED], "gzip")), {"Content-Type": media_type("gzip")}, size=40),
+        reply(body=msgspec.json.encode(Capabilities(tables={"t": ("a",)}, directories=("d",)))),
+        reply(body=b'{"hashes":{"a":"b"}}'),
+        stream(gzip.compress(b'{"id":1}\n')),
+        head(302, {"Location": "https://user:password@host/x"}),
+        reply(503, headers={"Retry-After": "Sun, 29 Nov 2026 00:00:00 GMT"}),
+    ]
+    edits = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 8), st.binary(max_size=6)), min_size=1, max_size=4)
+
+    def bend(answer: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+        for place, removed, added in edits:
+            answer = answer[:place] + added + answer[place + removed :]
+        return answer
+
+    return st.builds(bend, st.sampled_from(valid), edits)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_answers())
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.HTTPWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_any_answer_is_a_value_or_an_error_of_a_sync(server: ScriptedServer, answer: bytes) -> None:
+    """Whatever comes over the wire, each call returns or raises an error of this package, in one line."""
+    server.answer(answer)
+    with SyncClient(server.url, retries=0, timeout=0.5) as client:
+        for call in (
+            client.capabilities,
+            lambda: client.get_table_hash("t"),
+            lambda: client.get_file_hashes("d"),
+            lambda: _all(client.get_table("t", "x")),
+            lambda: _all(client.describe_table(DescribeTable(selection=Selection(name="t")))),
+        ):
+            try:
+                call()
+            except SyncError as error:
+                assert str(error).isprintable()
+
+
+def _all(answer: AbstractContextManager[Iterable[object]] | None) -> list[object]:
+    if answer is None:
+        return []
+    with answer as rows:
+        return list(rows)

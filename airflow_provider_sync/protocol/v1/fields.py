@@ -111,13 +111,25 @@ class _Multipart:
 
 
 def _php_fields(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
+    fields = _Array()
+    arrays = 0
     for key, value in pairs:
         # Keys only choose the field and appear in messages, which have to be valid UTF-8.
         path = _key_path(key.decode("utf-8", "replace"))
         if path and len(path) <= _MAX_NESTING:
+            arrays += len(path) - 1
+            _bound(arrays)
             _assign(fields, path, value.decode("utf-8", "surrogateescape"))
     return fields
+
+
+class _Array(dict[str, Any]):
+    """An array of PHP.
+
+    :ivar next_index: the number that a value without one gets at least
+    """
+
+    next_index = 0
 
 
 def _key_path(key: str) -> list[str]:
@@ -136,21 +148,23 @@ def _key_path(key: str) -> list[str]:
     return path
 
 
-def _assign(fields: dict[str, Any], path: list[str], value: str) -> None:
+def _assign(fields: _Array, path: list[str], value: str) -> None:
     array = fields
     for index in path[:-1]:
         key = index or _free_index(array)
         if not isinstance(array.get(key), dict):
-            array[key] = {}
+            array[key] = _Array()
         array = array[key]
     array[path[-1] or _free_index(array)] = value
 
 
-def _free_index(array: dict[str, Any]) -> str:
+def _free_index(array: _Array) -> str:
     # PHP takes the number after the largest; where a form mixes both ways of numbering, only the label in a message differs.
-    index = len(array)
+    index = max(len(array), array.next_index)
     while str(index) in array:
         index += 1
+    # What is below it is taken, and need not be looked at again.
+    array.next_index = index + 1
     return str(index)
 
 

@@ -1,0 +1,1 @@
+"""Any bytes into every parser: a value, or an error of this package."""

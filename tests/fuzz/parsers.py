@@ -1,0 +1,302 @@
+"""Every parser of what comes from the other half, or from a file, as a function of bytes; and valid inputs to begin with.
+
+A parser may return, or raise one of :data:`ERRORS`; anything else is a finding, and so is more time or memory than its input is
+worth.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from airflow_provider_sync.client.refusals import refusal
+from airflow_provider_sync.client.transport import seconds_to_wait
+from airflow_provider_sync.config import ClientConfig, ServerConfig
+from airflow_provider_sync.config_file import parse_yaml
+from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.files import Selection as FileSelection
+from airflow_provider_sync.files.paths import check_name
+from airflow_provider_sync.printable import printable, printable_lines, quoted
+from airflow_provider_sync.protocol.v1 import compression as gzip_stream
+from airflow_provider_sync.protocol.v1.fields import parse_fields
+from airflow_provider_sync.protocol.v1.frames import frame_header, read_frames
+from airflow_provider_sync.protocol.v1.glued_error import glued_error
+from airflow_provider_sync.protocol.v1.manifests import decode_hashes
+from airflow_provider_sync.protocol.v1.requests import (
+    InvalidRequest,
+    file_hashes_request,
+    files_request,
+    table_hash_request,
+    table_request,
+)
+from airflow_provider_sync.protocol.v1.rows import RowReader
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.bounds import canonical_bound
+from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
+from airflow_provider_sync.protocol.v2.compression import compressor
+from airflow_provider_sync.protocol.v2.messages import (
+    ColumnDescription,
+    Described,
+    DescribeTable,
+    DigestRows,
+    GetRows,
+    Grid,
+    Message,
+    RowDigests,
+    Rows,
+    Segments,
+    Selection,
+)
+from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
+from airflow_provider_sync.protocol.v2.stream import choose_compression, parse_media_type, read_messages, write_messages
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.server.message_requests import check_segments_asked, decode_request
+
+ERRORS = (SyncError, InvalidRequest)
+LIMIT = 1 << 20
+"""Bytes that a parser may make of its input, where it inflates."""
+
+Parser = Callable[[bytes], object]
+
+_GRID = Grid(scheme="range", parts=4, low=1, high=9)
+_SELECTION = Selection(name="t")
+_KINDS = list(LogicalKind)
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    """Cut a body at places that depend on its first byte."""
+    size = data[0] % 16 + 1 if data else 1
+    yield from (data[start : start + size] for start in range(0, len(data), size))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _frames(data: bytes) -> object:
+    return [(frame.path, sum(map(len, frame.chunks))) for frame in read_frames(_cut(data))]
+
+
+def _manifest(data: bytes) -> object:
+    return decode_hashes(data, max_files=1000, option="limits.max_files")
+
+
+def _rows(data: bytes) -> object:
+    reader = RowReader(_cut(data), max_line_bytes=1 << 16)
+    return [row for batch in reader for row in batch]
+
+
+def _gzip(data: bytes) -> object:
+    return sum(map(len, gzip_stream.decompress(_cut(data), limit=LIMIT)))
+
+
+def _fields(data: bytes) -> object:
+    kinds = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
+    fields = parse_fields(data[1:], kinds[data[0] % 3] if data else "")
+    for read in (table_hash_request, table_request, file_hashes_request, files_request):
+        try:
+            read(fields, {"t"})  # type: ignore[operator]  # all take these
+        except InvalidRequest:
+            continue
+    return fields
+
+
+def _stream(data: bytes) -> object:
+    return list(read_messages(_cut(data[1:]), ("zstd", "gzip")[data[0] % 2] if data else "gzip", limit=LIMIT))
+
+
+def _messages(data: bytes) -> object:
+    """Read bytes as what a stream has inside."""
+    writer = compressor("gzip")
+    body = writer.write(data) + writer.finish()
+    last = -1
+    for message in read_messages([body], "gzip", limit=LIMIT):
+        match message:
+            case Described():
+                check_described(message, _SELECTION)
+            case Segments():
+                last = check_segments(message, _GRID, after=last)
+            case RowDigests():
+                check_row_digests(message)
+                tsv.decode_keys(message.keys, 1)
+            case Rows():
+                check_rows(message, 2)
+                tsv.decode_rows(message.data, 2)
+    return last
+
+
+def _tsv(data: bytes) -> object:
+    columns, block = (data[0] % 4 + 1, data[1:]) if data else (1, b"")
+    copied = tsv.from_copy(block)
+    for decode in (tsv.decode_rows, tsv.decode_keys):
+        try:
+            decode(block, columns)
+        except SyncError:
+            continue
+    rows = tsv.decode_rows(copied, columns)
+    assert tsv.decode_rows(tsv.encode_rows(rows), columns) == rows
+    return rows
+
+
+def _row_text(data: bytes) -> object:
+    kinds = [_KINDS[byte % len(_KINDS)] for byte in data[:3]]
+    values = [None if field == b"N" else field for field in data[3:].split(b",")]
+    rows = [values[start : start + len(kinds)] for start in range(0, len(values), max(1, len(kinds)))]
+    rows = [row for row in rows if kinds and len(row) == len(kinds)]
+    digests = digest_rows(rows, kinds) if kinds else []
+    assert digests == [row_digest(row_text(row, kinds)) for row in rows]
+    return digests
+
+
+def _bounds(data: bytes) -> object:
+    kind = (
+        LogicalType(kind=_KINDS[data[0] % len(_KINDS)], scale=data[0] // len(_KINDS) % 8) if data else LogicalType(kind=_KINDS[0])
+    )
+    return canonical_bound(_text(data[1:]), kind)
+
+
+def _requests(data: bytes) -> object:
+    kinds = (DescribeTable, DigestRows, GetRows)
+    request = decode_request(data[1:], kinds[data[0] % 3] if data else GetRows, {"t"})  # type: ignore[type-var]
+    if isinstance(request, DigestRows):
+        check_segments_asked(request.runs, request.grid)
+    return request
+
+
+def _configuration(data: bytes) -> object:
+    settings = parse_yaml(_text(data[1:]), "client.yaml")
+    return (ClientConfig if data[:1] < b"\x80" else ServerConfig).from_dict(settings)
+
+
+def _name(data: bytes) -> object:
+    return check_name(_text(data))
+
+
+def _pattern(data: bytes) -> object:
+    pattern, _, path = _text(data).partition("\0")
+    selection = FileSelection(include=[pattern])
+    return selection.selects(path), selection.descends(path)
+
+
+def _headers(data: bytes) -> object:
+    text = data.decode("latin-1")
+    seconds_to_wait(text)
+    choose_compression(text)
+    return parse_media_type(text)
+
+
+class _Answer:
+    """As much of an answer as is looked at where its status is an error."""
+
+    def __init__(self, status: int, location: str) -> None:
+        self.status_code = status
+        self.headers = {"Location": location}
+
+
+def _refusal(data: bytes) -> object:
+    status = (302, 401, 404, 422, 429, 500, 206)[data[0] % 7] if data else 500
+    answer = _Answer(status, data[1:].decode("latin-1"))
+    error = refusal(answer, data[1:], url="http://host/getTable", subject="table 't'")  # type: ignore[arg-type]
+    assert str(error).isprintable()
+    return error
+
+
+def _shown(data: bytes) -> object:
+    text = _text(data)
+    assert printable(text).isprintable()
+    assert quoted(text).isprintable()
+    assert all(line.isprintable() for line in printable_lines(text).split("\n"))
+    return glued_error(data)
+
+
+PARSERS: dict[str, Parser] = {
+    "v1_frames": _frames,
+    "v1_manifest": _manifest,
+    "v1_rows": _rows,
+    "v1_gzip": _gzip,
+    "v1_fields": _fields,
+    "v2_stream": _stream,
+    "v2_messages": _messages,
+    "v2_tsv": _tsv,
+    "v2_row_text": _row_text,
+    "v2_bounds": _bounds,
+    "v2_requests": _requests,
+    "configuration": _configuration,
+    "name": _name,
+    "pattern": _pattern,
+    "headers": _headers,
+    "refusal": _refusal,
+    "shown": _shown,
+}
+
+_DESCRIBED = Described(
+    columns=(
+        ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER)),
+        ColumnDescription(name="v", type=LogicalType(kind=LogicalKind.TEXT)),
+    ),
+    key=("id",),
+    rows=3,
+    grid=_GRID,
+)
+_MESSAGES: list[Message] = [
+    _DESCRIBED,
+    Segments(numbers=(0, 3), counts=(1, 2), sums=(5, 6)),
+    RowDigests(count=2, keys=b"1\n2\n", digests=bytes(12)),
+    Rows(count=2, data=b"1\ta\n2\t\\N\n"),
+]
+
+
+def _framed(messages: list[Message]) -> bytes:
+    frames = (msgspec.msgpack.encode(message) for message in messages)
+    return b"".join(struct.pack(">I", len(frame)) + frame for frame in frames)
+
+
+_REQUEST = DigestRows(selection=_SELECTION, grid=_GRID, runs=((0, 1), (3, 3)), keys="1\n2\n")
+
+SEEDS: dict[str, list[bytes]] = {
+    "v1_frames": [frame_header("a/b", 3) + b"abc" + frame_header("c", 0), frame_header("a", 9) + b'{"message": "Server Error"}'],
+    "v1_manifest": [b'{"hashes":{"a\\/b":"d41d","\\u00fc":""}}', b'{"hashes":["x","y"]}', b'{"hashes":[]}'],
+    "v1_rows": [b'{"id":1,"v":"a\\/b","n":null,"f":1.5,"b":true}\n{"id":2,"v":"","n":null,"f":1e9,"b":false}\n'],
+    "v1_gzip": [
+        gzip.compress(b"hello" * 100),
+        gzip.compress(b"a") + gzip.compress(b"b"),
+        gzip.compress(b"x") + b'{"message": "x"}',
+    ],
+    "v1_fields": [
+        b'\0{"config_name":"t","hash":"x","files":["a",{"b":1}]}',
+        b"\1config_name=t&files%5B0%5D=a&files[a][b][]=c&hash=0",
+        b'\2--x\r\nContent-Disposition: form-data; name="config_name"\r\n\r\nt\r\n--x--\r\n',
+    ],
+    "v2_stream": [
+        b"\0" + b"".join(write_messages(iter(_MESSAGES), "zstd")),  # type: ignore[arg-type]
+        b"\1" + b"".join(write_messages(iter(_MESSAGES), "gzip")),  # type: ignore[arg-type]
+    ],
+    "v2_messages": [_framed(_MESSAGES)],
+    "v2_tsv": [b"\1a\tb\n\\N\t\\\\\\t\\n\n", b"\0a\\b\\f\\v\n", b"\x001\n2\n"],
+    "v2_row_text": [b"\0\3\5" + b"1,text,ab,N,N,N,-2,,"],
+    "v2_bounds": [bytes([number]) + text for number in range(11) for text in (b"2024-02-29T12:00:00+02:00", b"-12.5e3", b"7")],
+    "v2_requests": [bytes([number]) + msgspec.json.encode(_REQUEST) for number in range(3)] + [b'\0{"selection":{"name":" t"}}'],
+    "configuration": [
+        b"\0url: http://h/\ntables:\n  a: {max_deletes: 50%, window: [d, 2024-01-01, 2024-02-01]}\nconnections: {c: 'sqlite://'}\n",
+        b"\0url: http://h/\nlimits: {max_rows: 5}\ndirectories: {d: &a {path: x}, e: *a}\n",
+        b"\xfftokens: [a, {token: b, tables: [t]}]\ntables: {t: {}}\nconnections: {c: 'sqlite://'}\n",
+    ],
+    "name": [b"a/b/c", b"../x", b"/etc/passwd", b".airflow-sync-0123456789abcdef.part"],
+    "pattern": [b"**/*.p?g\0a/b/c.png", b"[!a-c]x*/**\0dx/y", b"*a*b*[c]\0aabbc", b"tmp/\0tmp/x"],
+    "headers": [
+        b"application/vnd.airflow-sync.v2; compression=zstd",
+        b"120",
+        b"Sun, 29 Nov 2026 00:00:00 GMT",
+        b"gzip;q=0, zstd",
+    ],
+    "refusal": [
+        b"\0http://user:pw@host/x?q",
+        b'\3{"config_name": ["Config name not in sync-server.tables"]}',
+        b'\5{"message": "no"}',
+    ],
+    "shown": [b'x{\n    "message": "Server Error"\n}', b"\x1b[2Ja\nb\xe2\x80\xae"],
+}
+"""Valid inputs, from which mutations begin."""
