@@ -151,9 +151,8 @@ def parse_media_type(content_type: str) -> str:
     parameters = _parameters(content_type)
     compression = parameters.get("compression", "")
     if not parameters or compression not in COMPRESSIONS:
-        raise ProtocolError(
-            f"The answer is {content_type[:100]!r}, not a stream of version 2 that can be read here. Check the URL."
-        )
+        shown = quoted(content_type, 100)
+        raise ProtocolError(f"The answer is {shown!r}, not a stream of version 2 that can be read here. Check the URL.")
     return compression
 
 
