@@ -171,6 +171,7 @@ class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
     :ivar prefix: a folder of the source: only its files are synchronised, and ``path`` stands for it; ``None`` for the root
     :ivar max_deletes: a share (``"50%"``, applied above 100 files) or a number of files that one sync may delete
     :ivar allow_empty_source: whether an empty source may empty the target
+    :ivar skip_unreadable: whether files that cannot be read, sent or written are left out with a warning, rather than an error
     :ivar files_per_request: at most this many files in one request; ``None`` for the client's setting
     :ivar bytes_per_request: ask for fewer files at once where the ones seen so far are so large that a batch would exceed this
     :ivar max_seconds: seconds that comparing and downloading may take; ``None`` for the client's setting
@@ -179,6 +180,7 @@ class TargetDirectory(DirectoryConfig, frozen=True, kw_only=True, forbid_unknown
     prefix: str | None = None
     max_deletes: str | int = DEFAULT_MAX_DELETES
     allow_empty_source: bool = False
+    skip_unreadable: bool = False
     files_per_request: int | None = None
     bytes_per_request: int = 64 * 1024 * 1024
     max_seconds: float | None = None

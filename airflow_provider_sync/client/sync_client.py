@@ -22,8 +22,8 @@ from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientC
 from airflow_provider_sync.config_limits import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
-from airflow_provider_sync.protocol.v1.manifests import decode_hashes
-from airflow_provider_sync.protocol.v1.requests import file_fields, table_fields
+from airflow_provider_sync.protocol.v1.manifests import Manifest, decode_manifest
+from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_fields, table_fields
 from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.protocol.v2.stream import accept
 from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
@@ -299,21 +299,30 @@ class SyncClient:
         :param name: the name under which the server offers the directory
         :raises ServerError: for a name that it does not offer
         """
+        return self._manifest(name, file_fields(name, ())).hashes
 
-        def read(body: Body) -> dict[str, str]:
+    def get_manifest(self, name: str) -> Manifest:
+        """Ask for the manifest of a directory, and for the names of what the server cannot read, where it can tell.
+
+        :param name: the name under which the server offers the directory
+        :raises ServerError: for a name that it does not offer; an existing server that cannot read a file answers 500
+        """
+        return self._manifest(name, [*file_fields(name, ()), UNREADABLE])
+
+    def _manifest(self, name: str, fields: Sequence[tuple[str, str]]) -> Manifest:
+        def read(body: Body) -> Manifest:
             most = self.limits.max_files
             text = body.json(limit=max(_LEAST_MANIFEST_BYTES, most * _BYTES_PER_FILE), option="limits.max_files")
-            return decode_hashes(text, max_files=most, option="limits.max_files")
+            return decode_manifest(text, max_files=most, option="limits.max_files")
 
-        return self._transport.post(
-            "/getFileHashes", file_fields(name, ()), read, subject=f"directory {name!r}", accept_encoding="gzip"
-        )
+        return self._transport.post("/getFileHashes", fields, read, subject=f"directory {name!r}", accept_encoding="gzip")
 
-    def get_files(self, name: str, paths: Sequence[str]) -> FilesAnswer:
+    def get_files(self, name: str, paths: Sequence[str], *, repeat: bool = True) -> FilesAnswer:
         """Ask for the content of files.
 
         :param name: the name under which the server offers the directory
         :param paths: at least one and at most :data:`MAX_FILES` paths of its manifest
+        :param repeat: repeat the request as often as ``retries`` says; not where it is a part of one that was repeated
         :return: the files in that order, to be read within a ``with`` block
         :raises ServerError: for a name that it does not offer, and for a file that is no longer there (500)
         """
@@ -323,7 +332,7 @@ class SyncClient:
         def read(body: Body) -> FilesAnswer:
             return FilesAnswer(body, name, paths, limits=self.limits)
 
-        return self._transport.post("/getFiles", file_fields(name, paths), read, subject=f"directory {name!r}")
+        return self._transport.post("/getFiles", file_fields(name, paths), read, subject=f"directory {name!r}", repeat=repeat)
 
 
 def _authentication(token: str | None, login: str | None, password: str | None) -> AuthBase | None:

@@ -126,23 +126,33 @@ class Transport:
         subject: str,
         expect: Collection[int] = (200,),
         accept_encoding: str = "identity",
+        repeat: bool = True,
     ) -> Answer:
         """Send a form as version 1 has it; see :meth:`send`."""
         form = urlencode(fields).encode()
         call = Call(endpoint, form, "application/x-www-form-urlencoded", accept_encoding=accept_encoding)
-        return self.send(call, read, subject=subject, expect=expect)
+        return self.send(call, read, subject=subject, expect=expect, repeat=repeat)
 
-    def send(self, call: Call, read: Callable[[Body], Answer], *, subject: str, expect: Collection[int] = (200,)) -> Answer:
+    def send(
+        self,
+        call: Call,
+        read: Callable[[Body], Answer],
+        *,
+        subject: str,
+        expect: Collection[int] = (200,),
+        repeat: bool = True,
+    ) -> Answer:
         """Send a request, and return what ``read`` makes of the answer; repeat both when they fail for a reason that may pass.
 
         :param read: reads the answer and closes it, or keeps it to be read later; when it raises, the answer is closed
         :param subject: what is asked for, for messages, as ``table 'orders'``
         :param expect: statuses with which ``read`` is called
+        :param repeat: whether to repeat it at all
         :raises SyncError: whatever the last try ended with
         """
         pause = _Pause()
         retrying = Retrying(
-            stop=stop_after_attempt(self._retries + 1),
+            stop=stop_after_attempt(self._retries + 1 if repeat else 1),
             wait=pause,
             retry=retry_if_exception(
                 lambda error: (

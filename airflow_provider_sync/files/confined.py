@@ -110,14 +110,14 @@ def walk(
     enters: Callable[[str], bool],
     *,
     start: str = "",
-    skip_unreadable: bool = False,
+    on_unreadable: Callable[[str, OSError], None] | None = None,
 ) -> Iterator[tuple[str, int, os.DirEntry[str]]]:
     """Yield path, descriptor of the directory, and entry for everything below ``start``, directories before what they hold.
 
     The descriptor and the entry hold until the next step. Directories that vanish meanwhile are left out.
 
     :param enters: whether to look into the directory at this path
-    :param skip_unreadable: pass over directories for which permissions are missing
+    :param on_unreadable: called for a directory below the root that cannot be read, which is then passed over
     :raises OSError: with the directory as ``filename``
     """
     waiting = [start]
@@ -133,10 +133,13 @@ def walk(
                 else:
                     descriptor = open_directory(root, directory.split("/") if directory else ())
             except OSError as error:
-                if error.errno in NOT_THERE or (skip_unreadable and isinstance(error, PermissionError)):
+                if error.errno in NOT_THERE:
                     continue
                 error.filename = directory
-                raise
+                if on_unreadable is None or not directory:
+                    raise
+                on_unreadable(directory, error)
+                continue
             if last >= 0:
                 os.close(last)
             last, last_path = descriptor, directory

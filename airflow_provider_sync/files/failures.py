@@ -32,6 +32,35 @@ _ADVICE_FOR_ROOTS = {
 }
 
 
+_ABOUT_ONE_FILE = frozenset(
+    {
+        errno.EACCES,
+        errno.EBUSY,
+        errno.EEXIST,
+        errno.EFBIG,
+        errno.EILSEQ,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENOTEMPTY,
+        errno.ENXIO,
+        errno.EPERM,
+        errno.ETXTBSY,
+    }
+)
+
+
+def is_about_one_file(cause: BaseException | None) -> bool:
+    """Whether what went wrong with a file says nothing of the next one, unlike a full disk or a broken one.
+
+    :param cause: what the error was made of; ``None`` for one that has no other cause
+    """
+    return not isinstance(cause, OSError) or cause.errno in _ABOUT_ONE_FILE
+
+
 def file_error(doing: str, path: str, location: str, error: OSError) -> FileError:
     """Return the error to raise for ``error``; the caller raises it ``from`` that.
 

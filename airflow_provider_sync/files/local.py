@@ -24,9 +24,9 @@ from airflow_provider_sync.exceptions import DirectoryBusyError, FileError
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.failures import file_error
 from airflow_provider_sync.files.local_writer import LocalFileWriter
-from airflow_provider_sync.files.paths import check_name, is_temporary
+from airflow_provider_sync.files.paths import can_travel, check_name, is_temporary
 from airflow_provider_sync.files.selection import EVERYTHING, Selection
-from airflow_provider_sync.files.storage import FileEntry, FileReader
+from airflow_provider_sync.files.storage import FileEntry, FileReader, OnUnreadable
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +51,31 @@ class LocalStorage:
         self._unsynced: set[str] = set()
         self._placing = threading.Lock()
 
-    def scan(self, selection: Selection = EVERYTHING, *, missing_ok: bool = False) -> Iterator[FileEntry]:
+    def scan(
+        self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+    ) -> Iterator[FileEntry]:
         """Yield every regular file that is selected; see :meth:`~.storage.Storage.scan`."""
+
+        def enters(path: str) -> bool:
+            if not selection.descends(path):
+                return False
+            # All that is below has the same fault in its name.
+            return on_unreadable is None or can_travel(path, on_unreadable, ending="/")
+
+        def pass_over(path: str, error: OSError) -> None:
+            if on_unreadable is None:
+                raise error
+            on_unreadable(f"{path}/", self._directory_error(error))
+
         try:
             with root_directory(self.root) as root:
-                for path, _, entry in walk(root, selection.descends):
+                for path, _, entry in walk(root, enters, on_unreadable=pass_over):
                     if not entry.is_file(follow_symlinks=False) or not selection.selects(path):
                         continue
-                    check_name(path)
+                    if on_unreadable is None:
+                        check_name(path)
+                    elif not can_travel(path, on_unreadable):
+                        continue
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
@@ -187,11 +204,12 @@ class LocalStorage:
         removed = 0
         try:
             with root_directory(self.root) as root:
-                for path, directory, entry in walk(root, lambda path: not is_temporary(path), skip_unreadable=True):
+                for path, directory, entry in walk(root, lambda path: not is_temporary(path), on_unreadable=lambda *_: None):
                     if not is_temporary(path):
                         continue
                     try:
-                        if entry.stat(follow_symlinks=False).st_mtime > limit:
+                        # Whoever holds the lock takes all, even those that a clock ahead of ours has dated.
+                        if older_than > 0 and entry.stat(follow_symlinks=False).st_mtime > limit:
                             continue
                         if entry.is_dir(follow_symlinks=False):
                             shutil.rmtree(entry.name, dir_fd=directory)

@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
-from airflow_provider_sync.exceptions import MissingFileError
-from airflow_provider_sync.files.failures import file_error
+from airflow_provider_sync.exceptions import FileError, MissingFileError
+from airflow_provider_sync.files.failures import file_error, is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher, NoneHasher
-from airflow_provider_sync.files.paths import check_name, parents
+from airflow_provider_sync.files.paths import can_travel, check_name, leads_out, parents
 from airflow_provider_sync.files.selection import EVERYTHING, Selection
-from airflow_provider_sync.files.storage import FileEntry, Storage
+from airflow_provider_sync.files.storage import FileEntry, OnUnreadable, Storage
 
 # Below this, threads that wait for each other at every short call cost more than a second core gains (10,000 files of 4 to
 # 64 KiB: 1.7 s in one thread, 2.7 s in two).
@@ -66,14 +66,19 @@ def compare(source: Mapping[str, str], target: Mapping[str, str]) -> Changes:
     )
 
 
-def selected(manifest: Mapping[str, str], selection: Selection) -> dict[str, str]:
+def selected(manifest: Mapping[str, str], selection: Selection, *, on_unreadable: OnUnreadable | None = None) -> dict[str, str]:
     """Return the part of the other side's manifest that takes part, each name checked.
 
-    :raises FileError: for a selected name that leads out of the root or cannot be a file's; see :func:`~.paths.check_name`
+    :param on_unreadable: called with a name that cannot be a file's, which is then left out
+    :raises FileError: for a selected name that leads out of the root; without ``on_unreadable``, for any that cannot be a file's;
+        see :func:`~.paths.check_name`
     """
     chosen = {path: digest for path, digest in manifest.items() if selection.selects(path)}
-    for path in chosen:
-        check_name(path)
+    for path in list(chosen):
+        if on_unreadable is None or leads_out(path):
+            check_name(path)
+        elif not can_travel(path, on_unreadable):
+            del chosen[path]
     return chosen
 
 
@@ -84,6 +89,7 @@ def build_manifest(
     *,
     missing_ok: bool = False,
     on_file: Callable[[FileEntry], None] | None = None,
+    on_unreadable: OnUnreadable | None = None,
 ) -> dict[str, str]:
     """Scan a directory and take the digest of each selected file; sorted by path.
 
@@ -92,17 +98,21 @@ def build_manifest(
 
     :param missing_ok: take a missing root for an empty one; see :meth:`Storage.scan`
     :param on_file: called, in this thread, for each file when its digest is known
+    :param on_unreadable: called with a file or directory that cannot be read, which is then left out; see :meth:`Storage.scan`
     :raises FileError: when a file or directory cannot be read
     """
     manifest = {}
-    for entry, digest in _digests(storage, hasher, storage.scan(selection, missing_ok=missing_ok)):
+    entries = storage.scan(selection, missing_ok=missing_ok, on_unreadable=on_unreadable)
+    for entry, digest in _digests(storage, hasher, entries, on_unreadable):
         manifest[entry.path] = digest
         if on_file is not None:
             on_file(entry)
     return dict(sorted(manifest.items()))
 
 
-def _digests(storage: Storage, hasher: FileHasher, entries: Iterator[FileEntry]) -> Iterator[tuple[FileEntry, str]]:
+def _digests(
+    storage: Storage, hasher: FileHasher, entries: Iterator[FileEntry], on_unreadable: OnUnreadable | None
+) -> Iterator[tuple[FileEntry, str]]:
     if isinstance(hasher, NoneHasher):
         yield from ((entry, "") for entry in entries)
         return
@@ -112,8 +122,8 @@ def _digests(storage: Storage, hasher: FileHasher, entries: Iterator[FileEntry])
         try:
             for entry in entries:
                 if entry.size > inline:
-                    waiting.append((entry, pool.submit(_digest, storage, hasher, entry.path)))
-                elif (digest := _digest(storage, hasher, entry.path)) is not None:
+                    waiting.append((entry, pool.submit(_digest, storage, hasher, entry.path, on_unreadable)))
+                elif (digest := _digest(storage, hasher, entry.path, on_unreadable)) is not None:
                     yield entry, digest
                 # Not more than this at once, so that the memory does not grow with the directory.
                 if len(waiting) > storage.concurrency * _WAITING_PER_THREAD:
@@ -131,12 +141,19 @@ def _finished(waiting: deque[tuple[FileEntry, Future[str | None]]], count: int) 
             yield entry, digest
 
 
-def _digest(storage: Storage, hasher: FileHasher, path: str) -> str | None:
-    """Return the digest of one file, or nothing when the file is gone."""
+def _digest(storage: Storage, hasher: FileHasher, path: str, on_unreadable: OnUnreadable | None) -> str | None:
+    """Return the digest of one file, or nothing when the file is gone, or cannot be read."""
     try:
         with storage.open(path) as file:
             return hasher.hash(file)
     except MissingFileError:
         return None
-    except OSError as error:
-        raise file_error("read", path, storage.location, error) from error
+    except (OSError, FileError) as error:
+        failure = error if isinstance(error, FileError) else file_error("read", path, storage.location, error)
+        cause = error.__cause__ if isinstance(error, FileError) else error
+    # Too many open files, or a broken disk, are no matter of this file.
+    if on_unreadable is None or not is_about_one_file(cause):
+        raise failure from cause
+    failure.__cause__ = cause
+    on_unreadable(path, failure)
+    return None

@@ -26,9 +26,9 @@ from airflow_provider_sync.exceptions import (
     FileError,
 )
 from airflow_provider_sync.files.object_files import StoreReader, StoreWriter, answering
-from airflow_provider_sync.files.paths import check_name, parents
+from airflow_provider_sync.files.paths import can_travel, check_name, parents
 from airflow_provider_sync.files.selection import EVERYTHING, Selection
-from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter
+from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, OnUnreadable
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,9 @@ class ObjectStorage:
         if self._flat and not self._root:
             raise ConfigurationError(f"{path!r} names no bucket. Write {protocols[0]}://bucket/prefix.")
 
-    def scan(self, selection: Selection = EVERYTHING, *, missing_ok: bool = False) -> Iterator[FileEntry]:
+    def scan(
+        self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+    ) -> Iterator[FileEntry]:
         """Yield every object that is selected; see :meth:`~.storage.Storage.scan`.
 
         A prefix under which there is nothing is empty, as stores do not know whether it exists; a missing bucket is an error.
@@ -127,7 +129,10 @@ class ObjectStorage:
                 continue
             path = key[len(below) :]
             if selection.selects(path):
-                check_name(path)
+                if on_unreadable is None:
+                    check_name(path)
+                elif not can_travel(path, on_unreadable):
+                    continue
                 yield FileEntry(path, int(info.get("size") or 0), _modified(info))
 
     def open(self, path: str) -> BinaryIO:

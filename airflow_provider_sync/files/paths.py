@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from airflow_provider_sync.exceptions import FileError
 
@@ -60,6 +60,29 @@ def _problem(path: str, components: tuple[str, ...]) -> str | None:
 def _shown(path: str) -> str:
     # A hostile name may be megabytes long; ascii() also keeps control characters and surrogates out of logs.
     return ascii(path) if len(path) <= 300 else f"{path[:300]!a}…"
+
+
+def can_travel(path: str, on_unreadable: Callable[[str, FileError], None], *, ending: str = "") -> bool:
+    """Whether :func:`check_name` takes a name; otherwise ``on_unreadable`` is called with it, as text, and with the reason.
+
+    :param ending: to be added to the name
+    """
+    try:
+        check_name(path)
+    except FileError as error:
+        on_unreadable(readable_name(path) + ending, error)
+        return False
+    return True
+
+
+def leads_out(path: str) -> bool:
+    """Whether a name is one that only somebody hostile, or a broken program, would send: it could lead out of the root."""
+    return not path or path.startswith("/") or "\0" in path or any(part in ("", ".", "..") for part in path.split("/"))
+
+
+def readable_name(path: str) -> str:
+    r"""Return a name as text that can travel: bytes that are not UTF-8 as in ``caf\xe9.txt``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def temporary_name() -> str:

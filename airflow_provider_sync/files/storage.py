@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
-from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError
+from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError, FileError
 from airflow_provider_sync.files.failures import file_error
 from airflow_provider_sync.files.selection import EVERYTHING, Selection
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 BLOCK_BYTES = 256 * 1024
+
+OnUnreadable = Callable[[str, FileError], None]
+"""Takes what a scan cannot read: a path, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,9 @@ class Storage(Protocol):
     concurrency: int
     distant: bool
 
-    def scan(self, selection: Selection = EVERYTHING, *, missing_ok: bool = False) -> Iterator[FileEntry]:
+    def scan(
+        self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+    ) -> Iterator[FileEntry]:
         """Yield every regular file that is selected, in no particular order.
 
         Hidden files count; empty directories, symbolic links, special files and temporary files of a sync do not. A file that
@@ -118,7 +123,9 @@ class Storage(Protocol):
 
         :param missing_ok: take a missing root for an empty one: right for a target, never for a source, where an unmounted
             disk would have everything deleted at the other side
-        :raises FileError: for a directory that cannot be read, a missing root, and a selected name that cannot travel
+        :param on_unreadable: called with a directory that cannot be read (its path with ``/`` at its end), and with a selected
+            name that cannot travel (see :func:`~.paths.readable_name`), both of which are then left out
+        :raises FileError: for a missing root, and for these without ``on_unreadable``
         """
         ...
 

@@ -27,6 +27,7 @@ class FileOperator(SyncOperator):
         "exclude",
         "max_deletes",
         "allow_empty_source",
+        "skip_unreadable",
         "files_per_request",
         "bytes_per_request",
         "max_seconds",
@@ -45,6 +46,7 @@ class FileOperator(SyncOperator):
         exclude: str | Sequence[str] | None = None,
         max_deletes: str | int | None = None,
         allow_empty_source: bool | str | None = None,
+        skip_unreadable: bool | str | None = None,
         files_per_request: int | str | None = None,
         bytes_per_request: int | str | None = None,
         max_seconds: float | str | None = None,
@@ -59,6 +61,7 @@ class FileOperator(SyncOperator):
         self.exclude = exclude
         self.max_deletes = max_deletes
         self.allow_empty_source = allow_empty_source
+        self.skip_unreadable = skip_unreadable
         self.files_per_request = files_per_request
         self.bytes_per_request = bytes_per_request
         self.max_seconds = max_seconds

@@ -30,6 +30,7 @@ class FileSyncOperator(FileOperator):
     :param exclude: glob patterns of paths to leave alone, on both sides
     :param max_deletes: files that one sync may delete: a number, or a share such as ``50%``
     :param allow_empty_source: whether an empty source may empty the target
+    :param skip_unreadable: whether files that cannot be read, sent or written are left out with a warning, rather than an error
     :param files_per_request: at most this many files in one request
     :param bytes_per_request: ask for fewer files at once where they are so large that a request would exceed this
     :param max_seconds: seconds that comparing and downloading one directory may take; what the connection says without

@@ -6,6 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from starlette.responses import Response
@@ -18,12 +19,15 @@ from airflow_provider_sync.files.selection import Selection
 from airflow_provider_sync.files.storage import FileReader, Storage
 from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v1.manifests import encode_hashes
-from airflow_provider_sync.protocol.v1.requests import file_hashes_request, files_request
+from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_hashes_request, files_request
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.errors import CannotServe
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
 from airflow_provider_sync.server.work import Work
+
+MAX_UNREADABLE = 1_000
+"""Most files of one directory that are named because they cannot be read; with more, the directory is an error."""
 
 _OPEN_FILES = 64
 """Files of one request that stay open from the check until they are sent; the rest is opened twice."""
@@ -49,16 +53,20 @@ class FileAnswers:
         directory = self._config.directories[name]
         storage = self._sources.storage(directory)
         hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
+        unreadable: dict[str, str] | None = {} if fields.get(UNREADABLE[0]) == UNREADABLE[1] else None
+        on_unreadable = None if unreadable is None else partial(_take_down, unreadable, name, storage)
         try:
             with _by_name(name, storage):
                 hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, work)
-                manifest = build_manifest(storage, hasher, _selection(directory), on_file=lambda _: work.check())
+                manifest = build_manifest(
+                    storage, hasher, _selection(directory), on_file=lambda _: work.check(), on_unreadable=on_unreadable
+                )
         except FileError as error:
             if error.retryable:
                 raise
             raise CannotServe(str(error)) from error
         return StreamResponse(
-            encode_hashes(manifest.items()),
+            encode_hashes(manifest.items(), unreadable),
             what=f"Manifest of directory {name!r}",
             work=work,
             headers=self._stream_headers,
@@ -140,11 +148,25 @@ def _selection(directory: SourceDirectory) -> Selection:
     return Selection(directory.include, directory.exclude)
 
 
+def _take_down(unreadable: dict[str, str], name: str, storage: Storage, path: str, error: FileError) -> None:
+    """Note what cannot be read.
+
+    :raises FileError: where that is so much that it is no matter of single files
+    """
+    if len(unreadable) == MAX_UNREADABLE:
+        raise FileError(f"More than {MAX_UNREADABLE} files in {storage.location} cannot be read, {path!r} among them: {error}")
+    unreadable[path] = _told_by_name(name, storage, error)
+
+
 @contextmanager
 def _by_name(name: str, storage: Storage) -> Iterator[None]:
     """Call the directory by the name that the client knows; where it lies is not for the client."""
     try:
         yield
     except FileError as error:
-        place = rf"(?<=\s){re.escape(storage.location)}(?=[\s:.,;])"
-        raise type(error)(re.sub(place, lambda _: repr(name), str(error))) from error
+        raise type(error)(_told_by_name(name, storage, error)) from error
+
+
+def _told_by_name(name: str, storage: Storage, error: FileError) -> str:
+    place = rf"(?<=\s){re.escape(storage.location)}(?=[\s:.,;])"
+    return re.sub(place, lambda _: repr(name), str(error))

@@ -1,31 +1,31 @@
 """Keep one directory in step: compare manifests, download what differs, delete last.
 
-Nothing is deleted unless every download succeeded, and every file appears under its name only when it is whole and
-has the digest that the source announced.
+Every file appears under its name only when it is whole and has the digest that the source announced. A file that fails stops no
+other; but nothing is deleted then, unless the options say that such files may be skipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST, TargetDirectory
-from airflow_provider_sync.exceptions import FileChangedError, IncompleteStreamError, ServerError, SyncError, SyncFailed
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.exceptions import FileChangedError, FileError, SyncError, SyncFailed
 from airflow_provider_sync.files import (
     Changes,
     NoneHasher,
     Selection,
     Storage,
-    StreamDigest,
     build_manifest,
     case_clashes,
     compare,
     load_hasher,
 )
-from airflow_provider_sync.protocol.v1.frames import Frame
+from airflow_provider_sync.files.hashers import FileHasher
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.broken_bodies import BodyRetries
+from airflow_provider_sync.sync.file_downloads import ROUNDS, FileDownloads
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.measure import Measure
 from airflow_provider_sync.sync.progress import Progress, silent
@@ -33,8 +33,9 @@ from airflow_provider_sync.sync.source_files import SourceFiles
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 LOCK_TIMEOUT = 60.0
-ROUNDS = 3
-"""How often files that changed at the source meanwhile are asked for before the sync gives up."""
+
+MAX_NAMED = 5
+"""Most files that a message names."""
 
 
 @within_max_seconds
@@ -55,21 +56,22 @@ def sync_directory(
     :raises SyncFailed: with the report of the failure; what was downloaded until then stays, nothing was deleted
     """
     measure = Measure(client)
-    bytes_written = 0
+    sync = DirectorySync(client, directory, storage, progress or silent)
     try:
-        sync = DirectorySync(client, directory, storage, progress or silent)
-        try:
-            return sync.run(measure, dry_run, lock_timeout)
-        finally:
-            bytes_written = sync.bytes_written
+        return sync.run(measure, dry_run, lock_timeout)
     except SyncError as error:
         report = DirectoryReport(
-            name=directory.name, status="failed", error=str(error), bytes_written=bytes_written, **measure.so_far()
+            name=directory.name,
+            status="failed",
+            error=str(error),
+            files_added=sync.added,
+            files_updated=sync.updated,
+            bytes_written=sync.downloads.bytes_written,
+            **measure.so_far(),
         )
         raise SyncFailed(str(error), (report,), error.retryable) from error
 
 
-@within_max_seconds
 def directory_differs(client: SyncClient, directory: TargetDirectory, storage: Storage) -> bool:
     """Whether a sync would change anything; nothing is downloaded.
 
@@ -83,7 +85,8 @@ class DirectorySync:
     """One sync of one directory.
 
     :param selection: the files that it is about; by default what the options say
-    :ivar bytes_written: content written to the target
+    :ivar added: files that came
+    :ivar updated: files that were replaced
     """
 
     def __init__(
@@ -96,16 +99,28 @@ class DirectorySync:
     ) -> None:
         self.directory = directory
         self.storage = storage
-        self.progress = progress
         self.hasher = load_hasher(directory.hasher or "md5")
         self.selection = selection or Selection(directory.include, directory.exclude)
         self.source = SourceFiles(client, directory.name, directory.prefix, self.selection)
-        self.bytes_written = 0
-        self.files_written = 0
-        self.files_wanted = 0
+        self.downloads = FileDownloads(self.source, directory, storage, self.hasher, progress)
+        self.unreadable: dict[str, str] = {}
+        self._present: Mapping[str, str] = {}
+
+    @property
+    def added(self) -> int:
+        """Count the files that came."""
+        return sum(path not in self._present for path in self.downloads.written)
+
+    @property
+    def updated(self) -> int:
+        """Count the files that were replaced."""
+        return len(self.downloads.written) - self.added
 
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
-        """Do all that there is to do, and report it."""
+        """Do all that there is to do, and report it.
+
+        :raises FileError: naming the files that could not be synced, after everything else was
+        """
         # Taking the lock makes a missing root, and a dry run writes nothing.
         with nullcontext() if dry_run else self.storage.exclusive(lock_timeout):
             if not dry_run:
@@ -113,20 +128,24 @@ class DirectorySync:
             source = self.source_manifest()
             changes = self.compare(source)
             self.check(source, changes)
+            deleted: list[str] = []
             if changes and not dry_run:
-                self.download(source, [*changes.added, *changes.changed], changes.obstacles)
-                for path in changes.removed:
-                    self.storage.delete(path)
+                now = self.download(source, [*changes.added, *changes.changed], changes.obstacles)
+                if self.may_delete():
+                    deleted = [path for path in changes.removed if path not in now and not self.is_unknown(path)]
+                    self.delete(deleted)
                 self.storage.flush()
+            self.refuse_failed()
+            done = self.added + self.updated + len(deleted)
             return DirectoryReport(
                 name=self.directory.name,
-                status=("planned" if dry_run else "changed") if changes else "unchanged",
+                status="planned" if dry_run and changes else "changed" if done else "unchanged",
                 files_total=len(source),
-                files_added=len(changes.added),
-                files_updated=len(changes.changed),
-                files_deleted=len(changes.removed),
-                bytes_written=self.bytes_written,
-                verified="hash" if self.has_digests(source) and not (dry_run and changes) else None,
+                files_added=len(changes.added) if dry_run else self.added,
+                files_updated=len(changes.changed) if dry_run else self.updated,
+                files_deleted=len(changes.removed) if dry_run else len(deleted),
+                bytes_written=self.downloads.bytes_written,
+                verified="hash" if self.is_proven(source) and not (dry_run and changes) else None,
                 warnings=self.warnings(source),
                 **measure.so_far(),
             )
@@ -136,8 +155,44 @@ class DirectorySync:
         return self.source.manifest()
 
     def compare(self, source: dict[str, str]) -> Changes:
-        """Compare the source's manifest with the target's files."""
-        return compare(source, build_manifest(self.storage, self.hasher, self.selection, missing_ok=True))
+        """Compare the source's manifest with the target's files, but for those of which one side does not know what they are."""
+        self._present = self.target_manifest(self.hasher)
+        return self._known(compare(source, self._present))
+
+    def compare_names(self, source: Mapping[str, str]) -> Changes:
+        """Compare the names of files alone."""
+        return self._known(compare(dict.fromkeys(source, ""), self.target_manifest(NoneHasher())))
+
+    def _known(self, changes: Changes) -> Changes:
+        return Changes(
+            added=tuple(path for path in changes.added if not _is_below(path, self.unreadable)),
+            changed=changes.changed,
+            removed=tuple(path for path in changes.removed if not self.is_unknown(path)),
+            unchanged=changes.unchanged,
+        )
+
+    def target_manifest(self, hasher: FileHasher) -> dict[str, str]:
+        """Digest the target's files; a file that cannot be read is to be replaced, and has no digest."""
+        self.unreadable = {}
+        to_replace: list[str] = []
+
+        def on_unreadable(path: str, error: FileError) -> None:
+            if path.endswith("/") or error.__cause__ is None:
+                self.unreadable[path] = str(error)
+            else:
+                to_replace.append(path)
+
+        found = build_manifest(self.storage, hasher, self.selection, missing_ok=True, on_unreadable=on_unreadable)
+        return {**found, **dict.fromkeys(to_replace, "")}
+
+    def is_unknown(self, path: str) -> bool:
+        """Whether the source may have this file, and cannot tell."""
+        return path in self.source.unreadable or _is_below(path, self.source.unreadable)
+
+    def may_delete(self) -> bool:
+        """Whether what the source lacks may go: not after an error."""
+        stuck = self.downloads.restless and not self.downloads.written
+        return not stuck and (self.directory.skip_unreadable or not self.problems())
 
     def check(self, source: Mapping[str, str], changes: Changes) -> None:
         """Refuse to delete more than the options allow.
@@ -147,93 +202,61 @@ class DirectorySync:
         present = len(changes.removed) + len(changes.changed) + changes.unchanged
         check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
 
-    def download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> None:
+    def download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
         """Download the files, asking again for those that the source changed meanwhile.
 
         :param source: the source's manifest
         :param obstacles: files of the target that may go where they stand in the way
-        :raises FileChangedError: for a file that never stood still
+        :return: the source's manifest as it was last
         """
-        self.files_wanted = len(wanted)
-        digests = source
-        for _ in range(ROUNDS):
-            wanted = self._download_once(digests, wanted, obstacles)
-            if not wanted:
-                return
-            digests = self._manifest_with(wanted)
-        raise FileChangedError(
-            f"{wanted[0]!r} of {self.directory.name!r} changed each of the {ROUNDS} times that it was downloaded."
-            " Nothing was deleted; run it again when the source is quiet."
-        )
+        if not self.may_delete():
+            obstacles = ()
+        return self.downloads.run(source, wanted, obstacles)
 
-    def _manifest_with(self, wanted: Sequence[str]) -> dict[str, str]:
-        """Ask for the manifest again.
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete files of the target.
 
-        :raises FileChangedError: when one of ``wanted`` is no longer in it
+        :raises FileError: for the first that cannot be deleted
         """
-        manifest = self.source_manifest()
-        for path in wanted:
-            if path not in manifest:
-                raise FileChangedError(
-                    f"{path!r} was removed from {self.directory.name!r} during the sync. Nothing was deleted; run it again."
-                )
-        return manifest
+        for path in paths:
+            self.storage.delete(path)
 
-    def _download_once(self, digests: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> list[str]:
-        """Download the files in batches; return those whose content was not what the manifest announced."""
-        moved = []
-        remaining = list(wanted)
-        retries = BodyRetries(self.source.client)
-        while remaining:
-            batch = remaining[: self._batch_size()]
-            done = 0
-            try:
-                with self.source.get(batch) as frames:
-                    for frame in frames:
-                        if not self._write(frame, digests[frame.path], obstacles):
-                            moved.append(frame.path)
-                        done += 1
-            except IncompleteStreamError as error:
-                if done:
-                    retries.progress()
-                else:
-                    retries.pause(error)
-            except ServerError:
-                # Most likely for a file that is gone, which is nothing that an administrator has to look after.
-                self._manifest_with(batch)
-                raise
-            remaining = remaining[done:]
-        return moved
+    def problems(self) -> dict[str, str]:
+        """Return the files that cannot be synced, and why."""
+        return {**self.source.unreadable, **self.unreadable, **self._failed()}
 
-    def _batch_size(self) -> int:
-        """Files to ask for at once: the configured number, fewer where the files seen so far are large."""
-        most = self.directory.files_per_request or DEFAULT_FILES_PER_REQUEST
-        if not self.files_written or not self.bytes_written:
-            return most
-        return max(1, min(most, self.directory.bytes_per_request * self.files_written // self.bytes_written))
+    def _failed(self) -> dict[str, str]:
+        return {path: str(error) for path, error in self.downloads.failed.items()}
 
-    def _write(self, frame: Frame, announced: str, obstacles: Collection[str]) -> bool:
-        """Write one file; leave the target as it was and return ``False`` when its digest is not the announced one.
+    def _refuse(self, problems: Mapping[str, str]) -> None:
+        if problems and not self.directory.skip_unreadable:
+            raise FileError(
+                f"{_some_of(problems)} of directory {self.directory.name!r} could not be synced; all others were, and nothing was"
+                f" deleted. {_reasons(problems)} To go on without such files, set skip_unreadable."
+            )
 
-        Where one side has no digests (hasher ``none``), the size has to do.
+    def refuse_failed(self) -> None:
+        """Raise what keeps this sync from being a success.
+
+        :raises FileError: naming the files that could not be synced, unless they may be skipped
+        :raises FileChangedError: when nothing came but files that never stand still
         """
-        try:
-            with (
-                self.storage.write(frame.path, size=frame.size, replaces=obstacles) as writer,
-                StreamDigest(self.hasher) as digest,
-            ):
-                for chunk in frame.chunks:
-                    writer.write(chunk)
-                    digest.update(chunk)
-                if announced and digest.result() not in (announced, ""):
-                    raise _OtherContentError
-        except _OtherContentError:
-            return False
-        self.bytes_written += frame.size
-        self.files_written += 1
-        self.progress(self.directory.name, 1, "files", self.files_wanted)
-        self.progress(self.directory.name, frame.size, "bytes")
-        return True
+        self._refuse(self.problems())
+        self.refuse_downloads()
+
+    def refuse_downloads(self) -> None:
+        """Raise what keeps the downloads from being a success; see :meth:`refuse_failed`."""
+        self._refuse(self._failed())
+        restless = self.downloads.restless
+        if restless and not self.downloads.written:
+            raise FileChangedError(
+                f"{restless[0]!r} of {self.directory.name!r} changed each of the {ROUNDS} times that it was downloaded."
+                " Run it again when the source is quiet."
+            )
+
+    def is_proven(self, source: Mapping[str, str]) -> bool:
+        """Whether all files of the target have the digests that the source announced."""
+        return self.has_digests(source) and not (self.problems() or self.downloads.restless or self.downloads.gone)
 
     def has_digests(self, source: Mapping[str, str]) -> bool:
         """Whether contents are compared, and not only names."""
@@ -249,8 +272,41 @@ class DirectorySync:
         if clashes:
             first, second = clashes[0]
             warnings.append(f"{first!r} and {second!r} differ only in case; some file systems hold only one of them.")
+        if unreadable := {**self.source.unreadable, **self.unreadable}:
+            warnings.append(_skipped(unreadable))
+        return (*warnings, *self.download_warnings())
+
+    def download_warnings(self) -> tuple[str, ...]:
+        """Tell what the user should know of the files that were downloaded."""
+        warnings = []
+        if failed := self._failed():
+            warnings.append(_skipped(failed))
+        if restless := self.downloads.restless:
+            warnings.append(
+                f"{_some_of(restless)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run"
+                " brings what is there then."
+            )
+        if gone := sorted(self.downloads.gone):
+            warnings.append(f"{_some_of(gone)} went from the source during the sync; the next run deletes what is left.")
         return tuple(warnings)
 
 
-class _OtherContentError(Exception):
-    """The content is not what the manifest announced: leave the block that writes it, so that it is thrown away."""
+def _is_below(path: str, unreadable: Iterable[str]) -> bool:
+    """Whether a path is below one of the directories among others that cannot be read."""
+    return any(path.startswith(directory) for directory in unreadable if directory.endswith("/"))
+
+
+def _some_of(paths: Collection[str]) -> str:
+    """Name some of the files, and say how many there are."""
+    names = ", ".join(printable(repr(path)) for path in list(paths)[:MAX_NAMED])
+    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+    return f"{names}{more}"
+
+
+def _skipped(problems: Mapping[str, str]) -> str:
+    return f"{_some_of(problems)} could not be synced and {'was' if len(problems) == 1 else 'were'} skipped. {_reasons(problems)}"
+
+
+def _reasons(problems: Mapping[str, str]) -> str:
+    """Say why, each reason once."""
+    return " ".join(list(dict.fromkeys(problems.values()))[:MAX_NAMED])

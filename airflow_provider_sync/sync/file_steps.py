@@ -35,6 +35,8 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     :ivar added: files that came
     :ivar updated: files that were replaced
     :ivar bytes_written: content written to the target
+    :ivar warnings: what the user should know of these files
+    :ivar proven: whether all of them are what the source announced
     """
 
     directory: str
@@ -44,6 +46,8 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     added: int = 0
     updated: int = 0
     bytes_written: int = 0
+    warnings: tuple[str, ...] = ()
+    proven: bool = True
 
 
 @within_max_seconds
@@ -56,6 +60,7 @@ def compare_directory(
     :return: what to download; where files only have to be deleted, one batch without any; a report when source and target are
         equal
     :raises GuardError: when more files would be deleted than the options allow
+    :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
     measure = Measure(client)
     sync = DirectorySync(client, directory, storage, silent)
@@ -63,11 +68,12 @@ def compare_directory(
     changes = sync.compare(source)
     sync.check(source, changes)
     if not changes:
+        sync.refuse_failed()
         return DirectoryReport(
             name=directory.name,
             status="unchanged",
             files_total=len(source),
-            verified="hash" if sync.has_digests(source) else None,
+            verified="hash" if sync.is_proven(source) else None,
             warnings=sync.warnings(source),
             **measure.so_far(),
         )
@@ -94,7 +100,8 @@ def download_batch(
 
     :param dry_run: count them, and write nothing
     :return: the batch, with what was done and what it cost until now
-    :raises FileChangedError: for a file that never stood still; those before it stay
+    :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
+    :raises FileChangedError: when nothing came but files that never stand still
     """
     if not batch.files:
         return batch
@@ -106,15 +113,18 @@ def download_batch(
     changes = sync.compare(source)
     if not dry_run:
         # A file in the way may be anywhere.
-        present = build_manifest(storage, NoneHasher(), everything, missing_ok=True)
+        present = build_manifest(storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
         obstacles = compare(source, present).obstacles
         sync.download(source, [*changes.added, *changes.changed], obstacles)
         storage.flush()
+        sync.refuse_downloads()
     return msgspec.structs.replace(
         batch,
-        added=len(changes.added),
-        updated=len(changes.changed),
-        bytes_written=sync.bytes_written,
+        added=len(changes.added) if dry_run else sync.added,
+        updated=len(changes.changed) if dry_run else sync.updated,
+        bytes_written=sync.downloads.bytes_written,
+        warnings=sync.download_warnings(),
+        proven=not (sync.downloads.failed or sync.downloads.restless or sync.downloads.gone),
         **measure.so_far(),
     )
 
@@ -135,23 +145,23 @@ def delete_files(
     :param dry_run: report what would be deleted
     :return: what all steps did together
     :raises GuardError: when more files would be deleted than the options allow
+    :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
     measure = Measure(client, earlier=[batch.traffic() for batch in batches])
     sync = DirectorySync(client, directory, storage, silent)
     source = sync.source_manifest()
-    names = dict.fromkeys(source, "")
-    present = build_manifest(storage, NoneHasher(), sync.selection, missing_ok=True)
-    changes = compare(names, present)
-    sync.check(names, changes)
+    changes = sync.compare_names(source)
+    sync.check(source, changes)
+    sync.refuse_failed()
     if changes.removed and not dry_run:
         with storage.exclusive(lock_timeout):
-            for path in changes.removed:
-                storage.delete(path)
+            sync.delete(changes.removed)
             storage.flush()
     added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)
     changed = bool(added or updated or changes.removed)
-    warnings = list(sync.warnings(source))
-    if changes.added and not dry_run:
+    warnings = [*sync.warnings(source), *(warning for batch in batches for warning in batch.warnings)]
+    proven = all(batch.proven for batch in batches)
+    if changes.added and proven and not dry_run:
         warnings.append(f"{len(changes.added)} files came to the source since it was compared; the next sync brings them.")
     return DirectoryReport(
         name=directory.name,
@@ -161,7 +171,7 @@ def delete_files(
         files_updated=updated,
         files_deleted=len(changes.removed),
         bytes_written=sum(batch.bytes_written for batch in batches),
-        verified="hash" if sync.has_digests(source) and not dry_run else None,
+        verified="hash" if proven and sync.is_proven(source) and not dry_run else None,
         warnings=tuple(warnings),
         **measure.so_far(),
     )

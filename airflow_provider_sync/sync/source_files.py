@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection, selected
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.frames import Frame
 
@@ -20,6 +22,8 @@ class SourceFiles:
     Paths here are without the prefix, and patterns apply to what is left.
 
     :ivar client: which asks
+    :ivar unreadable: what the last manifest could not list or this side cannot hold, and why: paths, those of directories with
+        ``/`` at their end
     :param name: of the directory
     :param prefix: the folder; ``None`` for the root
     """
@@ -30,18 +34,37 @@ class SourceFiles:
         self._selection = selection
         self._root = f"{prefix}/" if prefix else ""
         self._received = 0
+        self.unreadable: dict[str, str] = {}
 
     def manifest(self) -> dict[str, str]:
-        """Ask for the digests of all files, by path; names are checked."""
+        """Ask for the digests of all files, by path; names are checked.
+
+        Sets :attr:`unreadable`.
+
+        :raises FileError: for a name that could lead out of the root
+        """
         start = len(self._root)
-        found = self.client.get_file_hashes(self._name)
-        below = {path[start:]: digest for path, digest in found.items() if path.startswith(self._root)}
-        return selected(below, self._selection)
+        found = self.client.get_manifest(self._name)
+        below = {path[start:]: digest for path, digest in found.hashes.items() if path.startswith(self._root)}
+        self.unreadable = {
+            path[start:]: printable(why)
+            for path, why in found.unreadable.items()
+            if path.startswith(self._root) and self._is_about(path[start:])
+        }
+
+        def on_unreadable(path: str, error: FileError) -> None:
+            self.unreadable[path] = str(error)
+
+        return selected(below, self._selection, on_unreadable=on_unreadable)
+
+    def _is_about(self, path: str) -> bool:
+        """Whether a file, or a directory with ``/`` at its end, may be selected."""
+        return self._selection.descends(path[:-1]) if path.endswith("/") else self._selection.selects(path)
 
     @contextmanager
-    def get(self, paths: Sequence[str]) -> Iterator[Iterator[Frame]]:
+    def get(self, paths: Sequence[str], *, repeat: bool = True) -> Iterator[Iterator[Frame]]:
         """Ask for the content of files; see ``SyncClient.get_files``."""
-        with self.client.get_files(self._name, [self._root + path for path in paths]) as frames:
+        with self.client.get_files(self._name, [self._root + path for path in paths], repeat=repeat) as frames:
             yield (self._below(frame) for frame in frames)
 
     def _below(self, frame: Frame) -> Frame:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, IncompleteStreamError, SyncFailed
+from airflow_provider_sync.client.answers import FilesAnswer
+from airflow_provider_sync.exceptions import DirectoryBusyError, IncompleteStreamError, SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.protocol.v1.frames import frame_header
+from airflow_provider_sync.protocol.v1.manifests import Manifest
 from airflow_provider_sync.sync import sync_directory
 from tests.client.scripted_server import ScriptedServer, reply, scripted_server, stream
 from tests.sync.mirror import Mirror, contents, everything, put, target_directory
@@ -76,18 +79,62 @@ def test_a_file_that_never_rests_is_given_up(folders: Mirror) -> None:
     assert folders.contents() == {"a": "old", "z": "content"}
 
 
-def test_a_file_that_vanishes_after_the_manifest_ends_the_sync(folders: Mirror) -> None:
-    """A file that the source removed between manifest and download is named, to try again; nothing is deleted."""
-    folders.put("a")
-    folders.put("b")
+def test_a_file_that_vanishes_after_the_manifest_is_left_out(folders: Mirror) -> None:
+    """A file that the source removes between manifest and download is named, and the rest is done; the next run deletes it."""
+    folders.put("a", "new")
+    folders.put("b", "new")
+    folders.put_target("b", "old")
     folders.put_target("z")
-    with pytest.raises(SyncFailed, match="'b' was removed from 'd' during the sync") as failure:
-        folders.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders.source.delete("b")))
-    assert failure.value.retryable
-    assert isinstance(failure.value.__cause__, FileChangedError)
-    assert folders.contents() == {"a": "content", "z": "content"}
+    report = folders.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders.source.delete("b")))
+    assert (report.status, report.files_added, report.files_deleted, report.verified) == ("changed", 1, 1, None)
+    assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
+    assert folders.contents() == {"a": "new", "b": "old"}
     report = folders.sync()
-    assert (report.files_added, report.files_deleted) == (0, 1)
+    assert (report.files_added, report.files_deleted, report.verified) == (0, 1, "hash")
+
+
+class BeforeEachRequest(SyncClient):
+    """A client that lets something happen before it asks for anything."""
+
+    action: Callable[[], None]
+
+    def get_manifest(self, name: str) -> Manifest:
+        """Act, then ask."""
+        self.action()
+        return super().get_manifest(name)
+
+    def get_files(self, name: str, paths: Sequence[str], *, repeat: bool = True) -> FilesAnswer:
+        """Act, then ask."""
+        self.action()
+        return super().get_files(name, paths, repeat=repeat)
+
+
+def test_a_directory_that_is_written_to_all_the_while(folders: Mirror) -> None:
+    """Files that stand still arrive, and what the source lacks goes; the one that never stands still is named and left alone."""
+    writes = count()
+
+    def write() -> None:
+        number = next(writes)
+        folders.put("log", f"line {number}")
+        folders.put(f"new {number}")
+        if number > 4:
+            folders.source.delete(f"new {number - 4}")
+
+    for number in range(30):
+        folders.put(f"file {number:02}")
+    folders.put_target("log", "old")
+    folders.put_target("z")
+    with folders.client() as client, BeforeEachRequest(client.url, retries=0) as other:
+        other.action = write
+        report = sync_directory(other, target_directory({"files_per_request": 7}), folders.target)
+    assert (report.status, report.files_deleted, report.verified) == ("changed", 1, None)
+    assert any("'log' changed at the source each of the 3 times" in warning for warning in report.warnings)
+    contents_now = folders.contents()
+    assert contents_now.pop("log") == "old"
+    assert {f"file {number:02}" for number in range(30)} <= set(contents_now)
+    assert "z" not in contents_now
+    folders.sync()
+    folders.assert_equal()
 
 
 def test_a_cut_batch_goes_on_with_the_rest(script: ScriptedServer, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ An array with the keys 0, 1, 2 … is a list to PHP, and so is an empty one: bot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import msgspec
@@ -18,16 +18,33 @@ BLOCK_PATHS = 1_000
 """Paths in one piece of an encoded manifest."""
 
 
+class Manifest(msgspec.Struct, frozen=True):
+    """What a server says of a directory.
+
+    :ivar hashes: path to hash, ``""`` where the server does not hash
+    :ivar unreadable: what it has and cannot send, and why: the path of a file, or of a directory with ``/`` at its end, or a name
+        that is not UTF-8 as readable text. Servers say so only if they are asked to (:data:`.requests.UNREADABLE`)
+    """
+
+    hashes: dict[str, str]
+    unreadable: dict[str, str]
+
+
 class _Manifest(msgspec.Struct, frozen=True):
     hashes: dict[str, str] | list[str]
+    unreadable: dict[str, str] = {}
 
 
-def encode_hashes(hashes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+def encode_hashes(hashes: Iterable[tuple[str, str]], unreadable: Mapping[str, str] | None = None) -> Iterator[bytes]:
     """Write the answer of ``/getFileHashes``, in pieces.
 
     :param hashes: path and hash of each file; the hash is empty where the hasher gives none
+    :param unreadable: see :class:`Manifest`; ``None`` for a client that did not ask
     :raises FileError: for a path that is not text
     """
+    end = "}"
+    if unreadable is not None:
+        end = f',"unreadable":{{{",".join(f"{json_text(path)}:{json_text(why)}" for path, why in unreadable.items())}}}}}'
     pairs = iter(hashes)
     numbered: list[tuple[str, str]] = []
     for path, value in pairs:
@@ -36,7 +53,7 @@ def encode_hashes(hashes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
             break
         numbered.append((path, value))
     else:
-        yield f'{{"hashes":[{",".join(json_text(value) for _, value in numbered)}]}}'.encode()
+        yield f'{{"hashes":[{",".join(json_text(value) for _, value in numbered)}]{end}'.encode()
         return
     before = '{"hashes":{'
     lines: list[str] = []
@@ -45,11 +62,11 @@ def encode_hashes(hashes: Iterable[tuple[str, str]]) -> Iterator[bytes]:
         if len(lines) == BLOCK_PATHS:
             yield (before + ",".join(lines)).encode()
             before, lines = ",", []
-    yield (before + ",".join(lines) + "}}").encode() if lines else b"}}"
+    yield ((before + ",".join(lines) if lines else "") + "}" + end).encode()
 
 
-def decode_hashes(body: bytes | bytearray, *, max_files: int | None = None, option: str | None = None) -> dict[str, str]:
-    """Read the answer of ``/getFileHashes``: path to hash, in the order in which they came.
+def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, option: str | None = None) -> Manifest:
+    """Read the answer of ``/getFileHashes``: path to hash, in the order in which they came, and what cannot be read.
 
     :param max_files: most files that there may be
     :param option: that sets the limit, for messages
@@ -57,17 +74,23 @@ def decode_hashes(body: bytes | bytearray, *, max_files: int | None = None, opti
     :raises GuardError: for more files than an ``option`` allows
     """
     # Before anything is made of it: an empty name takes three bytes here, and a hundred as an entry.
-    if max_files is not None and count_strings(body) > 2 * max_files + 1:
+    if max_files is not None and count_strings(body) > 2 * max_files + 2:
         raise too_large(max_files, option, what="The list of files", unit="files")
     try:
-        hashes = msgspec.json.decode(body, type=_Manifest).hashes
+        answer = msgspec.json.decode(body, type=_Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"The answer is not a list of files: {error}. Is the URL that of a sync server?") from error
-    if max_files is not None and len(hashes) > max_files:
+    hashes = answer.hashes
+    if max_files is not None and len(hashes) + len(answer.unreadable) > max_files:
         raise too_large(max_files, option, what="The list of files", unit="files")
     if isinstance(hashes, list):
-        return {str(number): value for number, value in enumerate(hashes)}
-    return hashes
+        hashes = {str(number): value for number, value in enumerate(hashes)}
+    return Manifest(hashes, answer.unreadable)
+
+
+def decode_hashes(body: bytes | bytearray, *, max_files: int | None = None, option: str | None = None) -> dict[str, str]:
+    """Read the hashes alone; see :func:`decode_manifest`."""
+    return decode_manifest(body, max_files=max_files, option=option).hashes
 
 
 def _path_text(path: str) -> str:

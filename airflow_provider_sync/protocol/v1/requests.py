@@ -97,6 +97,12 @@ def table_fields(name: str, hash: str | None = None) -> list[tuple[str, str]]:  
     return [("config_name", name), *([("hash", hash)] if hash is not None else [])]
 
 
+UNREADABLE = ("unreadable", "list")
+"""The field with which a client of ours asks for the names of what cannot be read, rather than for an error.
+
+Existing servers pass over it. Existing clients, which would delete what is not listed, do not send it, and get the error."""
+
+
 def file_fields(name: str, paths: Sequence[str]) -> list[tuple[str, str]]:
     """Return the fields with which a client asks for the files at ``paths``, or, without paths, for their hashes."""
     return [("config_name", name), *((f"files[{number}]", path) for number, path in enumerate(paths))]
