@@ -18,6 +18,7 @@ from airflow_provider_sync.config_file import read_yaml
 from airflow_provider_sync.config_limits import ServerLimits, SizeLimits
 from airflow_provider_sync.config_mistakes import explain
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.time_zones import checked_time_zone
 
 DEFAULT_MAX_DELETES = "50%"
@@ -398,13 +399,22 @@ def _build(
 
 def _named(entries: Any, kind: type[Entry], group: str) -> dict[str, Entry]:
     if not isinstance(entries or {}, Mapping):
-        raise ConfigurationError(f"{group} must be a mapping of names to options, not {type(entries).__name__}.")
+        raise ConfigurationError(f"{group} must be a mapping of names to options, not {_kind_of(entries)}.")
     return {str(name): _entry(str(name), options, kind) for name, options in (entries or {}).items()}
+
+
+def _kind_of(value: Any) -> str:
+    """Name what stands in place of a mapping, as YAML does."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return f"the number {value}" if isinstance(value, (int, float)) else f"the text {printable(value, 40)!r}"
 
 
 def _entry(name: str, options: Any, kind: type[Entry]) -> Entry:
     if not isinstance(options or {}, Mapping):
-        raise ConfigurationError(f"{name!r}: its options must be a mapping, not {type(options).__name__}.")
+        raise ConfigurationError(f"{name!r}: its options must be a mapping, not {_kind_of(options)}.")
     if "name" in (options or {}):
         raise ConfigurationError(f"{name!r}: there is no option 'name': what stands before the options is the name.")
     plain = {**(options or {}), "name": name}

@@ -33,6 +33,14 @@ def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
     return shown if len(whole) <= limit else f"{shown}…"
 
 
+def reason(error: BaseException, otherwise: str = "no reason was given", limit: int = MAX_CHARACTERS) -> str:
+    """Return what an error says, on one line and without a full stop at its end.
+
+    :param otherwise: for an error that says nothing; the name of its class would say nothing to a user either
+    """
+    return printable(" ".join(str(error).split()), limit).rstrip(".") or otherwise
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 

@@ -118,6 +118,10 @@ def test_wrong_server_settings(settings: dict[str, Any], message: str) -> None:
         ({**URL, "retries": "many"}, "retries must be a whole number, not text."),
         ({**URL, "token": 7}, "token must be text, not a whole number."),
         ({**URL, "headers": ["a"]}, "headers must be a mapping, not a list."),
+        ({**URL, "tables": ["orders"]}, "tables must be a mapping of names to options, not a list."),
+        ({**URL, "tables": {"orders": "fast"}}, "'orders': its options must be a mapping, not the text 'fast'."),
+        ({**URL, "directories": {"images": 7}}, "'images': its options must be a mapping, not the number 7."),
+        ({**URL, "directories": {"images": True}}, "'images': its options must be a mapping, not true."),
         ({**URL, "headers": {"a": 7}}, "headers: each value must be text, not a whole number."),
         ({**URL, "tables": {"t": {"connection": "sqlite://", "columns": "id"}}}, "'t': columns must be a list, not text."),
         (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.printable import printable
+from airflow_provider_sync.printable import printable, reason
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,16 @@ def test_any_text(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
     assert shown.encode().decode() == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("two\nlines."), "two lines"),
+        (ValueError(), "no reason was given"),
+        (OSError(28, "No space left"), "[Errno 28] No space left"),
+    ],
+)
+def test_reasons(error: Exception, said: str) -> None:
+    """What an error says comes on one line; an error that says nothing is not told by the name of its class."""
+    assert reason(error) == said

@@ -21,6 +21,7 @@ from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signa
 from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION
 from airflow_provider_sync.cli.standard_streams import give_up, open_standard_streams
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.printable import reason
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
 ENDED_BY_SIGNAL = 128
@@ -105,10 +106,11 @@ def _fail(error: Exception, code: int, program: str, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     # A statement to run, or a parser's message, may have several lines.
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = " ".join(str(error).split())
     if not isinstance(error, SyncError):
-        message = f"{type(error).__name__}: {message}"
-        message += "" if verbose else " (run again with --verbose to see where)"
+        # A bug: whoever reports it needs the name of its class.
+        message = f"An unexpected error, {type(error).__name__}: {reason(error)}. "
+        message += "Please report it." if verbose else "Run it again with --verbose to see where, and report it."
     # The exit code says it, too, where nothing can be written.
     with suppress(OSError):
         print(f"{program}: {message}", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException, IncompleteRead, LineTooLong, RemoteDisconnected
 from ssl import SSLCertVerificationError
 
 import requests
@@ -61,8 +61,24 @@ def body_errors(url: str) -> Iterator[None]:
         raise _not_http(url, error) from error
 
 
+# Whose own texts are about Python, or have the names of classes in them.
+_WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    ((IncompleteRead, urllib3.exceptions.IncompleteRead), "it ended before it was complete"),
+    (RemoteDisconnected, "the connection was closed without an answer"),
+    (urllib3.exceptions.InvalidChunkLength, "a chunk of it has no valid length"),
+    (LineTooLong, "a line of its head is too long"),
+    (BadStatusLine, "its first line is none of HTTP"),
+    (urllib3.exceptions.InvalidHeader, "a line of its head is not valid"),
+    (urllib3.exceptions.ProxyError, "the proxy did not let it through"),
+    (urllib3.exceptions.SSLError, "the encrypted connection failed"),
+    (urllib3.exceptions.DecodeError, "its content cannot be decompressed"),
+    (HTTPException, "its head is not valid"),
+    ((ValueError, LookupError, OverflowError), "a number or a text in it is not valid"),
+)
+
+
 def _not_http(url: str, error: BaseException) -> ProtocolError:
-    return ProtocolError(f"The answer of {url} is not valid HTTP ({type(error).__name__}). Is there a proxy, or another service?")
+    return ProtocolError(f"The answer of {url} is not valid HTTP: {_text(error)}. Is there a proxy, or another service?")
 
 
 def _reason(error: BaseException) -> BaseException:
@@ -86,4 +102,4 @@ def _reason(error: BaseException) -> BaseException:
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return type(error).__name__
+    return next((words for kinds, words in _WORDS if isinstance(error, kinds)), "the connection ended")

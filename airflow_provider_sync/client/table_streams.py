@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
 from airflow_provider_sync.config_limits import SizeLimits
@@ -181,6 +183,6 @@ def _check_count(received: int, most: int | None) -> None:
         raise ProtocolError(f"The server sent {received} rows where {most} were asked for.")
 
 
-def _unexpected(message: object, expected: str) -> ProtocolError:
-    came = "nothing" if message is None else type(message).__name__
+def _unexpected(message: msgspec.Struct | None, expected: str) -> ProtocolError:
+    came = "nothing" if message is None else f"a message {type(message).__struct_config__.tag!r}"
     return ProtocolError(f"The server sent {came} where {expected} should come. Is its version right?")

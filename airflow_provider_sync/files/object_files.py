@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError, TransportError
+from airflow_provider_sync.printable import reason
 
 
 @contextmanager
@@ -34,9 +35,7 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
             raise FileChangedError(f"{what} changed while it was read. Try again when nobody writes to it.") from error
         raise TransportError(f"Cannot {doing} {what}: {error}. Try again.") from error
     except Exception as error:  # each store's library has its own exceptions, most of them for what passes
-        raise TransportError(
-            f"Cannot {doing} {what}: {type(error).__name__}: {error}. Check the credentials, and try again."
-        ) from error
+        raise TransportError(f"Cannot {doing} {what}: {reason(error)}. Check the credentials, and try again.") from error
 
 
 class StoreReader(io.RawIOBase):

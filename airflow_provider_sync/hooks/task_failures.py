@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, current_cancellation
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report_table import format_reports
 
 log = logging.getLogger(__name__)
@@ -59,4 +60,4 @@ def reason_of(error: BaseException) -> str:
             return f"{str(error).rstrip('.')}. Add the connection, or name another one."
         case SyncError():
             return str(error)
-    return f"{type(error).__name__}: {error}"
+    return f"An unexpected error, {type(error).__name__}: {reason(error)}. The task's log shows where."

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import TableReport
 
 
@@ -22,9 +23,9 @@ class CleanUp:
         try:
             yield
         except Exception as error:  # noqa: BLE001  # the rows are committed, and every report has the reason
-            reason = str(error).rstrip(".") or type(error).__name__
+            why = reason(error)
             self._warnings.append(
-                (name, f"A staging table of {name!r} could not be dropped: {reason}. `airflow-sync clean` drops what is left.")
+                (name, f"A staging table of {name!r} could not be dropped: {why}. `airflow-sync clean` drops what is left.")
             )
 
     def told(self, reports: Sequence[TableReport]) -> list[TableReport]:

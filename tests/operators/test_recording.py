@@ -118,7 +118,7 @@ def test_the_unforeseen_is_recorded(
         TableSyncOperator(task_id="tables", tables="orders", target_conn_id="target")
     run_dag(dag)
     (sync,) = history.syncs()
-    assert sync.latest.report.error == "ZeroDivisionError: by zero"
+    assert sync.latest.report.error == ("An unexpected error, ZeroDivisionError: by zero. The task's log shows where.")
 
 
 def test_a_dry_run_is_not_recorded(source: Source, target: Target, history: History, tmp_path: Path) -> None:

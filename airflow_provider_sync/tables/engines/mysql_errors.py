@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError, TransportError
+from airflow_provider_sync.printable import reason
 
 NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
 """The server, the client or something between them does not allow LOAD DATA LOCAL."""
@@ -124,7 +125,7 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, sqlalchemy_errors.DBAPIError) and error.orig is not None:
         return error_text(error.orig)
     text = str(error.args[1] if len(error.args) > 1 else error).strip()
-    return shortened(text.splitlines()[0] if text else type(error).__name__)
+    return shortened(text.splitlines()[0] if text else reason(error))
 
 
 def shortened(text: str) -> str:

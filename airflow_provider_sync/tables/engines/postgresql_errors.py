@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError, TransportError
+from airflow_provider_sync.printable import reason
 
 EXCLUSION_VIOLATION = "23P01"
 FOREIGN_KEY_VIOLATION = "23503"
@@ -121,4 +122,4 @@ def copied_column(error: BaseException, names: Sequence[str]) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or reason(error)).splitlines()[0]

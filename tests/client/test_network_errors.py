@@ -1,0 +1,51 @@
+"""What users read of the errors of the libraries below, whose names mean nothing to them."""
+
+from __future__ import annotations
+
+import http.client
+import re
+
+import pytest
+import requests
+import urllib3
+
+from airflow_provider_sync.client.network_errors import body_errors, request_errors
+from airflow_provider_sync.exceptions import SyncError
+
+URL = "https://source.example/getTable"
+CLASS_NAME = re.compile(r"[A-Z][a-z]+[A-Z]\w*|\w*(Error|Exception)\b")
+CONNECTION = urllib3.connection.HTTPSConnection("source.example")
+ERRORS = [
+    ValueError("invalid literal for int() with base 16: b'zz'"),
+    ValueError(),
+    KeyError("x"),
+    OverflowError(),
+    http.client.IncompleteRead(b"12", 5),
+    http.client.RemoteDisconnected("Remote end closed connection without response"),
+    http.client.BadStatusLine("SSH-2.0"),
+    http.client.LineTooLong("header line"),
+    http.client.HTTPException("got more than 100 headers"),
+    ConnectionResetError(104, "Connection reset by peer"),
+    ConnectionError(),
+    urllib3.exceptions.IncompleteRead(2, 5),
+    urllib3.exceptions.DecodeError("Received response with content-encoding: gzip"),
+    urllib3.exceptions.ProtocolError("Connection broken", http.client.IncompleteRead(b"12", 5)),
+    urllib3.exceptions.NewConnectionError(CONNECTION, "Failed to establish a new connection"),
+    urllib3.exceptions.SSLError("wrong version number"),
+    urllib3.exceptions.HTTPError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_no_class_is_named(error: Exception) -> None:
+    """Whatever breaks before or in an answer is told in words, without the name of a class."""
+    for translating, raised in (
+        (body_errors, error),
+        (request_errors, error),
+        (request_errors, requests.exceptions.ConnectionError(error)),
+    ):
+        with pytest.raises(SyncError) as caught, translating(URL):
+            raise raised
+        said = str(caught.value).replace(URL, "")
+        assert not CLASS_NAME.search(said), said
+        assert "()" not in said
