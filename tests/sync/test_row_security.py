@@ -97,6 +97,24 @@ def test_policies_that_do_not_concern_the_role(link: Link, postgresql_url: str, 
     assert len(link.target.rows("t")) == 50
 
 
+def test_rows_hidden_in_a_referenced_table(link: Link, role: str) -> None:
+    """A table that refers to one whose rows are hidden is synced; whether its references hold, nobody can count."""
+    child = "CREATE TABLE child (id int PRIMARY KEY, t_id int REFERENCES t)"
+    with (
+        on(link.source.database.engine.url.set(username="postgres").render_as_string()) as source,
+        on(link.target.database.engine.url.set(username="postgres").render_as_string()) as target,
+    ):
+        for database in (source, target):
+            database.execute(child, f"GRANT ALL ON child TO {role}")
+        source.execute("INSERT INTO child VALUES (1, 1), (2, 4)")
+        target.execute(*FILTER)
+        report = link.sync_one("child")
+        assert (report.rows_inserted, report.orphans) == (2, {})
+        source.execute("UPDATE child SET t_id = 9 WHERE id = 1")
+        assert link.sync_one("child").rows_updated == 1
+        assert target.rows("child") == source.rows("child")
+
+
 @contextmanager
 def on(url: str) -> Iterator[Scenario]:
     """Open a database."""
