@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-airflow-matrix lint format fuzz bench screenshots package constraints clean
+.PHONY: help setup demo test test-all test-airflow-matrix lint format fuzz faults bench screenshots package constraints clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,6 +55,9 @@ fuzz: setup ## feed every parser with mutated bytes, SECONDS=20 for each; what i
 bench: ## measure, side by side with what others take for the same work
 	@.ci/setup bench
 	@.venv/bin/python -m tests.benchmarks.run
+
+faults: setup ## disturb syncs in every way, thousands of times (an hour); FAULTS="'kill-*' --share 0.1" for a part of it
+	@.venv/bin/python -m tests.faults.run $(FAULTS)
 
 screenshots: setup ## take the pictures of the documentation anew
 	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py

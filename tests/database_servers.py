@@ -33,6 +33,7 @@ ENGINES = (SQLITE, MARIADB, MYSQL, POSTGRESQL)
 _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0
 _PORT_TRIES = 3
+_RESTART_TRIES = 20
 _ROOM_BYTES = 4 * 1024**3
 
 # MariaDB and MySQL see a client on 127.0.0.1 as localhost or not depending on their name resolution, so both exist.
@@ -90,20 +91,40 @@ class Server(ABC):
         self.initialise()
         for attempt in range(1, _PORT_TRIES + 1):
             self.port = _free_port()
-            with self._log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    self.as_user(self.command(), lives_with_us=True),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=self.directory,
-                    # Ctrl-C in the terminal is for pytest, which then stops the server in order.
-                    start_new_session=True,
-                )
-            if self._answers():
+            if self._launched():
                 return
-            if attempt == _PORT_TRIES or self._process.poll() is None:
+            if attempt == _PORT_TRIES or self._process is None or self._process.poll() is None:
                 raise ServerMissing(f"{self.engine} did not start: {_tail(self._log)}")
+
+    def kill(self) -> None:
+        """End the process at once, as a power cut would; any process of the test may do so."""
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Start the server again, on the same port and data, after it was killed or when it still runs."""
+        for _ in range(_RESTART_TRIES):
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            # The processes of a killed PostgreSQL take a moment to notice.
+            if self._launched():
+                return
+            time.sleep(0.2)
+        raise ServerMissing(f"{self.engine} did not start again: {_tail(self._log)}")
+
+    def _launched(self) -> bool:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self.as_user(self.command(), lives_with_us=True),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                # Ctrl-C in the terminal is for pytest, which then stops the server in order.
+                start_new_session=True,
+            )
+        return self._answers()
 
     def stop(self) -> None:
         """End the process, by force when it does not end by itself, and remove its directory."""
@@ -326,6 +347,11 @@ class DatabaseServers:
             with _administer(url) as connection:
                 connection.exec_driver_sql(drop)
 
+    @classmethod
+    def new_server(cls, engine: str) -> Server:
+        """Return a server of an engine that is not started yet, and that the caller stops."""
+        return next(kind for kind in cls._kinds if kind.engine == engine)()
+
     def stop(self) -> None:
         """Stop what was started; servers named by the environment go on."""
         while self._started:
@@ -338,7 +364,7 @@ class DatabaseServers:
     def _start(self, engine: str) -> str:
         if engine == POSTGRESQL and find_spec("psycopg") is None:
             raise ServerMissing("postgresql: no driver (extra 'postgres')")
-        server = next(kind for kind in self._kinds if kind.engine == engine)()
+        server = self.new_server(engine)
         self._started.append(server)
         server.start()
         return server.url

@@ -1,0 +1,439 @@
+"""Sudden ends: client, server, session or database die at a chosen step or at any moment.
+
+The process that dies is a fork of this one, in which everything is imported and prepared: a try costs no start of Python.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sqlalchemy import make_url
+
+from airflow_provider_sync.report import Report
+from airflow_provider_sync.server.serve import serve
+from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, Server
+from tests.faults.kinds import Kind, Trial
+from tests.faults.site import DIFFERENCE, FIRST, Site, site
+from tests.faults.states import Violation, check_reports, check_whole
+from tests.faults.streams import expect_new_from
+
+_DATABASE = ("execute", "executemany", "exec_driver_sql", "query", "begin", "commit", "rollback", "connect", "copy")
+_DISK = (
+    "open",
+    "write",
+    "flush",
+    "fsync",
+    "fdatasync",
+    "close",
+    "replace",
+    "rename",
+    "link",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "flock",
+)
+_NETWORK = ("send", "sendall", "recv_into")
+_SYNC = ("prepare_session", "create", "load", "list_changes", "delete", "verify", "clear", "drop")
+STEPS = frozenset((*_DATABASE, *_DISK, *_NETWORK, *_SYNC))
+"""Functions, in Python and in C, before and after which a process may end: whatever reaches a database, a disk or a peer."""
+
+KILL_SECONDS = 120
+"""After so long a child that should have ended is a failure."""
+
+
+class Fuse:
+    """Counts the steps of a process, and acts at one of them.
+
+    :param at: which step; 0 only counts
+    :param action: what to do there
+    """
+
+    def __init__(self, at: int, action: Callable[[], None]) -> None:
+        self.count = 0
+        self._at, self._action = at, action
+
+    def light(self) -> None:
+        """Watch this thread and those that it starts."""
+        threading.setprofile(self._profile)
+        sys.setprofile(self._profile)
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        name = argument.__name__ if event.startswith("c_") else frame.f_code.co_name
+        if name not in STEPS:
+            return
+        self.count += 1
+        if self.count == self._at:
+            sys.setprofile(None)
+            self._action()
+
+
+def forked(work: Callable[[], int]) -> int:
+    """Start a process that does ``work`` and ends with its result as exit code; return its number."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        code = work()
+    except BaseException:  # noqa: BLE001  # the child must end here, whatever happens
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def ended(child: int, seconds: float = KILL_SECONDS) -> int:
+    """Wait for a process, and return its exit code, negative for a signal."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise Violation(f"the process did not end within {seconds} seconds")
+
+
+class ForkedServer:
+    """The server half in a process of its own.
+
+    :param at: step at which it kills itself; 0 never
+    """
+
+    def __init__(self, made: Site, *, port: int = 0, at: int = 0) -> None:
+        reading, writing = os.pipe()
+
+        def work() -> int:
+            os.close(reading)
+            fuse = Fuse(at, _die)
+
+            def on_ready(url: str) -> None:
+                os.write(writing, url.encode())
+                os.close(writing)
+                if at:
+                    fuse.light()
+
+            serve(made.server_config, port=port, on_ready=on_ready)
+            return 0
+
+        self.process = forked(work)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            self.url = pipe.read()
+        if not self.url:
+            raise Violation("the server did not start")
+        self.port = make_url(self.url).port or 0
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.process, signal.SIGKILL)
+            os.waitpid(self.process, 0)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count_steps(made: Site, url: str, *, in_steps: bool = False) -> int:
+    """Count the steps of an undisturbed sync."""
+    reading, writing = os.pipe()
+
+    def work() -> int:
+        fuse = Fuse(0, _die)
+        fuse.light()
+        _sync(made, url, in_steps)
+        sys.setprofile(None)
+        os.write(writing, str(fuse.count).encode())
+        return 0
+
+    made.reset()
+    child = forked(work)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        steps = int(pipe.read() or 0)
+    if ended(child) or not steps:
+        raise Violation("the steps of an undisturbed sync could not be counted")
+    return steps
+
+
+@contextmanager
+def killed_client(
+    servers: DatabaseServers, folder: Path, *, random_moment: bool = False, in_steps: bool = False, **options: Any
+) -> Iterator[Trial]:
+    """Kill the client at one of its steps, or at any moment.
+
+    :param in_steps: sync by compare, download and merge; the next run begins with a retry of the one that was killed
+    """
+    with site(servers, folder, **options) as made:
+        server = ForkedServer(made)
+        try:
+            steps = count_steps(made, server.url, in_steps=in_steps)
+            began = time.monotonic()
+            expect_new_from(made, server.url)
+            duration = time.monotonic() - began
+
+            def trial(chance: random.Random) -> str:
+                made.reset()
+                made.source.dispose()
+                made.target.dispose()
+                at = 0 if random_moment else chance.randint(1, steps)
+                child = forked(partial(_sync_until, made, server.url, at, in_steps))
+                if random_moment:
+                    time.sleep(chance.uniform(0, duration))
+                    os.kill(child, signal.SIGKILL)
+                ended(child)
+                outcome = check_whole(made.state(), made.old, made.new)
+                if in_steps:
+                    expect_new_from(made, server.url, made.sync_in_steps)
+                expect_new_from(made, server.url)
+                return outcome
+
+            yield trial
+        finally:
+            server.kill()
+
+
+def _sync(made: Site, url: str, in_steps: bool) -> list[Report]:
+    return made.sync_in_steps(url) if in_steps else made.sync(url)
+
+
+def _sync_until(made: Site, url: str, at: int, in_steps: bool) -> int:
+    if at:
+        Fuse(at, _die).light()
+    _sync(made, url, in_steps)
+    sys.setprofile(None)
+    return 0
+
+
+@contextmanager
+def killed_server(servers: DatabaseServers, folder: Path, **options: Any) -> Iterator[Trial]:
+    """Kill the server half at one of its steps; the client runs to its own end."""
+    with site(servers, folder, **options) as made:
+
+        def trial(chance: random.Random) -> str:
+            made.reset()
+            made.source.dispose()
+            made.target.dispose()
+            server = ForkedServer(made, at=chance.randint(1, 400))
+            try:
+                reports = made.sync(server.url, timeout=20, retries=0)
+            finally:
+                server.kill()
+            found = made.state()
+            outcome = check_whole(found, made.old, made.new)
+            check_reports(reports, found, made.old, made.new)
+            made.target.dispose()
+            made.source.dispose()
+            server = ForkedServer(made)
+            try:
+                expect_new_from(made, server.url)
+            finally:
+                server.kill()
+            return outcome
+
+        yield trial
+
+
+@contextmanager
+def killed_sessions(servers: DatabaseServers, folder: Path, *, target: str, **options: Any) -> Iterator[Trial]:
+    """End all sessions of the target's database but the killer's own, at one of the client's steps."""
+    with site(servers, folder, target=target, **options) as made:
+        server = ForkedServer(made)
+        try:
+            steps = count_steps(made, server.url)
+
+            def trial(chance: random.Random) -> str:
+                made.reset()
+                made.source.dispose()
+                made.target.dispose()
+                reading, writing = os.pipe()
+                child = forked(partial(_sync_and_report, made, server.url, chance.randint(1, steps), writing))
+                os.close(writing)
+                with os.fdopen(reading, "rb") as pipe:
+                    told = pipe.read()
+                if code := ended(child):
+                    raise Violation(f"the sync ended with {code}, without a report")
+                if not told:
+                    raise Violation("the sync ended without a report")
+                found = made.state()
+                outcome = check_whole(found, made.old, made.new)
+                if told == b"changed" and found != made.new:
+                    raise Violation("a sync reported success, but its rows are not there")
+                expect_new_from(made, server.url)
+                return outcome
+
+            yield trial
+        finally:
+            server.kill()
+
+
+def _sync_and_report(made: Site, url: str, at: int, writing: int) -> int:
+    Fuse(at, partial(end_sessions, made.target_url)).light()
+    reports = made.sync(url)
+    sys.setprofile(None)
+    failed = [report for report in reports if report.status == "failed"]
+    os.write(writing, b"failed" if failed else b"changed")
+    return 0
+
+
+def end_sessions(url: str) -> None:
+    """End every session of a database but this one."""
+    from airflow_provider_sync.tables.connect import open_engine
+
+    engine = open_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        else:
+            rows = connection.exec_driver_sql(
+                "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+            ).all()
+            for (number,) in rows:
+                with suppress(Exception):  # it may have ended by itself
+                    connection.exec_driver_sql(f"KILL {number}")
+    engine.dispose()
+
+
+@contextmanager
+def killed_database(servers: DatabaseServers, folder: Path, *, target: str, **options: Any) -> Iterator[Trial]:
+    """Kill the target's database server at one of the client's steps, and start it again."""
+    own = servers.new_server(target)
+    own.start()
+    try:
+        with site(_One(own), folder, target=target, **options) as made:
+            server = ForkedServer(made)
+            try:
+                steps = count_steps(made, server.url)
+
+                def trial(chance: random.Random) -> str:
+                    made.reset()
+                    made.source.dispose()
+                    made.target.dispose()
+                    child = forked(partial(_sync_while_killing, made, server.url, chance.randint(1, steps), own))
+                    code = ended(child)
+                    own.restart()
+                    if code not in (0, 3):
+                        raise Violation(f"the sync ended with {code}, without a report")
+                    found = made.state()
+                    outcome = check_whole(found, made.old, made.new)
+                    if code == 0 and found != made.new:
+                        raise Violation("a sync reported success, but its rows are not there")
+                    expect_new_from(made, server.url)
+                    return outcome
+
+                yield trial
+            finally:
+                server.kill()
+    finally:
+        own.stop()
+
+
+class _One(DatabaseServers):
+    """A single server, which a trial may kill."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self._urls[server.engine] = server.url
+
+
+def _sync_while_killing(made: Site, url: str, at: int, database: Server) -> int:
+    Fuse(at, database.kill).light()
+    reports = made.sync(url)
+    sys.setprofile(None)
+    return 3 if any(report.status == "failed" for report in reports) else 0
+
+
+_TABLES = {
+    "sqlite": {"target": SQLITE},
+    "sqlite-1": {"target": SQLITE, "protocol": "1"},
+    "mariadb": {"target": MARIADB},
+    "mysql": {"target": MYSQL},
+    "postgresql": {"target": POSTGRESQL},
+}
+
+KINDS = [
+    *(
+        Kind(
+            f"kill-{place}-{shape}",
+            f"the client is killed at a step ({place}, {shape})",
+            partial(killed_client, shape=shape, **options),
+            150,
+        )
+        for place, options in _TABLES.items()
+        for shape in (FIRST, DIFFERENCE)
+    ),
+    *(
+        Kind(
+            f"kill-any-{place}",
+            f"the client is killed at any moment ({place})",
+            partial(killed_client, random_moment=True, **options),
+            100,
+        )
+        for place, options in _TABLES.items()
+    ),
+    *(
+        Kind(
+            f"kill-files-{shape}",
+            f"the client is killed at a step (files, {shape})",
+            partial(killed_client, what="files", shape=shape),
+            300,
+        )
+        for shape in (FIRST, DIFFERENCE)
+    ),
+    *(
+        Kind(
+            f"kill-steps-{place}",
+            f"a task of the steps is killed ({place})",
+            partial(killed_client, in_steps=True, **options),
+            100,
+        )
+        for place, options in (_TABLES | {"files": {"what": "files"}}).items()
+    ),
+    Kind(
+        "kill-any-files",
+        "the client is killed at any moment (files)",
+        partial(killed_client, what="files", random_moment=True),
+        200,
+    ),
+    Kind("kill-server-tables", "the server half is killed (tables)", partial(killed_server), 150),
+    Kind("kill-server-files", "the server half is killed (files)", partial(killed_server, what="files"), 150),
+    *(
+        Kind(
+            f"sessions-{engine}-{shape}",
+            f"the database ends all sessions ({engine}, {shape})",
+            partial(killed_sessions, target=engine, shape=shape),
+            100,
+        )
+        for engine in (MARIADB, MYSQL, POSTGRESQL)
+        for shape in (FIRST, DIFFERENCE)
+    ),
+    *(
+        Kind(
+            f"database-{engine}-{shape}",
+            f"the database is killed ({engine}, {shape})",
+            partial(killed_database, target=engine, shape=shape),
+            15,
+        )
+        for engine in (MARIADB, MYSQL, POSTGRESQL)
+        for shape in (FIRST, DIFFERENCE)
+    ),
+]
