@@ -55,12 +55,15 @@ def merge_entries(
 
     :param lock: of all these tables; nothing is committed once it is lost
     """
+    bystanders = [entry.target for entry in entries if isinstance(entry.outcome, Unchanged)]
     entries = [entry for entry in entries if isinstance(entry.outcome, Download)]
     if not entries:
         return
+    watch = _Bystanders(database, connection, bystanders, [entry.target for entry in entries])
     by_staged = {id(entry.download.staged): entry for entry in entries}
 
     def check(staged: StagedTable | DirectRows, counts: MergeCounts) -> None:
+        watch.begin()
         entry = by_staged[id(staged)]
         offered = entry.download.rows_total
         check_deletes(entry.target.options, deletes=counts.deleted, present=counts.target_rows, offered=offered, unit="rows")
@@ -72,10 +75,44 @@ def merge_entries(
         entry.verified = entry.download.verify(connection) if staged.verify else None
         entry.measure.pause()
 
+    def before_commit() -> None:
+        watch.check()
+        lock.check()
+
     staged = [entry.download.staged for entry in entries]
-    results = merge_tables(database, connection, staged, check=check, verify=verify, before_commit=lock.check, dry_run=dry_run)
+    results = merge_tables(database, connection, staged, check=check, verify=verify, before_commit=before_commit, dry_run=dry_run)
     for entry, result in zip(entries, results, strict=True):
         entry.result = result
+
+
+class _Bystanders:
+    """Tables of the run that are equal to the source, while others are merged whose triggers may write to them."""
+
+    def __init__(self, database: Database, connection: Connection, equal: Sequence[Target], merged: Sequence[Target]) -> None:
+        self.database = database
+        self.connection = connection
+        self.triggers = {name: target for target in merged for name in target.table.triggers}
+        self.equal = equal if self.triggers else ()
+        self.before: list[object] | None = None
+
+    def begin(self) -> None:
+        """Note what they are like before the first write."""
+        if self.before is None:
+            self.before = [self.database.fingerprint(self.connection, target.table) for target in self.equal]
+
+    def check(self) -> None:
+        """See that they are as they were, since their reports say that they are equal to the source.
+
+        :raises TableError: when one is not
+        """
+        for target, before in zip(self.equal, self.before or (), strict=False):
+            if self.database.fingerprint(self.connection, target.table) != before:
+                names = ", ".join(self.triggers)
+                raise TableError(
+                    f"Table {target.name!r} was equal to the source, and is not any more: a trigger ({names}) of a table that was"
+                    " merged with it changed it, or somebody else did meanwhile. Nothing was changed. Drop the trigger at the"
+                    " target, or leave one of the tables out."
+                )
 
 
 def report_of(entry: Entry, dry_run: bool) -> TableReport:

@@ -22,6 +22,7 @@ from airflow_provider_sync.sync.part_values import StagedPart
 from airflow_provider_sync.sync.table_steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, present_target
 from airflow_provider_sync.sync.target import Target, seen_by
+from airflow_provider_sync.sync.transaction_groups import in_order, transaction_groups
 from airflow_provider_sync.sync.version1 import WholeTable
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
@@ -43,15 +44,18 @@ def merge_parts(
     A merge that fails leaves them, so that it can be tried again.
 
     :param tables: by name, each with all of its parts
-    :param single_transaction: merge all tables in one transaction; otherwise each in its own, the rest even when one fails
+    :param single_transaction: merge all tables in one transaction; otherwise each in its own, or with those to which
+        foreign keys bind it that cannot be switched off, the rest even when one fails
     :param dry_run: report what would change, and write nothing
     :return: one report for each table, with the costs of all steps
     :raises SyncFailed: when any failed, with the reports of all
     """
-    groups = [list(tables.values())] if single_transaction else [[table] for table in tables.values()]
+    groups = transaction_groups(
+        database, list(tables.values()), lambda table: table[0].table_name, single_transaction=single_transaction
+    )
     reports: list[TableReport] = []
     errors: list[SyncError] = []
-    for group in filter(None, groups):
+    for group in groups:
         measures = {options.name: Measure(client, earlier=[part.traffic() for part in parts]) for options, parts in group}
         try:
             reports += _merge(client, group, measures, database, dry_run, lock_timeout)
@@ -68,6 +72,7 @@ def merge_parts(
                 )
                 for options, parts in group
             ]
+    reports = in_order(reports, list(tables))
     if errors:
         raise SyncFailed.of(errors, reports) from errors[0]
     return reports

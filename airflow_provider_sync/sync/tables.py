@@ -23,6 +23,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import (
     IncompleteStreamError,
     MissingTableError,
+    ReferencedRowsError,
     SourceChangedError,
     SyncError,
     SyncFailed,
@@ -39,6 +40,7 @@ from airflow_provider_sync.sync.merging import Entry, failed_together, merge_ent
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.target import Target, resolve_target, seen_by
 from airflow_provider_sync.sync.time_limit import within_max_seconds
+from airflow_provider_sync.sync.transaction_groups import in_order, transaction_groups
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.merge import DirectRows
@@ -63,8 +65,8 @@ def sync_tables(
 ) -> list[TableReport]:
     """Make tables of one database equal to those that the server offers under their names.
 
-    :param single_transaction: merge all of them in one transaction, so that all arrive or none; otherwise each in its own,
-        the rest even when one fails
+    :param single_transaction: merge all of them in one transaction, so that all arrive or none; otherwise each in its own, or
+        with those to which foreign keys bind it that cannot be switched off, the rest even when one fails
     :param dry_run: report what would change, and write nothing but staging tables, which are dropped again
     :param resume: when this try fails for a reason that may pass, leave what was staged, for the next to go on with (version 2)
     :param lock_timeout: seconds to wait for another sync of the same table
@@ -72,10 +74,10 @@ def sync_tables(
     :return: one report for each table, in the given order
     :raises SyncFailed: when any failed, with the reports of all
     """
-    groups = [tuple(tables)] if single_transaction else [(table,) for table in tables]
+    groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
     reports: list[TableReport] = []
     errors: list[SyncError] = []
-    for group in filter(None, groups):
+    for group in groups:
         measure = Measure(client)
         try:
             reports += _TransactionGroup(client, group, seen_by(database, group), progress or silent, resume).run(
@@ -88,6 +90,7 @@ def sync_tables(
                 TableReport(name=table.name, status="failed", protocol=client.protocol_spoken, error=reason, **measure.so_far())
                 for table in group
             ]
+    reports = in_order(reports, [table.name for table in tables])
     if errors:
         raise SyncFailed.of(errors, reports) from errors[0]
     return reports
@@ -204,7 +207,9 @@ class _TransactionGroup:
             try:
                 # Rows that are loaded directly cannot be asked for again one by one.
                 return self._try(targets, lock, dry_run, direct=not moved)
-            except (SourceChangedError, TargetChangedError):
+            except (SourceChangedError, TargetChangedError, ReferencedRowsError) as error:
+                if isinstance(error, ReferencedRowsError) and not _is_one_of(error.child, targets):
+                    raise
                 moved += 1
                 if moved == TRIES:
                     raise
@@ -270,6 +275,12 @@ class _TransactionGroup:
             staging.drop(connection)
             if self.cut:
                 staging.clear(connection, target.table)  # what a try before has left
+
+
+def _is_one_of(child: str, targets: Sequence[Target]) -> bool:
+    """Whether a table is one of the run, so that its rows may be others by now: the source moved between two comparisons."""
+    name = child.replace('"', "")
+    return len(targets) > 1 and any(name in (str(target.table), target.table.name) for target in targets)
 
 
 def _in_time(client: SyncClient, target: Target, blocks: Callable[[], Generator[bytes]]) -> Callable[[], Generator[bytes]]:

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.staged_parts import merge_parts
+from airflow_provider_sync.sync.table_steps import compare_table, download_part
 from tests.sync.link import Link, linked
 from tests.tables.plain_role import plain_role
 from tests.tables.scenario import Scenario
@@ -83,3 +87,124 @@ def test_a_key_changes_its_case(plain: PlainLink, names: tuple[str, str], single
     plain.link.assert_equal("parent")
     plain.link.assert_equal("child")
     assert [report.status for report in plain.link.sync(*names)] == ["unchanged", "unchanged"]
+
+
+FAMILY = (
+    "CREATE TABLE parent (id int PRIMARY KEY, v text)",
+    "CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES parent ON DELETE CASCADE, mine text)",
+    "CREATE TABLE other (id int PRIMARY KEY)",
+    "INSERT INTO parent VALUES (1,'a'),(2,'b'),(3,'c')",
+    "INSERT INTO child VALUES (10,1,'x'),(20,2,'y'),(21,2,'z')",
+)
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+@pytest.mark.parametrize("names", [("parent", "other", "child"), ("child", "parent", "other")], ids=" ".join)
+def test_parents_and_children_change_together(plain: PlainLink, names: tuple[str, ...], single_transaction: bool) -> None:
+    """Rows move from parents that go to new ones, whatever the order, also where each table has a transaction of its own."""
+    _create(plain, *FAMILY)
+    plain.link.source.execute(
+        "INSERT INTO parent VALUES (4, 'd')",
+        "UPDATE child SET parent_id = 4 WHERE id = 20",
+        "DELETE FROM parent WHERE id = 2",
+        "INSERT INTO child VALUES (40, 4, 'new')",
+        "INSERT INTO other VALUES (1)",
+    )
+
+    reports = plain.link.sync(*names, single_transaction=single_transaction)
+
+    assert [report.name for report in reports] == list(names)
+    for name in names:
+        plain.link.assert_equal(name)
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+def test_steps_change_parents_and_children_together(plain: PlainLink, single_transaction: bool) -> None:
+    """The last of the steps keeps to the same rules: children first where their parents go, and no action on the others."""
+    _create(plain, *FAMILY)
+    plain.link.source.execute(
+        "INSERT INTO parent VALUES (4, 'd')",
+        "UPDATE child SET parent_id = 4 WHERE id IN (20, 21)",
+        "DELETE FROM parent WHERE id = 2",
+    )
+    names = ("parent", "child")
+    reports = _in_steps(plain, names, single_transaction=single_transaction)
+
+    assert [report.name for report in reports] == list(names)
+    for name in names:
+        plain.link.assert_equal(name)
+
+    plain.target.execute("CREATE TABLE note (id int PRIMARY KEY, p int REFERENCES parent ON DELETE CASCADE)")
+    plain.target.execute("INSERT INTO note VALUES (1, 3)")
+    plain.link.source.execute("DELETE FROM parent WHERE id = 3")
+    with pytest.raises(SyncFailed, match="note_p_fkey"):
+        _in_steps(plain, ("parent",), run="second")
+    assert plain.target.rows("note") == [(1, 3)]
+
+
+def _in_steps(plain: PlainLink, names: tuple[str, ...], *, run: str = "first", **arguments: bool) -> list[TableReport]:
+    database = plain.link.target.database
+    with plain.link.client(*names) as client:
+        staged = {}
+        for name in names:
+            options = table_from_options(name, {})
+            parts = compare_table(client, options, database, run=run)
+            assert isinstance(parts, list)
+            staged[name] = (options, [download_part(client, options, database, part) for part in parts])
+        return merge_parts(client, staged, database, **arguments)
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+def test_children_that_the_source_leaves_behind_are_refused(plain: PlainLink, single_transaction: bool) -> None:
+    """Rows that the source has without their parent are refused, their tables stay, and the rest of the run is done."""
+    _create(plain, *FAMILY)
+    plain.link.source.execute(
+        "ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey",
+        "DELETE FROM parent WHERE id = 2",
+        "INSERT INTO other VALUES (1)",
+    )
+
+    with pytest.raises(SyncFailed, match="child_parent_id_fkey") as failure:
+        plain.link.sync("parent", "child", "other", single_transaction=single_transaction)
+
+    assert not failure.value.retryable
+    assert len(plain.target.rows("parent")) == len(plain.target.rows("child")) == 3
+    other = "failed" if single_transaction else "changed"
+    assert [report.status for report in failure.value.reports] == ["failed", "failed", other]
+    plain.link.assert_clean()
+
+
+def test_flags_and_identities_arrive(plain: PlainLink) -> None:
+    """What moves under a partial index, and what stands beside an identity, arrives and is then equal."""
+    _create(
+        plain,
+        "CREATE TABLE c (id int PRIMARY KEY, user_id int NOT NULL, is_default boolean NOT NULL,"
+        " seq int GENERATED ALWAYS AS IDENTITY)",
+        "CREATE UNIQUE INDEX one ON c (user_id) WHERE is_default",
+        "INSERT INTO c VALUES (1, 7, true), (2, 7, false), (3, 8, true)",
+    )
+    for flags in ("id = 2", "id = 1"):
+        plain.link.source.execute("UPDATE c SET is_default = false WHERE user_id = 7")
+        plain.link.source.execute(f"UPDATE c SET is_default = true WHERE {flags}")
+
+        assert plain.link.sync_one("c").rows_updated == 2
+        plain.link.assert_equal("c")
+        assert plain.link.sync_one("c").status == "unchanged"
+
+
+def test_tables_that_a_trigger_changes_are_compared_again(plain: PlainLink) -> None:
+    """A table is not called equal that a trigger of another one changed in the same transaction."""
+    _create(plain, *FAMILY)
+    plain.target.execute(
+        "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+        " 'BEGIN DELETE FROM public.other; RETURN NULL; END'",
+        "CREATE TRIGGER sweep AFTER INSERT ON parent FOR EACH ROW EXECUTE FUNCTION t()",
+    )
+    _create(plain, "INSERT INTO other VALUES (1)")
+    plain.link.source.execute("INSERT INTO parent VALUES (5, 'e')")
+
+    with pytest.raises(SyncFailed, match=r"'other' was equal.*sweep"):
+        plain.link.sync("other", "parent")
+
+    assert plain.target.rows("other") == [(1,)]
+    assert len(plain.target.rows("parent")) == 3

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
+from hashlib import sha256
 from itertools import count
 from typing import ClassVar, Self
 
@@ -401,6 +402,18 @@ class Database(CanonicalDatabase):
 
     def fix_identities(self, connection: Connection, target: Table, columns: Sequence[Column]) -> None:
         """Take :meth:`let_identities_change` back, after all other writes of the transaction."""
+
+    def merged_together(self, names: Sequence[str]) -> list[list[int]]:
+        """Group tables, by their places in ``names``, that share a transaction since foreign keys between them stay on."""
+        return [[number] for number in range(len(names))]
+
+    def fingerprint(self, connection: Connection, table: Table) -> object:
+        """Return what differs as soon as this transaction changes the table; seen over the transaction's own connection."""
+        digest = sha256()
+        for rows in self.read(connection, table, table.columns, order_by=table.primary_key):
+            for row in rows:
+                digest.update(repr(row).encode(errors="surrogatepass"))
+        return digest.digest()
 
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:

@@ -315,6 +315,25 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
             return nullcontext()
         return postgresql_references.kept(self, connection, changes, remedy)
 
+    def merged_together(self, names: Sequence[str]) -> list[list[int]]:
+        """Group the tables between which there are foreign keys that this role cannot switch off."""
+        with self.connect() as connection:
+            found: dict[int, Table] = {}
+            for number, name in enumerate(names):
+                with suppress(TableError):
+                    found[number] = self.describe(connection, name)
+            bound = {number: table for number, table in found.items() if table.foreign_keys}
+            if len(bound) < 2:
+                return super().merged_together(names)
+            with postgresql_foreign_keys.switched_off(connection, list(bound.values()), self.qualified):
+                if postgresql_foreign_keys.stays_on(connection) is None:
+                    return super().merged_together(names)
+            return postgresql_references.joined(self, connection, bound, len(names))
+
+    def fingerprint(self, connection: Connection, table: Table) -> object:
+        """Return how many rows of the table this transaction has changed, as the server counts them."""
+        return postgresql_references.touched(connection, _undoubled(self.qualified(table)))
+
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
         """Look for rows that refer to those, too, where foreign keys stay on."""
         if (reason := super().why_not_replace(connection, change)) or not change.target.foreign_keys:

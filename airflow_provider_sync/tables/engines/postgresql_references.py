@@ -13,7 +13,7 @@ is watched by the server's own counters of the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.exceptions import ReferencedRowsError
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.postgresql_errors import FOREIGN_KEY_VIOLATION, error_message, sqlstate
-from airflow_provider_sync.tables.schema import OP, Column, Op
+from airflow_provider_sync.tables.schema import OP, Column, Op, Table
 from airflow_provider_sync.tables.staged_table import ListedChanges
 
 _NO_ACTION, _RESTRICT = "a", "r"
@@ -62,7 +62,8 @@ SELECT relid::oid FROM pg_partition_tree(to_regclass(%s)) UNION SELECT to_regcla
 """
 
 _TOUCHED = """
-SELECT coalesce(sum(pg_stat_get_xact_tuples_updated(r.oid) + pg_stat_get_xact_tuples_deleted(r.oid)), 0)::bigint
+SELECT coalesce(sum(pg_stat_get_xact_tuples_updated(r.oid) + pg_stat_get_xact_tuples_deleted(r.oid)), 0)::bigint,
+       coalesce(sum(pg_stat_get_xact_tuples_inserted(r.oid)), 0)::bigint
 FROM (SELECT relid::oid AS oid FROM pg_partition_tree(%s::oid::regclass) UNION SELECT %s::oid) r
 """
 
@@ -146,6 +147,35 @@ def references_to_listed(database: Database, connection: Connection, change: Lis
         if connection.exec_driver_sql(statement).first():
             return constraint.label
     return None
+
+
+def touched(connection: Connection, name: str) -> tuple[int, ...]:
+    """Count the rows of a table that this transaction has changed, and those that it has inserted.
+
+    :param name: quoted, percent signs not doubled
+    """
+    oid = connection.exec_driver_sql("SELECT to_regclass(%s)::oid", (name,)).scalar_one()
+    return tuple(connection.exec_driver_sql(_TOUCHED, (oid, oid)).one())
+
+
+def joined(database: Database, connection: Connection, tables: Mapping[int, Table], number: int) -> list[list[int]]:
+    """Group tables by the foreign keys between them.
+
+    :param tables: those that have foreign keys, by their numbers
+    :param number: how many there are with the others, each of which is a group
+    """
+    owner: dict[int, int] = {}
+    for place, table in tables.items():
+        name = _plain(database.qualified(table))
+        owner |= dict.fromkeys(connection.exec_driver_sql(_INVOLVED, (name, name)).scalars(), place)
+    group = list(range(number))
+    for place, table in tables.items():
+        for constraint in constraints_to(connection, _plain(database.qualified(table))):
+            other = owner.get(constraint.child_oid)
+            if other is not None:
+                low, high = sorted((group[place], group[other]))
+                group = [low if entry == high else entry for entry in group]
+    return [[entry for entry in range(number) if group[entry] == first] for first in sorted(set(group))]
 
 
 class _References:
@@ -360,7 +390,7 @@ class _References:
         )
 
     def _touched(self, oid: int) -> int:
-        return int(self.connection.exec_driver_sql(_TOUCHED, (oid, oid)).scalar_one())
+        return int(self.connection.exec_driver_sql(_TOUCHED, (oid, oid)).one()[0])
 
     def _first(self, statement: str) -> bool:
         return self.connection.exec_driver_sql(statement).first() is not None
