@@ -44,6 +44,7 @@ from airflow_provider_sync.sync.transaction_groups import in_order, transaction_
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.merge import DirectRows
+from airflow_provider_sync.tables.naming import naming_table
 from airflow_provider_sync.tables.staging import Staging, staging_for
 
 LOCK_TIMEOUT = 60.0
@@ -234,7 +235,7 @@ class _TransactionGroup:
         def on_rows(rows: int) -> None:
             self.progress(target.name, rows, "rows")
 
-        with self.client.within(target.options.max_seconds):
+        with self.client.within(target.options.max_seconds), naming_table(target.name):
             outcome = version_of(self.client).download(
                 self.client,
                 self.database,

@@ -12,9 +12,10 @@ from contextlib import closing
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import SourceChangedError, TableBusyError
+from airflow_provider_sync.exceptions import SourceChangedError, TargetChangedError
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
+from airflow_provider_sync.tables.naming import naming_table
 from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staged_table import MergeCounts, MergeResult
 
@@ -58,10 +59,10 @@ class DirectLoad:
     def list_changes(self) -> None:
         """See that the target is still empty.
 
-        :raises TableBusyError: when it is not
+        :raises TargetChangedError: when it is not
         """
         if not self.database.is_empty(self.connection, self.target):
-            raise TableBusyError(f"Table {str(self.target)!r} was empty, and has rows now. Nothing was changed; try again.")
+            raise TargetChangedError(f"Table {str(self.target)!r} was empty, and has rows now. Nothing was changed; try again.")
         self.counts = MergeCounts(target_rows=0, inserted=0, updated=0, deleted=0)
 
     def delete(self) -> None:
@@ -78,7 +79,7 @@ class DirectLoad:
         :raises SourceChangedError: when they are not as many as announced
         """
         # Closed here, so that the answer of the source does not stay open as long as the error that ended the load.
-        with self.database.translate_errors(), closing(self.staged.blocks()) as blocks:
+        with naming_table(self.target.name), self.database.translate_errors(), closing(self.staged.blocks()) as blocks:
             loaded = self.database.load_text(self.connection, self.target, self.staged.columns, blocks)
             self.database.after_insert(self.connection, self.target)
         expected = self.staged.rows()

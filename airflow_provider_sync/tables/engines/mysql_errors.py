@@ -39,6 +39,11 @@ _NOT_REACHED = frozenset({2002, 2003, 2005})
 _BAD_LOGIN = 1045
 DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 
+_FULL = frozenset({3, 1021, 1026, 1041, 1114})
+"""Errors of writing, the disk full, no memory left, the table full."""
+
+_READ_ONLY = frozenset({1036, 1290, 1792, 1836})
+
 _TOO_LONG = frozenset({1969, 3024})
 """A statement took longer than it may."""
 
@@ -108,6 +113,12 @@ def translate(error: BaseException) -> SyncError:
             "If it is a limit of the user or the server, raise it: max_statement_time on MariaDB, max_execution_time on MySQL."
         )
         return TableError(f"The database ended a statement: {message}. {advice}")
+    if number in _FULL or (number == 1030 and "28" in message):
+        return TableError(
+            f"The database has no room: {message}. Free some space on its disk, and on that of its temporary files."
+        )
+    if number in _READ_ONLY:
+        return TableError(f"The database refused: {message}. It is read-only: connect to the primary, or switch read_only off.")
     if number in DENIED:
         return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")
     return TableError(f"The database refused: {message}")

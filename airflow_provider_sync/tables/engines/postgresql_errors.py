@@ -24,6 +24,11 @@ _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
 _LOST = frozenset({"25P03", "53300"})
 """Idle too long within a transaction; too many connections."""
 
+_ADVICE = {
+    "53100": "Free some space on the disk of the database, or choose another tablespace.",
+    "25006": "It is a standby, or read-only by default: connect to the primary, as a role that may write.",
+}
+
 _MAX_MESSAGE = 300
 _COPY_CONTEXT = re.compile(r"^COPY .*?, line \d+, column (.*)$", re.MULTILINE)
 
@@ -98,6 +103,8 @@ def translate(error: Exception) -> SyncError:
     if state == QUERY_CANCELED:
         advice = "If it is a limit of the role or the database, give the role more: ALTER ROLE … SET statement_timeout."
         return TableError(f"PostgreSQL ended a statement: {message}. {advice}")
+    if state in _ADVICE:
+        return TableError(f"PostgreSQL: {message}. {_ADVICE[state]}")
     if state == INSUFFICIENT_PRIVILEGE:
         return TableError(f"PostgreSQL: {message}. Grant it to the role, or connect as another one.")
     return TableError(f"PostgreSQL: {message}")

@@ -47,6 +47,15 @@ def decode(text: bytes) -> str | bytes:
         return text
 
 
+_ADVICE = {
+    sqlite3.SQLITE_FULL: ". Free some space on the disk of the database and of temporary files, or choose another one.",
+    sqlite3.SQLITE_READONLY: ". Give the user of this process access to the file and its folder, and mount the disk for writing.",
+    sqlite3.SQLITE_IOERR: ". Check the disk, and the space that is left on it.",
+    sqlite3.SQLITE_CORRUPT: ". The file is damaged: restore it from a backup.",
+    sqlite3.SQLITE_NOTADB: ". The file is not a database of SQLite; check its path.",
+}
+
+
 def translate(error: BaseException) -> TableError:
     """Return this package's error for one of SQLite's; only a lock may pass by itself."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -55,4 +64,5 @@ def translate(error: BaseException) -> TableError:
     if code is not None and code & _PRIMARY_CODE == sqlite3.SQLITE_CANTOPEN:
         advice = "Does its folder exist, and may this user write there? sqlite:///x.db is relative, sqlite:////srv/x.db is not."
         return TableError(f"SQLite: {error}. {advice}")
-    return TableError(f"SQLite: {error}")
+    advice = "" if code is None else _ADVICE.get(code & _PRIMARY_CODE, "")
+    return TableError(f"SQLite: {error}{advice}")
