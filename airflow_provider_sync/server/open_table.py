@@ -31,8 +31,19 @@ class OpenTable:
     connection: Connection
     table: Table
 
-    def sent_columns(self) -> Sequence[Column]:
-        """Return the columns that are sent, in the order of the table.
+    def offered_columns(self) -> Sequence[Column]:
+        """Return the columns that are offered, in the order of the table: those that are configured, or all.
+
+        Invisible columns are columns; those that the server itself sets to moments of a row's history are not.
+
+        :raises TableError: when the configuration names one that is not there
+        """
+        if self.source.columns:
+            return self.named_columns()
+        return [column for column in self.table.columns if not column.system]
+
+    def star_columns(self) -> Sequence[Column]:
+        """Return the columns that version 1 sends: those that are configured, or what ``SELECT *`` has.
 
         :raises TableError: when the configuration names one that is not there, or none while not all are to be seen
         """

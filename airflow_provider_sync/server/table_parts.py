@@ -77,21 +77,16 @@ def _check_between(part: Part, name: str, between: KeyRange) -> None:
 
 
 def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequence[Column]:
+    columns = opened.offered_columns()
+    key = opened.key(columns)
     if names is None:
-        columns = opened.sent_columns()
-        chosen = {column.name for column in columns}
-    else:
-        # A column that `SELECT *` leaves out may be asked for by its name.
-        columns = opened.named_columns() if opened.source.columns else opened.table.columns
-        chosen = set(names)
-        if unknown := sorted(chosen - {column.name for column in columns}):
-            known = ", ".join(column.name for column in columns)
-            message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns are {known}."
-            raise refused("selection.columns", message)
-    if not opened.source.columns:
-        # The key always takes part, even one that `SELECT *` leaves out.
-        columns = opened.table.columns
-    chosen.update(opened.key(columns))
+        return columns
+    chosen = set(names)
+    if unknown := sorted(chosen - {column.name for column in columns}):
+        known = ", ".join(column.name for column in columns)
+        message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns are {known}."
+        raise refused("selection.columns", message)
+    chosen.update(key)
     return [column for column in columns if column.name in chosen]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -15,13 +16,16 @@ from airflow_provider_sync.protocol.v1.compression import compress
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request, table_request
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.notices import Notices
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
 from airflow_provider_sync.server.work import Work
-from airflow_provider_sync.tables.schema import Column, Row
+from airflow_provider_sync.tables.schema import Column, Row, Table
 from airflow_provider_sync.tables.table_hash import hash_table, in_zone, load_hasher
 from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
+
+log = logging.getLogger(__name__)
 
 
 class TableAnswers:
@@ -34,7 +38,19 @@ class TableAnswers:
         self._config = config
         self._sources = sources
         self._stream_headers = stream_headers
+        self._notices = Notices(log)
         self._zone = time_zone_named(str(config.time_zone)) if config.time_zone else UTC
+
+    def _warn_of_invisible(self, name: str, table: Table, sent: Sequence[Column]) -> None:
+        """Say in the log that existing servers and clients leave such columns out, while their hash covers them."""
+        missing = ", ".join(column.name for column in table.columns if column.invisible and column not in sent)
+        if missing:
+            self._notices.warn(
+                name,
+                "Table %r is sent by version 1 without its invisible columns (%s). Name them in `columns`, or use version 2.",
+                name,
+                missing,
+            )
 
     def hash(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
         """Answer the hash of a table."""
@@ -50,7 +66,8 @@ class TableAnswers:
         name, known = table_request(fields, grant.tables)
         with ExitStack() as stack:
             opened = stack.enter_context(open_table(self._sources, self._config.tables[name], work))
-            columns = opened.sent_columns()
+            columns = opened.star_columns()
+            self._warn_of_invisible(name, opened.table, columns)
             key = opened.key(columns)
             # Existing clients do not look at it. Ours learns from it that the rows are of one snapshot, and in which zone.
             zone = {TIME_ZONE_HEADER: self._zone.name}

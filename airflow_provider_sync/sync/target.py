@@ -128,6 +128,8 @@ def select_columns(target: Target, source_columns: Sequence[str]) -> Selection:
                 f"Table {str(target.table)!r} has no column {name!r}, which the source sends."
                 " Add it to the table, rename it with 'renames', or leave it out with 'columns'."
             )
+        if target.table.column(name).system:
+            continue
         positions.append(position)
         columns.append(target.table.column(name))
     received = [column.name for column in columns]
@@ -144,7 +146,16 @@ def select_columns(target: Target, source_columns: Sequence[str]) -> Selection:
 
 def warnings_of(target: Target, columns: Sequence[Column]) -> list[str]:
     """Tell what version 1 cannot carry exactly in these columns."""
-    floats = [column.name for column in columns if column.kind is Kind.FLOAT]
-    if not floats:
-        return []
-    return [f"Column {', '.join(floats)} of {str(target.table)!r} is FLOAT: version 1 carries six significant digits."]
+    warnings = []
+    if floats := [column.name for column in columns if column.kind is Kind.FLOAT]:
+        warnings.append(
+            f"Column {', '.join(floats)} of {str(target.table)!r} is FLOAT: version 1 carries six significant digits."
+        )
+    came = {column.name for column in columns}
+    hidden = ", ".join(column.name for column in target.table.columns if column.invisible and column.name not in came)
+    if hidden and not target.options.columns:
+        warnings.append(
+            f"Column {hidden} of {str(target.table)!r} is INVISIBLE: version 1 does not send it, and what is there stays."
+            " Sync the table by version 2."
+        )
+    return warnings

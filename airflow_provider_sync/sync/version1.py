@@ -451,4 +451,6 @@ def _hashed(target: Target, source_columns: Sequence[str]) -> tuple[Column, ...]
     """Put the target's columns in the order in which the source hashes its own; ``None`` when only some are synchronised."""
     if target.options.columns:
         return None
-    return tuple(target.table.column(target.options.renames.get(name, name)) for name in source_columns)
+    columns = tuple(target.table.column(target.options.renames.get(name, name)) for name in source_columns)
+    # The source's invisible columns do not come with its rows, and are in its hash.
+    return target.hashed_columns() if columns == target.table.visible else columns

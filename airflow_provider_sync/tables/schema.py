@@ -70,6 +70,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     :ivar charset: character set that the column is stored in, where columns have one
     :ivar generated: computed by the database; never written
     :ivar invisible: left out of ``SELECT *``
+    :ivar system: when the server says that a version of the row began or ended, which is never equal on two servers
     :ivar insert_only: takes a value only from an insert: GENERATED ALWAYS AS IDENTITY
     :ivar required: an insert has to name it: NOT NULL, without a default, an identity or an expression
     """
@@ -87,6 +88,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     collation: str | None = None
     generated: bool = False
     invisible: bool = False
+    system: bool = False
     required: bool = False
     insert_only: bool = False
 

@@ -107,11 +107,14 @@ def describe(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
         raise TableError(f"{name!r} is not a table but a {found.TABLE_TYPE.lower()}. Only tables can be synchronised.")
     key = {"schema": found.TABLE_SCHEMA, "name": found.TABLE_NAME}
     checked = _json_columns(connection, key) if mariadb else frozenset()
+    found_columns = tuple(_column(row, checked) for row in connection.execute(_COLUMNS, key))
+    # MariaDB adds the end of a row's version to each unique key, so that a key has any number of former versions.
+    system = {column.name for column in found_columns if column.system}
     primary_key: tuple[str, ...] = ()
     prefixes: dict[str, int] = {}
     unique_keys = []
     for index, parts in groupby(connection.execute(_INDEXES, key), key=lambda part: part.INDEX_NAME):
-        columns = list(parts)
+        columns = [part for part in parts if part.COLUMN_NAME not in system]
         if index == "PRIMARY":
             primary_key = tuple(part.COLUMN_NAME for part in columns)
             prefixes = {part.COLUMN_NAME: int(part.SUB_PART) for part in columns if part.SUB_PART}
@@ -121,7 +124,7 @@ def describe(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
     return MySQLTable(
         name=found.TABLE_NAME,
         schema=schema,
-        columns=tuple(_column(row, checked) for row in connection.execute(_COLUMNS, key)),
+        columns=found_columns,
         primary_key=primary_key,
         unique_keys=tuple(unique_keys),
         foreign_keys=connection.execute(_REFERENCES, key).first() is not None,
@@ -193,5 +196,6 @@ def _column(row: Row[Any], json_columns: Collection[str]) -> Column:
         collation=row.COLLATION_NAME,
         generated=generated,
         invisible="INVISIBLE" in row.EXTRA,
+        system=row.GENERATION_EXPRESSION in ("ROW START", "ROW END"),
         required=not (nullable or generated or "auto_increment" in row.EXTRA or row.COLUMN_DEFAULT is not None),
     )
