@@ -41,10 +41,12 @@ class SyncError(Exception):
 
     :ivar retryable: whether the same call may succeed later without anybody changing anything
     :ivar may_have_changed: tables that were written to and could not be rolled back
+    :ivar table: the name of the table that it is about, where several are synced together and it is about one of them
     """
 
     retryable: bool = False
     may_have_changed: tuple[str, ...] = ()
+    table: str | None = None
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(printable_lines(value) if isinstance(value, str) else value for value in args))

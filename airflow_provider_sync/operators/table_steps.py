@@ -19,6 +19,7 @@ from airflow_provider_sync.operators.sync_operator import OPENER
 from airflow_provider_sync.operators.table_operator import TableOperator
 from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.report_table import format_reports
+from airflow_provider_sync.sync.failures import is_of_the_server
 from airflow_provider_sync.sync.part_values import StagedPart, TablePart
 from airflow_provider_sync.sync.staged_parts import merge_parts
 from airflow_provider_sync.sync.table_steps import compare_table, download_part
@@ -61,6 +62,7 @@ class TableCompareOperator(TableStepOperator):
         """
         found: list[TablePart] = []
         unchanged: list[TableReport] = []
+        failures: list[SyncFailed] = []
         with self.failing_tasks(context):
             dry_run = converted("dry_run", self.is_dry_run, bool)
             most = number_of_tasks("parts", self.parts)
@@ -70,14 +72,22 @@ class TableCompareOperator(TableStepOperator):
                 for conn_id, group in tables.items():
                     with OPENER.database(conn_id) as database:
                         for table in group:
-                            with failing_as(TableReport, table.name):
-                                outcome = compare_table(
-                                    client, table, database, run=_run_of(context), parts=each, dry_run=dry_run
-                                )
+                            try:
+                                with failing_as(TableReport, table.name):
+                                    outcome = compare_table(
+                                        client, table, database, run=_run_of(context), parts=each, dry_run=dry_run
+                                    )
+                            except SyncFailed as failure:
+                                failures.append(failure)
+                                if is_of_the_server(failure.__cause__):
+                                    break
+                                continue
                             if isinstance(outcome, TableReport):
                                 unchanged.append(outcome)
                             else:
                                 found += outcome
+            if failures:
+                raise SyncFailed.of(failures, [*unchanged, *(report for failure in failures for report in failure.reports)])
         self.record(context, unchanged)
         if not found:
             raise AirflowSkipException("Everything is up to date.")

@@ -40,14 +40,6 @@ class Entry:
         raise TableError(f"Table {self.target.name!r} has nothing to merge.")
 
 
-def failed_together(error: SyncError, tables: Sequence[str]) -> str:
-    """Say why tables failed that share one transaction, of which the error names only some."""
-    if len(tables) == 1:
-        return str(error)
-    changed = f"none but {', '.join(error.may_have_changed)}" if error.may_have_changed else "none"
-    return f"{error} (Of {', '.join(tables)}, which share one transaction, {changed} was changed.)"
-
-
 def merge_entries(
     database: Database, connection: Connection, entries: Sequence[Entry], *, lock: TableLock, dry_run: bool
 ) -> None:
@@ -80,7 +72,14 @@ def merge_entries(
         lock.check()
 
     staged = [entry.download.staged for entry in entries]
-    results = merge_tables(database, connection, staged, check=check, verify=verify, before_commit=before_commit, dry_run=dry_run)
+    try:
+        results = merge_tables(
+            database, connection, staged, check=check, verify=verify, before_commit=before_commit, dry_run=dry_run
+        )
+    except SyncError as error:
+        # The merge knows tables by what they are called at the target.
+        error.table = next((entry.target.name for entry in entries if str(entry.target.table) == error.table), error.table)
+        raise
     for entry, result in zip(entries, results, strict=True):
         entry.result = result
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import MissingTableError, SyncError
+from airflow_provider_sync.exceptions import IncompleteStreamError, MissingTableError, ServerError, TableError
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.schema import Row, Value
 
@@ -16,13 +15,22 @@ def describe_missing(client: SyncClient, database: Database, options: TargetTabl
     """Return the error for a missing target, with a CREATE TABLE guessed from the first rows of the source.
 
     Version 1 sends names and values but no types, so the types are guesses that a person has to look at.
+
+    :raises SyncError: when the source cannot be asked for the table at all, because of the token, the name or the URL: until that
+        is right, nobody knows what the target should look like
     """
     message = f"There is no table {options.table_name!r} in the target database. Create it first."
-    with suppress(SyncError):  # the missing table is what the user must hear of, not that its source fails too
+    try:
         columns, rows = _first_rows(client, options.name)
-        if columns:
-            statement = create_statement(database, options, columns, rows)
-            message += f" Judging by the source's first rows (look at the types before you run it):\n{statement}"
+    except (TableError, IncompleteStreamError):
+        return MissingTableError(message)  # rows that cannot be read give no hint, and are told of once the table is there
+    except ServerError as error:
+        if error.status != 500:
+            raise
+        return MissingTableError(f"{message} Nor does the source send it: {error}")
+    if columns:
+        statement = create_statement(database, options, columns, rows)
+        message += f" Judging by the source's first rows (look at the types before you run it):\n{statement}"
     return MissingTableError(message)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 from sqlalchemy import Connection
@@ -15,9 +16,10 @@ from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.clean_up import CleanUp
 from airflow_provider_sync.sync.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.download import Download, Unchanged
+from airflow_provider_sync.sync.failures import failures_of, reasons, try_each
 from airflow_provider_sync.sync.landing import land, selection_for
 from airflow_provider_sync.sync.measure import Measure
-from airflow_provider_sync.sync.merging import Entry, failed_together, merge_entries, report_of
+from airflow_provider_sync.sync.merging import Entry, merge_entries, report_of
 from airflow_provider_sync.sync.part_values import StagedPart
 from airflow_provider_sync.sync.table_steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, present_target
@@ -60,14 +62,14 @@ def merge_parts(
         try:
             reports += _merge(client, group, measures, database, dry_run, lock_timeout)
         except SyncError as error:
-            errors.append(error)
-            reason = failed_together(error, [options.name for options, _ in group])
+            errors += failures_of(error)
+            why = reasons(error, [options.name for options, _ in group])
             reports += [
                 TableReport(
                     name=options.name,
                     status="failed",
                     protocol=parts[0].protocol,
-                    error=reason,
+                    error=why[options.name],
                     **measures[options.name].so_far(),
                 )
                 for options, parts in group
@@ -131,15 +133,18 @@ def _merge(
     database = seen_by(database, [options for options, _ in tables])
     names = [options.table_name for options, _ in tables]
     with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
-        targets = {options.name: present_target(client, database, options) for options, _ in tables}
-        for target in targets.values():
-            target.check_rollback()
+        targets: dict[str, Target] = {}
         entries = []
-        for options, parts in tables:
-            target, measure = targets[options.name], measures[options.name]
+
+        def adopt(options: TargetTable, parts: Sequence[StagedPart]) -> None:
+            target = targets[options.name] = present_target(client, database, options)
+            target.check_rollback()
             outcome = _adopt(client, database, connection, target, parts)
-            measure.pause()
-            entries.append(Entry(target, measure, outcome))
+            measures[options.name].pause()
+            entries.append(Entry(target, measures[options.name], outcome))
+
+        if failure := try_each([(options.name, partial(adopt, options, parts)) for options, parts in tables]):
+            raise failure
         merge_entries(database, connection, entries, lock=lock, dry_run=dry_run)
         reports = [report_of(entry, dry_run) for entry in entries]
         after = CleanUp()

@@ -34,9 +34,10 @@ from airflow_provider_sync.sync import version1, version2
 from airflow_provider_sync.sync.broken_bodies import BodyRetries, repeated
 from airflow_provider_sync.sync.clean_up import CleanUp
 from airflow_provider_sync.sync.download import Download, Unchanged
+from airflow_provider_sync.sync.failures import TablesFailed, about, failures_of, reasons, try_each
 from airflow_provider_sync.sync.made_target import made_target
 from airflow_provider_sync.sync.measure import Measure
-from airflow_provider_sync.sync.merging import Entry, failed_together, merge_entries, report_of
+from airflow_provider_sync.sync.merging import Entry, merge_entries, report_of
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.target import Target, resolve_target, seen_by
 from airflow_provider_sync.sync.time_limit import within_max_seconds
@@ -85,11 +86,10 @@ def sync_tables(
                 dry_run, lock_timeout
             )
         except SyncError as error:
-            errors.append(error)
-            reason = failed_together(error, [table.name for table in group])
+            errors += failures_of(error)
             reports += [
-                TableReport(name=table.name, status="failed", protocol=client.protocol_spoken, error=reason, **measure.so_far())
-                for table in group
+                TableReport(name=name, status="failed", protocol=client.protocol_spoken, error=reason, **measure.so_far())
+                for name, reason in reasons(error, [table.name for table in group]).items()
             ]
     reports = in_order(reports, [table.name for table in tables])
     if errors:
@@ -143,6 +143,12 @@ class Version(Protocol):
     def differs(self, client: SyncClient, database: Database, target: Target) -> bool:
         """Whether source and target differ; no row is downloaded."""
 
+    def check(self, client: SyncClient, database: Database, target: Target) -> None:
+        """Ask the source for as little of the table as shows whether it can be synced, after another one could not.
+
+        :raises SyncError: when it cannot
+        """
+
     def download(
         self,
         client: SyncClient,
@@ -189,10 +195,8 @@ class _TransactionGroup:
         names = [table.table_name for table in self.tables]
         # Described inside the lock: whoever held it may have made a table, and dropped it again.
         with self.database.exclusive(names, timeout=lock_timeout) as lock, ExitStack() as made:
-            found = {table.name: find_target(self.client, self.database, table) for table in self.tables}
+            found = self._find()
             missing = [table for table in self.tables if found[table.name] is None]
-            for target in filter(None, found.values()):
-                target.check_rollback()
             if dry_run:
                 reports = {report.name: report for report in self._tries(list(filter(None, found.values())), lock, True)}
                 reports |= {table.name: _report_missing(self.client, table) for table in missing}
@@ -201,6 +205,35 @@ class _TransactionGroup:
                 made.enter_context(made_target(self.client, self.database, table, lock))
                 found[table.name] = present_target(self.client, self.database, table)
             return self._tries(list(filter(None, found.values())), lock, False)
+
+    def _find(self) -> dict[str, Target | None]:
+        """Describe all targets; ``None`` for those that are to be made.
+
+        :raises SyncError: when some cannot be synced, of which each is named, for a reason of its own
+        """
+        found: dict[str, Target | None] = {}
+
+        def find(table: TargetTable) -> None:
+            target = find_target(self.client, self.database, table)
+            if target is not None:
+                target.check_rollback()
+            found[table.name] = target
+
+        failure = try_each([(table.name, partial(find, table)) for table in self.tables])
+        if failure is not None:
+            if isinstance(failure, TablesFailed):
+                self._look_further(failure, [target for target in found.values() if target is not None])
+            raise failure
+        return found
+
+    def _look_further(self, failure: TablesFailed, targets: Sequence[Target]) -> None:
+        """Find out whether the source has what the other tables need, since all of them are told of at once."""
+        other = try_each([(target.name, partial(self._check, target)) for target in targets])
+        if isinstance(other, TablesFailed):
+            failure.failures.update(other.failures)
+
+    def _check(self, target: Target) -> None:
+        version_of(self.client).check(self.client, self.database, target)
 
     def _tries(self, targets: Sequence[Target], lock: TableLock, dry_run: bool) -> list[TableReport]:
         moved = 0
@@ -222,7 +255,16 @@ class _TransactionGroup:
     def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool, *, direct: bool) -> list[TableReport]:
         after = CleanUp()
         with self.database.connect(loading=True) as connection, ExitStack() as cleanup:
-            entries = [self._download(connection, target, cleanup, after, direct=direct) for target in targets]
+            entries = []
+            for number, target in enumerate(targets, 1):
+                try:
+                    with about(target.name):
+                        entries.append(self._download(connection, target, cleanup, after, direct=direct))
+                except (SourceChangedError, TargetChangedError, IncompleteStreamError):
+                    raise
+                except SyncError as error:
+                    others = [(other.name, partial(self._check, other)) for other in targets[number:]]
+                    raise (try_each(others, error) or error) from error
             merge_entries(self.database, connection, entries, lock=lock, dry_run=dry_run)
             reports = [report_of(entry, dry_run) for entry in entries]
         return after.told(reports)

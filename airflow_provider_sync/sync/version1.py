@@ -76,6 +76,18 @@ def compare(client: SyncClient, database: Database, target: Target) -> tuple[boo
     return True, source_hash, ()
 
 
+def check(client: SyncClient, database: Database, target: Target) -> None:
+    """See that the source offers the table, and that the target has its columns.
+
+    :raises SyncError: when not
+    """
+    answer = client.get_table(target.name)
+    if answer is not None:
+        with answer:
+            if next(iter(answer), []):
+                select_columns(target, answer.columns)
+
+
 def download(
     client: SyncClient,
     database: Database,

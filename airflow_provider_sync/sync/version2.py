@@ -31,7 +31,7 @@ from airflow_provider_sync.sync.direct import load_directly
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.fetch import Fetch
 from airflow_provider_sync.sync.fetched_rows import FetchedRows
-from airflow_provider_sync.sync.landing import create_statement, selection_of
+from airflow_provider_sync.sync.landing import create_statement, land, selection_of
 from airflow_provider_sync.sync.sampling import (
     WHOLE_ABOVE,
     compare_scattered,
@@ -79,6 +79,15 @@ def count_rows(client: SyncClient, options: TargetTable) -> int:
     """Count the rows of the source."""
     with client.describe_table(DescribeTable(selection=selection_of(options))) as answer:
         return sum(sum(segments.counts) for segments in answer)
+
+
+def check(client: SyncClient, database: Database, target: Target) -> None:
+    """See that the source offers the table, and that the target can hold its columns.
+
+    :raises SyncError: when not
+    """
+    with client.describe_table(DescribeTable(selection=selection_of(target.options), digests=False)) as answer:
+        land(database, target, answer.described)
 
 
 def download(

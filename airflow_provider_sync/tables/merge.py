@@ -65,9 +65,10 @@ def merge_tables(
             database.transaction(connection),
         ):
             for merge in ordered:
-                merge.list_changes()
-                if check:
-                    check(merge.staged, merge.counts)
+                with _about(merge.target):
+                    merge.list_changes()
+                    if check:
+                        check(merge.staged, merge.counts)
             listed = [merge.listed for merge in ordered if isinstance(merge, TableMerge)]
             with database.translate_errors():
                 references_kept = database.references_kept(connection, listed)
@@ -76,22 +77,38 @@ def merge_tables(
             remains.writing = any(isinstance(merge, DirectLoad) or merge.counts.changes for merge in merges)
             with references_kept:
                 for merge in ordered:
-                    merge.prepare()
+                    with _about(merge.target):
+                        merge.prepare()
                 for merge in reversed(ordered):
-                    merge.delete()
+                    with _about(merge.target):
+                        merge.delete()
                 for merge in ordered:
-                    merge.write()
+                    with _about(merge.target):
+                        merge.write()
                 for merge in reversed(ordered):
-                    merge.delete_last()
+                    with _about(merge.target):
+                        merge.delete_last()
                 for merge in ordered:
-                    merge.finish()
+                    with _about(merge.target):
+                        merge.finish()
             for merge in ordered:
-                merge.verify()
-                if verify:
-                    verify(merge.staged)
+                with _about(merge.target):
+                    merge.verify()
+                    if verify:
+                        verify(merge.staged)
             if before_commit:
                 before_commit()
         return [merge.result() for merge in merges]
+
+
+@contextmanager
+def _about(target: Table) -> Iterator[None]:
+    """Have errors say which table they are about."""
+    try:
+        yield
+    except SyncError as error:
+        error.table = error.table or str(target)
+        raise
 
 
 class _DryRunEnded(Exception):
@@ -103,7 +120,8 @@ def _prepared(
     database: Database, connection: Connection, staged: StagedTable | DirectRows, number: int
 ) -> Iterator[TableMerge | DirectLoad]:
     """Make the work tables of one target before the transaction, and drop them after it."""
-    _check_columns(staged.target, staged.names)
+    with _about(staged.target):
+        _check_columns(staged.target, staged.names)
     if isinstance(staged, DirectRows):
         yield DirectLoad(database, connection, staged)
         return

@@ -1,0 +1,91 @@
+"""Which table of a transaction is to blame for a failure, and what the reports of all of them say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError, TransportError
+
+_OF_THE_SERVER = frozenset({401, 404, 405, 429, 502, 503, 504})
+"""Statuses that any other table would be answered with, too."""
+
+
+class TablesFailed(SyncError):
+    """Some tables of one transaction cannot be synced.
+
+    :param failures: why, by the names under which the server offers them
+    """
+
+    def __init__(self, failures: Mapping[str, SyncError]) -> None:
+        super().__init__(dict(failures))
+        self.failures = dict(failures)
+        self.retryable = all(failure.retryable for failure in self.failures.values())
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.failures.values()))
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Have the errors of the block say which table they are about, unless they do."""
+    try:
+        yield
+    except SyncError as error:
+        error.table = error.table or name
+        raise
+
+
+def is_of_the_server(error: BaseException | None) -> bool:
+    """Whether an error is one that has nothing to do with the table that was asked for."""
+    if isinstance(error, ServerError):
+        return error.status in _OF_THE_SERVER
+    return isinstance(error, TransportError | ProtocolError)
+
+
+def try_each(tables: Iterable[tuple[str, Callable[[], object]]], first: SyncError | None = None) -> SyncError | None:
+    """Look for what is wrong with each table, as far as that can be told; return the error of all.
+
+    :param tables: names, and what raises the error of each
+    :param first: an error that is known already, about the table that it names
+    :return: ``None`` when there is none
+    """
+    if first is not None and (first.table is None or is_of_the_server(first)):
+        return first
+    failures = {first.table: first} if first is not None and first.table is not None else {}
+    for name, check in tables:
+        try:
+            check()
+        except SyncError as error:
+            if is_of_the_server(error):
+                # Nothing more can be learnt, and what is known of others stands.
+                return TablesFailed(failures) if failures else error
+            failures[name] = error
+    if not failures:
+        return None
+    return TablesFailed(failures) if len(failures) > 1 or first is None else first
+
+
+def failures_of(error: SyncError) -> list[SyncError]:
+    """Return the errors that one error of a transaction consists of."""
+    return list(error.failures.values()) if isinstance(error, TablesFailed) else [error]
+
+
+def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:
+    """Say of each table of a transaction why it failed: for a reason of its own, or for that of another.
+
+    :param tables: names under which the server offers them
+    """
+    if len(tables) == 1:
+        return {tables[0]: str(error)}
+    if isinstance(error, TablesFailed):
+        own = {name: str(failure) for name, failure in error.failures.items()}
+    elif error.table in tables:
+        own = {str(error.table): str(error)}
+    else:
+        changed = f"none but {', '.join(error.may_have_changed)}" if error.may_have_changed else "none"
+        together = f"{error} (Of {', '.join(tables)}, which share one transaction, {changed} was changed.)"
+        return dict.fromkeys(tables, together)
+    changed = f"Nothing but {', '.join(error.may_have_changed)}" if error.may_have_changed else "Nothing"
+    others = f"{changed} was changed, since it shares one transaction with {', '.join(map(repr, own))}, which failed."
+    return {name: own.get(name, others) for name in tables}
