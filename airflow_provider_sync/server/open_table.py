@@ -36,10 +36,11 @@ class OpenTable:
 
         Invisible columns are columns; those that the server itself sets to moments of a row's history are not.
 
-        :raises TableError: when the configuration names one that is not there
+        :raises TableError: when the configuration names one that is not there, or none while not all are to be seen
         """
         if self.source.columns:
             return self.named_columns()
+        self._check_all_seen()
         return [column for column in self.table.columns if not column.system]
 
     def star_columns(self) -> Sequence[Column]:
@@ -49,13 +50,16 @@ class OpenTable:
         """
         if self.source.columns:
             return self.named_columns()
+        self._check_all_seen()
+        return self.table.visible
+
+    def _check_all_seen(self) -> None:
         if not self.database.sees_all_columns(self.connection, self.table):
             raise TableError(
                 f"Table {self.source.name!r} has columns that the source's user may not read, and which would be left out without"
                 " a word. Grant SELECT on the whole table, or name the columns to offer with `columns` in the server's"
                 " configuration."
             )
-        return self.table.visible
 
     def named_columns(self) -> Sequence[Column]:
         """Return the columns that the configuration names, in the order of the table.

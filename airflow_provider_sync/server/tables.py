@@ -111,7 +111,7 @@ def _hash(opened: OpenTable, zone: TimeZone) -> str:
     if source.hasher:
         return load_hasher(source.hasher).hash(opened.database.engine, source)
     if not source.columns:
-        opened.sent_columns()  # refuses a table of which it sees only some
+        opened.star_columns()  # refuses a table of which it sees only some
     columns = opened.named_columns() if source.columns else None
     return hash_table(opened.database, opened.connection, opened.table, columns, zone)
 
