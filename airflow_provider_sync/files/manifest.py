@@ -49,8 +49,9 @@ class Changes:
 
         A removed file where a directory must be, or in a directory where a file must be.
         """
-        added = set(self.added)
-        above_added = {parent for path in self.added for parent in parents(path)}
+        added, removed = set(self.added), set(self.removed)
+        # Names may be deep: what is above them is looked up, and not kept.
+        above_added = {parent for path in self.added for parent in parents(path) if parent in removed} if removed else set()
         return frozenset(path for path in self.removed if path in above_added or any(parent in added for parent in parents(path)))
 
 

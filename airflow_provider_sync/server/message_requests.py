@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
 from airflow_provider_sync.protocol.v2.checks import check_grid, check_runs
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid
@@ -34,7 +35,8 @@ _KEY_FORMS = {
     LogicalKind.UUID: re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
 }
 
-_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_PLACE = " - at `$"
+"""Stands in a message of msgspec before the place that it is about."""
 
 
 class _KeysOnly(msgspec.Struct):
@@ -55,9 +57,12 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
             raise refused("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
         request = msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        message = str(error)
-        place = _PLACE.search(message)
-        raise refused(place[1] if place else "body", f"{_PLACE.sub('', message)}.") from error
+        # Either may quote a field of megabytes.
+        message, found, place = str(error).rpartition(_PLACE)
+        if not found:
+            message, place = place, ""
+        field = printable(place.removeprefix(".").removesuffix("`"), 100)
+        raise refused(field or "body", f"{printable(message)}.") from error
     # Refused in the words of version 1, so that a client needs to know only one way to be told.
     name = table_hash_request({"config_name": request.selection.name}, tables)
     # There, blanks around a name are trimmed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,14 @@ def test_applying_changes_makes_the_target_equal(
     assert files == {path: digest.encode() for path, digest in source.items()}
     directories = {path for path, content in tree(root).items() if content is None}
     assert all(any(path.startswith(f"{directory}/") for path in source) for directory in directories)
+
+
+def test_deep_names_take_no_memory() -> None:
+    """What is above thousands of deep names is looked up, and not kept."""
+    deep = [f"{'a/' * 2_000}{number}" for number in range(100)]
+    tracemalloc.start()
+    try:
+        assert compare(dict.fromkeys(deep, "x"), {"a/a/a": "x", "b": "x"}).obstacles == {"a/a/a"}
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()

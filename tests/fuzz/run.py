@@ -17,6 +17,8 @@ from tests.fuzz.parsers import PARSERS, SEEDS
 CORPUS = Path(__file__).parent / "corpus"
 _DONE = re.compile(r"Done (\d+) runs|stat::number_of_executed_units:\s*(\d+)")
 
+_ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception)\b.*|==\d+== ERROR: .*)$", re.MULTILINE)
+
 
 def main() -> int:
     """Run all parsers, or those that are named; 1 when something was found."""
@@ -61,8 +63,8 @@ def fuzz(name: str, seconds: int) -> tuple[int, str | None]:
         kept.mkdir(parents=True, exist_ok=True)
         for artifact in artifacts.iterdir():
             (kept / artifact.name).write_bytes(artifact.read_bytes())
-        lines = [line for line in process.stderr.splitlines() if "Error" in line or "Exception" in line]
-        return tries, (lines or process.stderr.splitlines() or ["?"])[-1][:200]
+        said = _ERROR.findall(process.stderr + process.stdout)
+        return tries, said[-1][:200] if said else f"exit code {process.returncode}"
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows, Grid
-from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_KEYS, MAX_RUNS
+from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_KEYS, MAX_RUNS, decode_request
 from tests.server.served_tables import served
 from tests.server.version2_answers import ALL, T, digests, messages, refusal, rows
 from tests.server.wire import ask
@@ -120,3 +121,12 @@ def test_blanks_around_a_name_are_trimmed(refusing: str, name: str) -> None:
     body = msgspec.json.encode({"selection": {"name": name}})
     for path in ("/describeTable", "/getRows"):
         assert ask(refusing, path, body).status == 200
+
+
+@pytest.mark.timeout(20)
+def test_an_unknown_field_of_a_megabyte_is_refused_in_a_few_words() -> None:
+    """What is wrong is told in short, and found at once, whatever the field is called."""
+    body = b'{"selection":{"name":"t"},"%b":1}' % (b" - at `$" * 200_000)
+    with pytest.raises(InvalidRequest) as caught:
+        decode_request(body, GetRows, {"t"})
+    assert len(str(caught.value)) < 1000

@@ -139,7 +139,8 @@ def _key_path(key: str) -> list[str]:
         name, rest = f"{name}_{rest}", ""
     name = name.replace(".", "_").replace(" ", "_")
     path = [name] if name else []
-    while path and "]" in rest:
+    # One more than may be, so that the caller sees that it is too deep.
+    while path and "]" in rest and len(path) <= _MAX_NESTING:
         index, _, rest = rest.partition("]")
         path.append(index)
         if not rest.startswith("["):

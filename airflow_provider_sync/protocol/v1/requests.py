@@ -6,15 +6,16 @@ users. How a body becomes fields is in :mod:`airflow_provider_sync.protocol.v1.f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 
 # What existing servers trim: the white space of Unicode, and the marks that are invisible without being white space.
-_BLANK = "\\s\0\u180e\u200b\u200e\ufeff"
-_TRIMMED = re.compile(f"^[{_BLANK}]+|[{_BLANK}]+$")
+_BLANK = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\0\u180e\u200b\u200e\ufeff"
+)
 
 _TABLES = "Config name not in sync-server.tables"
 _DIRECTORIES = "Config name not in sync-server.directories"
@@ -136,7 +137,7 @@ def _label(field: str) -> str:
 
 
 def _trimmed(value: Any) -> Any:
-    return (_TRIMMED.sub("", value) or None) if isinstance(value, str) else value
+    return (value.strip(_BLANK) or None) if isinstance(value, str) else value
 
 
 def _missing(value: Any) -> bool:

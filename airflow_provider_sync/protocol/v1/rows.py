@@ -128,7 +128,11 @@ class RowReader:
     def _check_each(self, lines: bytes) -> None:
         """Look at the keys of every line the slow way; what made the caller suspicious may be harmless white space."""
         for number, line in enumerate(lines.split(b"\n")[:-1], self.count + 1):
-            keys = tuple(key for key, _ in loads(line, object_pairs_hook=list))
+            try:
+                keys = tuple(key for key, _ in loads(line, object_pairs_hook=list))
+            except ValueError as error:
+                # As many objects as lines, but not one on each.
+                raise self._glued(line) or ProtocolError(f"Row {number} is not one JSON object on one line.") from error
             if len(set(keys)) != len(keys):
                 raise ProtocolError(f"Row {number} has a column twice, so that a value of it is lost. Rename one on the server.")
             if keys != self.columns:

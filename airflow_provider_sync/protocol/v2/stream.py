@@ -178,8 +178,8 @@ def _frame(message: Message, max_message_bytes: int) -> bytearray:
     return frame
 
 
-def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[bytes]:
-    """Cut blocks into frames, each with its length before it."""
+def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryview]:
+    """Cut blocks into frames, each with its length before it, and each valid until the next one is asked for."""
     waiting = bytearray()
     size: int | None = None
     for block in blocks:
@@ -196,18 +196,18 @@ def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[bytes]:
                     )
             if len(waiting) < _LENGTH_BYTES + size:
                 break
-            with memoryview(waiting) as view:
-                frame = bytes(view[: _LENGTH_BYTES + size])
-            yield frame
+            # Not copied: a row may have a hundred megabytes.
+            with memoryview(waiting) as view, view[: _LENGTH_BYTES + size] as frame:
+                yield frame
             del waiting[: _LENGTH_BYTES + size]
             size = None
     if waiting:
         raise IncompleteStreamError(f"The stream ended in the middle of a message, after {len(waiting)} bytes of it. Try again.")
 
 
-def _decoded(frame: bytes, position: int) -> Message:
+def _decoded(frame: memoryview, position: int) -> Message:
     try:
-        message: Message = _decoder.decode(memoryview(frame)[_LENGTH_BYTES:])
+        message: Message = _decoder.decode(frame[_LENGTH_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"Message {position} cannot be read: {error}. Is the server's version right?") from error
     return message

@@ -18,7 +18,7 @@ from airflow_provider_sync.tables.schema import Column, Kind, Value
 
 INT64 = range(-(2**63), 2**63)
 
-NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n\v\f\r]*")
+NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]++\.?[0-9]*+|\.[0-9]++)([eE][+-]?[0-9]++)?[ \t\n\v\f\r]*+")
 """What SQLite takes for a number when a numeric column is given text; other text stays text (SQLite, "Datatypes", 3)."""
 
 _KINDS = (

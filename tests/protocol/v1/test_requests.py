@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -231,3 +232,31 @@ def test_client_and_server_agree(name: str, paths: list[str]) -> None:
     body = urlencode(table_fields(name, hash="ab")).encode()
     assert table_request(parse_fields(body, FORM), {name}) == (name, "ab")
     assert table_hash_request(parse_fields(urlencode(table_fields(name)).encode(), FORM), {name}) == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (FORM, b"config_name=x" + b"+" * 2_000_000 + b"x"),
+        (FORM, b"files" + b"[]" * 1_000_000 + b"=x"),
+        (FORM, b"&".join(b"a%d%s=x" % (number, b"[]" * 60) for number in range(5_000))),
+        (FORM, b"&".join(b"f[%d]=x" % number for number in range(4_000, 8_000)) + b"&f[]=x" * 4_000),
+        (JSON, b'{"config_name":' + b"[" * 1_000_000),
+        (JSON, b'{"config_name":"' + b" " * 2_000_000 + b'x"}'),
+        (JSON, b'{"files":[' + b"[[]]," * 400_000 + b"0]}"),
+        (JSON, b'{"files":{' + b",".join(b'"%d":{}' % number for number in range(200_000)) + b"}}"),
+        (JSON, b'{"config_name":' + b"9" * 2_000_000 + b"}"),
+    ],
+    ids=range(9),
+)
+@pytest.mark.timeout(20)
+def test_hostile_requests_take_neither_time_nor_memory(kind: str, body: bytes) -> None:
+    """A body of megabytes that is made to take long, or to unfold to many values, is read or refused at once."""
+    tracemalloc.start()
+    try:
+        for read in (table_request, files_request):
+            with pytest.raises(InvalidRequest):
+                read(parse_fields(body, kind), {"t"})
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(body) + 20_000_000
+    finally:
+        tracemalloc.stop()

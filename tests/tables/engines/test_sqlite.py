@@ -17,7 +17,7 @@ from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.tables.connect import open_engine
 from airflow_provider_sync.tables.engines import database_for
 from airflow_provider_sync.tables.engines.sqlite_lock import hold_locks
-from airflow_provider_sync.tables.engines.sqlite_types import Affinity, affinity_of, kind_of
+from airflow_provider_sync.tables.engines.sqlite_types import NUMBER, Affinity, affinity_of, kind_of
 from airflow_provider_sync.tables.schema import Kind, Row, Value
 from airflow_provider_sync.tables.table_hash import hash_table
 from tests.tables.scenario import Scenario
@@ -415,3 +415,12 @@ def test_orphans_are_called_by_their_columns(sqlite_on: Scenario) -> None:
     rows: list[Row] = [(1, 1, 1, None), (2, 2, 2, 9), (3, None, 2, 1)]
 
     assert sqlite_on.sync("child", rows).orphans == {"child.a_b": 2, "child.c": 1}
+
+
+@pytest.mark.timeout(20)
+def test_a_long_text_of_digits_is_no_number_in_no_time() -> None:
+    """A megabyte of digits with something behind them is seen to be no number at once."""
+    for text in ("1" * 1_000_000, "1." + "1" * 1_000_000, "." + "1" * 1_000_000, " " * 1_000_000, "1" + " " * 1_000_000):
+        assert NUMBER.fullmatch(f"{text}x") is None
+    for number in ("1", "-1.", "+.5", "1.5e-7", " 12\n", "1E5"):
+        assert NUMBER.fullmatch(number)
