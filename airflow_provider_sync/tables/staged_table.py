@@ -57,6 +57,7 @@ class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
     :ivar key: columns that identify a row
     :ivar staged: names of the staged columns
     :ivar written: names of those that are written
+    :ivar inserted: rows that are new
     :ivar deleted: rows that go
     :ivar updated: rows that change, those whose keys are only written in another way among them
     :ivar renamed: these
@@ -68,6 +69,7 @@ class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
     key: tuple[Column, ...]
     staged: tuple[str, ...]
     written: tuple[str, ...]
+    inserted: int
     deleted: int
     updated: int
     renamed: int

@@ -79,6 +79,7 @@ class TableMerge:
             key=self.key,
             staged=self.staged.columns,
             written=tuple(column.name for column in self.written),
+            inserted=self.counts.inserted,
             deleted=self.counts.deleted,
             updated=self.counts.updated,
             renamed=self.renames,

@@ -292,3 +292,54 @@ def test_broken_foreign_keys_are_still_named(target: Target) -> None:
         target.plain.sync("note", [(10, 1, "x"), (30, 9, "new")])
 
     assert target.owner.rows("note") == NOTES
+
+
+def test_values_of_rows_that_are_deleted_last_are_free(target: Target) -> None:
+    """A new row may take a value of a unique key that a row holds which goes only after its children moved."""
+    target.owner.execute("ALTER TABLE parent ALTER v SET NOT NULL", "ALTER TABLE parent ADD UNIQUE (v)")
+    target.note("ON DELETE CASCADE")
+    rows = {"parent": [(1, "c"), (3, "a"), (4, "b")], "note": [(10, 1, "x"), (20, 4, "y"), (21, 3, "z")]}
+
+    target.plain.sync_all([(name, rows[name], (), ()) for name in rows])
+
+    assert target.owner.rows("parent") == rows["parent"]
+    assert target.owner.rows("note") == rows["note"]
+
+
+def test_referenced_values_that_the_database_computes(target: Target) -> None:
+    """An action over a generated column is seen as well, and rolled back."""
+    target.owner.execute(
+        "CREATE TABLE item (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED UNIQUE)",
+        "INSERT INTO item (id, n) VALUES (1, 1), (2, 2)",
+        "CREATE TABLE line (id int PRIMARY KEY, twice int REFERENCES item (twice) ON UPDATE CASCADE)",
+        "INSERT INTO line VALUES (10, 2)",
+    )
+
+    with pytest.raises(ReferencedRowsError, match="line_twice_fkey"):
+        target.plain.sync("item", [(1, 7), (2, 2)], columns=["id", "n"])
+
+    assert target.owner.rows("line") == [(10, 2)]
+    assert target.owner.rows("item") == [(1, 1, 2), (2, 2, 4)]
+
+
+def test_tables_that_refer_to_each_other(target: Target) -> None:
+    """The owner of tables that form a ring can merge them; the constraints are there afterwards."""
+    target.owner.execute(
+        "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL)",
+        "CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a)",
+        "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b",
+    )
+    role = target.plain.scalar("SELECT current_user")
+    target.owner.execute(f"ALTER TABLE a OWNER TO {role}", f"ALTER TABLE b OWNER TO {role}")
+
+    for rows in ({"a": [(1, 1), (2, 2)], "b": [(1, 1), (2, 2)]}, {"a": [(2, 3), (3, 3)], "b": [(3, 2)]}):
+        target.plain.sync_all([(name, rows[name], (), ()) for name in rows])
+
+        assert (target.owner.rows("a"), target.owner.rows("b")) == (rows["a"], rows["b"])
+    count = (
+        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND conrelid IN ('a'::regclass, 'b'::regclass)"
+    )
+    assert target.owner.scalar(count) == 2
+    with pytest.raises(TableError, match=r"a_b_fkey|b_a_fkey"):
+        target.plain.sync_all([("a", [(2, 9), (3, 3)], (), ()), ("b", [(3, 2)], (), ())])
+    assert target.owner.rows("a") == [(2, 3), (3, 3)]

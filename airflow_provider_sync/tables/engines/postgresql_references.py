@@ -198,10 +198,12 @@ class _References:
     def plan(self) -> AbstractContextManager[None]:
         """Decide about every constraint; nothing is written but work tables."""
         for change in self.changes:
-            if not (change.deleted or change.updated):
+            if not (change.deleted or change.updated or change.inserted):
                 continue
             constraints = constraints_to(self.connection, _plain(self.database.qualified(change.target)))
-            if not constraints:
+            for constraint in constraints if change.inserted else ():
+                self._plan_inserts(change, constraint)
+            if not constraints or not (change.deleted or change.updated):
                 continue
             self._lock(change, constraints)
             for constraint in constraints:
@@ -243,6 +245,15 @@ class _References:
         if constraint.comment:
             literal = self.connection.exec_driver_sql("SELECT quote_literal(%s)", (constraint.comment,)).scalar_one()
             self._run(f"COMMENT ON CONSTRAINT {name} ON {table} IS {_doubled(literal)}")
+
+    def _plan_inserts(self, change: ListedChanges, constraint: Constraint) -> None:
+        """Let rows come before those that they refer to, where tables refer to each other in a ring."""
+        child = self.by_oid.get(constraint.child_oid)
+        if child is None or child is change or constraint.deferrable or not constraint.mine:
+            return
+        written_before = self.changes.index(child) < self.changes.index(change)
+        if written_before and (child.inserted or child.updated) and constraint not in self.dropped:
+            self.dropped.append(constraint)
 
     def _plan_deletes(self, change: ListedChanges, constraint: Constraint) -> None:
         database = self.database

@@ -207,9 +207,18 @@ class SQLiteDatabase(SQLiteCanonical):
 
     @contextmanager
     def foreign_keys_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
-        """Switch the checks of this connection off; SQLite ignores that inside a transaction."""
+        """Switch the checks of this connection off; SQLite ignores that inside a transaction.
+
+        :raises TableError: when they stay on, and a table has foreign keys
+        """
         before = connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        bound = next((table for table in tables if table.foreign_keys), None)
+        if bound is not None and connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
+            raise TableError(
+                f"Table {str(bound)!r}: PRAGMA foreign_keys = OFF has no effect on this connection, so that actions of foreign"
+                " keys would change other rows. Nothing was changed. Open the database without a transaction or an authorizer."
+            )
         try:
             yield
         finally:
