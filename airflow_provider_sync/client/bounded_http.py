@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
 from socket import socket
 from typing import Any
 
@@ -51,8 +52,10 @@ def waiting(patience: Patience) -> Iterator[None]:
 
 
 def bounded_session() -> Session:
-    """Return a session over such connections, which follows no redirect."""
+    """Return a session over such connections, which follows no redirect and keeps no cookie."""
     session = _Session()
+    # The protocol knows no cookies, and a server could set them without end.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     adapter = _Adapter()
     session.mount("https://", adapter)
     session.mount("http://", adapter)

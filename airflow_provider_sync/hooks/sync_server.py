@@ -86,7 +86,8 @@ class SyncServerHook(BaseHook):
         """Whether a sync server answers under the connection's URL and accepts its credentials, and what was found."""
         try:
             config = self.get_config()
-            with SyncClient.from_config(msgspec.structs.replace(config, retries=0)) as client:
+            # Somebody waits for it before a browser.
+            with SyncClient.from_config(msgspec.structs.replace(config, retries=0)) as client, client.within(config.timeout):
                 client.ping()
         except SyncError as error:
             return False, str(error)

@@ -21,6 +21,7 @@ from airflow_provider_sync.sync.run import Opener, RunPlan, run
 from airflow_provider_sync.sync.settled import settled_slices
 from airflow_provider_sync.sync.tables import find_target, sync_tables
 from airflow_provider_sync.sync.target import seen_by
+from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.reconcile import Key, RowChanges
 
@@ -81,6 +82,7 @@ class _Told:
         return RowChanges(inserted=tuple(self.inserted), updated=tuple(self.updated), deleted=tuple(self.deleted))
 
 
+@within_max_seconds
 def diff_table(
     client: SyncClient,
     table: TargetTable,

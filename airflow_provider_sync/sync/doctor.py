@@ -23,6 +23,7 @@ from airflow_provider_sync.sync.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.settled import settled
 from airflow_provider_sync.sync.tables import find_target, present_target
 from airflow_provider_sync.sync.target import Target, seen_by
+from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.logical_types import target_type
 from airflow_provider_sync.tables.reconcile import Key, RowChanges
@@ -82,6 +83,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.columns or self.missing or self.surplus)
 
 
+@within_max_seconds
 def diagnose_table(client: SyncClient, options: TargetTable, database: Database) -> Diagnosis:
     """Compare a table with its source: columns, types, rows, then the values of each column for itself.
 

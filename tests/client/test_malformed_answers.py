@@ -234,3 +234,11 @@ def _all(answer: AbstractContextManager[Iterable[object]] | None) -> list[object
         return []
     with answer as rows:
         return list(rows)
+
+
+def test_no_cookie_is_kept(server: ScriptedServer, client: SyncClient) -> None:
+    """What a server sets in one answer is neither kept nor sent with the next request."""
+    server.answer(reply(200, b'{"hash": "x"}', {"Set-Cookie": "session=1; Path=/"}))
+    for _ in range(2):
+        client.get_table_hash("orders")
+    assert [request.headers.get("cookie") for request in server.requests] == [None, None]

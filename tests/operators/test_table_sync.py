@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from airflow_provider_sync.time_zones import time_zone_named
 from tests.airflow_runs import in_any_process, run_dag, task_states
+from tests.client.scripted_server import scripted_server
 from tests.source_server import ROWS, TOKEN, Source, Target
 
 
@@ -289,3 +290,18 @@ def test_time_zone(source: Source, target: Target) -> None:
     assert operator.client().time_zone == time_zone_named("+01:00")
     with pytest.raises(AirflowFailException, match="time_zone is 'SYSTEM'"):
         execute(tables="orders", time_zone="SYSTEM")
+
+
+def test_limits(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time and size are limited by the operator and by the connection; nothing is written, and only time is worth a retry."""
+    with scripted_server() as server:
+        server.answer(server.silence)
+        monkeypatch.setenv("AIRFLOW_CONN_STUCK", json.dumps({"conn_type": "sync", "host": server.url}))
+        with pytest.raises(AirflowException, match=r"0\.5 seconds that max_seconds allows") as caught:
+            execute(tables={"orders": {"max_seconds": "0.5"}}, max_seconds=60, sync_conn_id="stuck")
+        assert not isinstance(caught.value, AirflowFailException)
+    small = {"conn_type": "sync", "host": source.url, "password": TOKEN, "extra": {"limits": {"max_rows": 2}}}
+    monkeypatch.setenv("AIRFLOW_CONN_SMALL", json.dumps(small))
+    with pytest.raises(AirflowFailException, match=r"more than the 2 rows that limits\.max_rows allows"):
+        execute(tables="orders", sync_conn_id="small")
+    assert target.rows("orders") == []

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    ObjectStoragePath,
+)
 
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
 from airflow_provider_sync.sensors.files_changed import FilesChangedSensor
 from tests.airflow_runs import run_dag, task_states
+from tests.client.scripted_server import scripted_server
 from tests.source_server import Source
 
 
@@ -91,3 +99,16 @@ def test_wrong_arguments(source: Source, arguments: dict[str, Any], message: str
     with pytest.raises(AirflowFailException, match=message):
         poke(**arguments)
     assert not Path("/nowhere").exists()
+
+
+@pytest.mark.parametrize("max_seconds", [0.5, "0.5"])
+def test_a_look_ends(folder: Path, monkeypatch: pytest.MonkeyPatch, max_seconds: float | str) -> None:
+    """A source that never answers fails the look after max_seconds, and a retry may see it answer."""
+    with scripted_server() as server:
+        server.answer(server.silence)
+        monkeypatch.setenv("AIRFLOW_CONN_STUCK", json.dumps({"conn_type": "sync", "host": server.url}))
+        with pytest.raises(AirflowException, match=r"longer than the 0\.5 seconds that max_seconds allows") as caught:
+            poke(path=folder, sync_conn_id="stuck", max_seconds=max_seconds)
+    assert not isinstance(caught.value, AirflowFailException)
+    with pytest.raises(AirflowFailException, match="'max_seconds' is 0"):
+        poke(path=folder, max_seconds=0)
