@@ -38,13 +38,13 @@ def hash_table(
     :raises TableError: when the table has no primary key
     """
     columns = table.columns if columns is None else tuple(columns)
-    order = database.hash_order(table)
+    database.hash_order(table)  # refuses a table without a key
     inside = database.hash_in_database(connection, table, columns, zone)
     if inside is not None:
         return inside
     renderers = [database.hash_column(column, columns) for column in columns]
     chain = TableHash()
-    for rows in in_zone(database, columns, database.read(connection, table, columns, order_by=order), zone):
+    for rows in in_zone(database, columns, database.read_in_hash_order(connection, table, columns), zone):
         # Column by column: a loop in C per column and batch instead of a call per value.
         fields = [render(values) for render, values in zip(renderers, zip(*rows, strict=True), strict=True)]
         chain.update(zip(*fields, strict=True))

@@ -257,6 +257,13 @@ class Database(CanonicalDatabase):
         :raises TableError: when the table has no primary key
         """
 
+    def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
+        """Stream the rows as :meth:`read` does, in the order in which the version 1 hash takes them.
+
+        :raises TableError: when the table has no primary key
+        """
+        return self.read(connection, table, columns, order_by=self.hash_order(table))
+
     @abstractmethod
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
         """Return the function that renders a value of :meth:`read`, never ``None``, as version 1 hashes it.

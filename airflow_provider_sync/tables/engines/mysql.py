@@ -43,7 +43,6 @@ from airflow_provider_sync.tables.schema import OP, Column, Kind, Op, Row, Table
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _DRIVERS = ("mysqldb", "pymysql")
-_UNLIMITED = "18446744073709551615"
 
 
 class MySQLDatabase(MySQLCanonical):
@@ -164,8 +163,13 @@ class MySQLDatabase(MySQLCanonical):
         self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
     ) -> Iterator[list[Row]]:
         """Stream the rows in batches through an unbuffered cursor."""
+        return self._read(connection, table, columns, order_by)
+
+    def _read(
+        self, connection: Connection, table: Table, columns: Sequence[Column], order_by: Sequence[str], partition: str = ""
+    ) -> Iterator[list[Row]]:
         expressions = ", ".join(mysql_read.selected(column, f"t.{self.quote(column.name)}") for column in columns)
-        statement = f"SELECT {expressions} FROM {self.qualified(table)} AS t"
+        statement = f"SELECT {expressions} FROM {self.qualified(table)}{partition} AS t"
         if order_by:
             statement += f" ORDER BY {self.columns(order_by, 't')}"
         elif table.primary_key:
@@ -200,25 +204,38 @@ class MySQLDatabase(MySQLCanonical):
             return self._chain_in_database(connection, table, columns)
 
     def _chain_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
-        source = f"{self.qualified(table)} USE INDEX (PRIMARY)"
-        if isinstance(table, MySQLTable) and table.partitioned:
-            # Without the limit, MariaDB drops the order of a derived table.
-            names = self.columns(column.name for column in columns)
-            order = self.columns(table.primary_key)
-            source = f"(SELECT {names} FROM {self.qualified(table)} ORDER BY {order} LIMIT {_UNLIMITED}) AS t"
-        statement = mysql_hash.chain(columns, source, self.quote, mariadb=self._is_mariadb(connection))
-        if statement is None:
-            return None
         connection.exec_driver_sql("SET @sync_chain = ''")
-        try:
-            broken = connection.exec_driver_sql(statement).scalar()
-        except SQLAlchemyError as error:
-            if error_number(error) in MIXED_COLLATIONS:
+        empty = True
+        for partition in self._scanned(table, columns, mariadb=self._is_mariadb(connection)):
+            # By its PRIMARY index, so that no other one that has all the columns decides about the order.
+            source = f"{self.qualified(table)}{partition} USE INDEX (PRIMARY)"
+            statement = mysql_hash.chain(columns, source, self.quote, mariadb=self._is_mariadb(connection))
+            if statement is None:
                 return None
-            raise
-        if broken is None:
-            return EMPTY
-        return None if broken else str(connection.exec_driver_sql("SELECT @sync_chain").scalar_one())
+            try:
+                broken = connection.exec_driver_sql(statement).scalar()
+            except SQLAlchemyError as error:
+                if error_number(error) in MIXED_COLLATIONS:
+                    return None
+                raise
+            if broken:
+                return None
+            empty = empty and broken is None
+        return EMPTY if empty else str(connection.exec_driver_sql("SELECT @sync_chain").scalar_one())
+
+    def _scanned(self, table: Table, columns: Sequence[Column], *, mariadb: bool) -> list[str]:
+        """Return the PARTITION clauses of the parts of a table in the order in which existing servers scan them."""
+        if not isinstance(table, MySQLTable) or not table.partitions:
+            return [""]
+        if mariadb and {column.name for column in columns} <= set(table.primary_key):
+            return [""]  # it reads the index alone, through all partitions at once
+        return [f" PARTITION ({self.quote(name)})" for name in table.partitions]
+
+    def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
+        """Stream the rows partition after partition, in each as existing servers scan it."""
+        order = self.hash_order(table)
+        for partition in self._scanned(table, columns, mariadb=self._is_mariadb(connection)):
+            yield from self._read(connection, table, columns, order, partition)
 
     def _has_sha1(self, connection: Connection) -> bool:
         """MySQL 9.6 moved SHA1 to a component that is not installed by default."""
@@ -237,7 +254,7 @@ class MySQLDatabase(MySQLCanonical):
         """Name the columns of the PRIMARY index; none where existing servers follow the scan of another storage engine."""
         if not table.primary_key:
             raise TableError(f"Table {str(table)!r} has no primary key, which version 1 of the protocol needs. Add one.")
-        if isinstance(table, MySQLTable) and not table.clustered and not table.partitioned:
+        if isinstance(table, MySQLTable) and not table.keeps_key_order:
             return ()
         return table.primary_key
 

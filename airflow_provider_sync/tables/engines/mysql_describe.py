@@ -60,6 +60,10 @@ _TRIGGERS = text(
     "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS"
     " WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE = :name ORDER BY TRIGGER_NAME"
 )
+_PARTITIONS = text(
+    "SELECT COALESCE(SUBPARTITION_NAME, PARTITION_NAME) FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = :schema"
+    " AND TABLE_NAME = :name ORDER BY PARTITION_ORDINAL_POSITION, SUBPARTITION_ORDINAL_POSITION"
+)
 _CHECKS = text(
     "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = :schema AND TABLE_NAME = :name"
 )
@@ -79,20 +83,26 @@ class MySQLTable(Table, frozen=True, kw_only=True):
     """A table, with what decides how MySQL scans and indexes it.
 
     :ivar storage_engine: ``InnoDB``, or another one, whose scans follow no key
-    :ivar partitioned: whether a scan goes partition by partition instead of along the primary key
+    :ivar partitions: the partitions, or their subpartitions, in the order of a scan, which goes from one to the next; empty where
+        the table is in one piece
     :ivar prefixes: characters or bytes that the PRIMARY KEY indexes, by column, where it does not index all of them
     :ivar temporary: whether it was made to end with its connection
     """
 
     storage_engine: str = "InnoDB"
-    partitioned: bool = False
+    partitions: tuple[str, ...] = ()
     prefixes: Mapping[str, int] = msgspec.field(default_factory=dict)
     temporary: bool = False
 
     @property
     def clustered(self) -> bool:
         """Whether a plain scan of the table follows its primary key."""
-        return self.storage_engine.lower() == "innodb" and not self.partitioned
+        return self.keeps_key_order and not self.partitions
+
+    @property
+    def keeps_key_order(self) -> bool:
+        """Whether a scan of the table, or of one of its partitions, follows its primary key."""
+        return self.storage_engine.lower() == "innodb"
 
 
 def describe(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
@@ -130,7 +140,7 @@ def describe(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
         foreign_keys=connection.execute(_REFERENCES, key).first() is not None,
         triggers=tuple(connection.execute(_TRIGGERS, key).scalars()),
         storage_engine=found.ENGINE or "",
-        partitioned="partitioned" in (found.CREATE_OPTIONS or ""),
+        partitions=_partitions(connection, key) if "partitioned" in (found.CREATE_OPTIONS or "") else (),
         prefixes=prefixes,
         cannot_roll_back=None if found.TRANSACTIONAL == "YES" else found.ENGINE or "an unknown storage engine",
     )
@@ -166,6 +176,10 @@ def _find(connection: Connection, name: str) -> tuple[str | None, Row[Any]]:
     database = connection.execute(text("SELECT DATABASE()")).scalar()
     where = f"in database {database!r}" if database else "and the connection names no database"
     raise MissingTableError(f"There is no table {name!r} {where}. Check its name and the privileges of the user.")
+
+
+def _partitions(connection: Connection, key: dict[str, str]) -> tuple[str, ...]:
+    return tuple(connection.execute(_PARTITIONS, key).scalars())
 
 
 def _json_columns(connection: Connection, key: dict[str, str]) -> frozenset[str]:
