@@ -88,7 +88,7 @@ def test_keys_are_numbers(pair: Link) -> None:
     assert [n for _, n in pair.target.rows("t")] == ["1.0", "2.0"]
 
 
-@pytest.mark.parametrize("source", ["numeric", "numeric(12,4)"])
+@pytest.mark.parametrize("source", ["numeric", pytest.param("numeric(12,4)", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("target", ["numeric(12,4)", "text", "numeric"])
 def test_other_types_of_the_target(pair: Link, source: str, target: str) -> None:
     """Where one side has a scale or is text, values are equal as numbers, and digests agree."""

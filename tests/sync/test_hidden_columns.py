@@ -15,7 +15,7 @@ from tests.sync.test_hostile_sessions import as_user
 from tests.sync.test_row_security import on
 
 
-@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
 @pytest.mark.parametrize("engine", ["mariadb", "mysql"])
 def test_hidden_columns_of_the_source(
     database_servers: DatabaseServers, request: pytest.FixtureRequest, engine: str, protocol: str

@@ -57,7 +57,7 @@ MYSQL_ROWS = r"""INSERT INTO t VALUES (1, 'é 😀', '2024-02-03 04:05:06.789', 
     (3, 'longer than that 2', NULL, NULL, NULL, NULL, NULL, NULL)"""
 
 
-@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_defaults_of_a_role(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, protocol: str) -> None:
     """A role of PostgreSQL with defaults that change texts, refuse statements or shorten results syncs what is there."""
     role = f"plain_{secrets.token_hex(4)}"
@@ -103,7 +103,7 @@ def test_time_limits_of_the_source_hold(database_servers: DatabaseServers, postg
         assert link.target.rows("t") == []
 
 
-@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
 @pytest.mark.parametrize("engine", ["mariadb", "mysql"])
 def test_defaults_of_a_server(
     database_servers: DatabaseServers, request: pytest.FixtureRequest, engine: str, protocol: str

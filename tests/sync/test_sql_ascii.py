@@ -27,7 +27,7 @@ def ascii_url(database_servers: DatabaseServers, postgresql_url: str) -> Iterato
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
 @pytest.mark.parametrize("driver", ["psycopg", pytest.param("psycopg2", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_text_in_utf_8(postgresql_url: str, ascii_url: str, side: str, driver: str, protocol: str) -> None:
