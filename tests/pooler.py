@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
-from sqlalchemy import URL, create_engine, make_url
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL, make_url
 
 from tests.database_servers import _free_port
 
@@ -61,7 +60,7 @@ def _run(program: str, server: URL, folder: Path, mode: str) -> Iterator[str]:
     process = subprocess.Popen([program, "-q", folder / "pgbouncer.ini"], stdin=subprocess.DEVNULL, user=user)
     try:
         through = server.set(host="127.0.0.1", port=listen)
-        _wait(process, through.set(drivername="postgresql+psycopg", database="postgres").render_as_string(), listen)
+        _wait(process, through.set(drivername="postgresql", database="postgres").render_as_string(), listen)
         yield through.render_as_string(hide_password=False)
     finally:
         process.terminate()
@@ -76,8 +75,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, port: int) -> None:
                 break
     else:
         pytest.fail(f"pgbouncer ended with {process.returncode}")
-    engine = create_engine(url, poolclass=NullPool)
     try:
-        engine.connect().close()
-    except OperationalError as error:
+        psycopg.connect(url, autocommit=True).close()
+    except psycopg.OperationalError as error:
         pytest.fail(f"pgbouncer does not answer: {error}")

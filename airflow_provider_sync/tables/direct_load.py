@@ -97,7 +97,7 @@ class DirectLoad:
 
 
 def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bool:
-    """Whether nothing but the rows themselves matters: no foreign keys, no triggers, no column that the target computes.
+    """Whether nothing but the rows themselves matters: no foreign keys, triggers, policies or columns that the target computes.
 
     Rows that cannot be rolled back are staged before, where most that is wrong with them shows.
     """
@@ -105,5 +105,7 @@ def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bo
         not target.cannot_roll_back
         and not target.foreign_keys
         and not target.triggers
+        # PostgreSQL's COPY does not go through policies.
+        and not target.row_filter
         and not any(column.column.generated for column in columns)
     )

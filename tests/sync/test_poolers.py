@@ -86,6 +86,18 @@ def test_a_source_behind_a_pooler(
         assert {link.source.scalar("SELECT current_setting('bytea_output')") for _ in range(8)} == {"escape"}
 
 
+@pytest.mark.slow
+def test_poolers_in_statement_mode(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path) -> None:
+    """A pooler that lets no transaction through is an error that says so, at either end, and is not tried again."""
+    for side in ("source", "target"):
+        with between(database_servers, postgresql_url, tmp_path, "psycopg", **{side: "statement"}) as (link, source, target):
+            for database in (source, target):
+                database.execute("DROP TABLE IF EXISTS t", TABLE)
+            with pytest.raises(SyncFailed, match=r"pooling mode|pooler in transaction mode") as failed:
+                link.sync_one("t")
+            assert not failed.value.retryable
+
+
 def sync_changes(link: Link, source: Scenario, target: Scenario) -> None:
     """Sync three times, with changes between."""
     source.execute(TABLE, ROWS)

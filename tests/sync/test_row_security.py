@@ -97,6 +97,21 @@ def test_policies_that_do_not_concern_the_role(link: Link, postgresql_url: str, 
     assert len(link.target.rows("t")) == 50
 
 
+def test_first_load_into_a_filtered_target(link: Link) -> None:
+    """A target that is empty for the role is filled within its policies, and rows that are hidden from it stay."""
+    with on(link.target.database.engine.url.set(username="postgres").render_as_string()) as target:
+        target.execute("DELETE FROM t WHERE tenant < 3", "UPDATE t SET id = id + 100", *FILTER)
+        link.source.execute("DELETE FROM t WHERE tenant > 2")
+        assert link.sync_one("t", ALLOWED).rows_inserted == 30
+        assert target.scalar("SELECT count(*) FROM t") == 50
+
+        link.source.execute("INSERT INTO t VALUES (60, 4)")
+        with pytest.raises(SyncError, match="violates row-level security") as failed:
+            link.sync_one("t", ALLOWED)
+        assert not failed.value.retryable
+        assert target.scalar("SELECT count(*) FROM t") == 50
+
+
 def test_rows_hidden_in_a_referenced_table(link: Link, role: str) -> None:
     """A table that refers to one whose rows are hidden is synced; whether its references hold, nobody can count."""
     child = "CREATE TABLE child (id int PRIMARY KEY, t_id int REFERENCES t)"

@@ -28,6 +28,8 @@ _ADVICE = {
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
     "25006": "It is a standby, or read-only by default: connect to the primary, as a role that may write.",
 }
+_PROTOCOL_VIOLATION = "08P01"
+"""Among others, what pgbouncer answers where it does not let transactions through."""
 
 _MAX_MESSAGE = 300
 _COPY_CONTEXT = re.compile(r"^COPY .*?, line \d+, column (.*)$", re.MULTILINE)
@@ -96,6 +98,8 @@ def translate(error: Exception) -> SyncError:
         return TransportError(
             f"No answer from PostgreSQL: {message}. Is it running, and are host, port, user and password right?"
         )
+    if state == _PROTOCOL_VIOLATION and "pooling mode" in message:
+        return TableError(f"The pooler before PostgreSQL: {message}. Connect to a pool in session or transaction mode.")
     if state[:2] == "08" or state[:3] == "57P" or state in _LOST:
         return TransportError(f"PostgreSQL ended the connection: {message}")
     if state in _BUSY:
