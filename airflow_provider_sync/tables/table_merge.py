@@ -286,6 +286,12 @@ class TableMerge:
             return (
                 f"Its triggers ({triggers}) change what is written{where}: change them, or leave such columns out with 'columns'."
             )
+        computed = ", ".join(repr(column.name) for column in self.key if column.generated)
+        if computed:
+            return (
+                f"The target computes the key column {computed} in another way than the source: give it the same expression on"
+                " both sides, or make it a plain one at the target."
+            )
         return (
             f"Something in the target's database changes what is written{where}: look for triggers and rules, which this user may"
             " not see."

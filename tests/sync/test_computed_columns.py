@@ -49,6 +49,18 @@ def test_nothing_but_the_computed_column_differs(two_into: Link) -> None:
     assert not failed.value.retryable
 
 
+def test_a_key_that_is_computed_otherwise(two_into: Link) -> None:
+    """A key that the target computes otherwise is an error that names it, and is not tried again."""
+    table = "CREATE TABLE t (n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * {}) STORED)"
+    two_into.source.execute(table.format(2), "INSERT INTO t (n) VALUES (1), (2)")
+    two_into.target.execute(table.format(3))
+    two_into.offered["t"] = {"primary": "twice"}
+    with pytest.raises(SyncFailed, match="computes the key column 'twice' in another way") as failed:
+        two_into.sync_one("t", {"primary": "twice"})
+    assert not failed.value.retryable
+    assert two_into.target.rows("t") == []
+
+
 def test_computed_otherwise_in_steps(two_into: Link) -> None:
     """So it is in steps, too."""
     two_into.source.execute(TWICE, VALUES)
