@@ -80,6 +80,7 @@ class _Wire(io.RawIOBase):
         self._timeout = sock.gettimeout() or float("inf")
         self._head_until = time.monotonic() + self._timeout
         self._head_bytes: int | None = 0
+        self._wait = 0.0
 
     def readable(self) -> bool:
         return True
@@ -101,10 +102,12 @@ class _Wire(io.RawIOBase):
         if self._patience is not None:
             self._patience.check()
             until = min(until, self._patience.deadline)
-        left = until - time.monotonic()
-        if left <= 0:
+        wait = min(until - time.monotonic(), GIVE_UP_SECONDS)
+        if wait <= 0:
             raise TimeoutError("timed out")
-        self._sock.settimeout(min(left, GIVE_UP_SECONDS))
+        if wait != self._wait:
+            self._wait = wait
+            self._sock.settimeout(wait)
         try:
             return self._sock.recv_into(buffer)
         except TimeoutError:

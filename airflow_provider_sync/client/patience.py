@@ -40,7 +40,8 @@ class TimeLimits:
     @property
     def deadline(self) -> float:
         """When the first of the limits runs out, as the monotonic clock has it."""
-        return min(self._running)[0] if self._running else float("inf")
+        # One look, since another thread may end a limit meanwhile.
+        return min(self._running, default=(float("inf"), 0.0))[0]
 
     @property
     def passed(self) -> bool:
@@ -82,17 +83,15 @@ class Patience:
         """Until when to wait, as the monotonic clock has it, unless there is progress."""
         return min(self._silent_until, self._limits.deadline)
 
-    @property
-    def given_up(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return self._limits.given_up.is_set()
-
     def check(self) -> None:
         """Refuse to wait any longer.
 
         :raises TransportError: when the request was given up, or a limit has run out
         """
-        if self.given_up:
+        given_up = self._limits.given_up.is_set()
+        if not given_up and time.monotonic() < self.deadline:
+            return
+        if given_up:
             raise TransportError(f"The request to {self._url} was given up on this side.")
         self._limits.check()
         if time.monotonic() >= self._silent_until:
