@@ -5,6 +5,7 @@
     SyncError
     ├── ConfigurationError            an option is missing, wrong, or names something that is not there
     ├── TransportError      retry     no connection, or no answer in time
+    │   └── ConnectionLimitError retry     a database has no connection left
     ├── ProtocolError                 an answer that this version of the protocol does not allow
     │   └── IncompleteStreamError retry    a body that ended before its end
     ├── ServerError         retry if 429 or 5xx    the server answered with an error
@@ -60,6 +61,10 @@ class TransportError(SyncError):
     """The server could not be reached, or did not answer in time."""
 
     retryable = True
+
+
+class ConnectionLimitError(TransportError):
+    """A database is up, and has no connection left; the message names no host and no user."""
 
 
 class ProtocolError(SyncError):

@@ -13,7 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from airflow_provider_sync.exceptions import FileError, MissingFileError, SyncError, TableError, TransportError
+from airflow_provider_sync.exceptions import (
+    ConnectionLimitError,
+    FileError,
+    MissingFileError,
+    SyncError,
+    TableError,
+    TransportError,
+)
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
@@ -145,7 +152,7 @@ async def _sync(request: Request, error: Exception) -> Response:
 
 def _told(error: Exception) -> tuple[int, str]:
     """Return the status of an error, and what the client is told of it."""
-    if isinstance(error, TransportError):
+    if isinstance(error, TransportError) and not isinstance(error, ConnectionLimitError):
         # The driver's words name hosts and users.
         return 503, "The server cannot reach its database or storage. Try again; its log has the reason."
     message = _without_secrets(str(error))

@@ -12,6 +12,9 @@ from airflow_provider_sync.files import Storage
 from airflow_provider_sync.tables.engines import database_for
 from airflow_provider_sync.tables.engines.base import Database
 
+LOCK_SECONDS = 20
+"""Longest wait for what somebody else has locked: less than clients wait, so that they are told the reason."""
+
 OpenEngine = Callable[[str], Engine]
 OpenStorage = Callable[[str], Storage]
 
@@ -38,7 +41,9 @@ class Sources:
         with self._lock:
             if key not in self._databases:
                 database = database_for(self._open_engine(url))
-                self._databases[key] = database.with_session(allow_row_security=table.allow_row_security, keep_time_limits=True)
+                self._databases[key] = database.with_session(
+                    allow_row_security=table.allow_row_security, keep_time_limits=True, lock_seconds=LOCK_SECONDS
+                )
             return self._databases[key]
 
     def storage(self, directory: SourceDirectory) -> Storage:

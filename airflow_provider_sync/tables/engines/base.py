@@ -70,9 +70,11 @@ class Database(CanonicalDatabase):
         self.engine = engine
         self._cancellation = current_cancellation()
 
-    def with_session(self, *, allow_row_security: bool = False, keep_time_limits: bool = False) -> Self:
+    def with_session(
+        self, *, allow_row_security: bool = False, keep_time_limits: bool = False, lock_seconds: int | None = None
+    ) -> Self:
         """Return the same database with other rules for its sessions; see :class:`.SessionRules`."""
-        rules = SessionRules(allow_row_security=allow_row_security, keep_time_limits=keep_time_limits)
+        rules = SessionRules(allow_row_security=allow_row_security, keep_time_limits=keep_time_limits, lock_seconds=lock_seconds)
         if rules == self.session:
             return self
         other = copy(self)

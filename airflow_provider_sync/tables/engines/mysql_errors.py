@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc as sqlalchemy_errors
 
-from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError, TransportError
+from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, TableBusyError, TableError, TransportError
 from airflow_provider_sync.printable import reason
 
 NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
@@ -34,6 +34,10 @@ _LOST = frozenset({0, 1040, 1053, 1077, 1158, 1159, 1160, 1161, 1203, 1226, 1317
 
 _FILE_ASKED = frozenset({2000, 2068})
 """What the client library says of a request for a file: it has no number of its own everywhere."""
+
+_ALL_IN_USE = 1040
+_NONE_FREE = frozenset({_ALL_IN_USE, 1203, 1226})
+"""All connections of the server, or those of a user, are in use."""
 
 _NOT_REACHED = frozenset({2002, 2003, 2005})
 _BAD_LOGIN = 1045
@@ -99,6 +103,11 @@ def translate(error: BaseException) -> SyncError:
         )
     if number in _BUSY:
         return TableBusyError(f"The database is busy: {message}. Try again when the other transaction is done.")
+    if number in _NONE_FREE:
+        return ConnectionLimitError(
+            f"The database has no connection left (error {number}). Try again when others have ended, or raise"
+            f" {'max_connections' if number == _ALL_IN_USE else 'the limit of its user, max_user_connections'}."
+        )
     if number in _NOT_REACHED:
         advice = "Is it running, and are host and port right? A password in a URL is percent-encoded."
         return TransportError(f"No answer from the database: {message}. {advice}")

@@ -34,8 +34,10 @@ _SESSION = {
     "net_read_timeout": "86400",
     "net_write_timeout": "86400",
     # A year, by default, behind somebody's ALTER TABLE; who wants to wait for less time waits for less.
-    "lock_wait_timeout": "CAST(LEAST(@@SESSION.lock_wait_timeout, 300) AS SIGNED)",
+    "lock_wait_timeout": "CAST(LEAST(@@SESSION.lock_wait_timeout, {lock_seconds}) AS SIGNED)",
 }
+
+_LOCK_SECONDS = 300
 
 _MARIADB = {
     "tx_read_only": "0",
@@ -64,6 +66,8 @@ def set_session(rules: SessionRules, *, mariadb: bool) -> str:
     settings = _SESSION | (_MARIADB if mariadb else _MYSQL)
     if not rules.keep_time_limits:
         settings |= _WITHOUT_TIME_LIMITS | (_MARIADB_WITHOUT_TIME_LIMITS if mariadb else _MYSQL_WITHOUT_TIME_LIMITS)
+    seconds = min(_LOCK_SECONDS, rules.lock_seconds or _LOCK_SECONDS)
+    settings["lock_wait_timeout"] = settings["lock_wait_timeout"].format(lock_seconds=seconds)
     return f"SET SESSION {', '.join(f'{name} = {value}' for name, value in settings.items())}"
 
 

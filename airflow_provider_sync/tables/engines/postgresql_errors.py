@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import exc as sqlalchemy_errors
 
-from airflow_provider_sync.exceptions import SyncError, TableBusyError, TableError, TransportError
+from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, TableBusyError, TableError, TransportError
 from airflow_provider_sync.printable import reason
 
 EXCLUSION_VIOLATION = "23P01"
@@ -20,9 +20,13 @@ LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 UNIQUE_VIOLATION = "23505"
 
+_NONE_FREE = "53300"
+_NONE_LEFT = re.compile(r"too many clients already|too many connections for |connection slots are reserved")
+"""What the server says to whom it does not let in: the drivers then have no SQLSTATE."""
+
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
-_LOST = frozenset({"25P03", "53300"})
-"""Idle too long within a transaction; too many connections."""
+_LOST = frozenset({"25P03"})
+"""Idle too long within a transaction."""
 
 _ADVICE = {
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
@@ -88,6 +92,9 @@ def translate(error: Exception) -> SyncError:
     """
     state = sqlstate(error)
     message = error_message(error)
+    if state == _NONE_FREE or (state is None and _NONE_LEFT.search(message)):
+        limit = "the limit of its role or database" if " for " in message and "reserved" not in message else "max_connections"
+        return ConnectionLimitError(f"PostgreSQL has no connection left. Try again when others have ended, or raise {limit}.")
     if state is None:
         # Without a state, the server did not speak: no connection, or a lost one; or the driver was misused.
         lost = isinstance(error, sqlalchemy_errors.OperationalError | sqlalchemy_errors.InterfaceError) or type(

@@ -55,16 +55,17 @@ def set_session(connection: Connection, rules: SessionRules, *, local: bool = Fa
 
     :param local: for the open transaction only
     """
+    lock = min(_LOCK_MILLISECONDS, (rules.lock_seconds or _LOCK_MILLISECONDS) * 1000)
     settings = {
         **_SETTINGS,
         "row_security": "on" if rules.allow_row_security else "off",
-        "lock_timeout": str(_LOCK_MILLISECONDS),
+        "lock_timeout": str(lock),
     }
     if not rules.keep_time_limits:
         settings |= _WITHOUT_TIME_LIMITS
     # Through pg_settings, so that settings of newer servers are left alone on older ones.
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
-    stricter = f"s.name = 'lock_timeout' AND s.setting::bigint BETWEEN 1 AND {_LOCK_MILLISECONDS}"
+    stricter = f"s.name = 'lock_timeout' AND s.setting::bigint BETWEEN 1 AND {lock}"
     connection.exec_driver_sql(
         f"SELECT set_config(s.name, CASE WHEN {stricter} THEN s.setting ELSE v.value END, {local})"
         f" FROM pg_settings s JOIN (VALUES {values}) AS v(name, value) USING (name)"

@@ -13,10 +13,12 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar allow_row_security: see only the rows that policies let the role see, rather than fail
     :ivar keep_time_limits: leave the role's own limits for statements and transactions in force
+    :ivar lock_seconds: longest wait for what somebody else has locked, where the engine would wait for longer
     """
 
     allow_row_security: bool = False
     keep_time_limits: bool = False
+    lock_seconds: int | None = None
 
 
 def check_all_rows_seen(table: Table, name: str, *, allowed: bool) -> None:

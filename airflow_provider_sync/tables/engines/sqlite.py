@@ -42,7 +42,8 @@ class SQLiteDatabase(SQLiteCanonical):
 
     def prepare_session(self, connection: Connection) -> None:
         """Wait for writers, and take text that is not UTF-8 for what it is."""
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        seconds = min(BUSY_SECONDS, self.session.lock_seconds or BUSY_SECONDS)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {seconds * 1000}")
         driver = driver_of(connection)
         driver.text_factory = decode
         if not connection.info.get(_PREPARED):

@@ -1,0 +1,90 @@
+"""A source that others hold up is told as what it is, before the client gives up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import make_url
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, Selection
+from airflow_provider_sync.server import sources
+from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.tables.connect import open_engine
+from airflow_provider_sync.tables.engines import database_for
+from tests.server.wire import post
+from tests.tables.scenario import Scenario
+
+LOCKS = {
+    "mysql": "LOCK TABLES t WRITE",
+    "postgresql": "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE",
+    "sqlite": "BEGIN EXCLUSIVE",
+}
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Scenario]:
+    """Open a database."""
+    engine = open_engine(url)
+    yield Scenario(database_for(engine))
+    engine.dispose()
+
+
+def test_a_locked_table_is_told_before_the_client_gives_up(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a table that somebody has locked is answered 503 with the reason, by both versions, on every engine."""
+    monkeypatch.setattr(sources, "LOCK_SECONDS", 1)
+    config = ServerConfig.from_dict({"connections": {"source": database_url}, "tables": {"t": {}}})
+    with opened(database_url) as scenario, RunningServer(config) as server:
+        scenario.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+        with scenario.database.connect() as holder:
+            for statement in LOCKS[scenario.dialect].split("; "):
+                holder.exec_driver_sql(statement)
+            answer = post(server.url, "/getTable", {"config_name": "t"})
+            assert answer.status == 503
+            assert any(word in json.loads(answer.body)["message"] for word in ("lock", "busy"))
+            with SyncClient(server.url, retries=0) as client, pytest.raises(ServerError, match=r"lock|busy") as failure:
+                list(client.describe_table(DescribeTable(selection=Selection(name="t"))))
+            assert failure.value.status == 503
+            holder.exec_driver_sql("UNLOCK TABLES" if scenario.dialect == "mysql" else "ROLLBACK")
+        assert post(server.url, "/getTable", {"config_name": "t"}).status == 200
+
+
+def test_a_server_without_a_connection_left(postgresql_url: str) -> None:
+    """A role that may not connect once more is told so, and asked for no host, on PostgreSQL."""
+    with opened(postgresql_url) as scenario:
+        name = f"limited_{make_url(postgresql_url).database}"
+        scenario.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
+        try:
+            _assert_limit_is_told(make_url(postgresql_url).set(username=name, password="secret").render_as_string(False), name)
+        finally:
+            scenario.execute(f"DROP ROLE {name}")
+
+
+def test_a_server_without_a_connection_left_on_mariadb(mariadb_url: str) -> None:
+    """A user who may not connect once more is told so on MariaDB."""
+    with opened(mariadb_url) as scenario:
+        name = f"limited_{make_url(mariadb_url).database}"
+        user = f"'{name}'@'%'"
+        scenario.execute(f"CREATE USER {user} IDENTIFIED BY 'secret' WITH MAX_USER_CONNECTIONS 1", f"GRANT ALL ON *.* TO {user}")
+        url = make_url(mariadb_url).set(username=name, password="secret").render_as_string(False)
+        try:
+            with opened(url) as limited, limited.database.connect():
+                _assert_limit_is_told(url, name)
+        finally:
+            scenario.execute(f"DROP USER {user}")
+
+
+def _assert_limit_is_told(url: str, name: str) -> None:
+    with opened(url) as limited, pytest.raises(ConnectionLimitError, match="no connection left"), limited.database.connect():
+        pass
+    config = ServerConfig.from_dict({"connections": {"source": url}, "tables": {"t": {}}})
+    with RunningServer(config) as server:
+        answer = post(server.url, "/getTableHash", {"config_name": "t"})
+        assert answer.status == 503
+        assert b"no connection left" in answer.body
+        assert name.encode() not in answer.body
