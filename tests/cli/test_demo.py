@@ -85,6 +85,8 @@ def test_the_demo_says_in_three_lines_what_failed_and_what_to_do(tmp_path: Path)
             "[error ] Failed to import ModuleNotFoundError: No module named 'y'\nINFO: done\n",
             "ModuleNotFoundError: No module named 'y'",
         ),
+        ("ImportError: no X\nairflow.exceptions.AirflowException: Dag not found\n", "ImportError: no X"),
+        ("airflow.exceptions.AirflowException: Dag not found\n", "airflow.exceptions.AirflowException: Dag not found"),
         ("ValueError: " + "z" * 5_000 + "\n", "ValueError: " + "z" * 187 + "…"),
     ],
 )

@@ -18,6 +18,7 @@ LIBRARIES = ("fastapi", "pydantic", "sqlalchemy", "structlog")
 
 #: How an exception is written at the end of a traceback, or in a line of Airflow's log.
 _EXCEPTION = re.compile(r"\b(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b(?::\s.*)?")
+_CONSEQUENCE = re.compile(r"[\w.]*\bAirflow\w*")
 
 _CONSTRAINTS = "https://airflow.apache.org/docs/apache-airflow/stable/installation/installing-from-pypi.html"
 
@@ -46,11 +47,12 @@ class DemoFailed(SyncError):
 def cause_of(log: Path) -> str:
     """Return the last exception that a log names, in one line of at most :data:`MAX_CAUSE` characters.
 
-    Without an exception, it is the last line that says anything.
+    What Airflow itself raises mostly follows from another one. Without an exception, it is the last line that says anything.
     """
     said = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     found = [match.group() for line in said if (match := _EXCEPTION.search(line))]
-    cause = (found or said or ["it ended without a word"])[-1]
+    first = [cause for cause in found if not _CONSEQUENCE.match(cause)]
+    cause = (first or found or said or ["it ended without a word"])[-1]
     return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 
 
