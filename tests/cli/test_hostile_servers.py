@@ -1,0 +1,49 @@
+"""``run`` against servers that answer anything: a report for each table and directory, one line of error, nothing written."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.cli.main import main
+from tests.cli.site import Site, reports
+from tests.client.scripted_server import head, reply, scripted_server
+
+NAMES = ("orders", "customers", "images")
+CHUNKED = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+ANSWERS = {
+    "a negative chunk": head(200, CHUNKED) + b"-5\r\nhello\r\n0\r\n\r\n",
+    "a redirect to nowhere": head(302, {"Location": "http://["}),
+    "a pause with a control character": head(503, {"Retry-After": "1\x1f"}),
+    "two lengths": head(200, {**CHUNKED, "Content-Length": "5"}) + b"5\r\nhello\r\n0\r\n\r\n",
+    "escape codes": reply(500, json.dumps({"message": "\x1b[2J\x1b]0;t\x07\r\nERROR forged \u202e" + "long " * 9_000}).encode()),
+    "escape codes for a field": reply(422, json.dumps({"config_name": ["\x1b[2J\nERROR forged" * 3_000]}).encode()),
+    "brackets": reply(500, b"[" * 60_000),
+    "no HTTP": b"\x15\x03\x01\x00\x02\x02\x46",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("protocol", ["auto", 1])
+def test_each_table_and_directory_has_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: bytes, protocol: str | int
+) -> None:
+    """Whatever the server answers, a run ends with code 3, all its reports as JSON, and one printable line on standard error."""
+    site = Site(tmp_path)
+    with scripted_server() as server:
+        server.answer(answer)
+        site.configure(server.url, protocol=protocol, timeout=5)
+        assert main(["run", "--config", str(site.config), "--json"]) == 3
+    printed = capsys.readouterr()
+    found = reports(printed.out)
+    assert {name: report["status"] for name, report in found.items()} == dict.fromkeys(
+        ["orders", "customers", "images"], "failed"
+    )
+    assert all(report["error"].isprintable() and len(report["error"]) < 1000 for report in found.values())
+    assert re.fullmatch(r"airflow-sync: [^\n]+\n", printed.err)
+    assert printed.err.strip().isprintable()
+    assert (site.rows("orders"), site.rows("customers"), site.files()) == ([], [], [])
