@@ -153,8 +153,10 @@ def delete_files(
     changes = sync.compare_names(source)
     sync.check(source, changes)
     sync.refuse_failed()
-    if changes.removed and not dry_run:
+    if not dry_run:
         with storage.exclusive(lock_timeout):
+            # All downloads have ended: what is still unfinished is of a try that was killed.
+            storage.clean(0)
             sync.delete(changes.removed)
             storage.flush()
     added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)

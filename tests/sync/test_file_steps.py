@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, TransportError
+from airflow_provider_sync.files.paths import temporary_name
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import file_steps
 from airflow_provider_sync.sync.file_steps import FileBatch, compare_directory, delete_files, download_batch
-from tests.sync.mirror import Mirror, target_directory
+from tests.sync.mirror import Mirror, everything, target_directory
 
 
 @pytest.fixture(autouse=True)
@@ -139,3 +141,15 @@ def test_only_what_a_step_returned_is_taken() -> None:
     """A value that no step returned is an error that says so."""
     with pytest.raises(ConfigurationError, match="step before"):
         FileBatch.from_dict({"path": "x"})
+
+
+def test_the_last_step_removes_what_a_killed_task_left(folders: Mirror) -> None:
+    """The unfinished file of a download that was killed is gone when the steps of its run have ended."""
+    folders.put("deep/a.txt")
+    folders.put_target("deep/b.txt")
+    unfinished = Path(folders.target.location) / "deep" / temporary_name()
+    unfinished.write_text("half of a file")
+    steps = Steps(folders)
+    report = steps.delete([steps.download(batch) for batch in steps.compare()])
+    assert (report.files_added, report.files_deleted) == (1, 1)
+    assert everything(Path(folders.target.location)) == ["deep", "deep/a.txt"]
