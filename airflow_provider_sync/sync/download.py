@@ -65,6 +65,13 @@ class Download(ABC):
         :raises TableBusyError: when the target is not what the source announced
         """
 
+    def source_moved(self) -> bool:
+        """Ask the source whether it is any more what these rows were announced by, after they could not be merged.
+
+        Rows of two moments may break a unique key that each moment keeps.
+        """
+        return False
+
     def doubt(self) -> str | None:
         """Say why :meth:`verify` proved no more than it did; ``None`` when there is nothing to say, as of digests."""
         return None

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.computed_columns import refuse_other_values
-from airflow_provider_sync.sync.differences import Comparison, added, segment_of, to_wire, without
+from airflow_provider_sync.sync.differences import Comparison, added, ask_segments_again, segment_of, to_wire, without
 from airflow_provider_sync.sync.download import Download, not_as_staged
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
@@ -89,6 +89,10 @@ class FetchedRows(Download):
             refuse_other_values(self.database, connection, self.compared.part, self.staging, name=self.target.name)
             raise not_as_staged(self.target.name)
         return "digest" if self.proven else None
+
+    def source_moved(self) -> bool:
+        """Have the source digest its segments once more."""
+        return dict(ask_segments_again(self.client, self.database, self.compared)) != dict(self.compared.source)
 
     def _keys_hold(self, connection: Connection) -> bool:
         announced = dict(self.announced or {})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.exceptions import SourceChangedError, SyncError, TableError
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.download import Download, Unchanged
 from airflow_provider_sync.sync.guards import check_deletes
@@ -79,9 +79,20 @@ def merge_entries(
     except SyncError as error:
         # The merge knows tables by what they are called at the target.
         error.table = next((entry.target.name for entry in entries if str(entry.target.table) == error.table), error.table)
+        if isinstance(error, TableError) and not error.retryable and any(entry.download.source_moved() for entry in entries):
+            # Rows of two moments may break a unique key, or a check, that each moment keeps.
+            raise _moved_meanwhile(error) from error
         raise
     for entry, result in zip(entries, results, strict=True):
         entry.result = result
+
+
+def _moved_meanwhile(error: TableError) -> SourceChangedError:
+    moved = SourceChangedError(
+        f"{error} The source changed while its rows were read, which may be the reason: compare and download once more."
+    )
+    moved.table = error.table
+    return moved
 
 
 class _Bystanders:

@@ -88,7 +88,15 @@ class StagedParts(Download):
 
     protocol = 2
 
-    def __init__(self, database: Database, target: Target, part: Part, staged: StagedTable, parts: Sequence[StagedPart]) -> None:
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        target: Target,
+        part: Part,
+        staged: StagedTable,
+        parts: Sequence[StagedPart],
+    ) -> None:
         super().__init__(
             target,
             staged,
@@ -97,9 +105,23 @@ class StagedParts(Download):
             warnings=tuple(warning for entry in parts for warning in entry.warnings),
         )
         self.staging = staged.staging
+        self.client = client
         self.database = database
         self.part = part
         self.parts = parts
+
+    def source_moved(self) -> bool:
+        """Have the source digest the ranges of keys once more."""
+        selection = selection_for(self.target)
+        for entry in self.parts:
+            request = DescribeTable(selection=msgspec.structs.replace(selection, between=entry.between), grid=ONE_SEGMENT)
+            with self.client.describe_table(request) as answer:
+                rows = total = 0
+                for segments in answer:
+                    rows, total = rows + sum(segments.counts), total + sum(segments.sums)
+                if answer.described.digest == entry.algorithm and (rows, total % 2**64) != (entry.rows, entry.digest):
+                    return True
+        return False
 
     def verify(self, connection: Connection) -> Verified | None:
         """Digest the ranges of keys that were looked at, and compare them with what the downloads made of each.
@@ -202,4 +224,4 @@ def _adopt(
     request = DescribeTable(selection=selection_for(target), digests=False)
     with client.describe_table(request) as answer:
         part = land(database, target, answer.described)
-    return StagedParts(database, target, part, staged, parts)
+    return StagedParts(client, database, target, part, staged, parts)

@@ -21,4 +21,6 @@ def naming_table(name: str) -> Iterator[None]:
         # With a quote or a dot before it and a quote behind it, as all messages and databases name tables.
         if re.search(rf"""['"`.]{re.escape(name)}['"`]""", str(error)):
             raise
-        raise type(error)(f"Table {name!r}: {error}") from error
+        error.args = (f"Table {name!r}: {error}", *error.args[1:])
+        error.table = error.table or name
+        raise
