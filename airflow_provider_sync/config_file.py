@@ -11,7 +11,7 @@ import yaml
 
 from airflow_provider_sync.exceptions import ConfigurationError
 
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 """Most values of a file: a few aliases of aliases stand for billions."""
 
 
