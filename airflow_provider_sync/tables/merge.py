@@ -142,17 +142,24 @@ def _prepared(
         merge.work = work_table("work")
         merge.parked = work_table("park")
         if merge.left_alone:
-            with naming_temporary_tables(database, staged.target):
-                merge.kept = database.create_staging(
-                    connection,
-                    staged.target,
-                    (*merge.key, *merge.left_alone),
-                    name=f"{prefix}_kept{number}",
-                    primary_key=staged.key,
-                    temporary=True,
-                )
-            dropped_in_the_end(merge.kept)
+            merge.kept = _table_to_keep(database, connection, merge, name=f"{prefix}_kept{number}")
+            if merge.kept:
+                dropped_in_the_end(merge.kept)
         yield merge
+
+
+def _table_to_keep(database: Database, connection: Connection, merge: TableMerge, *, name: str) -> Table | None:
+    """Make the table for columns that are left alone; ``None`` where it cannot be made, as few merges ever need it."""
+    columns = (*merge.key, *merge.left_alone)
+    try:
+        with database.translate_errors():
+            return database.create_staging(
+                connection, merge.target, columns, name=name, primary_key=merge.staged.key, temporary=True
+            )
+    except TableError as error:
+        if error.retryable:
+            raise
+        return None
 
 
 def _drop(database: Database, connection: Connection, work: Table, *, failed: bool) -> None:

@@ -42,6 +42,7 @@ class RowUpdates:
 
     :param parked: an empty work table; it is empty again at the end
     :param kept: an empty table for columns that are not written, by key; ``None`` where there are none
+    :param loses_columns: whether there are such columns, and no table for them
     :param values: columns that an update sets
     :param late: whether there are rows that are deleted last
     """
@@ -55,6 +56,7 @@ class RowUpdates:
         *,
         parked: Table,
         kept: Table | None,
+        loses_columns: bool,
         unique_keys: Sequence[UniqueKey],
         values: Sequence[str],
         late: bool,
@@ -65,6 +67,7 @@ class RowUpdates:
         self.changes = changes
         self.parked = parked
         self.kept = kept
+        self.loses_columns = loses_columns
         self.unique_keys = unique_keys
         self.values = values
         self.late = late
@@ -100,7 +103,10 @@ class RowUpdates:
         :param label: what makes it necessary, if it is not that
         :raises TableError: when something else would happen
         """
-        if reason := self.database.why_not_replace(self.connection, self.changes):
+        reason = self.database.why_not_replace(self.connection, self.changes)
+        if self.loses_columns:
+            reason = "the values of columns that are not synced would be lost"
+        if reason:
             raise _NotReplacedError(f"{label}: to delete and insert the rows again is not safe, since {reason}.") from cause
         key = self.changes.key
         target, staging, work = self.changes.target, self.changes.staging, self.changes.work

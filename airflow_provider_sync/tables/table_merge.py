@@ -17,7 +17,7 @@ from airflow_provider_sync.exceptions import TableError, TargetChangedError
 from airflow_provider_sync.tables.change_list import ChangeList, key_is_unique
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.row_updates import RowUpdates
-from airflow_provider_sync.tables.schema import OP, Column, Op, Table
+from airflow_provider_sync.tables.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.tables.staged_table import ListedChanges, MergeCounts, MergeResult, StagedTable
 from airflow_provider_sync.tables.unique_conflicts import other_unique_keys
 
@@ -27,7 +27,7 @@ class TableMerge:
 
     :ivar work: an empty work table, made before the transaction
     :ivar parked: another one
-    :ivar kept: an empty table for the columns that the merge leaves alone, where there are any
+    :ivar kept: an empty table for the columns that the merge leaves alone, where there are any and one can be made
     """
 
     work: Table
@@ -65,9 +65,12 @@ class TableMerge:
 
     @property
     def left_alone(self) -> tuple[Column, ...]:
-        """The columns that the merge does not write, and the database does not compute."""
+        """The columns that the merge does not write, and the database does not compute; the hidden one that orders rows, too."""
         written = {column.name for column in self.columns}
-        return tuple(column for column in self.target.columns if column.name not in written and not column.generated)
+        columns = [column for column in self.target.columns if column.name not in written and not column.generated]
+        if self.target.row_id:
+            columns.append(Column(name=self.target.row_id, kind=Kind.INTEGER, sql_type="INTEGER", nullable=False))
+        return tuple(columns)
 
     @property
     def listed(self) -> ListedChanges:
@@ -182,6 +185,7 @@ class TableMerge:
             self.listed,
             parked=self.parked,
             kept=self.kept,
+            loses_columns=self.kept is None and bool(self.left_alone),
             unique_keys=self.unique_keys,
             values=[column.name for column in self.written if column.name not in unwritten],
             late=bool(self.target.foreign_keys and self._count_listed(Op.DELETE_LAST)),

@@ -96,6 +96,17 @@ def test_values_of_an_expression_move(on: Scenario) -> None:
         assert on.rows("item") == _rows(after)
 
 
+def test_rows_keep_their_place(sqlite_on: Scenario) -> None:
+    """On SQLite rows that are deleted and inserted again keep the hidden number by which version 1 orders them."""
+    sqlite_on.execute("CREATE TABLE item (id VARCHAR(9) NOT NULL PRIMARY KEY, email TEXT NOT NULL)", LOWER["sqlite"])
+    sqlite_on.execute("INSERT INTO item VALUES ('b', 'x'), ('a', 'y'), ('c', 'z')")
+
+    sqlite_on.sync("item", [("a", "x"), ("b", "y"), ("c", "z")])
+
+    assert sqlite_on.rows("item") == [("a", "x"), ("b", "y"), ("c", "z")]
+    assert sqlite_on.scalar("SELECT group_concat(id, '') FROM (SELECT id FROM item ORDER BY rowid)") == "bac"
+
+
 def test_prefixes_move(on: Scenario) -> None:
     """A unique key over the beginning of a text lets values move, too."""
     if on.dialect != "mysql":
