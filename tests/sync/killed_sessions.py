@@ -13,12 +13,15 @@ from airflow_provider_sync.tables.engines.base import Database
 
 
 @contextmanager
-def killing(database: Database, beginning: str, *, containing: str = "", spared: int = 0) -> Iterator[list[str]]:
+def killing(
+    database: Database, beginning: str, *, containing: str = "", spared: int = 0, lock: bool = False
+) -> Iterator[list[str]]:
     """End the session that is about to run a statement, once.
 
     :param beginning: how the statement begins
     :param containing: what it has somewhere
     :param spared: how many such statements go through first
+    :param lock: end the session that holds the sync's locks instead
     :return: the statement whose session was ended, once it was
     """
     killed: list[str] = []
@@ -32,7 +35,7 @@ def killing(database: Database, beginning: str, *, containing: str = "", spared:
         seen += 1
         if seen > spared:
             killed.append(statement)
-            _end(administrator, connection)
+            (_end_lock if lock else _end)(administrator, connection)
 
     event.listen(database.engine, "before_cursor_execute", before)
     try:
@@ -49,3 +52,21 @@ def _end(administrator: Any, connection: Connection) -> None:
             assert other.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (driver.info.backend_pid,)).scalar()
         else:
             other.exec_driver_sql(f"KILL {driver.thread_id()}")
+
+
+def _end_lock(administrator: Any, connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    with administrator.connect() as other:
+        if connection.dialect.name == "postgresql":
+            held = (
+                "SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                " WHERE l.locktype = 'advisory' AND d.datname = current_database()"
+            )
+            assert other.exec_driver_sql(held).scalar()
+        else:
+            sessions = other.exec_driver_sql(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND COMMAND = 'Sleep'"
+            )
+            for (session,) in sessions.all():
+                if session != driver.thread_id():
+                    other.exec_driver_sql(f"KILL {session}")

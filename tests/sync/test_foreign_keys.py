@@ -28,7 +28,7 @@ class PlainLink:
         self.target = target
 
 
-@pytest.fixture(params=["1", "2"])
+@pytest.fixture(params=[pytest.param("1", marks=pytest.mark.slow), "2"])
 def plain(request: pytest.FixtureRequest, postgresql_url: str, database_servers, tmp_path) -> Iterator[PlainLink]:  # type: ignore[no-untyped-def]  # fixtures
     """Give two databases of PostgreSQL, for each version of the protocol."""
     with (

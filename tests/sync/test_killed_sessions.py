@@ -74,6 +74,23 @@ def test_killed_sessions_are_told_and_the_rest_is_done(server_into: Link, protoc
     link.assert_equal("t")
 
 
+def test_a_lost_lock_commits_nothing(server_into: Link) -> None:
+    """Once the session is ended that holds the locks, nothing of that table is committed, and the rest of the run is done."""
+    link = server_into
+    link.protocol = "2"
+
+    with killing(link.target.database, "UPDATE", lock=True) as killed:
+        t, other = _sync(link)
+
+    assert killed
+    assert t.status == "failed"
+    assert "lock" in (t.error or "")
+    assert link.target.rows("t") == BEFORE
+    assert (other.status, link.target.rows("other")) == ("changed", [(1,), (2,)])
+    assert link.sync_one("t").status == "changed"
+    link.assert_equal("t")
+
+
 def _sync(link: Link) -> list[TableReport]:
     try:
         return link.sync("t", "other", single_transaction=False)

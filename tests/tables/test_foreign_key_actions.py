@@ -269,6 +269,21 @@ def test_referenced_values_that_change(target: Target) -> None:
     assert target.owner.rows("line") == [(10, "x"), (20, "b")]
 
 
+def test_columns_of_different_collations(target: Target) -> None:
+    """A foreign key may join columns that are sorted differently, with its rows counted by the parent's rules."""
+    target.owner.execute(
+        'CREATE TABLE p (code text COLLATE "C" PRIMARY KEY)',
+        'CREATE TABLE c (id int PRIMARY KEY, code text COLLATE "en-US-x-icu" REFERENCES p ON DELETE CASCADE)',
+        "INSERT INTO p VALUES ('a'), ('b')",
+        "INSERT INTO c VALUES (1, 'b')",
+    )
+
+    target.plain.sync_all([("p", [("a",), ("z",)], (), ()), ("c", [(1, "z")], (), ())])
+    assert (target.owner.rows("p"), target.owner.rows("c")) == ([("a",), ("z",)], [(1, "z")])
+
+    assert target.owner.sync("p", [("a",)]).orphans == {"c.c_code_fkey": 1}
+
+
 def test_triggers_that_keep_foreign_keys_on(target: Target) -> None:
     """Where a trigger keeps foreign keys on for a superuser, too, no row is lost either."""
     target.note("ON DELETE CASCADE")

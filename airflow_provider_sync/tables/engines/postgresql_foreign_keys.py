@@ -40,7 +40,14 @@ SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confr
        ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
        ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT coalesce(' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
+                    || ' OPERATOR(' || quote_ident(s.nspname) || '.' || o.oprname || ') '
+             FROM unnest(k.confkey, k.conpfeqop) WITH ORDINALITY AS c(attnum, operator, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum
+             JOIN pg_operator o ON o.oid = c.operator JOIN pg_namespace s ON s.oid = o.oprnamespace
+             LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
+             ORDER BY c.position)
 FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
 WHERE k.contype = 'f' AND to_regclass(%s) IN (k.conrelid, k.confrelid) AND k.conparentid = 0
       AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
@@ -101,9 +108,13 @@ def orphans(connection: Connection, quoted: str) -> dict[str, int]:
     nobody can tell, and nothing is counted.
     """
     counts = {}
-    for constraint, name, child, parent, columns, referred in connection.exec_driver_sql(_CONSTRAINTS, (quoted,)).all():
+    for constraint, name, child, parent, columns, referred, operators in connection.exec_driver_sql(
+        _CONSTRAINTS, (quoted,)
+    ).all():
         present = " AND ".join(f"c.{column} IS NOT NULL" for column in columns)
-        points = " AND ".join(f"p.{there} = c.{here}" for here, there in zip(columns, referred, strict=True))
+        # The collation is the parent's, as it is for the constraint itself.
+        pairs = zip(referred, operators, columns, strict=True)
+        points = " AND ".join(f"p.{there}{operator}c.{here}" for there, operator, here in pairs)
         statement = f"SELECT count(*) FROM {child} c WHERE {present} AND NOT EXISTS (SELECT FROM {parent} p WHERE {points})"
         # These names come quoted by the server, and so without the doubled percent signs that the driver expects.
         number = connection.exec_driver_sql(statement.replace("%", "%%")).scalar_one()
