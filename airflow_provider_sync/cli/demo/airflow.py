@@ -56,6 +56,9 @@ class DemoAirflow:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            # It would finish what it is at first.
+            self._process.terminate()
         with suppress(BrokenPipeError):
             self._process.__exit__(kind, error, trace)
         self._process.wait()
