@@ -80,7 +80,7 @@ def create_table_statement(database: Database, name: str, columns: Sequence[Colu
         definitions.append(f"{database.quote(column.name)} {engine.definition(sql_type, required=required)}")
     definitions.append(f"PRIMARY KEY ({database.columns(key)})")
     parts = name.split(".", 1) if engine.SCHEMAS else [name]
-    return f"CREATE TABLE {'.'.join(map(database.quote, parts))} ({', '.join(definitions)})"
+    return f"CREATE TABLE {'.'.join(map(database.quote, parts))} ({', '.join(definitions)}){engine.OPTIONS}"
 
 
 def spelled(logical: LogicalType) -> str:

@@ -11,6 +11,8 @@ from airflow_provider_sync.tables.engines.session_rules import SessionRules
 _NO_LIMIT = "18446744073709551615"
 
 _SESSION = {
+    # The driver sends it only when it takes it for off, which it does not where MySQL has it off by default.
+    "autocommit": "1",
     "time_zone": "'+00:00'",
     # None of ANSI_QUOTES, NO_BACKSLASH_ESCAPES and PAD_CHAR_TO_FULL_LENGTH; zero dates can be read and copied.
     "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
@@ -81,5 +83,6 @@ def quote_by_backticks(engine: Engine) -> None:
 
 def _set_plain_mode(driver: Any, _record: object) -> None:
     cursor = driver.cursor()
-    cursor.execute("SET SESSION sql_mode = ''")
+    # SQLAlchemy rolls back what it has asked, which may begin a transaction by the server's default.
+    cursor.execute("SET SESSION sql_mode = '', completion_type = 'NO_CHAIN'")
     cursor.close()

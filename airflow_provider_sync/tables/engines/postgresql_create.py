@@ -7,6 +7,9 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 SCHEMAS = True
 """Whether a dot in a table's name stands between schema and table."""
 
+OPTIONS = ""
+"""What follows a new table's columns."""
+
 _MOST_CHARACTERS = 10_485_760
 _MOST_DIGITS = 1000
 

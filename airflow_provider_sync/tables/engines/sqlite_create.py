@@ -7,6 +7,9 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 SCHEMAS = False
 """Whether a dot in a table's name stands between schema and table."""
 
+OPTIONS = ""
+"""What follows a new table's columns."""
+
 _EXACT_DIGITS = 15
 """Decimals of so many digits are the same again after they were a double."""
 
