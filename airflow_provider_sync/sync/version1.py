@@ -356,6 +356,13 @@ class _Fetching:
             target_rows=self.database.count(self.connection, self.target.table) if listed is not None else 0,
         )
         warnings = [*self.warnings, *warnings_of(self.target, staged.columns), *staged.zone.warnings(self.target.table)]
+        untyped = [column.name for column in staged.columns if not column.sql_type.strip()]
+        if untyped and not staged.one_snapshot:
+            # Our own server refuses to send blobs of such columns.
+            warnings.append(
+                f"Column {', '.join(untyped)} of {str(self.target.table)!r} has no type: version 1 sends blobs as text, and as"
+                " such they arrive. Declare the column BLOB where it has any."
+            )
         if staged.repeated:
             warnings.append(
                 f"Table {str(self.target.table)!r}: {staged.repeated} of its times are in an hour that"

@@ -29,6 +29,7 @@ class StagedAnswer:
     :ivar columns: of the target that were staged
     :ivar source_columns: names of all that came
     :ivar rows: how many
+    :ivar one_snapshot: whether they came from our own server
     :ivar zone: the source's time zone, decided
     :ivar repeated: times that this zone has twice, so that they may be an hour late
     :ivar hashed: the hash of the rows as they came, where it was wanted
@@ -37,6 +38,7 @@ class StagedAnswer:
     columns: tuple[Column, ...]
     source_columns: tuple[str, ...]
     rows: int
+    one_snapshot: bool
     zone: SourceZone
     repeated: int
     hashed: AnswerHash | None
@@ -88,6 +90,7 @@ def stage(
         columns=selection.columns,
         source_columns=tuple(answer.columns),
         rows=loaded,
+        one_snapshot=answer.one_snapshot,
         zone=zone,
         repeated=converter.repeated,
         hashed=hashed,

@@ -182,7 +182,7 @@ def test_a_list_is_files_named_by_numbers(server: ExistingServer, tmp_path: Path
     server.answer("/getFileHashes", recorded("filehashes_num"))
     with pytest.raises(SyncFailed, match="nothing at"):
         sync_files(server, tmp_path / "d")
-    (request,) = server.requests("/getFiles")
+    request = server.requests("/getFiles")[0]
     names = [value for field, value in request.fields if field.startswith("files")]
     assert names[:2] == ["0", "1"]
 

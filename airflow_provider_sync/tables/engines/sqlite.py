@@ -164,10 +164,16 @@ class SQLiteDatabase(SQLiteCanonical):
         return render_all
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Look at every column, since any may hold any value."""
+        """Look at every column, since any may hold any value.
+
+        JSON has no blobs. A column's declared type says what a string is, but for columns without one, which keep the type of
+        each value: a blob there would arrive as text, with an equal hash.
+        """
         for rows in self.read(connection, table, columns):
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
                 types = set(map(type, values))
+                if bytes in types and column.sql_type.strip().upper() in ("", "ANY"):
+                    return column
                 if (bytes in types or float in types) and not all(map(_sendable, values)):
                     return column
         return None
