@@ -104,6 +104,13 @@ class Access:
             raise TooManyRefused("Too many requests with wrong tokens. Check the token, and try again later.")
         self._delayed += 1
         try:
-            await anyio.sleep(delay)
+            await wait_for_refused(request, delay)
         finally:
             self._delayed -= 1
+
+
+async def wait_for_refused(request: Request, seconds: float) -> None:
+    """Let a client that was refused wait, and no longer than it is there."""
+    with anyio.move_on_after(seconds):
+        while (await request.receive())["type"] != "http.disconnect":
+            pass

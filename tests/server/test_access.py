@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
+from starlette.requests import Request
 
+from airflow_provider_sync.server import access
 from airflow_provider_sync.server.access import FORGET_SECONDS, FREE_TRIES, MAX_DELAY_SECONDS, Refusals
 from airflow_provider_sync.server.serve import RunningServer
 from tests.server.wire import config, own_lines, post, send
@@ -58,10 +60,10 @@ def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest
     """Wrong tokens are logged with address and endpoint, never themselves, and held back; the right one is not."""
     waited: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def wait(request: Request, seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(anyio, "sleep", sleep)
+    monkeypatch.setattr(access, "wait_for_refused", wait)
     for _ in range(FREE_TRIES + 3):
         answer = post(url, "/getTable", token="wrong-token")
         assert (answer.status, answer.body) == (401, b'{"message":"Unauthenticated."}')
@@ -71,6 +73,21 @@ def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest
     [line] = own_lines(caplog)
     assert line == "/getTable: refused a request from 127.0.0.1, which has a wrong token"
     assert "wrong-token" not in caplog.text
+
+
+def test_waiting() -> None:
+    """A client that was refused waits its time, whatever it sends meanwhile; nothing waits for one that has gone."""
+    messages = ["http.request", "http.request", "http.disconnect"]
+
+    async def receive() -> dict[str, str]:
+        if not messages:
+            await anyio.sleep_forever()
+        return {"type": messages.pop(0)}
+
+    request = Request({"type": "http"}, receive)
+    anyio.run(access.wait_for_refused, request, 3600.0)
+    assert messages == []
+    anyio.run(access.wait_for_refused, request, 0.01)
 
 
 def test_no_token(url: str, caplog: pytest.LogCaptureFixture) -> None:
