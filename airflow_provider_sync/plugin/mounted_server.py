@@ -22,6 +22,7 @@ from airflow_provider_sync.hooks.settings import read_settings
 from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.plugin.access import may_read_connections
 from airflow_provider_sync.server.app import create_app, normal_prefix
+from airflow_provider_sync.server.streaming import is_broken_stream
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,13 @@ def mounted_server() -> list[dict[str, Any]]:
     except ConfigurationError as error:
         log.error("The sync server under %s is out of service: %s Mend it and restart the API server.", prefix, error)
         app = _out_of_service()
+    # An error has to leave the application for the connection to be cut; the log has its reason by then.
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     return [{"app": app, "url_prefix": prefix, "name": "Sync server"}]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not is_broken_stream(record)
 
 
 def _server(path: str, *, airflow_tokens: bool) -> FastAPI:

@@ -49,11 +49,11 @@ class RequestHeads:
             return _refused(400, "A request has either Content-Length or Transfer-Encoding.", {"Connection": "close"})
         if self._hosts is None:
             return None
-        for header, advice in ((b"host", _ADVICE), (b"origin", "Web pages cannot use this server.")):
+        for header, status, advice in ((b"host", 421, _ADVICE), (b"origin", 403, "Web pages cannot use this server.")):
             value = headers.get(header)
             if value is not None and not self._allows(name := _host(header, value.decode("latin-1"))):
                 return _refused(
-                    403, f"The server does not answer to {printable(name, 100)!r}, in {header.decode().title()}. {advice}"
+                    status, f"The server does not answer to {printable(name, 100)!r}, in {header.decode().title()}. {advice}"
                 )
         return None
 

@@ -27,7 +27,7 @@ from airflow_provider_sync.server.app import create_app, normal_prefix
 from airflow_provider_sync.server.connections import Connection, Connections
 from airflow_provider_sync.server.request_heads import LOCAL_HOSTS
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
-from airflow_provider_sync.server.streaming import StreamBroken
+from airflow_provider_sync.server.streaming import is_broken_stream
 from airflow_provider_sync.server.work import Places
 from airflow_provider_sync.tables import connect
 
@@ -45,8 +45,10 @@ _CUT_SECONDS = 10
 _BACKLOG = 128
 """Connections that the kernel accepts before the server does: more at once would take descriptors before any can be closed."""
 
-_DESCRIPTORS_BESIDE_CONNECTIONS = 1024
-"""For databases, and the files that are sent."""
+_DESCRIPTORS_OF_A_REQUEST = 70
+"""For its connection to a database, or the files that it sends."""
+
+_DESCRIPTORS_BESIDE = 100
 
 
 def serve(
@@ -72,7 +74,8 @@ def serve(
         url = _url(listener, host, prefix)
         hosts = _hosts(config, host, listener)
         app = create_app(config, open_engine=open_engine, open_storage=open_storage, prefix=prefix, hosts=hosts)
-        _allow_descriptors(config.limits.connections + _DESCRIPTORS_BESIDE_CONNECTIONS)
+        limits = config.limits
+        _allow_descriptors(limits.connections + limits.requests * _DESCRIPTORS_OF_A_REQUEST + _DESCRIPTORS_BESIDE)
         started = partial(on_ready or _print_url, url)
         _Server(app, config.limits, on_started=started, shutdown_seconds=SHUTDOWN_SECONDS).run([listener])
 
@@ -211,12 +214,13 @@ class _Server(uvicorn.Server):
 
 def _is_news(record: logging.LogRecord) -> bool:
     # A stream that broke off has been logged with its reason, and one that was cut at the end is no error.
-    error = record.exc_info[1] if record.exc_info else None
+    cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
     # Below `airflow sync` all that uvicorn says of its start and end would be shown; the line with the URL says it. What is
     # not HTTP is logged with the address that it came from.
     return (
         record.levelno >= logging.WARNING
-        and not isinstance(error, (StreamBroken, asyncio.CancelledError))
+        and not cut
+        and not is_broken_stream(record)
         and record.msg != "Invalid HTTP request received."
     )
 

@@ -36,6 +36,14 @@ class StreamBroken(Exception):
     """
 
 
+def is_broken_stream(record: logging.LogRecord) -> bool:
+    """Whether a line of the log only repeats that a stream broke off, which is logged with its reason."""
+    error = record.exc_info[1] if record.exc_info else None
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return isinstance(error, StreamBroken)
+
+
 class StreamResponse(Response):
     """Sends blocks as they are made, one at a time, so that never more than one is in memory.
 

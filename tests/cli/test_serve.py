@@ -86,7 +86,7 @@ def test_nobody_reads_what_it_says(tmp_path: Path, streams: str) -> None:
                 assert server.poll() is None
             # Each is a line in the log.
             server.send_signal(signal.SIGHUP)
-            assert send(url, "POST", "/getTable", headers={"Host": "evil.example"}).status == 403
+            assert send(url, "POST", "/getTable", headers={"Host": "evil.example"}).status == 421
             assert answers(url)
         finally:
             server.terminate()

@@ -37,7 +37,7 @@ def ask(url: str, method: str, path: str, **headers: str) -> Answer:
 def test_names_of_others(url: str, host: str) -> None:
     """Without tokens, whoever has a browser ask this machine under another name learns nothing, not even what there is."""
     answers = [ask(url, method, path, Host=host) for method, path in PATHS]
-    assert {answer.status for answer in answers} == {403}
+    assert {answer.status for answer in answers} == {421}
     for answer in answers:
         assert "allowed_hosts" in json.loads(answer.body)["message"]
         assert b"secret" not in answer.body
@@ -62,7 +62,7 @@ def test_further_names(tmp_path: Path) -> None:
     with RunningServer(config(allowed_hosts=["Sync.Example"])) as server:
         assert ask(server.url, "GET", "/health", Host="sync.example:80").status == 200
         assert ask(server.url, "GET", "/health", Host="localhost").status == 200
-        assert ask(server.url, "GET", "/health", Host="evil.example").status == 403
+        assert ask(server.url, "GET", "/health", Host="evil.example").status == 421
 
 
 def test_tokens_and_names() -> None:
@@ -71,7 +71,7 @@ def test_tokens_and_names() -> None:
         assert ask(server.url, "GET", "/health", Host="sync.example").status == 200
     with RunningServer(config(tokens=["secret"], allowed_hosts=["sync.example"])) as server:
         assert ask(server.url, "GET", "/health", Host="sync.example").status == 200
-        assert ask(server.url, "GET", "/health", Host="evil.example").status == 403
+        assert ask(server.url, "GET", "/health", Host="evil.example").status == 421
 
 
 def test_the_address_that_was_given() -> None:
