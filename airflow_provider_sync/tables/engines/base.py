@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.tables.engines.canonical import CanonicalDatabase
+from airflow_provider_sync.tables.engines.keep_alive import keep_alive
 from airflow_provider_sync.tables.engines.locks import TableLock
 from airflow_provider_sync.tables.engines.session_rules import SessionRules
 from airflow_provider_sync.tables.schema import OP, TEXTUAL, Column, Op, Row, Table, Value
@@ -98,6 +99,7 @@ class Database(CanonicalDatabase):
         with self.translate_errors():
             connection = self.open_connection(loading=loading).execution_options(isolation_level="AUTOCOMMIT")
             try:
+                keep_alive(connection.connection.driver_connection)
                 self.prepare_session(connection)
                 with self._cancellable(connection):
                     yield connection
