@@ -58,7 +58,9 @@ def is_about_one_file(cause: BaseException | None) -> bool:
 
     :param cause: what the error was made of; ``None`` for one that has no other cause
     """
-    return not isinstance(cause, OSError) or cause.errno in _ABOUT_ONE_FILE
+    # Object stores raise these without a number.
+    named = (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+    return not isinstance(cause, OSError) or isinstance(cause, named) or cause.errno in _ABOUT_ONE_FILE
 
 
 def file_error(doing: str, path: str, location: str, error: OSError) -> FileError:

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_sync.exceptions import DirectoryBusyError, FileError
+from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.failures import file_error
 from airflow_provider_sync.files.local_writer import LocalFileWriter
@@ -162,6 +162,8 @@ class LocalStorage:
         """Hold a lock on the root itself, so that no lock file is left; see :meth:`~.storage.Storage.exclusive`.
 
         The root is made if it is missing. File systems without locks, as some network ones, go without; the log says so.
+
+        :raises FileChangedError: at the end of the block, when another directory is in its place, or none
         """
         try:
             descriptor = self._lock(time.monotonic() + timeout, timeout)
@@ -169,8 +171,18 @@ class LocalStorage:
             raise file_error("lock", "", self.location, error) from error
         try:
             yield
+            if not self._is_root(descriptor):
+                raise FileChangedError(
+                    f"{self.location} was removed or replaced during the sync, so that files may be missing. Run it again."
+                )
         finally:
             os.close(descriptor)
+
+    def _is_root(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.root.stat())
+        except OSError:
+            return False
 
     def _lock(self, deadline: float, timeout: float) -> int:
         while True:

@@ -35,6 +35,10 @@ _ADVICE = {
 _PROTOCOL_VIOLATION = "08P01"
 """Among others, what pgbouncer answers where it does not let transactions through."""
 
+_REFUSED = re.compile(
+    r"authentication failed|no pg_hba\.conf entry|FATAL:  (role|database) \".*\" does not exist|not permitted to log in"
+)
+
 _MAX_MESSAGE = 300
 _COPY_CONTEXT = re.compile(r"^COPY .*?, line \d+, column (.*)$", re.MULTILINE)
 
@@ -102,6 +106,9 @@ def translate(error: Exception) -> SyncError:
         ).__name__ in ("OperationalError", "InterfaceError")
         if not lost:
             return TableError(f"PostgreSQL: {message}")
+        # A connection that is refused has no state with either driver, only the server's words.
+        if _REFUSED.search(str(driver_error(error))):
+            return TableError(f"PostgreSQL refused the connection: {message}. Check user, password and name of the database.")
         return TransportError(
             f"No answer from PostgreSQL: {message}. Is it running, and are host, port, user and password right?"
         )

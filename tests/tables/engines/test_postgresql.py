@@ -46,6 +46,25 @@ def test_other_drivers_are_refused() -> None:
         PostgreSQLDatabase(engine)  # type: ignore[arg-type]  # all of an engine that is looked at
 
 
+def test_what_keeps_a_connection_from_being_made_is_told_apart(database: PostgreSQLDatabase, shared_url: str) -> None:
+    """No free connection may pass; a role or database that does not exist does not. Neither is told as a server that is down."""
+    run(database, "DROP ROLE IF EXISTS crowded", "CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+    url = make_url(shared_url).set(drivername=database.engine.url.drivername)
+    tries = [
+        (url.set(username="crowded"), TransportError, "no connection left.*limit of its role"),
+        (url.set(username="nobody_at_all"), TableError, 'refused the connection.*role "nobody_at_all" does not exist'),
+        (url.set(database="nothing_at_all"), TableError, 'refused the connection.*database "nothing_at_all" does not exist'),
+    ]
+    for wrong, kind, message in tries:
+        other = PostgreSQLDatabase(create_engine(wrong))
+        with pytest.raises((TransportError, TableError), match=message) as raised, other.connect():
+            pass
+        assert isinstance(raised.value, kind)
+        assert "Is it running" not in str(raised.value)
+        other.engine.dispose()
+    run(database, "DROP ROLE crowded")
+
+
 def test_session_is_the_same_whatever_the_role_has_set(database: PostgreSQLDatabase) -> None:
     """Time zone, styles and limits that a role or database brings do not reach a sync."""
     name = database.engine.url.database
