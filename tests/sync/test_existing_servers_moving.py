@@ -280,3 +280,12 @@ def test_guards_hold_for_what_two_answers_lack(source: Source, sqlite_target: Sc
     with pytest.raises(SyncFailed, match="max_deletes"):
         sync(source, sqlite_target, max_deletes=10)
     assert kept(sqlite_target) == before
+
+
+def test_warnings_of_php_in_front_of_an_answer(source: Source, sqlite_target: Scenario) -> None:
+    """Text that PHP writes in front of the rows is told as what it is, and nothing is changed."""
+    source.server.warning = b"<br />\n<b>Warning</b>:  Undefined variable $x in <b>/srv/app.php</b> on line <b>3</b><br />\n"
+    before = kept(sqlite_target)
+    with pytest.raises(SyncFailed, match="display_errors"):
+        sync(source, sqlite_target)
+    assert kept(sqlite_target) == before

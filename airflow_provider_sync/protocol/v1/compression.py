@@ -31,6 +31,16 @@ def compress(blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
+def _advice(start: bytes) -> str:
+    """Say what else than gzip a body may begin with."""
+    if start.lstrip()[:1] == b"<" or b"Warning: " in start or b"Notice: " in start or b"Deprecated: " in start:
+        return (
+            "Text stands in front of it: does PHP write its warnings into answers? Switch display_errors off at the source,"
+            " and look into its log."
+        )
+    return "Is the URL that of a sync server?"
+
+
 def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None) -> Iterator[bytes]:
     """Read exactly one gzip member, in pieces of at most :data:`BLOCK_BYTES`, and check its sum at the end.
 
@@ -53,7 +63,7 @@ def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None
                 block = decompressor.decompress(data, BLOCK_BYTES)
             except IsalError as error:  # type: ignore[misc]  # the stubs of isal do not say that it is an exception
                 if not body.start.startswith(b"\x1f\x8b"):
-                    raise ProtocolError("The body is not gzip. Is the URL that of a sync server?") from error
+                    raise ProtocolError(f"The body is not gzip. {_advice(body.start)}") from error
                 raise body.broken(f"The gzip stream is damaged after {total} inflated bytes: {error}. Try again.") from error
             total += len(block)
             if total > limit:
