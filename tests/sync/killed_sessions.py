@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_sync.tables.engines.base import Database
@@ -70,3 +71,22 @@ def _end_lock(administrator: Any, connection: Connection) -> None:
             for (session,) in sessions.all():
                 if session != driver.thread_id():
                     other.exec_driver_sql(f"KILL {session}")
+
+
+def end_all(database: Database) -> None:
+    """End every session of a database."""
+    administrator = create_engine(database.engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with administrator.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).all()
+        else:
+            sessions = connection.exec_driver_sql(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
+            )
+            for (session,) in sessions.all():
+                with suppress(SQLAlchemyError):  # one that has ended meanwhile
+                    connection.exec_driver_sql(f"KILL {session}")
+    administrator.dispose()

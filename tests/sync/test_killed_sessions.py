@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
-from tests.sync.killed_sessions import killing
+from tests.sync.killed_sessions import end_all, killing
 from tests.sync.link import Link, linked
 
 BEFORE = [(1, "a", 1), (2, "b", 2), (3, "c", 3)]
@@ -71,6 +71,32 @@ def test_killed_sessions_are_told_and_the_rest_is_done(server_into: Link, protoc
         "changed" if t.status == "failed" else "unchanged",
         "unchanged",
     ]
+    link.assert_equal("t")
+
+
+@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
+@pytest.mark.parametrize("first", [False, True], ids=["a difference", "a first sync"])
+def test_sessions_that_are_ended_while_rows_come(server_into: Link, protocol: str, first: bool) -> None:
+    """All sessions of a sync, ended while rows are on their way, make one error that may pass; nothing is left behind."""
+    link = server_into
+    link.protocol = protocol
+    if first:
+        link.target.execute("DELETE FROM t")
+    ended: list[str] = []
+
+    def progress(name: str, *_: object) -> None:
+        if not ended:
+            ended.append(name)
+            end_all(link.target.database)
+
+    with pytest.raises(SyncFailed) as failure:
+        link.sync("t", "other", single_transaction=False, progress=progress)
+
+    assert failure.value.retryable
+    assert ended == ["t"]
+    assert [report.status for report in failure.value.reports] == ["failed", "changed"]
+    assert link.target.rows("t") == ([] if first else BEFORE)
+    assert link.sync_one("t").status == "changed"
     link.assert_equal("t")
 
 

@@ -40,3 +40,21 @@ def test_tables_that_are_not_given_do_not_count(shop: Scenario) -> None:
     """Tables outside the merge have no place in it."""
     assert sorted(order(shop, "free", "c", "a")) == ["a", "c", "free"]
     assert order(shop, "free") == ["free"]
+
+
+def test_a_ring_leaves_the_order_of_others_alone(on: Scenario) -> None:
+    """Tables outside of a ring still come after those that they refer to."""
+    on.execute("CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY)")
+    on.execute("CREATE TABLE child (id INTEGER NOT NULL PRIMARY KEY, p INTEGER, FOREIGN KEY (p) REFERENCES parent (id))")
+    if on.dialect == "sqlite":
+        on.execute("CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, b INTEGER REFERENCES b (id))")
+        on.execute("CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY, a INTEGER REFERENCES a (id))")
+    else:
+        on.execute("CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, b INTEGER)")
+        on.execute("CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY, a INTEGER, FOREIGN KEY (a) REFERENCES a (id))")
+        on.execute("ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b (id)")
+    for names in (("child", "b", "parent", "a"), ("a", "b", "child", "parent")):
+        found = order(on, *names)
+
+        assert found.index("parent") < found.index("child")
+        assert sorted(found) == sorted(names)
