@@ -13,6 +13,7 @@ import msgspec
 from airflow_provider_sync.cli.connections import OPENER
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.sync import plan_run
 from airflow_provider_sync.sync.doctor import ColumnFinding, Diagnosis, diagnose_table
 
@@ -34,7 +35,8 @@ def main(options: Namespace) -> int:
         print()
     else:
         for entry in found:
-            print("\n".join(_lines(entry)))
+            # Names, keys and values are the source's.
+            print("\n".join(map(printable, _lines(entry))))
     return DIFFERENT if any(entry.differs for entry in found) else DONE
 
 

@@ -8,6 +8,7 @@ from argparse import Namespace
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.printable import printable
 
 
 def main(options: Namespace) -> int:
@@ -25,7 +26,9 @@ def main(options: Namespace) -> int:
         print()
         return 0
     for name in tables:
-        print(f"table      {name} -> {config.tables[name].table_name if name in config.tables else 'not configured'}")
+        kept = config.tables[name].table_name if name in config.tables else "not configured"
+        print(f"table      {printable(name)} -> {kept}")
     for name in directories:
-        print(f"directory  {name} -> {config.directories[name].path if name in config.directories else 'not configured'}")
+        kept = config.directories[name].path if name in config.directories else "not configured"
+        print(f"directory  {printable(name)} -> {kept}")
     return 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
+from airflow_provider_sync.cli.main import main
 from tests.cli.conftest import Command
 from tests.cli.site import Site
+from tests.client.scripted_server import reply, scripted_server
 
 
 def test_list_names_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,3 +58,16 @@ def test_list_at_a_wrong_url_says_that_nothing_was_asked(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["tables"] == ["orders", "customers"]
     assert "if it is a sync server" in printed.err
+
+
+def test_names_that_a_server_offers_are_shown_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Escape codes and line breaks in a name reach neither the terminal nor another line."""
+    site = Site(tmp_path)
+    names = {"\x1b[2Ja\nb\u202e": []}
+    with scripted_server() as server:
+        server.answer(reply(body=json.dumps({"protocol": 2, "tables": names, "directories": ["c\rd" * 100_000]}).encode()))
+        site.configure(server.url)
+        assert main(["list", "--config", str(site.config)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() and len(line) < 2_000 for line in lines)
