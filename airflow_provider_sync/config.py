@@ -6,6 +6,7 @@ directories, sockets) belongs to the layers above.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -380,8 +381,8 @@ def _check_names(group: str, names: Iterable[str] | None, offered: Mapping[str, 
 
 
 def _check_positive(option: str, value: float | None, where: str = "") -> None:
-    if value is not None and not value > 0:
-        raise ConfigurationError(f"{where}{option} is {value}. Give more than 0.")
+    if value is not None and not 0 < value < math.inf:
+        raise ConfigurationError(f"{where}{option} is {value}. Give {'a number' if value > 0 else 'more than 0'}.")
 
 
 def _check_connection(connections: Mapping[str, str], default: str | None, table: TableConfig) -> None:

@@ -189,6 +189,8 @@ def test_limits_of_a_client() -> None:
     assert (config.max_seconds, config.limits.max_files, config.tables["t"].max_seconds) == (60, 7, 5)
     for wrong, message in (
         ({"max_silence": 0}, "max_silence is 0"),
+        ({"timeout": float("inf")}, "timeout is inf. Give a number"),
+        ({"timeout": float("nan")}, "timeout is nan"),
         ({"max_seconds": -1}, "max_seconds is -1"),
         ({"tables": {"t": {"max_seconds": 0}}}, "'t': max_seconds is 0"),
         ({"directories": {"d": {"path": "d", "max_seconds": 0}}}, "'d': max_seconds is 0"),
