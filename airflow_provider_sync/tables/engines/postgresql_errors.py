@@ -25,8 +25,8 @@ _NONE_LEFT = re.compile(r"too many clients already|too many connections for |con
 """What the server says to whom it does not let in: the drivers then have no SQLSTATE."""
 
 _BUSY = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
-_LOST = frozenset({"25P03"})
-"""Idle too long within a transaction."""
+_LOST = frozenset({"25P03", "25P04"})
+"""Idle too long within a transaction; a transaction too long."""
 
 _ADVICE = {
     "53100": "Free some space on the disk of the database, or choose another tablespace.",
