@@ -181,3 +181,23 @@ def test_a_server_that_takes_no_writes(server: Server, link: Link, rows: int) ->
         link.target.execute("SET GLOBAL read_only = 0")
     assert len(link.target.rows("t")) == rows
     link.assert_clean()
+
+
+@pytest.mark.parametrize("local_infile", ["0", "1"])
+def test_small_packets(link: Link, local_infile: str) -> None:
+    """Statements that name many keys are as short as the server's packets are, by either way of loading."""
+    link.protocol = "2"
+    link.create("CREATE TABLE t (k VARCHAR(190) NOT NULL PRIMARY KEY, v INT) ENGINE=InnoDB CHARACTER SET utf8mb4")
+    for start in range(0, 3000, 100):
+        rows = ", ".join(f"(REPEAT('{n:05}', 38), {n})" for n in range(start, start + 100))
+        link.source.execute(f"INSERT INTO t VALUES {rows}")
+    with linked(
+        link.source_url, f"{link.target.database.engine.url.render_as_string(False)}?local_infile={local_infile}"
+    ) as other:
+        other.protocol = "2"
+        assert other.sync_one("t").rows_inserted == 3000
+        other.source.execute("UPDATE t SET v = -v WHERE v % 3 = 0", "DELETE FROM t WHERE v % 7 = 1")
+        report = other.sync_one("t")
+        assert report.rows_updated == 999
+        assert report.rows_deleted == 286
+        other.assert_equal("t")

@@ -43,6 +43,8 @@ class MySQLCanonical(Database):
 
     schemes = ("range", "bucket", "key")
 
+    _packet_bytes: int | None = None
+
     def logical_type(self, column: Column) -> LogicalType:
         """Return the type of a column; see :func:`.mysql_canonical_text.logical_type`."""
         return mysql_canonical_text.logical_type(column)
@@ -131,7 +133,7 @@ class MySQLCanonical(Database):
     def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[Digests]:
         """Stream keys and digests of the rows with these keys, some hundred keys in a statement."""
         digest = self._digest(connection, part)
-        for condition, some in mysql_lookup.by_keys(part.key, self.quote, keys):
+        for condition, some in mysql_lookup.by_keys(part.key, self.quote, keys, room=self._room(connection)):
             wanted = set(some)
             for batch in self._stream_digests(connection, part, digest, condition):
                 if found := [row for row in batch if row[0] in wanted]:
@@ -150,7 +152,7 @@ class MySQLCanonical(Database):
             return
         names = [column.column.name for column in part.columns]
         places = [names.index(column.column.name) for column in part.key]
-        for condition, some in mysql_lookup.by_keys(part.key, self.quote, keys):
+        for condition, some in mysql_lookup.by_keys(part.key, self.quote, keys, room=self._room(connection)):
             wanted = {tuple([key.encode(errors="surrogatepass") for key in one]) for one in some}
             for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {self._window(part)}"):
                 if found := [row for row in batch if tuple([row[place] for place in places]) in wanted]:
@@ -161,6 +163,12 @@ class MySQLCanonical(Database):
     ) -> int:
         """Load TSV by LOAD DATA LOCAL as it is, or by multi-row INSERTs where that is not allowed."""
         return mysql_text_load.load_text(connection, staging, self.qualified(staging), self.quote, columns, blocks)
+
+    def _room(self, connection: Connection) -> int:
+        """Return how many characters a list of keys may have in a statement, beside the expressions of all columns."""
+        if self._packet_bytes is None:
+            self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+        return self._packet_bytes // 2
 
     def _stream_digests(self, connection: Connection, part: Part, digest: str, condition: str) -> Iterator[Digests]:
         """Stream keys and digests of the rows of the part that fulfil a condition, an order behind it included."""

@@ -108,25 +108,45 @@ def in_buckets(hashed: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
     return f"IFNULL({hashed} >> {grid.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
 
 
-def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: Keys) -> Iterator[tuple[str, Keys]]:
+def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: Keys, *, room: int) -> Iterator[tuple[str, Keys]]:
     """Yield conditions that rows with these keys fulfil, for some hundred keys each, and those keys.
 
     Rows whose keys the database only calls equal fulfil them, too.
+
+    :param room: characters that a condition may take; a single key may take more
     """
     names = [quote(column.column.name) for column in key]
-    distinct = list(dict.fromkeys(keys))
-    for start in range(0, len(distinct), _KEYS):
-        some = distinct[start : start + _KEYS]
-        constants = [[_key_literal(column, text) for column, text in zip(key, texts, strict=True)] for texts in some]
-        possible = [row for row in constants if None not in row]
-        if not possible:
-            continue
-        if len(names) == 1:
-            yield f"{names[0]} IN ({', '.join(str(row[0]) for row in possible)})", some
-        else:
-            # MariaDB uses no index for a list of rows.
-            rows = (" AND ".join(f"{name} = {value}" for name, value in zip(names, row, strict=True)) for row in possible)
-            yield f"({' OR '.join(f'({row})' for row in rows)})", some
+    some: list[tuple[str, ...]] = []
+    conditions: list[str] = []
+    size = 0
+    for texts in dict.fromkeys(keys):
+        constants = [_key_literal(column, text) for column, text in zip(key, texts, strict=True)]
+        condition = _equals(names, constants)
+        if some and (len(some) == _KEYS or size + len(condition) > room):
+            if conditions:
+                yield _any(names, conditions), some
+            some, conditions, size = [], [], 0
+        some.append(texts)
+        if condition:
+            conditions.append(condition)
+            size += len(condition) + len(" OR ()")
+    if conditions:
+        yield _any(names, conditions), some
+
+
+def _equals(names: Sequence[str], constants: Sequence[str | None]) -> str:
+    """Return what stands for one key in :func:`_any`; nothing where no row has it."""
+    known = [constant for constant in constants if constant is not None]
+    if len(known) < len(names):
+        return ""
+    if len(names) == 1:
+        return known[0]
+    # MariaDB uses no index for a list of rows.
+    return f"({' AND '.join(f'{name} = {value}' for name, value in zip(names, known, strict=True))})"
+
+
+def _any(names: Sequence[str], conditions: Sequence[str]) -> str:
+    return f"{names[0]} IN ({', '.join(conditions)})" if len(names) == 1 else f"({' OR '.join(conditions)})"
 
 
 def _key_literal(column: CanonicalColumn, text: str) -> str | None:
