@@ -171,7 +171,7 @@ def ask_segments_again(
     grid = grid or compared.grid
     if grid.scheme == "range":
         selection = msgspec.structs.replace(selection, between=(grid.low, grid.high))
-    request = DescribeTable(selection=selection, grid=grid, probes=probes_of(client, database))
+    request = DescribeTable(selection=selection, grid=grid, schemes=(grid.scheme,), probes=probes_of(client, database))
     with client.describe_table(request) as answer:
         described = answer.described
         if (described.columns, described.key, described.digest) != (before.columns, before.key, before.digest):

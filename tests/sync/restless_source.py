@@ -16,11 +16,7 @@ from tests.sync.interrupted import Interrupted
 from tests.sync.link import Link
 
 CREATE = "CREATE TABLE t (id {key} NOT NULL PRIMARY KEY, n INTEGER NOT NULL, v VARCHAR(20), at INTEGER NOT NULL)"
-FILL = (
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
-    " INSERT INTO t SELECT {key}, i, 'x', i % 10 FROM n"
-)
-KEYS = {"integer": ("INTEGER", "i"), "text": ("VARCHAR(9)", "CAST(i AS CHAR(6))")}
+KEYS = {"integer": "INTEGER", "text": "VARCHAR(9)"}
 
 
 class RestlessSource:
@@ -37,10 +33,10 @@ class RestlessSource:
         self.writes = 0
         self._random = random.Random(1)
         self._states: dict[Any, set[Any]] = defaultdict(set)
-        column, expression = KEYS[kind]
-        link.create(CREATE.format(key=column))
-        link.source.execute(FILL.format(rows=rows, key=expression))
         self._key = (lambda number: f"'{number}'") if kind == "text" else str
+        link.create(CREATE.format(key=KEYS[kind]))
+        values = ", ".join(f"({self._key(number)}, {number}, 'x', {number % 10})" for number in range(1, rows + 1))
+        link.source.execute(f"INSERT INTO t VALUES {values}")
         self.note()
 
     def note(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_sync.sync import differences, fetch, sampling, version2
-from tests.sync.link import Link
+from tests.database_servers import MARIADB, DatabaseServers
+from tests.sync.link import Link, linked
 from tests.sync.restless_source import RestlessSource
 
 
@@ -135,3 +138,19 @@ def test_a_busy_source_in_steps(restless: RestlessSource, where: str) -> None:
     assert any("each time that the sync asked for them (id: " in warning for warning in report.warnings)
     restless.assert_target_is_true()
     restless.link.assert_clean()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_busy_source_that_is_cut_by_hashes_of_keys(
+    database_servers: DatabaseServers, mariadb_url: str, tmp_path: Path, first: bool
+) -> None:
+    """Between two databases that cut a table by its keys' hashes, what moved is asked for again, too."""
+    with database_servers.database(MARIADB, tmp_path) as source_url, linked(source_url, mariadb_url) as link:
+        link.protocol = "2"
+        restless = RestlessSource(link, "text")
+        if not first:
+            link.sync_one("t")
+            link.target.execute("UPDATE t SET v = 'other'")
+        assert restless.sync().status == "changed"
+        restless.assert_target_is_true()
+        link.assert_clean()
