@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import subprocess
@@ -22,7 +23,7 @@ from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid, Selection
 from airflow_provider_sync.protocol.v2.stream import read_messages
 from airflow_provider_sync.server.serve import RunningServer
-from airflow_provider_sync.server.streaming import attachment, work_ahead
+from airflow_provider_sync.server.streaming import StreamBroken, attachment, is_broken_stream, work_ahead
 from airflow_provider_sync.tables.connect import open_engine
 from tests.server.wire import ask, config, open_stream, post, read_all, run_sqlite
 
@@ -351,6 +352,20 @@ def test_work_ahead_ends() -> None:
     with pytest.raises(OSError, match="the disk failed"):
         list(work_ahead(items(), idle=0))
     assert closed.is_set()
+
+
+def test_one_line_for_a_broken_stream() -> None:
+    """A stream that broke off is logged once, with its reason; every other error of the web server is logged as ever."""
+
+    def says(error: BaseException) -> logging.LogRecord:
+        return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "x", (), (type(error), error, None))
+
+    broken = StreamBroken("x")
+    assert is_broken_stream(says(broken))
+    assert is_broken_stream(says(ExceptionGroup("x", [ExceptionGroup("y", [broken])])))
+    assert not is_broken_stream(says(ExceptionGroup("x", [broken, ValueError()])))
+    assert not is_broken_stream(says(ValueError()))
+    assert not is_broken_stream(logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "x", (), None))
 
 
 def test_attachment() -> None:
