@@ -93,10 +93,15 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, unless an answer has begun already; called by uvicorn."""
         self._connections.malformed(self)
+        cycle: RequestResponseCycle | None = self.cycle
         try:
             super().send_400_response(msg)
         except LocalProtocolError:
             self.transport.abort()
+        if cycle is not None:
+            # The request before it may be at work on an answer, for which it is too late.
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def turn_away(self) -> None:
         """Say that there is no place."""

@@ -212,6 +212,10 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
 
+_NO_NEWS = ("Invalid HTTP request received.", "Unsupported upgrade request.", "No supported WebSocket library")
+"""What anybody can have uvicorn say as often as they like."""
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     # A stream that broke off has been logged with its reason, and one that was cut at the end is no error.
     cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
@@ -221,7 +225,7 @@ def _is_news(record: logging.LogRecord) -> bool:
         record.levelno >= logging.WARNING
         and not cut
         and not is_broken_stream(record)
-        and record.msg != "Invalid HTTP request received."
+        and not str(record.msg).startswith(_NO_NEWS)
     )
 
 

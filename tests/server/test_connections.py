@@ -221,6 +221,22 @@ def test_a_broken_chunk_behind_an_answer(tmp_path: Path, caplog: pytest.LogCaptu
     assert "Traceback" not in caplog.text
 
 
+def test_malformed_behind_a_request_at_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is malformed behind a request, before that one is answered, ends the connection without a traceback."""
+    request = b"GET /capabilities HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    chunked = POST + b"Transfer-Encoding: chunked\r\n\r\nd\r\nconfig_name=d\r\nnothing\r\n"
+    with serving(tmp_path) as url:
+        unread = chunked.replace(b"getFileHashes", b"nope")
+        for odd in (request + b"\0\r\n\r\n", chunked, request + chunked, chunked + request, unread):
+            for cut in (len(odd), len(odd) - 9):
+                with closing(connect(url, odd[:cut])) as connection:
+                    with suppress(OSError):
+                        connection.sendall(odd[cut:])
+                    assert is_closed(connection)
+        assert send(url, "GET", "/health").status == 200
+    assert "Traceback" not in caplog.text
+
+
 def test_pipelined_requests(tmp_path: Path) -> None:
     """Requests that are sent one behind the other are answered one after the other."""
     request = POST + b"Content-Length: 13\r\n\r\n" + BODY
