@@ -71,7 +71,7 @@ class DirectLoad:
     def prepare(self) -> None:
         """Do nothing."""
 
-    delete_last = finish = prepare
+    release = write_last = delete_last = finish = prepare
 
     def write(self) -> None:
         """Load the rows as they come.

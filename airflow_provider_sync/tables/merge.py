@@ -69,9 +69,12 @@ def merge_tables(
                     merge.list_changes()
                     if check:
                         check(merge.staged, merge.counts)
-            listed = [merge.listed for merge in ordered if isinstance(merge, TableMerge)]
+            listing = [merge for merge in ordered if isinstance(merge, TableMerge)]
             with database.translate_errors():
-                references_kept = database.references_kept(connection, listed)
+                changes = [merge.listed for merge in listing]
+                references_kept = database.references_kept(connection, changes)
+                for merge, last in zip(listing, database.written_last(connection, changes), strict=True):
+                    merge.last = last
             if dry_run:
                 raise _DryRunEnded
             remains.writing = any(isinstance(merge, DirectLoad) or merge.counts.changes for merge in merges)
@@ -79,12 +82,16 @@ def merge_tables(
                 for merge in ordered:
                     with _about(merge.target):
                         merge.prepare()
+                        merge.release()
                 for merge in reversed(ordered):
                     with _about(merge.target):
                         merge.delete()
                 for merge in ordered:
                     with _about(merge.target):
                         merge.write()
+                for merge in ordered:
+                    with _about(merge.target):
+                        merge.write_last()
                 for merge in reversed(ordered):
                     with _about(merge.target):
                         merge.delete_last()

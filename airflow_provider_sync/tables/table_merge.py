@@ -28,11 +28,13 @@ class TableMerge:
     :ivar work: an empty work table, made before the transaction
     :ivar parked: another one
     :ivar kept: an empty table for the columns that the merge leaves alone, where there are any and one can be made
+    :ivar last: columns that are written once all tables have their rows
     """
 
     work: Table
     parked: Table
     kept: Table | None = None
+    last: frozenset[str] = frozenset()
     counts: MergeCounts
 
     def __init__(self, database: Database, connection: Connection, staged: StagedTable) -> None:
@@ -93,6 +95,34 @@ class TableMerge:
         if self.counts.deleted:
             with self._naming_table():
                 self._execute(self.database.delete_listed(self.target, self.work, self.key))
+
+    def release(self) -> None:
+        """Let rows that go refer to nothing any more, where what they refer to goes before them."""
+        if not (self.last and self.counts.deleted):
+            return
+        assignments = ", ".join(f"{self.database.quote(name)} = NULL" for name in sorted(self.last))
+        with self._naming_table():
+            self._execute(
+                f"UPDATE {self._from('target', 't')} SET {assignments} WHERE EXISTS (SELECT 1 FROM"
+                f" {self.database.qualified(self.work)} AS w WHERE w.{OP} IN ('{Op.DELETE}', '{Op.DELETE_LAST}')"
+                f" AND {self.database.match(self.key, 't', 'w')})"
+            )
+
+    def write_last(self) -> None:
+        """Write the columns that had to wait for the rows of other tables."""
+        if not self.last:
+            return
+        columns = sorted(self.last)
+        staging, work = self.staged.staging, self.database.qualified(self.work)
+        with self._naming_table():
+            if not self.counts.target_rows:
+                names = self.database.columns(self.staged.key)
+                self._execute(
+                    f"INSERT INTO {work} ({self.database.columns((OP, *self.staged.key))})"
+                    f" SELECT '{Op.INSERT}', {names} FROM {self.database.qualified(staging)}"
+                )
+            for op in (Op.UPDATE, Op.INSERT):
+                self._execute(self.database.update_listed(self.target, staging, self.work, self.key, columns, op))
 
     def delete_last(self) -> None:
         """Delete the rows to which others referred until now."""
@@ -177,7 +207,7 @@ class TableMerge:
         fixed = [] if self.identities_change else self._insert_only
         if fixed and self.renames:
             self._list_replaced(fixed)
-        unwritten = {*self.staged.key, *(column.name for column in fixed)}
+        unwritten = {*self.staged.key, *(column.name for column in fixed), *self.last}
         updates = RowUpdates(
             self.database,
             self.connection,
@@ -225,7 +255,7 @@ class TableMerge:
     def _insert(self) -> None:
         if not self.counts.inserted:
             return
-        names = [column.name for column in self.written]
+        names = [column.name for column in self.written if column.name not in self.last]
         if self.counts.target_rows:
             self._execute(self.database.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
         else:

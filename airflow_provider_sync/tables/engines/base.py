@@ -426,6 +426,13 @@ class Database(CanonicalDatabase):
                 digest.update(repr(row).encode(errors="surrogatepass"))
         return digest.digest()
 
+    def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
+        """Name the columns of each table that are written once all tables have their rows: they refer to what comes later.
+
+        Columns that may be NULL until then, of foreign keys that stay on and form a ring.
+        """
+        return [frozenset() for _ in changes]
+
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
         """Count rows whose foreign key points to nothing, in ``table`` and in the tables that refer to it.
@@ -507,13 +514,21 @@ class Database(CanonicalDatabase):
             f" WHERE w.{OP} = '{Op.RENAME}' AND {self.equal(key, 't', 'w')}"
         )
 
-    def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
-        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``U`` to what is staged."""
+    def update_listed(
+        self,
+        target: Table,
+        staging: Table,
+        work: Table,
+        key: Sequence[Column],
+        columns: Sequence[str],
+        op: Op = Op.UPDATE,
+    ) -> str:
+        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``op`` to what is staged."""
         assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         return (
             f"UPDATE {self.qualified(target)} AS t SET {assignments}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
-            f" WHERE w.{OP} = '{Op.UPDATE}' AND {self.match(key, 't', 'w')}"
+            f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
         )
 
     def insert_listed(

@@ -396,9 +396,17 @@ class MySQLDatabase(MySQLCanonical):
         """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
         return self._assigned(target, staging, work, key, [column.name for column in key], Op.RENAME)
 
-    def update_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str]) -> str:
-        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``U`` to what is staged."""
-        return self._assigned(target, staging, work, key, columns, Op.UPDATE)
+    def update_listed(
+        self,
+        target: Table,
+        staging: Table,
+        work: Table,
+        key: Sequence[Column],
+        columns: Sequence[str],
+        op: Op = Op.UPDATE,
+    ) -> str:
+        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``op`` to what is staged."""
+        return self._assigned(target, staging, work, key, columns, op)
 
     def _assigned(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op) -> str:
         assignments = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)

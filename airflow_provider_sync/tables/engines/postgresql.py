@@ -315,6 +315,12 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
             return nullcontext()
         return postgresql_references.kept(self, connection, changes, remedy)
 
+    def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
+        """Look for rings of foreign keys, where they stay on."""
+        if len(changes) < 2 or postgresql_foreign_keys.stays_on(connection) is None:
+            return super().written_last(connection, changes)
+        return postgresql_references.written_last(self, connection, changes)
+
     def merged_together(self, names: Sequence[str]) -> list[list[int]]:
         """Group the tables between which there are foreign keys that this role cannot switch off."""
         with self.connect() as connection:

@@ -178,6 +178,24 @@ def joined(database: Database, connection: Connection, tables: Mapping[int, Tabl
     return [[entry for entry in range(number) if group[entry] == first] for first in sorted(set(group))]
 
 
+def written_last(database: Database, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
+    """Name the columns of each table that refer to a table which is written after it, and that may be NULL until then.
+
+    Constraints that are deferred, or dropped for the time, need nothing.
+    """
+    found: list[set[str]] = [set() for _ in changes]
+    references = _References(database, connection, changes, "")
+    for change in changes:
+        touched = change.inserted or change.deleted
+        for constraint in constraints_to(connection, _plain(database.qualified(change.target))) if touched else ():
+            if (child := references.needed_before(change, constraint)) and not constraint.mine:
+                columns = map(child.target.column, constraint.names)
+                keys = {column.name for column in child.key}
+                nullable = [column.name for column in columns if column.nullable and column.name not in keys]
+                found[changes.index(child)] |= set(nullable) & set(child.written)
+    return [frozenset(columns) for columns in found]
+
+
 class _References:
     """The foreign keys of one merge."""
 
@@ -201,8 +219,8 @@ class _References:
             if not (change.deleted or change.updated or change.inserted):
                 continue
             constraints = constraints_to(self.connection, _plain(self.database.qualified(change.target)))
-            for constraint in constraints if change.inserted else ():
-                self._plan_inserts(change, constraint)
+            for constraint in constraints:
+                self._plan_ring(change, constraint)
             if not constraints or not (change.deleted or change.updated):
                 continue
             self._lock(change, constraints)
@@ -246,14 +264,21 @@ class _References:
             literal = self.connection.exec_driver_sql("SELECT quote_literal(%s)", (constraint.comment,)).scalar_one()
             self._run(f"COMMENT ON CONSTRAINT {name} ON {table} IS {_doubled(literal)}")
 
-    def _plan_inserts(self, change: ListedChanges, constraint: Constraint) -> None:
-        """Let rows come before those that they refer to, where tables refer to each other in a ring."""
-        child = self.by_oid.get(constraint.child_oid)
-        if child is None or child is change or constraint.deferrable or not constraint.mine:
-            return
-        written_before = self.changes.index(child) < self.changes.index(change)
-        if written_before and (child.inserted or child.updated) and constraint not in self.dropped:
+    def _plan_ring(self, change: ListedChanges, constraint: Constraint) -> None:
+        """Let rows come before those that they refer to, and go after them, where tables refer to each other in a ring."""
+        if constraint.mine and self.needed_before(change, constraint) and constraint not in self.dropped:
             self.dropped.append(constraint)
+
+    def needed_before(self, change: ListedChanges, constraint: Constraint) -> ListedChanges | None:
+        """Return the child's changes, if they are written before the new rows of ``change`` to which they may refer.
+
+        Its rows then go after those to which they refer.
+        """
+        child = self.by_oid.get(constraint.child_oid)
+        if child is None or child is change or constraint.deferrable:
+            return None
+        concerned = (change.inserted and (child.inserted or child.updated)) or (change.deleted and child.deleted)
+        return child if concerned and self.changes.index(child) < self.changes.index(change) else None
 
     def _plan_deletes(self, change: ListedChanges, constraint: Constraint) -> None:
         database = self.database
