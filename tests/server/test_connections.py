@@ -195,7 +195,7 @@ ODD: Mapping[str, tuple[bytes, bytes]] = {
 def test_odd_requests(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     """What is no proper request is refused, without a traceback, and the next one is answered."""
     request, status = ODD[kind]
-    with serving(tmp_path, head_seconds=0.5, idle_seconds=0.1) as url:
+    with serving(tmp_path, head_seconds=2, idle_seconds=0.1) as url:
         with closing(connect(url, request)) as connection:
             received = bytearray()
             with suppress(ConnectionResetError):

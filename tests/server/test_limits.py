@@ -34,7 +34,7 @@ def large_url(database_url: str) -> str:
 @pytest.mark.parametrize("count", [3, pytest.param(45, marks=pytest.mark.slow)])
 def test_clients_that_do_not_read(large_url: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
     """Streams whose clients stand still are cut: their transactions end, their places are free, and the log says why."""
-    limits = {"stall_seconds": 0.3, "min_bytes_per_second": 10_000_000, "requests": count}
+    limits = {"stall_seconds": 0.3, "min_bytes_per_second": 10_000_000, "requests": count + 1}
     requests = [("/getTable", [("config_name", "t")]), *[("/getRows", T)] * (count - 1)]
     with RunningServer(config(large_url, tables={"t": {}}, limits=limits)) as server, ExitStack() as held:
         for path, fields in requests:

@@ -95,7 +95,7 @@ def wait_until_refused(url: str) -> None:
             send(url, "GET", "/health")
 
 
-@pytest.mark.parametrize("engine", ["mariadb", "postgresql"])
+@pytest.mark.parametrize("engine", [pytest.param("mariadb", marks=pytest.mark.slow), "postgresql"])
 def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, engine: str) -> None:
     """A request that waits for a locked table keeps no server from ending: its statement is cancelled."""
     url = request.getfixturevalue(f"{engine}_url")
