@@ -138,3 +138,19 @@ def test_periods_that_may_not_overlap(mariadb: Link) -> None:
     mariadb.sync_one("t")
     mariadb.assert_equal("t")
     assert mariadb.sync_one("t").status == "unchanged"
+
+
+def test_bookings_that_swap_their_periods(mariadb: Link) -> None:
+    """Rows whose periods a unique key keeps apart take each other's, and move into each other's."""
+    mariadb.create(
+        "CREATE TABLE t (id INT PRIMARY KEY, k INT NOT NULL, p DATE, q DATE, PERIOD FOR app(p, q), UNIQUE (k, app WITHOUT OVERLAPS))"
+    )
+    mariadb.source.execute("INSERT INTO t VALUES (1, 1, '2024-01-01', '2024-01-05'), (2, 1, '2024-01-05', '2024-01-10')")
+    mariadb.sync_one("t")
+    mariadb.source.execute("UPDATE t SET k = 2 WHERE id = 1", "UPDATE t SET p = '2024-01-01', q = '2024-01-05' WHERE id = 2")
+    mariadb.source.execute("UPDATE t SET k = 1, p = '2024-01-05', q = '2024-01-10' WHERE id = 1")
+    assert mariadb.sync_one("t").rows_updated == 2
+    mariadb.assert_equal("t")
+    mariadb.source.execute("UPDATE t SET q = '2024-01-03' WHERE id = 2", "UPDATE t SET p = '2024-01-03' WHERE id = 1")
+    assert mariadb.sync_one("t").rows_updated == 2
+    mariadb.assert_equal("t")
