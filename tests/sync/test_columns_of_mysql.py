@@ -143,7 +143,8 @@ def test_periods_that_may_not_overlap(mariadb: Link) -> None:
 def test_bookings_that_swap_their_periods(mariadb: Link) -> None:
     """Rows whose periods a unique key keeps apart take each other's, and move into each other's."""
     mariadb.create(
-        "CREATE TABLE t (id INT PRIMARY KEY, k INT NOT NULL, p DATE, q DATE, PERIOD FOR app(p, q), UNIQUE (k, app WITHOUT OVERLAPS))"
+        "CREATE TABLE t (id INT PRIMARY KEY, k INT NOT NULL, p DATE, q DATE, PERIOD FOR app(p, q),"
+        " UNIQUE (k, app WITHOUT OVERLAPS))"
     )
     mariadb.source.execute("INSERT INTO t VALUES (1, 1, '2024-01-01', '2024-01-05'), (2, 1, '2024-01-05', '2024-01-10')")
     mariadb.sync_one("t")
