@@ -10,7 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
-from airflow_provider_sync.tables.engines import postgresql_foreign_keys, postgresql_references, postgresql_sequences
+from airflow_provider_sync.tables.engines import (
+    postgresql_constraints,
+    postgresql_foreign_keys,
+    postgresql_references,
+    postgresql_sequences,
+)
 from airflow_provider_sync.tables.engines.locks import TableLock, by_lock
 from airflow_provider_sync.tables.engines.postgresql_canonical import PostgreSQLCanonical
 from airflow_provider_sync.tables.engines.postgresql_catalog import describe_table
@@ -338,7 +343,7 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
 
     def fingerprint(self, connection: Connection, table: Table) -> object:
         """Return how many rows of the table this transaction has changed, as the server counts them."""
-        return postgresql_references.touched(connection, _undoubled(self.qualified(table)))
+        return postgresql_constraints.touched(connection, _undoubled(self.qualified(table)))
 
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
         """Look for rows that refer to those, too, where foreign keys stay on."""

@@ -13,110 +13,27 @@ is watched by the server's own counters of the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import ReferencedRowsError
 from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.tables.engines.postgresql_constraints import (
+    ACTIONS,
+    INVOLVED,
+    TOUCHED,
+    Constraint,
+    constraints_to,
+    doubled,
+    plain,
+)
 from airflow_provider_sync.tables.engines.postgresql_errors import FOREIGN_KEY_VIOLATION, error_message, sqlstate
 from airflow_provider_sync.tables.schema import OP, Column, Op, Table
 from airflow_provider_sync.tables.staged_table import ListedChanges
 
 _NO_ACTION, _RESTRICT = "a", "r"
-_ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
-
-# Copies that a constraint has on partitions act as it does. Servers before PostgreSQL 18 enforce all constraints.
-_CONSTRAINTS = """
-WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s)))
-SELECT k.oid, k.conname::text, quote_ident(k.conname), k.conrelid::oid, k.conrelid::regclass::text,
-       k.confdeltype::text, k.confupdtype::text, k.condeferrable,
-       ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
-             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
-       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
-             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
-       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.position),
-       ARRAY(SELECT 'OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')'
-             FROM unnest(k.conpfeqop) WITH ORDINALITY AS e(oid, position)
-             JOIN pg_operator o ON o.oid = e.oid JOIN pg_namespace n ON n.oid = o.oprnamespace ORDER BY e.position),
-       ARRAY(SELECT coalesce(' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
-             FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum
-             LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
-             ORDER BY c.position),
-       pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint'),
-       pg_has_role(child.relowner, 'USAGE') AND has_table_privilege(k.confrelid, 'REFERENCES'),
-       has_table_privilege(k.conrelid, 'SELECT') AND NOT row_security_active(k.conrelid)
-FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
-WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM involved)
-  AND NOT EXISTS (SELECT FROM pg_constraint up WHERE up.oid = k.conparentid AND up.confrelid IN (SELECT oid FROM involved))
-  AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
-ORDER BY k.conrelid::regclass::text, k.conname
-"""
-
-_INVOLVED = """
-SELECT relid::oid FROM pg_partition_tree(to_regclass(%s)) UNION SELECT to_regclass(%s)::oid
-"""
-
-_TOUCHED = """
-SELECT coalesce(sum(pg_stat_get_xact_tuples_updated(r.oid) + pg_stat_get_xact_tuples_deleted(r.oid)), 0)::bigint,
-       coalesce(sum(pg_stat_get_xact_tuples_inserted(r.oid)), 0)::bigint
-FROM (SELECT relid::oid AS oid FROM pg_partition_tree(%s::oid::regclass) UNION SELECT %s::oid) r
-"""
-
-
-class Constraint(msgspec.Struct, frozen=True):
-    """A foreign key that points to a merged table.
-
-    :ivar columns: of the child, quoted; ``names`` are they unquoted
-    :ivar referred: columns of the parent, as the catalog has them
-    :ivar operators: by which the database compares parent and child
-    :ivar mine: whether this role may drop it and make it again
-    :ivar readable: whether this role sees all rows of the child
-    """
-
-    oid: int
-    name: str
-    quoted: str
-    child_oid: int
-    child: str
-    on_delete: str
-    on_update: str
-    deferrable: bool
-    columns: Sequence[str]
-    names: Sequence[str]
-    referred: Sequence[str]
-    operators: Sequence[str]
-    collations: Sequence[str]
-    definition: str
-    comment: str | None
-    mine: bool
-    readable: bool
-
-    def refers(self, quote: Callable[[str], str], parent: str, child: str) -> str:
-        """Return a condition: the child's row refers to the parent's."""
-        parts = zip(self.referred, self.collations, self.operators, self.columns, strict=True)
-        return " AND ".join(
-            f"{parent}.{quote(there)}{_doubled(collation)} {_doubled(operator)} {child}.{_doubled(here)}"
-            for there, collation, operator, here in parts
-        )
-
-    @property
-    def label(self) -> str:
-        """Name it for a message."""
-        return f"constraint {self.name!r} of {self.child}"
-
-
-def constraints_to(connection: Connection, name: str) -> list[Constraint]:
-    """Return the foreign keys that point to a table or to its partitions.
-
-    :param name: quoted, percent signs not doubled
-    """
-    rows = connection.exec_driver_sql(_CONSTRAINTS, (name, name)).all()
-    return [Constraint(*row) for row in rows]
 
 
 def kept(
@@ -133,7 +50,7 @@ def kept(
 
 def references_to_listed(database: Database, connection: Connection, change: ListedChanges, op: Op) -> str | None:
     """Return a constraint by which a row refers to one of those that are listed under ``op``; ``None`` where none does."""
-    for constraint in constraints_to(connection, _plain(database.qualified(change.target))):
+    for constraint in constraints_to(connection, plain(database.qualified(change.target))):
         if constraint.on_delete == _NO_ACTION and constraint.deferrable:
             continue
         if not constraint.readable:
@@ -141,21 +58,12 @@ def references_to_listed(database: Database, connection: Connection, change: Lis
         statement = (
             f"SELECT 1 FROM {database.qualified(change.work)} AS w"
             f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
-            f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} = '{op}' LIMIT 1"
         )
         if connection.exec_driver_sql(statement).first():
             return constraint.label
     return None
-
-
-def touched(connection: Connection, name: str) -> tuple[int, ...]:
-    """Count the rows of a table that this transaction has changed, and those that it has inserted.
-
-    :param name: quoted, percent signs not doubled
-    """
-    oid = connection.exec_driver_sql("SELECT to_regclass(%s)::oid", (name,)).scalar_one()
-    return tuple(connection.exec_driver_sql(_TOUCHED, (oid, oid)).one())
 
 
 def joined(database: Database, connection: Connection, tables: Mapping[int, Table], number: int) -> list[list[int]]:
@@ -166,11 +74,11 @@ def joined(database: Database, connection: Connection, tables: Mapping[int, Tabl
     """
     owner: dict[int, int] = {}
     for place, table in tables.items():
-        name = _plain(database.qualified(table))
-        owner |= dict.fromkeys(connection.exec_driver_sql(_INVOLVED, (name, name)).scalars(), place)
+        name = plain(database.qualified(table))
+        owner |= dict.fromkeys(connection.exec_driver_sql(INVOLVED, (name, name)).scalars(), place)
     group = list(range(number))
     for place, table in tables.items():
-        for constraint in constraints_to(connection, _plain(database.qualified(table))):
+        for constraint in constraints_to(connection, plain(database.qualified(table))):
             other = owner.get(constraint.child_oid)
             if other is not None:
                 low, high = sorted((group[place], group[other]))
@@ -187,7 +95,7 @@ def written_last(database: Database, connection: Connection, changes: Sequence[L
     references = _References(database, connection, changes, "")
     for change in changes:
         touched = change.inserted or change.deleted
-        for constraint in constraints_to(connection, _plain(database.qualified(change.target))) if touched else ():
+        for constraint in constraints_to(connection, plain(database.qualified(change.target))) if touched else ():
             if (child := references.needed_before(change, constraint)) and not constraint.mine:
                 columns = map(child.target.column, constraint.names)
                 keys = {column.name for column in child.key}
@@ -206,8 +114,8 @@ class _References:
         self.remedy = remedy
         self.by_oid: dict[int, ListedChanges] = {}
         for change in changes:
-            name = _plain(database.qualified(change.target))
-            for oid in connection.exec_driver_sql(_INVOLVED, (name, name)).scalars():
+            name = plain(database.qualified(change.target))
+            for oid in connection.exec_driver_sql(INVOLVED, (name, name)).scalars():
                 self.by_oid[oid] = change
         self.dropped: list[Constraint] = []
         self.holding: list[tuple[ListedChanges, Constraint]] = []
@@ -218,7 +126,7 @@ class _References:
         for change in self.changes:
             if not (change.deleted or change.updated or change.inserted):
                 continue
-            constraints = constraints_to(self.connection, _plain(self.database.qualified(change.target)))
+            constraints = constraints_to(self.connection, plain(self.database.qualified(change.target)))
             for constraint in constraints:
                 self._plan_ring(change, constraint)
             if not constraints or not (change.deleted or change.updated):
@@ -240,7 +148,7 @@ class _References:
     def _around(self) -> Iterator[None]:
         """Drop what has to be dropped, make it again in the end, and see that no child was touched."""
         for constraint in self.dropped:
-            self._run(f"ALTER TABLE {_doubled(constraint.child)} DROP CONSTRAINT {_doubled(constraint.quoted)}")
+            self._run(f"ALTER TABLE {doubled(constraint.child)} DROP CONSTRAINT {doubled(constraint.quoted)}")
         before = {oid: self._touched(oid) for oid in self.watched}
         yield
         for oid, touched in before.items():
@@ -253,16 +161,16 @@ class _References:
             self._restore(constraint)
 
     def _restore(self, constraint: Constraint) -> None:
-        table, name = _doubled(constraint.child), _doubled(constraint.quoted)
+        table, name = doubled(constraint.child), doubled(constraint.quoted)
         try:
-            self._run(f"ALTER TABLE {table} ADD CONSTRAINT {name} {_doubled(constraint.definition)}")
+            self._run(f"ALTER TABLE {table} ADD CONSTRAINT {name} {doubled(constraint.definition)}")
         except Exception as error:
             if sqlstate(error) != FOREIGN_KEY_VIOLATION:
                 raise
             raise self._refused(constraint, f"rows would refer to nothing ({error_message(error)})") from error
         if constraint.comment:
             literal = self.connection.exec_driver_sql("SELECT quote_literal(%s)", (constraint.comment,)).scalar_one()
-            self._run(f"COMMENT ON CONSTRAINT {name} ON {table} IS {_doubled(literal)}")
+            self._run(f"COMMENT ON CONSTRAINT {name} ON {table} IS {doubled(literal)}")
 
     def _plan_ring(self, change: ListedChanges, constraint: Constraint) -> None:
         """Let rows come before those that they refer to, and go after them, where tables refer to each other in a ring."""
@@ -286,13 +194,13 @@ class _References:
         if child is None and not self._first(
             f"SELECT 1 FROM {database.qualified(change.work)} AS w"
             f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
-            f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} = '{Op.DELETE}' LIMIT 1"
         ):
             return
         staying, orphans = self._staying(change, constraint, child)
         if orphans:
-            action = _ACTIONS[constraint.on_delete]
+            action = ACTIONS[constraint.on_delete]
             raise self._refused(
                 constraint, f"{orphans} of its rows refer to rows of {str(change.target)!r} that go (ON DELETE {action})"
             )
@@ -311,7 +219,7 @@ class _References:
                 found = self.connection.exec_driver_sql(
                     f"UPDATE {database.qualified(change.work)} AS w SET {OP} = '{Op.DELETE_LAST}'"
                     f" WHERE w.{OP} = '{Op.DELETE}' AND EXISTS (SELECT FROM {database.qualified(change.target)} AS p"
-                    f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+                    f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
                     f" WHERE {database.match(change.key, 'p', 'w')}{stays})"
                 )
                 moved = moved or found.rowcount > 0
@@ -330,9 +238,7 @@ class _References:
             there = constraint.refers(database.quote, "x", "c")
             provided = f"EXISTS (SELECT FROM {database.qualified(change.staging)} AS x WHERE {there})"
         counted = f"SELECT count(*), count(*) FILTER (WHERE NOT {provided})"
-        found = [
-            f"{counted} {goes} JOIN {_doubled(constraint.child)} AS c ON {refers}{where}{self._not_listed(child, Op.DELETE)}"
-        ]
+        found = [f"{counted} {goes} JOIN {doubled(constraint.child)} AS c ON {refers}{where}{self._not_listed(child, Op.DELETE)}"]
         if child is not None and set(constraint.names) <= set(child.staged):
             found[0] += (
                 f" AND NOT EXISTS (SELECT FROM {database.qualified(child.staging)} AS s"
@@ -357,7 +263,7 @@ class _References:
             f"SELECT count(*) FROM {database.qualified(change.work)} AS w"
             f" JOIN {database.qualified(change.target)} AS p ON {database.equal(change.key, 'p', 'w')}"
             f" JOIN {database.qualified(change.staging)} AS s ON {database.match(change.key, 's', 'w')}"
-            f" JOIN {_doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
+            f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND NOT ({same}){self._not_listed(child, Op.DELETE)}"
         )
         if constraint.on_update == _NO_ACTION:
@@ -375,7 +281,7 @@ class _References:
         if constraint.on_update == _NO_ACTION and not constraint.mine:
             # Another row may take the value in the same statement; otherwise the server refuses.
             return
-        action = _ACTIONS[constraint.on_update]
+        action = ACTIONS[constraint.on_update]
         self._drop(
             constraint,
             f"{rows} of its rows refer to values of {str(change.target)!r} that change (ON UPDATE {action})",
@@ -426,19 +332,10 @@ class _References:
         )
 
     def _touched(self, oid: int) -> int:
-        return int(self.connection.exec_driver_sql(_TOUCHED, (oid, oid)).one()[0])
+        return int(self.connection.exec_driver_sql(TOUCHED, (oid, oid)).one()[0])
 
     def _first(self, statement: str) -> bool:
         return self.connection.exec_driver_sql(statement).first() is not None
 
     def _run(self, statement: str) -> None:
         self.connection.exec_driver_sql(statement)
-
-
-def _plain(qualified: str) -> str:
-    return qualified.replace("%%", "%")
-
-
-def _doubled(name: str) -> str:
-    """Double percent signs, which the driver expects; names that the server quotes come without."""
-    return name.replace("%", "%%")

@@ -1,0 +1,119 @@
+"""The foreign keys that point to a table of PostgreSQL, as its catalogs have them, and what a transaction did to their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+# Copies that a constraint has on partitions act as it does. Servers before PostgreSQL 18 enforce all constraints.
+_CONSTRAINTS = """
+WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s)))
+SELECT k.oid, k.conname::text, quote_ident(k.conname), k.conrelid::oid, k.conrelid::regclass::text,
+       k.confdeltype::text, k.confupdtype::text, k.condeferrable,
+       ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT 'OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')'
+             FROM unnest(k.conpfeqop) WITH ORDINALITY AS e(oid, position)
+             JOIN pg_operator o ON o.oid = e.oid JOIN pg_namespace n ON n.oid = o.oprnamespace ORDER BY e.position),
+       ARRAY(SELECT coalesce(' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
+             FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum
+             LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
+             ORDER BY c.position),
+       pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint'),
+       pg_has_role(child.relowner, 'USAGE') AND has_table_privilege(k.confrelid, 'REFERENCES'),
+       has_table_privilege(k.conrelid, 'SELECT') AND NOT row_security_active(k.conrelid)
+FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
+WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM involved)
+  AND NOT EXISTS (SELECT FROM pg_constraint up WHERE up.oid = k.conparentid AND up.confrelid IN (SELECT oid FROM involved))
+  AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+ORDER BY k.conrelid::regclass::text, k.conname
+"""
+
+INVOLVED = """
+SELECT relid::oid FROM pg_partition_tree(to_regclass(%s)) UNION SELECT to_regclass(%s)::oid
+"""
+
+TOUCHED = """
+SELECT coalesce(sum(pg_stat_get_xact_tuples_updated(r.oid) + pg_stat_get_xact_tuples_deleted(r.oid)), 0)::bigint,
+       coalesce(sum(pg_stat_get_xact_tuples_inserted(r.oid)), 0)::bigint
+FROM (SELECT relid::oid AS oid FROM pg_partition_tree(%s::oid::regclass) UNION SELECT %s::oid) r
+"""
+
+
+class Constraint(msgspec.Struct, frozen=True):
+    """A foreign key that points to a merged table.
+
+    :ivar columns: of the child, quoted; ``names`` are they unquoted
+    :ivar referred: columns of the parent, as the catalog has them
+    :ivar operators: by which the database compares parent and child
+    :ivar mine: whether this role may drop it and make it again
+    :ivar readable: whether this role sees all rows of the child
+    """
+
+    oid: int
+    name: str
+    quoted: str
+    child_oid: int
+    child: str
+    on_delete: str
+    on_update: str
+    deferrable: bool
+    columns: Sequence[str]
+    names: Sequence[str]
+    referred: Sequence[str]
+    operators: Sequence[str]
+    collations: Sequence[str]
+    definition: str
+    comment: str | None
+    mine: bool
+    readable: bool
+
+    def refers(self, quote: Callable[[str], str], parent: str, child: str) -> str:
+        """Return a condition: the child's row refers to the parent's."""
+        parts = zip(self.referred, self.collations, self.operators, self.columns, strict=True)
+        return " AND ".join(
+            f"{parent}.{quote(there)}{doubled(collation)} {doubled(operator)} {child}.{doubled(here)}"
+            for there, collation, operator, here in parts
+        )
+
+    @property
+    def label(self) -> str:
+        """Name it for a message."""
+        return f"constraint {self.name!r} of {self.child}"
+
+
+def constraints_to(connection: Connection, name: str) -> list[Constraint]:
+    """Return the foreign keys that point to a table or to its partitions.
+
+    :param name: quoted, percent signs not doubled
+    """
+    rows = connection.exec_driver_sql(_CONSTRAINTS, (name, name)).all()
+    return [Constraint(*row) for row in rows]
+
+
+def touched(connection: Connection, name: str) -> tuple[int, ...]:
+    """Count the rows of a table that this transaction has changed, and those that it has inserted.
+
+    :param name: quoted, percent signs not doubled
+    """
+    oid = connection.exec_driver_sql("SELECT to_regclass(%s)::oid", (name,)).scalar_one()
+    return tuple(connection.exec_driver_sql(TOUCHED, (oid, oid)).one())
+
+
+def plain(qualified: str) -> str:
+    """Take the doubling of percent signs back, for a name that is a parameter."""
+    return qualified.replace("%%", "%")
+
+
+def doubled(name: str) -> str:
+    """Double percent signs, which the driver expects; names that the server quotes come without."""
+    return name.replace("%", "%%")
