@@ -133,11 +133,14 @@ def test_only_some_dags(history: History) -> None:
 def test_strange_text(history: History) -> None:
     """Names and errors may hold anything: what a database cannot keep is replaced or cut, and the rest is kept."""
     strange = "né\0\udcff\U0001f600" + "x" * 5000
-    history.record([table(strange, status="failed", error=strange, warnings=(strange,) * 100)], TASK)
+    report = table(strange, status="failed", error=strange, warnings=(strange,) * 100)
+    history.record([report], TASK)
     (sync,) = history.syncs()
     assert len(sync.key.name) == MAX_NAME
     assert sync.key.name.startswith("né??\U0001f600x")
-    assert sync.latest.report.error == strange[:MAX_MESSAGE]
+    # Reports have escapes for what is not printable.
+    assert sync.latest.report.error == str(report.error)[:MAX_MESSAGE]
+    assert "\U0001f600x" in str(sync.latest.report.error)
     assert len(sync.latest.report.warnings) == MAX_WARNINGS
     assert history.sync(sync.key) is not None
 
