@@ -25,7 +25,7 @@ from airflow_provider_sync.sync.table_steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables import LOCK_TIMEOUT, present_target
 from airflow_provider_sync.sync.target import Target, seen_by
 from airflow_provider_sync.sync.transaction_groups import in_order, transaction_groups
-from airflow_provider_sync.sync.version1 import WholeTable
+from airflow_provider_sync.sync.version1_whole_table import WholeTable
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.engines.canonical import Part, SegmentDigest
 from airflow_provider_sync.tables.merge import StagedTable

@@ -6,7 +6,7 @@ and belongs to :mod:`.tables`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from sqlalchemy import Connection
@@ -20,22 +20,20 @@ from airflow_provider_sync.exceptions import (
     MissingTableError,
     ServerError,
     TableBusyError,
-    TableError,
 )
-from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.broken_bodies import BodyRetries
-from airflow_provider_sync.sync.download import Download, Unchanged
+from airflow_provider_sync.sync.download import Unchanged
 from airflow_provider_sync.sync.missing_target import describe_missing
 from airflow_provider_sync.sync.target import Target, select_columns, warnings_of
 from airflow_provider_sync.sync.version1_missing_rows import has_rows, lacks_rows, list_missing
 from airflow_provider_sync.sync.version1_staging import StagedAnswer, stage
+from airflow_provider_sync.sync.version1_whole_table import WholeTable, ask_hash, hash_target, hashed_in_order
 from airflow_provider_sync.sync.version1_zones import EQUAL_HASHES, find_zone, told_zone
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.merge import StagedTable
-from airflow_provider_sync.tables.schema import Column, Table
+from airflow_provider_sync.tables.schema import Table
 from airflow_provider_sync.tables.staging import Staging, TemporaryStaging
-from airflow_provider_sync.tables.table_hash import hash_table, load_hasher, zoned_places
-from airflow_provider_sync.time_zones import UTC, TimeZone
+from airflow_provider_sync.tables.table_hash import zoned_places
 
 CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
 
@@ -70,7 +68,7 @@ def compare(client: SyncClient, database: Database, target: Target) -> tuple[boo
     with database.connect() as connection:
         zone = find_zone(client, database, connection, target.table)
     for candidate, reason in ((zone.zone, zone.doubt), (zone.other, EQUAL_HASHES)):
-        if candidate is not None and _hash_target(database, target, candidate) == source_hash:
+        if candidate is not None and hash_target(database, target, candidate) == source_hash:
             settled = zone.decided(candidate, reason or "") if zone.doubt else zone
             return False, source_hash, settled.warnings(target.table)
     return True, source_hash, ()
@@ -207,7 +205,7 @@ class _Fetching:
         name = self.target.name
         if not with_hash:
             return self.client.get_table(name)
-        known = _hash_target(self.database, self.target, self.zone.zone)
+        known = hash_target(self.database, self.target, self.zone.zone)
         if known is None:
             return self.client.get_table(name)
         try:
@@ -227,7 +225,7 @@ class _Fetching:
         if answer is not None:
             answer.close()
         self.zone = told_zone(self.client)
-        return self.client.get_table(name, _hash_target(self.database, self.target, told))
+        return self.client.get_table(name, hash_target(self.database, self.target, told))
 
     def _stage(self, answer: TableAnswer) -> StagedAnswer | Unchanged:
         batches = iter(answer)
@@ -258,7 +256,7 @@ class _Fetching:
         if self.target.options.hasher:
             return False
         select_columns(self.target, answer.columns)
-        columns = [_hashed(self.target, answer.columns) or self.target.hashed_columns(), self.target.hashed_columns()]
+        columns = [hashed_in_order(self.target, answer.columns) or self.target.hashed_columns(), self.target.hashed_columns()]
         zones = [zone for zone in (self.zone.zone, self.zone.other) if zone is not None]
         asked = columns[1], self.zone.zone
         others = [
@@ -266,11 +264,11 @@ class _Fetching:
         ]
         if not others:
             return False
-        self.source_hash = self.source_hash or _source_hash(self.client, self.target)
+        self.source_hash = self.source_hash or ask_hash(self.client, self.target)
         if self.source_hash is None:
             return False
         for order, zone in others:
-            if _hash_target(self.database, self.target, zone, order) == self.source_hash:
+            if hash_target(self.database, self.target, zone, order) == self.source_hash:
                 if zone != self.zone.zone:
                     self.zone = self.zone.decided(zone, EQUAL_HASHES)
                 return True
@@ -282,7 +280,7 @@ class _Fetching:
         :raises DuplicateKeyError: when it has stood still, so that its rows have one key in the target
         :raises TableBusyError: when it moved each time
         """
-        now = _source_hash(self.client, self.target)
+        now = ask_hash(self.client, self.target)
         if asked > 1 and now is not None and now == told:
             raise error
         if asked == TRIES:
@@ -304,7 +302,7 @@ class _Fetching:
         if told is not None and hashed.is_told_by(told):
             self.source_hash = told
             return True
-        self.source_hash = _source_hash(self.client, self.target)
+        self.source_hash = ask_hash(self.client, self.target)
         return self.source_hash is not None and (self.source_hash == told or hashed.is_told_by(self.source_hash))
 
     def _lacks_rows(self) -> bool:
@@ -342,9 +340,9 @@ class _Fetching:
         :param listed: the keys of the rows to delete; ``None`` for all that are not staged
         """
         options = self.target.options
-        hashed = _hashed(self.target, staged.source_columns) if staged.source_columns else None
+        hashed = hashed_in_order(self.target, staged.source_columns) if staged.source_columns else None
         if hashed is not None and options.verify:
-            self.source_hash = self.source_hash or _source_hash(self.client, self.target)
+            self.source_hash = self.source_hash or ask_hash(self.client, self.target)
         table = StagedTable(
             target=self.target.table,
             staging=self.staging.table,
@@ -379,97 +377,3 @@ class _Fetching:
             received=self.received,
             warnings=tuple(warnings),
         )
-
-
-class WholeTable(Download):
-    """All rows of the source.
-
-    :param hashed: the columns that the source hashes as far as its rows show, in its order; ``None`` when a subset was taken
-    :param source_hash: the source's hash, where it was told
-    :param zone: the time zone in which the source hashes instants
-    :param received: rows that came, those of answers that were not used among them
-    """
-
-    protocol = 1
-
-    def __init__(
-        self,
-        database: Database,
-        target: Target,
-        staged: StagedTable,
-        *,
-        hashed: Sequence[Column] | None,
-        source_hash: str | None,
-        warnings: tuple[str, ...],
-        zone: TimeZone = UTC,
-        received: int | None = None,
-    ) -> None:
-        received = staged.rows if received is None else received
-        super().__init__(target, staged, rows_total=staged.rows, rows_received=received, warnings=warnings)
-        self.zone = zone
-        self.listed = staged.removed
-        self.target_rows = staged.target_rows
-        self.database = database
-        self.hashed = hashed
-        self.source_hash = source_hash
-        self.equal = False
-
-    def verify(self, connection: Connection) -> Verified | None:
-        """Hash the target as the source hashes its own.
-
-        Different hashes prove nothing: other databases, types or columns hash otherwise though the rows are equal.
-        """
-        if self.hashed is None or self.source_hash is None or self.target.options.hasher:
-            return None
-        self.equal = _hash_rows(self.database, connection, self.target, self.hashed, self.zone) == self.source_hash
-        return "hash" if self.equal else None
-
-    def doubt(self) -> str | None:
-        """Say why there is no equal hash."""
-        if self.equal or not self.staged.rows:
-            return None
-        if self.listed is not None:
-            return None  # why not all that is missing was deleted has been said
-        if self.hashed is None:
-            return "Verified by rows only: the hash of the source covers columns that are not synchronised."
-        if self.source_hash is None:
-            return "Verified by rows only: the source cannot hash this table."
-        return (
-            "Verified by rows only: the hashes of source and target differ although the rows are equal, as with other types,"
-            " column order or databases on both sides. Each sync will send the whole table."
-        )
-
-
-def _hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str | None:
-    """Hash the target as version 1 does, in one snapshot; ``None`` when it cannot be hashed for want of a primary key."""
-    if target.options.hasher:
-        return load_hasher(target.options.hasher).hash(database.engine, target.options)
-    with database.snapshot() as connection:
-        return _hash_rows(database, connection, target, target.hashed_columns() if columns is None else columns, zone)
-
-
-def _hash_rows(
-    database: Database, connection: Connection, target: Target, columns: Sequence[Column], zone: TimeZone
-) -> str | None:
-    try:
-        database.hash_order(target.table)
-    except TableError:
-        return None
-    return hash_table(database, connection, target.table, columns, zone)
-
-
-def _source_hash(client: SyncClient, target: Target) -> str | None:
-    """Ask for the source's hash; ``None`` where the source cannot hash the table."""
-    try:
-        return client.get_table_hash(target.name)
-    except ServerError:
-        return None
-
-
-def _hashed(target: Target, source_columns: Sequence[str]) -> tuple[Column, ...] | None:
-    """Put the target's columns in the order in which the source hashes its own; ``None`` when only some are synchronised."""
-    if target.options.columns:
-        return None
-    columns = tuple(target.table.column(target.options.renames.get(name, name)) for name in source_columns)
-    # The source's invisible columns do not come with its rows, and are in its hash.
-    return target.hashed_columns() if columns == target.table.visible else columns
