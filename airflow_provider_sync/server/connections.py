@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 CLOSING_SECONDS = 10.0
 """How long a connection may take to send what is left of its last answer, once it is to be closed."""
 
+YOUNG_SECONDS = 1.0
+"""How long a new connection has to show its token before it may go for others of its address: a hundred workers behind one
+address may connect within a moment."""
+
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """After two minutes without a sign of life the kernel takes the other machine for gone."""
 
@@ -38,12 +42,14 @@ class Connection(H11Protocol):
 
     :ivar address: where it comes from; behind a proxy, that of the proxy
     :ivar authorised: whether one of its requests has shown that it may be here
+    :ivar since: when it was made, as the event loop has it
     """
 
     def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.address = ""
         self.authorised = False
+        self.since = 0.0
         self._connections = connections
         self._application = self.app
         self.app = self._answer
@@ -55,7 +61,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         _keep_alive(transport)
         self.address = client_address(self.client[0] if self.client else None)
-        self._head_since = self.loop.time()
+        self.since = self._head_since = self.loop.time()
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -130,17 +136,7 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """Give a new connection its place, for which another one may have to go."""
         self._all[connection] = None
-        strangers = self._strangers.setdefault(connection.address, {})
-        strangers[connection] = None
-        if len(strangers) > self._limits.connections_per_address:
-            self._notices.warn(
-                connection.address,
-                "More than %d connections from %s without a token; the oldest is closed for each new one"
-                " (limits.connections_per_address)",
-                self._limits.connections_per_address,
-                connection.address,
-            )
-            self._drop(next(iter(strangers)))
+        self._strangers.setdefault(connection.address, {})[connection] = None
         if len(self._all) > self._limits.connections:
             self._notices.warn("", "More than %d connections (limits.connections)", self._limits.connections)
             self._make_room(connection)
@@ -159,9 +155,25 @@ class Connections:
         self._forget(connection)
 
     def check(self, now: float) -> None:
-        """Close the connections whose time is over."""
+        """Close the connections whose time is over, and those that an address has too many of."""
         for connection in list(self._all):
             connection.check(now, self._limits)
+        for address, strangers in list(self._strangers.items()):
+            self._limit(address, list(strangers), now)
+
+    def _limit(self, address: str, strangers: list[Connection], now: float) -> None:
+        excess = len(strangers) - self._limits.connections_per_address
+        old = [connection for connection in strangers[: max(0, excess)] if now - connection.since > YOUNG_SECONDS]
+        if not old:
+            return
+        self._notices.warn(
+            address,
+            "More than %d connections from %s without a token; the oldest are closed (limits.connections_per_address)",
+            self._limits.connections_per_address,
+            address,
+        )
+        for connection in old:
+            self._drop(connection)
 
     def _make_room(self, newcomer: Connection) -> None:
         # Of the address that has most of them: a client of any other keeps its place.

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -40,7 +41,7 @@ SHUTDOWN_SECONDS = 30
 """How long streams may take to end once the server is told to stop; then they are cut."""
 
 _CUT_SECONDS = 10
-"""How long what was cut may take to cancel its statements; then the process ends under it."""
+"""How long what was cut may take to cancel its statements; then the process ends without it."""
 
 _BACKLOG = 128
 """Connections that the kernel accepts before the server does: more at once would take descriptors before any can be closed."""
@@ -77,7 +78,7 @@ def serve(
         limits = config.limits
         _allow_descriptors(limits.connections + limits.requests * _DESCRIPTORS_OF_A_REQUEST + _DESCRIPTORS_BESIDE)
         started = partial(on_ready or _print_url, url)
-        _Server(app, config.limits, on_started=started, shutdown_seconds=SHUTDOWN_SECONDS).run([listener])
+        _Server(app, config.limits, on_started=started, shutdown_seconds=SHUTDOWN_SECONDS, ends_process=True).run([listener])
 
 
 class RunningServer:
@@ -132,9 +133,20 @@ class RunningServer:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn with this project's settings and connections, which tells when it answers."""
+    """Uvicorn with this project's settings and connections, which tells when it answers.
 
-    def __init__(self, app: FastAPI, limits: ServerLimits, *, on_started: Callable[[], None], shutdown_seconds: int) -> None:
+    :param ends_process: end the process under what still runs when it was cut and cannot be cancelled
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        limits: ServerLimits,
+        *,
+        on_started: Callable[[], None],
+        shutdown_seconds: int,
+        ends_process: bool = False,
+    ) -> None:
         connections = Connections(limits)
         super().__init__(
             uvicorn.Config(
@@ -155,6 +167,7 @@ class _Server(uvicorn.Server):
         self._check_seconds = min(1.0, limits.head_seconds / 4)
         self._shutdown_seconds = shutdown_seconds
         self._on_started = on_started
+        self._ends_process = ends_process
         self._cut_now = asyncio.Event()
 
     def stop(self) -> None:
@@ -184,8 +197,27 @@ class _Server(uvicorn.Server):
         self._checking.cancel()
         # Uvicorn cancels the tasks, but leaves open what a slow client has not read, and closes the loop under it.
         self._abort_connections()
-        while self.server_state.connections or self.server_state.tasks:
+        await self._wait_while(lambda: bool(self.server_state.connections or self.server_state.tasks))
+
+    async def _wait_while(self, runs: Callable[[], bool]) -> None:
+        """Wait for the end of what was cut, and no longer than that may take if the process is to end."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _CUT_SECONDS
+        while runs():
+            if self._ends_process and loop.time() > until:
+                self._end_process()
             await asyncio.sleep(0.01)
+
+    def _end_process(self) -> None:
+        # Python itself would wait for the threads at its end: a disk that hangs, a database that no longer answers.
+        log.warning(
+            "Requests that could not be cancelled within %d seconds: %d. The server ends without them.",
+            _CUT_SECONDS,
+            len(self.server_state.tasks),
+        )
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at the first signal, and cut what still runs at the second; called by uvicorn."""
@@ -203,8 +235,7 @@ class _Server(uvicorn.Server):
         with suppress(TimeoutError):
             await asyncio.wait_for(self._cut_now.wait(), self._shutdown_seconds)
         self._places.cut()
-        while self.server_state.tasks:
-            await asyncio.sleep(0.01)
+        await self._wait_while(lambda: bool(self.server_state.tasks))
         self._abort_connections()
 
     def _abort_connections(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -78,6 +79,25 @@ def test_the_oldest_of_an_address_goes(tmp_path: Path) -> None:
         for connection in others:
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert read_all(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    """Clients behind one address that come within a moment, more than it may have without a token, are all answered."""
+
+    async def ask(host: str, port: int) -> bytes:
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET /capabilities HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def ask_all(url: str) -> list[bytes]:
+        parts = urlsplit(url)
+        return await asyncio.gather(*(ask(parts.hostname or "", parts.port or 80) for _ in range(100)))
+
+    with serving(tmp_path, connections_per_address=2) as url:
+        answers = asyncio.run(ask_all(url))
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
 
 
 def test_room_for_those_who_may_be_here(tmp_path: Path) -> None:
@@ -259,8 +279,8 @@ def test_half_closed_connections(tmp_path: Path) -> None:
 def test_a_flood_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What anybody can provoke as often as they like does not fill the log."""
     with serving(tmp_path, connections_per_address=2) as url, ExitStack() as held:
-        for _ in range(20):
-            held.enter_context(closing(connect(url)))
+        idle = [held.enter_context(closing(connect(url))) for _ in range(20)]
+        assert all(is_closed(connection) for connection in idle[:-2])
         for _ in range(20):
             with closing(connect(url, b"\0\r\n\r\n")) as connection:
                 assert is_closed(connection)

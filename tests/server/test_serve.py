@@ -34,6 +34,15 @@ from airflow_provider_sync.server.serve import serve
 serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": {"t": {}}}), port=0)
 """
 
+SERVE_HANGING = """
+import sys
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server import serve
+serve._CUT_SECONDS = 1
+tables = {"t": {"hasher": "tests.server.hashers.HangingHasher"}}
+serve.serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": tables}), port=0)
+"""
+
 
 @contextmanager
 def process(path: Path, prefix: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
@@ -119,6 +128,28 @@ def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, 
             server.kill()
         assert waiting(url) == 0
     assert output == ""
+    assert "Traceback" not in log
+    assert server.returncode == 0
+
+
+def test_work_that_cannot_be_cancelled(tmp_path: Path) -> None:
+    """A request that hangs where nothing ends it, as on a disk that no longer answers, keeps no server from ending."""
+    url = f"sqlite:///{tmp_path / 'source.db'}"
+    fill(url, 1)
+    command = [sys.executable, "-c", SERVE_HANGING, url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            base = server.stdout.readline().split()[-1]
+            with closing(open_stream(base, "/getTableHash", [("config_name", "t")])):
+                assert server.stdout.readline() == "hanging\n"
+                server.terminate()
+                wait_until_refused(base)
+                server.terminate()
+                _, log = server.communicate(timeout=20)
+        finally:
+            server.kill()
+    assert log.splitlines()[-1] == "Requests that could not be cancelled within 1 seconds: 1. The server ends without them."
     assert "Traceback" not in log
     assert server.returncode == 0
 
