@@ -6,6 +6,7 @@ How finely the tables are best cut is found out in :mod:`.sampling`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -59,6 +60,8 @@ MOST_KEY_BYTES = 512 * 1024 * 1024
 
 MOST_DELETED = 500_000
 """Keys of rows that only the target has, beyond which they are not held in memory."""
+
+_INTEGER = re.compile("-?[0-9]+")
 
 NO_ROWS = SegmentDigest(0, 0)
 """What a segment without rows holds."""
@@ -343,11 +346,14 @@ def _limited(messages: Iterable[RowDigests], compared: Comparison, announced: in
         yield message
 
 
-def segment_of(key: int, grid: Grid) -> int:
-    """Return the number of the range that a key is in."""
-    if key < grid.low:
+def segment_of(key: str, grid: Grid) -> int:
+    """Return the number of the range that a key is in; what is no integer is beyond all of them, as databases count it."""
+    if not _INTEGER.fullmatch(key):
+        return grid.parts
+    number = int(key)
+    if number < grid.low:
         return -1
-    return grid.parts if key > grid.high else (key - grid.low) // grid.width
+    return grid.parts if number > grid.high else (number - grid.low) // grid.width
 
 
 def _by_segment(grid: Grid, rows: Mapping[Key, int]) -> dict[int, SegmentDigest]:
@@ -355,7 +361,7 @@ def _by_segment(grid: Grid, rows: Mapping[Key, int]) -> dict[int, SegmentDigest]
     segments: dict[int, SegmentDigest] = {}
     for key, digest in rows.items():
         if grid.scheme == "range":
-            number = segment_of(int(key[0]), grid)
+            number = segment_of(key[0], grid)
         else:
             number = (key_hash(part.encode() for part in key) if grid.scheme == "key" else digest) >> grid.shift
         held = segments.get(number, NO_ROWS)

@@ -146,7 +146,7 @@ def _segments_of_rows(database: Database, connection: Connection, compared: Comp
     found: dict[int, SegmentDigest] = {}
     for batch in database.digest_rows(connection, compared.part, grid, runs_of(compared.differing)):
         for key, digest in batch:
-            number = segment_of(int(key[0]), grid)
+            number = segment_of(key[0], grid)
             held = found.get(number, SegmentDigest(0, 0))
             found[number] = SegmentDigest(held.rows + 1, (held.sum + digest) % 2**64)
     return found

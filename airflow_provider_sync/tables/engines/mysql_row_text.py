@@ -9,12 +9,15 @@ from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
 from airflow_provider_sync.protocol.v2.types import MEASURED
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
 from airflow_provider_sync.tables.engines.mysql_canonical_text import canonical_text
-from airflow_provider_sync.tables.schema import Column, Kind
+from airflow_provider_sync.tables.schema import TEXTUAL, Column, Kind
 
 TOO_LARGE = 10**40
 """What a row counts for that the server cannot put together: more than all digests of a table, and exact in a DECIMAL."""
 
 _LARGE = frozenset({Kind.BINARY, Kind.GEOMETRY, Kind.TEXT, Kind.JSON, Kind.OTHER})
+
+_BEYOND_INTEGERS = 10**64
+"""What a key counts for that is no integer: more than those that a text can be told to have, and exact in a DECIMAL."""
 
 _SAFE_INTEGER = 2**62
 """Differences of integers up to here stay in range, with or without a sign."""
@@ -54,13 +57,18 @@ def segment(key: Column, name: str, grid: Grid) -> str:
 
 
 def key_number(key: Column, name: str) -> str:
-    """Return the key as a number, in a form that can use its index where it is one.
+    """Return the key as a number, in a form that can use its index where it is one; beyond all of them where it is none.
 
     :param name: its column, quoted
     """
     if key.kind in (Kind.INTEGER, Kind.DECIMAL):
         return name
-    return f"{name} + 0" if key.kind in (Kind.BIT, Kind.YEAR) else f"CAST({name} AS DECIMAL(65))"
+    if key.kind in (Kind.BIT, Kind.YEAR):
+        return f"{name} + 0"
+    number = f"CAST({name} AS DECIMAL(65))"
+    if key.kind not in TEXTUAL:
+        return number
+    return f"IF({name} REGEXP '^-?[0-9]{{1,64}}$', {number}, {_BEYOND_INTEGERS})"
 
 
 def _row_text(columns: Sequence[CanonicalColumn], quote: Callable[[str], str]) -> str:
