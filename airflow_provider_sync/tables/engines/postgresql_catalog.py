@@ -96,9 +96,12 @@ WHERE i.indrelid = %s AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS 
 ORDER BY c.relname
 """
 
+# Those of partitions fire as well.
 _DEPENDENCIES = """
-SELECT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND %s IN (conrelid, confrelid)),
-       ARRAY(SELECT tgname::text FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname),
+WITH involved AS (SELECT %s::oid AS oid UNION SELECT relid FROM pg_partition_tree(%s::oid::regclass))
+SELECT EXISTS (SELECT FROM pg_constraint k JOIN involved i ON i.oid IN (k.conrelid, k.confrelid) WHERE k.contype = 'f'),
+       ARRAY(SELECT DISTINCT t.tgname::text FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
+             WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' ORDER BY 1),
        row_security_active(%s::oid)
 """
 

@@ -33,9 +33,11 @@ WHERE r.ev_enabled IN ('O', 'R') AND r.rulename <> '_RETURN'
 LIMIT 1
 """
 
-# Constraints of partitions repeat those of their parents. Servers before PostgreSQL 18 enforce all of them. What this role may
-# not read is left out.
+# Those that are a partition's own count, too, but not the copies of what its parent has. Servers before PostgreSQL 18 enforce all
+# of them. What this role may not read is left out.
 _CONSTRAINTS = """
+WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s))
+                  UNION SELECT relid FROM pg_partition_ancestors(to_regclass(%s)))
 SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confrelid::regclass::text,
        ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
@@ -49,7 +51,8 @@ SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confr
              LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
              ORDER BY c.position)
 FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
-WHERE k.contype = 'f' AND to_regclass(%s) IN (k.conrelid, k.confrelid) AND k.conparentid = 0
+WHERE k.contype = 'f' AND k.conparentid = 0
+      AND (k.conrelid IN (SELECT oid FROM involved) OR k.confrelid IN (SELECT oid FROM involved))
       AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
       AND has_table_privilege(k.conrelid, 'SELECT') AND has_table_privilege(k.confrelid, 'SELECT')
       AND NOT row_security_active(k.conrelid) AND NOT row_security_active(k.confrelid)
@@ -109,7 +112,7 @@ def orphans(connection: Connection, quoted: str) -> dict[str, int]:
     """
     counts = {}
     for constraint, name, child, parent, columns, referred, operators in connection.exec_driver_sql(
-        _CONSTRAINTS, (quoted,)
+        _CONSTRAINTS, (quoted, quoted, quoted)
     ).all():
         present = " AND ".join(f"c.{column} IS NOT NULL" for column in columns)
         # The collation is the parent's, as it is for the constraint itself.
