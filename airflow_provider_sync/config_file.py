@@ -78,4 +78,7 @@ def _environment(match: re.Match[str]) -> str:
     try:
         return os.environ[match[1]]
     except KeyError:
-        raise ConfigurationError(f"The environment variable {match[1]} is not set, but the configuration uses it.") from None
+        raise ConfigurationError(
+            f"The environment variable {match[1]} is not set, but the configuration uses it."
+            " Export it, or add it to the environment of the service."
+        ) from None

@@ -88,7 +88,7 @@ def _reason(error: BaseException) -> BaseException:
         inner = next(
             (
                 candidate
-                for candidate in (getattr(error, "reason", None), error.__cause__, *error.args, error.__context__)
+                for candidate in (getattr(error, "reason", None), error.__cause__, *error.args, _context(error))
                 if isinstance(candidate, BaseException) and id(candidate) not in seen
             ),
             None,
@@ -97,6 +97,12 @@ def _reason(error: BaseException) -> BaseException:
             return error
         seen.add(id(inner))
         error = inner
+
+
+def _context(error: BaseException) -> BaseException | None:
+    # What else was being handled, a wrong name of a table perhaps, is no reason of an error that has its own words.
+    wraps = isinstance(error, (requests.exceptions.RequestException, urllib3.exceptions.HTTPError))
+    return error.__context__ if wraps else None
 
 
 def _text(error: BaseException) -> str:

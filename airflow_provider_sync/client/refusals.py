@@ -87,9 +87,9 @@ def _invalid(body: bytes, subject: str) -> str:
     if not isinstance(errors, dict):
         return f"The server refused the request for {subject} with status 422. Look into its log."
     messages = [str(entry) for entries in errors.values() for entry in (entries if isinstance(entries, list) else [entries])]
-    text = quoted(" ".join(message.rstrip(".") + "." for message in messages))
     if any(message.startswith("Config name not in sync-server.") for message in messages):
-        return f"The server does not offer a {subject}: {text} Check the name, and what the token may see."
+        return f"The server does not offer a {subject}. Check the name, and what the token may see."
+    text = quoted(" ".join(message if message.endswith((".", "!", "?")) else f"{message}." for message in messages))
     return f"The server refused the request for {subject}: {text}"
 
 

@@ -51,7 +51,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
         (b"- a\n- b\n", "must hold a mapping"),
         (b"", "must hold a mapping"),
         (b"no_such_option: 1\nurl: http://x\n", "no_such_option"),
-        (b"url: ${NO_SUCH_VARIABLE}\n", "NO_SUCH_VARIABLE is not set"),
+        (b"url: ${NO_SUCH_VARIABLE}\n", "NO_SUCH_VARIABLE is not set, but the configuration uses it. Export it"),
     ],
     ids=["missing", "binary", "not yaml", "list", "empty", "unknown option", "variable"],
 )

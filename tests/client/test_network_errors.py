@@ -49,3 +49,11 @@ def test_no_class_is_named(error: Exception) -> None:
         said = str(caught.value).replace(URL, "")
         assert not CLASS_NAME.search(said), said
         assert "()" not in said
+
+
+def test_what_else_was_handled_is_no_reason() -> None:
+    """A refused connection is called that, also where it was tried while another error was being handled."""
+    refused = ConnectionRefusedError(111, "Connection refused")
+    refused.__context__ = LookupError("no table of this name in the target")
+    with pytest.raises(SyncError, match="Connection refused"), request_errors(URL):
+        raise requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", refused))

@@ -161,6 +161,11 @@ def test_refusals_are_told(server, client, call, messages, endpoint, request_) -
     """The server's own words arrive, with the status that tells whether to try again."""
     for status, body, text in (
         (422, b'{"config_name": ["Config name not in sync-server.tables config."]}', "does not offer a table 'orders'"),
+        (
+            422,
+            b'{"config_name": ["No tables at all: is its path right?"]}',
+            r"table 'orders': No tables at all: is its path right\?$",
+        ),
         (401, b"{}", "Check the token"),
         (500, b'{"message": "Server Error"}', "status 500 for .*\\. Look into its log; some servers"),
         (500, b'{"message": "The disk is gone."}', "status 500 for .*: The disk is gone\\. Look into its log\\.$"),
