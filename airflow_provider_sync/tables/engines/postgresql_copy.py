@@ -121,7 +121,7 @@ class _ColumnText:
         number = _decimal(text)
         if number is None:
             self._refuse(value, "is not a number")
-        if number.is_finite() and self._scale is not None and _digits_after_point(number) > self._scale:
+        if number.is_finite() and self._scale is not None and digits_after_point(number) > self._scale:
             self._refuse(value, f"has more than {self._scale} digits after the point")
         return text.strip()
 
@@ -261,7 +261,7 @@ def _same_number(value: int) -> bool:
         return False
 
 
-def _digits_after_point(number: Decimal) -> int:
+def digits_after_point(number: Decimal) -> int:
     """Count the digits behind the point up to the last that is not zero; negative where even tens are zero."""
     _, digits, exponent = number.as_tuple()
     zeros = next((place for place, digit in enumerate(reversed(digits)) if digit), None)

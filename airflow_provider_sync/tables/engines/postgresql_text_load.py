@@ -15,6 +15,7 @@ from typing import NoReturn
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 from airflow_provider_sync.tables.engines.canonical import CanonicalColumn
+from airflow_provider_sync.tables.engines.postgresql_copy import digits_after_point
 from airflow_provider_sync.tables.schema import Column, Kind, Table
 
 _NULL = b"\\N"
@@ -81,7 +82,7 @@ def _kept_digits(scale: int, refuse: Callable[[bytes, str], NoReturn]) -> _Rewri
         if not fits.fullmatch(b"\n".join([*fields, b""])):
             for field in fields:
                 number = _decimal(field)
-                if number is not None and number != round(number, scale):
+                if number is not None and digits_after_point(number) > scale:
                     refuse(field, f"has more than {scale} digits after the point")
         return fields
 
@@ -127,7 +128,8 @@ def _to_bits(column: Column, refuse: Callable[[bytes, str], NoReturn]) -> _Rewri
     def bits(field: bytes) -> bytes:
         if field == _NULL:
             return field
-        if not field.isdigit() or int(field) >= 1 << length:
+        # The length first: int() refuses texts of thousands of digits.
+        if not field.isdigit() or len(field) > length or int(field) >= 1 << length:
             refuse(field, f"is not a number of {length} bits")
         return f"{int(field):0{length}b}".encode()
 

@@ -283,6 +283,7 @@ LOADED: dict[str, tuple[str, LogicalType, bytes]] = {
     ),
     "array": ("text[]", LogicalType(kind=LogicalKind.TEXT), b'{"a\\tb",NULL,"\\\\\\""}'.replace(b"\\t", b"\t")),
     "zeros beyond the scale": ("numeric(5,2)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"1.10"),
+    "zeros of many digits": ("numeric(40,1)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"9" * 35 + b".50"),
     "infinity": ("double precision", LogicalType(kind=LogicalKind.FLOAT), b"-Infinity"),
 }
 
@@ -302,8 +303,10 @@ def test_types_that_load_their_own_way(database: PostgreSQLDatabase, sql_type: s
 
 MANGLED: dict[str, tuple[str, LogicalType, bytes]] = {
     "bits": ("bit(4)", LogicalType(kind=LogicalKind.INTEGER), b"16"),
+    "thousands of digits": ("bit(4)", LogicalType(kind=LogicalKind.INTEGER), b"9" * 5000),
     "single": ("real", LogicalType(kind=LogicalKind.FLOAT), b"0.1"),
     "decimal": ("numeric(5,1)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"1.25"),
+    "decimal of many digits": ("numeric(40,1)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"9" * 35 + b".25"),
 }
 
 
