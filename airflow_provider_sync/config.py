@@ -225,7 +225,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``server.yaml``: what the server half offers, and to whom.
 
-    :ivar time_zone: in which version 1 sends and hashes TIMESTAMP: that of the databases of existing clients; UTC without
+    :ivar time_zone: in which version 1 sends and hashes TIMESTAMP, that of existing clients' databases; ``None`` for UTC
     :ivar allowed_hosts: names by which the server may be addressed, in the header ``Host``; empty for any where there are
         tokens, and for this machine's own names where there are none
     """
@@ -279,10 +279,10 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     :ivar max_seconds: seconds that comparing and downloading one table, or one directory, may take
     :ivar limits: how much the server may send
     :ivar verify: check the server's TLS certificate; or the path of a bundle of authorities
-    :ivar retries: of a call that failed for a reason that may pass
-    :ivar time_zone: of the source's database, in which version 1 sends TIMESTAMP: an offset or an IANA name
+    :ivar retries: attempts after a transient failure
+    :ivar time_zone: time zone in which a server of version 1 sends TIMESTAMP, its database's: an offset or an IANA name
     :ivar history: URL of the database in which the records of runs are kept; ``None`` keeps none
-    :ivar history_days: how long
+    :ivar history_days: days for which they are kept
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""``limits`` of both halves: how much a source may send, and how much of a server its clients may take, and for how long."""
+"""``limits`` of both halves: how much a server may send, and how much of a server its clients may occupy, and for how long."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     :ivar requests: requests at work at once, whoever sends them; one more is answered 503 with ``Retry-After``
     :ivar connections: connections at once; for one more, the one that has waited longest without a token is closed
     :ivar connections_per_address: connections of one address that have not shown a token yet; likewise
-    :ivar head_seconds: from the connection, or the first byte of a request, to the end of its head
-    :ivar idle_seconds: that a connection may lie idle between two requests: a merge may lie between them
-    :ivar stall_seconds: that a client may stand still in the middle of a body, its own or the server's
-    :ivar min_bytes_per_second: that a client has to read, or send, beyond that
-    :ivar max_stream_seconds: from the head of a request to the end of its answer
+    :ivar head_seconds: longest time from the connection, or the first byte of a request, to the end of its head
+    :ivar idle_seconds: longest time that a connection may be idle between two requests
+    :ivar stall_seconds: longest time that a client may stand still in the middle of a body, its own or the server's
+    :ivar min_bytes_per_second: slowest rate at which a client has to read, or send, beyond that
+    :ivar max_stream_seconds: longest time from the head of a request to the end of its answer
     """
 
     requests: int = 64

@@ -92,12 +92,12 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "timeout": {
                         "label": "Timeout",
-                        "description": "Seconds to wait for a connection, and between two pieces of an answer.",
+                        "description": "Seconds to wait for a connection, and for each further piece of an answer.",
                         "schema": {"type": ["number", "null"], "default": 60},
                     },
                     "retries": {
                         "label": "Retries",
-                        "description": "Of a call that failed for a reason that may pass.",
+                        "description": "Attempts after a transient failure, such as no answer or status 503.",
                         "schema": {"type": ["integer", "null"], "default": 3, "minimum": 0},
                     },
                     "verify": {
@@ -112,7 +112,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "time_zone": {
                         "label": "Time zone",
-                        "description": "Of the source's database, such as +01:00 or Europe/Berlin; an existing server's alone.",
+                        "description": "Only for version 1: that of the server's database, such as Europe/Berlin.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "headers": {

@@ -53,7 +53,7 @@ class SyncClient:
     :param timeout: seconds to wait for a connection, for the head of an answer, and between two pieces of its body
     :param max_silence: seconds that an answer may take without rows, digests or content of files, whatever else it sends
     :param verify: check the server's TLS certificate; or the path of a bundle of authorities
-    :param retries: how often a request is repeated that failed for a reason that may pass, with growing pauses
+    :param retries: attempts after a transient failure, with growing pauses
     :param session: to send requests with; it stays open when the client is closed
     :param protocol: ``auto`` takes version 2 where the server has it; ``1`` or ``2`` takes that one
     :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` where it is not known

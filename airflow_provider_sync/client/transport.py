@@ -142,7 +142,7 @@ class Transport:
         expect: Collection[int] = (200,),
         repeat: bool = True,
     ) -> Answer:
-        """Send a request, and return what ``read`` makes of the answer; repeat both when they fail for a reason that may pass.
+        """Send a request, and return what ``read`` makes of the answer; repeat both after a transient failure.
 
         :param read: reads the answer and closes it, or keeps it to be read later; when it raises, the answer is closed
         :param subject: what is asked for, for messages, as ``table 'orders'``

@@ -27,7 +27,7 @@ _ADVICE = {
     errno.ENOENT: "Compare source and target again",
 }
 _ADVICE_FOR_ROOTS = {
-    errno.ENOENT: "Make it, or mend its path in the configuration",
+    errno.ENOENT: "Make it, or correct its path in the configuration",
     errno.EEXIST: "It is a file; name a directory",
 }
 

@@ -19,7 +19,7 @@ from airflow_provider_sync.tables import connect
 log = logging.getLogger(__name__)
 
 KEEP_DAYS = 90
-"""How long a record is kept unless told otherwise."""
+"""How long a record is kept by default."""
 
 PRUNE_EVERY = 100
 """Old records are deleted once in so many new ones."""

@@ -63,7 +63,7 @@ class ReportsLineage:
                 collector.add_input_asset(self, uri=flow.source)
                 collector.add_output_asset(self, uri=flow.target)
         except Exception as error:  # noqa: BLE001  # whoever listens may be broken, and the data has arrived
-            self.log.warning("The lineage of this sync is not told: %s", error)  # type: ignore[attr-defined]  # BaseOperator's
+            self.log.warning("The lineage of this sync is not reported: %s", error)  # type: ignore[attr-defined]  # BaseOperator's
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Return inputs, and outputs with what was written; OpenLineage's provider calls this when it is installed."""

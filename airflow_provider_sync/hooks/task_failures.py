@@ -28,7 +28,7 @@ class EndsWithItsTask:
 
 @contextmanager
 def failing_tasks() -> Iterator[None]:
-    """Turn a :class:`SyncError` of the block into the exception that ends the task rightly.
+    """Turn a :class:`SyncError` of the block into the exception that ends the task correctly.
 
     What may pass by itself fails this try; anything else fails the task at once, whatever its ``retries``. The
     reports of a run that failed are logged first, so that it shows how far each table or directory came. When Airflow ends

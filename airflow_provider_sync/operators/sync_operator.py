@@ -125,7 +125,7 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
 
     @contextmanager
     def failing_tasks(self, context: Context) -> Iterator[None]:
-        """End the task rightly when the block fails, and record the reports of what failed; of everything if there are none."""
+        """End the task correctly when the block fails, and record the reports of what failed; of everything if there are none."""
         with failing_tasks():
             try:
                 yield

@@ -101,7 +101,7 @@ def _out_of_service() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     async def answer(_request: Request) -> JSONResponse:
-        return JSONResponse({"message": "The sync server is not configured rightly; the log of the API server says why."}, 503)
+        return JSONResponse({"message": "The sync server's configuration is wrong; the log of the API server says why."}, 503)
 
     app.add_route("/{path:path}", answer, methods=["GET", "POST"])
     return app

@@ -83,7 +83,7 @@ def run(
 ) -> list[Report]:
     """Synchronise everything in ``plan``, the rest even when one fails.
 
-    :param resume: leave what a try has staged that fails for a reason that may pass, for the next one; see :func:`.sync_tables`
+    :param resume: after a transient failure, keep what was staged, for the next try; see :func:`.sync_tables`
     :return: one report for each table and directory
     :raises SyncFailed: when any failed, with the reports of all
     """

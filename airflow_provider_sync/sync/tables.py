@@ -70,7 +70,7 @@ def sync_tables(
     :param single_transaction: merge all of them in one transaction, so that all arrive or none; otherwise each in its own, or
         with those to which foreign keys bind it that cannot be switched off, the rest even when one fails
     :param dry_run: report what would change, and write nothing but staging tables, which are dropped again
-    :param resume: when this try fails for a reason that may pass, leave what was staged, for the next to go on with (version 2)
+    :param resume: after a transient failure, keep what was staged, so that the next try can go on with it (version 2)
     :param lock_timeout: seconds to wait for another sync of the same table
     :param progress: told of rows
     :return: one report for each table, in the given order

@@ -65,7 +65,7 @@ def _with_remains(error: SyncError, tables: Sequence[Table]) -> SyncError:
     told = copy(error)
     rest = _NOTHING_CHANGED.sub("", str(error)).strip()
     told.args = (
-        f"{rest} Rows of table {names} may have changed, and cannot be rolled back; the next sync that succeeds mends them.",
+        f"{rest} Rows of table {names} may have changed, and cannot be rolled back; the next sync that succeeds puts them right.",
         *error.args[1:],
     )
     told.may_have_changed = tuple(str(table) for table in tables)

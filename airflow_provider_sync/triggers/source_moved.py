@@ -14,7 +14,7 @@ from airflow_provider_sync.sync import Watched
 from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
 
 MOST_ERRORS = 5
-"""How many polls in a row may fail for a reason that may pass."""
+"""Transient failures in a row after which the task is woken."""
 
 
 class SourceMovedTrigger(BaseTrigger):

@@ -224,7 +224,7 @@ def test_what_may_not_be_read_is_an_error(
 
 def test_a_root_that_is_not_there(tmp_path: Path) -> None:
     """A directory that does not exist is an error which says so, and not an empty one."""
-    with pytest.raises(FileError, match=r"No such file or directory\. Make it, or mend its path"):
+    with pytest.raises(FileError, match=r"No such file or directory\. Make it, or correct its path"):
         list(LocalStorage(tmp_path / "nowhere").scan())
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match="It is a file; name a directory"), LocalStorage(tmp_path / "file").exclusive(0):

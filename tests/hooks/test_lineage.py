@@ -141,5 +141,5 @@ def test_lineage_never_fails_a_task(source: Source, target: Target, monkeypatch:
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: None)
     with capture_logs() as logged:
         synced(TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target"))
-    assert any("lineage of this sync is not told" in event["event"] for event in logged)
+    assert any("lineage of this sync is not reported" in event["event"] for event in logged)
     assert target.rows("orders") == ROWS["orders"]

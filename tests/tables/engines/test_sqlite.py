@@ -309,7 +309,7 @@ def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "typo.db") as other:
         other.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     other.close()
-    with database.snapshot() as connection, pytest.raises(MissingTableError, match="mend its name"):
+    with database.snapshot() as connection, pytest.raises(MissingTableError, match="correct its name"):
         database.describe(connection, "orders")
 
 
