@@ -21,6 +21,7 @@
     │   ├── FileChangedError retry    a file changed while it was read
     │   └── DirectoryBusyError retry  somebody else is synchronising into the same directory
     ├── GuardError                    a limit stopped the sync before it did harm
+    ├── UnexpectedError     retry     anything else: a fault of this program, or of what was plugged into it
     └── SyncFailed      retry if all may pass    one or more of the tables or directories of a run; carries all reports
 
 Messages say what happened, with the value, and what to do next; never a secret and never a whole row.
@@ -28,10 +29,11 @@ Messages say what happened, with the value, and what to do next; never a secret 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
-from airflow_provider_sync.printable import printable_lines
+from airflow_provider_sync.printable import printable_lines, reason
 from airflow_provider_sync.report import Report
 
 
@@ -163,6 +165,30 @@ class DirectoryBusyError(FileError):
 
 class GuardError(SyncError):
     """A limit stopped the sync before it deleted, or stored, more than was allowed."""
+
+
+class UnexpectedError(SyncError):
+    """Something that nobody foresaw, here or in what was plugged in; its cause is what was raised."""
+
+    retryable = True
+
+
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """Have whatever goes wrong in the block be an error of the sync, so that it gets a report, and the rest of a run is done.
+
+    :raises UnexpectedError: for any exception that is no :class:`SyncError`
+    """
+    try:
+        yield
+    except SyncError:
+        raise
+    except Exception as error:
+        # A bug: whoever reports it needs the name of its class.
+        raise UnexpectedError(
+            f"An unexpected error, {type(error).__name__}: {reason(error)}."
+            " Please report it with what --verbose shows, or the task's log."
+        ) from error
 
 
 class SyncFailed(SyncError):

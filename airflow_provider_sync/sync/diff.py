@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
-from airflow_provider_sync.exceptions import SyncError, SyncFailed
+from airflow_provider_sync.exceptions import SyncError, SyncFailed, foreseen
 from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.sync.broken_bodies import repeated
 from airflow_provider_sync.sync.differences import Comparison, compare_finer, compare_segments
@@ -138,7 +138,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
     with SyncClient.from_config(config) as client:
         for url, group in plan.tables.items():
             try:
-                with opener.database(url) as database:
+                with foreseen(), opener.database(url) as database:
                     for table in group:
                         tables.append(_diff_or_failure(client, table, database, progress, failures))
             except SyncError as error:
@@ -161,7 +161,8 @@ def _diff_or_failure(
     client: SyncClient, table: TargetTable, database: Database, progress: Progress | None, failures: list[SyncError]
 ) -> TableDiff:
     try:
-        return diff_table(client, table, database, progress=progress)
+        with foreseen():
+            return diff_table(client, table, database, progress=progress)
     except SyncFailed as failure:
         failures.append(failure)
         return _failed(table, failure)

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.exceptions import FileChangedError, FileError, SyncError, SyncFailed
+from airflow_provider_sync.exceptions import FileChangedError, FileError, SyncError, SyncFailed, foreseen
 from airflow_provider_sync.files import (
     Changes,
     NoneHasher,
@@ -58,7 +58,8 @@ def sync_directory(
     measure = Measure(client)
     sync = DirectorySync(client, directory, storage, progress or silent)
     try:
-        return sync.run(measure, dry_run, lock_timeout)
+        with foreseen():
+            return sync.run(measure, dry_run, lock_timeout)
     except SyncError as error:
         report = DirectoryReport(
             name=directory.name,

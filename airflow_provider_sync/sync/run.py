@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, connection_url
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed, UnexpectedError, foreseen
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories import sync_directory
@@ -93,7 +93,7 @@ def run(
     with SyncClient.from_config(config) as client:
         for url, tables in plan.tables.items():
             try:
-                with opener.database(url) as database:
+                with foreseen(), opener.database(url) as database:
                     reports += sync_tables(
                         client,
                         tables,
@@ -112,7 +112,8 @@ def run(
                 reports += [TableReport(name=table.name, status="failed", error=str(error)) for table in tables]
         for directory in plan.directories:
             try:
-                storage = opener.storage(directory.path)
+                with foreseen():
+                    storage = opener.storage(directory.path)
                 options = _with_defaults(directory, config)
                 reports.append(sync_directory(client, options, storage, dry_run=dry_run, progress=progress))
             except SyncFailed as failure:
@@ -122,7 +123,9 @@ def run(
                 failures.append(error)
                 reports.append(DirectoryReport(name=directory.name, status="failed", error=str(error)))
     if failures:
-        raise SyncFailed.of(failures, reports)
+        # Where a fault is shows in its traceback alone.
+        faults = (failure for failure in failures if UnexpectedError in (type(failure), type(failure.__cause__)))
+        raise SyncFailed.of(failures, reports) from next(faults, None)
     return reports
 
 

@@ -28,6 +28,7 @@ from airflow_provider_sync.exceptions import (
     SyncError,
     SyncFailed,
     TargetChangedError,
+    foreseen,
 )
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import version1, version2
@@ -82,9 +83,10 @@ def sync_tables(
     for group in groups:
         measure = Measure(client)
         try:
-            reports += _TransactionGroup(client, group, seen_by(database, group), progress or silent, resume).run(
-                dry_run, lock_timeout
-            )
+            with foreseen():
+                reports += _TransactionGroup(client, group, seen_by(database, group), progress or silent, resume).run(
+                    dry_run, lock_timeout
+                )
         except SyncError as error:
             errors += failures_of(error)
             reports += [

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 
-from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.exceptions import SyncError, TableError, foreseen
 from airflow_provider_sync.tables.engines.base import Database
 from airflow_provider_sync.tables.schema import Table
 
@@ -52,7 +52,7 @@ class Remains:
     def told(self, database: Database) -> Iterator[None]:
         """Say in errors from within what may have changed, once the merge is writing."""
         try:
-            with database.translate_errors():
+            with foreseen(), database.translate_errors():
                 yield
         except SyncError as error:
             if not (self.writing and self.tables):
