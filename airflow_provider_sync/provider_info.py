@@ -102,7 +102,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "verify": {
                         "label": "Verify the certificate",
-                        "description": "The path of a bundle of authorities can be given in Extra.",
+                        "description": "The path of a bundle of authorities goes into Extra Fields JSON.",
                         "schema": {"type": ["boolean", "null"], "default": True},
                     },
                     "protocol": {

@@ -172,7 +172,7 @@ def test_the_connection_form(airflow_stack: AirflowStack, browser: Browser) -> N
         assert browser.all(f"{form}//input[@name='{hidden}']") == []
     shown = browser.find(form).text
     assert [label for label in behaviour["relabeling"].values() if label not in shown] == []
-    browser.screenshot(picture("connection-form.png"))
+    browser.screenshot(picture("connection-form.png"), height=1020)
 
     # Of its sections one is open at a time.
     browser.click(f"{form}//button[normalize-space()='Extra Fields']")
@@ -180,7 +180,7 @@ def test_the_connection_form(airflow_stack: AirflowStack, browser: Browser) -> N
     for text in (field[part] for field in fields.values() for part in ("label", "description")):
         # The section unfolds.
         browser.wait(lambda text=text: text in browser.find(form).text, f"{text!r} in the form")  # type: ignore[misc]
-    browser.screenshot(picture("connection-form-extra.png"), height=1220)
+    browser.screenshot(picture("connection-form-extra.png"), height=1500)
 
 
 def test_the_button_test(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
