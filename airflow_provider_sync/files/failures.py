@@ -74,5 +74,5 @@ def file_error(doing: str, path: str, location: str, error: OSError) -> FileErro
     what = f"{path!r} in {location}" if path else location
     why = os.strerror(error.errno) if error.errno else str(error)
     advised = _ADVICE if path else {**_ADVICE, **_ADVICE_FOR_ROOTS}
-    advice = advised.get(error.errno or 0, "Mend that, and try again")
+    advice = advised.get(error.errno or 0, "Fix that, and try again")
     return kind(f"Cannot {doing} {what}: {why}. {advice}.")

@@ -24,7 +24,7 @@ class SyncServerHook(BaseHook):
     """Talk to a sync server.
 
     Its methods raise :class:`~airflow_provider_sync.exceptions.SyncError`; wrap calls in a task of your own in
-    :func:`~airflow_provider_sync.hooks.task_failures.failing_tasks`, so that what no retry can mend fails at once.
+    :func:`~airflow_provider_sync.hooks.task_failures.failing_tasks`, so that what no retry can fix fails at once.
 
     :param sync_conn_id: connection of the type ``sync``
     """

@@ -35,7 +35,7 @@ def failing_tasks() -> Iterator[None]:
     the task, by SIGTERM or because its ``execution_timeout`` is over, what the block has under way is cancelled.
 
     :raises AirflowException: for an error that may pass, and for a task that was ended by SIGTERM
-    :raises AirflowFailException: for an error that somebody has to mend
+    :raises AirflowFailException: for an error that somebody has to fix
     """
     try:
         with cancelled_by_signals():

@@ -11,7 +11,7 @@ __all__ = ["FileCompareOperator", "FileDeleteOperator", "FileDownloadOperator", 
 class FileSyncOperator(FileOperator):
     """Make directories equal to those that a sync server offers.
 
-    The result is a list of reports, one for each directory, which are also logged as a table. What no retry can mend
+    The result is a list of reports, one for each directory, which are also logged as a table. What no retry can fix
     fails the task at once. Everything here is a template field, and text that is a list or mapping, a number, ``true``
     or ``false`` is read as such.
 

@@ -51,7 +51,7 @@ SECONDS_BETWEEN_LINES = 30.0
 class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOperator):
     """Run what :meth:`plan` says.
 
-    The result is a list of reports, one for each table or directory, in their order. What no retry can mend fails the
+    The result is a list of reports, one for each table or directory, in their order. What no retry can fix fails the
     task at once.
 
     :param sync_conn_id: connection of the server

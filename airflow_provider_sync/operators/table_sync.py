@@ -11,7 +11,7 @@ __all__ = ["TableCompareOperator", "TableDownloadOperator", "TableMergeOperator"
 class TableSyncOperator(TableOperator):
     """Make tables of a database equal to those that a sync server offers.
 
-    The result is a list of reports, one for each table, which are also logged as a table. What no retry can mend fails
+    The result is a list of reports, one for each table, which are also logged as a table. What no retry can fix fails
     the task at once. Everything here is a template field, and text that is a list or mapping, a number, ``true`` or
     ``false`` is read as such.
 

@@ -49,7 +49,7 @@ def mounted_server() -> list[dict[str, Any]]:
     try:
         app = _server(settings.server_config, airflow_tokens=settings.server_airflow_tokens)
     except ConfigurationError as error:
-        log.error("The sync server under %s is out of service: %s Mend it and restart the API server.", prefix, error)
+        log.error("The sync server under %s is out of service: %s Fix it and restart the API server.", prefix, error)
         app = _out_of_service()
     # An error has to leave the application for the connection to be cut; the log has its reason by then.
     logging.getLogger("uvicorn.error").addFilter(_is_news)

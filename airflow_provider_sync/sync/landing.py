@@ -49,7 +49,7 @@ def land(database: Database, target: Target, described: Described) -> Part:
                 " Add it to the table, rename it with 'renames', or leave it out with 'columns'."
             )
         if any(name == landed.column.name for landed in columns.values()):
-            raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Mend 'renames'.")
+            raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Correct 'renames'.")
         logical = landing_type(str(target.table), column.type, own[name], database.logical_type(own[name]))
         columns[column.name] = CanonicalColumn(column=own[name], type=logical)
     key = tuple(columns[name] for name in described.key)

@@ -139,7 +139,7 @@ def select_columns(target: Target, source_columns: Sequence[str]) -> Selection:
                 f"Table {target.name!r}: the source does not send the key column {name!r}. Name another key with 'primary'."
             )
     if len(set(received)) != len(received):
-        raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into one. Mend 'renames'.")
+        raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into one. Correct 'renames'.")
     whole = len(positions) == len(source_columns)
     return Selection(columns=tuple(columns), positions=None if whole else tuple(positions))
 

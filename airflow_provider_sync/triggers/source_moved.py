@@ -57,7 +57,7 @@ class SourceMovedTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until there is news, an error that somebody has to mend, or one that does not pass."""
+        """Poll until there is news, an error that somebody has to fix, or one that does not pass."""
         watched = msgspec.convert(self.watched, Watched)
         errors = 0
         while True:

@@ -21,7 +21,7 @@ DELIVERY_SECONDS = 5.0
 """How long the triggerer may take to store an event. Until then its digest is not kept: it is sent again rather than lost."""
 
 PERMANENT_ERROR_SECONDS = 600.0
-"""Pause after an error that somebody has to mend."""
+"""Pause after an error that somebody has to fix."""
 
 
 class SourceWatch(BaseEventTrigger):

@@ -24,7 +24,7 @@ def test_what_may_pass_fails_the_try(error: SyncError) -> None:
 
 @pytest.mark.parametrize("error", [GuardError("Would delete 3 of 4 rows."), ServerError("Who are you?", 401)])
 def test_what_stays_fails_the_task(error: SyncError) -> None:
-    """An error that somebody has to mend fails the task at once."""
+    """An error that somebody has to fix fails the task at once."""
     with pytest.raises(AirflowFailException) as caught, failing_tasks():
         raise error
     assert str(caught.value) == str(error)

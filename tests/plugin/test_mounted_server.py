@@ -179,7 +179,7 @@ def test_a_configuration_that_cannot_be_used(
         answer = mounted(**changes)["/sync"].get("/capabilities", headers=bearer(TOKEN))
     (line,) = [record.message for record in caplog.records if record.name.startswith("airflow_provider_sync")]
     assert reason in line
-    assert "Mend it and restart the API server." in line
+    assert "Fix it and restart the API server." in line
     assert answer.status_code == 503
     assert reason not in answer.text
 

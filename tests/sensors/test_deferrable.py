@@ -163,7 +163,7 @@ def test_timeout() -> None:
 
 
 def test_permanent_errors(synced: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that no retry can mend, seen by the triggerer, fails the task at once, with its message."""
+    """An error that no retry can fix, seen by the triggerer, fails the task at once, with its message."""
     monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", '{"conn_type": "sync", "host": "http://127.0.0.1:1", "login": "ann"}')
     with pytest.raises(AirflowFailException, match="has a login but no password"):
         sensor().execute_complete({}, {"digest": None, "error": "Connection 'sync_default' has a login but no password."})

@@ -81,7 +81,7 @@ def test_directories(source: Source) -> None:
 
 
 def test_permanent_errors(source: Source, scripted: ScriptedServer) -> None:
-    """What somebody has to mend ends it at the first poll, with the message."""
+    """What somebody has to fix ends it at the first poll, with the message."""
     nothing = {"kind": "table", "selection": {"name": "nothing"}}
     [event] = events(trigger(watched=nothing))
     assert event["digest"] is None

@@ -78,7 +78,7 @@ class SQLiteCanonical(Database):
         if not (isinstance(low, int) and isinstance(high, int)):
             raise TableError(
                 f"Table {str(part.table)!r}: the key {part.key[0].column.name!r} is declared {part.key[0].column.sql_type} and"
-                " has values that are no integers. Mend them, or declare the column TEXT."
+                " has values that are no integers. Correct them, or declare the column TEXT."
             )
         return low, high
 
@@ -367,7 +367,7 @@ def _keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
     except TypeError as error:
         raise TableError("A part of a key is NULL, which identifies no row. Choose other columns with `primary`.") from error
     except UnicodeDecodeError as error:
-        raise TableError("A key is not valid UTF-8, which identifies no row elsewhere. Mend it at the source.") from error
+        raise TableError("A key is not valid UTF-8, which identifies no row elsewhere. Correct it at the source.") from error
 
 
 def _places(part: Part) -> list[int]:
