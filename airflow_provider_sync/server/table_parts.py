@@ -32,7 +32,7 @@ def selected_part(opened: OpenTable, selection: Selection) -> Part:
     columns = _selected_columns(opened, selection.columns)
     by_name = {column.name: _canonical(opened, column, "selection.columns") for column in columns}
     zeros = by_name.keys() if selection.trailing_zeros == ALL_COLUMNS else by_name.keys() & set(selection.trailing_zeros)
-    for name in zeros - set(opened.key(columns)):
+    for name in zeros:
         by_name[name] = _with_zeros(by_name[name])
     part = Part(
         table=opened.table,

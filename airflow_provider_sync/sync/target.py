@@ -90,16 +90,16 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
             f"Table {options.table_name!r} has no column {missing[0]!r}, which 'primary' names."
             f" Its columns are: {', '.join(sorted(names))}."
         )
-    return Target(options=options, table=table, key=key, trailing_zeros=_keeping_zeros(database, table, options, key))
+    return Target(options=options, table=table, key=key, trailing_zeros=_keeping_zeros(database, table, options))
 
 
-def _keeping_zeros(database: Database, table: Table, options: TargetTable, key: Sequence[str]) -> tuple[str, ...]:
-    """Name the source's columns that land in decimals of any scale; keys, and what the target computes, compare as numbers."""
+def _keeping_zeros(database: Database, table: Table, options: TargetTable) -> tuple[str, ...]:
+    """Name the source's columns that land in decimals of any scale; what the target computes compares as numbers."""
     names = {target: source for source, target in options.renames.items()}
     return tuple(
         names.get(column.name, column.name)
         for column in table.columns
-        if column.name not in key and not column.generated and database.logical_type(column) == _ANY_SCALE
+        if not column.generated and database.logical_type(column) == _ANY_SCALE
     )
 
 

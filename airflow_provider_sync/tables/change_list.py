@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.schema import OP, Column, Op, Table
+from airflow_provider_sync.tables.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.tables.staged_table import MergeCounts, StagedTable
 
 
@@ -96,12 +96,16 @@ class ChangeList:
         if self.forms:
             same_key = " AND ".join(database.same(column, "t", "s") for column in self.forms)
             op = Op.RENAME.join("''")
-            if self.staged.removed is not None:
+            # Numbers that are equal are one key at the source as well, with whatever zeros at the end it writes them.
+            texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
+            if texts and self.staged.removed is not None:
                 # A row that is not listed as gone has its own row at the source, which no other may take the place of.
                 rows += (
                     f" LEFT JOIN {database.looked_up(self.staged.removed, 'r', names)} ON {database.match(self.key, 't', 'r')}"
                 )
-                op = f"CASE WHEN {database.absent(self.key, 'r')} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"
+                same_texts = " AND ".join(database.same(column, "t", "s") for column in texts)
+                kept = f"{database.absent(self.key, 'r')} AND NOT ({same_texts})"
+                op = f"CASE WHEN {kept} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"
             renamed = f" WHEN NOT ({same_key}) THEN {op}"
             same.append(same_key)
         differs = f" OR NOT ({' AND '.join(same)})" if same else ""

@@ -77,15 +77,22 @@ def test_zeros_at_the_end_in_steps(pair: Link) -> None:
     assert pair.target.rows("t") == [(1, "1.10"), (2, "5")]
 
 
-def test_keys_are_numbers(pair: Link) -> None:
-    """In a key, 1.1 and 1.10 are one value, whose row stays."""
-    pair.create("CREATE TABLE t (id numeric PRIMARY KEY, n numeric)")
-    pair.source.execute("INSERT INTO t VALUES (1.10, 1.0), (10, 2.0)")
-    pair.target.execute("INSERT INTO t VALUES (1.1, 1), (9, 9)")
-    report = pair.sync_one("t")
-    assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (1, 1, 1)
+@pytest.mark.parametrize("source", ["numeric", "numeric(12,4)"])
+@pytest.mark.parametrize("key", ["id", "id, k"])
+def test_keys_are_numbers(pair: Link, source: str, key: str) -> None:
+    """In a key, 1.1 and 1.10 are one value, whose row stays, and is written as the source writes it."""
+    pair.source.execute(f"CREATE TABLE t (id {source}, k int NOT NULL, n numeric, PRIMARY KEY ({key}))")
+    pair.target.execute(f"CREATE TABLE t (id numeric, k int NOT NULL, n numeric, mine int, PRIMARY KEY ({key}))")
+    pair.source.execute("INSERT INTO t VALUES (1.10, 1, 1.0), (10, 1, 2.0), (3.00, 1, 7), (4, 1, 1)")
+    pair.target.execute("INSERT INTO t VALUES (1.1, 1, 1, 8), (9, 1, 9, 8), (3.00, 1, 5, 8), (4.0, 1, 1, 8)")
+    pair.sync_one("t")
     assert pair.sync_one("t").status == "unchanged"
-    assert [n for _, n in pair.target.rows("t")] == ["1.0", "2.0"]
+    assert pair.target.scalar("SELECT count(*) FROM t WHERE mine = 8") == 3
+    assert pair.target.scalar("SELECT string_agg(n::text, ' ' ORDER BY id) FROM t") == "1.0 7 1 2.0"
+    if source == "numeric":
+        assert pair.target.scalar("SELECT string_agg(id::text, ' ' ORDER BY id) FROM t") == "1.10 3.00 4 10"
+    pair.source.execute("UPDATE t SET n = 6 WHERE id IN (3, 4)", "DELETE FROM t WHERE id = 10")
+    assert (pair.sync_one("t").rows_updated, pair.sync_one("t").status) == (2, "unchanged")
 
 
 @pytest.mark.parametrize("source", ["numeric", pytest.param("numeric(12,4)", marks=pytest.mark.slow)])

@@ -77,7 +77,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     :ivar columns: names at the source; ``None`` for all; the primary key always takes part
     :ivar between: only rows with these keys, where the key is a single integer
     :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
-        scale, or ``*`` for all; those of the key never do, since 1.1 and 1.10 are one key
+        scale, or ``*`` for all
     """
 
     name: str
