@@ -20,7 +20,7 @@ from airflow_provider_sync import __version__
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION
 from airflow_provider_sync.cli.standard_streams import give_up, open_standard_streams
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
 from airflow_provider_sync.printable import reason
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
@@ -95,6 +95,8 @@ def _run(module: str, options: argparse.Namespace, program: str) -> int:
         # Whoever read the results, such as `head`, has seen enough. What Python still has to write must not fail once more.
         give_up(sys.stdout)
         return FAILED
+    except SyncFailed as error:
+        return _fail(error, FAILED, program, verbose=options.verbose, shown=_on_one_terminal() and not options.json)
     except SyncError as error:
         return _fail(error, FAILED, program, verbose=options.verbose)
     except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
@@ -102,11 +104,19 @@ def _run(module: str, options: argparse.Namespace, program: str) -> int:
     return code
 
 
-def _fail(error: Exception, code: int, program: str, *, verbose: bool) -> int:
+def _on_one_terminal() -> bool:
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def _fail(error: Exception, code: int, program: str, *, verbose: bool, shown: bool = False) -> int:
     if verbose:
         traceback.print_exception(error)
     # A statement to run, or a parser's message, may have several lines.
     message = " ".join(str(error).split())
+    if shown and isinstance(error, SyncFailed):
+        # The reasons stand right above, each behind its name.
+        failed = sum(report.status == "failed" for report in error.reports)
+        message = f"{failed} of {len(error.reports)} failed, see above."
     if not isinstance(error, SyncError):
         # A bug: whoever reports it needs the name of its class.
         message = f"An unexpected error, {type(error).__name__}: {reason(error)}. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import yaml
@@ -112,6 +113,20 @@ def test_a_database_that_cannot_be_opened_is_reported(site: Site, capsys: pytest
     assert [report["status"] for report in reports(printed.out).values()] == ["failed", "failed", "changed"]
     assert printed.err.count("\n") == 1
     assert "'oracle' are not supported" in printed.err
+
+
+@pytest.mark.parametrize("name", ["run", "diff"])
+def test_a_terminal_has_each_reason_once(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """On a terminal the reasons stand below the table of results, and the last line says how many there are."""
+    execute(site.target, "DROP TABLE orders")
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert command(name) == 3
+    printed = capsys.readouterr()
+    assert printed.out.count("There is no table 'orders'") == 1
+    assert printed.err.splitlines()[-1].endswith("airflow-sync: 1 of 3 failed, see above.")
 
 
 def test_no_server_fails_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
