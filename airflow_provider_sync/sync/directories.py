@@ -200,6 +200,8 @@ class DirectorySync:
 
         :raises GuardError: naming the option that allows it
         """
+        if not self.may_delete():
+            return  # what keeps it from that is told in the end
         present = len(changes.removed) + len(changes.changed) + changes.unchanged
         check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
 

@@ -107,6 +107,23 @@ def test_what_the_server_cannot_read_is_named(plain: Mirror, make: Any, steps: b
     assert set(plain.contents()) == expected
 
 
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+@pytest.mark.parametrize("make", [unreadable_file, unreadable_directory, not_utf8])
+def test_nothing_that_the_server_can_read(plain: Mirror, make: Any, steps: bool) -> None:
+    """A source of which nothing can be read is not called empty: what cannot be read is named, and nothing deleted."""
+    name = make(plain)
+    for path in ("old", "older"):
+        plain.put_target(path, "kept")
+    before = plain.contents()
+    with pytest.raises(Exception, match="could not be synced; all others were") as failure:
+        (in_steps if steps else Mirror.sync)(plain)
+    assert name in str(failure.value)
+    assert plain.contents() == before
+    with pytest.raises(Exception, match="is empty, and the target has 2 files"):
+        (in_steps if steps else Mirror.sync)(plain, SKIP)
+    assert plain.contents() == before
+
+
 def test_existing_clients_are_not_told_half(plain: Mirror) -> None:
     """A client that does not know of unreadable files gets an error that names the file: it would delete what is not listed."""
     plain.put("a")
