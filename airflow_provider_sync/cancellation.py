@@ -47,7 +47,7 @@ class SyncCancelled(KeyboardInterrupt):
 
 
 class Cancellation:
-    """What has to be ended when a sync is, and whether it is.
+    """What has to be ended along with a sync, and whether the sync was ended.
 
     :ivar cancelled: whether what is under way has been cancelled
     :ivar ending: whether the main thread knows

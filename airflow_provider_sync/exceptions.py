@@ -168,7 +168,7 @@ class GuardError(SyncError):
 
 
 class UnexpectedError(SyncError):
-    """Something that nobody foresaw, here or in what was plugged in; its cause is what was raised."""
+    """An unexpected error of this package or of a class of the user's; its cause is the original."""
 
     retryable = True
 

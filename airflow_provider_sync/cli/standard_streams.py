@@ -25,7 +25,7 @@ def open_standard_streams() -> None:
 
 
 def give_up(stream: TextIO) -> None:
-    """Send what is still to be written to a stream to nowhere, once it cannot be written: Python tries again at its end."""
+    """Discard what a stream that cannot be written still holds, since Python would try again at its exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -61,7 +61,7 @@ class Body:
         return self.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def progress(self) -> None:
-        """Take note that something of use has come, so that the server may be silent for a while again."""
+        """Record progress, which restarts the limit of silence."""
         self._patience.progress()
 
     def chunks(self, *, limit: int, option: str | None = None) -> Iterator[bytes]:

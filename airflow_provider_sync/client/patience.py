@@ -75,7 +75,7 @@ class Patience:
         self.progress()
 
     def progress(self) -> None:
-        """Take note that something of use has come: rows, digests, content; no sign of life."""
+        """Record progress (rows, digests, content, but no sign of life), which restarts the limit of silence."""
         self._silent_until = time.monotonic() + self._silence
 
     @property

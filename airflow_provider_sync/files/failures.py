@@ -54,7 +54,7 @@ _ABOUT_ONE_FILE = frozenset(
 
 
 def is_about_one_file(cause: BaseException | None) -> bool:
-    """Whether what went wrong with a file says nothing of the next one, unlike a full disk or a broken one.
+    """Whether an error concerns one file only, unlike a full or broken disk.
 
     :param cause: what the error was made of; ``None`` for one that has no other cause
     """

@@ -47,7 +47,7 @@ class BodyRetries:
         self._failed += 1
 
     def progress(self) -> None:
-        """Count anew: some of what was asked for has arrived."""
+        """Restart the count of attempts, since some of what was asked for has arrived."""
         self._failed = 0
 
 

@@ -23,7 +23,7 @@ _BATCHES = 40
 
 
 def refuse_other_values(database: Database, connection: Connection, part: Part, staging: Table, *, name: str) -> None:
-    """Look in merged rows for columns that the target computes otherwise; to be called when digests differ after a merge.
+    """Find columns that the target computes otherwise among merged rows; to be called when digests differ after a merge.
 
     :param part: of the target, inside the merge's transaction
     :param staging: the rows as the source sent them

@@ -187,7 +187,7 @@ class DirectorySync:
         return {**found, **dict.fromkeys(to_replace, "")}
 
     def is_unknown(self, path: str) -> bool:
-        """Whether the source may have this file, and cannot tell."""
+        """Whether the source may have this file, and could not list it."""
         return path in self.source.unreadable or _is_below(path, self.source.unreadable)
 
     def may_delete(self) -> bool:

@@ -229,7 +229,7 @@ class RowUpdates:
 
 
 class _NotReplacedError(TableError):
-    """Rows cannot be deleted and inserted again without something else happening."""
+    """Deleting and inserting rows again would have side effects."""
 
 
 class _TakenError(Exception):
