@@ -25,7 +25,8 @@ from airflow_provider_sync.time_zones import checked_time_zone
 DEFAULT_MAX_DELETES = "50%"
 DEFAULT_FILES_PER_REQUEST = 10
 DEFAULT_MAX_SECONDS = 86_400.0
-DEFAULT_MAX_SILENCE = 3_600.0
+DEFAULT_MAX_SILENCE = 10_800.0
+"""A database tells no digest of a table that is cut by hashes before it has read all of it, which may take hours."""
 PROTOCOLS = ("auto", "1", "2")
 
 Config = TypeVar("Config", bound=msgspec.Struct)

@@ -187,6 +187,8 @@ def test_limits_of_a_client() -> None:
     settings = {"url": "https://host", "max_seconds": "60", "limits": {"max_files": "7"}, "connections": {"c": "sqlite://"}}
     config = ClientConfig.from_dict({**settings, "tables": {"t": {"max_seconds": 5}}})
     assert (config.max_seconds, config.limits.max_files, config.tables["t"].max_seconds) == (60, 7, 5)
+    # A table that takes two hours to digest is legitimate work.
+    assert 2 * 3600 < config.max_silence < ClientConfig.from_dict(URL).max_seconds
     for wrong, message in (
         ({"max_silence": 0}, "max_silence is 0"),
         ({"timeout": float("inf")}, "timeout is inf. Give a number"),
