@@ -41,6 +41,7 @@ _NONE_FREE = frozenset({_ALL_IN_USE, 1203, 1226})
 
 _NOT_REACHED = frozenset({2002, 2003, 2005})
 _BAD_LOGIN = 1045
+_NO_DATABASE = 1049
 DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 
 _FULL = frozenset({3, 1021, 1026, 1041, 1114})
@@ -117,6 +118,8 @@ def translate(error: BaseException) -> SyncError:
     if number == _BAD_LOGIN:
         advice = "Check user and password, and from where the user may connect."
         return TableError(f"The database refused: {message}. {advice}")
+    if number == _NO_DATABASE:
+        return TableError(f"The database refused: {message}. Create it, or correct its name in the connection.")
     if number in _TOO_LONG:
         advice = (
             "If it is a limit of the user or the server, raise it: max_statement_time on MariaDB, max_execution_time on MySQL."

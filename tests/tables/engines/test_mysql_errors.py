@@ -16,6 +16,7 @@ from airflow_provider_sync.tables.engines.mysql_errors import translate
         (2005, TransportError, "are host and port right? A password in a URL is percent-encoded."),
         (2013, TransportError, "(error 2013)"),
         (1045, TableError, "Check user and password, and from where the user may connect."),
+        (1049, TableError, "Create it, or correct its name in the connection."),
         (1142, TableError, "Grant it to the user, or connect as another one."),
     ],
 )
