@@ -89,7 +89,7 @@ def _run(module: str, options: argparse.Namespace, program: str) -> int:
         return _fail(error, USAGE, program, verbose=options.verbose)
     except KeyboardInterrupt as ended:
         number = ended.number if isinstance(ended, SyncCancelled) else signal.SIGINT
-        print(f"{program}: ended by {signal.Signals(number).name}. The next run goes on from here.", file=sys.stderr)
+        print(f"{program}: ended by {signal.Signals(number).name}. The next run does what was not finished.", file=sys.stderr)
         return ENDED_BY_SIGNAL + number
     except BrokenPipeError:
         # Whoever read the results, such as `head`, has seen enough. What Python still has to write must not fail once more.
