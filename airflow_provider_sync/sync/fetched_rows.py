@@ -90,6 +90,14 @@ class FetchedRows(Download):
             raise not_as_staged(self.target.name)
         return "digest" if self.proven else None
 
+    def rest_holds(self, connection: Connection) -> bool:
+        """Digest the whole target: it is what the source announced, or what it was, with the rows that differed replaced."""
+        compared, window = self.compared, self.compared.part.window
+        if self.replaced is None or (window is not None and self._lacks(window.column)):
+            return True
+        found = dict(self.database.digest_written(connection, compared.part, compared.grid))
+        return found in (dict(compared.source), dict(self._merged(connection, self.replaced)))
+
     def source_moved(self) -> bool:
         """Have the source digest its segments once more."""
         return dict(ask_segments_again(self.client, self.database, self.compared)) != dict(self.compared.source)
@@ -127,17 +135,20 @@ class FetchedRows(Download):
         :return: ``None`` where that cannot be told: where rows that change go into other segments, and where the window's column
             is not staged
         """
-        compared = self.compared
+        compared, window = self.compared, self.compared.part.window
         if self.replaced is None:
             return compared.source
-        part, window = compared.part, compared.part.window
-        if compared.grid.scheme == "bucket":
+        if compared.grid.scheme == "bucket" or (window is not None and self._lacks(window.column)):
             return None
-        if window is not None and window.column not in (column.column.name for column in part.columns):
-            return None
-        staged = msgspec.structs.replace(part, table=self.staging)
-        new = self.database.digest_segments(connection, staged, compared.grid)
-        return added(without(compared.own, self.replaced), new)
+        return self._merged(connection, self.replaced)
+
+    def _merged(self, connection: Connection, replaced: Mapping[int, SegmentDigest]) -> Mapping[int, SegmentDigest]:
+        staged = msgspec.structs.replace(self.compared.part, table=self.staging)
+        new = self.database.digest_segments(connection, staged, self.compared.grid)
+        return added(without(self.compared.own, replaced), new)
+
+    def _lacks(self, name: str) -> bool:
+        return name not in (column.column.name for column in self.compared.part.columns)
 
 
 def _segments_of_rows(database: Database, connection: Connection, compared: Comparison) -> dict[int, SegmentDigest]:

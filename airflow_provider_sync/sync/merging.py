@@ -65,6 +65,8 @@ def merge_entries(
         # Segments that moved are asked for again.
         entry.measure.resume()
         entry.verified = entry.download.verify(connection) if staged.verify else None
+        if staged.verify and watch.triggers and not entry.download.rest_holds(connection):
+            raise watch.changed(entry.target)
         entry.measure.pause()
 
     def before_commit() -> None:
@@ -117,12 +119,16 @@ class _Bystanders:
         """
         for target, before in zip(self.equal, self.before or (), strict=False):
             if self.database.fingerprint(self.connection, target.table) != before:
-                names = ", ".join(self.triggers)
-                raise TableError(
-                    f"Table {target.name!r} was equal to the source, and is not any more: a trigger ({names}) of a table that was"
-                    " merged with it changed it, or somebody else did meanwhile. Nothing was changed. Drop the trigger at the"
-                    " target, or leave one of the tables out."
-                )
+                raise self.changed(target)
+
+    def changed(self, target: Target) -> TableError:
+        """Return the error for a table with rows that were equal to the source, and are not any more."""
+        names = ", ".join(self.triggers)
+        return TableError(
+            f"Table {target.name!r} was equal to the source, and is not any more: a trigger ({names}) of a table that was"
+            " merged with it changed it, or somebody else did meanwhile. Nothing was changed. Drop the trigger at the"
+            " target, or leave one of the tables out."
+        )
 
 
 def report_of(entry: Entry, dry_run: bool) -> TableReport:

@@ -109,6 +109,7 @@ class StagedParts(Download):
         self.database = database
         self.part = part
         self.parts = parts
+        self._rest_holds = True
 
     def source_moved(self) -> bool:
         """Have the source digest the ranges of keys once more."""
@@ -136,12 +137,17 @@ class StagedParts(Download):
             if found != SegmentDigest(entry.rows, entry.digest):
                 refuse_other_values(self.database, connection, part, self.staging, name=self.target.name)
                 if entry.by_key:
+                    self._rest_holds = False
                     continue
                 raise TargetChangedError(
                     f"Table {self.target.name!r}: after the merge the target is not what the source announced; the target changed"
                     " since it was compared. Nothing was changed; run the steps again from the first."
                 )
         return "digest" if all(entry.proven for entry in self.parts) else None
+
+    def rest_holds(self, connection: Connection) -> bool:
+        """Whether :meth:`verify` found all that it digested as it was announced, parts whose rows were compared by key, too."""
+        return self._rest_holds
 
 
 def _merge(
