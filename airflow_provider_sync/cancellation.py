@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -188,9 +189,28 @@ def _handler(number: int, cancellation: Cancellation) -> Handler | None:
 
 
 def _listen(reading: int, cancellation: Cancellation, numbers: set[int], ended: threading.Event) -> None:
-    """Wait for a signal, and cancel until the block is over; for its end, where none comes."""
+    """Wait for signals until the block is over: the first cancels, in a thread of its own, since cancelling may take long, too.
+
+    Where the main thread waits for a database that does not answer any more, a later signal ends the process.
+    """
+    began = 0.0
+    canceller: threading.Thread | None = None
     while received := os.read(reading, 64):
-        if not numbers.isdisjoint(received):
-            cancellation.cancel()
-            while not ended.wait(REPEAT_SECONDS):
-                cancellation.cancel_others()
+        number = next((number for number in received if number in numbers), None)
+        if number is None:
+            continue
+        if canceller is None:
+            began = time.monotonic()
+            canceller = threading.Thread(target=_cancel, args=(cancellation, ended), name="sync-cancels", daemon=True)
+            canceller.start()
+        elif not cancellation.ending and time.monotonic() - began > ROUND_SECONDS:
+            # Nothing is committed: whoever serves the connection rolls back once it is gone.
+            os._exit(128 + number)
+    if canceller is not None:
+        canceller.join(ROUND_SECONDS)
+
+
+def _cancel(cancellation: Cancellation, ended: threading.Event) -> None:
+    cancellation.cancel()
+    while not ended.wait(REPEAT_SECONDS):
+        cancellation.cancel_others()
