@@ -41,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(AIRFLOW_HOME, ignore_errors=True))
 
 
+# First, since pytest-xdist reads the groups in a hook of the same name.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what takes long last, so that failures are found early; and what needs a whole Airflow in the worker that starts it."""
     for item in items:

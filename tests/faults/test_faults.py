@@ -38,7 +38,7 @@ def test_a_few_faults_of_every_cheap_kind(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_faults_of_every_kind(tmp_path: Path) -> None:
     """Whatever happens to a sync on any engine, the target is old or new, and the next run succeeds."""
-    counts = run(tmp_path, "--share", "0.04", "--first", "1000")
+    counts = run(tmp_path, "--share", "0.01", "--first", "1000")
     assert {count.kind for count in counts} == {kind.name for kind in all_kinds()}
 
 
