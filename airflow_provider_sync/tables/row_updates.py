@@ -77,6 +77,11 @@ class RowUpdates:
 
         :raises TableError: when rows are to have values that the target allows only once
         """
+        if self.changes.target.cannot_roll_back:
+            # No way leads back from a try, and MySQL with GTID consistency takes no such update after a savepoint.
+            self._park()
+            self._update_all()
+            return
         try:
             with self.database.savepoint(self.connection):
                 self._park()
