@@ -148,7 +148,7 @@ def test_postgresql_on_a_full_disk(postgresql_url: str, disk: SmallDisk, tmp_pat
         place = disk.path / "space"
         place.mkdir()
         place.chmod(0o700)
-        owner = Path(f"/proc/{link.target.scalar('SELECT pg_backend_pid()')}").stat()
+        owner = Path(link.target.scalar("SHOW data_directory")).stat()
         os.chown(place, owner.st_uid, owner.st_gid)
         name = disk.path.name.replace("-", "_")
         link.target.execute(f"CREATE TABLESPACE {name} LOCATION '{place}'", f"{CREATE} TABLESPACE {name}")
