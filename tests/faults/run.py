@@ -6,7 +6,6 @@ Every try is told by its kind and its number, from which all that is random in i
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -164,12 +162,6 @@ def _show(counts: Sequence[Count], seconds: float) -> None:
             print(f"Not tried: {count.kind}: {count.skipped}")
     # The closing line that is counted by whoever reads it.
     print(f"{total['tries'] - total['broken']} passed, {total['broken']} failed")
-
-
-def read_counts(file: Path) -> list[Any]:
-    """Read what ``--json`` wrote."""
-    counts: list[Any] = json.loads(file.read_text())
-    return counts
 
 
 if __name__ == "__main__":
