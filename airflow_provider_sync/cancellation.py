@@ -52,11 +52,13 @@ class Cancellation:
 
     :ivar cancelled: whether what is under way has been cancelled
     :ivar ending: whether the main thread knows
+    :ivar number: of the signal that ended it
     """
 
     def __init__(self) -> None:
         self.cancelled = False
         self.ending = False
+        self.number: int = signal.SIGTERM
         self._lock = threading.Lock()
         self._open: dict[int, tuple[int, Callable[[], None]]] = {}
         self._first_round = threading.Event()
@@ -128,8 +130,23 @@ def cancelled_by_signals() -> Iterator[Cancellation]:
     try:
         with _listening(cancellation):
             yield cancellation
+    except Exception as error:
+        raise_if_ended(error)
+        raise
     finally:
         _CURRENT.reset(token)
+
+
+def raise_if_ended(error: Exception) -> None:
+    """Raise what the handler of a signal raised, if ``error`` stands in its place.
+
+    A library between the handler and the block may turn the one into the other: SQLite does so with what its functions raise.
+
+    :raises SyncCancelled: if the sync was ended from outside
+    """
+    cancellation = _CURRENT.get()
+    if cancellation is not None and cancellation.ending and threading.current_thread() is threading.main_thread():
+        raise SyncCancelled(cancellation.number) from error
 
 
 @contextmanager
@@ -179,7 +196,7 @@ def _handler(number: int, cancellation: Cancellation) -> Handler | None:
     def handle(number: int, frame: FrameType | None) -> None:
         if cancellation.ending and number != signal.SIGINT:
             return  # cleaning up is not to be ended
-        cancellation.ending = True
+        cancellation.ending, cancellation.number = True, number
         cancellation.wait()
         if callable(previous):
             previous(number, frame)

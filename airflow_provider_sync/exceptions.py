@@ -33,6 +33,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
+from airflow_provider_sync.cancellation import raise_if_ended
 from airflow_provider_sync.printable import printable_lines, reason
 from airflow_provider_sync.report import Report
 
@@ -178,12 +179,14 @@ def foreseen() -> Iterator[None]:
     """Have whatever goes wrong in the block be an error of the sync, so that it gets a report, and the rest of a run is done.
 
     :raises UnexpectedError: for any exception that is no :class:`SyncError`
+    :raises SyncCancelled: for any, once a signal has ended the sync
     """
     try:
         yield
-    except SyncError:
-        raise
     except Exception as error:
+        raise_if_ended(error)
+        if isinstance(error, SyncError):
+            raise
         # A bug: whoever reports it needs the name of its class.
         raise UnexpectedError(
             f"An unexpected error, {type(error).__name__}: {reason(error)}."

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from airflow_provider_sync.cancellation import cancelled_by_signals
+from airflow_provider_sync.exceptions import SyncError, foreseen
 
 STUCK = """
-import sqlite3, threading
+import sqlite3, threading, time
 from airflow_provider_sync import cancellation
 cancellation.ROUND_SECONDS = 0.2
 endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
-with cancellation.cancelled_by_signals() as ending, ending.watching(threading.Event().wait):
+clock = time.pthread_getcpuclockid(threading.main_thread().ident)
+
+def tell(began):
+    while time.clock_gettime(clock) < began + 0.1:  # only the statement takes so much
+        time.sleep(0.01)
     print("at work", flush=True)
+
+with cancellation.cancelled_by_signals() as ending, ending.watching(threading.Event().wait):
+    threading.Thread(target=tell, args=[time.clock_gettime(clock)]).start()
     sqlite3.connect(":memory:").execute(endless).fetchall()
 """
-"""A statement that nobody can cancel: the canceller itself waits for ever, as over a connection that does not answer."""
+"""A statement that nobody can cancel once it runs: the canceller itself waits for ever, as over a dead connection."""
 
 
 def test_a_later_signal_ends_what_cannot_be_cancelled() -> None:
@@ -34,3 +50,26 @@ def test_a_later_signal_ends_what_cannot_be_cancelled() -> None:
                 continue
         process.kill()
     assert process.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_library_turns_into_an_error(number: signal.Signals) -> None:
+    """What SQLite makes of a signal inside one of its functions ends the sync as the signal does, and is nobody's failure."""
+
+    def end() -> None:
+        os.kill(os.getpid(), number)
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.create_function("f", 0, end)
+        for block in (foreseen, in_an_error):
+            with pytest.raises(KeyboardInterrupt), cancelled_by_signals(), block():
+                connection.execute("SELECT f()")
+
+
+@contextmanager
+def in_an_error() -> Iterator[None]:
+    """Translate errors, as databases do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise SyncError(str(error)) from error
