@@ -8,7 +8,7 @@ BESIDE = airflow-3.1
 # How long each parser is fuzzed.
 SECONDS = 20
 # What faces Airflow.
-ADAPTERS = $(wildcard $(addprefix tests/,hooks operators sensors triggers task_groups plugin history cli example_dags) \
+ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks operators sensors triggers task_groups plugin history cli example_dags) \
 	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON

@@ -14,10 +14,13 @@ from typing import NoReturn
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from tests import celery_workers
 from tests.airflow_stack import AirflowStack
 from tests.celery_workers import CeleryStack
 from tests.database_servers import ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
+from tests.scenario import Scenario
 
 
 def _make_airflow_home() -> str:
@@ -147,3 +150,37 @@ def _skip(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def on(database_url: str) -> Iterator[Scenario]:
+    """Give a fresh database of each engine."""
+    yield from _scenario(database_url)
+
+
+@pytest.fixture
+def sqlite_on(sqlite_url: str) -> Iterator[Scenario]:
+    """Give a fresh SQLite database."""
+    yield from _scenario(sqlite_url)
+
+
+@pytest.fixture
+def postgresql_on(postgresql_url: str) -> Iterator[Scenario]:
+    """Give a fresh PostgreSQL database."""
+    yield from _scenario(postgresql_url)
+
+
+def _scenario(url: str) -> Iterator[Scenario]:
+    engine = open_engine(url)
+    yield Scenario(database_for(engine))
+    engine.dispose()
+
+
+@pytest.fixture
+def fruit(on: Scenario) -> Scenario:
+    """Give a database with a table of three rows."""
+    on.execute(
+        "CREATE TABLE fruit (id INTEGER NOT NULL PRIMARY KEY, name {CASELESS})",
+        "INSERT INTO fruit VALUES (1, 'apple'), (2, 'pear'), (3, 'plum')",
+    )
+    return on

@@ -8,8 +8,8 @@ from contextlib import redirect_stdout
 
 from airflow_provider_sync.cli.connections import OPENER
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.sync import plan_run
-from airflow_provider_sync.tables.staging import find_staging
 
 
 def main(options: Namespace) -> int:

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.sync import Opener
-from airflow_provider_sync.tables.connect import open_engine
 
 AIRFLOW_SCHEME = "airflow://"
 
@@ -20,7 +20,7 @@ def open_database(url: str) -> Engine:
     """Open a database URL, or ``airflow://CONN_ID``."""
     if not url.startswith(AIRFLOW_SCHEME):
         return open_engine(url)
-    from airflow_provider_sync.hooks.database import engine_from_connection
+    from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
 
     conn_id = url.removeprefix(AIRFLOW_SCHEME)
     with _published(conn_id):
@@ -32,7 +32,7 @@ def open_directory(path: str) -> Storage:
     conn_id, at, _ = urlsplit(path).netloc.rpartition("@")
     if not at:
         return open_storage(path)
-    from airflow_provider_sync.hooks.storage import storage_from_path
+    from airflow_provider_sync.airflow_support.storage import storage_from_path
 
     with _published(conn_id):
         return storage_from_path(path)
@@ -43,7 +43,7 @@ def _published(conn_id: str) -> Iterator[None]:
     """Have the hooks of the block find a connection, and raise its absence as an error of the configuration."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-    from airflow_provider_sync.hooks.metadata_connections import publish_connection
+    from airflow_provider_sync.airflow_support.metadata_connections import publish_connection
 
     try:
         publish_connection(conn_id)

@@ -15,8 +15,8 @@ from airflow_provider_sync.cli.run import show
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync import plan_run
-from airflow_provider_sync.sync.diff import RunDiff, TableDiff, diff_run
-from airflow_provider_sync.tables.reconcile import Key, RowChanges
+from airflow_provider_sync.sync.tables.diff import RunDiff, TableDiff, diff_run
+from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
 
 DONE, DIFFERENT = 0, 1
 

@@ -15,7 +15,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.sync import plan_run
-from airflow_provider_sync.sync.doctor import ColumnFinding, Diagnosis, diagnose_table
+from airflow_provider_sync.sync.tables.doctor import ColumnFinding, Diagnosis, diagnose_table
 
 DONE, DIFFERENT = 0, 1
 

@@ -11,10 +11,10 @@ from functools import cached_property
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, event, func, select, tuple_
 
+from airflow_provider_sync.databases import connect
 from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, to_row
 from airflow_provider_sync.history.schema import prepare, records
 from airflow_provider_sync.report import Report
-from airflow_provider_sync.tables import connect
 
 log = logging.getLogger(__name__)
 

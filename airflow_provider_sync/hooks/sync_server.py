@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_provider_sync.airflow_support.connection_form import client_config
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
-from airflow_provider_sync.hooks.connection import client_config
 from airflow_provider_sync.provider_info import get_provider_info
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class SyncServerHook(BaseHook):
     """Talk to a sync server.
 
     Its methods raise :class:`~airflow_provider_sync.exceptions.SyncError`; wrap calls in a task of your own in
-    :func:`~airflow_provider_sync.hooks.task_failures.failing_tasks`, so that what no retry can fix fails at once.
+    :func:`~airflow_provider_sync.airflow_support.task_failures.failing_tasks`, so that what no retry can fix fails at once.
 
     :param sync_conn_id: connection of the type ``sync``
     """

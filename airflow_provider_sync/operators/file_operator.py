@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_sync.hooks.rendered import target_directories
+from airflow_provider_sync.airflow_support.rendered_arguments import target_directories
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.run import RunPlan

@@ -10,16 +10,16 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
+from airflow_provider_sync.airflow_support.rendered_arguments import converted, number_of_tasks, results_of_steps
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.hooks.rendered import converted, number_of_tasks, results_of_steps
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.step_reports import StepReports, failing_as
 from airflow_provider_sync.operators.sync_operator import OPENER
 from airflow_provider_sync.report import DirectoryReport, Report
 from airflow_provider_sync.report_table import format_reports
-from airflow_provider_sync.sync.file_steps import FileBatch, compare_directory, delete_files, download_batch
+from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
 
 
 class FileStepOperator(StepReports, FileOperator):

@@ -10,16 +10,16 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSkipException, BaseOperator, Context
 
+from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+from airflow_provider_sync.airflow_support.lineage import ReportsLineage
+from airflow_provider_sync.airflow_support.recording import record_reports
+from airflow_provider_sync.airflow_support.rendered_arguments import TemplatesReadLater, converted, named
+from airflow_provider_sync.airflow_support.storage import storage_from_path
+from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks, reason_of
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
-from airflow_provider_sync.hooks.database import engine_from_connection
-from airflow_provider_sync.hooks.lineage import ReportsLineage
-from airflow_provider_sync.hooks.recording import record_reports
-from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted, named
-from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
-from airflow_provider_sync.hooks.task_failures import EndsWithItsTask, failing_tasks, reason_of
 from airflow_provider_sync.operators.history_link import SyncHistoryLink
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import format_reports

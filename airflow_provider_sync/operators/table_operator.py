@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from airflow_provider_sync.airflow_support.rendered_arguments import converted, target_tables, with_time_zone
 from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.hooks.rendered import converted, target_tables, with_time_zone
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.run import RunPlan

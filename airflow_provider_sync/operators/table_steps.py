@@ -11,18 +11,18 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
+from airflow_provider_sync.airflow_support.rendered_arguments import converted, number_of_tasks, results_of_steps
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
-from airflow_provider_sync.hooks.rendered import converted, number_of_tasks, results_of_steps
 from airflow_provider_sync.operators.step_reports import StepReports, failing_as
 from airflow_provider_sync.operators.sync_operator import OPENER
 from airflow_provider_sync.operators.table_operator import TableOperator
 from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.report_table import format_reports
-from airflow_provider_sync.sync.failures import is_of_the_server
-from airflow_provider_sync.sync.part_values import StagedPart, TablePart
-from airflow_provider_sync.sync.staged_parts import merge_parts
-from airflow_provider_sync.sync.table_steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.failures import is_of_the_server
+from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
+from airflow_provider_sync.sync.tables.staged_slices import merge_parts
+from airflow_provider_sync.sync.tables.steps import compare_table, download_part
 
 
 class TableStepOperator(StepReports, TableOperator):

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from airflow_provider_sync.airflow_support.recording import open_airflow_history
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history import Origin, Record, SyncKey
 from airflow_provider_sync.history.records import storable
-from airflow_provider_sync.hooks.recording import open_airflow_history
 from airflow_provider_sync.plugin.access import REQUIRES_USER, ReadableDags
 from airflow_provider_sync.plugin.charts import byte_bars, change_bars, changes_of
 from airflow_provider_sync.report_table import format_bytes

@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator, Context, conf
 
+from airflow_provider_sync.airflow_support.rendered_arguments import TemplatesReadLater, converted
+from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
-from airflow_provider_sync.hooks.rendered import TemplatesReadLater, converted
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
-from airflow_provider_sync.hooks.task_failures import EndsWithItsTask, failing_tasks
 from airflow_provider_sync.sync import Watched, source_digest
 from airflow_provider_sync.triggers.polls import MAX_SECONDS
 from airflow_provider_sync.triggers.source_moved import SourceMovedTrigger

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_sync.airflow_support.rendered_arguments import target_directories
+from airflow_provider_sync.airflow_support.storage import storage_from_path
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.hooks.rendered import target_directories
-from airflow_provider_sync.hooks.storage import storage_from_path
 from airflow_provider_sync.sensors.difference import DifferenceSensor
 from airflow_provider_sync.sync import WatchedDirectory, directory_differs
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+from airflow_provider_sync.airflow_support.rendered_arguments import converted, target_tables, with_time_zone
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError, ServerError
-from airflow_provider_sync.hooks.database import engine_from_connection
-from airflow_provider_sync.hooks.rendered import converted, target_tables, with_time_zone
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sensors.difference import DifferenceSensor
 from airflow_provider_sync.sync import Opener, WatchedTable, table_differs
-from airflow_provider_sync.sync.landing import selection_of
+from airflow_provider_sync.sync.tables.column_mapping import selection_of
 
 
 class TableChangedSensor(DifferenceSensor):

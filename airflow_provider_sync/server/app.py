@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.databases import connect
 from airflow_provider_sync.protocol.v1.fields import parse_fields
 from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.auth import Admits, Grant, Tokens
@@ -26,7 +27,6 @@ from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Source
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
 from airflow_provider_sync.server.tables import TableAnswers
 from airflow_provider_sync.server.work import Places, Work
-from airflow_provider_sync.tables import connect
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Most bytes in the body of a request: paths for tens of thousands of files."""

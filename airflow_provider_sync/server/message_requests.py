@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
@@ -15,7 +16,6 @@ from airflow_provider_sync.protocol.v2.checks import check_grid, check_runs
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid
 from airflow_provider_sync.protocol.v2.tsv import decode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind
-from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Keys
 
 MAX_KEYS = 100_000
 """Most keys in one request."""

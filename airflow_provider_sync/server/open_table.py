@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from airflow_provider_sync.config import SourceTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.work import Work
-from airflow_provider_sync.tables.engines.base import Database
-from airflow_provider_sync.tables.engines.session_rules import check_all_rows_seen
-from airflow_provider_sync.tables.schema import Column, Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.databases import connect
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.app import create_app, normal_prefix
 from airflow_provider_sync.server.connections import Connection, Connections
@@ -30,7 +31,6 @@ from airflow_provider_sync.server.request_heads import LOCAL_HOSTS
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
 from airflow_provider_sync.server.streaming import is_broken_stream
 from airflow_provider_sync.server.work import Places
-from airflow_provider_sync.tables import connect
 
 log = logging.getLogger(__name__)
 

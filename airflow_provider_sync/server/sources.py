@@ -8,9 +8,9 @@ from threading import Lock
 from sqlalchemy import Engine
 
 from airflow_provider_sync.config import ServerConfig, SourceDirectory, SourceTable, connection_url
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.tables.engines import database_for
-from airflow_provider_sync.tables.engines.base import Database
 
 LOCK_SECONDS = 20
 """Longest wait for what somebody else has locked: less than clients wait, so that they are told the reason."""

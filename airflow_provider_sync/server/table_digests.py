@@ -10,6 +10,8 @@ import msgspec
 from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.databases.canonical import Part
+from airflow_provider_sync.databases.sample import digest_sample, has_sample
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
@@ -41,8 +43,6 @@ from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
 from airflow_provider_sync.server.table_parts import choose_grid, has_ranges, selected_part
 from airflow_provider_sync.server.work import Work
-from airflow_provider_sync.tables.engines.canonical import Part
-from airflow_provider_sync.tables.sample import digest_sample, has_sample
 
 MESSAGE_ROWS = 20_000
 """Rows whose digests go into one message: a few hundred KB with keys of usual size."""

@@ -6,6 +6,8 @@ from collections.abc import Container, Sequence
 
 import msgspec
 
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Part
+from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_between
@@ -13,8 +15,6 @@ from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, Grid, KeyRan
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
-from airflow_provider_sync.tables.engines.canonical import CanonicalColumn, Part
-from airflow_provider_sync.tables.schema import Column, Kind
 
 SEGMENT_ROWS = 128
 """About as many rows share a segment: a changed row costs their digests on the wire."""

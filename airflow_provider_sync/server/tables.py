@@ -10,6 +10,8 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.databases.schema import Column, Row, Table
+from airflow_provider_sync.databases.table_hash import hash_table, in_zone, load_hasher
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import compress
@@ -21,8 +23,6 @@ from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
 from airflow_provider_sync.server.work import Work
-from airflow_provider_sync.tables.schema import Column, Row, Table
-from airflow_provider_sync.tables.table_hash import hash_table, in_zone, load_hasher
 from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
 
 log = logging.getLogger(__name__)

@@ -10,15 +10,15 @@ from sqlalchemy import Engine
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, connection_url
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed, UnexpectedError, foreseen
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
-from airflow_provider_sync.sync.directories import sync_directory
+from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.tables import sync_tables
-from airflow_provider_sync.tables.connect import open_engine
-from airflow_provider_sync.tables.engines import database_for
-from airflow_provider_sync.tables.engines.base import Database
+from airflow_provider_sync.sync.tables.pipeline import sync_tables
 
 
 class Opener(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The state of a table or directory of the source, as one short text: another text, another content.
 
-Only the source is asked; whether a target differs from it is the business of :mod:`.tables` and :mod:`.directories`.
+Only the source is asked; whether a target differs from it is the business of :mod:`.pipeline` and :mod:`.pipeline`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection as FileSelection
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, Selection
-from airflow_provider_sync.sync.broken_bodies import repeated
-from airflow_provider_sync.sync.source_files import SourceFiles
+from airflow_provider_sync.sync.directories.source import SourceFiles
+from airflow_provider_sync.sync.tables.broken_bodies import repeated
 
 
 class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):

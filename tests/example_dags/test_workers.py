@@ -34,11 +34,12 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_sync.sync import fetch, table_steps
+from airflow_provider_sync.sync.tables import fetch
+from airflow_provider_sync.sync.tables import steps
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
-table_steps.TASK_ROWS = 10_000
+steps.TASK_ROWS = 10_000
 fetch.COMMIT_BYTES = 64 * 1024
 bounded = fetch._bounded
 

@@ -294,7 +294,7 @@ def _sync_and_report(made: Site, url: str, at: int, writing: int) -> int:
 
 def end_sessions(url: str) -> None:
     """End every session of a database but this one."""
-    from airflow_provider_sync.tables.connect import open_engine
+    from airflow_provider_sync.databases.connect import open_engine
 
     engine = open_engine(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

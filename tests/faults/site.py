@@ -14,17 +14,17 @@ from sqlalchemy import Engine
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, ServerConfig, TargetDirectory, TargetTable
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files import open_storage
+from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync import plan_run, run
-from airflow_provider_sync.sync.file_steps import FileBatch, compare_directory, delete_files, download_batch
-from airflow_provider_sync.sync.part_values import StagedPart, TablePart
-from airflow_provider_sync.sync.staged_parts import merge_parts
-from airflow_provider_sync.sync.table_steps import compare_table, download_part
-from airflow_provider_sync.tables.connect import open_engine
-from airflow_provider_sync.tables.engines import database_for
-from airflow_provider_sync.tables.staging import find_staging
+from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
+from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
+from airflow_provider_sync.sync.tables.staged_slices import merge_parts
+from airflow_provider_sync.sync.tables.steps import compare_table, download_part
 from tests.database_servers import SQLITE, DatabaseServers
 from tests.faults.states import Rows, State
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history import History, Origin, SyncKey, open_history, record_or_warn
 from airflow_provider_sync.history.records import MAX_MESSAGE, MAX_NAME, MAX_WARNINGS
 from airflow_provider_sync.history.schema import records, versions
 from airflow_provider_sync.history.store import PRUNE_EVERY
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
-from airflow_provider_sync.tables.connect import open_engine
 
 NOW = datetime(2026, 1, 23, 12, 30, 15, 123456, tzinfo=UTC)
 TASK = Origin(source="task", dag_id="shop", run_id="manual__1", task_id="tables", map_index=-1, try_number=2)

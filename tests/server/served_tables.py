@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy
 
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.server.serve import RunningServer
-from airflow_provider_sync.tables.connect import open_engine
 from tests.server.wire import config
 
 BESIDE_T = ("CREATE VIEW v AS SELECT * FROM t", "CREATE TABLE keyless (a INT)")

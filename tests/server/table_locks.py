@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
-from airflow_provider_sync.tables.connect import open_engine
+from airflow_provider_sync.databases.connect import open_engine
 
 
 @contextmanager

@@ -11,14 +11,14 @@ from sqlalchemy import make_url
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, Selection
 from airflow_provider_sync.server import sources
 from airflow_provider_sync.server.serve import RunningServer
-from airflow_provider_sync.tables.connect import open_engine
-from airflow_provider_sync.tables.engines import database_for
+from tests.scenario import Scenario
 from tests.server.wire import post
-from tests.tables.scenario import Scenario
 
 LOCKS = {
     "mysql": "LOCK TABLES t WRITE",

@@ -10,15 +10,15 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.tables.connect import open_engine
-from airflow_provider_sync.tables.engines import database_for
 from tests.client.scripted_server import reply, stream
+from tests.scenario import Scenario
 from tests.server.wire import post
-from tests.sync.existing_server import existing_server
-from tests.tables.scenario import Scenario
+from tests.sync.tables.existing_server import existing_server
 
 LOST = [("", "x'6162'"), ("ANY", "x'6162'")]
 KEPT = [

@@ -19,12 +19,12 @@ import pytest
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
 
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid, Selection
 from airflow_provider_sync.protocol.v2.stream import read_messages
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.server.streaming import StreamBroken, attachment, is_broken_stream, work_ahead
-from airflow_provider_sync.tables.connect import open_engine
 from tests.server.wire import ask, config, open_stream, post, read_all, run_sqlite
 
 ROWS = 16_000

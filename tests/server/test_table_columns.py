@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from airflow_provider_sync.databases.sqlite.database import SQLiteDatabase
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Selection, Window
-from airflow_provider_sync.tables.engines.sqlite import SQLiteDatabase
 from tests.server.served_tables import BESIDE_T, MISFITS, execute, served
 from tests.server.version2_answers import ALL, T, describe, digests, refusal, rows
 from tests.server.wire import ask

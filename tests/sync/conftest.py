@@ -11,8 +11,8 @@ from s3fs import S3FileSystem
 
 from airflow_provider_sync.files import Storage, open_storage
 from tests.object_store import KEYS, object_store
+from tests.sync.directories.mirror import Mirror
 from tests.sync.link import Link, linked
-from tests.sync.mirror import Mirror
 
 __all__ = ["object_store"]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.tables.connect import open_engine
-from airflow_provider_sync.tables.engines import database_for
-from airflow_provider_sync.tables.schema import Row
-from tests.tables.scenario import Scenario
+from tests.scenario import Scenario
 
 
 class Link:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync import plan_run, run
-from airflow_provider_sync.tables.connect import open_engine
-from airflow_provider_sync.tables.engines import database_for
 from tests.client.scripted_server import recorded, reply, stream
-from tests.sync.existing_server import ExistingServer, existing_server
-from tests.tables.scenario import Scenario
+from tests.scenario import Scenario
+from tests.sync.tables.existing_server import ExistingServer, existing_server
 
 MD5 = {"a.txt": "b1946ac92492d2347c6235b4d2611184", "zero.bin": "d41d8cd98f00b204e9800998ecf8427e"}
 

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_sync.operators.file_sync import FileCompareOperator, FileDeleteOperator, FileDownloadOperator
-from airflow_provider_sync.sync import file_steps
+from airflow_provider_sync.sync.directories import steps
 from airflow_provider_sync.task_groups.file_sync import FileSyncGroup
 from tests.airflow_runs import run_dag, task_states
 from tests.source_server import Source
@@ -19,7 +19,7 @@ from tests.task_groups.test_table_sync import result_of, states_of
 
 def test_mapped(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files arrive through mapped downloads, and go where the source lacks them; then all tasks are skipped."""
-    monkeypatch.setattr(file_steps, "TASK_FILES", 2)
+    monkeypatch.setattr(steps, "TASK_FILES", 2)
     for number in range(3):
         source.write("images", f"{number}.txt", "x")
     folder = tmp_path / "target"

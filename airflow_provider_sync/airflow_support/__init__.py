@@ -1,0 +1,1 @@
+"""What hooks, operators and sensors share; Airflow's side of the sync, without its public classes."""

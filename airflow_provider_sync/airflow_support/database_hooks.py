@@ -1,0 +1,81 @@
+"""A database that an Airflow connection names, as the core works with it."""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook, Connection
+from airflow.providers.common.sql.hooks.sql import DbApiHook
+from sqlalchemy import Engine
+from sqlalchemy.pool import NullPool
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.mysql import local_infile as mysql_local_infile
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import ConfigurationError
+
+AIRFLOW_SCHEME = "airflow://"
+_REQUIREMENTS = {
+    "mysql": "airflow-provider-sync[mysql]",
+    "postgres": "airflow-provider-sync[postgres]",
+    "sqlite": "apache-airflow-providers-sqlite",
+}
+
+
+def database_from_connection(conn_id: str) -> Database:
+    """Return the database behind a connection; see :func:`engine_from_connection`."""
+    return database_for(engine_from_connection(conn_id))
+
+
+def engine_from_connection(conn_id: str) -> Engine:
+    """Make an SQLAlchemy engine whose connections are those that the connection's hook opens.
+
+    So everything that the hook reads from the connection holds: certificates, sockets, tokens that expire.
+
+    :param conn_id: id of a connection whose hook is a ``DbApiHook``, also written ``airflow://CONN_ID``; or the URL of
+        a database
+    :raises AirflowNotFoundException: when there is no such connection
+    :raises ConfigurationError: when it is no database, or its provider or driver is not installed
+    """
+    conn_id = conn_id.removeprefix(AIRFLOW_SCHEME)
+    if "://" in conn_id:
+        return open_engine(conn_id)
+    connection = BaseHook.get_connection(conn_id)
+    hook = _database_hook(connection)
+    if "dict" in str(connection.extra_dejson.get("cursor", "")).lower():
+        raise ConfigurationError(
+            f"Connection {conn_id!r} has rows come as mappings. Name a connection without 'cursor' in its extra."
+        )
+    if connection.conn_type == "sqlite":
+        # Its hook's connections may not leave the thread that opened them, and its URL says all there is to say.
+        return open_engine(hook.get_uri())
+    # Only the MySQL hook looks at it. With it the server would get any file that it asks for, before the connection is ours.
+    hook.local_infile = False
+    try:
+        engine = hook.get_sqlalchemy_engine(
+            engine_kwargs={"creator": hook.get_conn, "poolclass": NullPool, "hide_parameters": True}
+        )
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The driver of connection {conn_id!r} is not installed: {error}. {_install(connection)}"
+        ) from error
+    mysql_local_infile.confine(engine)
+    return engine
+
+
+def _database_hook(connection: Connection) -> DbApiHook:
+    kind = f"Connection {connection.conn_id!r} has the type {connection.conn_type!r}"
+    try:
+        hook = connection.get_hook()
+    except (AirflowException, ImportError) as error:
+        raise ConfigurationError(f"{kind}, whose provider is not installed. {_install(connection)}") from error
+    except AttributeError as error:
+        # What Airflow does for its types without a hook, such as "generic".
+        raise ConfigurationError(f"{kind}, which has no hook. Give it the type of its database.") from error
+    if not isinstance(hook, DbApiHook):
+        raise ConfigurationError(f"{kind}, which is not a database. Name a connection to MySQL, MariaDB, PostgreSQL or SQLite.")
+    return hook
+
+
+def _install(connection: Connection) -> str:
+    requirement = _REQUIREMENTS.get(connection.conn_type or "")
+    return f"Run: pip install '{requirement}'" if requirement else "Install the provider of that type."

@@ -1,0 +1,150 @@
+"""What a sync tells Airflow of the data that it moved: events of its assets, hook lineage, OpenLineage.
+
+How the server's tables and directories are written as assets is for `assets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from airflow.providers.common.compat.sdk import Asset, AssetAlias, Context, get_hook_lineage_collector
+from sqlalchemy import URL
+
+from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+from airflow_provider_sync.assets import asset_uri, offered_name
+from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sync.run import RunPlan
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import OutputStatisticsOutputDatasetFacet
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """One table or directory that was synced.
+
+    :ivar source: URI of what the server offers
+    :ivar target: URI of where it is kept, without credentials
+    """
+
+    source: str
+    target: str
+    report: TableReport | DirectoryReport
+
+
+class ReportsLineage:
+    """Let an operator tell what it moved; comes before ``BaseOperator``.
+
+    :ivar flows: what the present try moved, for OpenLineage to ask for when it has ended
+    """
+
+    flows: tuple[Flow, ...] = ()
+
+    def publish(self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> None:
+        """Tell Airflow what a sync did; called once, after it succeeded.
+
+        Outlets whose data did not change are taken off the task, so that they get no event. The events of the others have
+        the reports as their extra, under ``reports``: an outlet of the scheme ``sync`` that of its own table or directory,
+        any other those of all that changed. Lineage that cannot be told is a warning in the log.
+
+        :param plan: with the ids of connections, or URLs, as the names of databases
+        """
+        emit_events(self, context, reports)
+        try:
+            self.flows = tuple(_flows(config, plan, reports))
+            # Its annotation asks for a hook, but any object will do: it keeps apart what several hooks tell.
+            collector: Any = get_hook_lineage_collector()
+            for flow in self.flows:
+                collector.add_input_asset(self, uri=flow.source)
+                collector.add_output_asset(self, uri=flow.target)
+        except Exception as error:  # noqa: BLE001  # whoever listens may be broken, and the data has arrived
+            self.log.warning("The lineage of this sync is not reported: %s", error)  # type: ignore[attr-defined]  # BaseOperator's
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return inputs, and outputs with what was written; OpenLineage's provider calls this when it is installed."""
+        from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
+        from airflow.providers.openlineage.extractors import OperatorLineage
+        from airflow.providers.openlineage.utils.utils import translate_airflow_asset
+
+        inputs, outputs = list[Any](), list[Any]()
+        for flow in self.flows:
+            # Each provider says what OpenLineage calls its assets; what belongs to none is left out.
+            if source := translate_airflow_asset(Asset(uri=flow.source), None):
+                inputs.append(InputDataset(namespace=source.namespace, name=source.name))
+            if target := translate_airflow_asset(Asset(uri=flow.target), None):
+                facets: dict[str, Any] = {"outputStatistics": _statistics(flow.report)}
+                outputs.append(OutputDataset(namespace=target.namespace, name=target.name, outputFacets=facets))
+        return OperatorLineage(inputs=inputs, outputs=outputs)
+
+
+def emit_events(operator: Any, context: Context, reports: Sequence[Report]) -> None:
+    """Give each outlet of a task its reports, and take off the task those whose data did not change.
+
+    An alias stays: it has events only where the task itself adds them.
+
+    :param operator: the copy of the task that runs, as it is in ``execute``; other runs do not see what is taken off it
+    """
+    kept = []
+    for outlet in operator.outlets:
+        changed: list[Any] = [report.to_dict() for report in reports if report.status == "changed" and _concerns(report, outlet)]
+        if changed and not isinstance(outlet, AssetAlias):
+            accessor = context["outlet_events"][outlet]
+            accessor.extra = {**accessor.extra, "reports": changed}
+        if changed or isinstance(outlet, AssetAlias):
+            kept.append(outlet)
+    operator.outlets = kept
+
+
+def _concerns(report: Report, outlet: Any) -> bool:
+    named = offered_name(outlet.uri) if isinstance(outlet, Asset) else None
+    return named is None or named == ("tables" if report.kind == "table" else "directories", report.name)
+
+
+def _flows(config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> Iterator[Flow]:
+    by_table = {report.name: report for report in reports if isinstance(report, TableReport)}
+    by_directory = {report.name: report for report in reports if isinstance(report, DirectoryReport)}
+    for conn_id, tables in plan.tables.items():
+        engine = engine_from_connection(conn_id)
+        for table in tables:
+            if report := by_table.get(table.name):
+                yield Flow(
+                    source=asset_uri(config.url, "tables", table.name), target=_table_uri(engine.url, table), report=report
+                )
+    for directory in plan.directories:
+        if found := by_directory.get(directory.name):
+            source = asset_uri(config.url, "directories", directory.name)
+            yield Flow(source=source, target=_directory_uri(directory), report=found)
+
+
+def _table_uri(url: URL, table: TargetTable) -> str:
+    """Write a table as the provider of its database writes assets."""
+    kind = url.get_backend_name()
+    schema, _, name = table.table_name.rpartition(".")
+    if kind == "sqlite":
+        # It has no provider that names assets: a table is a part of its file.
+        return f"file://{quote(str(Path(url.database or '').absolute()))}/{quote(name)}"
+    host = f"{url.host or 'localhost'}:{url.port}" if url.port else url.host or "localhost"
+    if kind == "postgresql":
+        return f"postgres://{host}/{quote(url.database or '')}/{quote(schema or 'public')}/{quote(name)}"
+    return f"mysql://{host}/{quote(schema or url.database or '')}/{quote(name)}"
+
+
+def _directory_uri(directory: TargetDirectory) -> str:
+    parts = urlsplit(directory.path)
+    if "://" not in directory.path:
+        return f"file://{quote(str(Path(directory.path).absolute()))}"
+    # What stands before the @ is the id of a connection.
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _statistics(report: TableReport | DirectoryReport) -> OutputStatisticsOutputDatasetFacet:
+    from airflow.providers.common.compat.openlineage.facet import OutputStatisticsOutputDatasetFacet
+
+    if isinstance(report, TableReport):
+        return OutputStatisticsOutputDatasetFacet(rowCount=report.rows_inserted + report.rows_updated)
+    return OutputStatisticsOutputDatasetFacet(fileCount=report.files_added + report.files_updated, size=report.bytes_written)

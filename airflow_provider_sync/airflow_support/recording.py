@@ -1,0 +1,43 @@
+"""Where Airflow keeps the history of syncs, and what a task writes there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+from airflow_provider_sync.airflow_support.settings import read_settings
+from airflow_provider_sync.history import History, Origin, open_history, record_or_warn
+from airflow_provider_sync.report import Report
+
+
+def record_reports(context: Context, reports: Sequence[Report], *, group: str | None = None) -> None:
+    """Record what a task did, in the history that ``[sync] history`` names; what goes wrong is a warning in its log.
+
+    :param context: of the task; outside of a run, where it has no task instance, nothing is recorded
+    :param group: id of the task group whose tasks are the steps of one sync, so that their records are one series; without
+        it the task has a series of its own
+    """
+    instance = context.get("ti")
+    if instance is None:
+        return
+    origin = Origin(
+        source="task",
+        dag_id=instance.dag_id,
+        run_id=instance.run_id,
+        task_id=instance.task_id,
+        map_index=instance.map_index,
+        try_number=instance.try_number,
+        job=None if group is None else f"{instance.dag_id}/{group}",
+    )
+    record_or_warn(open_airflow_history, reports, origin)
+
+
+def open_airflow_history() -> History:
+    """Return the history that ``[sync] history`` names.
+
+    :raises ConfigurationError: when it cannot be used
+    """
+    settings = read_settings()
+    return open_history(settings.history, days=settings.history_days, open_engine=engine_from_connection)

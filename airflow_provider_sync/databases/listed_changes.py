@@ -1,0 +1,88 @@
+"""What a merge is given and what it tells: a target with the rows that it shall have, and counts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_sync.databases.schema import Column, Table
+
+
+class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A target and the rows that it shall have: all of them, or those that change.
+
+    :ivar key: columns that identify a row
+    :ivar columns: names of the staged columns; those that the target computes are compared but not written
+    :ivar rows: how many rows are staged
+    :ivar verify: compare staged rows and target before the commit
+    :ivar removed: a table with the keys of the rows that go; ``None`` where all rows are staged, and what is not staged goes
+    :ivar target_rows: rows of the target, where ``removed`` is given
+    """
+
+    target: Table
+    staging: Table
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: int
+    verify: bool = True
+    removed: Table | None = None
+    target_rows: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the staged columns."""
+        return self.columns
+
+
+class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge has to do.
+
+    :ivar target_rows: rows of the target before it
+    """
+
+    target_rows: int
+    inserted: int
+    updated: int
+    deleted: int
+
+    @property
+    def changes(self) -> int:
+        """Rows that differ."""
+        return self.inserted + self.updated + self.deleted
+
+
+class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What one merge is about to do, row by row.
+
+    :ivar work: the work table that lists the rows
+    :ivar key: columns that identify a row
+    :ivar staged: names of the staged columns
+    :ivar written: names of those that are written
+    :ivar inserted: rows that are new
+    :ivar deleted: rows that go
+    :ivar updated: rows that change, those whose keys are only written in another way among them
+    :ivar renamed: these
+    """
+
+    target: Table
+    staging: Table
+    work: Table
+    key: tuple[Column, ...]
+    staged: tuple[str, ...]
+    written: tuple[str, ...]
+    inserted: int
+    deleted: int
+    updated: int
+    renamed: int
+
+
+class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge did, or in a dry run would do.
+
+    :ivar orphans: rows whose foreign key points to nothing, by ``table.constraint``
+    :ivar verified_rows: staged rows and target were compared, and are equal in every column, by bytes
+    """
+
+    counts: MergeCounts
+    orphans: dict[str, int] = {}
+    warnings: tuple[str, ...] = ()
+    verified_rows: bool = False

@@ -1,0 +1,112 @@
+"""Staging and work tables on MySQL and MariaDB: their CREATE TABLE, with the very types of the target's columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from airflow_provider_sync.databases.mysql.catalog import MySQLTable
+from airflow_provider_sync.databases.mysql.values import members
+from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+
+_INDEX_BYTES = 3072
+"""Longest key that InnoDB takes in the row format DYNAMIC with pages of 16 KB."""
+
+_BYTES_PER_CHARACTER = {"latin1": 1, "ascii": 1, "ucs2": 2, "utf8mb3": 3, "utf8": 3}
+_VERSION_COMMENT = re.compile(r"\s*/\*.*?\*/")
+_OP = Column(name=OP, kind=Kind.CHAR, sql_type="char(1)", nullable=False, length=1, charset="ascii", collation="ascii_bin")
+
+
+def staging_table(
+    target: Table, columns: Iterable[Column], name: str, primary_key: Sequence[str], *, temporary: bool = False
+) -> MySQLTable:
+    """Describe a table of plain ``columns`` beside ``target``, whose key cannot be NULL."""
+    return MySQLTable(
+        name=name,
+        schema=target.schema,
+        columns=tuple(
+            msgspec.structs.replace(
+                column,
+                nullable=column.nullable and column.name not in primary_key,
+                generated=False,
+                invisible=False,
+            )
+            for column in columns
+        ),
+        primary_key=tuple(primary_key),
+        prefixes=target.prefixes if isinstance(target, MySQLTable) else {},
+        temporary=temporary,
+    )
+
+
+def work_table(target: Table, key: Sequence[str], name: str) -> MySQLTable:
+    """Describe the table that lists keys of ``target`` with what is to be done."""
+    return staging_table(target, (_OP, *map(target.column, key)), name, (OP, *key), temporary=True)
+
+
+def create_table(table: MySQLTable, qualified: str, quote: Callable[[str], str], *, indexes: Sequence[str] = ()) -> str:
+    """Return the CREATE TABLE of a staging or work table.
+
+    :param qualified: its quoted name
+    :param indexes: columns that get an index of their own
+    """
+    parts = [_definition(column, quote) for column in table.columns]
+    parts.append(f"PRIMARY KEY ({_key_parts(table, table.primary_key, quote)})")
+    parts += [f"KEY ({_key_parts(table, (name,), quote)})" for name in indexes]
+    kind = "TEMPORARY TABLE" if table.temporary else "TABLE"
+    return f"CREATE {kind} {qualified} ({', '.join(parts)}) ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
+
+
+def _definition(column: Column, quote: Callable[[str], str]) -> str:
+    # The comment is MariaDB's way of saying COMPRESSED, which may not stand before the character set.
+    sql_type = _VERSION_COMMENT.sub("", column.sql_type)
+    if column.kind in (Kind.ENUM, Kind.SET):
+        # Without strict mode, a table may have been made with one member twice.
+        known = dict.fromkeys(members(column))
+        sql_type = f"{column.kind}({','.join(_literal(member) for member in known)})"
+    parts = [quote(column.name), sql_type.replace("%", "%%")]
+    if column.charset and column.collation:
+        parts.append(f"CHARACTER SET {column.charset} COLLATE {column.collation}")
+    parts.append("NULL" if column.nullable else "NOT NULL")
+    if column.kind is Kind.JSON and column.charset:
+        parts.append(f"CHECK (json_valid({quote(column.name)}))")
+    return " ".join(parts)
+
+
+def _literal(member: str) -> str:
+    return "'" + member.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _key_parts(table: MySQLTable, names: Sequence[str], quote: Callable[[str], str]) -> str:
+    """List the columns of an index, cut where InnoDB could not index them in full.
+
+    A cut key may call different rows equal; loading them is then an error, never a lost row.
+    """
+    columns = [table.column(name) for name in names]
+    sizes = [_bytes(column) for column in columns]
+    share = _INDEX_BYTES // len(columns)
+    parts = []
+    for column, size in zip(columns, sizes, strict=True):
+        prefix = table.prefixes.get(column.name)
+        if prefix is None and size > share and (sum(sizes) > _INDEX_BYTES or _is_blob(column)):
+            prefix = share // _character(column)
+        parts.append(quote(column.name) + (f"({prefix})" if prefix else ""))
+    return ", ".join(parts)
+
+
+def _is_blob(column: Column) -> bool:
+    return "text" in column.sql_type or "blob" in column.sql_type
+
+
+def _bytes(column: Column) -> int:
+    if _is_blob(column):
+        return _INDEX_BYTES + 1
+    if column.kind in (Kind.CHAR, Kind.TEXT, Kind.BINARY):
+        return (column.length or 0) * _character(column)
+    return 16
+
+
+def _character(column: Column) -> int:
+    return 1 if column.kind is Kind.BINARY else _BYTES_PER_CHARACTER.get(column.charset or "", 4)

@@ -1,0 +1,211 @@
+"""Version 2 of the protocol on MySQL and MariaDB: texts and digests are made by SQL, one scan of the table for each question.
+
+Sums are of DECIMALs, hence exact. SHA2 is the only hash that every server has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy import text as sql_text
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part, SegmentDigest
+from airflow_provider_sync.databases.mysql import lookup, text, text_load
+from airflow_provider_sync.databases.mysql.read import stream_texts
+from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, key_hash, key_number, row_digest, segment
+from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.databases.slices import keys_of, narrowed
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.tsv import encode_rows
+from airflow_provider_sync.protocol.v2.types import LogicalType
+
+_SMALL = 20_000
+"""Rows up to which they are counted: statistics of small or young tables are far off."""
+
+_SHARED_PARTS = 128
+"""Segments, of about a hundred rows each, below which a second connection takes as long as it spares."""
+
+_SUM_MODULUS = 2**64
+_UNLIMITED = 2**64 - 1
+_STATISTICS = sql_text(
+    "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name"
+)
+
+Digests = list[tuple[tuple[str, ...], int]]
+
+
+class MySQLCanonical(Database):
+    """The part of :class:`~.mysql.database.MySQLDatabase` that version 2 needs."""
+
+    schemes = ("range", "bucket", "key")
+
+    _packet_bytes: int | None = None
+
+    def logical_type(self, column: Column) -> LogicalType:
+        """Return the type of a column; see :func:`.text.logical_type`."""
+        return text.logical_type(column)
+
+    def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:
+        """Ask the index from both ends."""
+        key = part.key[0].column
+        number = key_number(key, self.quote(key.name))
+        low, high = connection.exec_driver_sql(
+            f"SELECT MIN({number}), MAX({number}) FROM {self.qualified(part.table)} WHERE {self._window(part)}"
+        ).one()
+        return None if low is None else (int(low), int(high))
+
+    def estimate_rows(self, connection: Connection, part: Part) -> int:
+        """Ask the statistics; small tables, windows and ranges are counted."""
+        if part.window is None and part.between is None:
+            estimate = connection.execute(_STATISTICS, {"schema": part.table.schema, "name": part.table.name}).scalar()
+            if estimate is not None and estimate >= _SMALL:
+                return int(estimate)
+        counted = f"SELECT COUNT(*) FROM {self.qualified(part.table)} WHERE {self._window(part)}"
+        return int(connection.exec_driver_sql(counted).scalar_one())
+
+    def digest_segments(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+        """Digest every segment of the grid in one scan."""
+        digest = self._digest(connection, part)
+        source = f"{self.qualified(part.table)} WHERE {self._window(part)}"
+        if grid.scheme == "range":
+            key = part.key[0].column
+            number = segment(key, self.quote(key.name), grid)
+        elif grid.scheme == "key":
+            number = f"{key_hash(part.key, self.quote)} >> {grid.shift}"
+        else:
+            # Only a derived table with a limit is not merged into the outer query, which would compute the digest twice.
+            number = f"d.digest >> {grid.shift}"
+            source, digest = f"(SELECT {digest} AS digest FROM {source} LIMIT {_UNLIMITED}) AS d", "d.digest"
+        found = connection.exec_driver_sql(
+            f"SELECT {number}, COUNT(*), SUM(IFNULL({digest}, {TOO_LARGE})) FROM {source} GROUP BY 1 ORDER BY NULL"
+        )
+        segments = {}
+        for segment_number, rows, total in found:
+            if total >= TOO_LARGE:
+                raise self._too_large(connection, part.table)
+            segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS)
+        return segments
+
+    def digest_written(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+        """Digest one half of the keys over this connection, the other over one that reads what is not committed yet.
+
+        What somebody else has written and not committed shows, too: as a difference, like everything that is not as announced.
+        """
+        if grid.scheme != "range" or grid.parts < _SHARED_PARTS or not part.has_indexed_ranges:
+            return self.digest_segments(connection, part, grid)
+        middle = grid.parts // 2
+        lower, upper = (
+            msgspec.structs.replace(part, between=narrowed(keys_of(grid, run), part.between))
+            for run in ((-1, middle - 1), (middle, grid.parts))
+        )
+
+        def digest_upper() -> Mapping[int, SegmentDigest]:
+            with self.connect() as other:
+                other.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
+                other.exec_driver_sql("START TRANSACTION READ ONLY")
+                found = self.digest_segments(other, upper, grid)
+                other.exec_driver_sql("ROLLBACK")
+                return found
+
+        with ThreadPoolExecutor(1, thread_name_prefix="upper-half") as pool:
+            waiting = pool.submit(digest_upper)
+            return {**self.digest_segments(connection, lower, grid), **waiting.result()}
+
+    def digest_rows(self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]) -> Iterator[Digests]:
+        """Stream keys and digests of the rows in these segments: stretches of keys by the index, all else by a scan.
+
+        Where the key's hash decides, only rows that are in are digested.
+        """
+        digest = self._digest(connection, part)
+        if grid.scheme != "range":
+            hashed = digest if grid.scheme == "bucket" else key_hash(part.key, self.quote)
+            yield from self._stream_digests(connection, part, digest, lookup.in_buckets(hashed, grid, runs))
+            return
+        key = part.key[0].column
+        number = key_number(key, self.quote(key.name))
+        for condition in lookup.in_runs(key, self.quote(key.name), grid, runs):
+            yield from self._stream_digests(connection, part, digest, f"{condition} ORDER BY {number}")
+
+    def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[Digests]:
+        """Stream keys and digests of the rows with these keys, some hundred keys in a statement."""
+        digest = self._digest(connection, part)
+        for condition, some in lookup.by_keys(part.key, self.quote, keys, room=self._room(connection)):
+            wanted = set(some)
+            for batch in self._stream_digests(connection, part, digest, condition):
+                if found := [row for row in batch if row[0] in wanted]:
+                    yield found
+
+    def read_text(self, connection: Connection, part: Part, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+        """Stream rows as TSV, along the primary key where no window or key says otherwise."""
+        texts = self._texts(part.columns)
+        source = self.qualified(part.table)
+        if keys is None:
+            if part.table.primary_key and part.window is None and part.between is None:
+                # Otherwise an index that happens to have all the columns decides about the order.
+                source += " USE INDEX (PRIMARY)"
+            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {self._window(part)}"):
+                yield len(batch), encode_rows(batch)
+            return
+        names = [column.column.name for column in part.columns]
+        places = [names.index(column.column.name) for column in part.key]
+        for condition, some in lookup.by_keys(part.key, self.quote, keys, room=self._room(connection)):
+            wanted = {tuple([key.encode(errors="surrogatepass") for key in one]) for one in some}
+            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {self._window(part)}"):
+                if found := [row for row in batch if tuple([row[place] for place in places]) in wanted]:
+                    yield len(found), encode_rows(found)
+
+    def load_text(
+        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+    ) -> int:
+        """Load TSV by LOAD DATA LOCAL as it is, or by multi-row INSERTs where that is not allowed."""
+        return text_load.load_text(connection, staging, self.qualified(staging), self.quote, columns, blocks)
+
+    def _room(self, connection: Connection) -> int:
+        """Return how many characters a list of keys may have in a statement, beside the expressions of all columns."""
+        if self._packet_bytes is None:
+            self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+        return self._packet_bytes // 2
+
+    def _stream_digests(self, connection: Connection, part: Part, digest: str, condition: str) -> Iterator[Digests]:
+        """Stream keys and digests of the rows of the part that fulfil a condition, an order behind it included."""
+        statement = (
+            f"SELECT {self._texts(part.key)}, {digest} FROM {self.qualified(part.table)}"
+            f" WHERE {self._window(part)} AND {condition}"
+        )
+        for batch in stream_texts(connection, statement):
+            try:
+                if len(part.key) == 1:
+                    yield [((key.decode(),), int(number)) for key, number in batch]  # type: ignore[union-attr, arg-type]  # see below
+                else:
+                    yield [(tuple([key.decode() for key in row[:-1]]), int(row[-1])) for row in batch]  # type: ignore[union-attr, arg-type]
+            except (TypeError, AttributeError) as error:
+                # A NULL among them, looked for only now because of the time that it takes.
+                if any(None in row[:-1] for row in batch):
+                    raise TableError(
+                        f"Table {str(part.table)!r} has rows without a key (NULL). Choose a key that all have."
+                    ) from error
+                raise self._too_large(connection, part.table) from error
+
+    def _digest(self, connection: Connection, part: Part) -> str:
+        return row_digest(part.columns, self.quote, _packet(connection))
+
+    def _texts(self, columns: Iterable[CanonicalColumn]) -> str:
+        return ", ".join(text.canonical_text(column.column, column.type, self.quote(column.column.name)) for column in columns)
+
+    def _window(self, part: Part) -> str:
+        return lookup.in_window(part, self.quote)
+
+    def _too_large(self, connection: Connection, table: Table) -> TableError:
+        return TableError(
+            f"Table {str(table)!r} has a row that is larger than the server's max_allowed_packet, so that it cannot be digested"
+            " there. Raise max_allowed_packet, or leave out the largest column with `columns`."
+        )
+
+
+def _packet(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())

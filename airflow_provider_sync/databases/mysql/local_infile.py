@@ -1,0 +1,109 @@
+"""Files that a MySQL server may get from its client: the pipe of the LOAD DATA that is under way, and no other.
+
+A server, or whoever answers in its place, may answer any statement with the request for a file, whose name is the server's
+choice, and drivers send it. So the feature is off, except for connections that are opened to load rows, and these send
+nothing but the descriptor that :func:`offered` names. Where a driver cannot be held to that, nothing is ever sent, and rows
+are inserted by statements. What differs between the drivers is in a module for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+
+_DRIVERS = {"mysqldb": "local_infile_mysqldb", "pymysql": "local_infile_pymysql"}
+
+_loading: ContextVar[bool] = ContextVar("loading", default=False)
+"""Whether connections that are opened now are to load rows. SQLAlchemy has no argument for a single connection."""
+
+
+class _Driver(Protocol):
+    """What a driver's module offers; connections are the driver's own."""
+
+    def connect(self, arguments: dict[str, Any], *, load: bool) -> Any:
+        """Open a connection that sends no file; with ``load``, one that can be told to."""
+
+    def guard(self, connection: Any) -> None:
+        """Have a connection send no file that it was not told to, if it is one that others opened."""
+
+    def can_send(self, connection: Any) -> bool:
+        """Whether :meth:`offer` works."""
+
+    def offer(self, connection: Any, descriptor: int | None) -> None:
+        """Have the next statement send the open file of this descriptor, when it is asked for by :func:`file_name`; or none."""
+
+
+def confine(engine: Engine) -> None:
+    """Let no connection of an engine for MySQL or MariaDB send a file, except as :func:`offered`.
+
+    Connections that the engine's own ``creator`` opens are as their maker set them until they are there.
+    """
+    if engine.dialect.driver in _DRIVERS and not event.contains(engine, "do_connect", _connect):
+        event.listen(engine, "do_connect", _connect)
+        # Before the dialect asks its first question.
+        event.listen(engine, "connect", _guard, insert=True)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Open connections, in this thread, that may load rows."""
+    token = _loading.set(True)
+    try:
+        yield
+    finally:
+        _loading.reset(token)
+
+
+def can_send(connection: Any) -> bool:
+    """Whether a driver's connection may be told to send a file; what the server allows is another question."""
+    driver = _driver_of(connection)
+    return driver is not None and driver.can_send(connection)
+
+
+@contextmanager
+def offered(connection: Any, descriptor: int) -> Iterator[None]:
+    """Let the server have what is read from a descriptor, when it asks for its :func:`file_name`, until the end."""
+    driver = _driver_of(connection)
+    if driver is None:
+        raise ValueError("this connection cannot send a file")
+    driver.offer(connection, descriptor)
+    try:
+        yield
+    finally:
+        driver.offer(connection, None)
+
+
+def open_confined(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
+    """Open a connection that sends no file, except as :func:`offered`; one of another database as its driver does."""
+    if dialect.driver not in _DRIVERS:
+        return dialect.connect(**arguments)
+    own = {name: value for name, value in arguments.items() if name not in ("local_infile", "local_infile_dir")}
+    driver = _module(dialect.driver)
+    return cast("DBAPIConnection", driver.connect(own, load=_loading.get() and bool(arguments.get("local_infile", True))))
+
+
+def _connect(dialect: Dialect, record: object, positional: list[Any], arguments: dict[str, Any]) -> DBAPIConnection:
+    return open_confined(dialect, arguments)
+
+
+def _guard(connection: Any, record: object) -> None:
+    driver = _driver_of(connection)
+    if driver is not None:
+        driver.guard(connection)
+
+
+def _driver_of(connection: Any) -> _Driver | None:
+    for package, driver in (("MySQLdb", "mysqldb"), ("pymysql", "pymysql")):
+        if any(kind.__module__.split(".")[0] == package for kind in type(connection).__mro__):
+            return _module(driver)
+    return None
+
+
+def _module(driver: str) -> _Driver:
+    return cast("_Driver", import_module(f"{__package__}.{_DRIVERS[driver]}"))

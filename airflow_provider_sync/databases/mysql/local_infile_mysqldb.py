@@ -1,0 +1,135 @@
+"""Files that mysqlclient may send: the C library is told by its own ``mysql_set_local_infile_handler`` how to read them.
+
+mysqlclient itself cannot say it, so the function is called through ctypes. The handler is there before the first statement.
+Where the library does not have the function in reach, no file is sent at all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from functools import cache
+from typing import Any
+
+from MySQLdb import _mysql
+from MySQLdb.connections import Connection
+
+from airflow_provider_sync.databases.mysql.local_file import REFUSED, file_name, refusal
+
+_HEADER = object.__basicsize__
+"""Bytes of Python's own at the beginning of a connection; behind them is the library's MYSQL."""
+
+_state = threading.local()
+"""Name of the file that was refused last in a thread: the library asks for the error's text at once."""
+
+
+def connect(arguments: dict[str, Any], *, load: bool) -> Connection:
+    """Open a connection that sends no file; with ``load``, one that can be told to."""
+    if not load or _library() is None:
+        return _Guarded(**arguments, local_infile=0)
+    if _is_mariadb():
+        # As long as it is not told, the library sends files for LOAD DATA only: also while the handler is not there yet.
+        return _Guarded(**arguments)
+    # Here the library would send files at once, to the command that it runs before anybody can set the handler.
+    command = arguments.pop("init_command", None)
+    connection = _Guarded(**arguments, local_infile=1)
+    if command:
+        connection.query(command)
+    return connection
+
+
+def guard(connection: Any) -> None:
+    """Have a connection send no file that it was not told to."""
+    offer(connection, None)
+
+
+def can_send(connection: Any) -> bool:
+    """Whether :func:`offer` works."""
+    return _pointer(connection) is not None
+
+
+def offer(connection: Any, descriptor: int | None) -> None:
+    """Have the next statement send the open file of this descriptor, when it is asked for by its name; or none."""
+    library, pointer = _library(), _pointer(connection)
+    if library is not None and pointer is not None:
+        # The handler's own argument: 0 is for none.
+        library.mysql_set_local_infile_handler(pointer, *_HANDLER, 0 if descriptor is None else descriptor + 1)
+
+
+class _Handled(_mysql.connection):  # type: ignore[misc]  # it has no annotations
+    """What :class:`Connection` takes for the library's connection, so that the handler is there before its statements."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        guard(self)
+
+
+class _Guarded(Connection, _Handled):  # type: ignore[misc]  # it has no annotations
+    """A connection whose handler is set before the first statement."""
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """Return the C library that mysqlclient uses; ``None`` where it cannot be reached."""
+    try:
+        library = ctypes.CDLL(_mysql.__file__)
+        library.mysql_thread_id.argtypes = [ctypes.c_void_p]
+        library.mysql_thread_id.restype = ctypes.c_ulong
+        library.mysql_set_local_infile_handler.argtypes = [ctypes.c_void_p, _Begin, _Read, _End, _Explain, ctypes.c_void_p]
+        library.mysql_set_local_infile_handler.restype = None
+    except (AttributeError, OSError):
+        return None
+    return library
+
+
+def _is_mariadb() -> bool:
+    return hasattr(_library(), "mysql_optionsv")
+
+
+def _pointer(connection: Any) -> int | None:
+    """Return the address of the library's MYSQL; ``None`` where it is not at the place that all releases have had it at."""
+    library = _library()
+    if library is None or not isinstance(connection, _mysql.connection):
+        return None
+    pointer = id(connection) + _HEADER
+    return pointer if library.mysql_thread_id(pointer) == connection.thread_id() else None
+
+
+# -- the handler: a file's handle is its descriptor plus 1, as a pointer ---------------------------------------------------
+
+_Begin = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_char_p, ctypes.c_void_p)
+_Read = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint)
+_End = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_Explain = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint)
+
+
+def _begin(handle: Any, name: bytes | None, offer: int | None) -> int:
+    asked = (name or b"").decode(errors="replace")
+    if offer and asked == file_name(offer - 1):
+        handle[0] = offer
+        return 0
+    _state.refused = asked
+    handle[0] = None
+    return 1
+
+
+def _read(handle: int | None, buffer: int, size: int) -> int:
+    try:
+        return os.readv((handle or 0) - 1, [(ctypes.c_char * size).from_address(buffer)])
+    except OSError:
+        return -1
+
+
+def _end(handle: int | None) -> None:
+    """Leave the descriptor to its owner."""
+
+
+def _explain(handle: int | None, buffer: int, size: int) -> int:
+    reason = "the rows could not be read" if handle else refusal(getattr(_state, "refused", ""))
+    text = reason.encode()[: size - 1] + b"\0"
+    ctypes.memmove(buffer, text, len(text))
+    return REFUSED
+
+
+_HANDLER = (_Begin(_begin), _Read(_read), _End(_end), _Explain(_explain))

@@ -1,0 +1,68 @@
+"""Files that pymysql may send: the request is looked at before the driver opens the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymysql import connections, err
+
+from airflow_provider_sync.databases.mysql.local_file import REFUSED, file_name, refusal
+
+_CONFINABLE = (
+    hasattr(connections, "LoadLocalPacketWrapper")
+    and hasattr(connections.Connection, "_read_query_result")
+    and hasattr(connections.MySQLResult, "_read_load_local_packet")
+)
+"""Whether this release has what is overridden here; one that has not sends nothing."""
+
+
+def connect(arguments: dict[str, Any], *, load: bool) -> Any:
+    """Open a connection that sends no file; with ``load``, one that can be told to."""
+    return _Guarded(**arguments, local_infile=load and _CONFINABLE)
+
+
+def guard(connection: Any) -> None:
+    """Do nothing: a connection that others opened is not told to send a file, and a request for one is an error."""
+
+
+def can_send(connection: Any) -> bool:
+    """Whether :func:`offer` works."""
+    return _CONFINABLE and isinstance(connection, _Guarded)
+
+
+def offer(connection: Any, descriptor: int | None) -> None:
+    """Have the next statement send the open file of this descriptor, when it is asked for by its name; or none."""
+    connection.offered = None if descriptor is None else file_name(descriptor)
+
+
+class _Guarded(connections.Connection):  # type: ignore[misc]  # it has no annotations
+    """A connection that sends the one file that is offered.
+
+    :ivar offered: its name
+    """
+
+    offered: str | None = None
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        """Read as the driver does, through :class:`_Result`."""
+        self._result = None
+        result = _Result(self)
+        if unbuffered:
+            result.init_unbuffered_query()
+        else:
+            result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return result.affected_rows
+
+
+class _Result(connections.MySQLResult):  # type: ignore[misc]  # it has no annotations
+    def _read_load_local_packet(self, first_packet: Any) -> None:
+        asked = connections.LoadLocalPacketWrapper(first_packet).filename.decode(errors="replace")
+        if asked != self.connection.offered:
+            # An empty file, after which the server answers the statement.
+            self.connection.write_packet(b"")
+            self.connection._read_packet()
+            raise err.OperationalError(REFUSED, refusal(asked))
+        super()._read_load_local_packet(first_packet)

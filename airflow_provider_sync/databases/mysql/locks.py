@@ -1,0 +1,63 @@
+"""User locks of MySQL and MariaDB, any number of them held by one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from math import ceil
+from time import monotonic
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_provider_sync.databases.locks import TableLock, busy, lost
+from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, error_text
+
+
+@contextmanager
+def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
+    """Hold a user lock for each key, taken in their order.
+
+    :param connection: of their own
+    :param names: of tables, by what tells their locks apart
+    :param timeout: seconds to wait for all of them together
+    :raises TableBusyError: when another sync holds one for longer
+    """
+    deadline = monotonic() + timeout
+    held: list[str] = []
+    try:
+        for key, name in names.items():
+            lock = lock_name(key)
+            seconds = ceil(max(deadline - monotonic(), 0))
+            if connection.exec_driver_sql(f"SELECT GET_LOCK('{lock}', {seconds})").scalar() != 1:
+                raise busy(name, timeout)
+            held.append(lock)
+        yield _HeldLocks(connection, tuple(names.values()), held)
+    finally:
+        # A session that is gone has freed its locks.
+        with suppress(SQLAlchemyError):
+            for lock in held:
+                connection.exec_driver_sql(f"SELECT RELEASE_LOCK('{lock}')")
+
+
+class _HeldLocks:
+    def __init__(self, connection: Connection, names: tuple[str, ...], held: list[str]) -> None:
+        self._connection = connection
+        self._names = names
+        self._held = held
+
+    def check(self) -> None:
+        """Ask the server whether the connection still holds them all."""
+        mine = " AND ".join(f"IS_USED_LOCK('{lock}') <=> CONNECTION_ID()" for lock in self._held) or "1"
+        try:
+            held = self._connection.exec_driver_sql(f"SELECT {mine}").scalar()
+        except DATABASE_ERRORS as error:
+            raise lost(self._names, error_text(error)) from error
+        if not held:
+            raise lost(self._names, "its connection ended")
+
+
+def lock_name(key: str) -> str:
+    """Return the name of a lock: at most 64 characters, which a table's name may need by itself."""
+    return f"sync_{sha256(key.encode()).hexdigest()[:40]}"

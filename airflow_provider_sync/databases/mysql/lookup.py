@@ -1,0 +1,156 @@
+"""Conditions that find rows on MySQL and MariaDB by their keys, their segments or a window, so that indexes are used.
+
+Canonical texts come from the other side. They go into statements only in forms that cannot be anything but values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part
+from airflow_provider_sync.databases.mysql.row_text import key_number
+from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.types import LogicalKind
+
+_KEYS = 900
+"""Keys in one statement; from 1,000 on, MariaDB makes a table of the list."""
+
+_RANGES = 30
+"""Ranges in one statement: each row that is read is held against all of them."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,65}")
+_DECIMAL = re.compile(r"-?[0-9]{1,65}(?:\.[0-9]{1,65})?")
+_FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?")
+_MOMENT = re.compile(r"[-0-9:. ]{1,40}")
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})*")
+
+_NUMBERS = {
+    **dict.fromkeys((Kind.INTEGER, Kind.BIT, Kind.YEAR), _INTEGER),
+    Kind.DECIMAL: _DECIMAL,
+    Kind.FLOAT: _FLOAT,
+    Kind.DOUBLE: _FLOAT,
+}
+_MOMENTS = frozenset({Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
+
+
+def literal(column: Column, text: str) -> str | None:
+    """Return a canonical text as a constant of the column's type; ``None`` where no value of it has that text."""
+    if pattern := _NUMBERS.get(column.kind):
+        return text if pattern.fullmatch(text) else None
+    if column.kind in _MOMENTS:
+        return f"'{text}'" if _MOMENT.fullmatch(text) else None
+    if column.kind is Kind.BINARY:
+        return f"x'{text}'" if _HEXADECIMAL.fullmatch(text) else None
+    try:
+        return f"_utf8mb4 x'{text.encode().hex()}'"
+    except UnicodeEncodeError:
+        return None
+
+
+def in_window(part: Part, quote: Callable[[str], str]) -> str:
+    """Return the condition of the part's window and of its range of keys, or one that is always true.
+
+    :raises TableError: when a bound is no value of the column
+    """
+    conditions = _between(part, quote)
+    if part.window is None:
+        return " AND ".join(conditions) or "TRUE"
+    column = part.table.column(part.window.column)
+    bounds = [literal(column, text) for text in (part.window.start, part.window.end)]
+    if None in bounds:
+        raise TableError(
+            f"Table {str(part.table)!r}: the window from {part.window.start!r} to {part.window.end!r} is not one of values of"
+            f" column {column.name!r} ({column.sql_type}). Write both as the column's values are written."
+        )
+    name = quote(column.name)
+    return " AND ".join([*conditions, f"({name} >= {bounds[0]} AND {name} < {bounds[1]})"])
+
+
+def _between(part: Part, quote: Callable[[str], str]) -> list[str]:
+    if part.between is None:
+        return []
+    key = part.key[0].column
+    number = key_number(key, quote(key.name))
+    return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), part.between, strict=True) if end is not None]
+
+
+def in_runs(key: Column, name: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Yield conditions for stretches of segments of a grid of ranges, a few hundred stretches each, in their order.
+
+    :param name: the key's column, quoted
+    """
+    number = key_number(key, name)
+    conditions = []
+    for first, last in runs:
+        low = min(grid.low + first * grid.width, grid.high + 1)
+        high = min(grid.high, grid.low + (last + 1) * grid.width - 1)
+        parts = [f"{number} >= {low}"] * (first >= 0) + [f"{number} <= {high}"] * (last < grid.parts)
+        if low <= high or len(parts) < 2:
+            conditions.append(f"({' AND '.join(parts) or 'TRUE'})")
+    for start in range(0, len(conditions), _RANGES):
+        yield f"({' OR '.join(conditions[start : start + _RANGES])})"
+
+
+def in_buckets(hashed: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+    """Return the condition that a row is in one of the buckets; rows without a digest are in.
+
+    :param hashed: the expression of the row's digest, or of its key's hash
+    """
+    numbers = [number for first, last in runs for number in range(max(first, 0), min(last, grid.parts - 1) + 1)]
+    if len(numbers) >= grid.parts:
+        return "TRUE"
+    if not numbers:
+        return "FALSE"
+    # The digest is computed once, and again only for rows that are in.
+    return f"IFNULL({hashed} >> {grid.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
+
+
+def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: Keys, *, room: int) -> Iterator[tuple[str, Keys]]:
+    """Yield conditions that rows with these keys fulfil, for some hundred keys each, and those keys.
+
+    Rows whose keys the database only calls equal fulfil them, too.
+
+    :param room: characters that a condition may take; a single key may take more
+    """
+    names = [quote(column.column.name) for column in key]
+    some: list[tuple[str, ...]] = []
+    conditions: list[str] = []
+    size = 0
+    for texts in dict.fromkeys(keys):
+        constants = [_key_literal(column, text) for column, text in zip(key, texts, strict=True)]
+        condition = _equals(names, constants)
+        if some and (len(some) == _KEYS or size + len(condition) > room):
+            if conditions:
+                yield _any(names, conditions), some
+            some, conditions, size = [], [], 0
+        some.append(texts)
+        if condition:
+            conditions.append(condition)
+            size += len(condition) + len(" OR ()")
+    if conditions:
+        yield _any(names, conditions), some
+
+
+def _equals(names: Sequence[str], constants: Sequence[str | None]) -> str:
+    """Return what stands for one key in :func:`_any`; nothing where no row has it."""
+    known = [constant for constant in constants if constant is not None]
+    if len(known) < len(names):
+        return ""
+    if len(names) == 1:
+        return known[0]
+    # MariaDB uses no index for a list of rows.
+    return f"({' AND '.join(f'{name} = {value}' for name, value in zip(names, known, strict=True))})"
+
+
+def _any(names: Sequence[str], conditions: Sequence[str]) -> str:
+    return f"{names[0]} IN ({', '.join(conditions)})" if len(names) == 1 else f"({' OR '.join(conditions)})"
+
+
+def _key_literal(column: CanonicalColumn, text: str) -> str | None:
+    if column.column.kind is Kind.BINARY and column.type.kind is not LogicalKind.BYTES:
+        # Text in a column of bytes.
+        return literal(column.column, text.encode(errors="surrogatepass").hex())
+    return literal(column.column, text)

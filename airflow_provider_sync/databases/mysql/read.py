@@ -1,0 +1,136 @@
+"""Streaming the rows of a table from MySQL or MariaDB, as the values that every engine gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import BATCH_ROWS
+from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
+from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
+from airflow_provider_sync.exceptions import TableError
+
+_AS_TEXT = frozenset({Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP, Kind.YEAR, Kind.UUID, Kind.OTHER})
+"""Drivers turn these into Python objects that cost more than the network and cannot hold a zero date; text is quick and exact."""
+
+_SURROGATE = r"\\xED[\\xA0-\\xBF]"
+"""Halves of surrogate pairs, as a pattern of bytes: MariaDB takes them for UTF-8."""
+
+_BLOCK_BYTES = 512 * 1024
+"""About how much one batch of texts may take."""
+
+_KILLED = frozenset({1317, 1927})
+"""What the rest of a killed query reads as."""
+
+
+def selected(column: Column, name: str) -> str:
+    """Return the expression that gives a column's value as :meth:`~.base.Database.read` promises it.
+
+    :param name: the column, quoted
+    """
+    if column.kind in _AS_TEXT or (column.kind is Kind.INTEGER and column.zerofill):
+        return f"CAST({name} AS CHAR)"
+    if column.kind is Kind.BIT:
+        return f"{name} + 0"
+    if column.kind is Kind.GEOMETRY:
+        return f"CAST({name} AS BINARY)"
+    return name
+
+
+def not_utf8(value: str, *, mariadb: bool) -> str:
+    """Return the condition that a binary value is not valid UTF-8.
+
+    :param value: the expression of the value
+    """
+    # What is not UTF-8 converts to NULL on MySQL, to question marks on MariaDB.
+    condition = f"NOT (CONVERT(CONVERT({value} USING utf8mb4) USING binary) <=> {value})"
+    if mariadb:
+        condition = f"({condition} OR {value} REGEXP '{_SURROGATE}')"
+    return f"{value} IS NOT NULL AND {condition}"
+
+
+def stream(connection: Connection, table: Table, columns: Sequence[Column], statement: str) -> Iterator[list[Row]]:
+    """Run a query without buffering its result, and yield its rows in batches.
+
+    Stopping early is cheap: the query is killed, where closing its cursor alone would read all the remaining rows.
+
+    :param columns: what is selected, for messages
+    :raises TableError: for text whose bytes are not UTF-8, which MariaDB can hold
+    """
+    # Both drivers keep their unbuffered cursor there; a connection that Airflow opened may have any other as its default.
+    cursors = import_module(f"{connection.dialect.loaded_dbapi.__name__}.cursors")
+    cursor = cursors.SSCursor(connection.connection.driver_connection)
+    finished = False
+    try:
+        # The empty tuple undoes the doubling of percent signs in `Database.quote`.
+        cursor.execute(statement, ())
+        while batch := cursor.fetchmany(BATCH_ROWS):
+            yield list(batch)
+        finished = True
+    except UnicodeDecodeError as error:
+        names = ", ".join(repr(column.name) for column in columns if column.charset)
+        raise TableError(
+            f"Table {str(table)!r} has text with the bytes {error.object[error.start : error.end].hex()}, which are not UTF-8."
+            f" Correct the row: the value is in one of the columns {names}."
+        ) from error
+    except DRIVER_ERRORS:
+        finished = True
+        raise
+    finally:
+        _close(connection, cursor, finished=finished)
+
+
+def stream_texts(connection: Connection, statement: str) -> Iterator[Sequence[tuple[bytes | None, ...]]]:
+    """Run a query without buffering its result, and yield its rows in batches: each value as the server sent it, in UTF-8.
+
+    Batches hold some hundred KB, however large the rows are.
+    """
+    cursors = import_module(f"{connection.dialect.loaded_dbapi.__name__}.cursors")
+    driver = connection.connection.driver_connection
+    cursor = cursors.SSCursor(driver)
+    finished = False
+    size = 100
+    try:
+        with _unconverted(driver):
+            cursor.execute(statement, ())
+        while batch := cursor.fetchmany(size):
+            yield batch
+            held = sum(map(len, filter(None, batch[0]))) + sum(map(len, filter(None, batch[-1]))) + 1
+            size = max(1, min(BATCH_ROWS, 2 * size, 2 * _BLOCK_BYTES // held))
+        finished = True
+    except DRIVER_ERRORS:
+        finished = True
+        raise
+    finally:
+        _close(connection, cursor, finished=finished)
+
+
+@contextmanager
+def _unconverted(driver: Any) -> Iterator[None]:
+    """Have a driver leave the values of the next result as bytes: both look at the following when it begins."""
+    names = ("converter",) if hasattr(driver, "converter") else ("decoders", "use_unicode")
+    before = {name: getattr(driver, name) for name in names}
+    for name, value in before.items():
+        setattr(driver, name, type(value)())
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(driver, name, value)
+
+
+def _close(connection: Connection, cursor: Any, *, finished: bool) -> None:
+    try:
+        if not finished:
+            thread = int(cursor.connection.thread_id())
+            with connection.engine.connect() as other:
+                other.exec_driver_sql(f"KILL QUERY {thread}")
+        cursor.close()
+    except DATABASE_ERRORS as error:
+        if error_number(error) not in _KILLED:
+            # What is left of the result can no longer be told from the answer to the next statement.
+            connection.invalidate()

@@ -1,0 +1,88 @@
+"""How the session of a connection to MySQL and MariaDB is set, whatever user, server or ``init_connect`` have as defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from airflow_provider_sync.databases.session_rules import SessionRules
+
+_NO_LIMIT = "18446744073709551615"
+
+_SESSION = {
+    # The driver sends it only when it takes it for off, which it does not where MySQL has it off by default.
+    "autocommit": "1",
+    "time_zone": "'+00:00'",
+    # None of ANSI_QUOTES, NO_BACKSLASH_ESCAPES and PAD_CHAR_TO_FULL_LENGTH; zero dates can be read and copied.
+    "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
+    # Notes count as warnings: they are all that a cut decimal leaves.
+    "sql_notes": "1",
+    # Results are never shorter than what was asked for, and no statement is refused for what it might read or write. The
+    # server's default is no way to say "no limit": it may have one.
+    "sql_select_limit": _NO_LIMIT,
+    "max_join_size": _NO_LIMIT,
+    "sql_big_selects": "1",
+    "sql_safe_updates": "0",
+    "sql_auto_is_null": "0",
+    # As long as a key can be: what is longer is sorted as if it ended there.
+    "max_sort_length": "4096",
+    "completion_type": "'NO_CHAIN'",
+    # Tables that are made here can roll back.
+    "default_storage_engine": "InnoDB",
+    "foreign_key_checks": "1",
+    "unique_checks": "1",
+    # The other end of a stream may stand still for long.
+    "net_read_timeout": "86400",
+    "net_write_timeout": "86400",
+    # A year, by default, behind somebody's ALTER TABLE; who wants to wait for less time waits for less.
+    "lock_wait_timeout": "CAST(LEAST(@@SESSION.lock_wait_timeout, {lock_seconds}) AS SIGNED)",
+}
+
+_LOCK_SECONDS = 300
+
+_MARIADB = {
+    "tx_read_only": "0",
+    "check_constraint_checks": "1",
+    # The present, and not what the rows once were.
+    "system_versioning_asof": "DEFAULT",
+}
+_MYSQL = {"transaction_read_only": "0"}
+
+# The connection that holds the locks does nothing else.
+_WITHOUT_TIME_LIMITS = {"wait_timeout": "604800"}
+_MARIADB_WITHOUT_TIME_LIMITS = {
+    "max_statement_time": "0",
+    "idle_transaction_timeout": "0",
+    "idle_readonly_transaction_timeout": "0",
+    "idle_write_transaction_timeout": "0",
+}
+_MYSQL_WITHOUT_TIME_LIMITS = {"max_execution_time": "0"}
+
+
+def set_session(rules: SessionRules, *, mariadb: bool) -> str:
+    """Return the statement that sets a session.
+
+    :param mariadb: whether the server is MariaDB
+    """
+    settings = _SESSION | (_MARIADB if mariadb else _MYSQL)
+    if not rules.keep_time_limits:
+        settings |= _WITHOUT_TIME_LIMITS | (_MARIADB_WITHOUT_TIME_LIMITS if mariadb else _MYSQL_WITHOUT_TIME_LIMITS)
+    seconds = min(_LOCK_SECONDS, rules.lock_seconds or _LOCK_SECONDS)
+    settings["lock_wait_timeout"] = settings["lock_wait_timeout"].format(lock_seconds=seconds)
+    return f"SET SESSION {', '.join(f'{name} = {value}' for name, value in settings.items())}"
+
+
+def quote_by_backticks(engine: Engine) -> None:
+    """Have SQLAlchemy quote by backticks, which every session of :func:`set_session` reads.
+
+    It asks the first connection whether double quotes do, as they may by the server's default.
+    """
+    event.listen(engine, "connect", _set_plain_mode, insert=True, once=True)
+
+
+def _set_plain_mode(driver: Any, _record: object) -> None:
+    cursor = driver.cursor()
+    # SQLAlchemy rolls back what it has asked, which may begin a transaction by the server's default.
+    cursor.execute("SET SESSION sql_mode = '', completion_type = 'NO_CHAIN'")
+    cursor.close()

@@ -1,0 +1,178 @@
+"""Logical types of MySQL's and MariaDB's columns, and the SQL that writes their values as canonical texts.
+
+On the target a value is written as the source's type says. Where the column holds more than that type does (a third decimal,
+a time of day beside a date), all of it is written, so that it counts as a difference.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+UTF8 = frozenset({None, "utf8mb4", "utf8mb3", "utf8", "ascii"})
+"""Character sets whose bytes are UTF-8; :func:`utf8_text` converts all others."""
+
+_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
+_WHOLE = frozenset({Kind.INTEGER, Kind.BIT, Kind.YEAR})
+_APPROXIMATE = frozenset({Kind.FLOAT, Kind.DOUBLE})
+_MOMENTS = frozenset({Kind.DATETIME, Kind.TIMESTAMP})
+_MAX_DECIMALS = 30
+
+
+def logical_type(column: Column) -> LogicalType:
+    """Return the type of a column. Geometry is bytes: its SRID and its well-known binary form."""
+    match column.kind:
+        case Kind.INTEGER:
+            name = column.sql_type.split("(")[0].split()[0]
+            return LogicalType(kind=LogicalKind.INTEGER, size=_BITS.get(name, 64), unsigned=column.unsigned)
+        case Kind.BIT:
+            return LogicalType(kind=LogicalKind.INTEGER, size=column.length, unsigned=True)
+        case Kind.YEAR:
+            return LogicalType(kind=LogicalKind.INTEGER, size=16)
+        case Kind.DECIMAL:
+            return LogicalType(kind=LogicalKind.DECIMAL, scale=column.scale or 0, size=column.precision, unsigned=column.unsigned)
+        case Kind.FLOAT | Kind.DOUBLE:
+            return LogicalType(kind=LogicalKind.FLOAT, single=column.kind is Kind.FLOAT)
+        case Kind.CHAR:
+            return LogicalType(kind=LogicalKind.TEXT, size=column.length, fixed=True)
+        case Kind.JSON:
+            return LogicalType(kind=LogicalKind.JSON, dialect="mysql" if _is_binary_json(column) else "mariadb")
+        case Kind.UUID:
+            return LogicalType(kind=LogicalKind.UUID)
+        case Kind.DATE:
+            return LogicalType(kind=LogicalKind.DATE)
+        case Kind.TIME:
+            return LogicalType(kind=LogicalKind.TIME, scale=column.scale or 0)
+        case Kind.DATETIME:
+            return LogicalType(kind=LogicalKind.TIMESTAMP, scale=column.scale or 0)
+        case Kind.TIMESTAMP:
+            return LogicalType(kind=LogicalKind.INSTANT, scale=column.scale or 0)
+        case Kind.BINARY | Kind.GEOMETRY:
+            return LogicalType(kind=LogicalKind.BYTES, size=column.length)
+        case _:
+            return LogicalType(kind=LogicalKind.TEXT, size=column.length)
+
+
+def canonical_text(column: Column, logical: LogicalType, name: str) -> str:
+    """Return the expression that writes a column's values by a logical type.
+
+    :param name: the column, quoted
+    """
+    match logical.kind:
+        case LogicalKind.INTEGER:
+            return _number(column, name, 0)
+        case LogicalKind.DECIMAL:
+            return _number(column, name, logical.scale)
+        case LogicalKind.FLOAT if column.kind is Kind.DECIMAL or column.kind in _WHOLE:
+            return _shortest(_double(name))
+        case LogicalKind.DATE if column.kind in _MOMENTS:
+            return _day(column, name)
+        case LogicalKind.TIMESTAMP | LogicalKind.INSTANT if column.kind is Kind.DATE:
+            return f"CONCAT({name}, ' 00:00:00{_point(logical.scale or 0)}')"
+        case LogicalKind.TIMESTAMP | LogicalKind.INSTANT if column.kind in _MOMENTS:
+            return _seconds(column, name, logical.scale)
+        case LogicalKind.TIME if column.kind is Kind.TIME:
+            return _seconds(column, name, logical.scale)
+        case LogicalKind.TEXT | LogicalKind.JSON if column.kind is Kind.BINARY:
+            return name
+        case _:
+            return _own(column, name)
+
+
+def _own(column: Column, name: str) -> str:
+    """Write a value as the column's own type says."""
+    match column.kind:
+        case Kind.BIT:
+            return f"CAST({name} + 0 AS UNSIGNED)"
+        case Kind.YEAR:
+            return f"{name} + 0"
+        case Kind.INTEGER | Kind.DECIMAL if column.zerofill:
+            return f"{name} + 0"
+        case Kind.FLOAT | Kind.DOUBLE:
+            return _shortest(_double(name))
+        case Kind.BINARY:
+            return f"LOWER(HEX({name}))"
+        case Kind.GEOMETRY:
+            return f"LOWER(HEX(CAST({name} AS BINARY)))"
+        case Kind.UUID | Kind.OTHER:
+            return f"CAST({name} AS CHAR)"
+        case Kind.JSON if _is_binary_json(column):
+            return f"CAST({name} AS CHAR)"
+        case _:
+            return utf8_text(column, name)
+
+
+def utf8_text(column: Column, name: str) -> str:
+    """Write a column of text as UTF-8, so that it can stand beside other text.
+
+    A server does not put two collations that both go by bytes into one text, such as ``utf8mb4_bin`` and ``utf8mb4_0900_bin``.
+    """
+    collation = column.collation or ""
+    plain = column.charset in UTF8 and (not collation.endswith("_bin") or collation == f"{column.charset}_bin")
+    return name if plain else f"CONVERT({name} USING utf8mb4)"
+
+
+def _double(name: str) -> str:
+    # A FLOAT by itself has 6 digits; the sum, because zero has no sign in the protocol.
+    return f"CAST({name} AS DOUBLE) + 0e0"
+
+
+def _shortest(number: str) -> str:
+    """Write a double with the fewest digits that read back as the same number.
+
+    Within an expression MySQL cuts the text to 22 characters, and so digits of one double in three; only its JSON has all
+    of them, and a ``.0`` besides. MariaDB, which writes all of them, skips comments that are for MySQL 8.
+    """
+    return f"TRIM(TRAILING '.0' FROM CAST(/*!80000 CAST(*/{number}/*!80000 AS JSON)*/ AS CHAR))"
+
+
+def _number(column: Column, name: str, scale: int | None) -> str:
+    if column.kind in _APPROXIMATE:
+        return _approximate(_double(name), scale)
+    if column.kind is not Kind.DECIMAL and column.kind not in _WHOLE:
+        return _own(column, name)
+    text = _own(column, name)
+    own_scale = (column.scale or 0) if column.kind is Kind.DECIMAL else 0
+    if own_scale == scale:
+        return text
+    if scale is None:
+        return f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CAST({text} AS CHAR)))" if own_scale else text
+    if own_scale < scale:
+        return f"CONCAT({text}, '{_point(scale) if not own_scale else '0' * (scale - own_scale)}')"
+    cut = f"TRUNCATE({text}, {scale})"
+    return f"IF({cut} = {text}, CAST({cut} AS CHAR), CAST({text} AS CHAR))"
+
+
+def _approximate(number: str, scale: int | None) -> str:
+    """Write a double as a decimal where it is one."""
+    if scale is None:
+        return _shortest(number)
+    exact = f"CAST({number} AS DECIMAL(65, {min(scale, _MAX_DECIMALS)}))"
+    return f"IF({exact} + 0e0 = {number}, CAST({exact} AS CHAR), {_shortest(number)})"
+
+
+def _seconds(column: Column, name: str, scale: int | None) -> str:
+    own_scale = column.scale or 0
+    if scale is None or scale == own_scale:
+        return name
+    if own_scale < scale:
+        return f"CONCAT({name}, '{_point(scale) if not own_scale else '0' * (scale - own_scale)}')"
+    text = f"CAST({name} AS CHAR)"
+    surplus = own_scale - scale
+    cut = f"LEFT({text}, CHAR_LENGTH({text}) - {surplus + (not scale)})"
+    return f"IF(RIGHT({text}, {surplus}) = '{'0' * surplus}', {cut}, {text})"
+
+
+def _day(column: Column, name: str) -> str:
+    text = f"CAST({name} AS CHAR)"
+    midnight = f" 00:00:00{_point(column.scale or 0)}"
+    return f"IF(SUBSTRING({text}, 11) = '{midnight}', LEFT({text}, 10), {text})"
+
+
+def _point(digits: int) -> str:
+    return f".{'0' * digits}" if digits else ""
+
+
+def _is_binary_json(column: Column) -> bool:
+    """MariaDB's JSON is a LONGTEXT; it has a character set, and keeps the text as it was written."""
+    return column.charset is None

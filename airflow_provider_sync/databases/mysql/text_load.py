@@ -1,0 +1,175 @@
+"""Loading canonical texts into MySQL and MariaDB: their lines are what LOAD DATA takes, so most are never looked at.
+
+The server rounds a fraction in an integer, a double and a time of day without a warning, and knows several more such ways.
+Only columns where that could happen are checked here; all else is left to the server, whose warnings are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.canonical import CanonicalColumn
+from airflow_provider_sync.databases.mysql import load
+from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, texts
+from airflow_provider_sync.databases.schema import Column, Kind, Table
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.tsv import decode_rows
+from airflow_provider_sync.protocol.v2.types import LogicalKind
+
+Values = Sequence[bytes | None]
+"""The canonical texts of one column."""
+
+_FRACTIONS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
+_TEXTS = frozenset({Kind.CHAR, Kind.ENUM, Kind.SET})
+_CHECKED = frozenset({Kind.INTEGER, Kind.YEAR, Kind.FLOAT, Kind.DOUBLE, *_TEXTS, *HEXADECIMAL})
+_NULL = b"\\N"
+
+
+def load_text(
+    connection: Connection,
+    table: Table,
+    qualified: str,
+    quote: Callable[[str], str],
+    columns: Sequence[CanonicalColumn],
+    blocks: Iterable[bytes],
+) -> int:
+    """Load blocks of whole lines.
+
+    :param qualified: the table's quoted name
+    :param columns: in the order of the fields
+    :return: rows loaded
+    :raises TableError: for a value that the table would change or refuses
+    """
+    fields = [(quote(column.column.name), _decoding(column)) for column in columns]
+    return load.send(
+        connection,
+        table,
+        qualified,
+        (load.load_statement(qualified, fields, field="\t", line="\n"), _checked_blocks(table, columns, blocks)),
+        (load.insert_statement(qualified, [name for name, _ in fields]), _literal_rows(table, columns, blocks)),
+    )
+
+
+def _decoding(column: CanonicalColumn) -> str | None:
+    """Return the function around a field's text, if any."""
+    if _is_hexadecimal(column):
+        return "UNHEX({})"
+    # As text, a year of 0 would be 2000, and any number the bytes of a BIT.
+    return "CAST({} AS UNSIGNED)" if column.column.kind in (Kind.BIT, Kind.YEAR) else None
+
+
+def _is_hexadecimal(column: CanonicalColumn) -> bool:
+    return column.type.kind is LogicalKind.BYTES and column.column.kind in HEXADECIMAL
+
+
+# -- LOAD DATA -------------------------------------------------------------------------------------------------------
+
+
+def _checked_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    doubtful = [place for place, column in enumerate(columns) if _is_doubtful(column)]
+    for block in blocks:
+        if not block:
+            continue
+        # Trailing spaces are all that a CHAR loses, and rare in all other columns, too.
+        padded = b" \t" in block or b" \n" in block
+        looked_at = [place for place in doubtful if padded or columns[place].column.kind is not Kind.CHAR]
+        for place, values in _fields(block, len(columns), looked_at, escaped=_may_be_escaped(columns, looked_at)):
+            _check(table, columns[place], values)
+        yield block.count(b"\n"), block
+
+
+def _is_doubtful(column: CanonicalColumn) -> bool:
+    """Whether the server may change a value without a warning."""
+    kind = column.column.kind
+    if kind in _FRACTIONS:
+        return column.type.scale is None or column.type.scale > (column.column.scale or 0)
+    return kind in _CHECKED
+
+
+def _may_be_escaped(columns: Sequence[CanonicalColumn], places: Iterable[int]) -> bool:
+    return any(columns[place].column.kind in _TEXTS for place in places)
+
+
+def _fields(block: bytes, columns: int, places: Sequence[int], *, escaped: bool) -> Iterator[tuple[int, Values]]:
+    """Take the values of some columns out of a block.
+
+    :param escaped: whether they may be text that was escaped
+    """
+    if escaped:
+        rows = decode_rows(block, columns) if places else []
+        for place in places:
+            yield place, [row[place] for row in rows]
+        return
+    for place in places:
+        try:
+            # One field is kept of each line: lists of all, alive at once, cost five times as much, in garbage collection.
+            values = [line.split(b"\t", place + 1)[place] for line in block.split(b"\n")[:-1]]
+        except IndexError:
+            values = []
+        if not values or not block.endswith(b"\n"):
+            # Says what is wrong.
+            decode_rows(block, columns)
+        yield place, [None if value == _NULL else value for value in values]
+
+
+def _check(table: Table, column: CanonicalColumn, values: Values) -> None:
+    """Raise for values that the server would change without a warning."""
+    if None in values:
+        values = [value for value in values if value is not None]
+    if column.column.kind is Kind.INTEGER and b"".join(values).replace(b"-", b"").isdigit():  # type: ignore[arg-type]  # no None is left
+        return
+    decoded = [_decoded(table, column.column, value) for value in values if value is not None]
+    if _is_shortest(column):
+        # Nearly always: a double as this protocol writes it, which comes back as it was.
+        decoded = [text for text in decoded if not _comes_back(text)]
+    if _is_hexadecimal(column):
+        try:
+            texts(str(table), column.column, [bytes.fromhex(value) for value in decoded])
+        except ValueError as error:
+            raise _refused(table, column.column, "a value is not hexadecimal") from error
+    else:
+        texts(str(table), column.column, decoded)
+
+
+def _is_shortest(column: CanonicalColumn) -> bool:
+    kind = column.column.kind
+    return column.column.scale is None and (kind is Kind.DOUBLE or (kind is Kind.FLOAT and column.type.single))
+
+
+def _comes_back(text: str) -> bool:
+    try:
+        return repr(float(text)).removesuffix(".0") == text
+    except ValueError:
+        return False
+
+
+def _decoded(table: Table, column: Column, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise _refused(table, column, "a value is not UTF-8") from error
+
+
+def _refused(table: Table, column: Column, reason: str) -> TableError:
+    return TableError(
+        f"Table {str(table)!r}, column {column.name!r} ({column.sql_type}): {reason}. Are both halves of one version?"
+    )
+
+
+# -- INSERT ----------------------------------------------------------------------------------------------------------
+
+
+def _literal_rows(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for _, block in _checked_blocks(table, columns, blocks):
+        fields = list(zip(*decode_rows(block, len(columns)), strict=True))
+        literals = [_literals(column, values) for column, values in zip(columns, fields, strict=True)]
+        yield from (b"(%b)" % row for row in map(b",".join, zip(*literals, strict=True)))
+
+
+def _literals(column: CanonicalColumn, values: Values) -> list[bytes]:
+    if _is_hexadecimal(column):
+        return [b"NULL" if value is None else b"x'%b'" % value for value in values]
+    form = b"CAST('%b' AS UNSIGNED)" if _decoding(column) else b"'%b'"
+    return [b"NULL" if value is None else form % value.replace(b"\\", b"\\\\").replace(b"'", b"\\'") for value in values]

@@ -1,0 +1,1 @@
+"""PostgreSQL, reached by psycopg 3 or psycopg2."""

@@ -1,0 +1,162 @@
+"""Foreign keys of PostgreSQL around a merge: switched off where that is safe, and their orphans counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from airflow_provider_sync.databases.postgresql.errors import (
+    FOREIGN_KEY_VIOLATION,
+    INSUFFICIENT_PRIVILEGE,
+    error_message,
+    sqlstate,
+)
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import ReferencedRowsError, TableError
+
+# Of the table and of its partitions, whose triggers and constraints fire as well.
+_NEEDED_IN_REPLICA_ROLE = """
+WITH involved(oid) AS (SELECT to_regclass(%s)::oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s)))
+SELECT 'trigger ' || quote_ident(t.tgname) FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
+WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'R')
+UNION ALL
+SELECT 'deferrable constraint ' || quote_ident(c.conname) FROM pg_constraint c JOIN involved i ON i.oid = c.conrelid
+WHERE c.contype IN ('p', 'u', 'x') AND c.condeferrable
+UNION ALL
+SELECT 'rule ' || quote_ident(r.rulename) FROM pg_rewrite r JOIN involved i ON i.oid = r.ev_class
+WHERE r.ev_enabled IN ('O', 'R') AND r.rulename <> '_RETURN'
+LIMIT 1
+"""
+
+# Those that are a partition's own count, too, but not the copies of what its parent has. Servers before PostgreSQL 18 enforce all
+# of them. What this role may not read is left out.
+_CONSTRAINTS = """
+WITH involved AS (SELECT to_regclass(%s)::oid AS oid UNION SELECT relid FROM pg_partition_tree(to_regclass(%s))
+                  UNION SELECT relid FROM pg_partition_ancestors(to_regclass(%s)))
+SELECT k.conname::text, child.relname::text, k.conrelid::regclass::text, k.confrelid::regclass::text,
+       ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.conkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT quote_ident(a.attname) FROM unnest(k.confkey) WITH ORDINALITY AS c(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum ORDER BY c.position),
+       ARRAY(SELECT coalesce(' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
+                    || ' OPERATOR(' || quote_ident(s.nspname) || '.' || o.oprname || ') '
+             FROM unnest(k.confkey, k.conpfeqop) WITH ORDINALITY AS c(attnum, operator, position)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = c.attnum
+             JOIN pg_operator o ON o.oid = c.operator JOIN pg_namespace s ON s.oid = o.oprnamespace
+             LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
+             ORDER BY c.position)
+FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
+WHERE k.contype = 'f' AND k.conparentid = 0
+      AND (k.conrelid IN (SELECT oid FROM involved) OR k.confrelid IN (SELECT oid FROM involved))
+      AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+      AND has_table_privilege(k.conrelid, 'SELECT') AND has_table_privilege(k.confrelid, 'SELECT')
+      AND NOT row_security_active(k.conrelid) AND NOT row_security_active(k.confrelid)
+ORDER BY child.relname, k.conname
+"""
+
+
+_STAYS_ON = "sync_foreign_keys_stay_on"
+"""Tells in a connection's notes why foreign keys stay on."""
+
+
+class _Reason(msgspec.Struct, frozen=True):
+    """Why foreign keys stay on.
+
+    :ivar violated: what to do when one is broken
+    :ivar remedy: what would let them be off, as the end of a sentence
+    """
+
+    violated: str
+    remedy: str
+
+
+@contextmanager
+def switched_off(connection: Connection, tables: Sequence[Table], qualified: Callable[[Table], str]) -> Iterator[None]:
+    """Switch foreign keys off for ``tables`` where the role may and nothing else would be lost; see ``PostgreSQLDatabase``.
+
+    :param qualified: quotes a table's name
+    :raises TableError: when a foreign key that is still on was broken
+    """
+    driver: Any = connection.connection.driver_connection
+    why_not = _switch_off(connection, [table for table in tables if table.foreign_keys], tables, qualified)
+    connection.info[_STAYS_ON] = why_not
+    try:
+        yield
+    except Exception as error:
+        if sqlstate(error) != FOREIGN_KEY_VIOLATION or isinstance(error, ReferencedRowsError):
+            raise
+        raise TableError(f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()) from error
+    finally:
+        # Below SQLAlchemy, which would open another connection where this one is gone.
+        if why_not is None and not driver.closed:
+            with driver.cursor() as cursor:
+                cursor.execute("RESET session_replication_role")
+
+
+def stays_on(connection: Connection) -> str | None:
+    """Return what would let foreign keys be off, inside of :func:`switched_off`; ``None`` where they are."""
+    reason: _Reason | None = connection.info.get(_STAYS_ON)
+    return None if reason is None else reason.remedy
+
+
+def orphans(connection: Connection, quoted: str) -> dict[str, int]:
+    """Count the rows that point to nothing, in the table ``quoted`` and in those that refer to it.
+
+    A key with a NULL in it points nowhere, and is no orphan (MATCH SIMPLE). Where the role does not see all rows of both tables,
+    nobody can tell, and nothing is counted.
+    """
+    counts = {}
+    for constraint, name, child, parent, columns, referred, operators in connection.exec_driver_sql(
+        _CONSTRAINTS, (quoted, quoted, quoted)
+    ).all():
+        present = " AND ".join(f"c.{column} IS NOT NULL" for column in columns)
+        # The collation is the parent's, as it is for the constraint itself.
+        pairs = zip(referred, operators, columns, strict=True)
+        points = " AND ".join(f"p.{there}{operator}c.{here}" for there, operator, here in pairs)
+        statement = f"SELECT count(*) FROM {child} c WHERE {present} AND NOT EXISTS (SELECT FROM {parent} p WHERE {points})"
+        # These names come quoted by the server, and so without the doubled percent signs that the driver expects.
+        number = connection.exec_driver_sql(statement.replace("%", "%%")).scalar_one()
+        if number:
+            counts[f"{name}.{constraint}"] = int(number)
+    return counts
+
+
+def _switch_off(
+    connection: Connection, bound: Sequence[Table], tables: Sequence[Table], qualified: Callable[[Table], str]
+) -> _Reason | None:
+    """Set the replica role.
+
+    :param bound: those of ``tables`` that have foreign keys
+    :return: ``None`` when it is set
+    """
+    if not bound:
+        return _Reason("It appeared while the table was being merged. Try again.", "try again.")
+    for table in tables:
+        name = qualified(table).replace("%%", "%")
+        needed = connection.exec_driver_sql(_NEEDED_IN_REPLICA_ROLE, (name, name)).scalar()
+        if needed:
+            return _Reason(
+                f"Foreign keys stay on while table {str(table)!r} has the {needed}, which would be off with them."
+                " Synchronise the referenced tables first, or together with this one, or declare the constraint DEFERRABLE.",
+                f"let foreign keys be switched off: the {needed} of {str(table)!r} would be off with them, and keeps them on.",
+            )
+    try:
+        connection.exec_driver_sql("SET session_replication_role = replica")
+    except DBAPIError as error:
+        if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+            raise
+        role = connection.exec_driver_sql("SELECT quote_ident(current_user)").scalar_one()
+        grant = (
+            f"let this role switch foreign keys off: GRANT SET ON PARAMETER session_replication_role TO {role}"
+            " (PostgreSQL 15 and newer; before, only a superuser may)."
+        )
+        return _Reason(
+            "Synchronise the referenced tables first, or together with this one, declare the constraint DEFERRABLE, or " + grant,
+            grant,
+        )
+    return None

@@ -1,0 +1,98 @@
+"""COPY FROM STDIN through either driver: rows in, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from airflow_provider_sync.databases.postgresql.copy_text import CopyText
+from airflow_provider_sync.databases.postgresql.errors import DRIVER_ERRORS, copied_column, error_message, sqlstate
+from airflow_provider_sync.databases.schema import Row, Table
+from airflow_provider_sync.exceptions import TableError
+
+_DATA_ERRORS = ("22", "23", "54")
+"""Classes of SQLSTATE that tell of a value: it is wrong, it breaks a constraint, it is too large."""
+
+
+def copy_rows(driver: Any, table: Table, statement: str, batches: Iterable[Sequence[Row]]) -> int:
+    """Send rows through ``statement``; when anything fails, none of them stays.
+
+    :param driver: a connection of psycopg or psycopg2
+    :return: rows loaded
+    :raises TableError: for a value that does not fit, naming table and column
+    """
+    text = CopyText(table, table.columns)
+    return load_blocks(driver, table, statement, ((len(batch), text.encode(batch)) for batch in batches))
+
+
+def load_blocks(driver: Any, table: Table, statement: str, counted: Iterable[tuple[int, bytes]]) -> int:
+    """Send blocks of COPY text through ``statement``; when anything fails, no row stays.
+
+    :param driver: a connection of psycopg or psycopg2
+    :param counted: each block with its number of rows
+    :return: rows loaded
+    :raises TableError: for a value that does not fit, naming table and column
+    """
+    blocks = _Blocks(counted)
+    try:
+        with driver.cursor() as cursor:
+            if hasattr(cursor, "copy_expert"):
+                cursor.copy_expert(statement, blocks, 128 * 1024)
+            else:
+                with cursor.copy(statement) as copy:
+                    for block in blocks:
+                        copy.write(block)
+            loaded = cursor.rowcount
+    except DRIVER_ERRORS as error:
+        if blocks.failure is not None:
+            # psycopg2 only says that reading failed.
+            raise blocks.failure from None
+        raise _explained(error, table) from error
+    if loaded != blocks.rows:
+        raise TableError(
+            f"Table {str(table)!r} took {loaded} of {blocks.rows} rows. Look for a trigger on it that drops rows, and remove it."
+        )
+    return blocks.rows
+
+
+class _Blocks:
+    """Blocks of COPY text: an iterator for psycopg, a file to read from for psycopg2.
+
+    :ivar rows: how many went through so far
+    :ivar failure: what stopped the blocks, if anything did
+    """
+
+    def __init__(self, counted: Iterable[tuple[int, bytes]]) -> None:
+        self._counted = iter(counted)
+        self._block = b""
+        self._place = 0
+        self.rows = 0
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        for rows, block in self._counted:
+            self.rows += rows
+            yield block
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most ``size``; none at the end."""
+        try:
+            while self._place >= len(self._block):
+                self._block, self._place = next(iter(self)), 0
+        except StopIteration:
+            return b""
+        except BaseException as error:
+            self.failure = error
+            raise
+        piece = self._block[self._place : self._place + size]
+        self._place += len(piece)
+        return piece
+
+
+def _explained(error: Exception, table: Table) -> Exception:
+    """Return an error that names table and column for a bad value, and ``error`` itself for any other."""
+    if (sqlstate(error) or "")[:2] not in _DATA_ERRORS:
+        return error
+    column = copied_column(error, [column.name for column in table.columns])
+    place = f", column {column!r} ({table.column(column).sql_type})" if column else ""
+    return TableError(f"Table {str(table)!r}{place}: {error_message(error)}. Nothing was loaded.")

@@ -1,0 +1,80 @@
+"""Advisory locks of PostgreSQL, held by one open transaction of one connection.
+
+A transaction rather than the session: a pooler in transaction mode hands the session's server on after every transaction, and
+its locks with it. An open transaction without a snapshot keeps VACUUM from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.locks import TableLock, busy, lost
+from airflow_provider_sync.databases.postgresql.errors import DRIVER_ERRORS, LOCK_NOT_AVAILABLE, error_message, sqlstate
+
+_IN_TRANSACTION = 2
+"""Transaction state of libpq: inside one that has not failed."""
+
+_TIME_LIMITS = ("idle_in_transaction_session_timeout", "transaction_timeout", "statement_timeout")
+"""What would end a transaction that does nothing but hold a lock."""
+
+
+@contextmanager
+def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
+    """Hold an advisory lock for each key, taken in their order.
+
+    :param connection: of their own, outside any transaction
+    :param names: of tables, by what tells their locks apart
+    :param timeout: seconds to wait for all of them together
+    :raises TableBusyError: when another sync holds one for longer
+    """
+    deadline = monotonic() + timeout
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        try:
+            # Through pg_settings, since only newer servers have all of them.
+            listed = ", ".join(f"'{name}'" for name in _TIME_LIMITS)
+            cursor.execute(f"SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ({listed})")
+            for key, name in names.items():
+                # A limit of 0 would mean none.
+                cursor.execute(f"SET LOCAL lock_timeout = {max(1, round((deadline - monotonic()) * 1000))}")
+                try:
+                    cursor.execute(f"SELECT pg_advisory_xact_lock({_number(key)})")
+                except DRIVER_ERRORS as error:
+                    if sqlstate(error) != LOCK_NOT_AVAILABLE:
+                        raise
+                    raise busy(name, timeout) from error
+            yield _HeldLocks(driver, tuple(names.values()))
+        finally:
+            try:
+                cursor.execute("ROLLBACK")
+            except DRIVER_ERRORS:
+                # A session that is gone has freed its locks, and what was committed meanwhile stays so.
+                connection.invalidate()
+
+
+class _HeldLocks:
+    def __init__(self, driver: Any, names: tuple[str, ...]) -> None:
+        self._driver = driver
+        self._names = names
+
+    def check(self) -> None:
+        """Ask the server over the connection that holds the locks."""
+        try:
+            with self._driver.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except DRIVER_ERRORS as error:
+            raise lost(self._names, error_message(error)) from error
+        if self._driver.info.transaction_status != _IN_TRANSACTION:
+            raise lost(self._names, "its transaction has ended")
+
+
+def _number(key: str) -> int:
+    digest = sha256(f"airflow-provider-sync {key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,249 @@
+"""The statements of version 2 on PostgreSQL: row texts and digests, the segments of a grid, windows and keys.
+
+Statements are for a driver's cursor without parameters: percent signs stand as they are. Running them belongs to
+:mod:`.digests`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part
+from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, literal, parsed
+from airflow_provider_sync.databases.schema import Kind
+from airflow_provider_sync.protocol.v2.messages import PGHASH, Grid
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
+from airflow_provider_sync.protocol.v2.types import MEASURED
+
+_MAX_ARGUMENTS = 90
+"""Most fields in one call; a function takes 100 arguments."""
+
+_MAX_LINKS = 100
+"""Most fields in one chain of hashes: each stands inside the call of the next, and the server's stack is limited."""
+
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+_LOWEST_NUMERIC, _HIGHEST_NUMERIC = "-1e131071", "NaN"
+"""What no whole number is below, and what sorts after all."""
+
+
+class PartSQL:
+    """Writes the statements about one part of a table.
+
+    :param quote: quotes an identifier
+    :param relation: the table's quoted name
+    :param utf8: whether the database stores text as UTF-8, whose bytes then need no conversion
+    """
+
+    def __init__(self, part: Part, *, quote: Callable[[str], str], relation: str, utf8: bool) -> None:
+        self._part = part
+        self._quote = quote
+        self._relation = relation
+        self._utf8 = utf8
+
+    def bounds(self) -> str:
+        """Select the lowest and highest key."""
+        name = self._number()
+        return f"SELECT min({name}), max({name}) FROM {self._relation} AS t{self._where()}"
+
+    def rows(self) -> str:
+        """Select one constant for every row."""
+        return f"SELECT 1 FROM {self._relation} AS t{self._where()}"
+
+    def texts(self) -> str:
+        """Select the canonical texts of every row."""
+        return f"SELECT {self._texts(self._part.columns)} FROM {self._relation} AS t{self._where()}"
+
+    def texts_by_key(self, keys: Keys) -> str:
+        """Select the canonical texts of the rows with these keys."""
+        return f"SELECT {self._texts(self._part.columns)} FROM {self._joined(keys)}"
+
+    def digests_by_key(self, keys: Keys) -> str:
+        """Select key texts and digest of the rows with these keys."""
+        return f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._joined(keys)}"
+
+    def segments(self, grid: Grid) -> str:
+        """Select number, rows and sum of every segment."""
+        if grid.scheme == "range":
+            return (
+                f"SELECT {self._segment(grid)}, count(*), sum({self._digest()})"
+                f" FROM {self._relation} AS t{self._where()} GROUP BY 1"
+            )
+        # A set-returning function computes its argument once, where a plain expression would be computed for the bucket and
+        # for the sum; and it does not keep parallel workers away, as OFFSET 0 and LATERAL do.
+        return (
+            f"SELECT d >> {grid.shift}, count(*), sum(d) FROM"
+            f" (SELECT unnest(ARRAY[{self._digest()}]) AS d FROM {self._relation} AS t{self._where()}) s GROUP BY 1"
+        )
+
+    def digests(self, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+        """Select key texts and digest of the rows in these segments."""
+        if grid.scheme == "range":
+            name = self._number()
+            # A join looks each stretch up in the index. Conditions joined by OR end in a scan that tries them all on every row.
+            return (
+                f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._stretches(grid, runs)}"
+                f" JOIN {self._relation} AS t ON {name} >= r.low AND {name} <= r.high{self._where()} ORDER BY {name}"
+            )
+        names = ", ".join(f"k{number}" for number in range(len(self._part.key)))
+        texts = ", ".join(f"{self._text(column)} AS k{number}" for number, column in enumerate(self._part.key))
+        numbers = ",".join(str(number) for first, last in runs for number in range(first, last + 1))
+        return (
+            f"SELECT {names}, d FROM (SELECT {texts}, unnest(ARRAY[{self._digest()}]) AS d"
+            f" FROM {self._relation} AS t{self._where()}) s WHERE d >> {grid.shift} = ANY('{{{numbers}}}'::bigint[])"
+        )
+
+    # -- fields ------------------------------------------------------------------------------------------------------
+
+    def _name(self, column: CanonicalColumn) -> str:
+        return f"t.{self._quote(column.column.name)}"
+
+    def _text(self, column: CanonicalColumn) -> str:
+        return canonical_text(column.column, column.type, self._name(column))
+
+    def _texts(self, columns: Sequence[CanonicalColumn]) -> str:
+        return ", ".join(map(self._text, columns))
+
+    def _bytes(self, text: str) -> str:
+        # `textsend` is the faster one, but parallel workers have it in the encoding of the database.
+        return f"textsend({text})" if self._utf8 else f"convert_to({text}, 'UTF8')"
+
+    def _digest(self) -> str:
+        if self._part.digest == PGHASH:
+            texts = [hashed_text(column.column, column.type, self._name(column)) for column in self._part.columns]
+            return hash_of_texts(
+                [*(f"coalesce({text}, '')" for text in texts), *(f"({bits})::text" for bits in self._all_nulls())]
+            )
+        beginning = f"substr(sha256({self._bytes(self._row_text())}), 1, 8)"
+        return f"('x' || encode({beginning}, 'hex'))::bit({DIGEST_BITS})::bigint"
+
+    def _row_text(self) -> str:
+        """Write the text of a row, as ``protocol.v2.row_text`` has it."""
+        fields = []
+        for column in self._part.columns:
+            text = self._text(column)
+            if column.type.kind in MEASURED:
+                fields.append(f"octet_length({text if self._utf8 else self._bytes(text)})")
+            fields.append(text)
+        while len(fields) > _MAX_ARGUMENTS:
+            groups = [fields[start : start + _MAX_ARGUMENTS] for start in range(0, len(fields), _MAX_ARGUMENTS)]
+            fields = [
+                f"CASE WHEN num_nonnulls({listed}) > 0 THEN concat_ws('|', {listed}) END" for listed in map(", ".join, groups)
+            ]
+        return f"concat_ws('|', {', '.join([*fields, *self._all_nulls()])})"
+
+    def _all_nulls(self) -> list[str]:
+        columns = self._part.columns
+        return [self._nulls(columns[start : start + NULL_BITS]) for start in range(0, len(columns), NULL_BITS)]
+
+    def _nulls(self, columns: Sequence[CanonicalColumn]) -> str:
+        bits = [
+            f"CASE WHEN {self._name(column)} IS NULL THEN {1 << place}::bigint ELSE 0 END"
+            for place, column in enumerate(columns)
+            if column.column.nullable
+        ]
+        return " + ".join(bits) or "0"
+
+    # -- conditions --------------------------------------------------------------------------------------------------
+
+    def _where(self, condition: str = "") -> str:
+        window = self._part.window
+        conditions = [condition] if condition else []
+        if self._part.between is not None:
+            conditions += self._between(*self._part.between)
+        if window is not None:
+            column = self._part.table.column(window.column)
+            name = f"t.{self._quote(window.column)}"
+            if column.kind is Kind.TEXT:
+                name += ' COLLATE "C"'
+            conditions.append(f"{name} >= {parsed(column, literal(window.start))}")
+            conditions.append(f"{name} < {parsed(column, literal(window.end))}")
+        return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+    def _between(self, low: int | None, high: int | None) -> Iterator[str]:
+        """Write conditions on the key that can use its index: literals are of the key's type."""
+        name = self._number()
+        if low is not None:
+            yield "false" if self._is_integer() and low > _HIGHEST else f"{name} >= ({self._clamped(low)})"
+        if high is not None:
+            yield "false" if self._is_integer() and high < _LOWEST else f"{name} <= ({self._clamped(high)})"
+
+    def _segment(self, grid: Grid) -> str:
+        name = self._number()
+        if self._is_integer() and grid.low >= _LOWEST and grid.high <= _HIGHEST and grid.high - grid.low <= _HIGHEST:
+            number = f"({name}::bigint - ({grid.low})) / {grid.width}"
+        else:
+            number = f"div({name}::numeric - ({grid.low}), {grid.width})::bigint"
+        return f"CASE WHEN {name} < ({grid.low}) THEN -1 WHEN {name} > ({grid.high}) THEN {grid.parts} ELSE {number} END"
+
+    def _number(self) -> str:
+        """Return the key as a number; beyond all of them where a column of another type has something else."""
+        key = self._part.key[0]
+        if key.column.kind in (Kind.INTEGER, Kind.DECIMAL):
+            return self._name(key)
+        text = f"({self._text(key)})::text"
+        return f"(CASE WHEN {text} ~ '^-?[0-9]+$' THEN {text}::numeric ELSE '{_HIGHEST_NUMERIC}' END)"
+
+    def _clamped(self, key: int) -> int:
+        return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
+
+    def _stretches(self, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+        """List the lowest and highest key of each stretch, in the key's type, so that its index can be used."""
+        lows, highs = [], []
+        for first, last in runs:
+            low = None if first < 0 else min(grid.high + 1, grid.low + first * grid.width)
+            high = None if last >= grid.parts else min(grid.high, grid.low + (last + 1) * grid.width - 1)
+            if self._is_integer():
+                if (low is not None and low > _HIGHEST) or (high is not None and high < _LOWEST):
+                    continue
+                lows.append(str(_LOWEST if low is None else max(low, _LOWEST)))
+                highs.append(str(_HIGHEST if high is None else min(high, _HIGHEST)))
+            else:
+                lows.append(_LOWEST_NUMERIC if low is None else str(low))
+                highs.append(_HIGHEST_NUMERIC if high is None else str(high))
+        kind = "bigint" if self._is_integer() else "numeric"
+        return f"unnest('{{{','.join(lows)}}}'::{kind}[], '{{{','.join(highs)}}}'::{kind}[]) AS r(low, high)"
+
+    def _is_integer(self) -> bool:
+        return self._part.key[0].column.kind is Kind.INTEGER
+
+    def _joined(self, keys: Keys) -> str:
+        """Join the table to a list of keys: by value, which an index finds, and by the bytes of the canonical text."""
+        columns = self._part.key
+        if any(column.column.kind is Kind.INTEGER for column in columns):
+            # What no column of integers can hold is no row's key, and would be an error of the cast.
+            places = [place for place, column in enumerate(columns) if column.column.kind is Kind.INTEGER]
+            keys = [key for key in keys if all(_LOWEST <= int(key[place]) <= _HIGHEST for place in places)]
+        arrays = ", ".join(_array([key[place] for key in keys]) for place in range(len(columns)))
+        texts = ", ".join(f"k{place}" for place in range(len(columns)))
+        values = ", ".join(f"{parsed(column.column, f'k{place}')} AS v{place}" for place, column in enumerate(columns))
+        conditions = [f"{self._name(column)} = k.v{place}" for place, column in enumerate(columns)]
+        conditions += [
+            f'({self._text(column)})::text COLLATE "C" = k.k{place}'
+            for place, column in enumerate(columns)
+            if column.column.kind is not Kind.INTEGER
+        ]
+        listed = f"(SELECT {texts}, {values} FROM unnest({arrays}) AS u({texts})) k"
+        return f"{listed} JOIN {self._relation} AS t ON {' AND '.join(conditions)}{self._where()}"
+
+
+def hash_of_texts(texts: Sequence[str]) -> str:
+    """Return the expression of the digest ``pghash`` of texts that are not NULL: a chain, in which each hash seeds the next.
+
+    So every text changes all that follows, where a sum or a product of hashes would not notice two that changed places.
+
+    :param texts: expressions
+    """
+    chains = []
+    for start in range(0, len(texts), _MAX_LINKS):
+        chain = "0"
+        for text in texts[start : start + _MAX_LINKS]:
+            chain = f'hashtextextended(({text}) COLLATE "C", {chain})'
+        chains.append(chain)
+    if len(chains) > 1:
+        return hash_of_texts([f"({chain})::text" for chain in chains])
+    return f"({chains[0]} & {2**DIGEST_BITS - 1})"
+
+
+def _array(texts: Sequence[str]) -> str:
+    quoted = ",".join(['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts])
+    return f"{literal(f'{{{quoted}}}')}::text[]"

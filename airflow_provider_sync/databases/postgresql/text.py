@@ -1,0 +1,223 @@
+"""The canonical text of a column, as SQL of PostgreSQL, and the way back: a text as a value of the column's type."""
+
+from __future__ import annotations
+
+from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+_BITS = {"smallint": 16, "integer": 32, "oid": 32}
+_CLOCK = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.INSTANT: 19}
+"""Kinds with digits of a second, and the length of their texts without them."""
+
+_CLOCKS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
+
+# Without length, scale and precision, by which an explicit cast would cut a value without a word.
+_WIDE = {
+    Kind.INTEGER: "bigint",
+    Kind.DECIMAL: "numeric",
+    Kind.FLOAT: "float8",
+    Kind.DOUBLE: "float8",
+    Kind.BOOLEAN: "boolean",
+    Kind.CHAR: "bpchar",
+    Kind.TEXT: "text",
+    Kind.TIME: "time",
+    Kind.DATETIME: "timestamp",
+    Kind.TIMESTAMP: "timestamptz",
+}
+
+
+def logical_type(column: Column) -> LogicalType:
+    """Return the type of a column; what has no type of its own in version 2 travels as the text that PostgreSQL reads again."""
+    match column.kind:
+        case Kind.INTEGER:
+            return LogicalType(kind=LogicalKind.INTEGER, size=_BITS.get(column.sql_type), unsigned=column.unsigned)
+        case Kind.BOOLEAN:
+            return LogicalType(kind=LogicalKind.INTEGER, size=1, fixed=True)
+        case Kind.BIT:
+            return LogicalType(kind=LogicalKind.INTEGER, size=column.length, unsigned=True)
+        case Kind.DECIMAL if column.scale is None:
+            return LogicalType(kind=LogicalKind.DECIMAL)
+        case Kind.DECIMAL:
+            scale = max(column.scale or 0, 0)
+            size = None if column.precision is None else column.precision - min(column.scale or 0, 0)
+            return LogicalType(kind=LogicalKind.DECIMAL, scale=scale, size=size)
+        case Kind.FLOAT | Kind.DOUBLE:
+            return LogicalType(kind=LogicalKind.FLOAT, single=column.kind is Kind.FLOAT)
+        case Kind.CHAR:
+            return LogicalType(kind=LogicalKind.TEXT, size=column.length, fixed=True)
+        case Kind.BINARY:
+            return LogicalType(kind=LogicalKind.BYTES)
+        case Kind.DATE:
+            return LogicalType(kind=LogicalKind.DATE)
+        case Kind.TIME:
+            return LogicalType(kind=LogicalKind.TIME, scale=column.scale)
+        case Kind.DATETIME:
+            return LogicalType(kind=LogicalKind.TIMESTAMP, scale=column.scale)
+        case Kind.TIMESTAMP:
+            return LogicalType(kind=LogicalKind.INSTANT, scale=column.scale)
+        case Kind.UUID:
+            return LogicalType(kind=LogicalKind.UUID)
+        case Kind.JSON:
+            # `json` keeps the text as it was written, `jsonb` arranges it in PostgreSQL's own way.
+            return LogicalType(kind=LogicalKind.JSON, dialect="postgresql" if column.sql_type == "jsonb" else None)
+    return LogicalType(kind=LogicalKind.TEXT, size=column.length)
+
+
+def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
+    """Return the expression of a column's canonical text, or one that is written out as that text.
+
+    A value that the type cannot render keeps all of its digits, so that it differs from what the source has.
+
+    :param kind: the type by which it is rendered, which may be another than the column's own
+    :param name: the quoted name
+    """
+    match kind.kind, column.kind:
+        case LogicalKind.INTEGER | LogicalKind.DECIMAL, Kind.BIT:
+            return _bits(column, name)
+        case LogicalKind.INTEGER | LogicalKind.DECIMAL, Kind.BOOLEAN:
+            return f"{name}::integer"
+        case LogicalKind.INTEGER, Kind.INTEGER:
+            return name
+        case LogicalKind.INTEGER, Kind.DECIMAL if column.scale == 0:
+            return name
+        case LogicalKind.INTEGER, Kind.DECIMAL:
+            return f"trim_scale({name}::numeric)"
+        case LogicalKind.DECIMAL, Kind.DECIMAL | Kind.INTEGER:
+            return _decimal(column, kind, name)
+        case LogicalKind.FLOAT, Kind.FLOAT | Kind.DOUBLE:
+            return _double(f"{name}::float8")
+        case LogicalKind.BYTES, Kind.BINARY:
+            return f"encode({name}, 'hex')"
+        case LogicalKind.TEXT, Kind.TEXT if not kind.fixed:
+            return f"{name}::text"
+        case LogicalKind.TEXT, Kind.CHAR:
+            return f"{name}::text"  # without the blanks at its end
+        case LogicalKind.TEXT, _ if kind.fixed:
+            return f"rtrim({name}::text, ' ')"
+        case (LogicalKind.TIME | LogicalKind.TIMESTAMP | LogicalKind.INSTANT) as clock, _ if column.kind in _CLOCKS:
+            return _padded(_unpadded(column, name), _CLOCK[clock], kind.scale or 0)
+    return f"{name}::text"
+
+
+def hashed_text(column: Column, kind: LogicalType, name: str) -> str:
+    """Return the expression of the text that the digest ``pghash`` takes for a column.
+
+    It is the canonical text, except that a moment's fraction of a second has no zeros at its end: they cost more than the
+    hash. Two such texts are equal where the canonical texts are.
+    """
+    if kind.kind not in _CLOCK:
+        return f"({canonical_text(column, kind, name)})::text"
+    if column.kind in _CLOCKS:
+        return _unpadded(column, name)
+    return _without_padding(f"{name}::text", _CLOCK[kind.kind], kind.scale or 0)
+
+
+def parsed(column: Column, expression: str) -> str:
+    """Return the expression that reads a canonical text as a value that is compared with the column.
+
+    It has the column's type without its length or scale, and so can be looked up in the column's index.
+
+    :param expression: a text
+    """
+    if column.kind is Kind.BINARY:
+        return f"decode({expression}, 'hex')"
+    if column.kind is Kind.BIT:
+        # Through numeric, since the highest of 64 bits is no sign.
+        signed = f"({expression})::numeric - CASE WHEN ({expression})::numeric >= {2**63} THEN {2**64} ELSE 0 END"
+        return f"({signed})::bigint::bit({column.length})"
+    if column.kind is Kind.DECIMAL and column.sql_type == "money":
+        return f"({expression})::numeric::money"
+    return f"({expression})::{_WIDE.get(column.kind, column.sql_type)}"
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _bits(column: Column, name: str) -> str:
+    # Through the built-in type, since a domain has no such cast.
+    number = f"{name}::bit({column.length})::bigint"
+    return f"CASE WHEN {number} < 0 THEN {number}::numeric + {2**64} ELSE {number} END" if column.length == 64 else number
+
+
+def _decimal(column: Column, kind: LogicalType, name: str) -> str:
+    scale = kind.scale
+    number = name if column.sql_type.startswith("numeric") else f"{name}::numeric"
+    if scale is None and kind.trailing_zeros:
+        return number
+    if scale is None:
+        return f"trim_scale({number})"
+    if column.kind is Kind.DECIMAL and column.scale == scale:
+        return number
+    rounded = f"round({number}, {scale})"
+    if column.kind is Kind.INTEGER or (column.scale is not None and column.scale < scale):
+        return rounded
+    return f"CASE WHEN {rounded} = {number} THEN {rounded} ELSE trim_scale({number}) END"
+
+
+def _double(number: str) -> str:
+    """Write a double as ``protocol.v1.numbers.mysql_double`` does.
+
+    PostgreSQL and MySQL differ in when they use an exponent: PostgreSQL below 1e-4 and from 1e15 on, MySQL below 1e-15, and
+    from 1e15 on unless there are digits behind the point. And PostgreSQL passes over digits that lie right between two
+    doubles, which MySQL takes where they read back as the number: among integers from 2**53 on, below 1e39.
+    """
+    size = f"abs({number})"
+    fixed = f"{number}::text::numeric::text"
+    return (
+        f"CASE WHEN {number} = 0 THEN '0'"
+        f" WHEN {size} >= 1e-4 AND {size} < 1e15 THEN {number}::text"
+        f" WHEN {size} >= 1e-15 AND {size} < 1e-4 THEN {fixed}"
+        f" WHEN {size} >= 1e15 AND {size} < 1e16 AND strpos({fixed}, '.') > 0 THEN {fixed}"
+        f" WHEN {size} >= {2**53} AND {size} < 1e39"
+        f" THEN regexp_replace(ltrim(to_char({_fewest_digits(number)}, '9.{'9' * 16}EEEE')), '\\.?0*e\\+', 'e')"
+        f" ELSE replace({number}::text, 'e+', 'e') END"
+    )
+
+
+def _fewest_digits(number: str) -> str:
+    """Write a double without digits behind the point as the numeric with the fewest digits that reads back as it."""
+    # The cast gives 15 digits at most; the text has up to 17.
+    longest = f"{number}::text::numeric"
+    sixteen = f"round({longest}, 16 - length(trunc(abs({longest}))::text))"
+    return (
+        f"CASE WHEN {number}::numeric::float8 = {number} THEN {number}::numeric"
+        f" WHEN {sixteen}::float8 = {number} THEN {sixteen} ELSE {longest} END"
+    )
+
+
+def _unpadded(column: Column, name: str) -> str:
+    """Write a moment as PostgreSQL does, in UTC: without zeros at the end of its fraction."""
+    return f"({name} AT TIME ZONE 'UTC')::text" if column.kind is Kind.TIMESTAMP else f"{name}::text"
+
+
+def _padded(text: str, seconds: int, scale: int) -> str:
+    """Give a moment the digits of a second that PostgreSQL leaves out at its end; ``to_char`` takes twice the time.
+
+    Infinity, years before the common era, and those beyond 9999 stay as they are written.
+
+    :param seconds: length of the text without them
+    """
+    if not scale:
+        return text
+    full = seconds + 1 + scale
+    return (
+        f"CASE octet_length({text}) WHEN {full} THEN {text}"
+        f" WHEN {seconds} THEN {text} || '.{'0' * scale}'"
+        f" ELSE CASE WHEN octet_length({text}) < {full} AND substr({text}, {seconds + 1}, 1) = '.' THEN rpad({text}, {full}, '0')"
+        f" ELSE {text} END END"
+    )
+
+
+def _without_padding(text: str, seconds: int, scale: int) -> str:
+    """Undo :func:`_padded` in a text that may be anything: what it would not have written gets a mark, to stay different."""
+    if not scale:
+        return text
+    full = seconds + 1 + scale
+    point = f"substr({text}, {seconds + 1}, 1) = '.'"
+    return (
+        f"CASE WHEN octet_length({text}) = {full} AND {point} THEN regexp_replace({text}, '\\.?0+$', '')"
+        f" WHEN octet_length({text}) = {seconds} OR octet_length({text}) < {full} AND {point} THEN {text} || '?'"
+        f" ELSE {text} END"
+    )

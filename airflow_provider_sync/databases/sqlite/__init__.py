@@ -1,0 +1,1 @@
+"""SQLite, from 3.37 on."""

@@ -1,0 +1,141 @@
+"""What SQLite makes of declared types: affinities, logical kinds, and the values that survive being stored.
+
+SQLite converts a value to the affinity of its column without a word. Rows from other engines are therefore converted here
+first, exactly or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import StrEnum
+from math import isfinite, isnan
+
+from airflow_provider_sync.databases.schema import Column, Kind, Value
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v1.numbers import json_float
+
+INT64 = range(-(2**63), 2**63)
+
+NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?([0-9]++\.?[0-9]*+|\.[0-9]++)([eE][+-]?[0-9]++)?[ \t\n\v\f\r]*+")
+"""What SQLite takes for a number when a numeric column is given text; other text stays text (SQLite, "Datatypes", 3)."""
+
+_KINDS = (
+    ("BOOL", Kind.BOOLEAN),
+    ("INT", Kind.INTEGER),
+    ("CHAR", Kind.TEXT),
+    ("CLOB", Kind.TEXT),
+    ("TEXT", Kind.TEXT),
+    ("BLOB", Kind.BINARY),
+    ("BINARY", Kind.BINARY),
+    ("REAL", Kind.DOUBLE),
+    ("FLOA", Kind.DOUBLE),
+    ("DOUB", Kind.DOUBLE),
+    ("DEC", Kind.DECIMAL),
+    ("NUM", Kind.DECIMAL),
+    ("DATETIME", Kind.DATETIME),
+    ("TIMESTAMP", Kind.TIMESTAMP),
+    ("DATE", Kind.DATE),
+    ("TIME", Kind.TIME),
+    ("YEAR", Kind.YEAR),
+    ("JSON", Kind.JSON),
+    ("UUID", Kind.UUID),
+)
+
+
+class Affinity(StrEnum):
+    """What a column converts values to."""
+
+    INTEGER = "INTEGER"
+    TEXT = "TEXT"
+    BLOB = "BLOB"  # nothing is converted
+    REAL = "REAL"
+    NUMERIC = "NUMERIC"
+
+
+def affinity_of(sql_type: str, *, strict: bool = False) -> Affinity:
+    """Return the affinity of a declared type, by the rules of the manual ("Datatypes", 3.1).
+
+    :param strict: whether the table is STRICT, where ``ANY`` converts nothing
+    """
+    name = sql_type.upper()
+    if "INT" in name:
+        return Affinity.INTEGER
+    if any(part in name for part in ("CHAR", "CLOB", "TEXT")):
+        return Affinity.TEXT
+    if not name or "BLOB" in name or (strict and name == "ANY"):
+        return Affinity.BLOB
+    if any(part in name for part in ("REAL", "FLOA", "DOUB")):
+        return Affinity.REAL
+    return Affinity.NUMERIC
+
+
+def kind_of(sql_type: str) -> Kind:
+    """Return the logical kind that a declared type speaks of; SQLite itself does not insist on it."""
+    name = sql_type.partition("(")[0].upper()
+    return next((kind for part, kind in _KINDS if part in name), Kind.OTHER)
+
+
+def sizes_of(sql_type: str) -> tuple[int, ...]:
+    """Return the numbers in the parentheses of a declared type."""
+    match = re.search(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", sql_type)
+    return tuple(int(number) for number in match.groups() if number) if match else ()
+
+
+def storable(values: Sequence[Value], column: Column, affinity: Affinity) -> Sequence[Value]:
+    """Convert the values of one column to what SQLite stores unchanged.
+
+    A decimal such as ``1.10`` becomes the number 1.1 in a numeric column; text in a binary column becomes its UTF-8 bytes,
+    since that is how version 1 sends them.
+
+    :raises ValueError: for a value that the column would change, with the reason
+    """
+    types = set(map(type, values))
+    types.discard(type(None))
+    if float in types and any(isinstance(value, float) and isnan(value) for value in values):
+        raise ValueError("SQLite stores NaN as NULL")
+    if affinity is Affinity.TEXT:
+        return [_text(value) for value in values] if types & {int, float} else values
+    if column.kind is Kind.BINARY and str in types:
+        values = [value.encode() if isinstance(value, str) else value for value in values]
+    elif str in types and affinity is not Affinity.BLOB:
+        values = [_number(value) if isinstance(value, str) else value for value in values]
+    if affinity is Affinity.REAL:
+        for value in values:
+            if isinstance(value, int) and value != float(value):
+                raise ValueError(f"{value} would be rounded")
+    integers = [value for value in values if isinstance(value, int)] if int in types or str in types else []
+    if integers and not (min(integers) in INT64 and max(integers) in INT64):
+        raise ValueError(f"SQLite has no integer as large as {max(integers, key=abs)}")
+    return values
+
+
+def refusal(table: str, column: Column, reason: object) -> TableError:
+    """Return the error for a value that a column cannot hold."""
+    return TableError(
+        f"Table {table!r}, column {column.name!r} ({column.sql_type or 'no type'}): {reason}."
+        " Declare the column TEXT in the target to keep such values as they are."
+    )
+
+
+def _text(value: Value) -> Value:
+    """SQLite cuts a float to 15 digits when it turns it into text."""
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"{value} has no text form")
+        return json_float(value)
+    return str(value) if isinstance(value, int) else value
+
+
+def _number(text: str) -> Value:
+    if not NUMBER.fullmatch(text):
+        return text
+    exact = Decimal(text.strip())
+    # The size first: int() of a short text with a large exponent would fill the memory.
+    if exact.adjusted() < 20 and exact == exact.to_integral_value() and int(exact) in INT64:
+        return int(exact)
+    number = float(text)
+    if not isfinite(number) or Decimal(repr(number)) != exact:
+        raise ValueError(f"{text.strip()} would be rounded")
+    return number

@@ -1,0 +1,183 @@
+"""Describe a table of an SQLite database from its PRAGMAs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.schema import Column, Kind, Table, UniqueKey
+from airflow_provider_sync.databases.sqlite.affinities import kind_of, sizes_of
+from airflow_provider_sync.exceptions import MissingTableError, TableError
+
+_ROW_IDS = ("rowid", "_rowid_", "oid")
+"""The names of the hidden integer that identifies a row; a column of the same name hides one of them."""
+
+_PLAIN, _HIDDEN, _VIRTUAL, _STORED = range(4)
+"""The last column of ``table_xinfo``."""
+
+
+def describe_table(connection: Connection, name: str) -> Table:
+    """Describe the table called ``name``, or ``schema.name`` where databases are attached.
+
+    :raises MissingTableError: when there is none
+    :raises TableError: when it is a view
+    """
+    schema, found = _resolve(connection, name)
+    if found is None:
+        # SQLite makes a file of the name that it is given, so that a mistyped path is an empty database.
+        empty = not connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
+        advice = "It has no tables at all: is its path right?" if empty else "Create it, or correct its name."
+        raise MissingTableError(f"There is no table {name!r} in the SQLite database. {advice}")
+    table, kind, without_rowid = found
+    if kind == "view":
+        raise TableError(f"{name!r} is a view. Only tables can be synchronised: name the table that it reads from.")
+    return _describe(connection, schema, table, without_rowid=bool(without_rowid))
+
+
+def place_of(connection: Connection, name: str) -> tuple[str, str]:
+    """Return the schema and the name of a table, or of the one that would be made under this name."""
+    schema, found = _resolve(connection, name)
+    return ("main", name) if found is None else (schema or "main", found[0])
+
+
+def is_strict(connection: Connection, table: Table) -> bool:
+    """Whether a table checks the types of its values instead of converting them."""
+    return bool(
+        _rows(
+            connection, "SELECT strict FROM pragma_table_list WHERE schema = ? AND name = ?", table.schema or "main", table.name
+        )[0][0]
+    )
+
+
+def list_children(connection: Connection, schema: str, parent: str) -> list[str]:
+    """Name the tables whose foreign keys point to ``parent``, itself included where it refers to itself."""
+    rows = _rows(
+        connection,
+        "SELECT DISTINCT l.name FROM pragma_table_list AS l, pragma_foreign_key_list(l.name, l.schema) AS f"
+        " WHERE l.schema = ? AND l.type = 'table' AND lower(f.\"table\") = lower(?)",
+        schema,
+        parent,
+    )
+    return [row[0] for row in rows]
+
+
+def _rows(connection: Connection, statement: str, *values: str) -> Sequence[Any]:
+    return connection.exec_driver_sql(statement, values).fetchall()
+
+
+def _resolve(connection: Connection, name: str) -> tuple[str | None, Any]:
+    """Find a table of the main database, or one that is named with its schema; ``None`` where there is neither."""
+    found = _find(connection, "main", name)
+    if found is None and "." in name:
+        schema, _, rest = name.partition(".")
+        return schema, _find(connection, schema, rest)
+    return None, found
+
+
+def _find(connection: Connection, schema: str, name: str) -> Any:
+    """Find the name as it was created, the type, and whether it is WITHOUT ROWID; SQLite ignores the case of names."""
+    rows = _rows(
+        connection,
+        "SELECT name, type, wr FROM pragma_table_list WHERE lower(schema) = lower(?) AND lower(name) = lower(?)"
+        " ORDER BY name = ? DESC",
+        schema,
+        name,
+        name,
+    )
+    return rows[0] if rows else None
+
+
+def _describe(connection: Connection, schema: str | None, name: str, *, without_rowid: bool) -> Table:
+    database = schema or "main"
+    info = _rows(
+        connection,
+        'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, ?) ORDER BY cid',
+        name,
+        database,
+    )
+    info = [row for row in info if row[5] != _HIDDEN]
+    primary_key = tuple(row[0] for row in sorted(info, key=lambda row: row[4]) if row[4])
+    unique_keys, collations, has_key_index = _indexes(connection, database, name)
+    # The one kind of primary key that needs no index is an INTEGER PRIMARY KEY: another name of the row id.
+    alias = bool(primary_key) and not without_rowid and not has_key_index
+    columns = []
+    for column, sql_type, not_null, default, position, hidden in info:
+        generated = hidden in (_VIRTUAL, _STORED)
+        nullable = not (not_null or (position and (alias or without_rowid)))
+        columns.append(
+            _column(
+                column,
+                sql_type,
+                nullable=nullable,
+                generated=generated,
+                required=bool(not nullable and default is None and not generated and not (position and alias)),
+                collation=collations.get(column),
+            )
+        )
+    names = {column.name.lower() for column in columns}
+    row_id = next((candidate for candidate in _ROW_IDS if candidate not in names), None)
+    triggers = _rows(
+        connection,
+        f"SELECT name FROM {'temp' if database == 'temp' else _quoted(database)}.sqlite_schema"
+        " WHERE type = 'trigger' AND lower(tbl_name) = lower(?) ORDER BY name",
+        name,
+    )
+    refers = _rows(connection, "SELECT 1 FROM pragma_foreign_key_list(?, ?) LIMIT 1", name, database)
+    return Table(
+        name=name,
+        schema=schema,
+        columns=tuple(columns),
+        primary_key=primary_key,
+        unique_keys=tuple(unique_keys),
+        foreign_keys=bool(refers or list_children(connection, database, name)),
+        triggers=tuple(row[0] for row in triggers),
+        row_id=None if alias or without_rowid else row_id,
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _indexes(connection: Connection, schema: str, table: str) -> tuple[list[UniqueKey], dict[str, str], bool]:
+    """List unique keys over plain columns, the collations of indexed columns, and whether the primary key has an index."""
+    unique_keys: list[UniqueKey] = []
+    collations: dict[str, str] = {}
+    has_key_index = False
+    indexes = _rows(connection, 'SELECT name, "unique", origin, partial FROM pragma_index_list(?, ?) ORDER BY seq', table, schema)
+    for index, unique, origin, partial in indexes:
+        if not unique:
+            continue
+        parts = _rows(connection, "SELECT cid, name, coll FROM pragma_index_xinfo(?, ?) WHERE key ORDER BY seqno", index, schema)
+        if partial or any(cid < 0 for cid, _, _ in parts):
+            continue
+        for _, column, collation in parts:
+            if collation.upper() != "BINARY":
+                collations.setdefault(column, collation)
+        if origin == "pk":
+            has_key_index = True
+        else:
+            unique_keys.append(UniqueKey(name=index, columns=tuple(column for _, column, _ in parts)))
+    return unique_keys, collations, has_key_index
+
+
+def _column(name: str, sql_type: str, *, nullable: bool, generated: bool, required: bool, collation: str | None) -> Column:
+    # table_xinfo appends this to the type of generated columns.
+    declared = sql_type.removesuffix("GENERATED ALWAYS").strip() if generated else sql_type
+    kind = kind_of(declared)
+    sizes = sizes_of(declared)
+    decimal = kind is Kind.DECIMAL and bool(sizes)
+    return Column(
+        name=name,
+        kind=kind,
+        sql_type=declared,
+        nullable=nullable,
+        precision=sizes[0] if decimal else None,
+        scale=(sizes[1] if len(sizes) > 1 else 0) if decimal else None,
+        length=sizes[0] if sizes and kind in (Kind.TEXT, Kind.BINARY) else None,
+        generated=generated,
+        collation=collation,
+        required=required,
+    )

@@ -1,0 +1,185 @@
+"""Canonical texts as SQL expressions of SQLite, and the functions that a connection needs for them.
+
+Any column may hold a value of any type. What does not fit the type by which it is rendered is rendered as it is, so that a
+difference shows on the other side.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from math import isfinite, isnan
+from sqlite3 import Connection
+from typing import Any
+
+from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.databases.sqlite.affinities import Affinity
+from airflow_provider_sync.protocol.v1.numbers import mysql_double
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+DIALECT = "sqlite"
+"""Marks types that SQLite declares and does not enforce: what a value must look like is known only when it is there."""
+
+ANY = LogicalType(kind=LogicalKind.TEXT, dialect=DIALECT)
+"""Values of columns without a type: a letter for the type of each value, and its text."""
+
+SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
+"""Kinds with fractions of a second, which SQLite keeps in as many digits as they were written with."""
+
+_MICROSECONDS = 6
+_ORDER_OFFSET = 2**70
+_EXACT_DIGITS = 14
+"""Decimals of so many digits are exact in all that SQLite computes with doubles."""
+
+_KINDS = {
+    Kind.INTEGER: LogicalKind.INTEGER,
+    Kind.YEAR: LogicalKind.INTEGER,
+    Kind.DECIMAL: LogicalKind.DECIMAL,
+    Kind.DOUBLE: LogicalKind.FLOAT,
+    Kind.TEXT: LogicalKind.TEXT,
+    Kind.BINARY: LogicalKind.BYTES,
+    Kind.DATE: LogicalKind.DATE,
+    Kind.TIME: LogicalKind.TIME,
+    Kind.DATETIME: LogicalKind.TIMESTAMP,
+    Kind.TIMESTAMP: LogicalKind.INSTANT,
+    Kind.UUID: LogicalKind.UUID,
+    Kind.JSON: LogicalKind.JSON,
+}
+
+_CLOCKS = {
+    LogicalKind.TIME: "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]",
+    LogicalKind.TIMESTAMP: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]",
+}
+_CLOCKS[LogicalKind.INSTANT] = _CLOCKS[LogicalKind.TIMESTAMP]
+
+_MOMENT = re.compile(r"((?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T])?-?[0-9]{2,3}:[0-9]{2}:[0-9]{2})(?:\.([0-9]*))?(Z|[+-]00:?00)?")
+
+
+def logical_type(column: Column) -> LogicalType:
+    """Return the type that a column's declaration speaks of."""
+    match column.kind:
+        case Kind.BOOLEAN:
+            return LogicalType(kind=LogicalKind.INTEGER, size=1, fixed=True, dialect=DIALECT)
+        case Kind.DECIMAL:
+            return LogicalType(kind=LogicalKind.DECIMAL, scale=column.scale, size=column.precision, dialect=DIALECT)
+        case Kind.DATETIME | Kind.TIMESTAMP | Kind.TIME:
+            return LogicalType(kind=_KINDS[column.kind], scale=_MICROSECONDS, dialect=DIALECT)
+        case Kind.TEXT | Kind.BINARY:
+            return LogicalType(kind=_KINDS[column.kind], size=column.length)
+        case kind if kind in _KINDS:
+            return LogicalType(kind=_KINDS[kind], dialect=DIALECT)
+    return ANY
+
+
+def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
+    """Return the expression for the canonical text of a column: text, a blob with the bytes of one, or NULL.
+
+    :param name: the quoted column, with its alias where it has one
+    :param affinity: of the column, which may rule out values that another would need a look at
+    """
+    match logical.kind:
+        case LogicalKind.BYTES:
+            return f"CASE WHEN {name} IS NOT NULL THEN lower(hex({name})) END"
+        case LogicalKind.UUID:
+            return f"lower({_plain(name, affinity)})"
+        case LogicalKind.DECIMAL:
+            zeros = "." + "0" * logical.scale if logical.scale else ""
+            scale = "NULL" if logical.scale is None else logical.scale
+            return (
+                f"CASE typeof({name}) WHEN 'real' THEN {_short_decimal(name, logical.scale)}"
+                f" ELSE sync_decimal({name}, {scale}) END WHEN 'integer' THEN {name} || '{zeros}' ELSE {name} END"
+            )
+        case kind if kind in SECONDS:
+            scale = logical.scale or 0
+            whole = _CLOCKS[kind]
+            # Any other text of that form is no moment, and is left as it is all the same: only the fraction needs a closer look.
+            full = whole.replace("[0-9]", "?") + "." + "[0-9]" * scale if scale else whole
+            padded = f" WHEN {name} GLOB '{whole}' THEN {name} || '.{'0' * scale}'" if scale else ""
+            return f"CASE WHEN {name} GLOB '{full}' THEN {name}{padded} ELSE sync_moment({name}, {scale}) END"
+    if logical == ANY:
+        return (
+            f"CASE typeof({name}) WHEN 'text' THEN 't' || {name} WHEN 'integer' THEN 'i' || {name}"
+            f" WHEN 'real' THEN 'r' || sync_float({name}) WHEN 'blob' THEN 'b' || lower(hex({name})) END"
+        )
+    return _plain(name, affinity)
+
+
+def stored_expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
+    """Return the expression for the text that travels: a moment as it is written, so that SQLite gets it as SQLite has it."""
+    return _plain(name, affinity) if logical.kind in SECONDS else expression(name, logical, affinity)
+
+
+def register_functions(connection: Connection) -> None:
+    """Give a connection the functions that expressions call; once, since they cannot be replaced while they are used."""
+    connection.create_function("sync_float", 1, float_text, deterministic=True)
+    connection.create_function("sync_decimal", 2, decimal_text, deterministic=True)
+    connection.create_function("sync_moment", 2, moment_text, deterministic=True)
+    connection.create_function("sync_order", 1, integer_order, deterministic=True)
+
+
+def float_text(value: float) -> str:
+    """Write a double; infinity as PostgreSQL does, since MySQL has none."""
+    if isfinite(value):
+        return mysql_double(value)
+    return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def decimal_text(value: float, scale: int | None) -> str:
+    """Write a number as a decimal: with all digits of the scale, and with more where the number has more.
+
+    :param scale: ``None`` for as many digits as there are
+    """
+    if not isfinite(value):
+        return float_text(value)
+    number = Decimal(repr(value)) if value else Decimal(0)
+    if scale is not None and -int(number.as_tuple().exponent) <= scale:
+        return f"{number:.{scale}f}"
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def moment_text(value: Any, scale: int) -> Any:
+    """Write a time or a date with one as ``scale`` says, where it is one; everything else is left as it is.
+
+    SQLite's own functions read a ``T`` between date and time, any number of digits, and ``Z``.
+    """
+    if not isinstance(value, str):
+        return float_text(value) if isinstance(value, float) else value
+    match = _MOMENT.fullmatch(value)
+    if not match:
+        return value
+    fraction = match[2] or ""
+    if fraction[scale:].strip("0"):
+        return value
+    return match[1].replace("T", " ") + (f".{fraction[:scale]:0<{scale}}" if scale else "")
+
+
+def integer_order(value: Any) -> str | None:
+    """Return a text that sorts as integers do, whatever their size; what is no integer comes last."""
+    if value is None:
+        return None
+    try:
+        return f"{int(value) + _ORDER_OFFSET:022d}"
+    except ValueError:
+        return f"~{value}"
+
+
+def _plain(name: str, affinity: Affinity) -> str:
+    if affinity is Affinity.TEXT:
+        return name  # which holds no number: each became text when it was stored
+    return f"CASE typeof({name}) WHEN 'real' THEN sync_float({name}) ELSE {name} END"
+
+
+def _short_decimal(name: str, scale: int | None) -> str:
+    """Return the beginning of a CASE that spares the call for numbers of few digits, which are nearly all.
+
+    A whole number divided by a power of ten is the double nearest to that decimal, as long as both are exact.
+    """
+    if scale is None or scale > _EXACT_DIGITS:
+        return "CASE WHEN 0 THEN NULL"
+    largest = f"1e{_EXACT_DIGITS - scale}"
+    whole = f"CAST({name} * 1e{scale} + CASE WHEN {name} < 0 THEN -0.5 ELSE 0.5 END AS INTEGER)"
+    return (
+        f"CASE WHEN {name} <> 0 AND {name} > -{largest} AND {name} < {largest} AND {whole} / 1e{scale} = {name}"
+        f" THEN printf('%.{scale}f', {name})"
+    )

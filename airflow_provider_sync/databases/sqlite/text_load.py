@@ -1,0 +1,238 @@
+"""Load canonical texts into a table of SQLite, exactly as they came."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from decimal import Decimal
+from itertools import chain, repeat
+from math import isnan
+from operator import contains
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.canonical import CanonicalColumn
+from airflow_provider_sync.databases.schema import Table, Value
+from airflow_provider_sync.databases.sqlite.affinities import INT64, NUMBER, Affinity, affinity_of, refusal
+from airflow_provider_sync.databases.sqlite.catalog import is_strict
+from airflow_provider_sync.databases.sqlite.session import decode, driver_of, write_transaction
+from airflow_provider_sync.databases.sqlite.text import ANY, decimal_text, float_text
+from airflow_provider_sync.protocol.v2.tsv import decode_rows
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+Texts = Sequence[Any]
+"""The values of one column: ``str``, ``bytes`` where they are not UTF-8, ``None``."""
+
+_TRANSACTION_BYTES = 24 * 1024 * 1024
+"""How much text is inserted in one transaction, and held in memory for it."""
+
+_EXACT_DIGITS = 15
+"""Decimals of so many digits are the same again after they were a double."""
+
+_WHOLE_DIGITS = 20
+"""More digits before the point than any integer has; int() of a short text with a large exponent would fill the memory."""
+
+
+def load_blocks(
+    connection: Connection,
+    staging: Table,
+    qualified: str,
+    quote: Callable[[str], str],
+    columns: Sequence[CanonicalColumn],
+    blocks: Iterable[bytes],
+) -> int:
+    """Insert in transactions of some hundred thousand rows, or in the one that is open.
+
+    :param qualified: the table's quoted name
+    :return: rows loaded
+    :raises TableError: naming table and column, for a text that the column would change
+    """
+    strict = is_strict(connection, staging)
+    affinities = [affinity_of(column.column.sql_type, strict=strict) for column in columns]
+    names = ", ".join(quote(column.column.name) for column in columns)
+    statement = f"INSERT INTO {qualified} ({names}) VALUES ({', '.join('?' * len(columns))})"
+    # Without a transaction that is open already, rows wait for their own: a slow source shall not hold the write lock.
+    at_once = driver_of(connection).in_transaction
+    loaded = 0
+    size = 0
+    pending: list[Iterable[Sequence[Value]]] = []
+    for block in blocks:
+        pending.append(_rows(staging, columns, affinities, block))
+        size += len(block)
+        loaded += block.count(b"\n")
+        if at_once or size >= _TRANSACTION_BYTES:
+            _insert(connection, statement, pending)
+            pending, size = [], 0
+    _insert(connection, statement, pending)
+    return loaded
+
+
+def stored_value(text: str, logical: LogicalType, affinity: Affinity) -> Value:
+    """Return what a column of this affinity keeps for a canonical text.
+
+    :raises ValueError: for a text that it would change, with the reason
+    """
+    return _values([text], logical, affinity)[0]
+
+
+def _insert(connection: Connection, statement: str, blocks: Sequence[Iterable[Sequence[Value]]]) -> None:
+    if blocks:
+        driver = driver_of(connection)
+        with nullcontext() if driver.in_transaction else write_transaction(connection):
+            driver.executemany(statement, chain.from_iterable(blocks))
+
+
+def _rows(
+    staging: Table, columns: Sequence[CanonicalColumn], affinities: Sequence[Affinity], block: bytes
+) -> Iterable[Sequence[Value]]:
+    converted: list[Sequence[Value]] = []
+    for column, affinity, texts in zip(columns, affinities, _split(block, len(columns)), strict=False):
+        try:
+            converted.append(_values(texts, column.type, affinity))
+        except (ValueError, OverflowError) as error:
+            raise refusal(str(staging), column.column, error) from error
+    return zip(*converted, strict=True)
+
+
+def _split(block: bytes, columns: int) -> Sequence[Texts]:
+    """Take lines apart into columns of text, at once where nothing in them is escaped but NULL."""
+    text = decode(block)
+    if isinstance(text, str):
+        # The line feeds become fields of their own, which shows whether each line has its fields.
+        fields = text.replace("\n", "\t\n\t").split("\t")
+        if not fields.pop() and set(fields[columns :: columns + 1]) == {"\n"} and len(fields) % (columns + 1) == 0:
+            split: list[Texts] = [fields[number :: columns + 1] for number in range(columns)]
+            if "\\" not in text:
+                return split
+            split = [[None if field == "\\N" else field for field in texts] if "\\N" in texts else texts for texts in split]
+            if sum(texts.count(None) for texts in split) == text.count("\\"):
+                return split
+    rows = [[None if value is None else decode(value) for value in row] for row in decode_rows(block, columns)]
+    return list(zip(*rows, strict=True))
+
+
+def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[Value]:
+    if logical.kind is LogicalKind.BYTES:
+        return _each(texts, _blob)
+    if logical == ANY:
+        return _each(texts, _tagged)
+    if affinity is Affinity.TEXT:
+        return texts
+    if logical.kind is LogicalKind.INTEGER:
+        return _integers(texts, affinity)
+    if affinity is Affinity.BLOB and logical.kind is not LogicalKind.FLOAT:
+        return texts
+    if logical.kind is LogicalKind.FLOAT:
+        return _each(texts, _exact_float)
+    if logical.kind is LogicalKind.DECIMAL and logical.scale is not None:
+        numbers = _short_decimals(texts, logical.scale)
+        if numbers is not None:
+            return numbers
+    elif _hold_no_number(_present(texts)):
+        return texts
+    return _each(texts, lambda text: _number(text, logical, affinity))
+
+
+def _short_decimals(texts: Texts, scale: int) -> Sequence[Value] | None:
+    """Return the numbers of decimals that a double holds exactly, without a look at each; ``None`` where there are others."""
+    present = _present(texts)
+    point = f"[.][0-9]{{{scale}}}" if scale else ""
+    if (
+        set(map(type, present)) != {str}
+        or max(map(len, present)) > _EXACT_DIGITS
+        or not re.fullmatch(f"(?:-?(?:0|[1-9][0-9]*+){point}\n)*+", "\n".join([*present, ""]))
+        or f"-{0:.{scale}f}" in present
+    ):
+        return None
+    try:
+        return list(map(float, texts)) if present is texts else [None if text is None else float(text) for text in texts]
+    except ValueError:
+        return None  # a text of two lines
+
+
+def _hold_no_number(texts: Texts) -> bool:
+    if set(map(type, texts)) != {str}:
+        return False
+    # Times are nearly all that comes here, and the colon is quicker to see.
+    return all(map(contains, texts, repeat(":"))) or not any(map(NUMBER.fullmatch, texts))
+
+
+def _present(texts: Texts) -> Texts:
+    return [text for text in texts if text is not None] if None in texts else texts
+
+
+def _each(texts: Texts, convert: Callable[[Any], Value]) -> list[Value]:
+    return [None if text is None else convert(text) for text in texts]
+
+
+def _integers(texts: Texts, affinity: Affinity) -> Sequence[Value]:
+    present = _present(texts)
+    try:
+        whole = list(map(int, present))
+    except ValueError:
+        whole = []
+    if list(map(str, whole)) != list(present) or (whole and not (min(whole) in INT64 and max(whole) in INT64)):
+        return _each(texts, lambda text: _number(text, LogicalType(kind=LogicalKind.INTEGER), affinity))
+    if affinity is Affinity.REAL:
+        for number in whole:
+            if int(float(number)) != number:
+                raise ValueError(f"{number} would be rounded")
+    if present is texts:
+        return whole
+    numbers = iter(whole)
+    return [None if text is None else next(numbers) for text in texts]
+
+
+def _number(text: Any, logical: LogicalType, affinity: Affinity) -> Value:
+    """Return the number that a numeric column makes of a text; text that is no number stays what it is."""
+    if not isinstance(text, str) or not NUMBER.fullmatch(text):
+        return text  # type: ignore[no-any-return]  # bytes that are not UTF-8
+    exact = Decimal(text.strip())
+    value: int | float = float(text)
+    if exact.adjusted() < _WHOLE_DIGITS and exact == exact.to_integral_value() and int(exact) in INT64:
+        whole = int(exact)
+        value = whole if affinity is not Affinity.REAL else float(whole)
+    rendered = decimal_text(value, logical.scale) if logical.kind is LogicalKind.DECIMAL else _plain(value)
+    if isinstance(value, int) and logical.kind is LogicalKind.DECIMAL:
+        rendered = f"{value}.{'0' * logical.scale}" if logical.scale else str(value)
+    if rendered != text:
+        raise ValueError(f"{text[:80]!r} would become {rendered[:80]!r}")
+    return value
+
+
+def _plain(value: int | float) -> str:
+    return float_text(value) if isinstance(value, float) else str(value)
+
+
+def _exact_float(text: Any) -> Value:
+    try:
+        value = float(text)
+    except ValueError:
+        return text  # type: ignore[no-any-return]  # as SQLite does
+    if isnan(value):
+        raise ValueError("SQLite stores NaN as NULL")
+    if float_text(value) != text:
+        raise ValueError(f"{text[:80]!r} would become {float_text(value)!r}")
+    return value
+
+
+def _blob(text: Any) -> bytes:
+    value = bytes.fromhex(text)
+    if value.hex() != text:
+        raise ValueError(f"{text[:80]!r} is not lower-case hexadecimal")
+    return value
+
+
+def _tagged(text: Any) -> Value:
+    tag, rest = text[:1], text[1:]
+    if tag == "t":
+        return str(rest)
+    if tag == "i":
+        return int(rest)
+    if tag == "r":
+        return _exact_float(rest)
+    if tag == "b":
+        return _blob(rest)
+    raise ValueError(f"a value begins with {tag!r}, which stands for no type")

@@ -1,0 +1,88 @@
+"""The version 1 hash of a table: inside its database where that is exact, otherwise over one stream of its rows.
+
+How a value is rendered belongs to the engines, the chain itself to :mod:`airflow_provider_sync.protocol.v1.table_hash`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from sqlalchemy import Connection, Engine
+
+from airflow_provider_sync.config import TableConfig
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.protocol.v1.table_hash import TableHash
+from airflow_provider_sync.time_zones import UTC, TimeZone
+
+
+class TableHasher(Protocol):
+    """What a user may plug in instead of the protocol's own hash; both ends need the same."""
+
+    def hash(self, engine: Engine, table: TableConfig) -> str:
+        """Return the hash of the table, ``--EMPTY--`` for an empty one."""
+
+
+def hash_table(
+    database: Database, connection: Connection, table: Table, columns: Sequence[Column] | None = None, zone: TimeZone = UTC
+) -> str:
+    """Compute the version 1 hash of a table.
+
+    :param connection: usually one of :meth:`~.base.Database.snapshot`
+    :param columns: what to hash, in this order; ``None`` for every column of the table, generated and invisible ones too
+    :param zone: the time zone in which instants are hashed
+    :return: 40 hex digits, or ``--EMPTY--``
+    :raises TableError: when the table has no primary key
+    """
+    columns = table.columns if columns is None else tuple(columns)
+    database.hash_order(table)  # refuses a table without a key
+    inside = database.hash_in_database(connection, table, columns, zone)
+    if inside is not None:
+        return inside
+    renderers = [database.hash_column(column, columns) for column in columns]
+    chain = TableHash()
+    for rows in in_zone(database, columns, database.read_in_hash_order(connection, table, columns), zone):
+        # Column by column: a loop in C per column and batch instead of a call per value.
+        fields = [render(values) for render, values in zip(renderers, zip(*rows, strict=True), strict=True)]
+        chain.update(zip(*fields, strict=True))
+    return chain.hexdigest()
+
+
+def zoned_places(database: Database, columns: Sequence[Column]) -> list[int]:
+    """Return the places of the columns whose text depends on a time zone."""
+    return [place for place, column in enumerate(columns) if column.kind is Kind.TIMESTAMP] if database.keeps_instants else []
+
+
+def in_zone(
+    database: Database, columns: Sequence[Column], batches: Iterable[Sequence[Row]], zone: TimeZone
+) -> Iterator[Sequence[Row]]:
+    """Turn the instants of what :meth:`~.base.Database.read` gives from UTC into a time zone."""
+    places = [] if zone.is_utc else zoned_places(database, columns)
+    if not places:
+        yield from batches
+        return
+    for rows in batches:
+        values = list(zip(*rows, strict=True))
+        for place in places:
+            values[place] = tuple(zone.from_utc(values[place]))
+        yield list(zip(*values, strict=True))
+
+
+def load_hasher(path: str) -> TableHasher:
+    """Make the hasher that an import path names: ``package.module.Class``, built without arguments.
+
+    :raises ConfigurationError: when there is no such class, or it has no ``hash``
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        hasher = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"hasher is {path!r}, which cannot be made: {error}. Give the import path of a class."
+        ) from error
+    if not callable(getattr(hasher, "hash", None)):
+        raise ConfigurationError(f"hasher is {path!r}, which has no method hash(engine, table).")
+    return cast("TableHasher", hasher)

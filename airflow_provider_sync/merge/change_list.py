@@ -1,0 +1,125 @@
+"""List the keys of the rows in which a target and its staging table differ, and what becomes of each.
+
+::
+
+    target row    staged row                        listed as
+    -----------   --------------------------------  -------------------------------------
+    ``ab``, 1     none                              ``D`` ``ab``
+    ``ab``, 1     ``ab``, 2                         ``U`` ``ab``
+    ``ab``, 1     ``AB``, 1, which is called equal  ``K`` ``AB``: the row stays, and its key is written anew
+    none          ``ab``, 1                         ``I`` ``ab``
+
+Plain reads into a work table; nothing of the target is locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.listed_changes import MergeCounts, StagedTable
+from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
+
+
+class ChangeList:
+    """The rows of one merge that differ.
+
+    :ivar renames: how many rows have another form of key
+
+    :param work: an empty work table
+    :param key: columns that identify a row
+    :param written: columns that the merge writes
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        staged: StagedTable,
+        work: Table,
+        *,
+        key: Sequence[Column],
+        written: Sequence[Column],
+    ) -> None:
+        self.renames = 0
+        self.database = database
+        self.connection = connection
+        self.staged = staged
+        self.work = work
+        self.key = key
+        self.compared = [column for column in written if column.name not in staged.key]
+        # A row whose key is only written in another way stays: deleting it would fire actions and lose what is not synced.
+        self.forms = database.many_forms(key) if key_is_unique(staged.target, staged.key) else []
+        self.found = database.equal(key, "t", "s") if self.forms else database.match(key, "t", "s")
+
+    def fill(self) -> MergeCounts:
+        """Write the keys into the work table, and count them."""
+        self._list_deletes()
+        self._list_others()
+        rows = self.connection.exec_driver_sql(f"SELECT {OP}, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY {OP}")
+        listed = {str(op): int(number) for op, number in rows}
+        inserted, deleted = listed.get(Op.INSERT, 0), listed.get(Op.DELETE, 0)
+        self.renames = listed.get(Op.RENAME, 0)
+        staged = self.staged
+        return MergeCounts(
+            # Each staged row is new or has its row in the target, and each row of the target is staged or goes.
+            target_rows=staged.target_rows if staged.removed else staged.rows - inserted + deleted,
+            inserted=inserted,
+            updated=listed.get(Op.UPDATE, 0) + self.renames,
+            deleted=deleted,
+        )
+
+    def _list_deletes(self) -> None:
+        database, names = self.database, self.staged.key
+        without_staged = (
+            f"LEFT JOIN {database.looked_up(self.staged.staging, 's', names)} ON {self.found}"
+            f" WHERE {database.absent(self.key, 's')}"
+        )
+        if self.staged.removed is None:
+            rows = f"{database.qualified(self.staged.target)} AS t {without_staged}"
+        else:
+            rows = database.removed_rows(self.staged.target, self.staged.removed, self.key)
+            rows += f" {without_staged}" if self.forms else ""
+        self._list(f"'{Op.DELETE}', {database.columns(names, 't')} FROM {rows}")
+
+    def _list_others(self) -> None:
+        database, names = self.database, self.staged.key
+        absent = database.absent(self.key, "t")
+        rows = (
+            f"{database.qualified(self.staged.staging)} AS s"
+            f" LEFT JOIN {database.looked_up(self.staged.target, 't', names)} ON {self.found}"
+        )
+        same = [database.same(column, "t", "s") for column in self.compared]
+        renamed = ""
+        if self.forms:
+            same_key = " AND ".join(database.same(column, "t", "s") for column in self.forms)
+            op = Op.RENAME.join("''")
+            # Numbers that are equal are one key at the source as well, with whatever zeros at the end it writes them.
+            texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
+            if texts and self.staged.removed is not None:
+                # A row that is not listed as gone has its own row at the source, which no other may take the place of.
+                rows += (
+                    f" LEFT JOIN {database.looked_up(self.staged.removed, 'r', names)} ON {database.match(self.key, 't', 'r')}"
+                )
+                same_texts = " AND ".join(database.same(column, "t", "s") for column in texts)
+                kept = f"{database.absent(self.key, 'r')} AND NOT ({same_texts})"
+                op = f"CASE WHEN {kept} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"
+            renamed = f" WHEN NOT ({same_key}) THEN {op}"
+            same.append(same_key)
+        differs = f" OR NOT ({' AND '.join(same)})" if same else ""
+        self._list(
+            f"CASE WHEN {absent} THEN '{Op.INSERT}'{renamed} ELSE '{Op.UPDATE}' END, {database.columns(names, 's')}"
+            f" FROM {rows} WHERE {absent}{differs}"
+        )
+
+    def _list(self, selected: str) -> None:
+        columns = self.database.columns((OP, *self.staged.key))
+        self.connection.exec_driver_sql(f"INSERT INTO {self.database.qualified(self.work)} ({columns}) SELECT {selected}")
+
+
+def key_is_unique(target: Table, key: Sequence[str]) -> bool:
+    """Whether an index of the target sees to it that no two rows have one key."""
+    unique = [target.primary_key, *(unique.columns for unique in target.unique_keys if unique.nulls_distinct)]
+    return any(columns and set(columns) <= set(key) for columns in unique)

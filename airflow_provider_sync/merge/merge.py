@@ -1,0 +1,372 @@
+"""The merge of one table into its target, step by step: list what differs, delete, write, verify.
+
+Transactions, work tables, and the order among several tables belong to :mod:`.transaction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.listed_changes import ListedChanges, MergeCounts, MergeResult, StagedTable
+from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
+from airflow_provider_sync.exceptions import TableError, TargetChangedError
+from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
+from airflow_provider_sync.merge.row_updates import RowUpdates
+from airflow_provider_sync.merge.unique_keys import other_unique_keys
+
+
+class TableMerge:
+    """The steps of one merge, to be called in this order inside a transaction; :mod:`.transaction` does.
+
+    :ivar work: an empty work table, made before the transaction
+    :ivar parked: another one
+    :ivar kept: an empty table for the columns that the merge leaves alone, where there are any and one can be made
+    :ivar last: columns that are written once all tables have their rows
+    """
+
+    work: Table
+    parked: Table
+    kept: Table | None = None
+    last: frozenset[str] = frozenset()
+    counts: MergeCounts
+
+    def __init__(self, database: Database, connection: Connection, staged: StagedTable) -> None:
+        self.database = database
+        self.connection = connection
+        self.staged = staged
+        self.target = staged.target
+        self.key = tuple(self.target.column(name) for name in staged.key)
+        self.columns = tuple(self.target.column(name) for name in staged.columns)
+        self.written = tuple(column for column in self.columns if not column.generated)
+        self.unique_keys = other_unique_keys(self.target, staged.key, self.written)
+        self.warnings: list[str] = []
+        self.orphans: dict[str, int] = {}
+        self.verified = False
+        self.renames = 0
+        self.identities_change = False
+        self.replaced = False
+
+    def list_changes(self) -> None:
+        """Write the keys of the rows that differ into the work table."""
+        with self._naming_table():
+            if self._count(f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._from('target', 't')} LIMIT 1) AS t") == 0:
+                # Nothing to compare with: the first sync, whose rows need not be listed one by one.
+                self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
+                return
+            self._check_target_key()
+            listed = ChangeList(self.database, self.connection, self.staged, self.work, key=self.key, written=self.written)
+            self.counts = listed.fill()
+            self.renames = listed.renames
+
+    @property
+    def left_alone(self) -> tuple[Column, ...]:
+        """The columns that the merge does not write, and the database does not compute; the hidden one that orders rows, too."""
+        written = {column.name for column in self.columns}
+        columns = [column for column in self.target.columns if column.name not in written and not column.generated]
+        if self.target.row_id:
+            columns.append(Column(name=self.target.row_id, kind=Kind.INTEGER, sql_type="INTEGER", nullable=False))
+        return tuple(columns)
+
+    @property
+    def listed(self) -> ListedChanges:
+        """What is about to be done."""
+        return ListedChanges(
+            target=self.target,
+            staging=self.staged.staging,
+            work=self.work,
+            key=self.key,
+            staged=self.staged.columns,
+            written=tuple(column.name for column in self.written),
+            inserted=self.counts.inserted,
+            deleted=self.counts.deleted,
+            updated=self.counts.updated,
+            renamed=self.renames,
+        )
+
+    def delete(self) -> None:
+        """Delete what the source lacks: first, because of unique keys."""
+        if self.counts.deleted:
+            with self._naming_table():
+                self._execute(self.database.delete_listed(self.target, self.work, self.key))
+
+    def release(self) -> None:
+        """Let rows that go refer to nothing any more, where what they refer to goes before them."""
+        if not (self.last and self.counts.deleted):
+            return
+        assignments = ", ".join(f"{self.database.quote(name)} = NULL" for name in sorted(self.last))
+        with self._naming_table():
+            self._execute(
+                f"UPDATE {self._from('target', 't')} SET {assignments} WHERE EXISTS (SELECT 1 FROM"
+                f" {self.database.qualified(self.work)} AS w WHERE w.{OP} IN ('{Op.DELETE}', '{Op.DELETE_LAST}')"
+                f" AND {self.database.match(self.key, 't', 'w')})"
+            )
+
+    def write_last(self) -> None:
+        """Write the columns that had to wait for the rows of other tables."""
+        if not self.last:
+            return
+        columns = sorted(self.last)
+        staging, work = self.staged.staging, self.database.qualified(self.work)
+        with self._naming_table():
+            if not self.counts.target_rows:
+                names = self.database.columns(self.staged.key)
+                self._execute(
+                    f"INSERT INTO {work} ({self.database.columns((OP, *self.staged.key))})"
+                    f" SELECT '{Op.INSERT}', {names} FROM {self.database.qualified(staging)}"
+                )
+            for op in (Op.UPDATE, Op.INSERT):
+                self._execute(self.database.update_listed(self.target, staging, self.work, self.key, columns, op))
+
+    def delete_last(self) -> None:
+        """Delete the rows to which others referred until now."""
+        if self.counts.deleted and self.target.foreign_keys:
+            with self._naming_table():
+                self._execute(self.database.delete_listed(self.target, self.work, self.key, Op.DELETE_LAST))
+
+    def prepare(self) -> None:
+        """Do what has to come before any row is written: let columns be updated that take a value only from an insert.
+
+        :raises TableError: when such a column differs and its row cannot be kept right
+        """
+        differing = [column for column in self._insert_only if self.counts.updated and self._count_listed_differing([column])]
+        if not differing:
+            return
+        with self._naming_table():
+            if self.database.let_identities_change(self.connection, self.target, self._insert_only):
+                self.identities_change = True
+                return
+            self._list_replaced(differing)
+            changes = self.listed
+            if reason := self.database.why_not_replace(self.connection, changes):
+                names = ", ".join(column.name for column in differing)
+                raise TableError(
+                    f"rows differ in {names}, which is GENERATED ALWAYS AS IDENTITY: only the owner of the table can update it,"
+                    f" and to delete the rows and insert them again is not safe, since {reason}. Sync as the owner, leave the"
+                    " column out with 'columns', or ALTER it to GENERATED BY DEFAULT. Nothing was changed."
+                )
+
+    def finish(self) -> None:
+        """Take back what :meth:`prepare` did, after all writes."""
+        if self.identities_change:
+            with self._naming_table():
+                self.database.fix_identities(self.connection, self.target, self._insert_only)
+
+    def write(self) -> None:
+        """Update what differs, then insert what is missing; the other way round where updated rows refer to new ones."""
+        with self._naming_table():
+            if self.renames:
+                self._rename()
+            if not (self.target.foreign_keys and self.counts.updated and self.counts.inserted):
+                self._update()
+                self._insert()
+            else:
+                try:
+                    with self.database.savepoint(self.connection):
+                        self._update()
+                        self._insert()
+                except SQLAlchemyError as error:
+                    if not self.database.is_orphan(error):
+                        raise
+                    self._insert()
+                    self._update()
+            if self.counts.inserted:
+                self.database.after_insert(self.connection, self.target)
+        if self.counts.changes and self.target.triggers:
+            triggers = ", ".join(self.target.triggers)
+            self.warnings.append(
+                f"Table {str(self.target)!r} has triggers ({triggers}), which fire for rows that a sync changes."
+            )
+
+    def verify(self) -> None:
+        """Compare staged rows and target by bytes, and count orphans."""
+        with self._naming_table():
+            if self.staged.verify:
+                self._verify_rows()
+            if self.target.foreign_keys:
+                self.orphans = self.database.count_orphans(self.connection, self.target)
+
+    def result(self) -> MergeResult:
+        """Tell what was done."""
+        return MergeResult(counts=self.counts, orphans=self.orphans, warnings=tuple(self.warnings), verified_rows=self.verified)
+
+    def _rename(self) -> None:
+        """Write keys in the form in which they are staged, where the database calls both forms equal; then these are updates."""
+        self._execute(self.database.rename_listed(self.target, self.staged.staging, self.work, self.key))
+        self._execute(f"UPDATE {self.database.qualified(self.work)} SET {OP} = '{Op.UPDATE}' WHERE {OP} = '{Op.RENAME}'")
+
+    def _update(self) -> None:
+        if not self.counts.updated:
+            return
+        fixed = [] if self.identities_change else self._insert_only
+        if fixed and self.renames:
+            self._list_replaced(fixed)
+        unwritten = {*self.staged.key, *(column.name for column in fixed), *self.last}
+        updates = RowUpdates(
+            self.database,
+            self.connection,
+            self.staged,
+            self.listed,
+            parked=self.parked,
+            kept=self.kept,
+            loses_columns=self.kept is None and bool(self.left_alone),
+            unique_keys=self.unique_keys,
+            values=[column.name for column in self.written if column.name not in unwritten],
+            late=bool(self.target.foreign_keys and self._count_listed(Op.DELETE_LAST)),
+        )
+        if self.replaced:
+            updates.replace()
+        updates.run()
+
+    @property
+    def _insert_only(self) -> list[Column]:
+        return [column for column in self.written if column.insert_only and column.name not in self.staged.key]
+
+    def _count_listed(self, op: Op) -> int:
+        return self._count(f"SELECT COUNT(*) FROM {self.database.qualified(self.work)} WHERE {OP} = '{op}'")
+
+    def _count_listed_differing(self, columns: Sequence[Column]) -> int:
+        return self._count(
+            f"SELECT COUNT(*) FROM {self.database.qualified(self.work)} AS w"
+            f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND EXISTS ({self._differing_pair(columns)})"
+        )
+
+    def _list_replaced(self, columns: Sequence[Column]) -> None:
+        """List rows that differ in ``columns`` to be deleted and inserted again."""
+        self._execute(
+            f"UPDATE {self.database.qualified(self.work)} AS w SET {OP} = '{Op.REPLACE}'"
+            f" WHERE w.{OP} = '{Op.UPDATE}' AND EXISTS ({self._differing_pair(columns)})"
+        )
+        self.replaced = True
+
+    def _differing_pair(self, columns: Sequence[Column]) -> str:
+        same = " AND ".join(self.database.same(column, "t", "s") for column in columns)
+        return (
+            f"SELECT 1 FROM {self._from('target', 't')} JOIN {self._from('staging', 's')}"
+            f" ON {self.database.match(self.key, 's', 't')} WHERE {self.database.match(self.key, 't', 'w')} AND NOT ({same})"
+        )
+
+    def _insert(self) -> None:
+        if not self.counts.inserted:
+            return
+        names = [column.name for column in self.written if column.name not in self.last]
+        if self.counts.target_rows:
+            self._execute(self.database.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
+        else:
+            self._execute(self.database.insert_all(self.target, self.staged.staging, names))
+
+    def _verify_rows(self) -> None:
+        rows = self.staged.rows
+        if not self.staged.removed:
+            rows = self.database.count(self.connection, self.target)
+        compared = [column for column in self.written if column.name not in self.staged.key]
+        differing = self._count_differing(compared)
+        kept = self._count_kept()
+        if rows != self.staged.rows or differing or kept:
+            found = f"it has {rows} rows of {self.staged.rows}, and {differing} of those that were sent are missing or differ"
+            if kept:
+                found += f"; {kept} that were deleted are still there"
+            # Rows that this transaction has written are locked until its end.
+            if kept or self._count_differing(compared, written_only=True):
+                raise TableError(f"after the merge {found}. {self._who_changes_rows(compared)} Nothing was changed.")
+            raise TargetChangedError(
+                f"somebody else wrote to the target during the merge: {found}. Nothing was changed; try again."
+            )
+        self.verified = True
+        # By value: how many zeros a computed decimal has at its end is not ours to write.
+        computed = [msgspec.structs.replace(column, scale=column.scale or 0) for column in self.columns if column.generated]
+        if computed and self._count_differing(computed):
+            self.verified = False
+            names = ", ".join(column.name for column in computed)
+            self.warnings.append(f"Table {str(self.target)!r} computes other values for {names} than the source sends.")
+
+    def _count_differing(self, columns: Sequence[Column], *, written_only: bool = False) -> int:
+        """Count staged rows that the target lacks or has otherwise.
+
+        :param written_only: only among those that this merge has inserted or updated
+        """
+        written = ""
+        if written_only and self.counts.target_rows:
+            written = (
+                f" JOIN {self.database.qualified(self.work)} w"
+                f" ON {self.database.match(self.key, 's', 'w')} AND w.{OP} <> '{Op.DELETE}'"
+            )
+        return self._count(
+            f"SELECT COUNT(*) FROM {self._from('staging', 's')}{written}"
+            f" LEFT JOIN {self.database.looked_up(self.target, 't', self.staged.key)}"
+            f" ON {self.database.match(self.key, 't', 's')}"
+            f" WHERE ({self.database.absent(self.key, 't')}{self._differs(columns)})"
+        )
+
+    def _count_kept(self) -> int:
+        """Count rows that are listed to be deleted, and still there."""
+        if not self.counts.deleted:
+            return 0
+        listed = self.database.removed_rows(self.target, self.work, self.key)
+        return self._count(f"SELECT COUNT(*) FROM {listed} WHERE r.{OP} = '{Op.DELETE}'")
+
+    def _who_changes_rows(self, columns: Sequence[Column]) -> str:
+        """Say what makes of written rows other ones, and in which columns, for an error."""
+        names = [repr(column.name) for column in columns if self._count_differing([column], written_only=True)]
+        where = f" in {', '.join(names)}" if names and len(names) < len(columns) else ""
+        if self.target.triggers:
+            triggers = ", ".join(self.target.triggers)
+            return (
+                f"Its triggers ({triggers}) change what is written{where}: change them, or leave such columns out with 'columns'."
+            )
+        computed = ", ".join(repr(column.name) for column in self.key if column.generated)
+        if computed:
+            return (
+                f"The target computes the key column {computed} in another way than the source: give it the same expression on"
+                " both sides, or make it a plain one at the target."
+            )
+        return (
+            f"Something in the target's database changes what is written{where}: look for triggers and rules, which this user may"
+            " not see."
+        )
+
+    def _check_target_key(self) -> None:
+        """Refuse a target whose rows the key does not tell apart."""
+        target = self._from("target", "t")
+        for column in self.key:
+            if column.nullable and self._count(
+                f"SELECT COUNT(*) FROM {target} WHERE t.{self.database.quote(column.name)} IS NULL"
+            ):
+                raise TableError(f"the target has rows without a value in the key column {column.name!r}. Fill or delete them.")
+        if key_is_unique(self.target, self.staged.key):
+            return
+        by_bytes = ", ".join(self.database.comparable(column, "t") for column in self.key)
+        doubles = f"SELECT 1 FROM {target} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
+        if self.connection.exec_driver_sql(doubles).first():
+            raise TableError(
+                f"several rows of the target have one key ({', '.join(self.staged.key)}). Name a key with 'primary'."
+            )
+
+    def _from(self, which: str, alias: str) -> str:
+        table = self.target if which == "target" else self.staged.staging
+        return f"{self.database.qualified(table)} {alias}"
+
+    def _differs(self, columns: Sequence[Column]) -> str:
+        same = " AND ".join(self.database.same(column, "t", "s") for column in columns)
+        return f" OR NOT ({same})" if same else ""
+
+    def _execute(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+    def _count(self, statement: str) -> int:
+        return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
+
+    @contextmanager
+    def _naming_table(self) -> Iterator[None]:
+        """Say in every error which table it is about: drivers do not."""
+        try:
+            with self.database.translate_errors():
+                yield
+        except TableError as error:
+            raise type(error)(f"Table {str(self.target)!r}: {error}") from error

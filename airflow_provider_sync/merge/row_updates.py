@@ -1,0 +1,241 @@
+"""Update the listed rows of a target, however values of unique things move between them.
+
+::
+
+    park what plain unique keys hold ── update all ─┬─ done
+                                                    └─ a value twice ─┬─ replace: delete and insert, where nothing else fires
+                                                                      └─ one by one, as often as it takes; rows in a ring
+                                                                         are parked by whatever column helps
+
+Partial and expression indexes, generated columns that are unique, and exclusion constraints cannot be told from the columns
+of a row, so the database is asked by trying. Each try is undone as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from sqlalchemy import Connection, bindparam, insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import NullType
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.listed_changes import ListedChanges, StagedTable
+from airflow_provider_sync.databases.schema import OP, Column, Op, Row, Table, UniqueKey, Value
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.placeholder_values import candidates
+from airflow_provider_sync.merge.unique_keys import (
+    NotParkedError,
+    core_table,
+    free_values,
+    park_conflicts,
+    set_where_key,
+)
+
+MAX_RINGS = 50
+"""Rows that are tried as the one to park where a ring of rows exchanges values."""
+
+
+class RowUpdates:
+    """The updates of one merge.
+
+    :param parked: an empty work table; it is empty again at the end
+    :param kept: an empty table for columns that are not written, by key; ``None`` where there are none
+    :param loses_columns: whether there are such columns, and no table for them
+    :param values: columns that an update sets
+    :param late: whether there are rows that are deleted last
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        staged: StagedTable,
+        changes: ListedChanges,
+        *,
+        parked: Table,
+        kept: Table | None,
+        loses_columns: bool,
+        unique_keys: Sequence[UniqueKey],
+        values: Sequence[str],
+        late: bool,
+    ) -> None:
+        self.database = database
+        self.connection = connection
+        self.staged = staged
+        self.changes = changes
+        self.parked = parked
+        self.kept = kept
+        self.loses_columns = loses_columns
+        self.unique_keys = unique_keys
+        self.values = values
+        self.late = late
+
+    def run(self) -> None:
+        """Update all rows.
+
+        :raises TableError: when rows are to have values that the target allows only once
+        """
+        if self.changes.target.cannot_roll_back:
+            # No way leads back from a try, and MySQL with GTID consistency takes no such update after a savepoint.
+            self._park()
+            self._update_all()
+            return
+        try:
+            with self.database.savepoint(self.connection):
+                self._park()
+                self._update_all()
+            return
+        except SQLAlchemyError as error:
+            if not self.database.is_duplicate(error):
+                raise
+            first: Exception = error
+        except NotParkedError as error:
+            first = error
+        listed = f"UPDATE {self._work} SET {OP} = '{Op.REPLACE}' WHERE {OP} = '{Op.UPDATE}'"
+        try:
+            with self.database.savepoint(self.connection):
+                self._execute(listed)
+                self.replace(first)
+        except _NotReplacedError:
+            self._one_by_one(first)
+
+    def replace(self, cause: Exception | None = None, *, label: str = "") -> None:
+        """Delete the rows that are listed to be replaced, and insert them as they are staged; other columns stay.
+
+        :param cause: what an update ended in
+        :param label: what makes it necessary, if it is not that
+        :raises TableError: when something else would happen
+        """
+        reason = self.database.why_not_replace(self.connection, self.changes)
+        if self.loses_columns:
+            reason = "the values of columns that are not synced would be lost"
+        if reason:
+            raise _NotReplacedError(f"{label}: to delete and insert the rows again is not safe, since {reason}.") from cause
+        key = self.changes.key
+        target, staging, work = self.changes.target, self.changes.staging, self.changes.work
+        if self.kept:
+            names = [column.name for column in self.kept.columns]
+            self._execute(
+                f"INSERT INTO {self.database.qualified(self.kept)} ({self.database.columns(names)})"
+                f" SELECT {self.database.columns(names, 't')} FROM {self._work} AS w"
+                f" JOIN {self.database.looked_up(target, 't', self.staged.key)} ON {self.database.match(key, 't', 'w')}"
+                f" WHERE w.{OP} = '{Op.REPLACE}'"
+            )
+        self._execute(self.database.delete_listed(target, work, key, Op.REPLACE))
+        written = self.changes.written
+        self._execute(self.database.insert_listed(target, staging, work, key, written, op=Op.REPLACE, kept=self.kept))
+
+    def _park(self) -> None:
+        if not self.unique_keys:
+            return
+        work, parked = self.changes.work, self.parked
+        try:
+            park_conflicts(self.database, self.connection, self.staged, work, parked, self.unique_keys, late=self.late)
+        except SQLAlchemyError as error:
+            if not self.database.is_constraint(error):
+                raise
+            raise NotParkedError("the table does not allow the values on which rows would be parked") from error
+
+    def _update_all(self) -> None:
+        changes = self.changes
+        if self.values:
+            self._execute(self.database.update_listed(changes.target, changes.staging, changes.work, changes.key, self.values))
+
+    def _one_by_one(self, first: Exception) -> None:
+        """Update row after row until none is left, forwards and backwards in turn, so that chains are short.
+
+        :raises Exception: ``first``, when no row can be updated any more
+        """
+        pending = list(self._listed_keys())
+        while pending:
+            left = [key for key in pending if not self._updated(key)]
+            if len(left) == len(pending):
+                left = self._without_ring(left)
+                if len(left) == len(pending):
+                    raise first
+            pending = left[::-1]
+
+    def _listed_keys(self) -> Iterator[Row]:
+        for rows in self.database.read(self.connection, self.changes.work, self.changes.work.columns):
+            yield from (row[1:] for row in rows if row[0] == Op.UPDATE)
+
+    def _updated(self, key: Row) -> bool:
+        """Update one row, if the values that it gets are free."""
+        changes = self.changes
+        with suppress(_TakenError):
+            with self.database.savepoint(self.connection):
+                self._list(key)
+                statement = self.database.update_listed(changes.target, changes.staging, self.parked, changes.key, self.values)
+                self._try(statement)
+                self._execute(f"DELETE FROM {self.database.qualified(self.parked)}")
+            return True
+        return False
+
+    def _without_ring(self, pending: list[Row]) -> list[Row]:
+        """Park one of the rows so that another can be updated; return those that are left, all of them where none helps."""
+        for key in pending[:MAX_RINGS]:
+            for column in self._parkable():
+                with suppress(_TakenError), self.database.savepoint(self.connection):
+                    self._park_one(key, column)
+                    left = [other for other in pending if other == key or not self._updated(other)]
+                    if len(left) == len(pending):
+                        raise _TakenError
+                    return left
+        return pending
+
+    def _parkable(self) -> Iterator[Column]:
+        for name in self.values:
+            column = self.changes.target.column(name)
+            if name not in self.changes.target.primary_key and (column.nullable or candidates(column) is not None):
+                yield column
+
+    def _park_one(self, key: Row, column: Column) -> None:
+        """Give a row NULL, or a value that no other has.
+
+        :raises _TakenError: when there is none, or the table does not allow it
+        """
+        tables = (self.changes.target, self.changes.staging)
+        free: list[Value] = [None] if column.nullable else free_values(self.connection, tables, column, 1)
+        if not free:
+            raise _TakenError
+        statement, value, names = set_where_key(self.changes.target, self.changes.key, column)
+        parts = zip(names, map(self.database.parameter, self.changes.key, key), strict=True)
+        try:
+            self.connection.execute(statement, {value: free[0], **dict(parts)})
+        except SQLAlchemyError as error:
+            if not self.database.is_constraint(error):
+                raise
+            raise _TakenError from error
+
+    def _list(self, key: Row) -> None:
+        names = (OP, *self.staged.key)
+        table = core_table(self.parked, *names)
+        values = (str(Op.UPDATE), *map(self.database.parameter, self.changes.key, key))
+        parameters = [f"sync_value_{number}" for number in range(len(names))]
+        bound = {name: bindparam(parameter, type_=NullType()) for name, parameter in zip(names, parameters, strict=True)}
+        self.connection.execute(insert(table).values(bound), dict(zip(parameters, values, strict=True)))
+
+    def _try(self, statement: str) -> None:
+        try:
+            self._execute(statement)
+        except SQLAlchemyError as error:
+            if not self.database.is_duplicate(error):
+                raise
+            raise _TakenError from error
+
+    @property
+    def _work(self) -> str:
+        return self.database.qualified(self.changes.work)
+
+    def _execute(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+
+class _NotReplacedError(TableError):
+    """Deleting and inserting rows again would have side effects."""
+
+
+class _TakenError(Exception):
+    """A value is still taken."""

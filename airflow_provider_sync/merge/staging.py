@@ -1,0 +1,370 @@
+"""Where rows land before the merge: names, making, finding again and dropping of staging tables.
+
+A permanent staging table is called ``_sync_<digest>_<time>``: the digest of target and run says whose it is, so that a
+retry finds and drops what its failed try left; the time says how old it is, so that ``clean`` finds what nobody comes back to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import ClassVar, Protocol, cast
+
+import msgspec
+from sqlalchemy import Connection, inspect
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import CanonicalColumn
+from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Row, Table
+from airflow_provider_sync.exceptions import ConfigurationError, DuplicateKeyError, TableError
+
+PERMANENT = "permanent"
+TEMPORARY = "temporary"
+
+_NAME = re.compile(re.escape(STAGING_PREFIX) + r"([0-9a-f]{16})_([0-9a-f]{8,})")
+
+
+class StagingClass(Protocol):
+    """What a user may plug in: where and how the staging table is made."""
+
+    def create(self, connection: Connection, target: Table) -> Table:
+        """Make an empty table with the columns and the key of ``target``, which has only those that the source sends."""
+
+    def drop(self, connection: Connection) -> None:
+        """Drop it, if it is there."""
+
+
+class Staging(ABC):
+    """The staging table of one target in one run.
+
+    :param database: the target's
+    :param run: what tells runs apart whose steps are separate tasks; empty where one process does the whole sync, and its
+        lock keeps others away
+    :cvar seen_by_others: whether other connections to the database see the table
+    """
+
+    seen_by_others: ClassVar[bool] = False
+
+    def __init__(self, database: Database, run: str = "") -> None:
+        self.database = database
+        self.run = run
+        self._table: Table | None = None
+
+    @property
+    def created(self) -> bool:
+        """Whether there is a table of this run."""
+        return self._table is not None
+
+    @property
+    def table(self) -> Table:
+        """The staging table; only once it was created."""
+        if self._table is None:
+            raise TableError("The staging table was not created yet. Download before the merge.")
+        return self._table
+
+    def create(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> Table:
+        """Make the table, empty.
+
+        :param columns: the columns of ``target`` that the source sends, in its order; the key is among them
+        :param primary_key: columns that identify a row
+        :param indexes: further columns to index for the join
+        :raises ConfigurationError: when ``indexes`` names a column that is not staged
+        """
+        names = [column.name for column in columns]
+        for option, wanted in (("primary", primary_key), ("import_indexes", indexes)):
+            unknown = [name for name in wanted if name not in names]
+            if unknown:
+                raise ConfigurationError(
+                    f"Table {str(target)!r}: {option} names {unknown[0]!r}, which is not staged. Staged are: {', '.join(names)}."
+                )
+        self._table = self._create(connection, target, columns, primary_key, indexes)
+        return self._table
+
+    def resume(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> bool:
+        """Take over what a failed try left, or make the table, empty, as :meth:`create` does.
+
+        :return: whether there may be rows in it; nothing is known about them
+        """
+        self.create(connection, target, columns, primary_key=primary_key, indexes=indexes)
+        return False
+
+    def load(self, connection: Connection, target: Table, batches: Iterable[Sequence[Row]]) -> int:
+        """Load rows; errors speak of the target, since nobody knows the staging table by its name.
+
+        :return: rows loaded
+        :raises TableError: for a value that the target cannot hold as it is
+        """
+        with self._naming(target):
+            return self.database.load(connection, self.table, batches)
+
+    def load_text(
+        self, connection: Connection, target: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+    ) -> int:
+        """Load lines of canonical texts; otherwise as :meth:`load`.
+
+        :param columns: of the staging table, with the types of the source
+        """
+        with self._naming(target):
+            return self.database.load_text(connection, self.table, columns, blocks)
+
+    @contextmanager
+    def _naming(self, target: Table) -> Iterator[None]:
+        """Let errors speak of the target."""
+        try:
+            with self.database.translate_errors():
+                yield
+        except TableError as error:
+            message = str(error)
+            if error.__cause__ is not None and self.database.is_duplicate(error.__cause__):
+                key = ", ".join(self.table.primary_key)
+                raise DuplicateKeyError(
+                    f"Table {str(target)!r}: several rows of the source have one key ({key}) in the target. Name columns with"
+                    " 'primary' that tell all rows apart, and compare the collations of both."
+                ) from error
+            if self.table.name not in message:
+                raise
+            raise type(error)(message.replace(str(self.table), str(target)).replace(self.table.name, target.name)) from error
+
+    def clear(self, connection: Connection, target: Table) -> None:
+        """Drop what a run before left that was killed."""
+        for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
+            self.database.drop(connection, leftover)
+
+    @abstractmethod
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        """Make the table by the database's rules."""
+
+    def drop(self, connection: Connection) -> None:
+        """Drop the table, if it is there."""
+        if self._table is not None:
+            self.database.drop(connection, self._table)
+            self._table = None
+
+
+class PermanentStaging(Staging):
+    """A table beside the target, which other connections and machines can reach."""
+
+    seen_by_others = True
+
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        self.clear(connection, target)
+        name = staging_name(target, self.run, time.time())
+        return self.database.create_staging(connection, target, columns, name=name, primary_key=primary_key, indexes=indexes)
+
+    def resume(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> bool:
+        """Take over the table of a failed try that has these columns and this key; any other is dropped."""
+        if find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
+            left = self.adopt(connection, target)
+            wanted = [(column.name, column.sql_type, column.collation) for column in columns]
+            found = [(column.name, column.sql_type, column.collation) for column in left.columns]
+            if (found, left.primary_key) == (wanted, tuple(primary_key)):
+                return True
+        return super().resume(connection, target, columns, primary_key=primary_key, indexes=indexes)
+
+    def name_for(self, target: Table) -> str:
+        """Return the beginning of the table's name, which is the same for each try."""
+        return f"{STAGING_PREFIX}{staging_digest(target, self.run)}"
+
+    def adopt(self, connection: Connection, target: Table) -> Table:
+        """Take over the table that an earlier step of the same run has filled.
+
+        :raises TableError: when it is not there
+        """
+        found = find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
+        if not found:
+            raise TableError(
+                f"Table {str(target)!r}: its staging table is gone. Run the download again, or what comes before it."
+            )
+        youngest, _ = min(found, key=lambda entry: entry[1])
+        self._table = self.database.describe(connection, str(youngest))
+        return self._table
+
+
+class SharedStaging(PermanentStaging):
+    """A permanent table that one task has made, several fill, and another merges.
+
+    :param run: what tells these tasks from those of any other run
+    """
+
+    def resume(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+    ) -> bool:
+        """Take over the table that was made for all; a retry, or another task, may have put rows into it.
+
+        :raises TableError: when it is not there
+        """
+        self.adopt(connection, target)
+        return True
+
+
+class TemporaryStaging(Staging):
+    """A table that only its own connection sees, and that ends with it.
+
+    :param purpose: what tells it apart from others for the same target over the same connection
+    """
+
+    def __init__(self, database: Database, purpose: str = "") -> None:
+        super().__init__(database)
+        self.purpose = purpose
+
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        with naming_temporary_tables(self.database, target):
+            return self.database.create_staging(
+                connection,
+                target,
+                columns,
+                name=staging_name(target, self.purpose, time.time()),
+                primary_key=primary_key,
+                indexes=indexes,
+                temporary=True,
+            )
+
+    def drop(self, connection: Connection) -> None:
+        """Leave it to the end of its own connection, which is another one."""
+        self._table = None
+
+
+class CustomStaging(Staging):
+    """A table that a user's class makes.
+
+    :param maker: an instance of that class
+    """
+
+    def __init__(self, database: Database, maker: StagingClass) -> None:
+        super().__init__(database)
+        self.maker = maker
+
+    def _create(
+        self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
+    ) -> Table:
+        wanted = msgspec.structs.replace(target, columns=tuple(columns), primary_key=tuple(primary_key))
+        made = self.maker.create(connection, wanted)
+        names = {column.name for column in made.columns}
+        missing = [column.name for column in columns if column.name not in names]
+        if missing:
+            self.maker.drop(connection)
+            raise ConfigurationError(
+                f"Table {str(target)!r}: the staging class made a table without the column {missing[0]!r}. Add it."
+            )
+        return msgspec.structs.replace(
+            made, columns=tuple(made.column(column.name) for column in columns), primary_key=tuple(primary_key)
+        )
+
+    def drop(self, connection: Connection) -> None:
+        """Leave it to the user's class."""
+        if self._table is not None:
+            self.maker.drop(connection)
+            self._table = None
+
+
+@contextmanager
+def naming_temporary_tables(database: Database, target: Table) -> Iterator[None]:
+    """Say in errors that a temporary table was to be made: MySQL's own speak of the database alone."""
+    try:
+        with database.translate_errors():
+            yield
+    except TableError as error:
+        if error.retryable:
+            raise
+        raise TableError(
+            f"Table {str(target)!r}: the temporary table that its sync needs could not be made: {error}"
+            " The privilege is CREATE TEMPORARY TABLES on MySQL and MariaDB, TEMPORARY on PostgreSQL."
+        ) from error
+
+
+def staging_for(database: Database, option: str = PERMANENT, *, run: str = "") -> Staging:
+    """Return the staging that an option names.
+
+    :param option: ``permanent``, ``temporary``, or the import path of a class with ``create`` and ``drop``
+    :param run: see :class:`PermanentStaging`
+    :raises ConfigurationError: when there is no such class
+    """
+    if option == PERMANENT:
+        return PermanentStaging(database, run)
+    if option == TEMPORARY:
+        return TemporaryStaging(database)
+    module, _, name = option.rpartition(".")
+    try:
+        maker = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"staging is {option!r}, which cannot be made: {error}. Give 'permanent', 'temporary', or the import path of a class."
+        ) from error
+    if not all(callable(getattr(maker, method, None)) for method in ("create", "drop")):
+        raise ConfigurationError(f"staging is {option!r}, which lacks create(connection, target) or drop(connection).")
+    return CustomStaging(database, cast("StagingClass", maker))
+
+
+def staging_digest(target: Table, run: str = "") -> str:
+    """Return the 16 hex digits that stand for a target in a run."""
+    return hashlib.sha256(json.dumps([target.schema, target.name, run]).encode()).hexdigest()[:16]
+
+
+def staging_name(target: Table, run: str, created: float) -> str:
+    """Name a staging table.
+
+    :param created: seconds since 1970
+    """
+    return f"{STAGING_PREFIX}{staging_digest(target, run)}_{int(created):08x}"
+
+
+def find_staging(
+    connection: Connection, *, schemas: Iterable[str | None] = (None,), digest: str | None = None
+) -> list[tuple[Table, float]]:
+    """Find permanent staging tables.
+
+    :param schemas: where to look; ``None`` for the connection's default
+    :param digest: only those of one target and run
+    :return: tables, whose columns are not described, and their age in seconds
+    """
+    now = time.time()
+    inspector = inspect(connection)
+    found = []
+    for schema in schemas:
+        for name in inspector.get_table_names(schema):
+            match = _NAME.fullmatch(name)
+            if match and digest in (None, match[1]):
+                found.append((Table(name=name, schema=schema, columns=()), now - int(match[2], 16)))
+    return found

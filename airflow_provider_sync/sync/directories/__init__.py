@@ -1,0 +1,1 @@
+"""Keep directories in step: compare manifests, download what differs, delete what the source lacks."""

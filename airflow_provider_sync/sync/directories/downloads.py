@@ -1,0 +1,198 @@
+"""The files of a directory on their way to the target: in batches, each written as a whole, those that fail named one by one.
+
+A batch that the server refuses is cut in halves until the file is found that it cannot send; everything else arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST, TargetDirectory
+from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncError
+from airflow_provider_sync.files import Storage, StreamDigest
+from airflow_provider_sync.files.failures import is_about_one_file
+from airflow_provider_sync.files.hashers import FileHasher
+from airflow_provider_sync.protocol.v1.frames import Frame
+from airflow_provider_sync.sync.directories.source import SourceFiles
+from airflow_provider_sync.sync.progress import Progress
+from airflow_provider_sync.sync.tables.broken_bodies import BodyRetries
+
+ROUNDS = 3
+"""How often files that changed at the source meanwhile are asked for."""
+
+MAX_BROKEN_IN_A_ROW = 3
+"""Files in a row whose answer breaks off, each as often as ``retries`` says, beyond which the connection is to blame."""
+
+MAX_REFUSED_IN_A_ROW = 20
+"""Files in a row that the server refuses beyond which it is taken for broken as a whole."""
+
+MAX_FAILED_IN_A_ROW = 100
+"""Files in a row that cannot be written beyond which the target is taken for broken as a whole."""
+
+_ABOUT_FILES = (404, 413, 422, 500)
+"""Answers to a request for files that may be due to one of them."""
+
+
+class FileDownloads:
+    """The downloads of one sync of one directory.
+
+    :ivar written: paths of the files that arrived
+    :ivar bytes_written: content written to the target
+    :ivar failed: files that could not be fetched or written, and why
+    :ivar restless: files that were others each time that they were asked for
+    :ivar gone: files that the source removed meanwhile
+    """
+
+    def __init__(
+        self, source: SourceFiles, directory: TargetDirectory, storage: Storage, hasher: FileHasher, progress: Progress
+    ) -> None:
+        self.source = source
+        self.directory = directory
+        self.storage = storage
+        self.hasher = hasher
+        self.progress = progress
+        self.written: set[str] = set()
+        self.bytes_written = 0
+        self.failed: dict[str, SyncError] = {}
+        self.restless: tuple[str, ...] = ()
+        self.gone: set[str] = set()
+        self._wanted = 0
+        self._moved: list[str] = []
+        self._refused: dict[str, ServerError] = {}
+        self._failed_in_a_row = 0
+
+    def run(self, manifest: Mapping[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
+        """Download the files, asking again for those that the source changed meanwhile.
+
+        :param manifest: the source's
+        :param obstacles: files of the target that may go where they stand in the way
+        :return: the last manifest that the source gave
+        :raises SyncError: for what is no matter of single files: no connection, a full disk
+        """
+        self._wanted = len(wanted)
+        for again in reversed(range(ROUNDS)):
+            self._moved, self._refused = [], {}
+            self._download_once(manifest, wanted, obstacles)
+            if not self._refused and not (self._moved and again):
+                break
+            before, manifest = manifest, self.source.manifest()
+            self.gone |= {path for path in (*self._moved, *self._refused) if path not in manifest}
+            for path, error in self._refused.items():
+                if path in manifest and manifest[path] == before[path]:
+                    self.failed[path] = error
+                elif path in manifest:
+                    self._moved.append(path)
+            wanted = [path for path in self._moved if path in manifest]
+            if not wanted:
+                break
+        self.restless = tuple(path for path in self._moved if path not in self.gone)
+        return manifest
+
+    def _download_once(self, digests: Mapping[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> None:
+        """Download the files in batches, and take down those that moved and those that the server refuses.
+
+        :raises IncompleteStreamError: when no file gets through
+        """
+        remaining = list(wanted)
+        retries = BodyRetries(self.source.client)
+        suspects = most = broken = refused = 0
+        while remaining:
+            size = self._batch_size()
+            batch = remaining[: min(size, most, suspects) if suspects else size]
+            done = 0
+            try:
+                with self.source.get(batch, repeat=not suspects) as frames:
+                    for frame in frames:
+                        self._take(frame, digests[frame.path], obstacles)
+                        done += 1
+                        broken = refused = 0
+            except IncompleteStreamError as error:
+                if done:
+                    retries.progress()
+                elif self._may_repeat(retries, error):
+                    continue
+                else:
+                    broken += 1
+                    if broken > MAX_BROKEN_IN_A_ROW or (len(remaining) == 1 and not self.written):
+                        raise
+                    self._moved.append(batch[0])
+                    retries, done = BodyRetries(self.source.client), 1
+            except ServerError as error:
+                if error.status not in _ABOUT_FILES:
+                    raise
+                if len(batch) > 1:
+                    suspects, most = len(batch), len(batch) // 2
+                    continue
+                refused += 1
+                if refused > MAX_REFUSED_IN_A_ROW:
+                    raise
+                self._refused[batch[0]] = error
+                # The rest of the batch may well be fine.
+                done, suspects = 1, 0
+            remaining = remaining[done:]
+            suspects = max(0, suspects - done)
+
+    def _may_repeat(self, retries: BodyRetries, error: IncompleteStreamError) -> bool:
+        """Pause before another try of the same file; ``False`` when none is left.
+
+        :raises IncompleteStreamError: when nothing is to be tried any more
+        """
+        try:
+            retries.pause(error)
+        except IncompleteStreamError:
+            if self.source.client.gave_up:
+                raise
+            return False
+        return True
+
+    def _batch_size(self) -> int:
+        """Files to ask for at once: the configured number, fewer where the files seen so far are large."""
+        most = self.directory.files_per_request or DEFAULT_FILES_PER_REQUEST
+        if not self.written or not self.bytes_written:
+            return most
+        return max(1, min(most, self.directory.bytes_per_request * len(self.written) // self.bytes_written))
+
+    def _take(self, frame: Frame, announced: str, obstacles: Collection[str]) -> None:
+        """Write one file, or note why it is not written.
+
+        :raises FileError: for what is no matter of this file alone
+        """
+        try:
+            arrived = self._write(frame, announced, obstacles)
+        except FileError as error:
+            self._failed_in_a_row += 1
+            if not is_about_one_file(error.__cause__) or self._failed_in_a_row > MAX_FAILED_IN_A_ROW:
+                raise
+            self.failed[frame.path] = error
+            return
+        self._failed_in_a_row = 0
+        if not arrived:
+            self._moved.append(frame.path)
+            return
+        self.bytes_written += frame.size
+        self.written.add(frame.path)
+        self.progress(self.directory.name, 1, "files", self._wanted)
+        self.progress(self.directory.name, frame.size, "bytes")
+
+    def _write(self, frame: Frame, announced: str, obstacles: Collection[str]) -> bool:
+        """Write one file; leave the target as it was and return ``False`` when its digest is not the announced one.
+
+        Where one side has no digests (hasher ``none``), the size has to do.
+        """
+        try:
+            with (
+                self.storage.write(frame.path, size=frame.size, replaces=obstacles) as writer,
+                StreamDigest(self.hasher) as digest,
+            ):
+                for chunk in frame.chunks:
+                    writer.write(chunk)
+                    digest.update(chunk)
+                if announced and digest.result() not in (announced, ""):
+                    raise _OtherContentError
+        except _OtherContentError:
+            return False
+        return True
+
+
+class _OtherContentError(Exception):
+    """The content is not what the manifest announced: leave the block that writes it, so that it is thrown away."""

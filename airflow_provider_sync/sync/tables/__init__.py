@@ -1,0 +1,1 @@
+"""Keep tables in step: compare, stage, merge."""

@@ -1,0 +1,102 @@
+"""How a source that version 2 has described lands in the target: which of its columns go where, rendered by which types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Part
+from airflow_provider_sync.databases.type_rules import create_table_statement, landing_type
+from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
+from airflow_provider_sync.protocol.v2.bounds import canonical_bound
+from airflow_provider_sync.protocol.v2.messages import Described, Selection, Window
+from airflow_provider_sync.sync.tables.target import Target
+
+
+def selection_of(options: TargetTable) -> Selection:
+    """Return the part of the source's table that the options ask for."""
+    return Selection(name=options.name, columns=options.columns or None, window=_window(options, {}))
+
+
+def selection_for(target: Target) -> Selection:
+    """Return the part of the source's table that a target is compared with, in the form in which it holds it."""
+    return msgspec.structs.replace(selection_of(target.options), between=target.between, trailing_zeros=target.trailing_zeros)
+
+
+def land(database: Database, target: Target, described: Described) -> Part:
+    """Find the target's column for each of the source's, and render both by the source's type.
+
+    :raises TableError: when the target lacks a column, or cannot hold what the source's column holds
+    :raises ConfigurationError: when an option names a column that the source does not have
+    """
+    options = target.options
+    names = [column.name for column in described.columns]
+    unknown = [name for name in options.renames if name not in names]
+    if unknown:
+        raise ConfigurationError(
+            f"Table {target.name!r}: renames names {unknown[0]!r}, which the source does not have. It has: {', '.join(names)}."
+        )
+    own = {column.name: column for column in target.table.columns}
+    columns: dict[str, CanonicalColumn] = {}
+    for column in described.columns:
+        name = options.renames.get(column.name, column.name)
+        if name not in own:
+            raise TableError(
+                f"Table {str(target.table)!r} has no column {name!r}, which the source has."
+                " Add it to the table, rename it with 'renames', or leave it out with 'columns'."
+            )
+        if any(name == landed.column.name for landed in columns.values()):
+            raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Correct 'renames'.")
+        logical = landing_type(str(target.table), column.type, own[name], database.logical_type(own[name]))
+        columns[column.name] = CanonicalColumn(column=own[name], type=logical)
+    key = tuple(columns[name] for name in described.key)
+    wanted = options.primary_key
+    if wanted and sorted(wanted) != sorted(column.column.name for column in key):
+        raise ConfigurationError(
+            f"Table {target.name!r}: primary is {', '.join(wanted)}, but the source's key is {', '.join(described.key)}."
+            " Both sides need one key: configure it at the server, too."
+        )
+    window = _own_window(database, target)
+    return Part(table=target.table, columns=tuple(columns.values()), key=key, window=window, between=target.between)
+
+
+def create_statement(database: Database, options: TargetTable, described: Described) -> str:
+    """Write the CREATE TABLE of a missing target by the source's description, renames applied.
+
+    :raises TableError: when the database has no type for a column
+    """
+    renamed = [
+        msgspec.structs.replace(column, name=options.renames.get(column.name, column.name)) for column in described.columns
+    ]
+    key = [options.renames.get(name, name) for name in described.key]
+    return create_table_statement(database, options.table_name, renamed, key)
+
+
+def _own_window(database: Database, target: Target) -> Window | None:
+    """Return the window with the target's column, and its ends as that column has them."""
+    window = _window(target.options, target.options.renames)
+    if window is None:
+        return None
+    column = next((column for column in target.table.columns if column.name == window.column), None)
+    if column is None:
+        raise ConfigurationError(f"Table {target.name!r}: the target has no column {window.column!r}, which the window is of.")
+    logical = database.logical_type(column)
+    if logical is None:
+        raise ConfigurationError(
+            f"Table {target.name!r}: a window cannot be of {window.column!r}, whose type {column.sql_type} has no order."
+        )
+    try:
+        start, end = (canonical_bound(text, logical) for text in (window.start, window.end))
+    except ProtocolError as error:
+        raise ConfigurationError(f"Table {target.name!r}: window: {error}") from error
+    return Window(column=window.column, start=start, end=end)
+
+
+def _window(options: TargetTable, renames: Mapping[str, str]) -> Window | None:
+    if options.window is None:
+        return None
+    column, start, end = options.window
+    return Window(column=renames.get(column, column), start=start, end=end)

@@ -1,0 +1,72 @@
+"""Columns that a target computes otherwise than the source: no sync can make these tables equal, so no retry helps."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import Part
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT
+from airflow_provider_sync.sync.tables.reconcile import Key
+
+_SAMPLE = 100
+"""Rows whose values are compared."""
+
+_BATCHES = 40
+"""Batches of rows that are searched for them: a column that is computed otherwise differs in nearly every row."""
+
+
+def refuse_other_values(database: Database, connection: Connection, part: Part, staging: Table, *, name: str) -> None:
+    """Find columns that the target computes otherwise among merged rows; to be called when digests differ after a merge.
+
+    :param part: of the target, inside the merge's transaction
+    :param staging: the rows as the source sent them
+    :param name: of the table, for the message
+    :raises TableError: naming the columns, where there are any
+    """
+    if not any(column.column.generated for column in part.columns):
+        return
+    part = msgspec.structs.replace(part, window=None)
+    sent = msgspec.structs.replace(part, table=staging, between=None)
+    keys = _differing_keys(database, connection, part, sent)
+    here, there = (_texts(database, connection, rows, keys) for rows in (part, sent))
+    differing = {
+        column.column.name
+        for key in keys
+        if key in here and key in there
+        for column, own, other in zip(part.columns, here[key], there[key], strict=True)
+        if own != other and column.column.generated
+    }
+    if differing:
+        names = ", ".join(map(repr, sorted(differing)))
+        raise TableError(
+            f"Table {name!r}: the target computes other values for column {names} than the source has, so that the two never"
+            " become equal. Nothing was changed. Give the column the same expression on both sides, make it a plain one at the"
+            " target, or leave it out with `columns`."
+        )
+
+
+def _differing_keys(database: Database, connection: Connection, part: Part, sent: Part) -> list[Key]:
+    """Return some keys of rows that are not what was sent."""
+    # Read to the end before the next statement: a connection to MySQL has one result at a time.
+    batches = islice(database.digest_rows(connection, sent, ONE_SEGMENT, ((0, 0),)), _BATCHES)
+    digests = {key: digest for batch in batches for key, digest in batch}
+    found = {key: digest for batch in database.digest_keys(connection, part, list(digests)) for key, digest in batch}
+    return [key for key, digest in digests.items() if found.get(key) != digest][:_SAMPLE]
+
+
+def _texts(database: Database, connection: Connection, part: Part, keys: list[Key]) -> dict[Key, tuple[str | None, ...]]:
+    """Return the canonical texts of rows by their keys."""
+    places = [part.columns.index(column) for column in part.key]
+    found = {}
+    for _, block in database.read_text(connection, part, keys) if keys else ():
+        for row in tsv.decode_rows(block, len(part.columns)):
+            texts = tuple(None if field is None else field.decode() for field in row)
+            found[tuple(texts[place] or "" for place in places)] = texts
+    return found

@@ -1,0 +1,175 @@
+"""Which rows a sync would change, by their keys; nothing is written, and no row is downloaded.
+
+Version 1 cannot tell keys without all the rows, so there a dry run tells the numbers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig, TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.exceptions import SyncError, SyncFailed, foreseen
+from airflow_provider_sync.report import Report, TableReport
+from airflow_provider_sync.sync.progress import Progress
+from airflow_provider_sync.sync.run import Opener, RunPlan, run
+from airflow_provider_sync.sync.tables.broken_bodies import repeated
+from airflow_provider_sync.sync.tables.differences import Comparison, compare_finer, compare_segments
+from airflow_provider_sync.sync.tables.pipeline import find_target, sync_tables
+from airflow_provider_sync.sync.tables.reclassify import settled_slices
+from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
+from airflow_provider_sync.sync.tables.target import seen_by
+from airflow_provider_sync.sync.time_limit import within_max_seconds
+from airflow_provider_sync.sync.traffic import Measure
+
+MOST_KEYS = 100_000
+"""Keys of one kind that are told of one table."""
+
+
+class TableDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sync of one table would do.
+
+    :ivar report: with the exact numbers
+    :ivar changes: the first keys of each kind; ``None`` where only numbers are known
+    """
+
+    report: TableReport
+    changes: RowChanges | None = None
+
+    @property
+    def untold(self) -> int:
+        """How many rows would change whose keys are not told, since there are too many."""
+        report = self.report
+        return report.rows_inserted + report.rows_updated + report.rows_deleted - len(self.changes or ())
+
+
+class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would do.
+
+    :ivar failures: why some are not known; their reports say the same
+    """
+
+    tables: tuple[TableDiff, ...]
+    directories: tuple[Report, ...]
+    failures: tuple[SyncError, ...] = ()
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Reports of everything, in order."""
+        return (*(table.report for table in self.tables), *self.directories)
+
+
+class _Told:
+    """Counts what differs, and keeps the first keys of each kind."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.inserted: list[Key] = []
+        self.updated: list[Key] = []
+        self.deleted: list[Key] = []
+        self.numbers = {"inserted": 0, "updated": 0, "deleted": 0}
+
+    def add(self, changes: RowChanges) -> None:
+        for kind in self.numbers:
+            keys, kept = getattr(changes, kind), getattr(self, kind)
+            self.numbers[kind] += len(keys)
+            kept += keys[: self.most - len(kept)]
+
+    def changes(self) -> RowChanges:
+        return RowChanges(inserted=tuple(self.inserted), updated=tuple(self.updated), deleted=tuple(self.deleted))
+
+
+@within_max_seconds
+def diff_table(
+    client: SyncClient,
+    table: TargetTable,
+    database: Database,
+    *,
+    most_keys: int = MOST_KEYS,
+    progress: Progress | None = None,
+) -> TableDiff:
+    """Find the rows in which source and target differ, in bounded memory.
+
+    :param most_keys: of each kind that are told
+    :param progress: told of the rows that version 1 downloads
+    :raises SyncError: when they cannot be compared
+    """
+    measure = Measure(client)
+    database = seen_by(database, [table])
+    if client.protocol_for() == 1:
+        return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
+    target = find_target(client, database, table)
+    if target is None:
+        return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
+
+    def compare() -> tuple[Comparison, _Told]:
+        compared = compare_segments(client, database, target)
+        told = _Told(most_keys)
+        if compared.differing:
+            compared = compare_finer(client, database, compared)
+            for found in settled_slices(client, database, compared):
+                told.add(found.changes)
+        return compared, told
+
+    compared, told = repeated(client, compare)
+    differs = any(told.numbers.values())
+    report = TableReport(
+        name=table.name,
+        status="planned" if differs else "unchanged",
+        protocol=2,
+        rows_total=compared.source_rows,
+        verified=None if differs else "digest",
+        rows_inserted=told.numbers["inserted"],
+        rows_updated=told.numbers["updated"],
+        rows_deleted=told.numbers["deleted"],
+        **measure.so_far(),
+    )
+    return TableDiff(report=report, changes=told.changes())
+
+
+def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:
+    """Find out what a run would do with everything in ``plan``, the rest even when one fails."""
+    opener = opener or Opener()
+    tables: list[TableDiff] = []
+    failures: list[SyncError] = []
+    with SyncClient.from_config(config) as client:
+        for url, group in plan.tables.items():
+            try:
+                with foreseen(), opener.database(url) as database:
+                    for table in group:
+                        tables.append(_diff_or_failure(client, table, database, progress, failures))
+            except SyncError as error:
+                # The database could not even be opened, which is no reason to leave the others alone.
+                failures.append(error)
+                done = {diff.report.name for diff in tables}
+                tables += [_failed(table, error) for table in group if table.name not in done]
+    directories: Sequence[Report] = ()
+    try:
+        directories = run(
+            config, RunPlan(tables={}, directories=plan.directories), opener=opener, dry_run=True, progress=progress
+        )
+    except SyncFailed as failure:
+        failures.append(failure)
+        directories = failure.reports
+    return RunDiff(tables=tuple(tables), directories=tuple(directories), failures=tuple(failures))
+
+
+def _diff_or_failure(
+    client: SyncClient, table: TargetTable, database: Database, progress: Progress | None, failures: list[SyncError]
+) -> TableDiff:
+    try:
+        with foreseen():
+            return diff_table(client, table, database, progress=progress)
+    except SyncFailed as failure:
+        failures.append(failure)
+        return _failed(table, failure)
+    except SyncError as error:
+        failures.append(error)
+        return _failed(table, error)
+
+
+def _failed(table: TargetTable, error: SyncError) -> TableDiff:
+    return TableDiff(report=TableReport(name=table.name, status="failed", error=str(error)))

@@ -1,0 +1,162 @@
+"""A first sync by version 2: all rows go straight into an empty target, while the source digests them.
+
+::
+
+    source   rows    ────────────────▶ target, in the final transaction ── digests of the target ─┐
+             digests ── beside them, from a snapshot of the same moment ──────────────────────────┴─ equal: commit
+
+Nothing is compared before, as there is nothing to compare. Where the source changes between the two answers, the sync begins anew
+and stages the rows, since only then those that moved can be asked for again. What a target must be like for this is in
+:mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.version2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.exceptions import SourceChangedError
+from airflow_provider_sync.merge.direct_load import DirectRows, can_load_directly
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Grid, Selection
+from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.tables.column_mapping import land, selection_for
+from airflow_provider_sync.sync.tables.differences import probes_of
+from airflow_provider_sync.sync.tables.download import Download
+from airflow_provider_sync.sync.tables.target import Target
+
+
+def load_directly(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    on_rows: Callable[[int], None],
+    *,
+    most: int | None = None,
+) -> FirstRows | None:
+    """Leave all rows to the final transaction, which loads them as they come.
+
+    :param most: rows from which on they had better be staged
+    :return: ``None`` where the target is not such that they can be, or where there seem to be none
+    :raises TableError: when the target cannot hold what the source has
+    """
+    if target.options.window is not None or not database.is_empty(connection, target.table):
+        return None
+    with client.describe_table(DescribeTable(selection=selection_for(target), digests=False)) as answer:
+        described = answer.described
+    part = land(database, target, described)
+    too_many = most is not None and described.rows > most
+    if not described.rows or too_many or not can_load_directly(target.table, part.columns):
+        return None
+    return FirstRows(client, database, target, described, part, on_rows)
+
+
+class _Announced(msgspec.Struct, frozen=True):
+    """What the source says that it has."""
+
+    grid: Grid
+    segments: Mapping[int, SegmentDigest]
+    digest: str
+
+    @property
+    def rows(self) -> int:
+        return sum(segment.rows for segment in self.segments.values())
+
+
+class FirstRows(Download):
+    """All rows of the source, which come only when the merge asks for them."""
+
+    protocol = 2
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        target: Target,
+        described: Described,
+        part: Part,
+        on_rows: Callable[[int], None],
+    ) -> None:
+        staged = DirectRows(
+            target=target.table, columns=part.columns, rows=self._count, blocks=self._blocks, verify=target.options.verify
+        )
+        super().__init__(target, staged, rows_total=0, rows_received=0)
+        self.client = client
+        self.database = database
+        self.described = described
+        self.part = part
+        self.on_rows = on_rows
+        self._announced: _Announced | None = None
+
+    def verify(self, connection: Connection) -> Verified | None:
+        """Digest the target, and compare it with what the source announced.
+
+        :raises SourceChangedError: when they differ
+        """
+        announced = self._known()
+        part = msgspec.structs.replace(self.part, digest=announced.digest)
+        if dict(self.database.digest_written(connection, part, announced.grid)) != announced.segments:
+            raise SourceChangedError(
+                f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
+                " digests and its rows. Nothing was changed."
+            )
+        return "digest"
+
+    def _selection(self) -> Selection:
+        """Name the described columns, so that one that goes meanwhile is missed."""
+        columns = tuple(column.name for column in self.described.columns)
+        return msgspec.structs.replace(selection_for(self.target), columns=columns)
+
+    def _known(self) -> _Announced:
+        if self._announced is None:
+            self._announced = self._ask(Event())
+        return self._announced
+
+    def _count(self) -> int:
+        """Return how many rows the source has, by its digests."""
+        self.rows_total = self._known().rows
+        return self.rows_total
+
+    def _blocks(self) -> Generator[bytes]:
+        """Ask for rows and, in another thread, for their digests; pass the rows' lines on as they come."""
+        self._announced, self.rows_received = None, 0
+        abandoned = Event()
+        with ThreadPoolExecutor(1, thread_name_prefix="source-digests") as pool:
+            asked = pool.submit(self._ask, abandoned)
+            try:
+                request = GetRows(selection=self._selection())
+                with self.client.get_rows(request, columns=len(self.part.columns)) as answer:
+                    for rows in answer:
+                        self.rows_received += rows.count
+                        self.on_rows(rows.count)
+                        yield rows.data
+                self._announced = asked.result()
+            finally:
+                abandoned.set()
+
+    def _ask(self, abandoned: Event) -> _Announced:
+        """Ask for the digests of all segments.
+
+        :param abandoned: tells that nobody waits for them any more
+        """
+        request = DescribeTable(
+            selection=self._selection(), schemes=self.database.schemes, probes=probes_of(self.client, self.database)
+        )
+        segments: dict[int, SegmentDigest] = {}
+        with self.client.describe_table(request) as answer:
+            described = answer.described
+            if (described.columns, described.key) != (self.described.columns, self.described.key):
+                raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed. Nothing was changed.")
+            # While the source is at work its signs of life come by, so that this ends soon.
+            for message in answer:
+                if abandoned.is_set():
+                    break
+                segments.update(zip(message.numbers, map(SegmentDigest, message.counts, message.sums), strict=True))
+        return _Announced(described.grid, segments, described.digest)

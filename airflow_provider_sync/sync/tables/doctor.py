@@ -1,0 +1,235 @@
+"""Why a table differs from its source although both look alike: column by column, with a few values from both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.type_rules import target_type
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
+from airflow_provider_sync.sync.tables import version1
+from airflow_provider_sync.sync.tables.column_mapping import selection_for
+from airflow_provider_sync.sync.tables.differences import (
+    Comparison,
+    compare_finer,
+    compare_rows,
+    compare_segments,
+)
+from airflow_provider_sync.sync.tables.pipeline import find_target, present_target
+from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
+from airflow_provider_sync.sync.tables.reclassify import settled
+from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
+from airflow_provider_sync.sync.tables.target import Target, seen_by
+from airflow_provider_sync.sync.time_limit import within_max_seconds
+
+MOST_READ = 200
+"""Rows of a column that are read to find the reason."""
+
+SAMPLES = 3
+SHOWN = 40
+"""Characters of a value that are shown."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that differs, shortened.
+
+    :ivar key: of its row
+    """
+
+    key: tuple[str, ...]
+    source: str | None
+    target: str | None
+
+
+class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with one column.
+
+    :ivar rows: in which it differs; 0 where its values were not compared
+    :ivar reason: why that is, as far as can be told
+    """
+
+    column: str
+    rows: int = 0
+    reason: str
+    samples: tuple[Sample, ...] = ()
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found about one table.
+
+    :ivar columns: only those with something to say
+    :ivar missing: number of rows that only the source has
+    :ivar surplus: number of rows that only the target has
+    :ivar keys: why rows are missing on one side and too many on the other, where their keys are nearly equal
+    :ivar notes: what is no difference but may explain one
+    """
+
+    name: str
+    columns: tuple[ColumnFinding, ...] = ()
+    missing: int = 0
+    surplus: int = 0
+    keys: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether a sync would find something to do, or could not be done."""
+        return bool(self.columns or self.missing or self.surplus)
+
+
+@within_max_seconds
+def diagnose_table(client: SyncClient, options: TargetTable, database: Database) -> Diagnosis:
+    """Compare a table with its source: columns, types, rows, then the values of each column for itself.
+
+    Each column costs a scan of both sides, but only where the tables differ at all.
+
+    :raises ConfigurationError: with a server of version 1 whose table differs, since it cannot tell columns apart
+    :raises MissingTableError: when the target is missing
+    """
+    if client.protocol_for() == 1:
+        differs, _, warnings = version1.compare(client, database, present_target(client, database, options))
+        if not differs:
+            return Diagnosis(name=options.name, notes=warnings)
+        raise ConfigurationError(
+            f"Table {options.name!r}: the server speaks version 1 of the protocol, which tells no column from another."
+            " Use 'diff', or a server with version 2."
+        )
+    database = seen_by(database, [options])
+    target = find_target(client, database, options)
+    if target is None:
+        raise MissingTableError(f"There is no table {options.table_name!r} in the target database yet. A run makes it.")
+    with client.describe_table(DescribeTable(selection=selection_for(target), digests=False)) as answer:
+        described = answer.described
+    unusable = tuple(_misfits(database, target, described))
+    left_out = {finding.column for finding in unusable}
+    if left_out & set(described.key):
+        return Diagnosis(name=options.name, columns=unusable, notes=_notes(target, described))
+    usable = [column for column in described.columns if column.name not in left_out]
+    if not compare_segments(client, database, _narrowed(target, described, [column.name for column in usable])).differing:
+        return Diagnosis(name=options.name, columns=unusable, notes=_notes(target, described))
+    rows = _Rows(client, database, target, described)
+    findings = [rows.of_column(column) for column in usable if column.name not in described.key]
+    return Diagnosis(
+        name=options.name,
+        columns=(*unusable, *filter(None, findings)),
+        missing=len(rows.missing),
+        surplus=len(rows.surplus),
+        keys=rows.reason_of_keys(),
+        notes=_notes(target, described),
+    )
+
+
+def _misfits(database: Database, target: Target, described: Described) -> Iterable[ColumnFinding]:
+    """Find columns that the target lacks, or that cannot hold what the source has."""
+    own = {column.name: column for column in target.table.columns}
+    for column in described.columns:
+        name = target.options.renames.get(column.name, column.name)
+        if name not in own:
+            yield ColumnFinding(column=column.name, reason=f"the target has no column {name!r}")
+            continue
+        try:
+            target_type(str(target.table), column.type, own[name], database.logical_type(own[name]))
+        except TableError as error:
+            yield ColumnFinding(column=column.name, reason=str(error))
+
+
+def _notes(target: Target, described: Described) -> tuple[str, ...]:
+    known = {target.options.renames.get(column.name, column.name) for column in described.columns}
+    extra = [column.name for column in target.table.columns if column.name not in known]
+    return (f"Only the target has {', '.join(extra)}, which a sync leaves alone.",) if extra else ()
+
+
+def _narrowed(target: Target, described: Described, names: Sequence[str]) -> Target:
+    """Return the target as if only these columns of the source, and those of its key, were synchronised."""
+    chosen = {*names, *described.key}
+    renames = {name: renamed for name, renamed in target.options.renames.items() if name in chosen}
+    columns = tuple(names) or described.key
+    return msgspec.structs.replace(target, options=msgspec.structs.replace(target.options, columns=columns, renames=renames))
+
+
+class _Rows:
+    """The rows of both sides.
+
+    :ivar missing: keys that only the source has
+    :ivar surplus: keys that only the target has
+    """
+
+    def __init__(self, client: SyncClient, database: Database, target: Target, described: Described) -> None:
+        self.client = client
+        self.database = database
+        self.target = target
+        self.described = described
+        _, changes = self._differing([])
+        self.missing, self.surplus = changes.inserted, changes.deleted
+
+    def of_column(self, column: ColumnDescription) -> ColumnFinding | None:
+        """Find the rows in which a column differs, and why."""
+        compared, changes = self._differing([column.name])
+        updated = changes.updated
+        if not updated:
+            return None
+        read = updated[:MOST_READ]
+        source, own = self._source_values(compared, read), self._own_values(compared, read)
+        pairs = {key: (source[key], own[key]) for key in read if key in source and key in own and source[key] != own[key]}
+        reason = likely_reason(column.type, pairs.values())
+        fitting = [key for key, pair in pairs.items() if explain(column.type, *pair) == reason] or list(pairs)
+        samples = tuple(Sample(key=key, source=_shown(pairs[key][0]), target=_shown(pairs[key][1])) for key in fitting[:SAMPLES])
+        return ColumnFinding(column=column.name, rows=len(updated), reason=reason, samples=samples)
+
+    def reason_of_keys(self) -> str | None:
+        """Say why keys of one side are nearly those of the other; ``None`` when they are not."""
+        if not (self.missing and self.surplus):
+            return None
+        types = {column.name: column.type for column in self.described.columns}
+        kinds = [types[name] for name in self.described.key]
+        reasons = []
+        for key, other in zip(sorted(self.missing)[:MOST_READ], sorted(self.surplus)[:MOST_READ], strict=False):
+            for kind, part, own in zip(kinds, key, other, strict=True):
+                if part != own:
+                    reasons.append((kind, (part, own)))
+        if not reasons:
+            return None
+        reason = likely_reason(reasons[0][0], [pair for _, pair in reasons])
+        return None if reason == OTHER else reason
+
+    def _differing(self, names: Sequence[str]) -> tuple[Comparison, RowChanges]:
+        compared = compare_segments(self.client, self.database, _narrowed(self.target, self.described, names))
+        if not compared.differing:
+            return compared, RowChanges()
+        compared = compare_finer(self.client, self.database, compared)
+        found = compare_rows(self.client, self.database, compared)
+        return compared, settled(self.client, self.database, compared, found).changes
+
+    def _source_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
+        selection = msgspec.structs.replace(compared.selection, window=None)
+        request = GetRows(selection=selection, keys=tsv.encode_keys(keys).decode())
+        with self.client.get_rows(request, columns=len(compared.part.columns)) as answer:
+            return _values(compared, (rows.data for rows in answer))
+
+    def _own_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
+        part = msgspec.structs.replace(compared.part, window=None)
+        with self.database.snapshot() as connection:
+            return _values(compared, (block for _, block in self.database.read_text(connection, part, keys)))
+
+
+def _values(compared: Comparison, blocks: Iterable[bytes]) -> dict[Key, str | None]:
+    """Return the value of the one column that is no key, by key."""
+    names = [column.name for column in compared.described.columns]
+    places = [names.index(name) for name in compared.described.key]
+    value = next(place for place in range(len(names)) if place not in places)
+    found: dict[Key, str | None] = {}
+    for block in blocks:
+        for row in tsv.decode_rows(block, len(names)):
+            texts = [None if field is None else field.decode() for field in row]
+            found[tuple(texts[place] or "" for place in places)] = texts[value]
+    return found
+
+
+def _shown(text: str | None) -> str | None:
+    return text if text is None or len(text) <= SHOWN else text[:SHOWN] + "…"

@@ -1,0 +1,380 @@
+"""Fetch rows of the source by version 2 of the protocol, into a staging table: all of them, or those that differ.
+
+The staging table is its own journal: what a failed try left there is digested, what still is as the source announces it stays,
+and only the rest is fetched. For that, rows are committed a few ten megabytes at a time.
+
+Which rows differ is found in :mod:`.differences`; what is proven about them after the merge is in :mod:`.fetched_rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.slices import absent_runs, keys_of
+from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError
+from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
+from airflow_provider_sync.merge.stale_rows import delete_rows
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.protocol.too_large import too_large
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, GetRows
+from airflow_provider_sync.sync.tables.differences import (
+    Comparison,
+    Differences,
+    added,
+    ask_segments_again,
+    in_chunks,
+    to_wire,
+    without,
+)
+from airflow_provider_sync.sync.tables.fetched_rows import FetchedRows
+from airflow_provider_sync.sync.tables.reclassify import announced_again, confirmed, confirmed_slices, settled, without_rows
+from airflow_provider_sync.sync.tables.reconcile import Key, differing_segments
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.unkept_values import ROUNDS, refuse_unkept_values
+
+COMMIT_BYTES = 32 * 1024 * 1024
+"""How much of the rows' text is loaded in one go: what a cut costs."""
+
+MOST_RANGES = 64
+"""Stretches of keys that are fetched as such where a staging table lacks them; beyond, its rows are compared."""
+
+
+class Fetch:
+    """Rows on their way into staging.
+
+    :param staging: where they land
+    :param removed: where the keys of the rows that go are listed; by default in a table that ends with the connection
+    :param on_rows: called with the number of rows that arrived
+    :ivar restless: keys of rows that were other ones each time that they were asked for
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        connection: Connection,
+        compared: Comparison,
+        staging: Staging,
+        *,
+        removed: Staging | None = None,
+        on_rows: Callable[[int], None],
+    ) -> None:
+        self.client = client
+        self.database = database
+        self.connection = connection
+        self.compared = compared
+        self.target = compared.target
+        self.staging = staging
+        self.removed = removed or TemporaryStaging(database, purpose="removed")
+        self.on_rows = on_rows
+        self.selection = compared.selection
+        self.received = 0
+        self.received_bytes = 0
+        self.restless: list[Key] = []
+
+    def everything(self) -> FetchedRows:
+        """Stage all rows of the part.
+
+        Segments that are not what the source announced are asked for again, and of them only the rows that differ. What is
+        staged then stands for what the source announced: segment by segment, or row by row where it moved.
+
+        :raises TableError: when the target cannot keep a value as it is
+        """
+        part, resumed = self._open()
+        held = self.database.digest_segments(self.connection, part, self.compared.grid) if resumed else {}
+        if held:
+            self._complete(part, held, stretches=True)
+        else:
+            self._load(part, GetRows(selection=self.selection))
+        held = self.database.digest_segments(self.connection, part, self.compared.grid)
+        if dict(held) != dict(self.compared.source):
+            source = ask_segments_again(self.client, self.database, self.compared)
+            self.compared = msgspec.structs.replace(self.compared, source=source)
+            self._complete(part, held, stretches=False)
+            staged = dict(self.database.digest_segments(self.connection, part, self.compared.grid))
+            differing = tuple(differing_segments(staged, self.compared.own))
+            self.compared = msgspec.structs.replace(self.compared, source=staged, differing=differing)
+        return self._fetched(self._staged(self.compared.source_rows, None))
+
+    def rows(self, differences: Differences) -> FetchedRows:
+        """Stage the rows that the source has and the target lacks or has otherwise, and list those that go.
+
+        :raises TableError: when the target cannot keep a value as it is
+        """
+        differences = settled(self.client, self.database, self.compared, differences)
+        part, resumed = self._open()
+        held = _digests_of(self.database, self.connection, part) if resumed else {}
+        delete_rows(self.database, self.connection, part, [key for key in held if key not in differences.announced])
+        held = {key: digest for key, digest in held.items() if key in differences.announced}
+        staged = self._stage(part, differences, held, alone=True)
+        deleted = differences.changes.deleted
+        if deleted and self.compared.grid.scheme != "bucket" and self._source_moved(part, staged.replaced):
+            # Two answers do not fit together, of which one may lack rows.
+            now = confirmed(self.client, self.compared, staged, deleted)
+            staged = self._stage(part, now, staged.announced, alone=True)
+        announced, deleted = staged.announced, staged.changes.deleted
+        removed = self._open_removed()
+        self._list_removed(removed, deleted)
+        return self._fetched(
+            self._staged(len(announced), removed), announced=announced, deleted=deleted, replaced=staged.replaced
+        )
+
+    def slices(self) -> FetchedRows:
+        """Stage as :meth:`rows` does, a bounded number of rows at a time, however many differ.
+
+        What a failed try left is not gone on with.
+
+        :raises TableError: when the target cannot keep a value as it is
+        """
+        part, resumed = self._open()
+        if resumed:
+            self._empty(part)
+        removed = self._open_removed()
+        rows = deleted = 0
+        replaced: dict[int, SegmentDigest] = {}
+        for found in confirmed_slices(self.client, self.database, self.compared):
+            held: dict[Key, int] = {}
+            if self.compared.grid.scheme == "bucket" and (rows or deleted):
+                # A row that changed was in an earlier slice, too.
+                keys = [*found.announced, *found.changes.deleted]
+                held = self._digests_by_key(part, keys)
+                delete_rows(self.database, self.connection, part, [key for key in held if key not in found.announced])
+                deleted -= self._unlist_removed(keys)
+            staged = self._stage(part, found, held, alone=False)
+            self._list_removed(removed, staged.changes.deleted)
+            rows += len(staged.announced) - len(held)
+            deleted += len(staged.changes.deleted)
+            replaced = added(replaced, staged.replaced)
+        return self._fetched(self._staged(rows, removed), deleted_rows=deleted, replaced=replaced)
+
+    def _fetched(
+        self,
+        staged: StagedTable,
+        *,
+        announced: Mapping[Key, int] | None = None,
+        deleted: Sequence[Key] = (),
+        deleted_rows: int = 0,
+        replaced: Mapping[int, SegmentDigest] | None = None,
+    ) -> FetchedRows:
+        return FetchedRows(
+            self.client,
+            self.database,
+            self.compared,
+            staged,
+            received=self.received,
+            announced=announced,
+            deleted=deleted,
+            deleted_rows=deleted_rows,
+            replaced=replaced,
+            restless=self.restless,
+        )
+
+    def _stage(self, part: Part, wanted: Differences, held: Mapping[Key, int], *, alone: bool) -> Differences:
+        """Stage rows until they are as the source announces them; those that moved meanwhile are asked for again, and only those.
+
+        Rows that are other ones each time stay as they came last.
+
+        :param held: digests of those of these rows that are staged already
+        :param alone: whether no other rows are staged
+        :return: what the source announced in the end, or sent of rows that never stand still
+        :raises TableError: for rows that stand still, and are staged otherwise
+        """
+        held = dict(held)
+        steady: set[Key] | None = None
+        for again in reversed(range(ROUNDS)):
+            other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
+            delete_rows(self.database, self.connection, part, [key for key in other if key in held])
+            self._load_keys(part, other)
+            for key in other:
+                held.pop(key, None)
+            held |= _digests_of(self.database, self.connection, part) if alone else self._digests_by_key(part, other)
+            moved = [key for key in other if held.get(key) != wanted.announced[key]]
+            if not moved:
+                return wanted
+            if again:
+                before = wanted.announced
+                wanted = announced_again(self.client, self.compared, wanted, moved)
+                delete_rows(self.database, self.connection, part, [key for key in moved if key not in wanted.announced])
+                same = {key for key in moved if wanted.announced.get(key) == before[key]}
+                steady = same if steady is None else steady & same
+        refuse_unkept_values(self.client, self.database, self.connection, self.compared, part, (steady or set()) & set(moved))
+        self.restless += moved
+        gone = {key for key in moved if key not in held}
+        came = {key: held[key] for key in moved if key in held}
+        return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
+
+    def _digests_by_key(self, part: Part, keys: Sequence[Key]) -> dict[Key, int]:
+        """Return the digests of staged rows, as they would go over the wire."""
+        if not keys:
+            return {}
+        batches = self.database.digest_keys(self.connection, part, keys)
+        return {key: to_wire(digest) for batch in batches for key, digest in batch}
+
+    def _open(self) -> tuple[Part, bool]:
+        """Open the staging table; return it as a part, and whether there may be rows of a failed try."""
+        part, target = self.compared.part, self.target
+        resumed = self.staging.resume(
+            self.connection,
+            target.table,
+            [column.column for column in part.columns],
+            primary_key=[column.column.name for column in part.key],
+            indexes=target.options.import_indexes,
+        )
+        # A row that leaves the window is staged, too.
+        return msgspec.structs.replace(part, table=self.staging.table, window=None), resumed
+
+    def _complete(self, part: Part, held: Mapping[int, SegmentDigest], *, stretches: bool) -> None:
+        """Make a staging table that has some of the rows have all of them.
+
+        :param stretches: fetch ranges of keys of which it has none as such, without looking at single rows. In all other
+            segments that differ, rows are compared.
+        """
+        grid, differing = self.compared.grid, differing_segments(self.compared.source, held)
+        runs = absent_runs(differing, held) if stretches and grid.scheme == "range" else []
+        if len(runs) > MOST_RANGES:
+            runs = []
+        for run in runs:
+            self._load(part, GetRows(selection=msgspec.structs.replace(self.selection, between=keys_of(grid, run))))
+        others = tuple(number for number in differing if number in held or not runs)
+        partly = msgspec.structs.replace(self.compared, part=part, own=held, differing=others)
+        connection = None if self.staging.seen_by_others else self.connection
+        for found in confirmed_slices(self.client, self.database, partly, connection):
+            # A row that changed meanwhile may be in another slice with what it was.
+            delete_rows(self.database, self.connection, part, [*found.changes.deleted, *found.announced])
+            self._stage(part, found, {}, alone=False)
+
+    def _load_keys(self, part: Part, keys: Sequence[Key]) -> None:
+        # A row that left the window is asked for by its key, too.
+        selection = msgspec.structs.replace(self.selection, window=None)
+        for chunk in in_chunks(keys):
+            loaded = self._load(part, GetRows(selection=selection, keys=tsv.encode_keys(chunk).decode()))
+            if loaded > len(chunk):
+                raise ProtocolError(f"Table {self.target.name!r}: {loaded} rows came, and {len(chunk)} were asked for.")
+
+    def _load(self, part: Part, request: GetRows) -> int:
+        """Stage the answer to a request, a bounded amount at a time; return its rows."""
+        before, loaded = self.received, 0
+        with closing(self._blocks(request)) as answer:
+            for blocks in _bounded(answer):
+                loaded += self.staging.load_text(self.connection, self.target.table, part.columns, blocks)
+        received = self.received - before
+        if loaded != received:
+            raise SourceChangedError(f"Table {self.target.name!r}: {loaded} rows came of {received}. Nothing was changed.")
+        return loaded
+
+    def _blocks(self, request: GetRows) -> Generator[bytes]:
+        """Ask for rows, and pass their lines on as they come."""
+        with self.client.get_rows(request, columns=len(self.compared.part.columns)) as answer:
+            for rows in answer:
+                self.received += rows.count
+                self.received_bytes += len(rows.data)
+                check_received(self.client, self.target, rows=self.received, size=self.received_bytes)
+                self.on_rows(rows.count)
+                yield rows.data
+
+    def _source_moved(self, staging: Part, replaced: Mapping[int, SegmentDigest]) -> bool:
+        """Whether the rows that were compared are not those of the segments that the source announced."""
+        compared = self.compared
+        new = self.database.digest_segments(self.connection, staging, compared.grid)
+        expected = added(without(compared.own, replaced), new)
+        return any(expected.get(number) != compared.source.get(number) for number in compared.differing)
+
+    def _open_removed(self) -> Table:
+        """Open the table for the keys of the rows that go, with none in it."""
+        part = self.compared.part
+        names = [column.column.name for column in part.key]
+        resumed = self.removed.resume(
+            self.connection, self.target.table, [column.column for column in part.key], primary_key=names
+        )
+        if resumed:
+            self._empty(self._removed_part())
+        return self.removed.table
+
+    def _removed_part(self) -> Part:
+        part = self.compared.part
+        return msgspec.structs.replace(part, table=self.removed.table, columns=part.key, window=None)
+
+    def _unlist_removed(self, keys: Sequence[Key]) -> int:
+        """Take rows from the list of those that go, and return how many were in it."""
+        part = self._removed_part()
+        listed = list(self._digests_by_key(part, keys))
+        delete_rows(self.database, self.connection, part, listed)
+        return len(listed)
+
+    def _empty(self, part: Part) -> None:
+        """Delete what a failed try left in a staging table that other parts may share."""
+        delete_rows(self.database, self.connection, part, list(_digests_of(self.database, self.connection, part)))
+
+    def _list_removed(self, table: Table, keys: Sequence[Key]) -> None:
+        if keys:
+            self.database.load_text(self.connection, table, self.compared.part.key, [tsv.encode_keys(keys)])
+
+    def _staged(self, rows: int, removed: Table | None) -> StagedTable:
+        """Describe what is staged.
+
+        :raises ProtocolError: when there are other rows than those that were asked for
+        """
+        part, options = self.compared.part, self.target.options
+        if part.between is None:
+            there = self.database.count(self.connection, self.staging.table)
+        else:
+            staged = msgspec.structs.replace(part, table=self.staging.table, window=None)
+            there = self.database.digest_segments(self.connection, staged, ONE_SEGMENT).get(0, SegmentDigest(0, 0)).rows
+        if there != rows:
+            raise ProtocolError(f"Table {self.target.name!r}: {there} rows are staged, and {rows} were announced.")
+        for table in filter(None, (self.staging.table, removed)):
+            self.database.adopt_keys(self.connection, self.target.table, table, part.key)
+        return StagedTable(
+            target=self.target.table,
+            staging=self.staging.table,
+            key=tuple(column.column.name for column in part.key),
+            columns=tuple(column.column.name for column in part.columns),
+            rows=rows,
+            verify=options.verify,
+            removed=removed,
+            # Inside a window the guards look at the window.
+            target_rows=self.compared.target_rows,
+        )
+
+
+def check_received(client: SyncClient, target: Target, *, rows: int, size: int) -> None:
+    """Refuse what is more than the limits allow, in however many answers it came.
+
+    :param size: bytes of the rows' text
+    :raises GuardError: naming the limit
+    """
+    table, limits = f"Table {target.name!r}", client.limits
+    if rows > limits.max_rows:
+        raise too_large(limits.max_rows, "limits.max_rows", what=table, unit="rows")
+    if size > limits.max_table_bytes:
+        raise too_large(limits.max_table_bytes, "limits.max_table_bytes", what=table)
+
+
+def _bounded(blocks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """Cut blocks into stretches of about :data:`COMMIT_BYTES`, each to be read to its end before the next."""
+    coming = iter(blocks)
+    for first in coming:
+        yield _stretch(first, coming)
+
+
+def _stretch(first: bytes, coming: Iterator[bytes]) -> Iterator[bytes]:
+    size = len(first)
+    yield first
+    while size < COMMIT_BYTES and (block := next(coming, None)) is not None:
+        size += len(block)
+        yield block
+
+
+def _digests_of(database: Database, connection: Connection, part: Part) -> dict[Key, int]:
+    """Return the digest of every row, as it would go over the wire."""
+    batches = database.digest_rows(connection, part, ONE_SEGMENT, ((0, 0),))
+    return {key: to_wire(digest) for batch in batches for key, digest in batch}

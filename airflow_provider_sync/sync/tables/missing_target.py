@@ -1,0 +1,70 @@
+"""What to tell a user whose target table does not exist: the CREATE TABLE to run, as far as the source shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Row, Value
+from airflow_provider_sync.exceptions import IncompleteStreamError, MissingTableError, ServerError, TableError
+
+
+def describe_missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+    """Return the error for a missing target, with a CREATE TABLE guessed from the first rows of the source.
+
+    Version 1 sends names and values but no types, so the types are guesses that a person has to look at.
+
+    :raises SyncError: when the source cannot be asked for the table at all, because of the token, the name or the URL: until that
+        is right, nobody knows what the target should look like
+    """
+    message = f"There is no table {options.table_name!r} in the target database. Create it first."
+    try:
+        columns, rows = _first_rows(client, options.name)
+    except (TableError, IncompleteStreamError):
+        return MissingTableError(message)  # rows that cannot be read give no hint, and are told of once the table is there
+    except ServerError as error:
+        if error.status != 500:
+            raise
+        return MissingTableError(f"{message} Nor does the source send it: {error}")
+    if columns:
+        statement = create_statement(database, options, columns, rows)
+        message += f" Judging by the source's first rows (look at the types before you run it):\n{statement}"
+    return MissingTableError(message)
+
+
+def _first_rows(client: SyncClient, name: str) -> tuple[Sequence[str], Sequence[Row]]:
+    answer = client.get_table(name)
+    if answer is None:
+        return (), ()
+    with answer:
+        rows: Sequence[Row] = next(iter(answer), ())
+        return answer.columns, rows
+
+
+def create_statement(database: Database, options: TargetTable, source_columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """Write a CREATE TABLE whose types hold the given rows.
+
+    :param source_columns: names as the source sends them; renames are applied
+    """
+    wanted = [name for name in source_columns if not options.columns or name in options.columns]
+    values = {name: [row[position] for row in rows] for position, name in enumerate(source_columns)}
+    key = options.primary_key or (options.renames.get(wanted[0], wanted[0]),)
+    lines = []
+    for source_name in wanted:
+        name = options.renames.get(source_name, source_name)
+        kind = _guess(values[source_name], key=name in key)
+        lines.append(f"  {database.quote(name)} {kind}{' NOT NULL' if name in key else ''}")
+    lines.append(f"  PRIMARY KEY ({database.columns(key)})")
+    name = ".".join(database.quote(part) for part in options.table_name.split("."))
+    return f"CREATE TABLE {name} (\n" + ",\n".join(lines) + "\n)"
+
+
+def _guess(values: Iterable[Value], *, key: bool) -> str:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        return "BIGINT"
+    if kinds and kinds <= {int, float}:
+        return "DOUBLE PRECISION"
+    return "VARCHAR(255)" if key else "TEXT"

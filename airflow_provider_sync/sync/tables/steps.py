@@ -1,0 +1,311 @@
+"""One table in three steps that may be tasks on different machines: compare, download in parts, merge.
+
+::
+
+    compare ── makes the staging table, cuts ──┬─ download keys 1 to 900  ─┬── merge ── verify ── commit ── drop staging
+                                               ├─ download keys 901 to 2000┤
+                                               └─ …                        ┘
+
+Between the steps there are only small values that JSON has, and the staging table in the target's database, which all parts
+share: their keys are disjoint. Each part is a sync of its own range of keys, so that what a step has to know it asks for again.
+What the steps do is what :mod:`.pipeline` does in one go, by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.slices import cut
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    IncompleteStreamError,
+    MissingTableError,
+    ServerError,
+    SourceChangedError,
+)
+from airflow_provider_sync.merge.staging import PERMANENT, SharedStaging
+from airflow_provider_sync.protocol.v2.messages import KeyRange
+from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.tables import version1, version2
+from airflow_provider_sync.sync.tables.broken_bodies import BodyRetries, repeated
+from airflow_provider_sync.sync.tables.differences import Comparison, compare_segments
+from airflow_provider_sync.sync.tables.download import Unchanged
+from airflow_provider_sync.sync.tables.fetch import Fetch
+from airflow_provider_sync.sync.tables.made_target import made_target
+from airflow_provider_sync.sync.tables.pipeline import LOCK_TIMEOUT, TRIES, find_target, present_target
+from airflow_provider_sync.sync.tables.sampling import compare_tables
+from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
+from airflow_provider_sync.sync.tables.target import Target, seen_by
+from airflow_provider_sync.sync.time_limit import within_max_seconds
+from airflow_provider_sync.sync.traffic import Measure
+
+TASK_ROWS = 50_000
+"""Rows to look at, on both sides together, below which a part is not worth a task of its own."""
+
+
+@within_max_seconds
+def compare_table(
+    client: SyncClient, options: TargetTable, database: Database, *, run: str, parts: int = 1, dry_run: bool = False
+) -> list[TablePart] | TableReport:
+    """Compare a table with the source, and cut what has to be downloaded into parts; a missing target is made if it may be.
+
+    :param run: what tells this run from all others; the same for each try
+    :param parts: most parts; there are fewer for small tables, and one where the key is not a single integer
+    :param dry_run: make no missing target
+    :return: what to download; a report when source and target are equal
+    :raises MissingTableError: for a missing target that is not to be made
+    :raises ConfigurationError: for a staging table that other tasks could not reach
+    """
+    if options.staging != PERMANENT:
+        raise ConfigurationError(
+            f"Table {options.name!r}: staging is {options.staging!r}, which other tasks cannot find. Leave it out for the steps."
+        )
+    measure = Measure(client)
+    database = seen_by(database, [options])
+    database.require_session()
+    target = find_target(client, database, options)
+    if target is not None:
+        target.check_rollback()
+        return _compare(client, options, database, target, measure, run, parts)
+    if dry_run:
+        raise MissingTableError(
+            f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
+            " Take TableSyncOperator for it, whose dry run stages none for such a table."
+        )
+    with database.exclusive([options.table_name], timeout=LOCK_TIMEOUT) as lock, ExitStack() as made:
+        # Whoever held the lock may have made it meanwhile.
+        if find_target(client, database, options) is None:
+            made.enter_context(made_target(client, database, options, lock))
+        target = present_target(client, database, options)
+        return _compare(client, options, database, target, measure, run, parts)
+
+
+def _compare(
+    client: SyncClient, options: TargetTable, database: Database, target: Target, measure: Measure, run: str, parts: int
+) -> list[TablePart] | TableReport:
+    with database.connect() as connection:
+        for staging in (staging_of(database, run), removed_of(database, run)):
+            staging.clear(connection, target.table)
+    if client.protocol_for() == 1:
+        differs, source_hash, warnings = _compare_hashes(client, database, target)
+        if not differs:
+            with database.connect() as connection:
+                rows = database.count(connection, target.table)
+            return _unchanged(target, 1, rows, "hash", measure, warnings)
+        found = [TablePart(table=options.name, run=run, protocol=1, whole=True, source_hash=source_hash)]
+    else:
+        compared = repeated(client, lambda: compare_segments(client, database, target))
+        if not compared.differing:
+            return _unchanged(target, 2, compared.source_rows, "digest", measure)
+        found = _parts(client, database, compared, run, parts)
+    return [msgspec.structs.replace(part, **measure.so_far()) for part in found[:1]] + found[1:]
+
+
+@within_max_seconds
+def download_part(
+    client: SyncClient,
+    options: TargetTable,
+    database: Database,
+    part: TablePart,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT,
+    progress: Progress | None = None,
+) -> StagedPart:
+    """Stage what the target needs of one part; what a failed try left there is taken over as far as it still is right.
+
+    :raises SourceChangedError: when the source never stood still
+    """
+    measure = Measure(client, earlier=[part.traffic()])
+    database = seen_by(database, [options])
+    target = present_target(client, database, options)
+    target = msgspec.structs.replace(target, between=part.between)
+    target.check_rollback()
+    telling = progress or silent
+
+    def on_rows(rows: int) -> None:
+        telling(target.name, rows, "rows")
+
+    # Should a try that Airflow holds for dead still be at work, its retry waits.
+    low = part.between[0] if part.between else None
+    lock = f"{staging_of(database, part.run).name_for(target.table)}_{low}"
+    stage = _stage_whole if part.protocol == 1 else _stage
+    with database.exclusive([lock], timeout=lock_timeout), database.connect(loading=True) as connection:
+        retries = BodyRetries(client)
+        moved = 0
+        while True:
+            try:
+                staged = stage(client, database, connection, target, part, on_rows)
+                break
+            except SourceChangedError:
+                moved += 1
+                if moved == TRIES:
+                    raise
+            except IncompleteStreamError as error:
+                retries.pause(error)
+    return msgspec.structs.replace(staged, **measure.so_far())
+
+
+def staging_of(database: Database, run: str) -> SharedStaging:
+    """Return the staging of a run, into which all parts go."""
+    return SharedStaging(database, run)
+
+
+def removed_of(database: Database, run: str) -> SharedStaging:
+    """Return the table of the keys that go."""
+    return SharedStaging(database, f"{run}\0removed")
+
+
+def _compare_hashes(client: SyncClient, database: Database, target: Target) -> tuple[bool, str | None, tuple[str, ...]]:
+    try:
+        return version1.compare(client, database, target)
+    except ServerError as error:
+        if error.status not in (422, 500):
+            raise
+        return True, None, ()  # a source that cannot hash; what else is wrong shows when its rows are asked for
+
+
+def _unchanged(
+    target: Target,
+    protocol: Literal[1, 2],
+    rows: int,
+    verified: Verified,
+    measure: Measure,
+    warnings: tuple[str, ...] = (),
+) -> TableReport:
+    return TableReport(
+        name=target.name,
+        status="unchanged",
+        protocol=protocol,
+        rows_total=rows,
+        verified=verified,
+        warnings=warnings,
+        **measure.so_far(),
+    )
+
+
+def _parts(client: SyncClient, database: Database, compared: Comparison, run: str, parts: int) -> list[TablePart]:
+    """Make the staging tables, and cut what differs."""
+    target = compared.target
+    columns = [column.column for column in compared.part.columns]
+    key = [column.column for column in compared.part.key]
+    names = [column.name for column in key]
+    with database.connect() as connection:
+        staging_of(database, run).create(
+            connection, target.table, columns, primary_key=names, indexes=target.options.import_indexes
+        )
+        removed_of(database, run).create(connection, target.table, key, primary_key=names)
+    whole = repeated(client, lambda: version2.pays_to_send_all(client, database, compared))
+    return [
+        TablePart(
+            table=target.name,
+            run=run,
+            protocol=2,
+            between=between,
+            rows=rows,
+            whole=whole,
+            source_rows=compared.source_rows,
+            target_rows=compared.target_rows,
+        )
+        for between, rows in _ranges(compared, parts, whole=bool(whole))
+    ]
+
+
+def _ranges(compared: Comparison, parts: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
+    numbers = compared.source.keys() | compared.own.keys() if whole else compared.differing
+    rows = compared.rows_in(numbers)
+    total = sum(rows.values())
+    parts = min(parts, -(-total // TASK_ROWS))
+    if parts <= 1 or compared.grid.scheme != "range":
+        return [(None, total)]
+    return cut(compared.grid, rows, parts, whole=whole)
+
+
+def _stage(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    part: TablePart,
+    on_rows: Callable[[int], None],
+) -> StagedPart:
+    compared = compare_tables(client, database, target)
+    staging, removed = staging_of(database, part.run), removed_of(database, part.run)
+    fetch = Fetch(client, database, connection, compared, staging, removed=removed, on_rows=on_rows)
+    if part.whole is None:
+        download = version2.stage_differences(fetch)
+    elif part.whole:
+        download = fetch.everything()
+    else:
+        download = version2.stage_rows(fetch)
+    expected = download.expected(connection)
+    segments = (download.compared.source if expected is None else expected).values()
+    return StagedPart(
+        table=part.table,
+        run=part.run,
+        protocol=2,
+        between=part.between,
+        source_rows=part.source_rows,
+        target_rows=part.target_rows,
+        whole=download.whole,
+        staged=download.rows_staged,
+        removed=download.deleted_rows,
+        received=download.rows_received,
+        rows=sum(segment.rows for segment in segments),
+        algorithm=download.compared.part.digest,
+        digest=sum(segment.sum for segment in segments) % 2**64,
+        by_key=expected is None,
+        proven=download.proven,
+        warnings=download.warnings,
+    )
+
+
+def _stage_whole(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    part: TablePart,
+    on_rows: Callable[[int], None],
+) -> StagedPart:
+    """Version 1: begin anew."""
+    staging, removed = staging_of(database, part.run), removed_of(database, part.run)
+    removed.clear(connection, target.table)
+    download = version1.download(
+        client, database, connection, target, staging, on_rows=on_rows, known_hash=part.source_hash, removed=removed
+    )
+    if isinstance(download, Unchanged):
+        return StagedPart(
+            table=part.table,
+            run=part.run,
+            protocol=1,
+            whole=False,
+            staged=0,
+            source_rows=download.rows,
+            warnings=download.warnings,
+        )
+    listed = download.listed
+    return StagedPart(
+        table=part.table,
+        run=part.run,
+        protocol=1,
+        source_rows=download.rows_total,
+        target_rows=download.target_rows,
+        whole=listed is None,
+        staged=download.rows_total,
+        removed=0 if listed is None else database.count(connection, listed),
+        received=download.rows_received,
+        rows=download.rows_total,
+        source_hash=download.source_hash,
+        hashed=None if download.hashed is None else tuple(column.name for column in download.hashed),
+        time_zone=download.zone.name,
+        warnings=download.warnings,
+    )

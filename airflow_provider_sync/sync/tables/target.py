@@ -1,0 +1,161 @@
+"""Resolve what a user configured against the table that is really there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column, Kind, Table
+from airflow_provider_sync.databases.session_rules import check_all_rows_seen
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.merge.without_rollback import refuse_without_rollback
+from airflow_provider_sync.protocol.v2.messages import KeyRange
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+_ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
+"""A decimal that is held as it is written, zeros at its end included."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A target table, its options, and the columns that identify a row.
+
+    :ivar key: columns of the target, configured or its own primary key
+    :ivar between: keys of the rows that a sync is about, where it is not about all
+    :ivar trailing_zeros: columns of the source whose decimals the target holds with the zeros at their end
+    """
+
+    options: TargetTable
+    table: Table
+    key: tuple[str, ...]
+    between: KeyRange | None = None
+    trailing_zeros: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name under which the source offers the table."""
+        return self.options.name
+
+    def check_rollback(self) -> None:
+        """Refuse to write to a table that cannot be rolled back, unless an option accepts that.
+
+        :raises TableError: naming the option
+        """
+        if not self.options.allow_non_transactional:
+            refuse_without_rollback(self.table)
+
+    def hashed_columns(self) -> tuple[Column, ...]:
+        """Return the columns that version 1 hashes while the source's own are not known: all that the options leave."""
+        if not self.options.columns:
+            return self.table.columns
+        wanted = {self.options.renames.get(name, name) for name in self.options.columns}
+        return tuple(column for column in self.table.columns if column.name in wanted)
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of the source's columns go into which columns of the target.
+
+    :ivar positions: where the columns stand in a row of the source; ``None`` when the row is taken as it is
+    :ivar columns: the target's columns, in the same order
+    """
+
+    columns: tuple[Column, ...]
+    positions: tuple[int, ...] | None = None
+
+
+def seen_by(database: Database, tables: Iterable[TargetTable]) -> Database:
+    """Return the database with sessions that see what these tables' options allow."""
+    return database.with_session(allow_row_security=any(table.allow_row_security for table in tables))
+
+
+def resolve_target(database: Database, connection: Connection, options: TargetTable) -> Target:
+    """Describe the target table and decide on its key.
+
+    :raises MissingTableError: when there is no such table
+    :raises TableError: when it has no key and none is configured, the configured one is not there, or its rows are not all
+        to be seen
+    """
+    table = database.describe(connection, options.table_name)
+    check_all_rows_seen(table, options.table_name, allowed=options.allow_row_security)
+    key = options.primary_key or table.primary_key
+    if not key:
+        raise TableError(f"Table {options.table_name!r} has no primary key. Name one with 'primary'.")
+    names = {column.name for column in table.columns}
+    missing = [name for name in key if name not in names]
+    if missing:
+        raise TableError(
+            f"Table {options.table_name!r} has no column {missing[0]!r}, which 'primary' names."
+            f" Its columns are: {', '.join(sorted(names))}."
+        )
+    return Target(options=options, table=table, key=key, trailing_zeros=_keeping_zeros(database, table, options))
+
+
+def _keeping_zeros(database: Database, table: Table, options: TargetTable) -> tuple[str, ...]:
+    """Name the source's columns that land in decimals of any scale; what the target computes compares as numbers."""
+    names = {target: source for source, target in options.renames.items()}
+    return tuple(
+        names.get(column.name, column.name)
+        for column in table.columns
+        if not column.generated and database.logical_type(column) == _ANY_SCALE
+    )
+
+
+def select_columns(target: Target, source_columns: Sequence[str]) -> Selection:
+    """Match the columns that the source sends to those of the target, renames applied.
+
+    :raises TableError: when the target lacks one of them, or the key is not among them
+    :raises ConfigurationError: when an option names a column that the source does not send
+    """
+    options = target.options
+    for option, named in (("columns", options.columns), ("renames", tuple(options.renames))):
+        unknown = [name for name in named if name not in source_columns]
+        if unknown:
+            raise ConfigurationError(
+                f"Table {target.name!r}: {option} names {unknown[0]!r}, which the source does not send."
+                f" It sends: {', '.join(source_columns)}."
+            )
+    names = {column.name for column in target.table.columns}
+    positions, columns = [], []
+    for position, source_name in enumerate(source_columns):
+        if options.columns and source_name not in options.columns:
+            continue
+        name = options.renames.get(source_name, source_name)
+        if name not in names:
+            raise TableError(
+                f"Table {str(target.table)!r} has no column {name!r}, which the source sends."
+                " Add it to the table, rename it with 'renames', or leave it out with 'columns'."
+            )
+        if target.table.column(name).system:
+            continue
+        positions.append(position)
+        columns.append(target.table.column(name))
+    received = [column.name for column in columns]
+    for name in target.key:
+        if name not in received:
+            raise TableError(
+                f"Table {target.name!r}: the source does not send the key column {name!r}. Name another key with 'primary'."
+            )
+    if len(set(received)) != len(received):
+        raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into one. Correct 'renames'.")
+    whole = len(positions) == len(source_columns)
+    return Selection(columns=tuple(columns), positions=None if whole else tuple(positions))
+
+
+def warnings_of(target: Target, columns: Sequence[Column]) -> list[str]:
+    """Tell what version 1 cannot carry exactly in these columns."""
+    warnings = []
+    if floats := [column.name for column in columns if column.kind is Kind.FLOAT]:
+        warnings.append(
+            f"Column {', '.join(floats)} of {str(target.table)!r} is FLOAT: version 1 carries six significant digits."
+        )
+    came = {column.name for column in columns}
+    hidden = ", ".join(column.name for column in target.table.columns if column.invisible and column.name not in came)
+    if hidden and not target.options.columns:
+        warnings.append(
+            f"Column {hidden} of {str(target.table)!r} is INVISIBLE: version 1 does not send it, and what is there stays."
+            " Sync the table by version 2."
+        )
+    return warnings

@@ -1,0 +1,40 @@
+"""Which tables of a run share a transaction: all of them, each its own, or those that foreign keys hold together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.report import TableReport
+
+Entry = TypeVar("Entry")
+
+
+def transaction_groups(
+    database: Database, entries: Sequence[Entry], name_of: Callable[[Entry], str], *, single_transaction: bool
+) -> list[list[Entry]]:
+    """Cut the tables of a run into those that are merged together.
+
+    Where foreign keys cannot be switched off, parents and children share a transaction even if each table is to have its own:
+    otherwise either the rows that go would take those along that refer to them, or those that come would find nothing yet.
+
+    :param name_of: tells the name of an entry's target table
+    :return: in the order of the first of each
+    """
+    if single_transaction or len(entries) < 2:
+        return [list(entries)] if entries else []
+    groups = [[entry] for entry in entries]
+    # A database that cannot be asked is one that no table can be merged into, each of which then says so.
+    with suppress(SyncError):
+        bound = database.merged_together([name_of(entry) for entry in entries])
+        groups = [[entries[number] for number in group] for group in bound]
+    return groups
+
+
+def in_order(reports: Sequence[TableReport], names: Sequence[str]) -> list[TableReport]:
+    """Sort the reports of all groups as the run names its tables."""
+    places = {name: place for place, name in enumerate(names)}
+    return sorted(reports, key=lambda report: places[report.name])

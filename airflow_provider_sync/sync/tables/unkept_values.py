@@ -1,0 +1,69 @@
+"""Rows that stand still at the source, and whose values are others once they are staged: no retry helps, so the column is named.
+
+Loading refuses what a column cannot hold; what is found here changed without any error, as by a collation, a character set or a
+type that writes values in a form of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import Part
+from airflow_provider_sync.exceptions import SourceChangedError, TableError
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import GetRows
+from airflow_provider_sync.sync.tables.differences import Comparison
+from airflow_provider_sync.sync.tables.reconcile import Key
+
+ROUNDS = 3
+"""How often rows are asked for that are not what their digests announced."""
+
+MAX_LOOKED_AT = 20
+"""Rows whose values are compared one by one; they show the columns."""
+
+
+def refuse_unkept_values(
+    client: SyncClient, database: Database, connection: Connection, compared: Comparison, part: Part, keys: Collection[Key]
+) -> None:
+    """Compare the texts of rows at the source and in the staging table, and raise what explains that they are not as announced.
+
+    :param part: the staging table
+    :param keys: of rows that the source announced alike each time, and that are staged otherwise; nothing is done where none are
+    :raises TableError: naming the columns that do not keep their values
+    :raises SourceChangedError: where the source sends other rows than it announces
+    """
+    if not keys:
+        return
+    looked_at = sorted(keys)[:MAX_LOOKED_AT]
+    width, places = len(part.columns), [part.columns.index(column) for column in part.key]
+    selection = msgspec.structs.replace(compared.selection, window=None)
+    with client.get_rows(GetRows(selection=selection, keys=tsv.encode_keys(looked_at).decode()), columns=width) as answer:
+        sent = _by_key((rows.data for rows in answer), width, places)
+    staged = _by_key((lines for _, lines in database.read_text(connection, part, looked_at)), width, places)
+    asked = {tuple(part.encode() for part in key) for key in looked_at}
+    lost = (sent.keys() & asked) - staged.keys()
+    changed = {
+        number for key in sent.keys() & staged.keys() for number in range(width) if sent[key][number] != staged[key][number]
+    }
+    columns = [part.columns[number] for number in sorted(changed)] or (list(part.key) if lost else [])
+    if not columns:
+        raise SourceChangedError(
+            f"Table {compared.target.name!r}: the source sent other rows than it announced, {ROUNDS} times in a row"
+            f" ({len(keys)} rows). Nothing was changed."
+        )
+    names = ", ".join(f"{column.column.name!r} ({column.column.sql_type})" for column in columns)
+    raise TableError(
+        f"Table {compared.target.name!r}: the target does not keep all values of {names} as the source has them, so that rows"
+        f" differ after each sync. Change the column's type, character set or collation, or leave it out with 'columns'."
+        " Nothing was changed."
+    )
+
+
+def _by_key(blocks: Iterable[bytes], width: int, places: list[int]) -> dict[tuple[bytes | None, ...], tuple[bytes | None, ...]]:
+    rows = (row for block in blocks for row in tsv.decode_rows(block, width))
+    return {tuple(row[place] for place in places): row for row in rows}

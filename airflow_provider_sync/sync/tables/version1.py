@@ -1,0 +1,379 @@
+"""Compare and download one table by version 1 of the protocol: one hash for the whole table, and all rows or none.
+
+Both steps leave the target as it is: rows land in a staging table beside it. The merge is the same for every version
+and belongs to :mod:`.pipeline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient, TableAnswer
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_hash import zoned_places
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    DuplicateKeyError,
+    IncompleteStreamError,
+    MissingTableError,
+    ServerError,
+    TableBusyError,
+)
+from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.sync.tables.broken_bodies import BodyRetries
+from airflow_provider_sync.sync.tables.download import Unchanged
+from airflow_provider_sync.sync.tables.missing_target import describe_missing
+from airflow_provider_sync.sync.tables.target import Target, select_columns, warnings_of
+from airflow_provider_sync.sync.tables.version1_missing_rows import has_rows, lacks_rows, list_missing
+from airflow_provider_sync.sync.tables.version1_staging import StagedAnswer, stage
+from airflow_provider_sync.sync.tables.version1_whole_table import WholeTable, ask_hash, hash_target, hashed_in_order
+from airflow_provider_sync.sync.tables.version1_zones import EQUAL_HASHES, find_zone, told_zone
+
+CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
+
+TRIES = 3
+"""How often rows are asked for that do not prove to be of one moment, before a sync deletes none of the target's."""
+
+_GUESSED = (
+    "The source cannot hash this table, so there is no telling whether it changed while it was sent: only rows that two answers"
+    " lacked were deleted."
+)
+
+
+def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+    """Return the error for a missing target, with the CREATE TABLE that the source's first rows suggest."""
+    return describe_missing(client, database, options)
+
+
+def differs(client: SyncClient, database: Database, target: Target) -> bool:
+    """Whether source and target differ, by asking for the source's hash; nothing is downloaded.
+
+    :raises ServerError: when the source cannot hash the table
+    """
+    return compare(client, database, target)[0]
+
+
+def compare(client: SyncClient, database: Database, target: Target) -> tuple[bool, str, tuple[str, ...]]:
+    """Return whether source and target differ, the source's hash, and what the user should know of the comparison.
+
+    :raises ServerError: when the source cannot hash the table
+    """
+    source_hash = client.get_table_hash(target.name)
+    with database.connect() as connection:
+        zone = find_zone(client, database, connection, target.table)
+    for candidate, reason in ((zone.zone, zone.doubt), (zone.other, EQUAL_HASHES)):
+        if candidate is not None and hash_target(database, target, candidate) == source_hash:
+            settled = zone.decided(candidate, reason or "") if zone.doubt else zone
+            return False, source_hash, settled.warnings(target.table)
+    return True, source_hash, ()
+
+
+def check(client: SyncClient, database: Database, target: Target) -> None:
+    """See that the source offers the table, and that the target has its columns.
+
+    :raises SyncError: when not
+    """
+    answer = client.get_table(target.name)
+    if answer is not None:
+        with answer:
+            if next(iter(answer), []):
+                select_columns(target, answer.columns)
+
+
+def download(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    staging: Staging,
+    *,
+    on_rows: Callable[[int], None],
+    resume: bool = False,  # there is no telling which rows of a failed try are still right
+    known_hash: str | None = None,
+    removed: Staging | None = None,
+    direct: bool = True,  # what comes can be checked only beside the target
+) -> WholeTable | Unchanged:
+    """Send the target's hash along, and stage what the source answers.
+
+    Existing servers read page after page while others write, so that rows that are there may be missing in an answer, or come
+    twice. So nothing is deleted unless the answer proves to be of one moment:
+
+    - our own server says so;
+    - or its rows hash to what the source tells as its hash;
+    - or the source tells the same hash before and after it.
+
+    Otherwise it is asked for again. Where the source cannot hash, what two answers lack is deleted.
+
+    :param connection: over which the staging table is made and filled
+    :param on_rows: called with the number of rows of each batch
+    :param known_hash: what the source told as its hash at some time before
+    :param removed: where to list the rows to delete, if not all that are missing are; by default in a temporary table
+    :raises TableBusyError: when rows came twice each time, and the source changed meanwhile
+    """
+    if target.options.window:
+        raise ConfigurationError(
+            f"Table {target.name!r}: a window needs version 2 of the protocol; version 1 sends whole tables."
+        )
+    return _Fetching(client, database, connection, target, staging, on_rows, removed).run(known_hash)
+
+
+class _Fetching:
+    """The answers about one table, until one of them can be merged."""
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        connection: Connection,
+        target: Target,
+        staging: Staging,
+        on_rows: Callable[[int], None],
+        removed: Staging | None,
+    ) -> None:
+        self.client = client
+        self.database = database
+        self.connection = connection
+        self.target = target
+        self.staging = staging
+        self.on_rows = on_rows
+        self.removed = removed or TemporaryStaging(database, purpose="removed")
+        self.zone = find_zone(client, database, connection, target.table)
+        self.warnings: list[str] = []
+        self.source_hash: str | None = None
+        self.received = 0
+
+    def run(self, told: str | None) -> WholeTable | Unchanged:
+        """Ask until the answer can be merged.
+
+        :param told: the source's hash before its first answer
+        """
+        retries = BodyRetries(self.client)
+        missing = TemporaryStaging(self.database, purpose="missing")  # keys that an answer before lacked
+        asked = 0
+        while True:
+            self.source_hash = None
+            own_snapshot = False
+            try:
+                with ExitStack() as closing:
+                    answer = self._ask(with_hash=asked == 0)
+                    if answer is None:
+                        return self._unchanged()
+                    closing.enter_context(answer)
+                    own_snapshot = answer.one_snapshot
+                    staged = self._stage(answer)
+            except IncompleteStreamError as error:
+                retries.pause(error)
+                continue
+            except DuplicateKeyError as error:
+                asked += 1
+                if own_snapshot:
+                    raise
+                told = self._check_moved(error, told, asked)
+                continue
+            if isinstance(staged, Unchanged):
+                return staged
+            asked += 1
+            if staged.hashed is None or own_snapshot:
+                return self._whole(staged)
+            if not self.target.options.verify and not self._lacks_rows():
+                return self._whole(staged)  # without a question that nothing else needs
+            if self._is_proven(staged, told) or not self._lacks_rows():
+                return self._whole(staged)
+            if self.source_hash is None:
+                if missing.created:
+                    self.warnings.append(_GUESSED)
+                    listed = self._list_missing(self.removed, missing.table)
+                    missing.drop(self.connection)
+                    return self._whole(staged, listed)
+                self._list_missing(missing)
+                continue
+            told = self.source_hash
+            if asked == TRIES:
+                return self._whole_without_deletes(staged)
+
+    def _ask(self, *, with_hash: bool) -> TableAnswer | None:
+        """Ask for the rows, with the target's hash at first.
+
+        Where the source fails over it (MySQL 9.6 has no SHA1 for existing servers), ask without.
+        """
+        name = self.target.name
+        if not with_hash:
+            return self.client.get_table(name)
+        known = hash_target(self.database, self.target, self.zone.zone)
+        if known is None:
+            return self.client.get_table(name)
+        try:
+            answer = self.client.get_table(name, known)
+        except ServerError as error:
+            if error.status != 500:
+                raise
+            if CANNOT_HASH not in self.warnings:
+                self.warnings.append(CANNOT_HASH)
+            return self.client.get_table(name)
+        told = self.client.source_time_zone
+        if told is None or not zoned_places(self.database, self.target.table.columns):
+            return answer
+        if told == self.zone.zone:
+            self.zone = told_zone(self.client)
+            return answer
+        if answer is not None:
+            answer.close()
+        self.zone = told_zone(self.client)
+        return self.client.get_table(name, hash_target(self.database, self.target, told))
+
+    def _stage(self, answer: TableAnswer) -> StagedAnswer | Unchanged:
+        batches = iter(answer)
+        first = next(batches, [])
+        self.source_hash = answer.hash
+        if first and self._is_equal(answer):
+            return self._unchanged()
+        # A target without rows has none to lose.
+        hashing = not answer.one_snapshot and has_rows(self.database, self.connection, self.target.table)
+        try:
+            return stage(
+                self.database,
+                self.connection,
+                self.target,
+                self.staging,
+                answer,
+                first=first,
+                rest=batches,
+                zone=self.zone,
+                hashing=hashing,
+                on_rows=self.on_rows,
+            )
+        finally:
+            self.received += answer.rows_received
+
+    def _is_equal(self, answer: TableAnswer) -> bool:
+        """Whether the target turns out to be equal: by the order of columns that is known now, or in another time zone."""
+        if self.target.options.hasher:
+            return False
+        select_columns(self.target, answer.columns)
+        columns = [hashed_in_order(self.target, answer.columns) or self.target.hashed_columns(), self.target.hashed_columns()]
+        zones = [zone for zone in (self.zone.zone, self.zone.other) if zone is not None]
+        asked = columns[1], self.zone.zone
+        others = [
+            (order, zone) for zone in zones for order in columns[: 1 if columns[0] == columns[1] else 2] if (order, zone) != asked
+        ]
+        if not others:
+            return False
+        self.source_hash = self.source_hash or ask_hash(self.client, self.target)
+        if self.source_hash is None:
+            return False
+        for order, zone in others:
+            if hash_target(self.database, self.target, zone, order) == self.source_hash:
+                if zone != self.zone.zone:
+                    self.zone = self.zone.decided(zone, EQUAL_HASHES)
+                return True
+        return False
+
+    def _check_moved(self, error: DuplicateKeyError, told: str | None, asked: int) -> str | None:
+        """Let a row that came twice pass if the source may have moved, and return what it tells as its hash.
+
+        :raises DuplicateKeyError: when it has stood still, so that its rows have one key in the target
+        :raises TableBusyError: when it moved each time
+        """
+        now = ask_hash(self.client, self.target)
+        if asked > 1 and now is not None and now == told:
+            raise error
+        if asked == TRIES:
+            if now is None:
+                raise error
+            raise TableBusyError(
+                f"Table {self.target.name!r}: the source changed each of the {TRIES} times that it was read, and sent rows twice."
+                " Nothing was changed; try again when it is quiet, or use version 2 on both ends."
+            ) from error
+        return now
+
+    def _is_proven(self, staged: StagedAnswer, told: str | None) -> bool:
+        """Whether the rows are of one moment: asks for the source's hash unless what was told already proves it."""
+        hashed = staged.hashed
+        if hashed is None:
+            return False
+        if self.source_hash is not None and hashed.is_told_by(self.source_hash):
+            return True
+        if told is not None and hashed.is_told_by(told):
+            self.source_hash = told
+            return True
+        self.source_hash = ask_hash(self.client, self.target)
+        return self.source_hash is not None and (self.source_hash == told or hashed.is_told_by(self.source_hash))
+
+    def _lacks_rows(self) -> bool:
+        return lacks_rows(self.database, self.connection, self.target, self.staging.table)
+
+    def _list_missing(self, listed: Staging, among: Table | None = None) -> Table:
+        return list_missing(self.database, self.connection, self.target, self.staging.table, listed, among=among)
+
+    def _unchanged(self) -> Unchanged:
+        return Unchanged(
+            protocol=1,
+            rows=self.database.count(self.connection, self.target.table),
+            verified="hash",
+            warnings=(*self.warnings, *self.zone.warnings(self.target.table)),
+        )
+
+    def _whole_without_deletes(self, staged: StagedAnswer) -> WholeTable:
+        if not staged.rows:
+            raise TableBusyError(
+                f"Table {self.target.name!r}: the source changed each of the {TRIES} times that it was read, and was empty at"
+                " last. Nothing was changed; try again when it is quiet."
+            )
+        self.removed.drop(self.connection)
+        key = [self.target.table.column(name) for name in self.target.key]
+        listed = self.removed.create(self.connection, self.target.table, key, primary_key=self.target.key)
+        self.warnings.append(
+            f"The source changed each of the {TRIES} times that it was read, page after page, so rows that are there may be"
+            " missing in its answers: no row was deleted. The next run deletes what is gone, once the source is quiet."
+        )
+        return self._whole(staged, listed)
+
+    def _whole(self, staged: StagedAnswer, listed: Table | None = None) -> WholeTable:
+        """Describe what is staged.
+
+        :param listed: the keys of the rows to delete; ``None`` for all that are not staged
+        """
+        options = self.target.options
+        hashed = hashed_in_order(self.target, staged.source_columns) if staged.source_columns else None
+        if hashed is not None and options.verify:
+            self.source_hash = self.source_hash or ask_hash(self.client, self.target)
+        table = StagedTable(
+            target=self.target.table,
+            staging=self.staging.table,
+            key=self.target.key,
+            columns=tuple(column.name for column in staged.columns),
+            rows=staged.rows,
+            verify=options.verify,
+            removed=listed,
+            target_rows=self.database.count(self.connection, self.target.table) if listed is not None else 0,
+        )
+        warnings = [*self.warnings, *warnings_of(self.target, staged.columns), *staged.zone.warnings(self.target.table)]
+        untyped = [column.name for column in staged.columns if not column.sql_type.strip()]
+        if untyped and not staged.one_snapshot:
+            # Our own server refuses to send blobs of such columns.
+            warnings.append(
+                f"Column {', '.join(untyped)} of {str(self.target.table)!r} has no type: version 1 sends blobs as text, and as"
+                " such they arrive. Declare the column BLOB where it has any."
+            )
+        if staged.repeated:
+            warnings.append(
+                f"Table {str(self.target.table)!r}: {staged.repeated} of its times are in an hour that"
+                f" {staged.zone.zone.name} has twice, when summer time ends. Version 1 does not tell which"
+                " it is: the first was taken."
+            )
+        return WholeTable(
+            self.database,
+            self.target,
+            table,
+            hashed=hashed,
+            source_hash=self.source_hash,
+            zone=staged.zone.zone,
+            received=self.received,
+            warnings=tuple(warnings),
+        )

@@ -1,0 +1,47 @@
+"""The rows of a target that an answer of version 1 does not have: whether there are any, and a list of their keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.merge.staging import Staging
+from airflow_provider_sync.sync.tables.target import Target
+
+
+def has_rows(database: Database, connection: Connection, table: Table) -> bool:
+    """Whether a table has any row."""
+    return connection.exec_driver_sql(f"SELECT 1 FROM {database.qualified(table)} LIMIT 1").first() is not None
+
+
+def lacks_rows(database: Database, connection: Connection, target: Target, staged: Table) -> bool:
+    """Whether the target has a row whose key is not staged, so that a merge would delete it."""
+    return connection.exec_driver_sql(f"SELECT 1 {_missing(database, target, target.table, staged)} LIMIT 1").first() is not None
+
+
+def list_missing(
+    database: Database, connection: Connection, target: Target, staged: Table, listed: Staging, *, among: Table | None = None
+) -> Table:
+    """List the keys that the target has and the staging table lacks.
+
+    :param listed: where, made anew
+    :param among: a list before, of which only those count that are missing again
+    """
+    key = [target.table.column(name) for name in target.key]
+    listed.drop(connection)
+    listed.create(connection, target.table, key, primary_key=target.key)
+    names = database.columns(target.key)
+    connection.exec_driver_sql(
+        f"INSERT INTO {database.qualified(listed.table)} ({names})"
+        f" SELECT {database.columns(target.key, 't')} {_missing(database, target, among or target.table, staged)}"
+    )
+    return listed.table
+
+
+def _missing(database: Database, target: Target, table: Table, staged: Table) -> str:
+    key = [target.table.column(name) for name in target.key]
+    return (
+        f"FROM {database.qualified(table)} t LEFT JOIN {database.qualified(staged)} s ON {database.match(key, 't', 's')}"
+        f" WHERE {database.absent(key, 's')}"
+    )

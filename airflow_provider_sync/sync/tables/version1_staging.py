@@ -1,0 +1,189 @@
+"""One answer to ``/getTable`` on its way into the staging table: columns matched, instants turned into UTC, rows hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import TableAnswer
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column, Row
+from airflow_provider_sync.databases.table_hash import zoned_places
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.staging import Staging
+from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
+from airflow_provider_sync.sync.tables.target import Selection, Target, select_columns
+from airflow_provider_sync.sync.tables.version1_zones import SourceZone, rows_in_common
+from airflow_provider_sync.time_zones import NoSuchTimeError, TimeZone
+
+_EQUAL_ROWS = "in which values of the rows that are there agree with the source's"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedAnswer:
+    """What has arrived.
+
+    :ivar columns: of the target that were staged
+    :ivar source_columns: names of all that came
+    :ivar rows: how many
+    :ivar one_snapshot: whether they came from our own server
+    :ivar zone: the source's time zone, decided
+    :ivar repeated: times that this zone has twice, so that they may be an hour late
+    :ivar hashed: the hash of the rows as they came, where it was wanted
+    """
+
+    columns: tuple[Column, ...]
+    source_columns: tuple[str, ...]
+    rows: int
+    one_snapshot: bool
+    zone: SourceZone
+    repeated: int
+    hashed: AnswerHash | None
+
+
+def stage(
+    database: Database,
+    connection: Connection,
+    target: Target,
+    staging: Staging,
+    answer: TableAnswer,
+    *,
+    first: Sequence[Row],
+    rest: Iterator[Sequence[Row]],
+    zone: SourceZone,
+    hashing: bool,
+    on_rows: Callable[[int], None],
+) -> StagedAnswer:
+    """Stage all rows of an answer in a new staging table; one of a try before is dropped.
+
+    :param first: the first batch
+    :param rest: the others
+    :param hashing: hash the rows as they came
+    :raises DuplicateKeyError: when two rows have one key
+    :raises IncompleteStreamError: when the answer breaks off
+    """
+    selection = select_columns(target, answer.columns) if first else Selection(columns=target.table.columns)
+    hashed = AnswerHash() if hashing else None
+
+    def begin() -> None:
+        staging.drop(connection)
+        staging.create(connection, target.table, selection.columns, primary_key=target.key, indexes=target.options.import_indexes)
+
+    begin()
+    converter = _Converter(database, selection, zone.zone)
+    loaded = 0
+    if zone.other is not None and first:
+        zone, converter, loaded = _decide(database, connection, target, staging, selection, zone, first, begin)
+    rows = _Passing(converter, hashed, on_rows)
+    if loaded:
+        rows.pass_by(first)
+        batches = rest
+    else:
+        batches = _joined(first, rest)
+    loaded += staging.load(connection, target.table, rows.converted(batches))
+    if loaded != rows.count:
+        raise TableError(f"Table {target.name!r}: {rows.count} rows came, but {loaded} were staged. Nothing was changed.")
+    return StagedAnswer(
+        columns=selection.columns,
+        source_columns=tuple(answer.columns),
+        rows=loaded,
+        one_snapshot=answer.one_snapshot,
+        zone=zone,
+        repeated=converter.repeated,
+        hashed=hashed,
+    )
+
+
+def _decide(
+    database: Database,
+    connection: Connection,
+    target: Target,
+    staging: Staging,
+    selection: Selection,
+    zone: SourceZone,
+    first: Sequence[Row],
+    begin: Callable[[], None],
+) -> tuple[SourceZone, _Converter, int]:
+    """Stage the first rows by each of two time zones, and keep the one by which more values are those of the target."""
+    key = [target.table.column(name) for name in target.key]
+    zoned = [selection.columns[place] for place in zoned_places(database, selection.columns)]
+    if not zoned:
+        return zone.decided(zone.zone, ""), _Converter(database, selection, zone.zone), 0
+
+    def load(candidate: TimeZone) -> tuple[_Converter, int, int]:
+        converter = _Converter(database, selection, candidate)
+        loaded = staging.load(connection, target.table, [converter.convert(first)])
+        return converter, loaded, rows_in_common(database, connection, target.table, staging.table, key, zoned)
+
+    try:
+        converter, loaded, common = load(zone.zone)
+    except NoSuchTimeError:
+        converter, loaded, common = _Converter(database, selection, zone.zone), 0, -1
+    if common == loaded * len(zoned):
+        return zone.decided(zone.zone, _EQUAL_ROWS), converter, loaded
+    other = zone.other or zone.zone
+    begin()
+    second, loaded, found = load(other)
+    if found > common:
+        return zone.decided(other, _EQUAL_ROWS if found else "since the default one skips a time that came"), second, loaded
+    begin()
+    converter, loaded, _ = load(zone.zone)
+    return zone.decided(zone.zone, _EQUAL_ROWS if common else zone.doubt or ""), converter, loaded
+
+
+class _Converter:
+    """Turns rows as they came into rows of the staging table."""
+
+    def __init__(self, database: Database, selection: Selection, zone: TimeZone) -> None:
+        self.repeated = 0
+        self._zone = zone
+        self._columns = selection.columns
+        self._places = [] if zone.is_utc else zoned_places(database, selection.columns)
+        positions = selection.positions
+        if positions is None:
+            self._pick: Callable[[Row], Row] | None = None
+        else:
+            self._pick = itemgetter(*positions) if len(positions) > 1 else lambda row: (row[positions[0]],)
+
+    def convert(self, rows: Sequence[Row]) -> Sequence[Row]:
+        picked = rows if self._pick is None else list(map(self._pick, rows))
+        if not self._places or not picked:
+            return picked
+        columns = list(zip(*picked, strict=True))
+        for place in self._places:
+            try:
+                texts, repeated = self._zone.to_utc(columns[place])
+            except NoSuchTimeError as error:
+                raise NoSuchTimeError(f"Column {self._columns[place].name!r}: {error}") from error
+            columns[place] = tuple(texts)
+            self.repeated += repeated
+        return list(zip(*columns, strict=True))
+
+
+class _Passing:
+    """Rows that are counted and hashed as they pass."""
+
+    def __init__(self, converter: _Converter, hashed: AnswerHash | None, on_rows: Callable[[int], None]) -> None:
+        self.count = 0
+        self._converter = converter
+        self._hashed = hashed
+        self._on_rows = on_rows
+
+    def pass_by(self, rows: Sequence[Row]) -> None:
+        self.count += len(rows)
+        self._on_rows(len(rows))
+        if self._hashed is not None:
+            self._hashed.update(rows)
+
+    def converted(self, batches: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+        for rows in batches:
+            self.pass_by(rows)
+            yield self._converter.convert(rows)
+
+
+def _joined(first: Sequence[Row], rest: Iterator[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+    yield first
+    yield from rest

@@ -1,0 +1,101 @@
+"""The time zone of a source of version 1, which sends a TIMESTAMP as the text that it has in its database's session.
+
+Our own server tells it. Of an existing one it has to be configured (``time_zone``), since it cannot be asked; without that, the
+rows that the target has already show it, and where there are none it is that of the target's own database, in which an existing
+client would write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column, Kind, Table
+from airflow_provider_sync.databases.table_hash import zoned_places
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
+
+EQUAL_HASHES = "in which the target has the source's hash"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceZone:
+    """What is taken for the time zone of the source's database.
+
+    :ivar zone: in which texts are read
+    :ivar other: what it may be instead, to be decided by the target's rows; ``None`` where it is known
+    :ivar doubt: why it may be another one, for the report; ``None`` where it is known
+    """
+
+    zone: TimeZone
+    other: TimeZone | None = None
+    doubt: str | None = None
+
+    def decided(self, zone: TimeZone, reason: str) -> SourceZone:
+        """Return that ``zone`` it is, although nobody has told it.
+
+        :param reason: what speaks for it
+        """
+        return replace(self, zone=zone, other=None, doubt=reason)
+
+    def warnings(self, table: Table) -> tuple[str, ...]:
+        """Tell what the user should look after."""
+        if self.doubt is None:
+            return ()
+        names = ", ".join(column.name for column in table.columns if column.kind is Kind.TIMESTAMP)
+        return (
+            f"Column {names} of {str(table)!r} is TIMESTAMP, and version 1 does not tell the source's time zone: {self.zone.name}"
+            f" was taken, {self.doubt}. Set time_zone to that of the source's database.",
+        )
+
+
+def find_zone(client: SyncClient, database: Database, connection: Connection, table: Table) -> SourceZone:
+    """Find the time zone of the source, as far as it is known before it was asked for rows.
+
+    :param table: the target
+    """
+    if not zoned_places(database, table.columns):
+        return SourceZone(UTC)
+    if client.source_time_zone is not None:
+        return told_zone(client)
+    if client.time_zone is not None:
+        return SourceZone(client.time_zone)
+    own = _default_zone(database, connection)
+    doubt = "the one that sessions of the target's database have by default"
+    return SourceZone(own, other=None if own.is_utc else UTC, doubt=doubt)
+
+
+def told_zone(client: SyncClient) -> SourceZone:
+    """Return the time zone that the server has told with its last answer."""
+    told = client.source_time_zone or UTC
+    if client.time_zone in (None, told):
+        return SourceZone(told)
+    raise ConfigurationError(
+        f"time_zone is {client.time_zone.name!r}, and the server answers in {told.name}. Leave time_zone out for this server, or"
+        " set time_zone in the server's own configuration."
+    )
+
+
+def rows_in_common(
+    database: Database, connection: Connection, target: Table, staged: Table, key: Sequence[Column], columns: Sequence[Column]
+) -> int:
+    """Count the values, other than NULL, that ``columns`` have in staged rows and in those of the target with the same key."""
+    equal = " + ".join(
+        f"SUM(CASE WHEN s.{database.quote(column.name)} IS NOT NULL AND {database.same(column, 't', 's')} THEN 1 ELSE 0 END)"
+        for column in columns
+    )
+    joined = f"{database.qualified(staged)} s JOIN {database.qualified(target)} t ON {database.match(key, 't', 's')}"
+    statement = f"SELECT {equal} FROM {joined}"
+    return int(connection.exec_driver_sql(statement).scalar() or 0)
+
+
+def _default_zone(database: Database, connection: Connection) -> TimeZone:
+    name = database.default_time_zone(connection)
+    try:
+        return UTC if name is None else time_zone_named(name)
+    except ConfigurationError:  # a name that only the database knows
+        return UTC

@@ -1,0 +1,174 @@
+"""What rendered arguments stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_sync.airflow_support.rendered_arguments import UndefinedText, converted, target_directories, target_tables
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.sensors.difference import WhenUnchanged
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        ["orders", "items"],
+        ("orders", "items"),
+        '["orders", "items"]',
+        "['orders', 'items']",
+        ' ["orders", "items"]\n',
+        {"orders": None, "items": {}},
+        '{"orders": null, "items": {}}',
+        "{'orders': None, 'items': {}}",
+    ],
+)
+def test_lists_of_tables(tables: Any) -> None:
+    """A list is read from a value, from JSON, and from the text that a template makes of a Python list."""
+    assert [table.name for table in target_tables("tables", tables, {})] == ["orders", "items"]
+
+
+def test_one_name() -> None:
+    """Plain text is one name, whatever white space the template left around it."""
+    assert [table.name for table in target_tables("tables", " orders\n", {})] == ["orders"]
+
+
+def test_defaults_hold_where_an_entry_sets_nothing() -> None:
+    """Options of the operator hold for the entries that do not set them, and only there."""
+    orders, items = target_tables(
+        "tables", {"orders": {"max_deletes": "5"}, "items": None}, {"max_deletes": "10%", "primary": "id", "columns": None}
+    )
+    assert (orders.max_deletes, orders.primary) == ("5", "id")
+    assert (items.max_deletes, items.primary, items.columns) == ("10%", "id", ())
+
+
+def test_options_as_text() -> None:
+    """Lists, mappings, switches and numbers inside options may be text."""
+    options = {"columns": "['id', 'name']", "renames": '{"name": "title"}', "verify": "False", "primary": '["id"]'}
+    (table,) = target_tables("tables", {"orders": options}, {})
+    assert (table.columns, table.renames, table.verify, table.primary) == (("id", "name"), {"name": "title"}, False, ("id",))
+
+
+def test_options_of_the_caller_stay() -> None:
+    """The mapping that a DAG gave is not changed."""
+    directories = {"images": {"path": "/srv/images", "include": ["*.png"]}}
+    target_directories("directories", directories, None, {})
+    assert directories == {"images": {"path": "/srv/images", "include": ["*.png"]}}
+
+
+@pytest.mark.parametrize("value", ["", "  ", "None", [], {}, "[]", "{}", None, jinja2.StrictUndefined(name="tables")])
+def test_empty_renderings(value: Any) -> None:
+    """A rendering to nothing is an error that names the argument."""
+    with pytest.raises(ConfigurationError, match="'tables'"):
+        target_tables("tables", value, {})
+
+
+@pytest.mark.parametrize("value", [["orders", ""], ["orders", 1], 1, "[orders", {"orders": "id"}, {"orders": {"primary": ""}}])
+def test_what_cannot_be_meant(value: Any) -> None:
+    """Anything that is no name, list of names or mapping to options is refused, naming the argument."""
+    with pytest.raises(ConfigurationError, match="tables"):
+        target_tables("tables", value, {})
+
+
+def test_unknown_option() -> None:
+    """An option that does not exist is an error that names table and option."""
+    with pytest.raises(ConfigurationError, match=r"'orders'.*primary_key"):
+        target_tables("tables", {"orders": {"primary_key": "id"}}, {})
+
+
+def test_one_target_for_several_tables() -> None:
+    """A target's name cannot hold for more than one table."""
+    with pytest.raises(ConfigurationError, match="'table' names one target for the 2 entries"):
+        target_tables("tables", ["orders", "items"], {"table": "orders"})
+
+
+def paths(directories: Any, path: Any = None) -> dict[str, str]:
+    """Return where each directory is kept."""
+    return {directory.name: directory.path for directory in target_directories("directories", directories, path, {})}
+
+
+def test_path_of_one_directory() -> None:
+    """A single name is kept in the path itself."""
+    assert paths("images", "/srv/images") == {"images": "/srv/images"}
+
+
+@pytest.mark.parametrize("directories", [["images"], '["images"]', {"images": None}])
+def test_paths_of_lists(directories: Any) -> None:
+    """Entries of a list or mapping get a folder of their own name, also when there is only one."""
+    assert paths(directories, "/srv/") == {"images": "/srv/images"}
+
+
+def test_paths_of_entries() -> None:
+    """An entry's own path goes before the operator's."""
+    assert paths({"images": {"path": "/srv/images"}, "letters": {}}, "/data") == {
+        "images": "/srv/images",
+        "letters": "/data/letters",
+    }
+
+
+def test_object_storage() -> None:
+    """URLs and object storage paths keep their connection."""
+    assert paths(["images"], "s3://aws@bucket/all") == {"images": "s3://aws@bucket/all/images"}
+    assert paths("images", ObjectStoragePath("file:///srv/images")) == {"images": "file:///srv/images"}
+
+
+def test_no_path() -> None:
+    """A directory without a path is an error that names it."""
+    with pytest.raises(ConfigurationError, match="Directory 'images' has no path"):
+        paths("images")
+
+
+@pytest.mark.parametrize("name", ["../etc", "/etc", "a/../../etc", "."])
+def test_names_that_lead_elsewhere(name: str) -> None:
+    """A name is no way out of the operator's path."""
+    with pytest.raises(ConfigurationError, match="cannot be kept in a folder of its own name"):
+        paths([name], "/srv")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(True, True), ("True", True), ("false", False), ("0", False)])
+def test_switches(value: Any, expected: bool) -> None:
+    """Switches are read from what templates make of them."""
+    assert converted("dry_run", value, bool) is expected
+
+
+def test_wrong_switch() -> None:
+    """What is no switch is an error that names argument and value."""
+    with pytest.raises(ConfigurationError, match="'dry_run' is 'maybe'"):
+        converted("dry_run", "maybe", bool)
+    with pytest.raises(ConfigurationError, match=r"^'parts' is 'many'\. It must be a whole number, not text\.$"):
+        converted("parts", "many", int)
+    with pytest.raises(ConfigurationError, match=r"^'when_unchanged' is 'never'\. Give 'skip' or 'wait'\.$"):
+        converted("when_unchanged", "never", WhenUnchanged)
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        (
+            ["created_at", UndefinedText("'data_interval_start' is undefined"), "x"],
+            "'window' uses .* 'data_interval_start'.*backfill",
+        ),
+        (
+            ["created_at", UndefinedText("'dag.x' is undefined"), "x"],
+            "'window' uses what this run does not have: 'dag.x' is undefined.$",
+        ),
+        (UndefinedText("'ds' is undefined"), "'window' uses .* logical date"),
+        (["created_at", "", "2026-01-02"], "'window' rendered to ''"),
+        ("['created_at', None, None]", "'window' is empty"),
+        (["created_at", "2026-01-02", "None"], "'window' rendered to 'None'"),
+        (["created_at", "2026-01-02", "2026-01-02"], "window begins and ends at '2026-01-02'.*CronDataIntervalTimetable"),
+    ],
+)
+def test_windows_of_nothing(window: Any, message: str) -> None:
+    """A window whose ends are missing or equal is refused, and the message names it and what to do."""
+    with pytest.raises(ConfigurationError, match=message):
+        target_tables("tables", "orders", {"window": window})
+
+
+def test_patterns_are_no_lists() -> None:
+    """A pattern that begins with a set of characters is not taken for a list."""
+    (directory,) = target_directories("directories", "images", "/srv", {"include": ["[ab]*.png"]})
+    assert directory.include == ("[ab]*.png",)

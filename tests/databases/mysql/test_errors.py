@@ -1,0 +1,27 @@
+"""Errors of MySQL and MariaDB: what they become, and what they advise."""
+
+from __future__ import annotations
+
+import pymysql
+import pytest
+
+from airflow_provider_sync.databases.mysql.errors import translate
+from airflow_provider_sync.exceptions import SyncError, TableError, TransportError
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "advice"),
+    [
+        (2003, TransportError, "are host and port right? A password in a URL is percent-encoded."),
+        (2005, TransportError, "are host and port right? A password in a URL is percent-encoded."),
+        (2013, TransportError, "(error 2013)"),
+        (1045, TableError, "Check user and password, and from where the user may connect."),
+        (1049, TableError, "Create it, or correct its name in the connection."),
+        (1142, TableError, "Grant it to the user, or connect as another one."),
+    ],
+)
+def test_what_does_not_answer_and_what_refuses(number: int, kind: type[SyncError], advice: str) -> None:
+    """A server that cannot be reached, a login and a privilege that it refuses have advice of their own."""
+    error = translate(pymysql.err.OperationalError(number, "No"))
+    assert type(error) is kind
+    assert str(error).endswith(advice)

@@ -1,0 +1,426 @@
+"""What is SQLite's own: row ids, affinities, text that is not text, files and their locks."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+
+import msgspec
+import pytest
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.databases.schema import Kind, Row, Value
+from airflow_provider_sync.databases.sqlite.affinities import NUMBER, Affinity, affinity_of, kind_of
+from airflow_provider_sync.databases.sqlite.locks import hold_locks
+from airflow_provider_sync.databases.table_hash import hash_table
+from airflow_provider_sync.exceptions import MissingTableError, TableBusyError, TableError
+from airflow_provider_sync.protocol.v1.rows import RowEncoder
+from tests.scenario import Scenario
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+VECTORS = [vector for vector in msgspec.json.decode((GOLDEN / "tables.json").read_bytes()) if vector["engine"] == "sqlite"]
+UNSENDABLE = {"s_real": "d", "s_blob": "b"}
+
+
+def hash_of(on: Scenario, table: str) -> str:
+    """Hash a table."""
+    with on.database.snapshot() as connection:
+        return hash_table(on.database, connection, on.database.describe(connection, table))
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
+def test_recorded_rows(sqlite_on: Scenario, vector: dict[str, str]) -> None:
+    """Rows are what an existing server sent; where it lost some, the column is found before."""
+    name = vector["name"]
+    sqlite_on.run_script((GOLDEN / "tables" / f"{name}.sql").read_text())
+    with sqlite_on.database.snapshot() as connection:
+        table = sqlite_on.database.describe(connection, vector["table"])
+        unsendable = sqlite_on.database.find_unsendable(connection, table, table.columns)
+        batches = list(sqlite_on.database.read(connection, table, table.columns, order_by=table.primary_key))
+
+    assert (unsendable.name if unsendable else None) == UNSENDABLE.get(name)
+    if unsendable is None:
+        encoder = RowEncoder([column.name for column in table.columns])
+        assert b"".join(map(encoder.encode, batches)) == (GOLDEN / "tables" / f"{name}.ndjson").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("create", "row_id", "order"),
+    [
+        ("id INTEGER PRIMARY KEY, v", None, ("id",)),
+        ("id INTEGER, v, PRIMARY KEY (id)", None, ("id",)),
+        ("id INTEGER PRIMARY KEY DESC, v", "rowid", ("rowid",)),
+        ("id INT PRIMARY KEY, v", "rowid", ("rowid",)),
+        ("v, id TEXT PRIMARY KEY", "rowid", ("rowid",)),
+        ("id TEXT PRIMARY KEY, RowID, v", "_rowid_", ("_rowid_",)),
+        ("a, b, PRIMARY KEY (b, a)", "rowid", ("rowid",)),
+    ],
+)
+def test_row_ids(sqlite_on: Scenario, create: str, row_id: str | None, order: tuple[str, ...]) -> None:
+    """Rows are hashed in the order of their row id, which is the primary key only where that is an integer of that name."""
+    sqlite_on.execute(f"CREATE TABLE item ({create})")
+    table = sqlite_on.describe("item")
+
+    assert table.row_id == row_id
+    assert sqlite_on.database.hash_order(table) == order
+
+
+def test_without_rowid(sqlite_on: Scenario) -> None:
+    """A table without row ids is hashed in the order of its key, and merged like any other."""
+    sqlite_on.execute("CREATE TABLE item (a TEXT, b INTEGER, v, PRIMARY KEY (b, a)) WITHOUT ROWID")
+    sqlite_on.execute("INSERT INTO item VALUES ('x', 2, 0), ('y', 1, 0), ('x', 1, 0)")
+    sqlite_on.execute("CREATE TABLE same (a TEXT, b INTEGER, v, PRIMARY KEY (b, a))")
+    sqlite_on.execute("INSERT INTO same SELECT * FROM item ORDER BY b, a")
+
+    assert sqlite_on.database.hash_order(sqlite_on.describe("item")) == ("b", "a")
+    assert hash_of(sqlite_on, "item") == hash_of(sqlite_on, "same")
+
+    counts = sqlite_on.sync("item", [("x", 2, 9), ("z", 1, 0)]).counts
+    assert (counts.inserted, counts.updated, counts.deleted) == (1, 1, 2)
+    assert sqlite_on.rows("item") == [("x", 2, 9), ("z", 1, 0)]
+
+
+def test_text_keys_may_be_null(sqlite_on: Scenario) -> None:
+    """SQLite lets a text key be NULL; such a row stops the merge, and nothing is written."""
+    sqlite_on.execute("CREATE TABLE item (id TEXT PRIMARY KEY, v)", "INSERT INTO item VALUES (NULL, 1), ('a', 2)")
+
+    with pytest.raises(TableError, match=r"'item'.*key column 'id'"):
+        sqlite_on.sync("item", [("a", 3)])
+
+    assert sqlite_on.rows("item") == [("a", 2), (None, 1)]
+
+
+def test_generated_columns_of_both_kinds(sqlite_on: Scenario) -> None:
+    """Virtual and stored generated columns are described, read and hashed, and never written."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, a INT AS (id + 1), b INT AS (id + 2) STORED, c INT)")
+    sqlite_on.sync("item", [(1, 9)])
+
+    assert [(column.sql_type, column.generated) for column in sqlite_on.describe("item").columns] == [
+        ("INTEGER", False),
+        ("INT", True),
+        ("INT", True),
+        ("INT", False),
+    ]
+    assert sqlite_on.rows("item") == [(1, 2, 3, 9)]
+
+
+def test_partial_and_expression_indexes_are_no_keys(sqlite_on: Scenario) -> None:
+    """A unique index that covers some rows, or an expression, is not a unique key."""
+    sqlite_on.execute(
+        "CREATE TABLE item (id INTEGER PRIMARY KEY, v TEXT)",
+        "CREATE UNIQUE INDEX some ON item (v) WHERE v > 'm'",
+        "CREATE UNIQUE INDEX low ON item (lower(v))",
+    )
+
+    assert sqlite_on.describe("item").unique_keys == ()
+
+
+def test_names_ignore_case(sqlite_on: Scenario) -> None:
+    """A table is found by its name in any case, and called as it was created."""
+    sqlite_on.execute("CREATE TABLE Item (id INTEGER PRIMARY KEY)")
+
+    assert sqlite_on.describe("ITEM").name == "Item"
+
+
+def test_attached_databases() -> None:
+    """Tables of attached databases are described and merged under their schema."""
+    engine = open_engine("sqlite://")
+    on = Scenario(database_for(engine))
+    on.execute(
+        "ATTACH ':memory:' AS other",
+        "CREATE TABLE other.item (id INTEGER PRIMARY KEY, v)",
+        "INSERT INTO other.item VALUES (1, 1)",
+    )
+    on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+
+    on.sync("other.item", [(1, 2), (2, 3)])
+
+    assert str(on.describe("other.item")) == "other.item"
+    assert on.rows("other.item") == [(1, 2), (2, 3)]
+    assert on.rows("item") == []
+    engine.dispose()
+
+
+AFFINITIES = [
+    ("INT", Affinity.INTEGER, Kind.INTEGER),
+    ("BIGINT UNSIGNED", Affinity.INTEGER, Kind.INTEGER),
+    ("VARCHAR(20)", Affinity.TEXT, Kind.TEXT),
+    ("CLOB", Affinity.TEXT, Kind.TEXT),
+    ("", Affinity.BLOB, Kind.OTHER),
+    ("BLOB", Affinity.BLOB, Kind.BINARY),
+    ("DOUBLE PRECISION", Affinity.REAL, Kind.DOUBLE),
+    ("FLOAT", Affinity.REAL, Kind.DOUBLE),
+    ("DECIMAL(10,2)", Affinity.NUMERIC, Kind.DECIMAL),
+    ("BOOLEAN", Affinity.NUMERIC, Kind.BOOLEAN),
+    ("DATETIME", Affinity.NUMERIC, Kind.DATETIME),
+    ("VARBINARY(16)", Affinity.NUMERIC, Kind.BINARY),
+    ("JSON", Affinity.NUMERIC, Kind.JSON),
+]
+
+
+@pytest.mark.parametrize(("sql_type", "affinity", "kind"), AFFINITIES, ids=[entry[0] or "no type" for entry in AFFINITIES])
+def test_affinities(sqlite_on: Scenario, sql_type: str, affinity: Affinity, kind: Kind) -> None:
+    """Affinities are those of SQLite itself: it turns the text '1' into what the affinity says."""
+    sqlite_on.execute(f"CREATE TABLE item (v {sql_type})", "INSERT INTO item VALUES ('1')")
+    stored = {Affinity.TEXT: "text", Affinity.BLOB: "text", Affinity.REAL: "real"}.get(affinity, "integer")
+
+    assert affinity_of(sql_type) == affinity
+    assert kind_of(sql_type) == kind
+    assert sqlite_on.scalar("SELECT typeof(v) FROM item") == stored
+
+
+SURVIVE: list[tuple[str, Value, Value]] = [
+    ("NUMERIC", "1.10", 1.1),
+    ("NUMERIC", "5.00", 5),
+    ("DECIMAL(30,2)", "9007199254740993.00", 2**53 + 1),
+    ("DECIMAL(10,2)", "-0.01", -0.01),
+    ("DECIMAL(10,2)", "n/a", "n/a"),
+    ("INTEGER", "007", 7),
+    ("INTEGER", str(2**63 - 1), 2**63 - 1),
+    ("INTEGER", 1.5, 1.5),
+    ("REAL", 3, 3.0),
+    ("REAL", "0.1", 0.1),
+    ("REAL", math.inf, math.inf),
+    ("TEXT", "1234567890123456.7890", "1234567890123456.7890"),
+    ("TEXT", 2**70, str(2**70)),
+    ("TEXT", 0.1 + 0.2, "0.30000000000000004"),
+    ("TEXT", b"\xff", b"\xff"),
+    ("BLOB", "é", "é".encode()),
+    ("BLOB", 1, 1),
+    ("", "1.10", "1.10"),
+    ("DATE", "2024-02-29", "2024-02-29"),
+    ("DATETIME", "2024-02-29 01:02:03", "2024-02-29 01:02:03"),
+    ("JSON", "[1]", "[1]"),
+]
+
+
+@pytest.mark.parametrize(("sql_type", "value", "stored"), SURVIVE, ids=str)
+def test_values_survive_their_affinity(sqlite_on: Scenario, sql_type: str, value: Value, stored: Value) -> None:
+    """A value is stored as it came, or as the same number."""
+    sqlite_on.execute(f"CREATE TABLE item (id INTEGER PRIMARY KEY, v {sql_type})")
+
+    assert sqlite_on.sync("item", [(1, value)]).verified_rows
+
+    assert sqlite_on.rows("item") == [(1, stored)]
+    assert type(sqlite_on.rows("item")[0][1]) is type(stored)
+
+
+REFUSED: list[tuple[str, Value]] = [
+    ("NUMERIC", "1234567890123456.7890"),
+    ("DECIMAL(30,2)", "12345678901234567.01"),
+    ("DECIMAL(30,0)", str(2**64)),
+    ("NUMERIC", "1e400"),
+    ("NUMERIC", "1e999999999"),
+    ("JSON", "12345678901234567890123"),
+    ("INTEGER", 2**63),
+    ("INTEGER", -(2**63) - 1),
+    ("BLOB", 2**63),
+    ("REAL", 2**53 + 1),
+    ("REAL", "0.12345678901234567"),
+    ("REAL", math.nan),
+    ("TEXT", math.inf),
+    ("TEXT", "\ud83d"),
+]
+
+
+@pytest.mark.parametrize(("sql_type", "value"), REFUSED, ids=ascii)
+def test_values_that_would_not_survive(sqlite_on: Scenario, sql_type: str, value: Value) -> None:
+    """A value that SQLite would round or lose is an error that names table, column and remedy, and nothing is written."""
+    sqlite_on.execute(f"CREATE TABLE item (id INTEGER PRIMARY KEY, v {sql_type})", "INSERT INTO item VALUES (1, 'old')")
+    before = sqlite_on.rows("item")
+
+    with pytest.raises(TableError, match=r"'item', column 'v'.*Declare the column TEXT"):
+        sqlite_on.sync("item", [(1, None), (2, value)])
+
+    assert sqlite_on.rows("item") == before
+    assert sqlite_on.names() == ["item"]
+
+
+def test_strict_tables(sqlite_on: Scenario) -> None:
+    """The staging table of a STRICT table is STRICT: wrong values are refused when they are loaded, ANY keeps any."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, n INT, x ANY) STRICT")
+
+    sqlite_on.sync("item", [(1, 1, "1.10"), (2, 2, b"\xff")])
+    with pytest.raises(TableError, match="item"):
+        sqlite_on.sync("item", [(1, "abc", None)])
+
+    assert sqlite_on.rows("item") == [(1, 1, "1.10"), (2, 2, b"\xff")]
+
+
+def test_text_that_is_not_utf8(sqlite_on: Scenario) -> None:
+    """Broken text is read as bytes, hashed as bytes, found to be unsendable, and merged as it is."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, a TEXT, b TEXT)")
+    sqlite_on.execute("INSERT INTO item VALUES (1, 'ok', CAST(x'61ff' AS TEXT))")
+    table = sqlite_on.describe("item")
+    with sqlite_on.database.snapshot() as connection:
+        found = sqlite_on.database.find_unsendable(connection, table, table.columns)
+
+    assert found is not None
+    assert found.name == "b"
+    assert sqlite_on.rows("item") == [(1, "ok", b"a\xff")]
+    sqlite_on.execute("CREATE TABLE same (id INTEGER PRIMARY KEY, a TEXT, b BLOB)", "INSERT INTO same VALUES (1, 'ok', x'61ff')")
+    assert hash_of(sqlite_on, "item") == hash_of(sqlite_on, "same")
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_read_only_files(sqlite_on: Scenario, journal: str) -> None:
+    """A file that cannot be written to can be read and hashed."""
+    sqlite_on.execute(
+        "CREATE TABLE item (id INTEGER PRIMARY KEY)", "INSERT INTO item VALUES (1)", f"PRAGMA journal_mode = {journal}"
+    )
+    expected = hash_of(sqlite_on, "item")
+    engine = open_engine(f"sqlite:///file:{sqlite_on.database.engine.url.database}?mode=ro&uri=true")
+    read_only = Scenario(database_for(engine))
+
+    assert hash_of(read_only, "item") == expected
+    with pytest.raises(TableError, match="readonly"):
+        read_only.execute("DELETE FROM item")
+    assert sqlite_on.rows("item") == [(1,)]
+    engine.dispose()
+
+
+def test_a_database_that_another_process_writes_to(sqlite_on: Scenario) -> None:
+    """While somebody else writes for longer than the time to wait, the error is one to retry, and nothing is written."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+    other = sqlite3.connect(str(sqlite_on.database.engine.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with sqlite_on.database.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 1")
+        with pytest.raises(TableBusyError, match="Another process is writing") as raised, sqlite_on.database.translate_errors():
+            sqlite_on.sync("item", [(1,)], connection=connection)
+
+    assert raised.value.retryable
+    other.close()
+    assert sqlite_on.rows("item") == []
+    assert sqlite_on.names() == ["item"]
+
+
+def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
+    """SQLite makes a file of any name, so an empty database asks for its path; one with tables for the table's name."""
+    database = database_for(open_engine(f"sqlite:///{tmp_path / 'typo.db'}"))
+    with database.snapshot() as connection, pytest.raises(MissingTableError, match="no tables at all: is its path right"):
+        database.describe(connection, "orders")
+    with sqlite3.connect(tmp_path / "typo.db") as other:
+        other.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    other.close()
+    with database.snapshot() as connection, pytest.raises(MissingTableError, match="correct its name"):
+        database.describe(connection, "orders")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """A file of another kind is refused with SQLite's words."""
+    file = tmp_path / "text.db"
+    file.write_text("no database at all, " * 100)
+    engine = open_engine(f"sqlite:///{file}")
+
+    with pytest.raises(TableError, match="not a database"), database_for(engine).snapshot():
+        pytest.fail("opened")
+    engine.dispose()
+
+
+def test_lock_files_are_removed(sqlite_on: Scenario) -> None:
+    """The lock file beside the database lasts as long as the lock."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+    directory = Path(str(sqlite_on.database.engine.url.database)).parent
+    before = set(directory.iterdir())
+
+    with sqlite_on.database.exclusive(["item"], timeout=0):
+        assert len(set(directory.iterdir()) - before) == 1
+
+    assert set(directory.iterdir()) == before
+
+
+def test_databases_in_memory_need_no_lock() -> None:
+    """A database in memory has no file to lock and nobody to lock out."""
+    engine = open_engine("sqlite://")
+    on = Scenario(database_for(engine))
+    on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+
+    with on.database.exclusive(["item"], timeout=0):
+        assert on.sync("item", [(1,)]).verified_rows
+    engine.dispose()
+
+
+def test_lock_of_a_dead_process(tmp_path: Path) -> None:
+    """The lock of a process that was killed is free, though its file is still there."""
+    path = tmp_path / "lock"
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys\n"
+            "from airflow_provider_sync.databases.sqlite.locks import hold_locks\n"
+            "with hold_locks({sys.argv[1]: 'x'}, timeout=0):\n"
+            "    print('held', flush=True)\n"
+            "    sys.stdin.read()\n",
+            str(path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(TableBusyError, match="x"), hold_locks({str(path): "x"}, timeout=0):
+            pytest.fail("two hold one lock")
+        holder.kill()
+
+    assert path.exists()
+    with hold_locks({str(path): "x"}, timeout=0):
+        pass
+    assert not path.exists()
+
+
+def test_lock_that_many_wait_for(tmp_path: Path) -> None:
+    """However often the file is removed and made again, only one holds the lock at a time."""
+    path = tmp_path / "lock"
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work() -> None:
+        for _ in range(20):
+            with hold_locks({str(path): "x"}, timeout=60):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert most == [1] * 80
+
+
+def test_lock_in_a_directory_that_is_missing(tmp_path: Path) -> None:
+    """A lock file that cannot be made is an error that says what to do."""
+    with pytest.raises(TableError, match="Let this user write"), hold_locks({str(tmp_path / "no" / "lock"): "x"}, timeout=0):
+        pytest.fail("locked")
+
+
+def test_orphans_are_called_by_their_columns(sqlite_on: Scenario) -> None:
+    """Constraints without a name are told apart by the columns that refer."""
+    sqlite_on.execute(
+        "CREATE TABLE parent (a INTEGER, b INTEGER, PRIMARY KEY (a, b))",
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, c INTEGER REFERENCES child,"
+        " FOREIGN KEY (a, b) REFERENCES parent (a, b))",
+    )
+    rows: list[Row] = [(1, 1, 1, None), (2, 2, 2, 9), (3, None, 2, 1)]
+
+    assert sqlite_on.sync("child", rows).orphans == {"child.a_b": 2, "child.c": 1}
+
+
+@pytest.mark.timeout(20)
+def test_a_long_text_of_digits_is_no_number_in_no_time() -> None:
+    """A megabyte of digits with something behind them is seen to be no number at once."""
+    for text in ("1" * 1_000_000, "1." + "1" * 1_000_000, "." + "1" * 1_000_000, " " * 1_000_000, "1" + " " * 1_000_000):
+        assert NUMBER.fullmatch(f"{text}x") is None
+    for number in ("1", "-1.", "+.5", "1.5e-7", " 12\n", "1E5"):
+        assert NUMBER.fullmatch(number)

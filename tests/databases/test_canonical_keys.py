@@ -1,0 +1,139 @@
+"""On every engine, rows are found by the canonical texts of their keys, byte by byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.databases.canonical_rows import all_digests, canonical, create_keyed, expected_digests, insert, part_of, read
+from tests.databases.canonical_types import TYPES
+from tests.scenario import Scenario
+
+TEXT_KEYS = [
+    "a",
+    "A",
+    "b ",
+    "é",
+    "e",
+    "e\u0301",
+    "ß",
+    "ss",
+    "'",
+    '"',
+    "a\tb",
+    "a\nb",
+    "\\",
+    "\\N",
+    "%s",
+    "",
+    "😀",
+    "📦",
+    "a|b",
+    "007",
+    "7",
+]
+
+
+def create_text_keyed(on: Scenario) -> None:
+    """Make a table whose keys differ only by bytes, under the collation that tells the fewest apart without a clash."""
+    collation = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if on.dialect == "mysql" else ""
+    on.execute(f"CREATE TABLE item (k VARCHAR(20){collation} NOT NULL PRIMARY KEY, v INTEGER)")
+    insert(on.database, on.describe("item"), [(key, number) for number, key in enumerate(TEXT_KEYS)])
+
+
+def test_text_keys(on: Scenario) -> None:
+    """Keys of text are found by their bytes, whatever is in them."""
+    create_text_keyed(on)
+    part = part_of(on.database, on.describe("item"))
+    wanted = [(key,) for key in TEXT_KEYS[::2]]
+
+    with on.database.snapshot() as connection:
+        rows = read(on.database, connection, part)
+        digests = expected_digests(part, rows)
+        assert all_digests(on.database, connection, part) == digests
+        assert set(digests) == {(key,) for key in TEXT_KEYS}
+        found = [row for batch in canonical(on.database).digest_keys(connection, part, wanted) for row in batch]
+        chosen = read(on.database, connection, part, wanted)
+
+    assert sorted(found) == sorted((key, digests[key]) for key in wanted)
+    assert sorted(chosen) == sorted(row for row in rows if ((row[0] or b"").decode(),) in set(wanted))
+
+
+@pytest.mark.parametrize("present", ["a", "A", "é", "b"])
+def test_keys_that_a_collation_calls_equal(on: Scenario, present: str) -> None:
+    """A key that differs only in case, in an accent or in trailing spaces is another key."""
+    on.execute("CREATE TABLE item (k {CASELESS} NOT NULL PRIMARY KEY, v INTEGER)")
+    insert(on.database, on.describe("item"), [(present, 1)])
+    part = part_of(on.database, on.describe("item"))
+    others = [(key,) for key in ("a", "A", "á", "Á", "é", "É", "e", "b", "b ", "B") if key != present]
+
+    with on.database.snapshot() as connection:
+        assert list(canonical(on.database).digest_keys(connection, part, others)) in ([], [[]])
+        assert read(on.database, connection, part, others) == []
+        assert len(read(on.database, connection, part, [*others, (present,)])) == 1
+
+
+def test_composite_keys(on: Scenario) -> None:
+    """Keys of several columns, in the order of the part, which may be another than the table's."""
+    on.execute("CREATE TABLE item (region VARCHAR(20) NOT NULL, id INTEGER NOT NULL, v VARCHAR(20), PRIMARY KEY (region, id))")
+    rows = [(region, number, f"{region}{number}") for region in ("a", "a b", "", "x'y", "z\\") for number in range(-2, 40)]
+    insert(on.database, on.describe("item"), rows)
+    part = part_of(on.database, on.describe("item"), key=["id", "region"])
+    wanted = [("-2", "a"), ("39", "x'y"), ("0", ""), ("7", "z\\"), ("7", "nowhere"), ("40", "a")]
+
+    with on.database.snapshot() as connection:
+        texts = read(on.database, connection, part)
+        digests = expected_digests(part, texts)
+        assert all_digests(on.database, connection, part) == digests
+        found = [row for batch in canonical(on.database).digest_keys(connection, part, wanted) for row in batch]
+        chosen = read(on.database, connection, part, wanted)
+
+    assert len(digests) == len(rows)
+    assert sorted(found) == sorted((key, digests[key]) for key in wanted[:4])
+    assert sorted(row[2] or b"" for row in chosen) == sorted([b"a-2", b"x'y39", b"0", b"z\\7"])
+
+
+KEY_VALUES: dict[str, list[Any]] = {
+    "decimal": ["1.10", "0.00", "-3.50", "12345.67"],
+    "bytes": [b"\x00\xff", b"ab", b"", b"\\"],
+    "date": ["2024-02-29", "1999-12-31"],
+    "timestamp": ["2024-02-29 12:34:56.5", "1999-12-31 23:59:59"],
+    "uuid": ["0190a3b4-1234-7abc-8def-0123456789ab", "0190a3b4-1234-7abc-8def-0123456789ac"],
+}
+
+
+@pytest.mark.parametrize("kind", KEY_VALUES)
+def test_keys_of_other_kinds(on: Scenario, kind: str) -> None:
+    """A key of any kind is found by its canonical text."""
+    sql_type = TYPES[kind].get(on.dialect) or TYPES[kind][""]
+    if on.dialect == "mysql" and kind == "bytes":
+        sql_type = "VARBINARY(20)"
+    on.execute(f"CREATE TABLE item (k {sql_type} NOT NULL PRIMARY KEY, v INTEGER)")
+    insert(on.database, on.describe("item"), [(value, number) for number, value in enumerate(KEY_VALUES[kind])])
+    part = part_of(on.database, on.describe("item"))
+
+    with on.database.snapshot() as connection:
+        rows = read(on.database, connection, part)
+        digests = expected_digests(part, rows)
+        wanted = sorted(digests)[1:]
+        found = [row for batch in canonical(on.database).digest_keys(connection, part, wanted) for row in batch]
+        chosen = read(on.database, connection, part, wanted)
+
+    assert len(digests) == len(KEY_VALUES[kind])
+    assert sorted(found) == [(key, digests[key]) for key in wanted]
+    assert len(chosen) == len(wanted)
+
+
+def test_many_keys(on: Scenario) -> None:
+    """Thousands of keys may be asked for at once, and half of them may not be there."""
+    create_keyed(on, list(range(0, 30_000, 2)))
+    part = part_of(on.database, on.describe("item"))
+    wanted = [(str(number),) for number in range(20_000)]
+
+    with on.database.snapshot() as connection:
+        found = [key for batch in canonical(on.database).digest_keys(connection, part, wanted) for (key,), _ in batch]
+        rows = read(on.database, connection, part, wanted)
+
+    assert sorted(map(int, found)) == list(range(0, 20_000, 2))
+    assert sorted(int(key or b"") for key, _ in rows) == list(range(0, 20_000, 2))

@@ -1,0 +1,48 @@
+"""On every engine, a window chooses the same rows for texts, digests, segments and keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.protocol.v2.messages import Grid, Window
+from tests.databases.canonical_rows import all_digests, canonical, expected_digests, expected_segments, insert, part_of, read
+from tests.scenario import Scenario
+
+WINDOWS = {
+    "timestamp": ("at", "2024-01-02 00:00:00.000000", "2024-01-04 00:00:00.000000", [2, 3]),
+    "integer": ("id", "2", "5", [2, 3, 4]),
+    "date": ("day", "2024-01-02", "2024-01-03", [2]),
+    "empty": ("day", "2030-01-02", "2030-01-03", []),
+    "decimal": ("price", "2.50", "10.00", [2, 3]),
+}
+
+
+@pytest.mark.parametrize(("column", "start", "end", "expected"), WINDOWS.values(), ids=WINDOWS)
+def test_windows(on: Scenario, column: str, start: str, end: str, expected: list[int]) -> None:
+    """A window has its first value and not its last, and never NULL, in everything that is asked."""
+    on.execute("CREATE TABLE item (id BIGINT NOT NULL PRIMARY KEY, at {DATETIME}, day DATE, price DECIMAL(8,2))")
+    insert(
+        on.database,
+        on.describe("item"),
+        [
+            (1, "2024-01-01 23:59:59.999999", "2024-01-01", "2.49"),
+            (2, "2024-01-02 00:00:00.000000", "2024-01-02", "2.50"),
+            (3, "2024-01-03 12:00:00.500000", "2024-01-03", "9.99"),
+            (4, "2024-01-04 00:00:00.000000", "2024-01-04", "10.00"),
+            (5, None, None, None),
+        ],
+    )
+    part = part_of(on.database, on.describe("item"), window=Window(column=column, start=start, end=end))
+    grid = Grid(scheme="range", parts=2, low=1, high=5)
+
+    with on.database.snapshot() as connection:
+        rows = read(on.database, connection, part)
+        digests = expected_digests(part, rows)
+        bounds = canonical(on.database).key_bounds(connection, part)
+        segments = canonical(on.database).digest_segments(connection, part, grid)
+        assert all_digests(on.database, connection, part, grid, [(-1, 2)]) == digests
+        assert all_digests(on.database, connection, part) == digests
+
+    assert sorted(int(row[0] or b"") for row in rows) == expected
+    assert bounds == ((expected[0], expected[-1]) if expected else None)
+    assert dict(segments) == expected_segments(grid, digests)

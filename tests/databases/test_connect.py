@@ -1,0 +1,129 @@
+"""Engines are opened with the best driver and the right options, and errors never show a password."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+from sqlalchemy.pool import NullPool, StaticPool
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("mysql://user:secret@localhost/shop", "mysqldb"),
+        ("mariadb://user:secret@localhost/shop", "mysqldb"),
+        ("mysql+pymysql://user:secret@localhost/shop", "pymysql"),
+        ("postgresql://user:secret@localhost/shop", "psycopg"),
+        ("postgres://user:secret@localhost/shop", "psycopg"),
+        ("postgresql+psycopg2://user:secret@localhost/shop", "psycopg2"),
+        ("sqlite:///shop.db", "pysqlite"),
+    ],
+)
+def test_drivers(url: str, driver: str) -> None:
+    """A URL without a driver gets the preferred one; one that names its driver keeps it."""
+    engine = open_engine(url)
+
+    assert engine.dialect.driver == driver
+    assert isinstance(engine.pool, NullPool)
+    assert "secret" not in repr(engine)
+
+
+@pytest.mark.parametrize(
+    ("url", "preferred", "driver"),
+    [("mysql://localhost/shop", "MySQLdb", "pymysql"), ("postgresql://localhost/shop", "psycopg", "psycopg2")],
+)
+def test_second_choice(monkeypatch: pytest.MonkeyPatch, url: str, preferred: str, driver: str) -> None:
+    """Where the preferred driver is missing the next one is taken."""
+    monkeypatch.setitem(sys.modules, preferred, cast("None", None))
+
+    assert open_engine(url).dialect.driver == driver
+
+
+@pytest.mark.parametrize(
+    ("url", "modules", "extra"),
+    [
+        ("mysql://u:secret@localhost/shop", ["MySQLdb", "pymysql"], r"\[mysql\]"),
+        ("postgresql://u:secret@localhost/shop", ["psycopg", "psycopg2"], r"\[postgres\]"),
+    ],
+)
+def test_missing_drivers(monkeypatch: pytest.MonkeyPatch, url: str, modules: list[str], extra: str) -> None:
+    """Without any driver the error names the extra to install."""
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, cast("None", None))
+
+    with pytest.raises(ConfigurationError, match=extra) as raised:
+        open_engine(url)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["", "shop.db", "mysql//u:secret@h", "mysql://u:secret@h:port/db", "mysql:/u:secret@h"])
+def test_malformed_urls(url: str) -> None:
+    """A malformed URL is refused without being quoted, by its causes neither."""
+    with pytest.raises(ConfigurationError, match="not a valid database URL") as raised:
+        open_engine(url)
+    assert raised.value.__cause__ is None
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["oracle://u:secret@h/db", "nosuch://u:secret@h/db"])
+def test_other_databases(url: str) -> None:
+    """Databases that are not supported are refused with those that are."""
+    with pytest.raises(ConfigurationError, match=r"sqlite|SQLite") as raised:
+        database_for(open_engine(url))
+    assert "secret" not in str(raised.value)
+
+
+def test_a_database_in_memory_stays() -> None:
+    """A database in memory is the same one for every connection of its engine."""
+    engine = open_engine("sqlite://")
+    database = database_for(engine)
+    with database.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE item (id INTEGER PRIMARY KEY)")
+    with database.snapshot() as connection:
+        assert database.list_tables(connection) == ["item"]
+
+    assert isinstance(engine.pool, StaticPool)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "option"),
+    [
+        ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?nope=1&charset=utf8mb4", "nope"),
+        ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?connect_timeout=soon", "connect_timeout"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?read_timeout=soon", "read_timeout"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl=secret", "ssl"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?connect_timeout=soon", "connect_timeout"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
+        ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
+        ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
+        ("sqlite:///secret.db?nope=1", "nope"),
+        ("sqlite:///secret.db?detect_types=3", "detect_types"),
+        ("sqlite:///secret.db?timeout=soon", "timeout"),
+    ],
+)
+def test_options_that_a_driver_does_not_take(url: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown option of a URL, or a value that it cannot have, is an error that names it, and never the password."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=f"option '{option}'") as raised, database_for(open_engine(url)).connect():
+        pytest.fail("connected")
+    assert "secret" not in str(raised.value)
+    assert not raised.value.retryable
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_a_driver_takes(tmp_path: Path) -> None:
+    """Options of the driver reach it, and those of SQLite's own URLs, too."""
+    database = database_for(open_engine(f"sqlite:///file:{tmp_path / 'a.db'}?uri=true&mode=memory&timeout=3"))
+    with database.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,104 @@
+"""Every engine describes tables in the same terms."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.databases.schema import Kind
+from airflow_provider_sync.exceptions import MissingTableError, TableError
+from tests.scenario import Scenario
+
+
+def test_columns_and_keys(on: Scenario) -> None:
+    """Columns come in order with kind, size and nullability; keys in the order of their index."""
+    on.execute(
+        "CREATE TABLE item (name VARCHAR(30), id INTEGER NOT NULL, region VARCHAR(5) NOT NULL, price DECIMAL(12,2),"
+        " twice INTEGER GENERATED ALWAYS AS (id * 2) STORED, data {BYTES}, day DATE,"
+        " PRIMARY KEY (region, id), UNIQUE (name, price))"
+    )
+
+    table = on.describe("item")
+
+    assert [column.name for column in table.columns] == ["name", "id", "region", "price", "twice", "data", "day"]
+    assert [column.kind for column in table.columns] == [
+        Kind.TEXT,
+        Kind.INTEGER,
+        Kind.TEXT,
+        Kind.DECIMAL,
+        Kind.INTEGER,
+        Kind.BINARY,
+        Kind.DATE,
+    ]
+    assert [column.nullable for column in table.columns] == [True, False, False, True, True, True, True]
+    assert [column.generated for column in table.columns] == [False, False, False, False, True, False, False]
+    assert [column.required for column in table.columns] == [False, True, True, False, False, False, False]
+    assert table.column("name").length == 30
+    assert (table.column("price").precision, table.column("price").scale) == (12, 2)
+    assert table.primary_key == ("region", "id")
+    assert [key.columns for key in table.unique_keys] == [("name", "price")]
+    assert table.unique_keys[0].nulls_distinct
+    assert not table.foreign_keys
+    assert table.triggers == ()
+
+
+def test_a_column_with_a_default_is_not_required(on: Scenario) -> None:
+    """A column that fills itself need not be sent: by a default, or as a number that the database gives out."""
+    on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER NOT NULL DEFAULT 7)")
+
+    assert [column.required for column in on.describe("item").columns] == [False, False]
+
+
+def test_foreign_keys_are_seen_from_both_sides(on: Scenario) -> None:
+    """Both the table that refers and the one referred to know of their foreign key."""
+    on.execute(
+        "CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY)",
+        "CREATE TABLE child (id INTEGER NOT NULL PRIMARY KEY, up INTEGER, FOREIGN KEY (up) REFERENCES parent (id))",
+    )
+
+    assert on.describe("parent").foreign_keys
+    assert on.describe("child").foreign_keys
+
+
+def test_missing_table(on: Scenario) -> None:
+    """A table that is not there is an error that names it."""
+    with pytest.raises(MissingTableError, match="nowhere"):
+        on.describe("nowhere")
+    with pytest.raises(MissingTableError, match=r"no\.where"):
+        on.describe("no.where")
+
+
+def test_views_are_refused(on: Scenario) -> None:
+    """A view is an error that says what to name instead."""
+    on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY)", "CREATE VIEW items AS SELECT * FROM item")
+
+    with pytest.raises(TableError, match="items"):
+        on.describe("items")
+
+
+def test_lists_tables_without_views_and_staging_tables(on: Scenario) -> None:
+    """The tables of a database are listed without views and staging tables."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY)",
+        "CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY)",
+        "CREATE TABLE _sync_0123456789abcdef_65000000 (id INTEGER NOT NULL PRIMARY KEY)",
+        "CREATE VIEW items AS SELECT * FROM item",
+    )
+
+    with on.database.connect() as connection:
+        assert on.database.list_tables(connection) == ["b", "item"]
+
+
+def test_unsendable_values_are_found(on: Scenario) -> None:
+    """The first column with a value that JSON cannot carry is named; text in binary columns can be sent."""
+    on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, a {BYTES}, b {BYTES})")
+    on.sync("item", [(1, b"abc", None), (2, "é".encode(), b"")])
+    table = on.describe("item")
+    with on.database.snapshot() as connection:
+        assert on.database.find_unsendable(connection, table, table.columns) is None
+
+    on.sync("item", [(1, b"abc", None), (2, b"a", b"\xff")])
+    with on.database.snapshot() as connection:
+        found = on.database.find_unsendable(connection, table, table.columns)
+
+    assert found is not None
+    assert found.name == "b"

@@ -1,0 +1,38 @@
+"""What a transaction has written is digested before it is committed, by however many connections the engine takes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from airflow_provider_sync.protocol.v2.messages import Grid
+from tests.databases.canonical_rows import part_of
+from tests.scenario import Scenario
+
+GRIDS = [
+    Grid(scheme="range", parts=7, low=0, high=99),
+    Grid(scheme="range", parts=1, low=0, high=99),
+    Grid(scheme="range", parts=128, low=-20, high=107),
+    Grid(scheme="bucket", parts=8),
+]
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: f"{grid.scheme}-{grid.parts}")
+@pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
+def test_rows_that_are_not_committed(on: Scenario, key: str, grid: Grid) -> None:
+    """Inserted, changed and deleted rows count as the transaction has them, keys outside of the grid too."""
+    before = ", ".join(f"({n}, 'row')" for n in range(-5, 110))
+    on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {before}")
+    with on.database.connect() as connection:
+        part = part_of(on.database, on.database.describe(connection, "item"), key=["id"])
+        narrow = msgspec.structs.replace(part, between=(20, 80))
+        with on.database.transaction(connection):
+            for statement in ("DELETE FROM item WHERE id < 10", "UPDATE item SET name = 'other' WHERE id > 90"):
+                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("INSERT INTO item VALUES (3, 'new'), (200, 'new')")
+            written = on.database.digest_written(connection, part, grid)
+            assert written == on.database.digest_segments(connection, part, grid)
+            assert sum(segment.rows for segment in written.values()) == 102
+            some = on.database.digest_written(connection, narrow, grid)
+            assert some == on.database.digest_segments(connection, narrow, grid)
+        assert on.database.digest_segments(connection, part, grid) == written

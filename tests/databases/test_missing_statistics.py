@@ -1,0 +1,51 @@
+"""A server that believes that a table is empty, as after a crash: the merge still looks rows up by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from tests.scenario import Scenario
+
+ROWS, CHANGED = 600, 400
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def forgetful(request: pytest.FixtureRequest) -> Iterator[Scenario]:
+    """Give a table of MySQL or MariaDB of which the optimiser thinks that it has no rows."""
+    engine = open_engine(request.getfixturevalue(f"{request.param}_url"))
+    on = Scenario(database_for(engine))
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER NOT NULL UNIQUE, m INTEGER)"
+        " STATS_PERSISTENT=1 STATS_AUTO_RECALC=0"
+    )
+    values = ", ".join(f"({number}, {number}, 0)" for number in range(ROWS))
+    on.execute("ANALYZE TABLE item", f"INSERT INTO item VALUES {values}")
+    where = "WHERE database_name = DATABASE() AND table_name = 'item'"
+    on.execute(
+        f"UPDATE mysql.innodb_table_stats SET n_rows = 0, clustered_index_size = 1 {where}",
+        f"UPDATE mysql.innodb_index_stats SET stat_value = 0 {where} AND stat_name LIKE 'n_diff%'",
+        "FLUSH TABLES item",
+    )
+    yield on
+    engine.dispose()
+
+
+def test_no_row_is_looked_for_by_reading_all(forgetful: Scenario) -> None:
+    """The rows that a merge reads are a few times those of the table, not their square; values of a unique key move as well."""
+    after = [(number, (number + 1) % CHANGED if number < CHANGED else number, 1) for number in range(ROWS - 50)]
+    with forgetful.database.connect() as connection:
+        connection.exec_driver_sql("FLUSH STATUS")
+        result = forgetful.sync("item", [*after, (ROWS, ROWS, 1)], connection=connection)
+        read = sum(
+            int(row[1])
+            for row in connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler\\_read%%'")
+            if row[0].lower().startswith("handler_read")
+        )
+
+    assert (result.counts.updated, result.counts.deleted, result.counts.inserted) == (ROWS - 50, 50, 1)
+    assert sorted(forgetful.rows("item")) == sorted([*after, (ROWS, ROWS, 1)])
+    assert read < 40 * ROWS

@@ -1,0 +1,63 @@
+"""A few segments of a table: which, and that each engine digests them as it does in a scan of all."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sync.databases.sample import digest_sample, has_sample, sampled
+from airflow_provider_sync.databases.slices import narrowed
+from airflow_provider_sync.protocol.v2.messages import Grid
+from tests.databases.canonical_rows import part_of
+from tests.scenario import Scenario
+
+GRID = Grid(scheme="range", parts=64, low=1, high=640)
+
+
+@given(parts=st.integers(1, 70_000), most=st.integers(1, 256))
+def test_samples_are_spread_evenly(parts: int, most: int) -> None:
+    """However a table is cut, a sample has at most so many of its segments, and the distance between them is the same."""
+    numbers = list(sampled(Grid(scheme="range", parts=parts, low=0, high=parts), most))
+    assert 1 <= len(numbers) <= most
+    assert set(numbers) <= set(range(parts))
+    assert len({second - first for first, second in pairwise(numbers)}) <= 1
+    assert 2 * len(numbers) >= min(parts, most)
+
+
+@pytest.mark.parametrize(
+    ("keys", "between", "expected"),
+    [
+        ((1, 9), None, (1, 9)),
+        ((1, 9), (None, None), (1, 9)),
+        ((1, 9), (3, None), (3, 9)),
+        ((None, 9), (3, 7), (3, 7)),
+        ((1, None), (None, 7), (1, 7)),
+        ((1, 2), (3, 4), (3, 2)),
+    ],
+)
+def test_ranges_are_narrowed(
+    keys: tuple[int | None, int | None], between: tuple[int | None, int | None] | None, expected: tuple[int | None, int | None]
+) -> None:
+    """Keys that are in both of two ranges; the lowest is above the highest where there are none."""
+    assert narrowed(keys, between) == expected
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
+def test_a_sample_is_what_a_scan_finds(on: Scenario, key: str) -> None:
+    """By the index or, where there is none, by a scan, each segment of a sample has the digest that it has among all."""
+    rows = ", ".join(f"({n}, 'row {n}')" for n in range(1, 600) if n % 7)
+    on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {rows}")
+    with on.database.connect() as connection:
+        part = part_of(on.database, on.database.describe(connection, "item"), key=["id"])
+        assert has_sample(part, GRID) == (key == "PRIMARY KEY")
+        every = on.database.digest_segments(connection, part, GRID)
+        found = digest_sample(on.database, connection, part, GRID, 8)
+        assert found == {number: every[number] for number in sampled(GRID, 8) if number in every}
+        assert len(found) == 7  # the last has no rows
+        cut = digest_sample(on.database, connection, msgspec.structs.replace(part, between=(101, 300)), GRID, 8)
+    if key == "PRIMARY KEY":
+        assert set(cut) == {number for number in found if 10 <= number < 30}

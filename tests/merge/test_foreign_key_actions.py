@@ -1,0 +1,383 @@
+"""PostgreSQL's foreign keys where a role may not switch them off: no action of theirs touches a row that is not to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import ReferencedRowsError, TableError
+from tests.databases.plain_role import plain_role
+from tests.scenario import Scenario
+
+PARENT = "CREATE TABLE parent (id int PRIMARY KEY, v text)"
+ROWS = "INSERT INTO parent VALUES (1, 'a'), (2, 'b'), (3, 'c')"
+NOTES = [(10, 1, "x"), (20, 2, "y"), (21, 2, "z")]
+KEPT = [(1, "a"), (2, "b"), (3, "c")]
+
+
+class Target:
+    """One database for two roles.
+
+    :ivar owner: a superuser, to whom all tables belong
+    :ivar plain: a role that may write to them
+    """
+
+    def __init__(self, owner: Scenario, plain: Scenario) -> None:
+        self.owner = owner
+        self.plain = plain
+
+    def note(self, action: str, *, name: str = "note") -> None:
+        """Make a table that refers to ``parent``, and its rows."""
+        self.owner.execute(
+            f"CREATE TABLE {name} (id int PRIMARY KEY, parent_id int DEFAULT 1 REFERENCES parent {action}, mine text)",
+            f"INSERT INTO {name} VALUES {', '.join(map(str, NOTES))}",
+        )
+
+
+@pytest.fixture
+def target(postgresql_url: str) -> Iterator[Target]:
+    """Give a database with a parent of three rows."""
+    with plain_role(postgresql_url) as url:
+        engines = [open_engine(postgresql_url), open_engine(url)]
+        target = Target(*(Scenario(database_for(engine)) for engine in engines))
+        target.owner.execute(PARENT, ROWS)
+        yield target
+        for engine in engines:
+            engine.dispose()
+
+
+OTHERS = ("SET DEFAULT", "RESTRICT", "NO ACTION", "NO ACTION DEFERRABLE INITIALLY IMMEDIATE")
+ACTIONS = ["CASCADE", "SET NULL", *(pytest.param(action, marks=pytest.mark.slow) for action in OTHERS)]
+
+
+@pytest.mark.parametrize("dry_run", [False, True], ids=["", "dry run"])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_rows_that_others_refer_to_are_not_deleted(target: Target, action: str, dry_run: bool) -> None:
+    """A row that goes and that rows of another table refer to stops the merge before it writes, with constraint and remedy."""
+    target.note(f"ON DELETE {action}")
+
+    with pytest.raises(ReferencedRowsError, match=r"'note_parent_id_fkey' of note.* 2 .*GRANT SET ON PARAMETER") as raised:
+        target.plain.sync("parent", [(1, "changed"), (3, "c")], dry_run=dry_run)
+
+    assert not raised.value.retryable
+    assert target.owner.rows("parent") == KEPT
+    assert target.owner.rows("note") == NOTES
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_rows_to_which_none_refers_are_deleted(target: Target, action: str) -> None:
+    """What is in the tables decides: a row without children goes, whatever the constraint would do."""
+    target.note(f"ON DELETE {action}")
+
+    target.plain.sync("parent", [(1, "a"), (2, "changed"), (4, "new")])
+
+    assert target.owner.rows("parent") == [(1, "a"), (2, "changed"), (4, "new")]
+    assert target.owner.rows("note") == NOTES
+
+
+CHANGES = {
+    "deleted": [(10, 1, "x")],
+    "re-pointed to one that stays": [(10, 1, "x"), (20, 1, "y"), (21, 3, "z")],
+    "re-pointed to a new one": [(10, 1, "x"), (20, 4, "y"), (21, 4, "z")],
+    "set to NULL": [(10, 1, "x"), (20, None, "y"), (21, None, "z")],
+    "one of each": [(10, 4, "x"), (21, None, "z"), (22, 3, "n")],
+}
+
+
+@pytest.mark.parametrize("names", [("parent", "note"), ("note", "parent")], ids=" ".join)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_children_of_the_same_merge_move_first(target: Target, action: str, names: tuple[str, str]) -> None:
+    """A row whose children go, or come to refer to another one in the same merge, is deleted after that."""
+    target.note(f"ON DELETE {action}")
+    parents = [(1, "a"), (3, "c"), (4, "new")]
+    for after in CHANGES.values():
+        rows = {"parent": parents, "note": after}
+        target.plain.sync_all([(name, rows[name], (), ()) for name in names])
+
+        assert target.owner.rows("parent") == parents
+        assert target.owner.rows("note") == after
+        target.owner.execute("DELETE FROM note", "DELETE FROM parent", ROWS)
+        target.owner.execute(f"INSERT INTO note VALUES {', '.join(map(str, NOTES))}")
+
+
+def test_orphans_of_the_source_are_refused(target: Target) -> None:
+    """Rows that the source has without their parent are refused before anything is written, new ones and old ones."""
+    target.note("ON DELETE CASCADE")
+    for notes in ([*NOTES], [(10, 1, "x"), (20, 1, "y"), (30, 2, "new")]):
+        with pytest.raises(ReferencedRowsError, match="note_parent_id_fkey"):
+            target.plain.sync_all([("parent", [(1, "a"), (3, "c")], (), ()), ("note", notes, (), ())])
+
+        assert target.owner.rows("parent") == KEPT
+        assert target.owner.rows("note") == NOTES
+
+
+def test_actions_two_levels_deep(target: Target) -> None:
+    """A child of a child is safe as well."""
+    target.note("ON DELETE CASCADE")
+    target.owner.execute(
+        "CREATE TABLE leaf (id int PRIMARY KEY, note_id int REFERENCES note ON DELETE CASCADE)", "INSERT INTO leaf VALUES (1, 20)"
+    )
+
+    with pytest.raises(ReferencedRowsError, match="leaf_note_id_fkey"):
+        target.plain.sync_all([("parent", [(1, "a"), (3, "c")], (), ()), ("note", [(10, 1, "x")], (), ())])
+
+    assert target.owner.rows("leaf") == [(1, 20)]
+    assert target.owner.rows("note") == NOTES
+
+
+def test_a_table_that_refers_to_itself(target: Target) -> None:
+    """Rows of one table that refer to each other go and move together."""
+    target.owner.execute(
+        "CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree ON DELETE CASCADE)",
+        "INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2), (4, 3), (5, 4)",
+    )
+
+    target.plain.sync("tree", [(1, None), (5, 6), (6, 1)])
+
+    assert target.owner.rows("tree") == [(1, None), (5, 6), (6, 1)]
+    with pytest.raises(ReferencedRowsError, match="tree_up_fkey"):
+        target.plain.sync("tree", [(1, None), (5, 6)])
+    assert target.owner.rows("tree") == [(1, None), (5, 6), (6, 1)]
+
+
+def test_children_in_another_schema_and_in_partitions(target: Target) -> None:
+    """Constraints count wherever their table is, and whatever it is made of."""
+    target.owner.execute(
+        "CREATE SCHEMA elsewhere",
+        "CREATE TABLE elsewhere.note (id int, at int, p int REFERENCES parent ON DELETE SET NULL) PARTITION BY RANGE (at)",
+        "CREATE TABLE elsewhere.early PARTITION OF elsewhere.note FOR VALUES FROM (0) TO (10)",
+        "INSERT INTO elsewhere.note VALUES (1, 5, 2)",
+    )
+
+    with pytest.raises(ReferencedRowsError, match=r"'note_p_fkey' of elsewhere\.note"):
+        target.plain.sync("parent", [(1, "a"), (3, "c")])
+
+    assert target.owner.rows("elsewhere.note") == [(1, 5, 2)]
+    target.plain.sync("parent", [(1, "a"), (2, "b")])
+
+
+def test_partitioned_parents(target: Target) -> None:
+    """A partitioned table's own children are safe, those of the whole and those of one partition."""
+    target.owner.execute(
+        "CREATE TABLE big (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)",
+        "CREATE TABLE low PARTITION OF big FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE high PARTITION OF big FOR VALUES FROM (10) TO (20)",
+        "INSERT INTO big VALUES (1, 'a'), (2, 'b'), (11, 'c'), (12, 'd')",
+        "CREATE TABLE one (id int PRIMARY KEY, b int REFERENCES big ON DELETE CASCADE)",
+        "CREATE TABLE two (id int PRIMARY KEY, b int REFERENCES high ON DELETE CASCADE)",
+        "INSERT INTO one VALUES (1, 2)",
+        "INSERT INTO two VALUES (1, 12)",
+    )
+
+    for rows, constraint in (([(1, "a"), (11, "c"), (12, "d")], "one_b"), ([(1, "a"), (2, "b"), (11, "c")], "two_b")):
+        with pytest.raises(ReferencedRowsError, match=constraint):
+            target.plain.sync("big", rows)
+    target.plain.sync("big", [(2, "b"), (12, "d")])
+
+    assert (target.owner.rows("one"), target.owner.rows("two")) == ([(1, 2)], [(1, 12)])
+
+
+def test_children_that_the_role_cannot_read(target: Target) -> None:
+    """Where the children cannot be looked at, what an action did to them is seen all the same, and rolled back."""
+    target.note("ON DELETE CASCADE")
+    target.owner.execute(f"REVOKE ALL ON note FROM {target.plain.scalar('SELECT current_user')}")
+
+    with pytest.raises(ReferencedRowsError, match="note_parent_id_fkey"):
+        target.plain.sync("parent", [(1, "a"), (3, "c")])
+    assert target.owner.rows("note") == NOTES
+    assert target.owner.rows("parent") == KEPT
+
+    target.plain.sync("parent", [(1, "a"), (2, "b")])
+    assert target.owner.rows("parent") == [(1, "a"), (2, "b")]
+
+
+@pytest.fixture
+def words(target: Target) -> Target:
+    """Give a table whose keys have no case."""
+    target.owner.execute(
+        "CREATE EXTENSION citext",
+        "CREATE TABLE word (code citext PRIMARY KEY, v text)",
+        "INSERT INTO word VALUES ('ab', 'a'), ('cd', 'b'), ('ef', 'c')",
+    )
+    return target
+
+
+def _uses(target: Target, action: str) -> None:
+    target.owner.execute(
+        f"CREATE TABLE uses (id int PRIMARY KEY, code citext REFERENCES word {action}, mine text)",
+        "INSERT INTO uses VALUES (1, 'ab', 'x'), (2, 'cd', 'y')",
+    )
+
+
+USES = [(1, "ab", "x"), (2, "cd", "y")]
+WORDS = [("AB", "a"), ("cd", "b"), ("ef", "c")]
+
+
+@pytest.mark.parametrize("synced", [False, True], ids=["alone", "with its children"])
+@pytest.mark.parametrize("action", ["ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE RESTRICT"])
+def test_a_key_that_changes_its_case_keeps_its_children(words: Target, action: str, synced: bool) -> None:
+    """The row is updated in place, so that nothing fires."""
+    _uses(words, action)
+
+    words.plain.sync_all([("word", WORDS, (), ()), *([("uses", USES, (), ())] if synced else [])])
+
+    assert words.owner.rows("word") == WORDS
+    assert words.owner.rows("uses") == USES
+
+
+@pytest.mark.parametrize("action", ["ON UPDATE CASCADE", "ON UPDATE SET NULL", "ON UPDATE RESTRICT"])
+def test_updates_of_keys_do_not_reach_children(words: Target, action: str) -> None:
+    """An action on update is kept away: by dropping and making the constraint again where the role may, else by a refusal."""
+    _uses(words, action)
+    words.owner.execute("COMMENT ON CONSTRAINT uses_code_fkey ON uses IS 'it''s 100% mine'")
+
+    with pytest.raises(ReferencedRowsError, match="uses_code_fkey"):
+        words.plain.sync("word", WORDS)
+    assert words.owner.rows("word") == [("ab", "a"), *WORDS[1:]]
+
+    words.owner.execute(f"ALTER TABLE uses OWNER TO {words.plain.scalar('SELECT current_user')}")
+    words.owner.execute(f"ALTER TABLE word OWNER TO {words.plain.scalar('SELECT current_user')}")
+    before = words.owner.scalar("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'uses_code_fkey'")
+    words.plain.sync("word", WORDS)
+
+    assert words.owner.rows("word") == WORDS
+    assert words.owner.rows("uses") == USES
+    definition = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'uses_code_fkey' AND convalidated"
+    assert words.owner.scalar(definition) == before
+    comment = "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'uses_code_fkey'"
+    assert words.owner.scalar(comment) == "it's 100% mine"
+
+
+def test_referenced_values_that_change(target: Target) -> None:
+    """A value that others refer to may change together with them, and not without them."""
+    target.owner.execute(
+        "CREATE TABLE item (id int PRIMARY KEY, code text NOT NULL UNIQUE)",
+        "CREATE TABLE line (id int PRIMARY KEY, code text REFERENCES item (code) ON UPDATE CASCADE)",
+        "INSERT INTO item VALUES (1, 'a'), (2, 'b')",
+        "INSERT INTO line VALUES (10, 'a'), (20, 'b')",
+    )
+
+    with pytest.raises(ReferencedRowsError, match="line_code_fkey"):
+        target.plain.sync("item", [(1, "x"), (2, "b")])
+    assert target.owner.rows("line") == [(10, "a"), (20, "b")]
+    assert target.owner.rows("item") == [(1, "a"), (2, "b")]
+
+    target.plain.sync_all([("item", [(1, "x"), (2, "b")], (), ()), ("line", [(10, "x"), (20, "b")], (), ())])
+    assert target.owner.rows("line") == [(10, "x"), (20, "b")]
+
+
+def test_columns_of_different_collations(target: Target) -> None:
+    """A foreign key may join columns that are sorted differently, with its rows counted by the parent's rules."""
+    target.owner.execute(
+        'CREATE TABLE p (code text COLLATE "C" PRIMARY KEY)',
+        'CREATE TABLE c (id int PRIMARY KEY, code text COLLATE "en-US-x-icu" REFERENCES p ON DELETE CASCADE)',
+        "INSERT INTO p VALUES ('a'), ('b')",
+        "INSERT INTO c VALUES (1, 'b')",
+    )
+
+    target.plain.sync_all([("p", [("a",), ("z",)], (), ()), ("c", [(1, "z")], (), ())])
+    assert (target.owner.rows("p"), target.owner.rows("c")) == ([("a",), ("z",)], [(1, "z")])
+
+    assert target.owner.sync("p", [("a",)]).orphans == {"c.c_code_fkey": 1}
+
+
+def test_triggers_that_keep_foreign_keys_on(target: Target) -> None:
+    """Where a trigger keeps foreign keys on for a superuser, too, no row is lost either."""
+    target.note("ON DELETE CASCADE")
+    target.owner.execute(
+        "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER audit AFTER UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION nothing()",
+    )
+
+    with pytest.raises(ReferencedRowsError, match=r"note_parent_id_fkey.*trigger audit"):
+        target.owner.sync("parent", [(1, "a"), (3, "c")])
+
+    assert target.owner.rows("note") == NOTES
+    assert target.owner.rows("parent") == KEPT
+
+
+def test_broken_foreign_keys_are_still_named(target: Target) -> None:
+    """A row that comes without its parent is refused by name of the constraint, with the grant, and nothing is written."""
+    target.note("ON DELETE CASCADE")
+
+    with pytest.raises(TableError, match=r"note_parent_id_fkey.*GRANT SET ON PARAMETER"):
+        target.plain.sync("note", [(10, 1, "x"), (30, 9, "new")])
+
+    assert target.owner.rows("note") == NOTES
+
+
+def test_values_of_rows_that_are_deleted_last_are_free(target: Target) -> None:
+    """A new row may take a value of a unique key that a row holds which goes only after its children moved."""
+    target.owner.execute("ALTER TABLE parent ALTER v SET NOT NULL", "ALTER TABLE parent ADD UNIQUE (v)")
+    target.note("ON DELETE CASCADE")
+    rows = {"parent": [(1, "c"), (3, "a"), (4, "b")], "note": [(10, 1, "x"), (20, 4, "y"), (21, 3, "z")]}
+
+    target.plain.sync_all([(name, rows[name], (), ()) for name in rows])
+
+    assert target.owner.rows("parent") == rows["parent"]
+    assert target.owner.rows("note") == rows["note"]
+
+
+def test_referenced_values_that_the_database_computes(target: Target) -> None:
+    """An action over a generated column is seen as well, and rolled back."""
+    target.owner.execute(
+        "CREATE TABLE item (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED UNIQUE)",
+        "INSERT INTO item (id, n) VALUES (1, 1), (2, 2)",
+        "CREATE TABLE line (id int PRIMARY KEY, twice int REFERENCES item (twice) ON UPDATE CASCADE)",
+        "INSERT INTO line VALUES (10, 2)",
+    )
+
+    with pytest.raises(ReferencedRowsError, match="line_twice_fkey"):
+        target.plain.sync("item", [(1, 7), (2, 2)], columns=["id", "n"])
+
+    assert target.owner.rows("line") == [(10, 2)]
+    assert target.owner.rows("item") == [(1, 1, 2), (2, 2, 4)]
+
+
+def test_tables_that_refer_to_each_other(target: Target) -> None:
+    """The owner of tables that form a ring can merge them; the constraints are there afterwards."""
+    target.owner.execute(
+        "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL)",
+        "CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a)",
+        "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b",
+    )
+    role = target.plain.scalar("SELECT current_user")
+    target.owner.execute(f"ALTER TABLE a OWNER TO {role}", f"ALTER TABLE b OWNER TO {role}")
+
+    for rows in ({"a": [(1, 1), (2, 2)], "b": [(1, 1), (2, 2)]}, {"a": [(2, 3), (3, 3)], "b": [(3, 2)]}):
+        target.plain.sync_all([(name, rows[name], (), ()) for name in rows])
+
+        assert (target.owner.rows("a"), target.owner.rows("b")) == (rows["a"], rows["b"])
+    count = (
+        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated AND conrelid IN ('a'::regclass, 'b'::regclass)"
+    )
+    assert target.owner.scalar(count) == 2
+    with pytest.raises(TableError, match=r"a_b_fkey|b_a_fkey"):
+        target.plain.sync_all([("a", [(2, 9), (3, 3)], (), ()), ("b", [(3, 2)], (), ())])
+    assert target.owner.rows("a") == [(2, 3), (3, 3)]
+
+
+def test_rings_of_tables_that_belong_to_others(target: Target) -> None:
+    """Where one of the columns of a ring may be NULL, a role that is not the owner can merge its tables, too."""
+    target.owner.execute(
+        "CREATE TABLE department (id int PRIMARY KEY, manager int, name text)",
+        "CREATE TABLE employee (id int PRIMARY KEY, department int NOT NULL REFERENCES department, name text)",
+        "ALTER TABLE department ADD FOREIGN KEY (manager) REFERENCES employee",
+    )
+
+    for rows in (
+        {"department": [(1, 10, "a"), (2, None, "b")], "employee": [(10, 1, "x"), (20, 2, "y")]},
+        {"department": [(1, 30, "a"), (3, 40, "c")], "employee": [(10, 1, "x"), (30, 3, "new"), (40, 3, "too")]},
+        {"department": [(3, 40, "c")], "employee": [(40, 3, "too")]},
+    ):
+        for names in (("department", "employee"), ("employee", "department")):
+            target.plain.sync_all([(name, rows[name], (), ()) for name in names])
+
+            for name in names:
+                assert target.owner.rows(name) == rows[name]
+    target.owner.execute("UPDATE department SET manager = NULL", "DELETE FROM employee", "DELETE FROM department")
+    target.plain.sync_all([("employee", [(1, 1, "x")], (), ()), ("department", [(1, 1, "a")], (), ())])
+    assert target.owner.rows("department") == [(1, 1, "a")]

@@ -1,0 +1,72 @@
+"""Columns of PostgreSQL that are GENERATED ALWAYS AS IDENTITY and stand beside the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import TableError
+from tests.databases.plain_role import plain_role
+from tests.scenario import Scenario
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE, v text, mine text DEFAULT 'none')"
+BEFORE = "INSERT INTO t (id, seq, v, mine) OVERRIDING SYSTEM VALUE VALUES (1, 1, 'a', 'kept'), (2, 2, 'b', 'b'), (3, 3, 'c', '')"
+COLUMNS = ["id", "seq", "v"]
+
+
+@pytest.fixture(params=["owner", "plain"])
+def roles(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[tuple[Scenario, Scenario]]:
+    """Give the owner's view of a database, and that of the role that syncs: the owner's, or a plain one's."""
+    with plain_role(postgresql_url) as url:
+        engines = [open_engine(postgresql_url), open_engine(postgresql_url if request.param == "owner" else url)]
+        owner, role = (Scenario(database_for(engine)) for engine in engines)
+        owner.execute(TABLE, BEFORE)
+        yield owner, role
+        for engine in engines:
+            engine.dispose()
+
+
+def test_rows_are_updated_beside_an_identity(roles: tuple[Scenario, Scenario]) -> None:
+    """An identity that is the same on both sides is not written; one of a new row is."""
+    owner, role = roles
+
+    result = role.sync("t", [(1, 1, "x"), (2, 2, "b"), (9, 77, "new")], columns=COLUMNS)
+
+    assert owner.rows("t") == [(1, 1, "x", "kept"), (2, 2, "b", "b"), (9, 77, "new", "none")]
+    assert (result.counts.updated, result.verified_rows) == (1, True)
+    owner.execute("INSERT INTO t (id, v) VALUES (10, 'own')")
+    assert owner.scalar("SELECT seq FROM t WHERE id = 10") == 78
+
+
+def test_identities_that_differ_arrive(roles: tuple[Scenario, Scenario]) -> None:
+    """An identity that differs becomes what the source has, swapped ones too; other columns stay, and it is ALWAYS as before."""
+    owner, role = roles
+
+    role.sync("t", [(1, 2, "x"), (2, 1, "b"), (3, 33, "c")], columns=COLUMNS)
+
+    assert owner.rows("t") == [(1, 2, "x", "kept"), (2, 1, "b", "b"), (3, 33, "c", "")]
+    assert owner.scalar("SELECT attidentity FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'seq'") == "a"
+
+
+def test_identities_of_rows_with_children_are_refused(roles: tuple[Scenario, Scenario]) -> None:
+    """Where the role is not the owner and a row cannot be deleted and inserted again, the column is named."""
+    owner, role = roles
+    owner.execute(
+        "CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES t ON DELETE CASCADE)", "INSERT INTO note VALUES (1, 2)"
+    )
+    before = owner.rows("t")
+
+    if owner.scalar("SELECT current_user") == role.scalar("SELECT current_user"):
+        role.sync("t", [(1, 1, "x"), (2, 22, "b"), (3, 3, "c")], columns=COLUMNS)
+        assert owner.rows("t", *COLUMNS) == [(1, 1, "x"), (2, 22, "b"), (3, 3, "c")]
+    else:
+        with pytest.raises(TableError, match=r"'t': rows differ in seq.*note_t_id_fkey") as raised:
+            role.sync("t", [(1, 1, "x"), (2, 22, "b"), (3, 3, "c")], columns=COLUMNS)
+        assert not raised.value.retryable
+        assert owner.rows("t") == before
+        role.sync("t", [(1, 11, "x"), (2, 2, "b"), (3, 3, "c")], columns=COLUMNS)
+        assert owner.rows("t", *COLUMNS) == [(1, 11, "x"), (2, 2, "b"), (3, 3, "c")]
+    assert owner.rows("note") == [(1, 2)]

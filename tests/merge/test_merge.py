@@ -1,0 +1,253 @@
+"""The merge makes a target equal to what is staged, by bytes, or leaves it as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.transaction import MergeCounts
+from tests.scenario import Scenario
+
+FRUIT = "CREATE TABLE fruit (id INTEGER NOT NULL PRIMARY KEY, name {CASELESS})"
+
+
+def test_inserts_updates_and_deletes(fruit: Scenario) -> None:
+    """What is missing is inserted, what differs is updated, what the source lacks is deleted, and all is counted."""
+    result = fruit.sync("fruit", [(1, "apple"), (2, "PEACH"), (4, "fig")])
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "PEACH"), (4, "fig")]
+    assert result.counts == MergeCounts(target_rows=3, inserted=1, updated=1, deleted=1)
+    assert result.verified_rows
+    assert result.warnings == ()
+    assert result.orphans == {}
+
+
+def test_equal_rows_change_nothing(fruit: Scenario) -> None:
+    """Staged rows that equal the target's change none."""
+    result = fruit.sync("fruit", [(1, "apple"), (2, "pear"), (3, "plum")])
+
+    assert result.counts.changes == 0
+    assert result.counts.target_rows == 3
+
+
+def test_fills_an_empty_table(on: Scenario) -> None:
+    """An empty target gets every row."""
+    on.execute(FRUIT)
+
+    assert on.sync("fruit", [(1, "apple"), (2, None)]).counts == MergeCounts(target_rows=0, inserted=2, updated=0, deleted=0)
+    assert on.rows("fruit") == [(1, "apple"), (2, None)]
+
+
+def test_empties_a_table(fruit: Scenario) -> None:
+    """An empty source deletes every row, when nobody stops it."""
+    assert fruit.sync("fruit", []).counts == MergeCounts(target_rows=3, inserted=0, updated=0, deleted=3)
+    assert fruit.rows("fruit") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("'apple'", "Apple"),
+        ("'apple'", "apple "),
+        ("'apple'", None),
+        ("NULL", ""),
+        ("''", None),
+        ("'cafe'", "café"),
+        ("' '", "  "),
+    ],
+)
+def test_compares_by_bytes(on: Scenario, before: str, after: str | None) -> None:
+    """Values that a collation calls equal, and NULL beside the empty text, are different values."""
+    on.execute(FRUIT, f"INSERT INTO fruit VALUES (1, {before})")
+
+    assert on.sync("fruit", [(1, after)]).counts.updated == 1
+    assert on.rows("fruit") == [(1, after)]
+    assert on.sync("fruit", [(1, after)]).counts.changes == 0
+
+
+def test_keys_that_differ_in_case_arrive_as_they_are(on: Scenario) -> None:
+    """A key whose case changes is written as the source has it: another row only where the database calls it another key."""
+    on.execute(
+        "CREATE TABLE word (code {CASELESS} NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO word VALUES ('abc', 1), ('x', 2)"
+    )
+
+    result = on.sync("word", [("ABC", 1), ("x", 2)])
+
+    assert on.rows("word") == [("ABC", 1), ("x", 2)]
+    expected = (1, 0, 1) if on.dialect == "postgresql" else (0, 1, 0)
+    assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == expected
+
+
+def test_composite_text_keys(on: Scenario) -> None:
+    """A key may have several columns, of text and of numbers, in another order than the table's."""
+    on.execute(
+        "CREATE TABLE price (amount INTEGER, region VARCHAR(20) NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (region, id))",
+        "INSERT INTO price VALUES (1, 'nörd', 1), (2, 'nörd', 2), (3, 'süd', 1)",
+    )
+
+    result = on.sync("price", [(1, "nörd", 1), (5, "nörd", 2), (3, "ost", 1)])
+
+    assert on.rows("price") == [(1, "nörd", 1), (3, "ost", 1), (5, "nörd", 2)]
+    assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == (1, 1, 1)
+
+
+def test_columns_called_as_those_of_the_merge(on: Scenario) -> None:
+    """A key column may be called ``op``, as one of the merge's own tables once had it."""
+    on.execute("CREATE TABLE step (op VARCHAR(9) NOT NULL, id INTEGER NOT NULL, v INTEGER UNIQUE, PRIMARY KEY (op, id))")
+    on.execute("INSERT INTO step VALUES ('D', 1, 10), ('U', 2, 20), ('I', 3, 30)")
+
+    result = on.sync("step", [("U", 2, 30), ("I", 3, 20), ("X", 4, 40)])
+
+    assert sorted(on.rows("step")) == [("I", 3, 20), ("U", 2, 30), ("X", 4, 40)]
+    assert result.counts == MergeCounts(target_rows=3, inserted=1, updated=2, deleted=1)
+
+
+def test_key_that_is_not_the_primary_key(on: Scenario) -> None:
+    """Rows may be identified by other columns than the primary key."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(20) NOT NULL, n INTEGER)",
+        "INSERT INTO item VALUES (1, 'a', 1), (2, 'b', 2)",
+    )
+
+    on.sync("item", [(2, "a", 1), (3, "c", 7)], key=["code"])
+
+    assert on.rows("item") == [(2, "a", 1), (3, "c", 7)]
+
+
+def test_key_that_does_not_identify_rows_is_refused(on: Scenario) -> None:
+    """A configured key that several rows of the target share stops the merge, and nothing is written."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(20) NOT NULL)",
+        "INSERT INTO item VALUES (1, 'a'), (2, 'a')",
+    )
+
+    with pytest.raises(TableError, match=r"item.*several rows of the target have one key \(code\)"):
+        on.sync("item", [(1, "b")], key=["code"])
+
+    assert on.rows("item") == [(1, "a"), (2, "a")]
+
+
+def test_rows_without_a_key_are_refused(on: Scenario) -> None:
+    """A row of the target whose key is NULL stops the merge, and nothing is written."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(20) UNIQUE)",
+        "INSERT INTO item VALUES (1, 'a'), (2, NULL)",
+    )
+
+    with pytest.raises(TableError, match=r"item.*without a value in the key column 'code'"):
+        on.sync("item", [(1, "b")], key=["code"])
+
+    assert on.rows("item") == [(1, "a"), (2, None)]
+
+
+def test_key_of_zero(on: Scenario) -> None:
+    """A key of 0 is a value like any other, also where numbers are given out by the database."""
+    on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER)")
+
+    on.sync("item", [(0, 1), (7, 2)])
+
+    assert on.rows("item") == [(0, 1), (7, 2)]
+
+
+def test_numbers_given_out_by_the_database_follow(on: Scenario) -> None:
+    """After rows came with their keys, the database gives the next row a higher one."""
+    on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER)")
+    on.sync("item", [(5, 1), (7, 2)])
+
+    on.execute("INSERT INTO item (n) VALUES (3)")
+
+    assert on.rows("item")[-1] == (8, 3)
+
+
+def test_columns_that_the_source_lacks_stay(on: Scenario) -> None:
+    """A column that is not staged keeps its values on update and gets its default on insert."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, note VARCHAR(20) DEFAULT 'new', tag VARCHAR(5))",
+        "INSERT INTO item VALUES (1, 1, 'mine', 'x'), (2, 2, 'kept', NULL)",
+    )
+
+    on.sync("item", [(1, 5), (2, 2), (3, 3)], columns=["id", "n"])
+
+    assert on.rows("item") == [(1, 5, "mine", "x"), (2, 2, "kept", None), (3, 3, "new", None)]
+
+
+def test_column_without_a_default_that_the_source_lacks_is_refused(on: Scenario) -> None:
+    """A NOT NULL column without a default that the source does not send is an error that names it, and nothing is written."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, note VARCHAR(20) NOT NULL)",
+        "INSERT INTO item VALUES (1, 1, 'mine')",
+    )
+
+    with pytest.raises(TableError, match=r"item.*'note' is NOT NULL without a default"):
+        on.sync("item", [(1, 5), (3, 3)], columns=["id", "n"])
+
+    assert on.rows("item") == [(1, 1, "mine")]
+
+
+def test_columns_in_another_order(fruit: Scenario) -> None:
+    """The source's columns may stand in another order than the target's."""
+    fruit.sync("fruit", [("kiwi", 1), ("pear", 2)], columns=["name", "id"])
+
+    assert fruit.rows("fruit") == [(1, "kiwi"), (2, "pear")]
+
+
+def test_table_of_nothing_but_its_key(on: Scenario) -> None:
+    """A table may have no columns beside its key."""
+    on.execute(
+        "CREATE TABLE pair (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b))", "INSERT INTO pair VALUES (1, 1), (1, 2)"
+    )
+
+    assert on.sync("pair", [(1, 2), (2, 1)]).counts == MergeCounts(target_rows=2, inserted=1, updated=0, deleted=1)
+    assert on.rows("pair") == [(1, 2), (2, 1)]
+
+
+ODD = ["select", 'quote"d', "back`tick", "per%cent", "co:lon", "with space", "ünïcödé", "it's", "dot.ted", "%s"]
+
+
+def test_odd_names(on: Scenario) -> None:
+    """Tables and columns may be called anything: reserved words, quotes, percent signs, other alphabets."""
+    quote = on.database.quote
+    with on.database.connect() as connection:
+        columns = ", ".join(f"{quote(name)} VARCHAR(20)" for name in ODD[1:])
+        for table in ODD:
+            connection.exec_driver_sql(
+                f"CREATE TABLE {quote(table)} ({quote(ODD[0])} INTEGER NOT NULL PRIMARY KEY, {columns}, UNIQUE ({quote(ODD[3])}))"
+            )
+
+    for table in ODD:
+        before = [(number, *(f"{number}{name}" for name in ODD[1:])) for number in range(3)]
+        after = [(1, *before[2][1:]), (2, *before[1][1:]), (3, *(None for _ in ODD[1:]))]
+        assert on.sync(table, before).counts.inserted == 3
+        counts = on.sync(table, after).counts
+        assert (counts.inserted, counts.updated, counts.deleted) == (1, 2, 1), table
+        assert on.rows(table) == sorted(after, key=repr)
+
+    with on.database.connect() as connection:
+        assert on.database.list_tables(connection) == sorted(ODD)
+
+
+def test_unicode_and_control_characters(on: Scenario) -> None:
+    """Text of any alphabet, quotes, backslashes, tabs and line ends arrives as it is."""
+    on.execute("CREATE TABLE note (id INTEGER NOT NULL PRIMARY KEY, body TEXT)")
+    texts = [
+        "é😀",
+        "e\u0301",
+        "\\N",
+        "\\",
+        "'",
+        '"',
+        "a\tb\nc\r\n",
+        "\x01\x7f",
+        "  ",
+        "NULL",
+        "%s %(x)s",
+        "日本語",
+        "|",
+        "\ufeff",
+    ]
+    rows = [(number, text) for number, text in enumerate(texts)]
+
+    on.sync("note", rows)
+
+    assert on.rows("note") == sorted(rows, key=repr)
+    assert on.sync("note", rows).counts.changes == 0

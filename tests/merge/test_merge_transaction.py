@@ -1,0 +1,182 @@
+"""The merge as one transaction: guards, roll back, several tables at once, and who is kept waiting."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import pytest
+from sqlalchemy import event
+
+from airflow_provider_sync.exceptions import GuardError, TableBusyError, TableError
+from airflow_provider_sync.merge.transaction import MergeCounts, StagedTable
+from tests.scenario import Scenario
+
+
+def test_guard_stops_everything(fruit: Scenario) -> None:
+    """A check that raises leaves the target as it was; it is told what would have happened."""
+    told: list[MergeCounts] = []
+
+    def refuse(_: StagedTable, counts: MergeCounts) -> NoReturn:
+        told.append(counts)
+        raise GuardError("too much")
+
+    with pytest.raises(GuardError, match="too much"):
+        fruit.sync("fruit", [(1, "apple")], check=refuse)
+
+    assert told == [MergeCounts(target_rows=3, inserted=0, updated=0, deleted=2)]
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_dry_run_counts_and_writes_nothing(fruit: Scenario) -> None:
+    """A dry run gives the counts of a run and leaves the target as it was."""
+    result = fruit.sync("fruit", [(1, "x"), (9, "y")], dry_run=True)
+
+    assert result.counts == MergeCounts(target_rows=3, inserted=1, updated=1, deleted=2)
+    assert not result.verified_rows
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_target_that_changes_meanwhile_is_found(fruit: Scenario) -> None:
+    """A row that somebody else writes after the changes were listed fails the verification, and all is rolled back."""
+
+    def interfere(_: StagedTable, __: MergeCounts) -> None:
+        connection.exec_driver_sql("INSERT INTO fruit VALUES (8, 'intruder')")
+
+    with fruit.database.connect() as connection, pytest.raises(TableBusyError, match=r"fruit.*somebody else wrote to the target"):
+        fruit.sync("fruit", [(1, "x")], check=interfere, connection=connection)
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_verification_can_be_left_out(fruit: Scenario) -> None:
+    """Without verification the merge is the same, and says so."""
+    result = fruit.sync("fruit", [(1, "x")], verify_rows=False)
+
+    assert not result.verified_rows
+    assert fruit.rows("fruit") == [(1, "x")]
+
+
+def test_callers_verification_rolls_back(fruit: Scenario) -> None:
+    """What the caller's own verification raises rolls the merge back."""
+
+    def refuse(_: StagedTable) -> NoReturn:
+        raise TableError("hashes differ")
+
+    with pytest.raises(TableError, match="hashes differ"):
+        fruit.sync("fruit", [(1, "x")], verify=refuse)
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+
+
+def test_several_tables_arrive_together(fruit: Scenario) -> None:
+    """Tables that are merged together arrive in one transaction, in whatever order they are given."""
+    fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)")
+
+    first, second = fruit.sync_all([("seed", [(1, 1)], (), ()), ("fruit", [(1, "x")], (), ())])
+
+    assert fruit.rows("seed") == [(1, 1)]
+    assert fruit.rows("fruit") == [(1, "x")]
+    assert (first.counts.inserted, second.counts.deleted) == (1, 2)
+
+
+def test_several_tables_fail_together(fruit: Scenario) -> None:
+    """When one of several tables fails, nothing of the others is written."""
+    fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO seed VALUES (1, 1)")
+
+    def refuse(staged: StagedTable) -> None:
+        if staged.target.name == "seed":
+            raise TableError("no")
+
+    with pytest.raises(TableError, match="no"):
+        fruit.sync_all([("fruit", [(1, "x")], (), ()), ("seed", [(2, 2)], (), ())], verify=refuse)
+
+    assert fruit.rows("fruit") == [(1, "apple"), (2, "pear"), (3, "plum")]
+    assert fruit.rows("seed") == [(1, 1)]
+
+
+def test_leaves_no_tables_behind(fruit: Scenario) -> None:
+    """After a merge, a failed one too, and a second one over the same connection, only the user's tables are there."""
+
+    def refuse(_: StagedTable, __: MergeCounts) -> NoReturn:
+        raise GuardError("stop")
+
+    with pytest.raises(GuardError):
+        fruit.sync("fruit", [(1, "x")], check=refuse)
+    fruit.sync("fruit", [(1, "x")])
+
+    assert fruit.names() == ["fruit"]
+
+
+def test_work_tables_are_gone_from_the_connection(fruit: Scenario) -> None:
+    """The same connection can merge twice, after a failure too."""
+
+    def refuse(_: StagedTable, __: MergeCounts) -> NoReturn:
+        raise GuardError("stop")
+
+    with fruit.database.connect() as connection:
+        with pytest.raises(GuardError):
+            fruit.sync("fruit", [(1, "x")], check=refuse, connection=connection)
+        fruit.sync("fruit", [(1, "x")], connection=connection)
+        fruit.sync("fruit", [(1, "y")], connection=connection)
+
+    assert fruit.rows("fruit") == [(1, "y")]
+
+
+def test_temporary_staging(fruit: Scenario) -> None:
+    """A staging table may be a temporary one."""
+    fruit.execute("CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(5) NOT NULL UNIQUE)")
+    fruit.execute("INSERT INTO other VALUES (1, 'a'), (2, 'b')")
+
+    fruit.sync("fruit", [(1, "x"), (5, "y")], staging="temporary")
+    fruit.sync("other", [(1, "b"), (2, "a")], staging="temporary")
+
+    assert fruit.rows("fruit") == [(1, "x"), (5, "y")]
+    assert fruit.rows("other") == [(1, "b"), (2, "a")]
+    assert fruit.names() == ["fruit", "other"]
+
+
+LOCK_TIMEOUTS = {"mysql": "SET SESSION innodb_lock_wait_timeout = 1", "postgresql": "SET lock_timeout = '1s'"}
+
+
+def test_others_are_not_kept_waiting(fruit: Scenario) -> None:
+    """While a merge is under way others read what was there before, and write rows that it does not touch."""
+    seen = []
+
+    def meanwhile(_: StagedTable) -> None:
+        seen.append(fruit.rows("fruit"))
+        if fruit.dialect in LOCK_TIMEOUTS:  # SQLite has one writer at a time
+            with fruit.database.connect() as other:
+                other.exec_driver_sql(LOCK_TIMEOUTS[fruit.dialect])
+                other.exec_driver_sql("UPDATE fruit SET name = 'mine' WHERE id = 1")
+
+    fruit.sync("fruit", [(1, "apple"), (2, "fig"), (4, "kiwi")], verify=meanwhile)
+
+    assert seen == [[(1, "apple"), (2, "pear"), (3, "plum")]]
+    mine = "apple" if fruit.dialect == "sqlite" else "mine"
+    assert fruit.rows("fruit") == [(1, mine), (2, "fig"), (4, "kiwi")]
+
+
+def test_statements_inside_the_transaction(fruit: Scenario) -> None:
+    """Between BEGIN and COMMIT there is no DDL, which would commit, and nothing that replaces a row; deletes come first."""
+    statements: list[str] = []
+    inside: list[bool] = []
+
+    def record(_: object, __: object, statement: str, *___: object) -> None:
+        if inside:
+            statements.append(statement.split()[0].upper())
+
+    fruit.execute("CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, code VARCHAR(5) NOT NULL UNIQUE)")
+    fruit.execute("INSERT INTO other VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    event.listen(fruit.database.engine, "before_cursor_execute", record)
+
+    fruit.sync(
+        "other",
+        [(1, "b"), (2, "a"), (4, "d")],
+        check=lambda _, __: inside.append(True),
+        verify=lambda _: inside.clear(),
+    )
+
+    changing = [verb for verb in statements if verb not in ("SELECT", "WITH", "PRAGMA", "SAVEPOINT", "RELEASE")]
+    # Another DELETE empties the work table of parked rows.
+    assert changing == ["DELETE", "INSERT", "UPDATE", "UPDATE", "DELETE", "UPDATE", "INSERT"]
+    assert fruit.rows("other") == [(1, "b"), (2, "a"), (4, "d")]

@@ -1,0 +1,154 @@
+"""Staging tables are found again by whose they are and how old they are, and leave nothing behind."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+import msgspec
+import pytest
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.merge.staging import PermanentStaging, find_staging, staging_for, staging_name
+from tests.scenario import Scenario
+
+
+@pytest.fixture
+def item(on: Scenario) -> Scenario:
+    """Give a database with one table."""
+    on.execute(
+        "CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER NOT NULL DEFAULT 3, code VARCHAR(9) NOT NULL UNIQUE,"
+        " twice INTEGER GENERATED ALWAYS AS (n * 2) STORED)"
+    )
+    return on
+
+
+def test_staging_has_types_and_key_and_nothing_else(item: Scenario) -> None:
+    """The staging table has the chosen columns in the given order and the key; no defaults, unique keys or generated columns."""
+    target = item.describe("item")
+    staging = PermanentStaging(item.database)
+    with item.database.connect() as connection:
+        columns = [target.column(name) for name in ("code", "id", "twice")]
+        made = staging.create(connection, target, columns, primary_key=["id"], indexes=["code"])
+        described = item.database.describe(connection, made.name)
+        staging.drop(connection)
+
+    assert [column.name for column in described.columns] == ["code", "id", "twice"]
+    assert [column.kind for column in described.columns] == [column.kind for column in columns]
+    assert described.primary_key == ("id",)
+    assert described.unique_keys == ()
+    assert not any(column.generated for column in described.columns)
+    assert item.names() == ["item"]
+
+
+def test_a_retry_drops_what_its_failed_try_left(item: Scenario) -> None:
+    """Leftovers of the same target and run are dropped when the table is made again; those of other runs stay."""
+    target = item.describe("item")
+    with item.database.connect() as connection:
+        PermanentStaging(item.database, "run 1").create(connection, target, target.columns[:1], primary_key=["id"])
+        PermanentStaging(item.database, "run 2").create(connection, target, target.columns[:1], primary_key=["id"])
+        retried = PermanentStaging(item.database, "run 1")
+        retried.create(connection, target, target.columns[:1], primary_key=["id"])
+
+        assert len(find_staging(connection)) == 2
+        retried.drop(connection)
+        assert len(find_staging(connection)) == 1
+
+
+def test_a_later_step_adopts_the_table(item: Scenario) -> None:
+    """Another step of the same run takes over the filled table; where it is gone, the error says what to do."""
+    target = item.describe("item")
+    with item.database.connect() as connection:
+        first = PermanentStaging(item.database, "run 1")
+        first.create(connection, target, target.columns[:2], primary_key=["id"])
+        first.load(connection, target, [[(1, 1)]])
+
+    with item.database.connect() as connection:
+        second = PermanentStaging(item.database, "run 1")
+        adopted = second.adopt(connection, target)
+        assert [column.name for column in adopted.columns] == ["id", "n"]
+        assert item.database.count(connection, adopted) == 1
+        second.drop(connection)
+        with pytest.raises(TableError, match=r"'item'.*Run the download again"):
+            PermanentStaging(item.database, "run 1").adopt(connection, target)
+
+
+def test_old_tables_are_found_by_their_age(item: Scenario) -> None:
+    """Staging tables are found with their age in seconds; tables with other names are not."""
+    old = staging_name(item.describe("item"), "", time.time() - 90_000)
+    item.execute(f"CREATE TABLE {old} (id INTEGER)", "CREATE TABLE _sync_mine (id INTEGER)")
+
+    with item.database.connect() as connection:
+        ((table, age),) = find_staging(connection)
+
+    assert table.name == old
+    assert 90_000 <= age < 90_600
+
+
+@pytest.mark.parametrize(("option", "names"), [("primary_key", ["nope"]), ("indexes", ["nope"])])
+def test_columns_that_are_not_staged_are_refused(item: Scenario, option: str, names: list[str]) -> None:
+    """A key or an index over a column that is not staged is refused, and nothing is made."""
+    target = item.describe("item")
+    options = {"primary_key": ["id"], option: names}
+    with item.database.connect() as connection, pytest.raises(ConfigurationError, match="'nope', which is not staged"):
+        PermanentStaging(item.database).create(connection, target, target.columns[:2], **options)  # type: ignore[arg-type]
+
+    assert item.names() == ["item"]
+
+
+def test_a_table_that_was_not_made_is_refused(item: Scenario) -> None:
+    """Asking for the table before it was made is an error that says what to do; dropping it is not."""
+    staging = staging_for(item.database, "temporary")
+    with pytest.raises(TableError, match="Download before the merge"):
+        _ = staging.table
+    with item.database.connect() as connection:
+        staging.drop(connection)
+
+
+class OwnStaging:
+    """A user's staging class."""
+
+    dropped: ClassVar[list[str]] = []
+    without: ClassVar[str] = ""
+
+    def create(self, connection: Connection, target: Table) -> Table:
+        """Make a table by plain SQL, its columns in reverse."""
+        columns = [column for column in reversed(target.columns) if column.name != self.without]
+        definitions = ", ".join(f"{column.name} {column.sql_type}" for column in columns)
+        connection.exec_driver_sql(f"CREATE TABLE own_staging ({definitions})")
+        return msgspec.structs.replace(target, name="own_staging", columns=tuple(columns))
+
+    def drop(self, connection: Connection) -> None:
+        """Drop it."""
+        connection.exec_driver_sql("DROP TABLE own_staging")
+        self.dropped.append("own_staging")
+
+
+def test_a_users_staging_class(item: Scenario) -> None:
+    """A class named by its import path makes and drops the staging table."""
+    OwnStaging.dropped.clear()
+
+    item.sync("item", [("a", 1), ("b", 2)], columns=["code", "id"], staging=f"{__name__}.OwnStaging")
+
+    assert item.rows("item") == [(1, 3, "a", 6), (2, 3, "b", 6)]
+    assert OwnStaging.dropped == ["own_staging"]
+    assert item.names() == ["item"]
+
+
+def test_a_users_staging_class_that_leaves_a_column_out(item: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class whose table lacks a column is refused, and its table is dropped."""
+    monkeypatch.setattr(OwnStaging, "without", "code")
+
+    with pytest.raises(ConfigurationError, match="without the column 'code'"):
+        item.sync("item", [("a", 1)], columns=["code", "id"], staging=f"{__name__}.OwnStaging")
+
+    assert item.names() == ["item"]
+
+
+@pytest.mark.parametrize("path", ["nope", "no.such.module", "tests.scenario.Nope", "builtins.dict"])
+def test_staging_that_cannot_be_made(sqlite_on: Scenario, path: str) -> None:
+    """An import path that leads nowhere, or to something else, is refused with the path."""
+    with pytest.raises(ConfigurationError, match=path):
+        staging_for(sqlite_on.database, path)

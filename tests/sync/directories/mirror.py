@@ -1,0 +1,115 @@
+"""Two directories, the server half before one of them, the client half before the other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ServerConfig, directory_from_options
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.sync import sync_directory
+
+NAME = "d"
+PROJECT = Path(__file__).parents[3]
+
+SYNC_AND_DIE = """
+import json, sys
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import directory_from_options
+from airflow_provider_sync.files import open_storage
+from airflow_provider_sync.sync import sync_directory
+url, path, options = sys.argv[1:]
+with SyncClient(url, retries=0) as client:
+    sync_directory(client, directory_from_options("d", json.loads(options)), open_storage(path))
+"""
+
+
+class Mirror:
+    """A source and a target.
+
+    :ivar offered: options of the directory that the server offers
+    """
+
+    def __init__(self, source: Storage, target: Storage) -> None:
+        self.source = source
+        self.target = target
+        self.offered: dict[str, Any] = {}
+
+    def put(self, path: str, content: str = "content") -> None:
+        """Write a file of the source."""
+        put(self.source, path, content)
+
+    def put_target(self, path: str, content: str = "content") -> None:
+        """Write a file of the target."""
+        put(self.target, path, content)
+
+    @contextmanager
+    def client(self) -> Iterator[SyncClient]:
+        """Serve the source and give a client for it."""
+        config = ServerConfig.from_dict({"directories": {NAME: {"path": "source", **self.offered}}})
+        with (
+            RunningServer(config, open_storage=lambda _: self.source) as server,
+            SyncClient(server.url, retries=0) as client,
+        ):
+            yield client
+
+    def sync(self, options: dict[str, Any] | None = None, **arguments: Any) -> DirectoryReport:
+        """Sync the directory.
+
+        :param options: of the target directory
+        :param arguments: of :func:`sync_directory`
+        """
+        with self.client() as client:
+            return sync_directory(client, target_directory(options), self.target, **arguments)
+
+    def sync_in_process(self, options: dict[str, Any]) -> int:
+        """Sync the directory in a process of its own, and return its exit code."""
+        with self.client() as client:
+            return run_process(client.url, self.target.location, options)
+
+    def contents(self) -> dict[str, str]:
+        """Read the target."""
+        return contents(self.target)
+
+    def assert_equal(self) -> None:
+        """Check that both sides hold the same files."""
+        assert contents(self.target) == contents(self.source)
+
+
+def target_directory(options: dict[str, Any] | None = None) -> Any:
+    """Build the options of a target directory; where it lies says its storage."""
+    return directory_from_options(NAME, {"path": "target", **(options or {})})
+
+
+def run_process(url: str, path: str, options: dict[str, Any]) -> int:
+    """Sync from the server at ``url`` in a process of its own, and return its exit code."""
+    arguments = [url, path, json.dumps({"path": path, **options})]
+    return subprocess.run([sys.executable, "-c", SYNC_AND_DIE, *arguments], cwd=PROJECT, check=False, timeout=60).returncode
+
+
+def put(storage: Storage, path: str, content: str) -> None:
+    """Write a file."""
+    with storage.write(path) as writer:
+        writer.write(content.encode())
+
+
+def contents(storage: Storage) -> dict[str, str]:
+    """Read all files."""
+    files = {}
+    for entry in storage.scan(missing_ok=True):
+        with storage.open(entry.path) as file:
+            files[entry.path] = file.read().decode()
+    return files
+
+
+def everything(folder: Path) -> list[str]:
+    """Name all that a folder holds, hidden and temporary files too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

@@ -1,0 +1,211 @@
+"""Directories from a server into a storage: what arrives, what is reported, and what is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
+from airflow_provider_sync.sync import directory_differs
+from tests.sync.directories.mirror import Mirror, target_directory
+
+PATHS = ("a.txt", "deep/er/b.txt", "Ärger/東京 😀.txt", ".hidden", ".config/.x", "empty", "a b/'quotes\" & 100%.txt", "0")
+
+
+def test_everything_arrives_changes_and_arrives_again(mirror: Mirror) -> None:
+    """From and to every storage a directory arrives whole, then its changes, and then nothing."""
+    for path in PATHS:
+        mirror.put(path, "" if path == "empty" else f"content of {path}")
+    first = mirror.sync()
+    assert (first.status, first.files_added, first.files_total, first.verified) == ("changed", len(PATHS), len(PATHS), "hash")
+    mirror.assert_equal()
+
+    mirror.put("a.txt", "another")
+    mirror.put("new/file", "new")
+    mirror.source.delete(".hidden")
+    second = mirror.sync()
+    assert (second.files_added, second.files_updated, second.files_deleted, second.bytes_written) == (1, 1, 1, 10)
+    mirror.assert_equal()
+
+    third = mirror.sync()
+    assert (third.status, third.files_total, third.requests, third.bytes_written) == ("unchanged", len(PATHS), 1, 0)
+    mirror.assert_equal()
+
+
+def test_a_file_and_a_directory_change_places(folders: Mirror) -> None:
+    """A file in the place of a directory, and the reverse, arrive as they are at the source."""
+    folders.put_target("a", "file")
+    folders.put_target("b/c/d", "file below a directory")
+    folders.put("a/x", "below")
+    folders.put("b", "a file now")
+    report = folders.sync()
+    assert (report.files_added, report.files_deleted) == (2, 2)
+    folders.assert_equal()
+
+
+def test_an_empty_source_and_an_empty_target_are_equal(mirror: Mirror) -> None:
+    """Two empty directories are unchanged, although the target's was never made."""
+    mirror.put("x")
+    mirror.source.delete("x")
+    assert mirror.sync().status == "unchanged"
+
+
+def test_patterns_hold_on_both_sides(mirror: Mirror) -> None:
+    """What the target's patterns leave out is neither downloaded nor deleted; what the server's leave out does not exist."""
+    mirror.offered = {"exclude": ["secret/**"]}
+    for path in ("a.png", "b.txt", "tmp/c.png", "secret/d.png"):
+        mirror.put(path)
+    mirror.put_target("mine.txt")
+    mirror.put_target("tmp/mine.png")
+    mirror.put_target("gone.png")
+    report = mirror.sync({"include": ["**/*.png"], "exclude": ["tmp/**"]})
+    assert (report.files_total, report.files_added, report.files_deleted) == (1, 1, 1)
+    assert sorted(mirror.contents()) == ["a.png", "mine.txt", "tmp/mine.png"]
+
+
+def test_a_prefix_is_a_root_of_its_own(mirror: Mirror) -> None:
+    """Only what the source has below the prefix is synced, into the target's root; patterns apply to what is left."""
+    for path in ("2026/01/a.txt", "2026/01/deep/b.txt", "2026/01/c.log", "2026/011/d.txt", "2026/02/e.txt", "f.txt"):
+        mirror.put(path, f"content of {path}")
+    mirror.put_target("gone.txt")
+    options = {"prefix": "/2026/01/", "include": ["**/*.txt"]}
+    report = mirror.sync(options)
+    assert (report.files_total, report.files_added, report.files_deleted, report.verified) == (2, 2, 1, "hash")
+    assert mirror.contents() == {"a.txt": "content of 2026/01/a.txt", "deep/b.txt": "content of 2026/01/deep/b.txt"}
+    assert mirror.sync(options).status == "unchanged"
+
+
+def test_a_prefix_without_files_is_an_empty_source(mirror: Mirror) -> None:
+    """A prefix that the source has nothing below does not empty the target unless that is allowed."""
+    mirror.put("2026/a.txt")
+    mirror.put_target("a.txt", "precious")
+    with pytest.raises(SyncFailed, match="allow_empty_source"):
+        mirror.sync({"prefix": "2027"})
+    assert mirror.contents() == {"a.txt": "precious"}
+
+
+@pytest.mark.parametrize("prefix", ["..", "a/../b", "a//b", "./a", "/"])
+def test_a_prefix_is_a_folder(prefix: str) -> None:
+    """A prefix that names no folder is refused with an example."""
+    with pytest.raises(ConfigurationError, match="Give a folder of the source"):
+        target_directory({"prefix": prefix})
+
+
+def test_an_empty_source_needs_permission(mirror: Mirror) -> None:
+    """An empty source empties the target only when that is allowed."""
+    mirror.put("x")
+    mirror.source.delete("x")
+    mirror.put_target("precious")
+    with pytest.raises(SyncFailed, match="allow_empty_source") as failure:
+        mirror.sync()
+    assert not failure.value.retryable
+    assert isinstance(failure.value.__cause__, GuardError)
+    assert mirror.contents() == {"precious": "content"}
+    assert mirror.sync({"allow_empty_source": True}).files_deleted == 1
+    assert mirror.contents() == {}
+
+
+def test_too_many_deletes_need_permission(folders: Mirror) -> None:
+    """A sync that would delete more than half of the files, and more than 100, stops before it downloads anything."""
+    folders.put("new")
+    for number in range(101):
+        folders.put_target(f"old/{number}")
+    with pytest.raises(SyncFailed, match="would delete 101 of 101 files; max_deletes is 50%"):
+        folders.sync()
+    assert len(folders.contents()) == 101
+    assert "new" not in folders.contents()
+    with pytest.raises(SyncFailed, match="max_deletes is 100"):
+        folders.sync({"max_deletes": 100})
+    assert folders.sync({"max_deletes": 101}).files_deleted == 101
+
+
+def test_a_missing_source_is_no_empty_one(folders: Mirror) -> None:
+    """An unmounted disk at the source is an error, and deletes nothing, whatever is allowed."""
+    folders.put_target("precious")
+    with pytest.raises(SyncFailed):
+        folders.sync({"allow_empty_source": True, "max_deletes": "100%"})
+    assert folders.contents() == {"precious": "content"}
+
+
+def test_a_dry_run_writes_nothing(mirror: Mirror) -> None:
+    """A dry run reports what a run would do, and leaves the target as it was."""
+    mirror.put("same")
+    mirror.put("changed", "new")
+    mirror.put("added")
+    mirror.put_target("same")
+    mirror.put_target("changed", "old")
+    mirror.put_target("removed")
+    before = mirror.contents()
+    report = mirror.sync(dry_run=True)
+    assert (report.status, report.files_added, report.files_updated, report.files_deleted) == ("planned", 1, 1, 1)
+    assert (report.requests, report.bytes_written, report.verified) == (1, 0, None)
+    assert mirror.contents() == before
+
+
+def test_differences_cost_one_request(mirror: Mirror) -> None:
+    """Whether a directory differs is answered by the manifests alone."""
+    mirror.put("x")
+    with mirror.client() as client:
+        assert directory_differs(client, target_directory(), mirror.target)
+        assert directory_differs(client, target_directory({"exclude": ["x"]}), mirror.target) is False
+        assert client.traffic.requests == 2
+    assert mirror.contents() == {}
+
+
+def test_without_digests_every_file_counts_as_changed(folders: Mirror) -> None:
+    """A source or a target without digests is synced whole each time, and the report says so and claims no check."""
+    folders.put("x")
+    folders.offered = {"hasher": "none"}
+    folders.sync()
+    again = folders.sync()
+    assert (again.status, again.files_updated, again.verified) == ("changed", 1, None)
+    assert again.warnings == ("The source sends no digests, so every file counts as changed and only sizes are checked.",)
+
+    folders.offered = {}
+    report = folders.sync({"hasher": "none"})
+    assert (report.files_updated, report.verified) == (1, None)
+    assert report.warnings == ("This side takes no digests, so every file counts as changed and only sizes are checked.",)
+    folders.assert_equal()
+
+
+def test_a_hasher_of_the_users(folders: Mirror) -> None:
+    """Both sides may take their digests by a class of the user's own."""
+    folders.offered = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
+    options = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
+    folders.put("x", "four")
+    assert folders.sync(options).files_added == 1
+    folders.put("x", "five")
+    assert folders.sync(options).status == "unchanged"
+    folders.put("x", "three")
+    assert folders.sync(options).files_updated == 1
+    folders.assert_equal()
+
+
+def test_names_that_differ_in_case_are_told(folders: Mirror) -> None:
+    """Two names that some file systems cannot hold side by side are synced, with a warning."""
+    folders.put("Readme")
+    folders.put("README")
+    (warning,) = folders.sync().warnings
+    assert "'README' and 'Readme' differ only in case" in warning
+    folders.assert_equal()
+
+
+def test_progress_adds_up(folders: Mirror) -> None:
+    """What the progress is told adds up to what the report says, with the total known from the start."""
+    for number in range(5):
+        folders.put(str(number), "x" * number)
+    told: list[tuple[str, int, str, int | None]] = []
+    report = folders.sync(
+        {"files_per_request": 2}, progress=lambda name, amount, unit, total=None: told.append((name, amount, unit, total))
+    )
+    assert sum(amount for _, amount, unit, _ in told if unit == "files") == 5
+    assert sum(amount for _, amount, unit, _ in told if unit == "bytes") == report.bytes_written == 10
+    assert {total for _, _, unit, total in told if unit == "files"} == {5}
+    assert report.requests == 4
+
+
+def test_large_files_come_in_smaller_batches(folders: Mirror) -> None:
+    """Files so large that a batch would exceed its bytes are asked for one by one, once that is known."""
+    for number in range(6):
+        folders.put(str(number), "x" * 1000)
+    assert folders.sync({"files_per_request": 3, "bytes_per_request": 1500}).requests == 1 + 1 + 3
+    folders.assert_equal()

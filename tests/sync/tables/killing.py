@@ -1,0 +1,120 @@
+"""Syncs that are killed at a point of the code, as the kernel does when memory runs out.
+
+Points are written as ``before module:Class.method`` or ``after module:function``; those that matter have names here. A process of
+its own is started with what it is to do, where, and at which point it dies::
+
+    python -m tests.sync.tables.killing table  SERVER_URL DATABASE_URL NAME OPTIONS_AS_JSON POINT
+    python -m tests.sync.tables.killing files  SERVER_URL FOLDER       NAME OPTIONS_AS_JSON POINT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+PROJECT = Path(__file__).parents[3]
+PACKAGE = "airflow_provider_sync."
+
+DIFFERENCE_POINTS = {
+    "lock held": "before sync.tables:_TransactionGroup._tries",
+    "segments compared": "after sync.version2:compare_tables",
+    "staging table made": "after tables.staging:Staging.create",
+    "rows staged": "after tables.staging:Staging.load_text",
+    "keys to delete staged": "after sync.fetch:Fetch._list_removed",
+    "work tables made": "before tables.table_merge:TableMerge.list_changes",
+    "changes listed": "after tables.table_merge:TableMerge.list_changes",
+    "rows deleted": "after tables.table_merge:TableMerge.delete",
+    "rows written": "after tables.table_merge:TableMerge.write",
+    "rows compared": "after tables.table_merge:TableMerge.verify",
+    "digests compared": "after sync.fetched_rows:FetchedRows.verify",
+}
+"""Points of a sync that updates, inserts and deletes, before its commit: the target is as it was."""
+
+FIRST_POINTS = {
+    "direct load begun": "before tables.direct_load:DirectLoad.write",
+    "first rows arrive": "after client.table_streams:RowsAnswer.__init__",
+    "all rows loaded": "after tables.direct_load:DirectLoad.write",
+    "load compared": "after sync.direct:FirstRows.verify",
+}
+"""Points of a first sync, before its commit: the target is empty."""
+
+COMMITTED_POINTS = {
+    "staging to be dropped": "before tables.staging:Staging.drop",
+    "staging dropped": "after tables.staging:Staging.drop",
+}
+"""Points behind the commit: the target is new."""
+
+FILE_POINTS = {
+    "directory locked": "before files.local:LocalStorage.clean",
+    "manifests compared": "after sync.directories:DirectorySync.compare",
+    "temporary file made": "after files.local_writer:LocalFileWriter.__enter__",
+    "content written": "after files.local_writer:LocalFileWriter.write",
+    "content durable": "before files.local_writer:LocalFileWriter._place",
+    "moved aside": "after files.local_writer:LocalFileWriter._move_aside",
+    "file placed": "after files.local_writer:LocalFileWriter._place",
+    "all files arrived": "after sync.file_downloads:FileDownloads.run",
+    "file deleted": "after files.local:LocalStorage.delete",
+    "before it is made durable": "before files.local:LocalStorage.flush",
+}
+"""Points of the sync of a directory: each file is old or new."""
+
+
+def die(*_: Any, **__: Any) -> NoReturn:
+    """End this process at once, without any clearing up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def die_at(point: str) -> None:
+    """Let this process die at a point, the first time that it gets there."""
+    when, _, place = point.partition(" ")
+    module_name, _, path = place.partition(":")
+    owner: Any = import_module(PACKAGE + module_name)
+    *classes, name = path.split(".")
+    for class_name in classes:
+        owner = getattr(owner, class_name)
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def dying(*arguments: Any, **options: Any) -> Any:
+        if when == "before":
+            die()
+        original(*arguments, **options)
+        die()
+
+    setattr(owner, name, dying)
+
+
+def run_killed(*arguments: str) -> int:
+    """Run a process that dies, and return its exit code."""
+    return subprocess.run([sys.executable, "-m", __name__, *arguments], cwd=PROJECT, check=False, timeout=120).returncode
+
+
+def main(kind: str, *arguments: str) -> None:
+    """Do what the arguments say, and die."""
+    *others, point = arguments
+    die_at(point)
+    from airflow_provider_sync.client import SyncClient
+    from airflow_provider_sync.config import directory_from_options, table_from_options
+    from airflow_provider_sync.databases.connect import open_engine
+    from airflow_provider_sync.databases.registry import database_for
+    from airflow_provider_sync.files import open_storage
+    from airflow_provider_sync.sync import sync_directory, sync_tables
+
+    url, target, name, options = others
+    with SyncClient(url, retries=0) as client:
+        if kind == "files":
+            sync_directory(client, directory_from_options(name, {"path": target, **json.loads(options)}), open_storage(target))
+        else:
+            sync_tables(client, [table_from_options(name, json.loads(options))], database_for(open_engine(target)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,23 @@
+"""A staging class as a user would write one."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.databases.schema import Table
+
+
+class NamedStaging:
+    """Stage under a name of one's own."""
+
+    def create(self, connection: Connection, target: Table) -> Table:
+        """Make the table."""
+        database = database_for(connection.engine)
+        return database.create_staging(
+            connection, target, target.columns, name=f"my_{target.name}", primary_key=target.primary_key
+        )
+
+    def drop(self, connection: Connection) -> None:
+        """Drop it."""
+        connection.exec_driver_sql("DROP TABLE IF EXISTS my_t")

@@ -1,0 +1,137 @@
+"""What fails after the commit is a warning: the rows are there, and the report says so."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection, make_url
+
+from airflow_provider_sync.databases.schema import Table
+from tests.sync.link import Link, linked
+from tests.sync.tables.staging_class import NamedStaging
+from tests.sync.tables.test_steps import Steps
+
+TABLE = "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, v VARCHAR(9))"
+
+
+class Stubborn(NamedStaging):
+    """A user's staging class whose table cannot be dropped."""
+
+    def drop(self, connection: Connection) -> None:
+        """Drop it, and fail."""
+        super().drop(connection)
+        raise RuntimeError("the disk is full")
+
+
+class Deadly(NamedStaging):
+    """A user's staging class that has the sync's own connection killed, after the commit."""
+
+    def create(self, connection: Connection, target: Table) -> Table:
+        """Note the connection."""
+        postgresql = connection.dialect.name == "postgresql"
+        self._kill = "SELECT pg_terminate_backend({})" if postgresql else "KILL CONNECTION {}"
+        question = "SELECT pg_backend_pid()" if postgresql else "SELECT CONNECTION_ID()"
+        self._thread = connection.exec_driver_sql(question).scalar_one()
+        return super().create(connection, target)
+
+    def drop(self, connection: Connection) -> None:
+        """Drop it, and kill."""
+        super().drop(connection)
+        connection.exec_driver_sql(self._kill.format(self._thread))
+
+
+@pytest.fixture(params=["mariadb", pytest.param("mysql", marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest) -> str:
+    """Give the URL of a database on each of the two servers."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@contextmanager
+def user_with(url: str, privileges: str) -> Iterator[str]:
+    """Make a user who has these privileges in the database, and give the URL with which he connects."""
+    parsed = make_url(url)
+    name = f"u{secrets.token_hex(4)}"
+    with linked(url, url) as link:
+        for host in ("localhost", "%"):
+            link.target.execute(
+                f"CREATE USER '{name}'@'{host}' IDENTIFIED BY 'p'",
+                f"GRANT {privileges} ON {parsed.database}.* TO '{name}'@'{host}'",
+            )
+        try:
+            yield parsed.set(username=name, password="p").render_as_string(hide_password=False)
+        finally:
+            for host in ("localhost", "%"):
+                link.target.execute(f"DROP USER '{name}'@'{host}'")
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+@pytest.mark.parametrize("rows", [0, 1], ids=["first", "difference"])
+def test_temporary_staging_needs_no_privilege_to_drop(server: str, sqlite_url: str, protocol: str, rows: int) -> None:
+    """A user who may only make temporary tables syncs with temporary staging, without a warning."""
+    privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES"
+    with user_with(server, privileges) as url, linked(sqlite_url, url) as link, linked(server, server) as admin:
+        link.protocol = protocol
+        link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b'),(3,'c')")
+        admin.target.execute(f"{TABLE[:-1]}, w INT, UNIQUE KEY (v))", *["INSERT INTO t (id, v) VALUES (9,'z')"] * rows)
+        report = link.sync_one("t", {"staging": "temporary", "max_deletes": 5})
+        assert (report.status, report.rows_inserted, report.rows_deleted) == ("changed", 3, rows)
+        assert not [warning for warning in report.warnings if "drop" in warning]
+        assert [row[:2] for row in link.target.rows("t")] == [(1, "a"), (2, "b"), (3, "c")]
+        link.source.execute("UPDATE t SET v = 'd' WHERE id = 2")
+        assert link.sync_one("t", {"staging": "temporary"}).rows_updated == 1
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_a_staging_table_that_cannot_be_dropped(server: str, sqlite_url: str, protocol: str) -> None:
+    """A user who may make tables and not drop them has his rows, and a warning that says what is left."""
+    privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES"
+    with user_with(server, privileges) as url, linked(sqlite_url, url) as link:
+        link.protocol = protocol
+        link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
+        link.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
+        report = link.sync_one("t")
+        assert (report.status, report.rows_updated, report.rows_inserted, report.error) == ("changed", 1, 1, None)
+        [warning] = [warning for warning in report.warnings if "dropped" in warning]
+        assert "DROP command denied" in warning
+        assert "airflow-sync clean" in warning
+        assert link.target.rows("t") == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_steps_whose_staging_table_cannot_be_dropped(server: str, sqlite_url: str, protocol: str) -> None:
+    """The last of the steps likewise."""
+    privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES"
+    with user_with(server, privileges) as url, linked(sqlite_url, url) as link:
+        link.protocol = protocol
+        link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
+        link.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
+        steps = Steps(link)
+        report = steps.merge([steps.download(part) for part in steps.compare()])
+        assert (report.status, report.error) == ("changed", None)
+        assert any("DROP command denied" in warning for warning in report.warnings)
+        assert link.target.rows("t") == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_a_staging_class_that_fails_to_drop(into: Link, protocol: str) -> None:
+    """On every engine, an error of a user's class after the commit is a warning with its words."""
+    into.protocol = protocol
+    into.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
+    into.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
+    report = into.sync_one("t", {"staging": f"{__name__}.Stubborn"})
+    assert (report.status, report.rows_updated) == ("changed", 1)
+    assert any("the disk is full" in warning for warning in report.warnings)
+    into.assert_equal("t")
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+def test_a_connection_that_ends_after_the_commit(engine: str, sqlite_url: str, request: pytest.FixtureRequest) -> None:
+    """A connection that was killed after the commit does not make the sync a failed one."""
+    with linked(sqlite_url, request.getfixturevalue(f"{engine}_url")) as link:
+        link.source.execute(TABLE, "INSERT INTO t VALUES (1,'a'),(2,'b')")
+        link.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
+        assert link.sync_one("t", {"staging": f"{__name__}.Deadly"}).status == "changed"
+        assert link.target.rows("t") == [(1, "a"), (2, "b")]

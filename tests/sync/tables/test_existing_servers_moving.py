@@ -1,0 +1,291 @@
+"""Existing servers read page after page while others write: what stays at the source stays at the target."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync import sync_tables
+from airflow_provider_sync.sync.tables.staged_slices import merge_parts
+from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from tests.scenario import Scenario
+from tests.sync.tables.paging_server import PagingServer, paging_server
+
+CREATE = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(50))"
+ROWS = [(number, f"row {number}") for number in range(1, 61)]
+
+
+class Source:
+    """A table of sixty rows behind an existing server."""
+
+    def __init__(self, file: Path, server: PagingServer) -> None:
+        self.file = file
+        self.server = server
+
+    def execute(self, *statements: str) -> None:
+        """Write, as others do."""
+        with closing(sqlite3.connect(self.file)) as connection, connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def rows(self) -> list[tuple[int, str]]:
+        """Return what is there."""
+        with closing(sqlite3.connect(self.file)) as connection:
+            return connection.execute("SELECT * FROM t ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Source]:
+    """Give a source on SQLite, which pages as any other database does."""
+    file = tmp_path / "source.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(CREATE)
+        connection.executemany("INSERT INTO t VALUES (?, ?)", ROWS)
+    with paging_server(f"sqlite:///{file}") as server:
+        yield Source(file, server)
+
+
+@pytest.fixture
+def target(database_url: str) -> Iterator[Scenario]:
+    """Give a target that was equal, and has one row that the source has deleted since."""
+    engine = open_engine(database_url)
+    scenario = Scenario(database_for(engine))
+    values = ", ".join(f"({number}, '{name}')" for number, name in [*ROWS, (99, "gone")])
+    scenario.execute(CREATE, f"INSERT INTO t VALUES {values}")
+    yield scenario
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_target(sqlite_url: str) -> Iterator[Scenario]:
+    """Give the same target on SQLite."""
+    engine = open_engine(sqlite_url)
+    scenario = Scenario(database_for(engine))
+    values = ", ".join(f"({number}, '{name}')" for number, name in [*ROWS, (99, "gone")])
+    scenario.execute(CREATE, f"INSERT INTO t VALUES {values}")
+    yield scenario
+    engine.dispose()
+
+
+def sync(source: Source, target: Scenario, **options: Any) -> TableReport:
+    """Sync in one go."""
+    with SyncClient(source.server.url, retries=0) as client:
+        return sync_tables(client, [table_from_options("t", options)], target.database)[0]
+
+
+def sync_in_steps(source: Source, target: Scenario, **options: Any) -> TableReport:
+    """Sync in three steps."""
+    table = table_from_options("t", options)
+    with SyncClient(source.server.url, retries=0) as client:
+        parts = compare_table(client, table, target.database, run="run")
+        assert isinstance(parts, list)
+        staged = [download_part(client, table, target.database, part) for part in parts]
+        return merge_parts(client, {"t": (table, staged)}, target.database)[0]
+
+
+BOTH = pytest.mark.parametrize("way", [sync, sync_in_steps])
+
+
+def kept(target: Scenario) -> list[tuple[Any, ...]]:
+    """Return the target's rows in order, and check that nothing is left beside them."""
+    assert target.names() == ["t"]
+    return sorted(target.rows("t"))
+
+
+def delete_once(source: Source, *, page: int = 2) -> None:
+    """Have eight rows deleted before a page of the first answer, so that it skips eight others."""
+    done: list[int] = []
+
+    def delete(number: int) -> None:
+        if number == page and not done:
+            done.append(number)
+            source.execute("DELETE FROM t WHERE id <= 8")
+
+    source.server.before_page = delete
+
+
+def insert_once(source: Source) -> None:
+    """Have rows inserted before a page of the first answer, so that it sends some twice."""
+    done: list[int] = []
+
+    def insert(number: int) -> None:
+        if number == 2 and not done:
+            done.append(number)
+            source.execute("INSERT INTO t VALUES (-1, 'new'), (-2, 'new')")
+
+    source.server.before_page = insert
+
+
+def test_rows_that_pages_skip_are_kept(source: Source, target: Scenario) -> None:
+    """Rows that are at the source all the while are kept, and what is gone is deleted, in the same run, on every engine."""
+    delete_once(source)
+    report = sync(source, target)
+    assert kept(target) == source.rows() == ROWS[8:]
+    assert (report.status, report.rows_deleted, report.warnings) == ("changed", 9, ())
+    assert source.server.asked("/getTable") == 2
+
+
+def test_rows_that_pages_skip_are_kept_in_steps(source: Source, sqlite_target: Scenario) -> None:
+    """The steps keep rows that an answer lacked, as the one operator does."""
+    delete_once(source)
+    report = sync_in_steps(source, sqlite_target)
+    assert kept(sqlite_target) == source.rows() == ROWS[8:]
+    assert (report.status, report.rows_deleted, report.warnings) == ("changed", 9, ())
+
+
+def test_rows_that_pages_repeat_are_no_error(source: Source, target: Scenario) -> None:
+    """A row that is sent twice, since others were inserted before it, makes the table be asked for again, on every engine."""
+    insert_once(source)
+    report = sync(source, target)
+    assert kept(target) == source.rows()
+    assert (report.rows_inserted, report.rows_deleted) == (2, 1)
+
+
+def test_rows_that_pages_repeat_are_no_error_in_steps(source: Source, sqlite_target: Scenario) -> None:
+    """The steps ask again, too."""
+    insert_once(source)
+    report = sync_in_steps(source, sqlite_target)
+    assert kept(sqlite_target) == source.rows()
+    assert (report.rows_inserted, report.rows_deleted) == (2, 1)
+
+
+def test_a_quiet_source_is_asked_no_more_than_before(source: Source, sqlite_target: Scenario) -> None:
+    """One hash after the rows proves that they are of one moment; where nothing differs there is one request."""
+    report = sync(source, sqlite_target)
+    assert (report.rows_deleted, report.verified) == (1, "hash")
+    assert (source.server.asked("/getTable"), source.server.asked("/getTableHash")) == (1, 1)
+    assert sync(source, sqlite_target).status == "unchanged"
+    assert (source.server.asked("/getTable"), source.server.asked("/getTableHash")) == (2, 1)
+
+
+def test_no_hash_is_asked_for_where_nothing_needs_it(source: Source, sqlite_target: Scenario) -> None:
+    """Without verification, the hash is asked for only where rows would be deleted."""
+    sqlite_target.execute("DELETE FROM t WHERE id > 50")
+    sync(source, sqlite_target, verify=False)
+    assert source.server.asked("/getTableHash") == 0
+    source.execute("DELETE FROM t WHERE id = 7")
+    sync(source, sqlite_target, verify=False)
+    assert source.server.asked("/getTableHash") == 1
+    assert kept(sqlite_target) == source.rows()
+
+
+def test_rows_whose_hash_cannot_be_compared_are_asked_for_again(source: Source, sqlite_target: Scenario) -> None:
+    """Where rows do not hash as the server hashes its own, two equal hashes around a second answer prove that it stood still."""
+    source.execute("ALTER TABLE t ADD COLUMN twice GENERATED ALWAYS AS (id * 2)", "DELETE FROM t WHERE id = 3")
+    source.server._hash = lambda name: "0" * 40  # type: ignore[method-assign]  # of columns that are not sent
+    source.execute("ALTER TABLE t DROP COLUMN twice")
+    report = sync(source, sqlite_target)
+    assert kept(sqlite_target) == source.rows()
+    assert (report.rows_deleted, report.verified) == (2, "rows")
+    assert (source.server.asked("/getTable"), source.server.asked("/getTableHash")) == (2, 2)
+
+
+@BOTH
+def test_a_source_that_never_stands_still_loses_no_row(source: Source, sqlite_target: Scenario, way: Any) -> None:
+    """Where the source changes each time, what is new arrives, nothing is deleted, and the report says so."""
+    numbers = iter(range(1, 100))
+
+    def delete(page: int) -> None:
+        if page == 2:
+            number = next(numbers)
+            source.execute(f"DELETE FROM t WHERE id = {number}", f"INSERT INTO t VALUES ({1000 + number}, 'new')")
+
+    source.server.before_page = delete
+    report = way(source, sqlite_target)
+    assert report.rows_deleted == 0
+    assert report.rows_inserted > 0
+    assert any("no row was deleted" in warning for warning in report.warnings)
+    assert set(ROWS) <= set(kept(sqlite_target))
+    source.server.before_page = lambda page: None
+    assert sync(source, sqlite_target).rows_deleted == 4
+    assert kept(sqlite_target) == source.rows()
+
+
+def test_without_a_hash_only_what_two_answers_lack_is_deleted(source: Source, target: Scenario) -> None:
+    """A source that cannot hash is read twice before a row is deleted, on every engine, and the report says what is not known."""
+    _sync_without_hash(source, target, sync)
+
+
+def test_without_a_hash_only_what_two_answers_lack_is_deleted_in_steps(source: Source, sqlite_target: Scenario) -> None:
+    """The steps read a source that cannot hash twice, too."""
+    _sync_without_hash(source, sqlite_target, sync_in_steps)
+
+
+def _sync_without_hash(source: Source, target: Scenario, way: Any) -> None:
+    source.server.can_hash = False
+    delete_once(source)
+    report = way(source, target)
+    # Of the rows that went between the two, the first answer had some.
+    assert kept(target) == ROWS
+    assert any("cannot hash" in warning and "two answers" in warning for warning in report.warnings)
+    assert source.server.asked("/getTable") == 3  # the first with the hash, which fails
+    assert way(source, target).rows_deleted == 8
+    assert kept(target) == source.rows() == ROWS[8:]
+
+
+def test_without_a_hash_and_deletions_one_answer_is_enough(source: Source, sqlite_target: Scenario) -> None:
+    """A source that cannot hash is read once where nothing would be deleted."""
+    source.server.can_hash = False
+    sqlite_target.execute("DELETE FROM t WHERE id > 50")
+    assert sync(source, sqlite_target).rows_inserted == 10
+    assert source.server.asked("/getTable") == 2  # the first with the hash, which fails
+
+
+def test_rows_that_are_one_key_in_the_target_are_an_error_that_stays(source: Source, sqlite_target: Scenario) -> None:
+    """Rows that have one key by the target's own rules are told apart from a source that moved: an error that no retry mends."""
+    source.execute(
+        "DROP TABLE t", "CREATE TABLE t (code TEXT PRIMARY KEY, name TEXT)", "INSERT INTO t VALUES ('a', '1'), ('A', '2')"
+    )
+    sqlite_target.execute("DROP TABLE t", "CREATE TABLE t (code TEXT COLLATE NOCASE PRIMARY KEY, name TEXT)")
+    sqlite_target.execute("INSERT INTO t VALUES ('x', 'old')")
+    with pytest.raises(SyncFailed, match="one key") as failure:
+        sync(source, sqlite_target)
+    assert not failure.value.retryable
+    assert kept(sqlite_target) == [("x", "old")]
+
+
+def test_a_source_that_repeats_rows_each_time_may_pass(source: Source, sqlite_target: Scenario) -> None:
+    """A source that is inserted into each time is an error that a retry may mend, and nothing is written."""
+    numbers = iter(range(1, 100))
+
+    def insert(page: int) -> None:
+        if page == 2:
+            source.execute(f"INSERT INTO t VALUES ({-next(numbers)}, 'new')")
+
+    source.server.before_page = insert
+    before = kept(sqlite_target)
+    with pytest.raises(SyncFailed, match="sent rows twice") as failure:
+        sync(source, sqlite_target)
+    assert failure.value.retryable
+    assert kept(sqlite_target) == before
+    assert source.server.asked("/getTable") == 3
+
+
+def test_guards_hold_for_what_two_answers_lack(source: Source, sqlite_target: Scenario) -> None:
+    """``max_deletes`` stops a sync without hashes, too, before it writes."""
+    source.server.can_hash = False
+    source.execute("DELETE FROM t WHERE id > 20")
+    before = kept(sqlite_target)
+    with pytest.raises(SyncFailed, match="max_deletes"):
+        sync(source, sqlite_target, max_deletes=10)
+    assert kept(sqlite_target) == before
+
+
+def test_warnings_of_php_in_front_of_an_answer(source: Source, sqlite_target: Scenario) -> None:
+    """Text that PHP writes in front of the rows is told as what it is, and nothing is changed."""
+    source.server.warning = b"<br />\n<b>Warning</b>:  Undefined variable $x in <b>/srv/app.php</b> on line <b>3</b><br />\n"
+    before = kept(sqlite_target)
+    with pytest.raises(SyncFailed, match="display_errors"):
+        sync(source, sqlite_target)
+    assert kept(sqlite_target) == before

@@ -1,0 +1,242 @@
+"""Tables of PostgreSQL that others refer to, synced by the role that is usual: it may write, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync import sync_tables
+from airflow_provider_sync.sync.tables.staged_slices import merge_parts
+from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from tests.databases.plain_role import plain_role
+from tests.scenario import Scenario
+from tests.sync.link import Link, linked
+
+
+class PlainLink:
+    """A link whose client writes as the plain role.
+
+    :ivar link: between the source, on which the test may do everything, and the target as the role sees it
+    :ivar target: the target as its owner sees it
+    """
+
+    def __init__(self, link: Link, target: Scenario) -> None:
+        self.link = link
+        self.target = target
+
+
+@pytest.fixture(params=[pytest.param("1", marks=pytest.mark.slow), "2"])
+def plain(request: pytest.FixtureRequest, postgresql_url: str, database_servers, tmp_path) -> Iterator[PlainLink]:  # type: ignore[no-untyped-def]  # fixtures
+    """Give two databases of PostgreSQL, for each version of the protocol."""
+    with (
+        database_servers.database("postgresql", tmp_path) as source_url,
+        linked(source_url, postgresql_url) as owner,
+        plain_role(postgresql_url) as url,
+        linked(source_url, url) as link,
+    ):
+        link.protocol = request.param
+        yield PlainLink(link, owner.target)
+
+
+def _create(plain: PlainLink, *statements: str) -> None:
+    plain.link.source.execute(*statements)
+    plain.target.execute(*statements)
+
+
+def test_rows_of_tables_that_are_not_synced_stay(plain: PlainLink) -> None:
+    """Deleting a row that others refer to is refused by name of the constraint, and nothing changes."""
+    _create(plain, "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1,'a'),(2,'b'),(3,'c')")
+    plain.target.execute(
+        "CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES t ON DELETE CASCADE, mine text)",
+        "INSERT INTO note VALUES (10,1,'x'),(20,2,'y'),(21,2,'z')",
+    )
+    plain.link.source.execute("DELETE FROM t WHERE id = 2")
+
+    with pytest.raises(SyncFailed, match=r"note_t_id_fkey.*GRANT SET ON PARAMETER session_replication_role") as failure:
+        plain.link.sync_one("t")
+
+    assert not failure.value.retryable
+    assert plain.target.rows("note") == [(10, 1, "x"), (20, 2, "y"), (21, 2, "z")]
+    assert len(plain.target.rows("t")) == 3
+    plain.link.assert_clean()
+    plain.target.execute("DELETE FROM note WHERE t_id = 2")
+    assert plain.link.sync_one("t").rows_deleted == 1
+
+
+PARTITIONS = (
+    "CREATE TABLE t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id)",
+    "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
+    "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (100)",
+    "INSERT INTO t SELECT i, i FROM generate_series(1, 20) AS i",
+)
+
+
+@pytest.mark.parametrize(("name", "referred"), [("t", "t2"), ("t2", "t"), ("t", "t")], ids=str)
+def test_rows_that_refer_to_a_partition_stay(plain: PlainLink, name: str, referred: str) -> None:
+    """A foreign key that points to a partition, or to the whole of which only a partition is synced, is no way around that."""
+    _create(plain, *PARTITIONS)
+    plain.target.execute(
+        f"CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES {referred} ON DELETE CASCADE)",
+        "INSERT INTO note VALUES (1, 15)",
+    )
+    plain.link.source.execute("DELETE FROM t WHERE id = 15", "UPDATE t SET v = 0 WHERE id = 16")
+
+    with pytest.raises(SyncFailed, match="note_t_id_fkey"):
+        plain.link.sync_one(name)
+
+    assert plain.target.rows("note") == [(1, 15)]
+    assert (15, 15) in plain.target.rows("t")
+    with plain.link.client(name) as client:
+        # A superuser's session keeps foreign keys off.
+        (report,) = sync_tables(client, [table_from_options(name, {})], plain.target.database)
+    assert report.orphans == {"note.note_t_id_fkey": 1}
+    assert plain.target.rows("note") == [(1, 15)]
+    plain.link.assert_equal("t")
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+@pytest.mark.parametrize("names", [("parent", "child"), ("child", "parent")], ids=" ".join)
+def test_a_key_changes_its_case(plain: PlainLink, names: tuple[str, str], single_transaction: bool) -> None:
+    """The children of a row whose key changes its case stay with it."""
+    _create(
+        plain,
+        "CREATE EXTENSION citext",
+        "CREATE TABLE parent (code citext PRIMARY KEY, v text)",
+        "CREATE TABLE child (id int PRIMARY KEY, code citext REFERENCES parent ON DELETE CASCADE, mine text)",
+        "INSERT INTO parent VALUES ('ab','a'),('cd','b'),('ef','c')",
+        "INSERT INTO child VALUES (1,'ab','x'),(2,'cd','y')",
+    )
+    plain.link.source.execute("UPDATE parent SET code = 'AB' WHERE code = 'ab'")
+
+    reports = {report.name: report for report in plain.link.sync(*names, single_transaction=single_transaction)}
+
+    assert (reports["parent"].status, reports["parent"].rows_updated) == ("changed", 1)
+    assert reports["child"].status == "unchanged"
+    plain.link.assert_equal("parent")
+    plain.link.assert_equal("child")
+    assert [report.status for report in plain.link.sync(*names)] == ["unchanged", "unchanged"]
+
+
+FAMILY = (
+    "CREATE TABLE parent (id int PRIMARY KEY, v text)",
+    "CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES parent ON DELETE CASCADE, mine text)",
+    "CREATE TABLE other (id int PRIMARY KEY)",
+    "INSERT INTO parent VALUES (1,'a'),(2,'b'),(3,'c')",
+    "INSERT INTO child VALUES (10,1,'x'),(20,2,'y'),(21,2,'z')",
+)
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+@pytest.mark.parametrize("names", [("parent", "other", "child"), ("child", "parent", "other")], ids=" ".join)
+def test_parents_and_children_change_together(plain: PlainLink, names: tuple[str, ...], single_transaction: bool) -> None:
+    """Rows move from parents that go to new ones, whatever the order, also where each table has a transaction of its own."""
+    _create(plain, *FAMILY)
+    plain.link.source.execute(
+        "INSERT INTO parent VALUES (4, 'd')",
+        "UPDATE child SET parent_id = 4 WHERE id = 20",
+        "DELETE FROM parent WHERE id = 2",
+        "INSERT INTO child VALUES (40, 4, 'new')",
+        "INSERT INTO other VALUES (1)",
+    )
+
+    reports = plain.link.sync(*names, single_transaction=single_transaction)
+
+    assert [report.name for report in reports] == list(names)
+    for name in names:
+        plain.link.assert_equal(name)
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+def test_steps_change_parents_and_children_together(plain: PlainLink, single_transaction: bool) -> None:
+    """The last of the steps keeps to the same rules: children first where their parents go, and no action on the others."""
+    _create(plain, *FAMILY)
+    plain.link.source.execute(
+        "INSERT INTO parent VALUES (4, 'd')",
+        "UPDATE child SET parent_id = 4 WHERE id IN (20, 21)",
+        "DELETE FROM parent WHERE id = 2",
+    )
+    names = ("parent", "child")
+    reports = _in_steps(plain, names, single_transaction=single_transaction)
+
+    assert [report.name for report in reports] == list(names)
+    for name in names:
+        plain.link.assert_equal(name)
+
+    plain.target.execute("CREATE TABLE note (id int PRIMARY KEY, p int REFERENCES parent ON DELETE CASCADE)")
+    plain.target.execute("INSERT INTO note VALUES (1, 3)")
+    plain.link.source.execute("DELETE FROM parent WHERE id = 3")
+    with pytest.raises(SyncFailed, match="note_p_fkey"):
+        _in_steps(plain, ("parent",), run="second")
+    assert plain.target.rows("note") == [(1, 3)]
+
+
+def _in_steps(plain: PlainLink, names: tuple[str, ...], *, run: str = "first", **arguments: bool) -> list[TableReport]:
+    database = plain.link.target.database
+    with plain.link.client(*names) as client:
+        staged = {}
+        for name in names:
+            options = table_from_options(name, {})
+            parts = compare_table(client, options, database, run=run)
+            assert isinstance(parts, list)
+            staged[name] = (options, [download_part(client, options, database, part) for part in parts])
+        return merge_parts(client, staged, database, **arguments)
+
+
+@pytest.mark.parametrize("single_transaction", [True, False], ids=["one transaction", "one each"])
+def test_children_that_the_source_leaves_behind_are_refused(plain: PlainLink, single_transaction: bool) -> None:
+    """Rows that the source has without their parent are refused, their tables stay, and the rest of the run is done."""
+    _create(plain, *FAMILY)
+    plain.link.source.execute(
+        "ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey",
+        "DELETE FROM parent WHERE id = 2",
+        "INSERT INTO other VALUES (1)",
+    )
+
+    with pytest.raises(SyncFailed, match="child_parent_id_fkey") as failure:
+        plain.link.sync("parent", "child", "other", single_transaction=single_transaction)
+
+    assert not failure.value.retryable
+    assert len(plain.target.rows("parent")) == len(plain.target.rows("child")) == 3
+    other = "failed" if single_transaction else "changed"
+    assert [report.status for report in failure.value.reports] == ["failed", "failed", other]
+    plain.link.assert_clean()
+
+
+def test_flags_and_identities_arrive(plain: PlainLink) -> None:
+    """What moves under a partial index, and what stands beside an identity, arrives and is then equal."""
+    _create(
+        plain,
+        "CREATE TABLE c (id int PRIMARY KEY, user_id int NOT NULL, is_default boolean NOT NULL,"
+        " seq int GENERATED ALWAYS AS IDENTITY)",
+        "CREATE UNIQUE INDEX one ON c (user_id) WHERE is_default",
+        "INSERT INTO c VALUES (1, 7, true), (2, 7, false), (3, 8, true)",
+    )
+    for flags in ("id = 2", "id = 1"):
+        plain.link.source.execute("UPDATE c SET is_default = false WHERE user_id = 7")
+        plain.link.source.execute(f"UPDATE c SET is_default = true WHERE {flags}")
+
+        assert plain.link.sync_one("c").rows_updated == 2
+        plain.link.assert_equal("c")
+        assert plain.link.sync_one("c").status == "unchanged"
+
+
+def test_tables_that_a_trigger_changes_are_compared_again(plain: PlainLink) -> None:
+    """A table is not called equal that a trigger of another one changed in the same transaction."""
+    _create(plain, *FAMILY)
+    plain.target.execute(
+        "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+        " 'BEGIN DELETE FROM public.other; RETURN NULL; END'",
+        "CREATE TRIGGER sweep AFTER INSERT ON parent FOR EACH ROW EXECUTE FUNCTION t()",
+    )
+    _create(plain, "INSERT INTO other VALUES (1)")
+    plain.link.source.execute("INSERT INTO parent VALUES (5, 'e')")
+
+    with pytest.raises(SyncFailed, match=r"'other' was equal.*sweep"):
+        plain.link.sync("other", "parent")
+
+    assert plain.target.rows("other") == [(1,)]
+    assert len(plain.target.rows("parent")) == 3

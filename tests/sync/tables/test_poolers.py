@@ -1,0 +1,137 @@
+"""A pooler before PostgreSQL: sources work behind any, targets behind one that keeps sessions, and others are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.sync.tables.pipeline import table_differs
+from airflow_provider_sync.sync.tables.steps import compare_table
+from tests.database_servers import POSTGRESQL, DatabaseServers
+from tests.pooler import pooler
+from tests.scenario import Scenario
+from tests.sync.link import Link, linked
+from tests.sync.tables.test_row_security import on
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text, z timestamptz)"
+ROWS = "INSERT INTO t SELECT i, 'row ' || i, to_timestamp(i * 12345.678) FROM generate_series(1, 2000) i"
+CHANGES = (
+    "UPDATE t SET v = v || '!' WHERE id % 500 = 1",
+    "DELETE FROM t WHERE id % 500 = 2",
+    "INSERT INTO t VALUES (3000, 'new', now())",
+)
+
+
+@pytest.fixture(params=["psycopg", pytest.param("psycopg2", marks=pytest.mark.slow)])
+def driver(request: pytest.FixtureRequest) -> str:
+    """Give each driver."""
+    return str(request.param)
+
+
+def test_a_target_behind_a_pooler_in_transaction_mode(
+    database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, driver: str
+) -> None:
+    """It is refused before anything is written, whatever the way, and nothing is left behind; looking is allowed."""
+    with between(database_servers, postgresql_url, tmp_path, driver, target="transaction") as (link, source, target):
+        source.execute(TABLE, ROWS)
+        target.execute("CREATE TABLE other (id int PRIMARY KEY)")
+        options = table_from_options("t", {"create_table": True})
+        for _ in range(3):
+            with pytest.raises(SyncFailed, match="pooler in transaction mode") as failed:
+                link.sync_one("t", {"create_table": True})
+            assert isinstance(failed.value.__cause__, ConfigurationError)
+            assert not failed.value.retryable
+        with link.client("t") as client, pytest.raises(ConfigurationError, match="transaction mode"):
+            compare_table(client, options, link.target.database, run="r")
+        assert target.names() == ["other"]
+
+        target.execute(TABLE)
+        with link.client("t") as client:
+            assert table_differs(client, options, link.target.database)
+        with pytest.raises(SyncFailed, match="pooler in transaction mode"):
+            link.sync_one("t")
+        assert target.rows("t") == []
+        assert target.names() == ["other", "t"]
+        assert no_locks(target)
+
+
+@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
+def test_a_target_behind_a_pooler_in_session_mode(
+    database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, protocol: str
+) -> None:
+    """It is synced as if there were no pooler."""
+    with between(database_servers, postgresql_url, tmp_path, "psycopg", target="session") as (link, source, target):
+        link.protocol = protocol
+        target.execute(TABLE)
+        sync_changes(link, source, target)
+        assert no_locks(target)
+
+
+@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.slow), "2"])
+@pytest.mark.parametrize("mode", ["transaction", pytest.param("session", marks=pytest.mark.slow)])
+def test_a_source_behind_a_pooler(
+    database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path, mode: str, protocol: str
+) -> None:
+    """It is read as if there were no pooler, and whoever has the server next finds its settings as they were."""
+    with between(database_servers, postgresql_url, tmp_path, "psycopg", source=mode) as (link, source, target):
+        link.protocol = protocol
+        source.execute(f"ALTER DATABASE {source.database.engine.url.database} SET bytea_output = 'escape'")
+        target.execute(TABLE)
+        sync_changes(link, source, target)
+        assert {link.source.scalar("SELECT current_setting('bytea_output')") for _ in range(8)} == {"escape"}
+
+
+@pytest.mark.slow
+def test_poolers_in_statement_mode(database_servers: DatabaseServers, postgresql_url: str, tmp_path: Path) -> None:
+    """A pooler that lets no transaction through is an error that says so, at either end, and is not tried again."""
+    for side in ("source", "target"):
+        with between(database_servers, postgresql_url, tmp_path, "psycopg", **{side: "statement"}) as (link, source, target):
+            for database in (source, target):
+                database.execute("DROP TABLE IF EXISTS t", TABLE)
+            with pytest.raises(SyncFailed, match=r"pooling mode|pooler in transaction mode") as failed:
+                link.sync_one("t")
+            assert not failed.value.retryable
+
+
+def sync_changes(link: Link, source: Scenario, target: Scenario) -> None:
+    """Sync three times, with changes between."""
+    source.execute(TABLE, ROWS)
+    for change in (*CHANGES, "SELECT 1"):
+        assert link.sync_one("t").status == "changed"
+        assert target.rows("t") == source.rows("t")
+        source.execute(change)
+    assert link.sync_one("t").status == "unchanged"
+
+
+@contextmanager
+def between(
+    servers: DatabaseServers, url: str, folder: Path, driver: str, *, source: str | None = None, target: str | None = None
+) -> Iterator[tuple[Link, Scenario, Scenario]]:
+    """Give a link with a pooler before its source or its target, and both databases without it."""
+    with servers.database(POSTGRESQL, folder) as other, pooler(url, source or target or "") as through:
+        # The pooler goes to any database of the server.
+        through_other = through.rsplit("/", 1)[0] + "/" + other.rsplit("/", 1)[1]
+        source_url, target_url = (through if source else url), (through_other if target else other)
+        with (
+            linked(source_url, target_url.replace("postgresql:", f"postgresql+{driver}:")) as link,
+            on(url) as plain_source,
+            on(other) as plain_target,
+        ):
+            link.protocol = "2"
+            yield link, plain_source, plain_target
+
+
+def no_locks(target: Scenario) -> bool:
+    """Whether nobody holds an advisory lock."""
+    return (
+        target.scalar(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        == 0
+    )

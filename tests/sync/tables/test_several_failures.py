@@ -1,0 +1,143 @@
+"""What is wrong with each table is told in its own report, however many are wrong, and a missing table hides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ServerConfig, table_from_options
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.sync import sync_tables
+from tests.client.scripted_server import recorded, reply
+from tests.scenario import Scenario
+from tests.sync.tables.existing_server import existing_server
+
+NAMES = ("good", "missing", "unoffered", "narrow", "keyless")
+TOKEN = "a-token-of-sixteen-characters"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """Give the URL of our server, which offers all tables but one."""
+    source = tmp_path / "source.db"
+    engine = open_engine(f"sqlite:///{source}")
+    scenario = Scenario(database_for(engine))
+    for name in NAMES:
+        scenario.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, n INTEGER)", f"INSERT INTO {name} VALUES (1, 1)")
+    engine.dispose()
+    tables = {name: {} for name in NAMES if name != "unoffered"}
+    config = ServerConfig.from_dict({"connections": {"source": f"sqlite:///{source}"}, "tables": tables, "tokens": [TOKEN]})
+    with RunningServer(config) as server:
+        yield server.url
+
+
+@pytest.fixture
+def target(sqlite_url: str) -> Iterator[Scenario]:
+    """Give a target in which each of the tables but one is wrong in a way of its own."""
+    engine = open_engine(sqlite_url)
+    scenario = Scenario(database_for(engine))
+    scenario.execute(
+        "CREATE TABLE good (id INTEGER PRIMARY KEY, n INTEGER)",
+        "CREATE TABLE unoffered (id INTEGER PRIMARY KEY, n INTEGER)",
+        "CREATE TABLE narrow (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE keyless (id INTEGER, n INTEGER)",
+    )
+    yield scenario
+    engine.dispose()
+
+
+def failing(client: SyncClient, target: Scenario, *names: str) -> tuple[dict[str, str], SyncFailed]:
+    """Sync tables in one transaction, and return what each report says."""
+    with pytest.raises(SyncFailed) as failure:
+        sync_tables(client, [table_from_options(name, {}) for name in names], target.database)
+    assert all(report.status == "failed" for report in failure.value.reports)
+    return {report.name: str(report.error) for report in failure.value.reports}, failure.value
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_each_bad_table_is_told_of(url: str, target: Scenario, protocol: int) -> None:
+    """Of several bad tables each has its own reason, the good one says whose it shares, and nothing was written."""
+    with SyncClient(url, token=TOKEN, retries=0, protocol=protocol) as client:
+        errors, failure = failing(client, target, *NAMES)
+    assert "There is no table 'missing'" in errors["missing"]
+    assert "does not offer a table 'unoffered'" in errors["unoffered"]
+    assert "'n'" in errors["narrow"]
+    assert "no primary key" in errors["keyless"]
+    assert errors["good"].startswith("Nothing was changed, since it shares one transaction with ")
+    assert all(f"'{name}'" in errors["good"] for name in NAMES[1:])
+    assert all(errors[name].splitlines()[0].rstrip(".") in str(failure) for name in NAMES[1:])
+    assert target.rows("good") == []
+    assert "missing" not in target.names()
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_what_fails_at_the_source_is_told_of_each(url: str, target: Scenario, protocol: int) -> None:
+    """Tables that are described rightly at the target, and fail at the source, are told of at once, too."""
+    with SyncClient(url, token=TOKEN, retries=0, protocol=protocol) as client:
+        errors, _ = failing(client, target, "good", "narrow", "unoffered")
+    assert "'n'" in errors["narrow"]
+    assert "does not offer a table 'unoffered'" in errors["unoffered"]
+    assert "shares one transaction with 'narrow', 'unoffered'" in errors["good"]
+
+
+def test_a_merge_that_fails_blames_its_own_table(url: str, target: Scenario) -> None:
+    """A table that fails in the merge, too, is the one whose reason is told."""
+    target.execute("DROP TABLE narrow", "CREATE TABLE narrow (id INTEGER PRIMARY KEY, n INTEGER CHECK (n > 5))")
+    with SyncClient(url, token=TOKEN, retries=0) as client:
+        errors, _ = failing(client, target, "good", "narrow")
+    assert "CHECK" in errors["narrow"]
+    assert errors["good"] == "Nothing was changed, since it shares one transaction with 'narrow', which failed."
+
+
+@contextmanager
+def wrong(url: str, what: str) -> Iterator[tuple[SyncClient, str]]:
+    """Give a client with something wrong, and a table that is missing at the target."""
+    address, token = url, TOKEN
+    name = "missing"
+    if what == "token":
+        token = "another-token-of-sixteen"
+    elif what == "name":
+        name = "mising"
+    elif what == "path":
+        address = url + "/somewhere/else"
+    with SyncClient(address, token=token, retries=0) as client:
+        yield client, name
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [("token", "status 401"), ("name", "does not offer a table 'mising'"), ("path", "nothing at"), ("", "There is no table")],
+)
+@pytest.mark.parametrize("create_table", [False, True])
+def test_a_missing_table_hides_nothing(url: str, target: Scenario, what: str, message: str, create_table: bool) -> None:
+    """A wrong token, name or path is told as what it is, although the target table is missing, too."""
+    if not what and create_table:
+        return
+    with wrong(url, what) as (client, name), pytest.raises(SyncFailed, match=message):
+        sync_tables(client, [table_from_options(name, {"create_table": create_table})], target.database)
+    assert "missing" not in target.names()
+
+
+EXISTING = {
+    "token": (recorded("auth_none_json"), "status 401"),
+    "name": (recorded("table_unknown"), "does not offer a table 'missing'"),
+    "path": (recorded("table_unknown_endpoint"), "nothing at"),
+    "login page": (reply(200, b"<!DOCTYPE html><title>Log in</title>", kind="text/html"), "answered with HTML"),
+    "failure": (recorded("hash_no_pk_500"), "There is no table 'missing'.*status 500"),
+}
+
+
+@pytest.mark.parametrize(("answer", "message"), EXISTING.values(), ids=EXISTING)
+def test_a_missing_table_hides_nothing_of_an_existing_server(target: Scenario, answer: bytes, message: str) -> None:
+    """The same holds beside an existing server."""
+    with existing_server() as server, SyncClient(server.url, retries=0) as client:
+        server.answer("/getTable", answer)
+        with pytest.raises(SyncFailed, match=message):
+            sync_tables(client, [table_from_options("missing", {})], target.database)

@@ -1,0 +1,281 @@
+"""Tables in three steps that share nothing but the databases, between every two engines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.config import TargetTable, table_from_options
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed
+from airflow_provider_sync.merge.staging import find_staging
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.tables import steps
+from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
+from airflow_provider_sync.sync.tables.staged_slices import merge_parts
+from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from tests.sync.link import Link
+from tests.sync.tables.test_version2 import fill
+
+TABLE = "CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40))"
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let parts of a few rows be worth a task."""
+    monkeypatch.setattr(steps, "TASK_ROWS", 100)
+
+
+class Steps:
+    """The steps of one table, each with a client of its own, with only JSON between them."""
+
+    def __init__(self, link: Link, options: dict[str, Any] | None = None, *, parts: int = 4, run: str = "run 1") -> None:
+        self.link = link
+        self.options: TargetTable = table_from_options("t", options or {})
+        self.number = parts
+        self.run = run
+
+    def compare(self, **arguments: Any) -> list[TablePart]:
+        """Compare, and cut into parts."""
+        with self.link.client("t") as client:
+            parts = compare_table(client, self.options, self.link.target.database, run=self.run, parts=self.number, **arguments)
+        if isinstance(parts, TableReport):
+            assert parts.status == "unchanged"
+            assert parts.rows_total == len(self.link.source.rows("t"))
+            return []
+        return [TablePart.from_dict(through_json(part.to_dict())) for part in parts]
+
+    def download(self, part: TablePart, **arguments: Any) -> StagedPart:
+        """Download one part."""
+        with self.link.client("t") as client:
+            staged = download_part(client, self.options, self.link.target.database, part, **arguments)
+        return StagedPart.from_dict(through_json(staged.to_dict()))
+
+    def merge(self, parts: Sequence[StagedPart], **arguments: Any) -> TableReport:
+        """Merge all parts."""
+        with self.link.client("t") as client:
+            (report,) = merge_parts(client, {"t": (self.options, parts)}, self.link.target.database, **arguments)
+        return report
+
+    def all(self, **arguments: Any) -> TableReport:
+        """Run all steps."""
+        return self.merge([self.download(part) for part in self.compare()], **arguments)
+
+
+def through_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Write a value as an XCom is written, and read it again."""
+    text = json.dumps(value)
+    assert len(text) < 1_000
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
+def test_a_table_arrives_in_parts(two: Link) -> None:
+    """A first sync, one of changes all over the table, and one without any, come out as in one go, on every pair of engines."""
+    two.create(TABLE)
+    fill(two, "t", "i * 3, 'some text'", 2_000)
+    steps = Steps(two)
+    parts = steps.compare()
+    assert len(parts) == 4
+    report = steps.merge([steps.download(part) for part in reversed(parts)])
+    assert (report.status, report.protocol, report.rows_inserted, report.rows_received) == ("changed", 2, 2_000, 2_000)
+    assert (report.rows_total, report.verified, report.requests) == (2_000, "digest", 2 + 4 * 3 + 1)
+    two.assert_equal("t")
+    two.source.execute(
+        "UPDATE t SET v = 'changed' WHERE id IN (3, 2100, 6000)",
+        "DELETE FROM t WHERE id IN (9, 4200)",
+        "INSERT INTO t VALUES (-5, 'low'), (4, 'between'), (99999, 'high')",
+    )
+    two.target.execute("INSERT INTO t VALUES (-99, 'goes'), (777777, 'goes')")
+    report = Steps(two, run="run 2").all()
+    assert (report.rows_inserted, report.rows_updated, report.rows_deleted, report.verified) == (3, 3, 4, "digest")
+    assert (report.rows_received, report.rows_total) == (6, 2_001)
+    two.assert_equal("t")
+    assert Steps(two, run="run 3").compare() == []
+    two.assert_clean()
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "changes"])
+def test_downloads_at_once(two_into: Link, first: bool) -> None:
+    """Downloads of one table may run at the same time, on any engine."""
+    two_into.create(TABLE)
+    fill(two_into, "t", "i * 3, 'some text'", 8_000)
+    if not first:
+        Steps(two_into, run="run 0").all()
+        two_into.source.execute("UPDATE t SET v = 'changed' WHERE id % 4 = 0", "DELETE FROM t WHERE id % 9 = 0")
+    steps = Steps(two_into)
+    with ThreadPoolExecutor(4) as pool:
+        staged = list(pool.map(steps.download, steps.compare()))
+    assert len(staged) == 4
+    report = steps.merge(staged)
+    assert report.rows_received == report.rows_inserted + report.rows_updated > 0
+    two_into.assert_equal("t")
+
+
+def test_most_rows_differ(two_into: Link) -> None:
+    """Where most rows differ all are staged, part by part, and rows of the target go wherever their keys lie."""
+    two_into.create(TABLE)
+    fill(two_into, "t", "i * 3, 'new'", 2_000)
+    two_into.target.execute(
+        "INSERT INTO t VALUES (-7, 'goes'), (4, 'goes'), (3000, 'old'), (3001, 'goes'), (6000, 'old'), (70000, 'goes')"
+    )
+    parts = Steps(two_into).compare()
+    assert ({part.whole for part in parts}, len(parts)) == ({True}, 4)
+    report = Steps(two_into).all()
+    assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (1_998, 2, 4)
+    two_into.assert_equal("t")
+
+
+@pytest.mark.parametrize("rows", [0, 300])
+def test_other_keys_are_one_part(two_into: Link, rows: int) -> None:
+    """A table whose key is not a single integer is one part, from its first sync on."""
+    two_into.create("CREATE TABLE t (code VARCHAR(20), part INTEGER, v VARCHAR(20), PRIMARY KEY (code, part))")
+    fill(two_into, "t", "'key ' || i, i % 7, 'same'", 600)
+    if rows:
+        Steps(two_into, run="run 0").all()
+        two_into.source.execute("UPDATE t SET v = 'other' WHERE part = 3", "DELETE FROM t WHERE code = 'key 8'")
+    assert len(Steps(two_into).compare()) == 1
+    report = Steps(two_into).all()
+    assert (report.rows_deleted, report.verified) == (1 if rows else 0, "digest")
+    two_into.assert_equal("t")
+
+
+def test_options_hold_in_all_steps(two_into: Link) -> None:
+    """Columns, renames, another name of the target and a window hold as they do in one go; a missing target is made."""
+    two_into.source.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(20), day DATE, secret VARCHAR(9))")
+    fill(two_into, "t", "i, 'name', CASE WHEN i % 2 = 0 THEN '2026-01-01' ELSE '2026-02-01' END, 'x'", 600)
+    two_into.offered["t"] = {"windows": ["day"]}
+    options = {
+        "table": "copies",
+        "columns": ["id", "name", "day"],
+        "renames": {"name": "label"},
+        "create_table": True,
+        "window": ["day", "2026-01-01", "2026-01-02"],
+    }
+    steps = Steps(two_into, options)
+    with pytest.raises(MissingTableError, match="'copies'"):
+        steps.compare(dry_run=True)
+    assert two_into.target.names() == []
+    assert steps.all().rows_inserted == 300
+    two_into.target.execute("INSERT INTO copies VALUES (7001, 'goes', '2026-01-01'), (7002, 'stays', '2026-05-01')")
+    two_into.source.execute("UPDATE t SET day = '2026-03-01' WHERE id = 4", "UPDATE t SET name = 'other' WHERE id = 500")
+    report = Steps(two_into, options).all()
+    assert (report.rows_inserted, report.rows_updated, report.rows_deleted, report.rows_total) == (0, 2, 1, 299)
+    rows = {row[0]: row[1] for row in two_into.target.rows("copies")}
+    assert (len(rows), rows[500], rows[7002]) == (301, "other", "stays")
+    two_into.assert_clean()
+
+
+def test_a_dry_run(two_into: Link) -> None:
+    """A dry run reports what would change, and leaves the target as it was, without staging tables."""
+    two_into.create(TABLE)
+    fill(two_into, "t", "i, 'x'", 300)
+    two_into.target.execute("INSERT INTO t VALUES (1, 'old'), (1000, 'goes')")
+    before = two_into.target.rows("t")
+    report = Steps(two_into).all(dry_run=True)
+    assert (report.status, report.rows_inserted, report.rows_updated, report.rows_deleted) == ("planned", 299, 1, 1)
+    assert two_into.target.rows("t") == before
+    two_into.assert_clean()
+
+
+def test_guards_stop_the_merge(two_into: Link) -> None:
+    """A merge that would delete too much fails, writes nothing, and can be run again with the option that allows it."""
+    two_into.create(TABLE)
+    two_into.source.execute("INSERT INTO t VALUES (1, 'x')")
+    fill_target = "INSERT INTO t VALUES " + ", ".join(f"({key}, 'x')" for key in range(1, 301))
+    two_into.target.execute(fill_target)
+    staged = [Steps(two_into).download(part) for part in Steps(two_into).compare()]
+    with pytest.raises(SyncFailed, match="max_deletes is 50%") as failure:
+        Steps(two_into).merge(staged)
+    assert not failure.value.retryable
+    assert len(two_into.target.rows("t")) == 300
+    assert Steps(two_into, {"max_deletes": "100%"}).merge(staged).rows_deleted == 299
+    two_into.assert_equal("t")
+
+
+def test_version_1(into: Link) -> None:
+    """With version 1 the table is one part, and the report says the same as in one go."""
+    into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
+    into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    into.target.execute("INSERT INTO t VALUES (2, 'old'), (3, 'goes')")
+    parts = Steps(into).compare()
+    assert [(part.protocol, part.whole) for part in parts] == [(1, True)]
+    Steps(into).download(parts[0])  # and again: a retry begins anew
+    report = Steps(into).merge([Steps(into).download(parts[0])])
+    assert (report.protocol, report.rows_inserted, report.rows_updated, report.rows_deleted) == (1, 1, 1, 1)
+    assert report.verified == "hash"
+    into.assert_equal("t")
+    assert Steps(into, run="run 2").compare() == []
+
+
+def test_staging_of_others_is_not_seen(two_same: Link) -> None:
+    """Two runs do not touch each other's staging tables; a comparison that is tried again clears up after its failed try."""
+    two_same.create(TABLE)
+    fill(two_same, "t", "i, 'x'", 300)
+    (first, *_), (second, *_) = Steps(two_same, parts=1).compare(), Steps(two_same, parts=1, run="run 2").compare()
+    staged = Steps(two_same).download(first)
+    Steps(two_same).download(second)
+    Steps(two_same, parts=1, run="run 2").compare()
+    assert Steps(two_same).merge([staged]).rows_inserted == 300
+    with two_same.target.database.connect() as connection:
+        assert len(find_staging(connection)) == 2
+    assert len([name for name in two_same.target.names() if name.startswith("_sync")]) == 2
+
+
+def test_lost_rows_are_noticed(two_into: Link) -> None:
+    """A staging table that lost rows between download and merge is an error, and nothing is written."""
+    two_into.create(TABLE)
+    fill(two_into, "t", "i, 'x'", 300)
+    staged = [Steps(two_into).download(part) for part in Steps(two_into).compare()]
+    names = [name for name in two_into.target.names() if name.startswith("_sync")]
+    for name in names:
+        two_into.target.execute(f"DELETE FROM {name}")
+    with pytest.raises(SyncFailed, match="Run the steps again from the first"):
+        Steps(two_into).merge(staged)
+    assert two_into.target.rows("t") == []
+    two_into.target.execute(*(f"DROP TABLE {name}" for name in names))
+    with pytest.raises(SyncFailed, match="its staging table is gone"):
+        Steps(two_into).merge(staged)
+
+
+def test_a_target_that_moves_is_noticed(two_into: Link) -> None:
+    """A row that somebody writes to the target between download and merge is noticed before the commit."""
+    two_into.create(TABLE)
+    fill(two_into, "t", "i, 'x'", 300)
+    Steps(two_into).all()
+    two_into.source.execute("UPDATE t SET v = 'y' WHERE id IN (10, 200)")
+    staged = [Steps(two_into).download(part) for part in Steps(two_into).compare()]
+    two_into.target.execute("UPDATE t SET v = 'z' WHERE id = 11")
+    with pytest.raises(SyncFailed, match="the target changed") as failure:
+        Steps(two_into).merge(staged)
+    assert failure.value.retryable
+    assert ("y",) not in {row[1:] for row in two_into.target.rows("t")}
+
+
+@pytest.mark.parametrize("staging", ["temporary", "tests.sync.tables.staging_class.NamedStaging"])
+def test_only_permanent_staging(two_same: Link, staging: str) -> None:
+    """Staging tables that other tasks could not find are refused, and nothing is made."""
+    two_same.create(TABLE)
+    two_same.source.execute("INSERT INTO t VALUES (1, 'x')")
+    with pytest.raises(ConfigurationError, match="other tasks cannot find"):
+        Steps(two_same, {"staging": staging}).compare()
+    two_same.assert_clean()
+
+
+def test_only_what_a_step_returned_is_taken() -> None:
+    """A value that no step returned is an error that says so."""
+    with pytest.raises(ConfigurationError, match="step before"):
+        TablePart.from_dict({"table": "t"})
+
+
+def test_version_1_sends_a_table_that_it_cannot_hash(same: Link) -> None:
+    """Where the source has no primary key to hash by, the rows come all the same, by the key that is configured."""
+    same.source.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)", "INSERT INTO t VALUES ('a', 1), ('b', 2)")
+    same.target.execute("CREATE TABLE t (code VARCHAR(9) NOT NULL, n INTEGER)")
+    same.offered["t"] = {"primary": "code"}
+
+    assert Steps(same, {"primary": "code"}).all().rows_inserted == 2
+    same.assert_equal("t")

@@ -1,0 +1,73 @@
+"""Values that the target does not keep, though nothing says so while they are loaded: the column is named, and no retry helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.databases.sqlite.database import SQLiteDatabase
+from airflow_provider_sync.exceptions import SyncFailed
+from tests.sync.link import Link
+
+
+@pytest.mark.parametrize("all_rows", [False, True])
+def test_a_column_that_keeps_other_values_is_named(two_same: Link, all_rows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that stand still and are staged otherwise each time end in an error that names the column; nothing was changed."""
+    two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20), w INTEGER)")
+    two_same.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'same', 2), (3, 'same', 3)")
+    two_same.target.execute(f"INSERT INTO t VALUES (1, 'old', 1), (2, '{'old' if all_rows else 'same'}', 2), (3, 'same', 3)")
+    before = two_same.target.rows("t")
+    load = SQLiteDatabase.load_text
+
+    def load_otherwise(database, connection, staging, columns, blocks):  # type: ignore[no-untyped-def]  # as the original
+        if len(columns) != 3:
+            return load(database, connection, staging, columns, blocks)
+        return load(database, connection, staging, columns, (block.replace(b"a", b"A") for block in blocks))
+
+    monkeypatch.setattr(SQLiteDatabase, "load_text", load_otherwise)
+    with pytest.raises(SyncFailed, match=r"does not keep all values of 'v' \(VARCHAR\(20\)\)") as failure:
+        two_same.sync_one("t")
+    assert not failure.value.retryable
+    assert two_same.target.rows("t") == before
+    two_same.assert_clean()
+
+
+HIDDEN = {
+    "sqlite": ("CREATE TRIGGER x AFTER UPDATE ON t BEGIN UPDATE t SET v = 'x' WHERE id = NEW.id; END",),
+    "mysql": ("CREATE TRIGGER x BEFORE UPDATE ON t FOR EACH ROW SET NEW.v = 'x'",),
+    "postgresql": ("CREATE RULE x AS ON UPDATE TO t DO ALSO DELETE FROM t WHERE id = NEW.id",),
+}
+
+
+def test_what_changes_written_rows_is_not_taken_for_somebody_else(two_into: Link) -> None:
+    """Triggers and rules that make other rows of what is written fail the sync for good, with the column; nothing was changed."""
+    two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20), w INTEGER)")
+    two_into.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)")
+    two_into.target.execute("INSERT INTO t VALUES (1, 'old', 1), (2, 'b', 2)", *HIDDEN[two_into.target.dialect])
+    before = two_into.target.rows("t")
+    with pytest.raises(SyncFailed, match=r"change(s)? what is written") as failure:
+        two_into.sync_one("t")
+    assert not failure.value.retryable
+    if two_into.target.dialect != "postgresql":
+        assert "'v'" in str(failure.value)
+    assert two_into.target.rows("t") == before
+    two_into.assert_clean()
+
+
+KEEPING = {
+    "sqlite": ("CREATE TRIGGER x BEFORE DELETE ON t BEGIN SELECT RAISE(IGNORE); END",),
+    "postgresql": ("CREATE RULE x AS ON DELETE TO t DO INSTEAD NOTHING",),
+}
+
+
+def test_rows_that_cannot_be_deleted_are_an_error(two_into: Link) -> None:
+    """A trigger or rule that keeps rows which are to be deleted fails the sync for good; nothing was changed."""
+    if two_into.target.dialect not in KEEPING:
+        return  # these engines have no way to pass over a delete in silence
+    two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
+    two_into.source.execute("INSERT INTO t VALUES (1, 'a')")
+    two_into.target.execute("INSERT INTO t VALUES (1, 'old'), (2, 'goes')", *KEEPING[two_into.target.dialect])
+    with pytest.raises(SyncFailed, match="1 that were deleted are still there") as failure:
+        two_into.sync_one("t")
+    assert not failure.value.retryable
+    assert two_into.target.rows("t") == [(1, "old"), (2, "goes")]
+    two_into.assert_clean()

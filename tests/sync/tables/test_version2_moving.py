@@ -1,0 +1,107 @@
+"""Sources and targets that do not stand still while they are compared, over version 2."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows
+from tests.scenario import Scenario
+from tests.sync.link import Link
+from tests.sync.tables.interrupted import interrupted
+
+CREATE = "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, v VARCHAR(20))"
+FILL = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i, i, 'x' FROM n"
+
+
+@pytest.fixture
+def filled(into: Link) -> Link:
+    """Give equal tables of 3,000 rows on both sides."""
+    into.protocol = "2"
+    into.create(CREATE)
+    into.source.execute(FILL)
+    into.sync_one("t")
+    return into
+
+
+@contextmanager
+def writing(source: Scenario) -> Iterator[None]:
+    """Write to the source all the while, from another thread."""
+    stopped, failures = threading.Event(), []
+
+    def write() -> None:
+        number = 0
+        try:
+            while not stopped.is_set():
+                number += 1
+                source.execute(
+                    f"UPDATE t SET n = n + 1 WHERE id % 500 = {number % 500}",
+                    f"DELETE FROM t WHERE id = {number % 3000}",
+                    f"INSERT INTO t VALUES ({10_000 + number}, 1, 'new')",
+                )
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+    assert not failures
+
+
+def test_a_source_that_is_written_to_all_the_while(filled: Link) -> None:
+    """A sync beside a busy writer ends with rows that the source had, each time; afterwards all is equal."""
+    with writing(filled.source):
+        for _ in range(3):
+            assert filled.sync_one("t", {"max_deletes": "100%"}).status == "changed"
+            filled.assert_clean()
+    filled.sync_one("t", {"max_deletes": "100%"})
+    filled.assert_equal("t")
+
+
+@pytest.mark.parametrize("before", [DigestRows, GetRows])
+def test_a_source_that_changed_once_is_asked_again(filled: Link, before: type) -> None:
+    """A sync during which the source changed ends with what the source has now."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    interrupted(filled, before, 1, lambda _: filled.source.execute("UPDATE t SET v = 'second' WHERE id = 5"))
+    filled.assert_equal("t")
+
+
+def test_a_row_that_never_stands_still_is_named(filled: Link) -> None:
+    """A row that changes before each answer arrives as it was last; the report names it, and says that it is not proven."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    report, _ = interrupted(
+        filled, (DigestRows, GetRows), 100, lambda left: filled.source.execute(f"UPDATE t SET v = 'at {left}' WHERE id = 5")
+    )
+    assert (report.status, report.rows_updated, report.verified) == ("changed", 2, "rows")
+    assert "1 row changed at the source each time that the sync asked for them (id: 5)" in report.warnings[0]
+    filled.assert_equal("t")
+
+
+@pytest.mark.parametrize("change", ["DROP COLUMN v", "RENAME COLUMN v TO w"])
+def test_a_source_whose_columns_change_is_an_error(filled: Link, change: str) -> None:
+    """A column that goes between two answers is an error; nothing was changed."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    rows = filled.target.rows("t")
+    with pytest.raises(SyncFailed):
+        interrupted(filled, GetRows, 1, lambda _: filled.source.execute(f"ALTER TABLE t {change}"))
+    assert filled.target.rows("t") == rows
+    filled.assert_clean()
+
+
+def test_a_target_whose_columns_change_is_an_error(filled: Link) -> None:
+    """A column of the target that goes between comparison and merge is an error; nothing was changed."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
+    rows = filled.target.rows("t", "id", "n")
+    with pytest.raises(SyncFailed):
+        interrupted(filled, GetRows, 1, lambda _: filled.target.execute("ALTER TABLE t DROP COLUMN v"))
+    assert filled.target.rows("t", "id", "n") == rows
+    filled.assert_clean()
