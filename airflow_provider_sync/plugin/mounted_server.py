@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -68,13 +69,23 @@ def _server(path: str, *, airflow_tokens: bool) -> FastAPI:
             f"{path} has no tokens, and whoever reaches the API server could read what it offers."
             " Give it tokens, or set [sync] server_airflow_tokens."
         )
-    return create_app(
+    server = create_app(
         config,
         open_engine=_open_database,
         open_storage=_open_directory,
         host_compresses=True,
         admits=admits,
     )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with server.router.lifespan_context(server):
+            yield
+
+    # Of the applications that plugins mount, Airflow runs the lifespan only of those that are a FastAPI.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.mount("/", server)
+    return app
 
 
 def _open_database(url: str) -> Engine:

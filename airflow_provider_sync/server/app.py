@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,7 +21,7 @@ from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.auth import Admits, Grant, Tokens
 from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
-from airflow_provider_sync.server.errors import add_error_handlers
+from airflow_provider_sync.server.errors import ERROR_HANDLERS
 from airflow_provider_sync.server.files import FileAnswers
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
@@ -47,7 +48,7 @@ def create_app(
     host_compresses: bool = False,
     admits: Admits | None = None,
     hosts: Collection[str] | None = None,
-) -> FastAPI:
+) -> Starlette:
     """Build the application that offers what ``config`` names.
 
     Nothing is opened before it is asked for; connections are closed when the application shuts down.
@@ -70,15 +71,13 @@ def create_app(
     digests = TableDigestAnswers(config, sources)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await run_in_threadpool(sources.close)
 
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
-    app.state.places = places
-    add_error_handlers(app)
-    app.add_middleware(RequestHeads, hosts=[*(hosts or ()), *config.allowed_hosts] if hosts or config.allowed_hosts else None)
     prefix = normal_prefix(prefix)
+    routes = [Route(f"{prefix}/capabilities", _capabilities(config, access), methods=["GET"])]
+    routes += [Route(path, _health, methods=["GET"]) for path in sorted({"/health", f"{prefix}/health"})]
     for name, answer in (
         ("getTableHash", tables.hash),
         ("getTable", tables.rows),
@@ -86,17 +85,23 @@ def create_app(
         ("getFiles", directories.contents),
     ):
         endpoint = Endpoint(_from_fields(answer), access, places, max_bytes=MAX_REQUEST_BYTES, of="files")
-        app.router.routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
+        routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     for name, message_answer in (
         ("describeTable", digests.describe),
         ("digestRows", digests.digests),
         ("getRows", digests.rows),
     ):
         endpoint = Endpoint(_from_message(message_answer), access, places, max_bytes=MAX_KEYS_BYTES, of="keys")
-        app.router.routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
-    app.add_route(f"{prefix}/capabilities", _capabilities(config, access), methods=["GET"])
-    for path in {"/health", f"{prefix}/health"}:
-        app.add_route(path, _health, methods=["GET"])
+        routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
+    allowed = [*(hosts or ()), *config.allowed_hosts] or None
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(RequestHeads, hosts=allowed)],
+        exception_handlers=ERROR_HANDLERS,
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.places = places
     return app
 
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ExceptionHandler
 
 from airflow_provider_sync.exceptions import (
     ConnectionLimitError,
@@ -59,21 +59,6 @@ class CannotServe(Exception):
 
     :param message: what happened and what to do, for the client
     """
-
-
-def add_error_handlers(app: FastAPI) -> None:
-    """Make ``app`` answer errors as this protocol has them."""
-    app.add_exception_handler(InvalidRequest, _invalid)
-    app.add_exception_handler(Unauthenticated, _unauthenticated)
-    app.add_exception_handler(TooManyRefused, _too_many_refused)
-    app.add_exception_handler(RequestTooLarge, _too_large)
-    app.add_exception_handler(RequestTooSlow, _too_slow)
-    app.add_exception_handler(NoPlace, _no_place)
-    app.add_exception_handler(CutShort, _cut_short)
-    app.add_exception_handler(CannotServe, _cannot_serve)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(SyncError, _sync)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def failure_of(what: str, work: Work) -> Callable[[Exception], Failure]:
@@ -189,3 +174,19 @@ def _json(status: int, content: Any, headers: Mapping[str, str] | None = None) -
 
 def _framework_json(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(json.dumps({"message": message}, indent=4), status, headers, "application/json")
+
+
+ERROR_HANDLERS: Mapping[type[Exception], ExceptionHandler] = {
+    InvalidRequest: _invalid,
+    Unauthenticated: _unauthenticated,
+    TooManyRefused: _too_many_refused,
+    RequestTooLarge: _too_large,
+    RequestTooSlow: _too_slow,
+    NoPlace: _no_place,
+    CutShort: _cut_short,
+    CannotServe: _cannot_serve,
+    HTTPException: _http,
+    SyncError: _sync,
+    Exception: _unexpected,
+}
+"""How the application answers each error, as this protocol has it."""

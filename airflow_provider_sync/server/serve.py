@@ -18,7 +18,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig
@@ -140,7 +140,7 @@ class _Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: FastAPI,
+        app: Starlette,
         limits: ServerLimits,
         *,
         on_started: Callable[[], None],

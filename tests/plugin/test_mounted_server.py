@@ -16,6 +16,7 @@ import yaml
 from starlette.testclient import TestClient
 
 from airflow_provider_sync.plugin.mounted_server import mounted_server
+from airflow_provider_sync.server.sources import Sources
 from tests.airflow_runs import migrate_metadata_database
 from tests.plugin.api_server import ApiServer
 from tests.server.served_tables import execute
@@ -126,6 +127,16 @@ def test_tokens_of_airflow(configure: Configure) -> None:
             assert server.get("/sync/capabilities", headers={"Authorization": b"Bearer " + token}).status_code == 401
         # A cookie is sent along by browsers, whichever page makes them ask.
         assert server.get("/sync/capabilities", headers={"Cookie": f"_token={server.token('ann')}"}).status_code == 401
+
+
+def test_connections_are_closed(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the API server ends, the connections of the sync server are closed."""
+    closed: list[Sources] = []
+    monkeypatch.setattr(Sources, "close", lambda sources: closed.append(sources))
+    with ApiServer(configure()) as server:
+        assert server.get("/sync/health").status_code == 200
+        assert closed == []
+    assert len(closed) == 1
 
 
 def test_the_rest_of_airflow_works(configure: Configure) -> None:

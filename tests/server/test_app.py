@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.testclient import TestClient
 
@@ -134,7 +134,7 @@ def test_sources_that_are_down(connection: str, caplog: pytest.LogCaptureFixture
 @pytest.mark.parametrize("path", ["/getTable", "/getFiles", "/getRows"])
 def test_mounted_where_answers_are_compressed(settings: ServerConfig, path: str) -> None:
     """Mounted in an application that compresses, streams pass as they are, below its prefix."""
-    host = FastAPI()
+    host = Starlette()
     host.add_middleware(GZipMiddleware, minimum_size=100)
     host.mount("/sync", create_app(settings, host_compresses=True))
     with TestClient(host) as client:
