@@ -36,6 +36,7 @@ from airflow_provider_sync.sensors.difference import DifferenceSensor
 from airflow_provider_sync.sensors.files_changed import FilesChangedSensor
 from airflow_provider_sync.sensors.table_changed import TableChangedSensor
 from tests.docs.pages import PAGES, PROJECT, anchors, blocks, table_below
+from tests.docs.references import PACKAGE, missing_commands, missing_definitions, missing_names, missing_paths, missing_rooms
 
 REFERENCE = PROJECT / "docs" / "reference"
 BEFORE_OPTIONS = {"help", "verbose"}
@@ -54,16 +55,42 @@ def test_links(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_what_is_named_exists(page: Path) -> None:
+    """Every file, test, module and command of make that a page names is there."""
+    text = page.read_text()
+    assert (missing_paths(text), missing_names(text), missing_commands(text)) == ([], [], [])
+
+
+CONTRIBUTING = sorted((PROJECT / "docs" / "contributing").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", CONTRIBUTING, ids=lambda page: page.name)
+def test_what_contributors_look_for_exists(page: Path) -> None:
+    """Every room, file, class and function in the pages for contributors is where they say."""
+    text = page.read_text()
+    assert (missing_rooms(text), missing_definitions(text)) == ([], [])
+
+
+def test_the_map_is_complete() -> None:
+    """Every package and every module beside the packages is in the map."""
+    text = (PROJECT / "docs" / "contributing" / "map.md").read_text()
+    folders = [folder.parent.relative_to(PACKAGE) for folder in PACKAGE.rglob("__init__.py") if folder.parent != PACKAGE]
+    modules = [module.name for module in PACKAGE.glob("*.py") if module.name != "__init__.py"]
+    assert [name for name in (*(f"{folder}/" for folder in folders), *modules) if f"`{name}`" not in text] == []
+
+
 def test_the_readme_is_short() -> None:
     """What a new user reads first has less than 150 lines."""
     assert len(PAGES[0].read_text().splitlines()) < 150
 
 
 def test_the_index_is_complete() -> None:
-    """Every page of the documentation is in its index."""
-    index = (PROJECT / "docs" / "README.md").read_text()
-    pages = [page for page in PAGES if page.is_relative_to(PROJECT / "docs") and page.name != "README.md"]
-    assert [page.name for page in pages if f"({page.relative_to(PROJECT / 'docs')})" not in index] == []
+    """Every page of the documentation is in its index; those for contributors have an index of their own."""
+    for folder, but in ((PROJECT / "docs", CONTRIBUTING), (PROJECT / "docs" / "contributing", [])):
+        index = folder / "README.md"
+        pages = [page for page in PAGES if page.is_relative_to(folder) and page not in (index, *but)]
+        assert [page.name for page in pages if f"({page.relative_to(folder)})" not in index.read_text()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))

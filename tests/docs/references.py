@@ -1,0 +1,83 @@
+"""What pages name of this project: files, modules, tests, functions, classes and commands of make."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from functools import cache
+from pathlib import Path
+
+from tests.docs.pages import PROJECT
+
+PACKAGE = PROJECT / "airflow_provider_sync"
+CODE = PACKAGE, PROJECT / "tests"
+
+_NAMED_FROM_THE_ROOT = re.compile(r"(?<![\w/.-])((?:airflow_provider_sync|tests|example_dags|docs|\.ci)/[\w./*-]+)(?:::(\w+))?")
+_PATH = re.compile(r"[\w.*-]+(?:/[\w.*-]+)*/?")
+_FILE = re.compile(r"[\w-]+\.(?:py|md|toml)")
+_CLASS = re.compile(r"(?:[A-Z][a-z0-9]+){2,}")
+
+
+def inline_code(text: str) -> list[str]:
+    """Return what stands in backticks outside of blocks."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def missing_paths(text: str) -> list[str]:
+    """Return the paths from the project's root, and the tests in them, that a text names and that do not exist."""
+    named = ((path.rstrip("."), test) for path, test in _NAMED_FROM_THE_ROOT.findall(text))
+    return [f"{path}::{test}" if test else path for path, test in named if not _exists(PROJECT, path, test)]
+
+
+def missing_rooms(text: str) -> list[str]:
+    """Return the paths in backticks, and the modules in drawings, that are neither in the project nor in the package."""
+    paths = [code for code in inline_code(text) if _PATH.fullmatch(code) and ("/" in code or _FILE.fullmatch(code))]
+    for drawing in re.findall(r"^```text$(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        paths += re.findall(r"[\w/]+\.py", drawing)
+    return [path for path in paths if not any(_exists(root, path) for root in (PROJECT, PACKAGE))]
+
+
+def missing_names(text: str) -> list[str]:
+    """Return the dotted names of this package in a text that cannot be imported."""
+    return [name for name in re.findall(r"airflow_provider_sync(?:\.\w+)+", text) if not _importable(name)]
+
+
+def missing_definitions(text: str) -> list[str]:
+    """Return the classes, and the functions written as ``name()``, in backticks that neither package nor tests define."""
+    codes = inline_code(text)
+    classes = [code for code in codes if _CLASS.fullmatch(code)]
+    functions = [code.removesuffix("()") for code in codes if re.fullmatch(r"[a-z_]\w*\(\)", code)]
+    return [name for name in classes + functions if name not in _definitions() and name not in _IMPORTED]
+
+
+def missing_commands(text: str) -> list[str]:
+    """Return the commands of make that a text names and the Makefile does not have."""
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    return [name for name in re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE) if name not in targets]
+
+
+_IMPORTED = {"AirflowFailException"}
+
+
+def _exists(root: Path, path: str, test: str = "") -> bool:
+    found = list(root.glob(path.rstrip("/")))
+    if path.endswith("/"):
+        found = [folder for folder in found if folder.is_dir()]
+    return bool(found) and (not test or any(f"def {test}(" in file.read_text() for file in found))
+
+
+def _importable(name: str) -> bool:
+    """Tell whether a name is a module of this package, or something in one."""
+    parent, _, attribute = name.rpartition(".")
+    path = PROJECT / name.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return importlib.import_module(name) is not None
+    return parent != "" and _importable(parent) and hasattr(importlib.import_module(parent), attribute)
+
+
+@cache
+def _definitions() -> frozenset[str]:
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    files = [file for root in CODE for file in root.rglob("*.py")]
+    return frozenset(node.name for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, kinds))

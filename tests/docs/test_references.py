@@ -1,0 +1,46 @@
+"""A page that names something which is not there is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.docs.references import missing_commands, missing_definitions, missing_names, missing_paths, missing_rooms
+
+THERE = """
+`airflow_provider_sync/report.py`, tests/docs/test_references.py, `docs/how-to/*.md`,
+`tests/docs/test_references.py::test_what_is_there`,
+`airflow_provider_sync.report`, `airflow_provider_sync.report.TableReport`, `databases/mysql/`, `report.py`, `TableReport`,
+`missing_paths()`, `make lint`.
+
+```text
+merge/merge.py ── report.py
+```
+"""
+
+
+def test_what_is_there() -> None:
+    """Files, folders, tests, modules, classes, functions and commands that exist are no mistakes."""
+    for missing in (missing_paths, missing_names, missing_rooms, missing_definitions, missing_commands):
+        assert missing(THERE) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "text", "expected"),
+    [
+        (missing_paths, "See tests/docs/gone.py.", "tests/docs/gone.py"),
+        (missing_paths, "`tests/docs/test_pages.py::test_gone`", "tests/docs/test_pages.py::test_gone"),
+        (missing_paths, "`docs/README.md/`", "docs/README.md/"),
+        (missing_names, "airflow_provider_sync.gone.Gone", "airflow_provider_sync.gone.Gone"),
+        (missing_names, "airflow_provider_sync.report.Gone", "airflow_provider_sync.report.Gone"),
+        (missing_rooms, "`gone/`", "gone/"),
+        (missing_rooms, "```text\nsync/gone.py\n```", "sync/gone.py"),
+        (missing_definitions, "`GoneReport`", "GoneReport"),
+        (missing_definitions, "`gone()`", "gone"),
+        (missing_commands, "`make gone`", "gone"),
+    ],
+)
+def test_what_is_missing(missing: Callable[[str], list[str]], text: str, expected: str) -> None:
+    """What does not exist is named."""
+    assert missing(text) == [expected]
