@@ -9,16 +9,10 @@ from sqlalchemy.pool import NullPool
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.mysql import local_infile as mysql_local_infile
-from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.databases.registry import database_for, entry_for_connection_type, entry_of, supported_titles
 from airflow_provider_sync.exceptions import ConfigurationError
 
 AIRFLOW_SCHEME = "airflow://"
-_REQUIREMENTS = {
-    "mysql": "airflow-provider-sync[mysql]",
-    "postgres": "airflow-provider-sync[postgres]",
-    "sqlite": "apache-airflow-providers-sqlite",
-}
 
 
 def database_from_connection(conn_id: str) -> Database:
@@ -45,8 +39,8 @@ def engine_from_connection(conn_id: str) -> Engine:
         raise ConfigurationError(
             f"Connection {conn_id!r} has rows come as mappings. Name a connection without 'cursor' in its extra."
         )
-    if connection.conn_type == "sqlite":
-        # Its hook's connections may not leave the thread that opened them, and its URL says all there is to say.
+    entry = entry_for_connection_type(connection.conn_type)
+    if entry is not None and entry.url_from_hook:
         return open_engine(hook.get_uri())
     # Only the MySQL hook looks at it. With it the server would get any file that it asks for, before the connection is ours.
     hook.local_infile = False
@@ -58,7 +52,7 @@ def engine_from_connection(conn_id: str) -> Engine:
         raise ConfigurationError(
             f"The driver of connection {conn_id!r} is not installed: {error}. {_install(connection)}"
         ) from error
-    mysql_local_infile.confine(engine)
+    entry_of(engine).secure(engine)
     return engine
 
 
@@ -72,10 +66,10 @@ def _database_hook(connection: Connection) -> DbApiHook:
         # What Airflow does for its types without a hook, such as "generic".
         raise ConfigurationError(f"{kind}, which has no hook. Give it the type of its database.") from error
     if not isinstance(hook, DbApiHook):
-        raise ConfigurationError(f"{kind}, which is not a database. Name a connection to MySQL, MariaDB, PostgreSQL or SQLite.")
+        raise ConfigurationError(f"{kind}, which is not a database. Name a connection to {supported_titles()}.")
     return hook
 
 
 def _install(connection: Connection) -> str:
-    requirement = _REQUIREMENTS.get(connection.conn_type or "")
-    return f"Run: pip install '{requirement}'" if requirement else "Install the provider of that type."
+    entry = entry_for_connection_type(connection.conn_type)
+    return f"Run: pip install '{entry.requirement}'" if entry else "Install the provider of that type."

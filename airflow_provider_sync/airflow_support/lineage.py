@@ -12,11 +12,11 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 from airflow.providers.common.compat.sdk import Asset, AssetAlias, Context, get_hook_lineage_collector
-from sqlalchemy import URL
 
 from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
 from airflow_provider_sync.assets import asset_uri, offered_name
-from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable
+from airflow_provider_sync.config import ClientConfig, TargetDirectory
+from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.run import RunPlan
 
@@ -112,26 +112,12 @@ def _flows(config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> It
         engine = engine_from_connection(conn_id)
         for table in tables:
             if report := by_table.get(table.name):
-                yield Flow(
-                    source=asset_uri(config.url, "tables", table.name), target=_table_uri(engine.url, table), report=report
-                )
+                target = entry_of(engine).asset_uri(engine.url, table.table_name)
+                yield Flow(source=asset_uri(config.url, "tables", table.name), target=target, report=report)
     for directory in plan.directories:
         if found := by_directory.get(directory.name):
             source = asset_uri(config.url, "directories", directory.name)
             yield Flow(source=source, target=_directory_uri(directory), report=found)
-
-
-def _table_uri(url: URL, table: TargetTable) -> str:
-    """Write a table as the provider of its database writes assets."""
-    kind = url.get_backend_name()
-    schema, _, name = table.table_name.rpartition(".")
-    if kind == "sqlite":
-        # It has no provider that names assets: a table is a part of its file.
-        return f"file://{quote(str(Path(url.database or '').absolute()))}/{quote(name)}"
-    host = f"{url.host or 'localhost'}:{url.port}" if url.port else url.host or "localhost"
-    if kind == "postgresql":
-        return f"postgres://{host}/{quote(url.database or '')}/{quote(schema or 'public')}/{quote(name)}"
-    return f"mysql://{host}/{quote(schema or url.database or '')}/{quote(name)}"
 
 
 def _directory_uri(directory: TargetDirectory) -> str:

@@ -5,37 +5,15 @@ What a session needs once it is open belongs to the engines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from airflow_provider_sync.databases import url_options
-from airflow_provider_sync.databases.mysql import local_infile as mysql_local_infile
+from airflow_provider_sync.databases.registry import EngineEntry, entry_for_url
 from airflow_provider_sync.exceptions import ConfigurationError
-
-CONNECT_SECONDS = 15
-"""How long a database server may take to answer a new connection."""
-
-_SUPPORTED = ("mysql", "mariadb", "postgresql", "postgres", "sqlite")
-
-_DRIVERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
-    "mysql": ("MySQL", "mysql", {"mysqldb": "MySQLdb", "pymysql": "pymysql"}),
-    "mariadb": ("MariaDB", "mysql", {"mysqldb": "MySQLdb", "pymysql": "pymysql"}),
-    "postgresql": ("PostgreSQL", "postgres", {"psycopg": "psycopg", "psycopg2": "psycopg2"}),
-}
-"""By dialect: its name for people, the extra that brings a driver, and the drivers in order of preference with their modules."""
-
-_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "mysqldb": {"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS},
-    "pymysql": {"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS},
-    "psycopg": {"connect_timeout": CONNECT_SECONDS},
-    "psycopg2": {"connect_timeout": CONNECT_SECONDS},
-    "pysqlite": {"check_same_thread": False},
-}
 
 
 def open_engine(url: str) -> Engine:
@@ -55,42 +33,34 @@ def open_engine(url: str) -> Engine:
             "A connection is not a valid database URL. Write it as 'mysql://user:password@host/database', with the password"
             " percent-encoded."
         ) from None
-    if parsed.get_backend_name() not in _SUPPORTED:
-        raise ConfigurationError(
-            f"Databases of type {parsed.drivername!r} are not supported. Use mysql://, mariadb://, postgresql:// or sqlite://."
-        )
-    parsed = _with_driver(parsed)
-    url_options.check_names(parsed)
+    entry = entry_for_url(parsed)
+    parsed = _with_driver(parsed, entry)
+    url_options.check_names(parsed, entry)
+    # An in-memory database ends with its connection, which is therefore kept; no other one is.
+    pool = StaticPool if entry.is_in_memory(parsed) else NullPool
     try:
-        driver = parsed.get_dialect().driver
-        options = {name: value for name, value in _OPTIONS.get(driver, {}).items() if name not in parsed.query}
+        supported = not entry.drivers or parsed.get_dialect().driver in entry.drivers
+        options = {name: value for name, value in entry.driver_options.items() if supported and name not in parsed.query}
         with url_options.naming_options(parsed):
-            engine = create_engine(parsed, connect_args=options, poolclass=_pool(parsed), hide_parameters=True)
-        url_options.name_options_of(engine, mysql_local_infile.open_confined)
+            engine = create_engine(parsed, connect_args=options, poolclass=pool, hide_parameters=True)
+        url_options.name_options_of(engine, entry.connect)
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigurationError(
             f"The driver of {parsed.drivername!r} is not installed ({error}). Install it, or leave it out of the URL."
         ) from error
-    mysql_local_infile.confine(engine)
+    entry.secure(engine)
     return engine
 
 
-def _pool(url: URL) -> type[NullPool] | type[StaticPool]:
-    """Keep the connection of an in-memory database, which ends with it; keep no other."""
-    in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
-    return StaticPool if in_memory else NullPool
-
-
-def _with_driver(url: URL) -> URL:
-    if url.drivername == "postgres":
-        url = url.set(drivername="postgresql")
-    if url.drivername not in _DRIVERS:
-        return url
-    database, extra, drivers = _DRIVERS[url.drivername]
-    for driver, module in drivers.items():
+def _with_driver(url: URL, entry: EngineEntry) -> URL:
+    """Return the URL with the best installed driver, unless it names one."""
+    _, plus, driver = url.drivername.partition("+")
+    if plus or not entry.drivers:
+        return url.set(drivername=f"{entry.backend}{plus}{driver}")
+    for driver, module in entry.drivers.items():
         if _importable(module):
-            return url.set(drivername=f"{url.drivername}+{driver}")
-    raise ConfigurationError(f"No driver for {database} is installed. Run: pip install 'airflow-provider-sync[{extra}]'")
+            return url.set(drivername=f"{entry.backend}+{driver}")
+    raise ConfigurationError(f"No driver for {entry.title} is installed. Run: pip install '{entry.requirement}'")
 
 
 def _importable(module: str) -> bool:

@@ -1,32 +1,242 @@
-"""The engines, and which one a database needs."""
+"""The database engines: one entry for each, with all that has to be known before a database is opened.
+
+Everything outside of this package asks an entry, and never which engine it is. An engine's own package is imported when its first
+database is opened, since importing all of them would slow down every Airflow process.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import cast
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from sqlalchemy import Engine
+import msgspec
+from sqlalchemy import URL, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import ConfigurationError
 
-_ENGINES = {
-    "mysql": "mysql.database.MySQLDatabase",
-    "mariadb": "mysql.database.MySQLDatabase",
-    "postgresql": "postgresql.database.PostgreSQLDatabase",
-    "sqlite": "sqlite.database.SQLiteDatabase",
-}
+if TYPE_CHECKING:
+    from airflow_provider_sync.databases.base import Database
+
+CONNECT_SECONDS = 15
+"""How long a database server may take to answer a new connection."""
+
+
+def _nothing(_engine: Engine) -> None:
+    """Leave an engine as it is."""
+
+
+def _never(_url: URL) -> bool:
+    return False
+
+
+def _connect(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
+    return dialect.connect(**arguments)
+
+
+class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of database.
+
+    :ivar title: its name in messages
+    :ivar backend: SQLAlchemy's name of it, with which a URL begins
+    :ivar aliases: other names with which a URL may begin
+    :ivar drivers: SQLAlchemy's names of its drivers, the best first, with the module that each imports; empty where SQLAlchemy's
+        default is always there
+    :ivar driver_options: what connections of these drivers are opened with, unless the URL says otherwise
+    :ivar url_options: the only options that a URL may have; ``None`` where the driver itself refuses others
+    :ivar requirement: what ``pip install`` needs for drivers and Airflow provider
+    :ivar connection_types: types of Airflow connections to such a database
+    :ivar url_from_hook: open an Airflow connection by its URL, since those that its hook opens stay in one thread
+    :ivar load: imports the engine's package and returns its database class
+    :ivar asset_uri: returns the URI of a table, as the engine's Airflow provider writes assets
+    :ivar is_in_memory: whether a URL means a database that ends with its connection
+    :ivar connect: opens a connection with the driver's arguments
+    :ivar secure: lets no connection of an engine do what the server may ask for against the client's will
+    :ivar share: prepares an engine for several processes that write small rows, as the history is
+    """
+
+    title: str
+    backend: str
+    requirement: str
+    connection_types: tuple[str, ...]
+    load: Callable[[], type[Database]]
+    asset_uri: Callable[[URL, str], str]
+    aliases: tuple[str, ...] = ()
+    drivers: Mapping[str, str] = {}
+    driver_options: Mapping[str, Any] = {}
+    url_options: frozenset[str] | None = None
+    url_from_hook: bool = False
+    is_in_memory: Callable[[URL], bool] = _never
+    connect: Callable[[Dialect, dict[str, Any]], DBAPIConnection] = _connect
+    secure: Callable[[Engine], None] = _nothing
+    share: Callable[[Engine], None] = _nothing
+
+
+def entry_of(engine: Engine) -> EngineEntry:
+    """Return the entry of an SQLAlchemy engine.
+
+    :raises ConfigurationError: for an engine that is not supported
+    """
+    name = engine.dialect.name
+    if entry := _BY_BACKEND.get(name):
+        return entry
+    raise ConfigurationError(f"Databases of type {name!r} are not supported. Use {_listed([entry.title for entry in ENGINES])}.")
+
+
+def entry_for_url(url: URL) -> EngineEntry:
+    """Return the entry of a database URL.
+
+    :raises ConfigurationError: for a database that is not supported
+    """
+    if entry := _BY_BACKEND.get(url.get_backend_name()):
+        return entry
+    raise ConfigurationError(
+        f"Databases of type {url.drivername!r} are not supported. Use {_listed([f'{entry.backend}://' for entry in ENGINES])}."
+    )
+
+
+def entry_for_connection_type(connection_type: str | None) -> EngineEntry | None:
+    """Return the entry of a type of Airflow connections; ``None`` where it is of no supported database."""
+    return next((entry for entry in ENGINES if connection_type in entry.connection_types), None)
 
 
 def database_for(engine: Engine) -> Database:
     """Return the database behind an SQLAlchemy engine.
 
-    :raises ConfigurationError: for an engine that is not supported
+    :raises ConfigurationError: for an engine or a driver that is not supported
     """
-    try:
-        module, name = _ENGINES[engine.dialect.name].rsplit(".", 1)
-    except KeyError:
-        raise ConfigurationError(
-            f"Databases of type {engine.dialect.name!r} are not supported. Use MySQL, MariaDB, PostgreSQL or SQLite."
-        ) from None
-    return cast("Database", getattr(import_module(f"{__package__}.{module}"), name)(engine))
+    return entry_of(engine).load()(engine)
+
+
+def supported_titles() -> str:
+    """List the supported databases for a message: ``MySQL, MariaDB, PostgreSQL or SQLite``."""
+    return _listed([entry.title for entry in ENGINES])
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+# -- MySQL and MariaDB -----------------------------------------------------------------------------------------------
+
+
+def _load_mysql() -> type[Database]:
+    from airflow_provider_sync.databases.mysql.database import MySQLDatabase
+
+    return MySQLDatabase
+
+
+def _connect_mysql(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
+    from airflow_provider_sync.databases.mysql import local_infile
+
+    return local_infile.open_confined(dialect, arguments)
+
+
+def _secure_mysql(engine: Engine) -> None:
+    from airflow_provider_sync.databases.mysql import local_infile
+
+    local_infile.confine(engine)
+
+
+def _mysql_asset_uri(url: URL, table: str) -> str:
+    database, name = _split(table)
+    return f"mysql://{_host(url)}/{quote(database or url.database or '')}/{quote(name)}"
+
+
+# -- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+def _load_postgresql() -> type[Database]:
+    from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
+
+    return PostgreSQLDatabase
+
+
+def _postgresql_asset_uri(url: URL, table: str) -> str:
+    schema, name = _split(table)
+    return f"postgres://{_host(url)}/{quote(url.database or '')}/{quote(schema or 'public')}/{quote(name)}"
+
+
+# -- SQLite ----------------------------------------------------------------------------------------------------------
+
+
+def _load_sqlite() -> type[Database]:
+    from airflow_provider_sync.databases.sqlite.database import SQLiteDatabase
+
+    return SQLiteDatabase
+
+
+def _sqlite_asset_uri(url: URL, table: str) -> str:
+    # No Airflow provider names such assets: a table is a part of its file.
+    return f"file://{quote(str(Path(url.database or '').absolute()))}/{quote(_split(table)[1])}"
+
+
+def _is_sqlite_in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:")
+
+
+def _share_sqlite(engine: Engine) -> None:
+    from airflow_provider_sync.databases.sqlite import shared_file
+
+    shared_file.share(engine)
+
+
+# -- assets ----------------------------------------------------------------------------------------------------------
+
+
+def _split(table: str) -> tuple[str, str]:
+    schema, _, name = table.rpartition(".")
+    return schema, name
+
+
+def _host(url: URL) -> str:
+    return f"{url.host or 'localhost'}:{url.port}" if url.port else url.host or "localhost"
+
+
+_MYSQL = EngineEntry(
+    title="MySQL",
+    backend="mysql",
+    drivers={"mysqldb": "MySQLdb", "pymysql": "pymysql"},
+    driver_options={"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS},
+    requirement="airflow-provider-sync[mysql]",
+    connection_types=("mysql",),
+    load=_load_mysql,
+    asset_uri=_mysql_asset_uri,
+    connect=_connect_mysql,
+    secure=_secure_mysql,
+)
+
+ENGINES = (
+    _MYSQL,
+    msgspec.structs.replace(_MYSQL, title="MariaDB", backend="mariadb", connection_types=()),
+    EngineEntry(
+        title="PostgreSQL",
+        backend="postgresql",
+        aliases=("postgres",),
+        drivers={"psycopg": "psycopg", "psycopg2": "psycopg2"},
+        driver_options={"connect_timeout": CONNECT_SECONDS},
+        requirement="airflow-provider-sync[postgres]",
+        connection_types=("postgres",),
+        load=_load_postgresql,
+        asset_uri=_postgresql_asset_uri,
+    ),
+    EngineEntry(
+        title="SQLite",
+        backend="sqlite",
+        driver_options={"check_same_thread": False},
+        # What SQLAlchemy passes on, without `detect_types`, by which the driver would read other values than are stored.
+        url_options=frozenset({"cached_statements", "check_same_thread", "isolation_level", "timeout", "uri"}),
+        requirement="apache-airflow-providers-sqlite",
+        connection_types=("sqlite",),
+        url_from_hook=True,
+        load=_load_sqlite,
+        asset_uri=_sqlite_asset_uri,
+        is_in_memory=_is_sqlite_in_memory,
+        share=_share_sqlite,
+    ),
+)
+"""All supported engines, in the order in which messages list them."""
+
+_BY_BACKEND = {name: entry for entry in ENGINES for name in (entry.backend, *entry.aliases)}

@@ -10,26 +10,25 @@ from typing import Any
 from sqlalchemy import URL, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 
+from airflow_provider_sync.databases.registry import EngineEntry
 from airflow_provider_sync.exceptions import ConfigurationError
-
-_SQLITE = frozenset({"cached_statements", "check_same_thread", "isolation_level", "timeout", "uri"})
-"""What SQLAlchemy passes on, without ``detect_types``, by which the driver would read other values than are stored."""
 
 _BAD_VALUE = re.compile(r"\binvalid\b.*\bvalue\b|\bbad value\b|unrecognized configuration parameter")
 
 
-def check_names(url: URL) -> None:
-    """Refuse an option that SQLAlchemy would pass over without a word.
+def check_names(url: URL, entry: EngineEntry) -> None:
+    """Refuse an option that SQLAlchemy would ignore silently.
 
-    :raises ConfigurationError: naming it
+    :param entry: of the URL's database
+    :raises ConfigurationError: naming the option
     """
-    if url.get_backend_name() != "sqlite" or "uri" in url.query:
+    if entry.url_options is None or "uri" in url.query:
         return
     for name in url.query:
-        if name not in _SQLITE:
+        if name not in entry.url_options:
             raise ConfigurationError(
-                f"The database URL has the option {name!r}, which SQLite's driver does not take here. Remove it; there are:"
-                f" {', '.join(sorted(_SQLITE))}."
+                f"The database URL has the option {name!r}, which {entry.title}'s driver does not take here. Remove it;"
+                f" there are: {', '.join(sorted(entry.url_options))}."
             )
 
 

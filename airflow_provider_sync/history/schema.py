@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    DateTime,
-    Engine,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    func,
-    inspect,
-    select,
-)
-from sqlalchemy.dialects import mysql
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, UniqueConstraint, func, inspect, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
+from airflow_provider_sync.databases.portable_types import exact_text, long_text, microseconds, row_number
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history.records import MAX_NAME
 
 VERSION = 1
 """Of these tables. A release that changes them raises it, and teaches :func:`prepare` to alter older ones."""
-
-_MYSQL = ("mysql", "mariadb")
-
-
-def _text() -> String:
-    # Names that differ in case only are different names.
-    return String(MAX_NAME).with_variant(mysql.VARCHAR(MAX_NAME, charset="utf8mb4", collation="utf8mb4_bin"), *_MYSQL)
-
 
 _metadata = MetaData()
 
@@ -42,19 +20,19 @@ versions = Table("sync_history_version", _metadata, Column("version", Integer, p
 records = Table(
     "sync_history",
     _metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("finished", DateTime().with_variant(mysql.DATETIME(fsp=6), *_MYSQL), nullable=False),
-    Column("name", _text(), nullable=False),
+    Column("id", row_number(), primary_key=True),
+    Column("finished", microseconds(), nullable=False),
+    Column("name", exact_text(MAX_NAME), nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("job", _text(), nullable=False),
+    Column("job", exact_text(MAX_NAME), nullable=False),
     Column("status", String(16), nullable=False),
     Column("source", String(16), nullable=False),
-    Column("dag_id", _text()),
-    Column("run_id", _text()),
-    Column("task_id", _text()),
+    Column("dag_id", exact_text(MAX_NAME)),
+    Column("run_id", exact_text(MAX_NAME)),
+    Column("task_id", exact_text(MAX_NAME)),
     Column("map_index", Integer),
     Column("try_number", Integer),
-    Column("report", Text().with_variant(mysql.MEDIUMTEXT(), *_MYSQL), nullable=False),
+    Column("report", long_text(), nullable=False),
     # These are indexes. As constraints they come with the table in one statement, so none can be missing after a crash.
     UniqueConstraint("name", "kind", "job", "id", name="sync_history_series"),
     UniqueConstraint("name", "kind", "job", "status", "id", name="sync_history_failures"),

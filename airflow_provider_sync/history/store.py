@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, event, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select, tuple_
 
 from airflow_provider_sync.databases import connect
+from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, to_row
 from airflow_provider_sync.history.schema import prepare, records
 from airflow_provider_sync.report import Report
@@ -23,9 +22,6 @@ KEEP_DAYS = 90
 
 PRUNE_EVERY = 100
 """Old records are deleted once in so many new ones."""
-
-BUSY_SECONDS = 15
-"""How long a writer waits for another one, on SQLite."""
 
 _SERIES = (records.c.name, records.c.kind, records.c.job)
 
@@ -125,11 +121,7 @@ class History:
     @cached_property
     def _engine(self) -> Engine:
         engine = self._unprepared
-        # Readers do not wait for writers, and writers wait for each other.
-        pragmas = f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}", "PRAGMA journal_mode = WAL"
-        if engine.dialect.name == "sqlite":
-            _make_private(engine.url.database)
-            event.listen(engine, "connect", lambda connection, _: [connection.execute(pragma) for pragma in pragmas])
+        entry_of(engine).share(engine)
         prepare(engine)
         return engine
 
@@ -145,16 +137,6 @@ def record_or_warn(opened: Callable[[], History], reports: Sequence[Report], ori
         # SQLAlchemy's own text goes on with a link.
         reason = " ".join(str(getattr(error, "orig", None) or error).split()).removesuffix(".")
         log.warning("The history of this sync could not be written: %s. The sync itself is not touched by that.", reason)
-
-
-def _make_private(path: str | None) -> None:
-    """Make a missing database file that nobody else may read; SQLite gives what it makes beside it the same permissions.
-
-    What cannot be made here, SQLite tells in its own words.
-    """
-    if path and not path.startswith((":memory:", "file:")):
-        with suppress(OSError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _newest() -> Select[tuple[int]]:

@@ -1,0 +1,106 @@
+"""The registry of engines: what it says of each, and that nothing else asks for an engine's name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from airflow_provider_sync.databases.registry import (
+    ENGINES,
+    EngineEntry,
+    database_for,
+    entry_for_connection_type,
+    entry_for_url,
+    entry_of,
+)
+from airflow_provider_sync.exceptions import ConfigurationError
+
+PACKAGE = Path(__file__).parents[2] / "airflow_provider_sync"
+
+ASKED = re.compile(
+    r"dialect\.name|get_backend_name|drivername|conn_type ==|\w\.family\b|import_module\(.*databases"
+    r"""|[=!]= ["'](?:mysql|mariadb|postgres|postgresql|sqlite)["']"""
+)
+
+
+def test_no_other_room_asks_which_engine_it_is() -> None:
+    """Outside of `databases`, no line asks for the name of an engine."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{number}: {line}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.is_relative_to(PACKAGE / "databases")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if ASKED.search(line)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("entry", ENGINES, ids=lambda entry: entry.backend)
+def test_an_entry_loads_its_database(entry: EngineEntry) -> None:
+    """Each entry makes the database class of its own package."""
+    database = entry.load()
+    assert database.__module__.startswith("airflow_provider_sync.databases.")
+    assert database.__module__.endswith(".database")
+
+
+def test_engines_are_imported_when_they_are_used() -> None:
+    """To know the registry imports no engine."""
+    program = (
+        "import sys; import airflow_provider_sync.databases.registry; import airflow_provider_sync.databases.connect;"
+        "print([name for name in sys.modules if name.startswith(('airflow_provider_sync.databases.mysql',"
+        " 'airflow_provider_sync.databases.postgresql', 'airflow_provider_sync.databases.sqlite'))])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("url", "table", "expected"),
+    [
+        ("mysql://user:secret@db/shop", "orders", "mysql://db/shop/orders"),
+        ("mariadb://db:3307/shop", "other.or ders", "mysql://db:3307/other/or%20ders"),
+        ("postgresql://db/shop", "orders", "postgres://db/shop/public/orders"),
+        ("postgres://:secret@:5433/shop", "sales.orders", "postgres://localhost:5433/shop/sales/orders"),
+        ("sqlite:////srv/shop.db", "main.orders", "file:///srv/shop.db/orders"),
+    ],
+)
+def test_asset_uris(url: str, table: str, expected: str) -> None:
+    """A table's asset is written as its Airflow provider writes it, without credentials."""
+    parsed = make_url(url)
+    assert entry_for_url(parsed).asset_uri(parsed, table) == expected
+
+
+def test_a_memory_database_is_told_by_its_url() -> None:
+    """Only SQLite has databases that end with their connection."""
+    assert [url for url in ("sqlite://", "sqlite:///:memory:", "sqlite:///x.db") if _in_memory(url)] == [
+        "sqlite://",
+        "sqlite:///:memory:",
+    ]
+    assert not _in_memory("mysql://db")
+
+
+def test_other_databases_are_refused() -> None:
+    """An engine or a URL of another database is an error that lists the supported ones."""
+    with pytest.raises(ConfigurationError, match=r"'mssql\+pyodbc'.*mysql://, mariadb://, postgresql:// or sqlite://"):
+        entry_for_url(make_url("mssql+pyodbc://db"))
+    engine = create_engine("sqlite://")
+    assert entry_of(engine).title == "SQLite"
+    engine.dialect.name = "mssql"
+    with pytest.raises(ConfigurationError, match="MySQL, MariaDB, PostgreSQL or SQLite"):
+        database_for(engine)
+
+
+def test_connection_types() -> None:
+    """An Airflow connection's type tells its engine, where it is one of a database."""
+    found = {name: entry_for_connection_type(name) for name in ("mysql", "postgres", "sqlite", "http", None)}
+    assert [entry.title if entry else None for entry in found.values()] == ["MySQL", "PostgreSQL", "SQLite", None, None]
+
+
+def _in_memory(url: str) -> bool:
+    parsed = make_url(url)
+    return entry_for_url(parsed).is_in_memory(parsed)
