@@ -14,8 +14,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection as FileSelection
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, Selection
+from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.source import SourceFiles
-from airflow_provider_sync.sync.tables.broken_bodies import repeated
 
 
 class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):

@@ -13,9 +13,9 @@ from airflow_provider_sync.files import Storage, StreamDigest
 from airflow_provider_sync.files.failures import is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.protocol.v1.frames import Frame
+from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.directories.source import SourceFiles
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.tables.broken_bodies import BodyRetries
 
 ROUNDS = 3
 """How often files that changed at the source meanwhile are asked for."""
@@ -94,7 +94,7 @@ class FileDownloads:
         :raises IncompleteStreamError: when no file gets through
         """
         remaining = list(wanted)
-        retries = BodyRetries(self.source.client)
+        attempts = Attempts(self.source.client)
         suspects = most = broken = refused = 0
         while remaining:
             size = self._batch_size()
@@ -108,15 +108,15 @@ class FileDownloads:
                         broken = refused = 0
             except IncompleteStreamError as error:
                 if done:
-                    retries.progress()
-                elif self._may_repeat(retries, error):
+                    attempts.progress()
+                elif self._may_repeat(attempts, error):
                     continue
                 else:
                     broken += 1
                     if broken > MAX_BROKEN_IN_A_ROW or (len(remaining) == 1 and not self.written):
                         raise
                     self._moved.append(batch[0])
-                    retries, done = BodyRetries(self.source.client), 1
+                    attempts, done = Attempts(self.source.client), 1
             except ServerError as error:
                 if error.status not in _ABOUT_FILES:
                     raise
@@ -132,13 +132,13 @@ class FileDownloads:
             remaining = remaining[done:]
             suspects = max(0, suspects - done)
 
-    def _may_repeat(self, retries: BodyRetries, error: IncompleteStreamError) -> bool:
+    def _may_repeat(self, attempts: Attempts, error: IncompleteStreamError) -> bool:
         """Pause before another try of the same file; ``False`` when none is left.
 
         :raises IncompleteStreamError: when nothing is to be tried any more
         """
         try:
-            retries.pause(error)
+            attempts.pause(error)
         except IncompleteStreamError:
             if self.source.client.gave_up:
                 raise

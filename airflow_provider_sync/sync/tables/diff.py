@@ -14,9 +14,9 @@ from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, foreseen
 from airflow_provider_sync.report import Report, TableReport
+from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, run
-from airflow_provider_sync.sync.tables.broken_bodies import repeated
 from airflow_provider_sync.sync.tables.differences import Comparison, compare_finer, compare_segments
 from airflow_provider_sync.sync.tables.pipeline import find_target, sync_tables
 from airflow_provider_sync.sync.tables.reclassify import settled_slices

@@ -36,9 +36,9 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.merge.staging import Staging, staging_for
 from airflow_provider_sync.merge.transaction import DirectRows
 from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.tables import version1, version2
-from airflow_provider_sync.sync.tables.broken_bodies import BodyRetries, repeated
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.download import Download, Unchanged
 from airflow_provider_sync.sync.tables.failures import TablesFailed, about, failures_of, reasons, try_each
@@ -50,9 +50,6 @@ from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
 LOCK_TIMEOUT = 60.0
-
-TRIES = 3
-"""How often a sync is tried: where the source changed in a way that cannot be asked for again, or others wrote to the target."""
 
 
 def sync_tables(
@@ -185,8 +182,7 @@ class _TransactionGroup:
         self.database = database
         self.progress = progress
         self.resume = resume
-        self.retries = BodyRetries(client)
-        self.cut = False
+        self.attempts = Attempts(client)
 
     def run(self, dry_run: bool, lock_timeout: float) -> list[TableReport]:
         """Download what differs, merge it, and report on every table.
@@ -238,21 +234,11 @@ class _TransactionGroup:
         version_of(self.client).check(self.client, self.database, target)
 
     def _tries(self, targets: Sequence[Target], lock: TableLock, dry_run: bool) -> list[TableReport]:
-        moved = 0
-        while True:
-            try:
-                # Rows that are loaded directly cannot be asked for again one by one.
-                return self._try(targets, lock, dry_run, direct=not moved)
-            except (SourceChangedError, TargetChangedError, ReferencedRowsError) as error:
-                if isinstance(error, ReferencedRowsError) and not _is_one_of(error.child, targets):
-                    raise
-                moved += 1
-                if moved == TRIES:
-                    raise
-            except IncompleteStreamError as error:
-                # What is staged and still right is not fetched again.
-                self.retries.pause(error)
-                self.cut = True
+        # Rows that are loaded directly cannot be asked for again one by one.
+        return self.attempts.run(
+            lambda: self._try(targets, lock, dry_run, direct=not self.attempts.moved),
+            is_moved=lambda error: _is_moved(error, targets),
+        )
 
     def _try(self, targets: Sequence[Target], lock: TableLock, dry_run: bool, *, direct: bool) -> list[TableReport]:
         after = CleanUp()
@@ -287,7 +273,7 @@ class _TransactionGroup:
                 target,
                 staging,
                 on_rows=on_rows,
-                resume=self.resume or self.cut,
+                resume=self.resume or self.attempts.cut,
                 direct=direct,
             )
         measure.pause()
@@ -313,18 +299,24 @@ class _TransactionGroup:
         # What is no Exception ends the sync from outside.
         may_go_on = error.retryable if isinstance(error, SyncError) else error is not None and not isinstance(error, Exception)
         if self.client.protocol_spoken == 2 and may_go_on:
-            again = isinstance(error, IncompleteStreamError) and not error.given_up and self.retries.left
+            again = isinstance(error, IncompleteStreamError) and not error.given_up and self.attempts.left
             if self.resume or again:
                 return
         with after.of(target.name), self.database.connect() as connection:
             staging.drop(connection)
-            if self.cut:
+            if self.attempts.cut:
                 staging.clear(connection, target.table)  # what a try before has left
 
 
-def _is_one_of(child: str, targets: Sequence[Target]) -> bool:
-    """Whether a table is one of the run, so that its rows may be others by now: the source moved between two comparisons."""
-    name = child.replace('"', "")
+def _is_moved(error: SyncError, targets: Sequence[Target]) -> bool:
+    """Whether a try failed because source or target changed during it.
+
+    Rows that refer to others without finding them show that, too, where their table is one of the run: the source moved between
+    the comparisons of the two.
+    """
+    if not isinstance(error, ReferencedRowsError):
+        return isinstance(error, SourceChangedError | TargetChangedError)
+    name = error.child.replace('"', "")
     return len(targets) > 1 and any(name in (str(target.table), target.table.name) for target in targets)
 
 

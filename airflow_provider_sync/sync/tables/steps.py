@@ -26,22 +26,20 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.slices import cut
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
-    IncompleteStreamError,
     MissingTableError,
     ServerError,
-    SourceChangedError,
 )
 from airflow_provider_sync.merge.staging import PERMANENT, SharedStaging
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.attempts import Attempts, repeated, source_changed
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.tables import version1, version2
-from airflow_provider_sync.sync.tables.broken_bodies import BodyRetries, repeated
 from airflow_provider_sync.sync.tables.differences import Comparison, compare_segments
 from airflow_provider_sync.sync.tables.download import Unchanged
 from airflow_provider_sync.sync.tables.fetch import Fetch
 from airflow_provider_sync.sync.tables.made_target import made_target
-from airflow_provider_sync.sync.tables.pipeline import LOCK_TIMEOUT, TRIES, find_target, present_target
+from airflow_provider_sync.sync.tables.pipeline import LOCK_TIMEOUT, find_target, present_target
 from airflow_provider_sync.sync.tables.sampling import compare_tables
 from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
 from airflow_provider_sync.sync.tables.target import Target, seen_by
@@ -139,18 +137,7 @@ def download_part(
     lock = f"{staging_of(database, part.run).name_for(target.table)}_{low}"
     stage = _stage_whole if part.protocol == 1 else _stage
     with database.exclusive([lock], timeout=lock_timeout), database.connect(loading=True) as connection:
-        retries = BodyRetries(client)
-        moved = 0
-        while True:
-            try:
-                staged = stage(client, database, connection, target, part, on_rows)
-                break
-            except SourceChangedError:
-                moved += 1
-                if moved == TRIES:
-                    raise
-            except IncompleteStreamError as error:
-                retries.pause(error)
+        staged = Attempts(client).run(lambda: stage(client, database, connection, target, part, on_rows), is_moved=source_changed)
     return msgspec.structs.replace(staged, **measure.so_far())
 
 

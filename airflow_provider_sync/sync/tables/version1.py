@@ -7,7 +7,7 @@ and belongs to :mod:`.pipeline`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -19,14 +19,13 @@ from airflow_provider_sync.databases.table_hash import zoned_places
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
     DuplicateKeyError,
-    IncompleteStreamError,
     MissingTableError,
     ServerError,
     TableBusyError,
 )
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
-from airflow_provider_sync.sync.tables.broken_bodies import BodyRetries
+from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.download import Unchanged
 from airflow_provider_sync.sync.tables.missing_target import describe_missing
 from airflow_provider_sync.sync.tables.target import Target, select_columns, warnings_of
@@ -123,6 +122,14 @@ def download(
     return _Fetching(client, database, connection, target, staging, on_rows, removed).run(known_hash)
 
 
+class _RepeatedKeyError(Exception):
+    """A key came twice in an answer that need not be of one moment."""
+
+    def __init__(self, error: DuplicateKeyError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class _Fetching:
     """The answers about one table, until one of them can be merged."""
 
@@ -153,33 +160,20 @@ class _Fetching:
 
         :param told: the source's hash before its first answer
         """
-        retries = BodyRetries(self.client)
+        attempts = Attempts(self.client)
         missing = TemporaryStaging(self.database, purpose="missing")  # keys that an answer before lacked
         asked = 0
         while True:
-            self.source_hash = None
-            own_snapshot = False
             try:
-                with ExitStack() as closing:
-                    answer = self._ask(with_hash=asked == 0)
-                    if answer is None:
-                        return self._unchanged()
-                    closing.enter_context(answer)
-                    own_snapshot = answer.one_snapshot
-                    staged = self._stage(answer)
-            except IncompleteStreamError as error:
-                retries.pause(error)
-                continue
-            except DuplicateKeyError as error:
+                staged = attempts.run(partial(self._staged_answer, with_hash=asked == 0))
+            except _RepeatedKeyError as repeated:
                 asked += 1
-                if own_snapshot:
-                    raise
-                told = self._check_moved(error, told, asked)
+                told = self._check_moved(repeated.error, told, asked)
                 continue
-            if isinstance(staged, Unchanged):
-                return staged
+            if staged is None:
+                return self._unchanged()
             asked += 1
-            if staged.hashed is None or own_snapshot:
+            if staged.hashed is None or staged.one_snapshot:
                 return self._whole(staged)
             if not self.target.options.verify and not self._lacks_rows():
                 return self._whole(staged)  # without a question that nothing else needs
@@ -196,6 +190,23 @@ class _Fetching:
             told = self.source_hash
             if asked == TRIES:
                 return self._whole_without_deletes(staged)
+
+    def _staged_answer(self, *, with_hash: bool) -> StagedAnswer | None:
+        """Ask for the rows, and stage them; ``None`` when the target turns out to be equal.
+
+        :raises _RepeatedKeyError: when a key came twice, and the source may have changed while it was read
+        """
+        self.source_hash = None
+        answer = self._ask(with_hash=with_hash)
+        if answer is None:
+            return None
+        with answer:
+            try:
+                return self._stage(answer)
+            except DuplicateKeyError as error:
+                if answer.one_snapshot:
+                    raise
+                raise _RepeatedKeyError(error) from error
 
     def _ask(self, *, with_hash: bool) -> TableAnswer | None:
         """Ask for the rows, with the target's hash at first.
@@ -227,12 +238,12 @@ class _Fetching:
         self.zone = told_zone(self.client)
         return self.client.get_table(name, hash_target(self.database, self.target, told))
 
-    def _stage(self, answer: TableAnswer) -> StagedAnswer | Unchanged:
+    def _stage(self, answer: TableAnswer) -> StagedAnswer | None:
         batches = iter(answer)
         first = next(batches, [])
         self.source_hash = answer.hash
         if first and self._is_equal(answer):
-            return self._unchanged()
+            return None
         # A target without rows has none to lose.
         hashing = not answer.one_snapshot and has_rows(self.database, self.connection, self.target.table)
         try:
