@@ -84,7 +84,7 @@ class TableDigests(_Stream):
             if not isinstance(message, Described):
                 raise _unexpected(message, "a description")
             check_described(message, request.selection)
-            if request.grid not in (None, message.grid) or message.grid.scheme not in request.schemes:
+            if request.partitioning not in (None, message.partitioning) or message.partitioning.scheme not in request.schemes:
                 raise ProtocolError("The server cut the table in another way than it was asked to. Is its version right?")
             if message.sample not in (0, request.sample):
                 raise ProtocolError(
@@ -106,7 +106,7 @@ class TableDigests(_Stream):
             for message in self._messages:
                 if not isinstance(message, Segments):
                     raise _unexpected(message, "digests of segments")
-                last = check_segments(message, self.described.grid, after=last)
+                last = check_segments(message, self.described.partitioning, after=last)
                 rows += sum(message.counts)
                 self._check_limit(rows)
                 if message.numbers:

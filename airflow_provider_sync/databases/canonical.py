@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.schema import Column, Kind, Table
-from airflow_provider_sync.protocol.v2.messages import SHA256, Grid, KeyRange, Scheme, Window
+from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange, Partitioning, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 
@@ -67,7 +67,7 @@ class CanonicalDatabase(ABC):
     transaction on the target; none keeps more than a batch in memory.
     """
 
-    schemes: ClassVar[tuple[Scheme, ...]] = ("range", "bucket")
+    schemes: ClassVar[tuple[Scheme, ...]] = ("key_range", "row_hash")
     """In which ways this database can cut a table."""
 
     @abstractmethod
@@ -90,28 +90,29 @@ class CanonicalDatabase(ABC):
         """Return about how many rows there are, from statistics where there are any."""
 
     @abstractmethod
-    def digest_segments(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
-        """Digest every segment of the grid in one scan; segments without rows are left out.
+    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+        """Digest every segment of the partitioning in one scan; segments without rows are left out.
 
-        On the target, rows outside the bounds of a ``range`` grid count into the numbers -1 (below) and ``parts`` (above).
+        On the target, a ``key_range`` partitioning counts rows below ``low`` into segment -1, and rows above ``high`` into
+        segment ``segment_count``.
 
         :raises TableError: for a row that cannot be digested inside the database (one above ``max_allowed_packet``)
         """
 
-    def digest_written(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+    def digest_written(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
         """Digest every segment as :meth:`digest_segments` does, what the open transaction has written included.
 
         Engines whose other connections can see that, too, share the scan among several.
         """
-        return self.digest_segments(connection, part, grid)
+        return self.digest_segments(connection, part, partitioning)
 
     @abstractmethod
     def digest_rows(
-        self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]
+        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
-        """Stream key texts and 60-bit digests of the rows in these segments, in batches; ordered by key for ``range``.
+        """Stream key texts and 60-bit digests of the rows in these segments, in batches; ordered by key for ``key_range``.
 
-        :param runs: first and last number of stretches of segments, ascending, -1 and ``parts`` included
+        :param runs: first and last number of stretches of segments, ascending, -1 and ``segment_count`` included
         """
 
     @abstractmethod

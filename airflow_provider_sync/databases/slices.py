@@ -1,21 +1,23 @@
-"""Ranges of integer keys: which a segment of a grid covers, and how a table is cut into parts for several tasks. No I/O."""
+"""Ranges of integer keys: which keys a segment covers, and how a table is cut into slices for several tasks. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from airflow_provider_sync.protocol.v2.messages import Grid, KeyRange
+from airflow_provider_sync.protocol.v2.messages import KeyRange, Partitioning
 
 
-def keys_of(grid: Grid, run: tuple[int, int]) -> KeyRange:
+def keys_of(partitioning: Partitioning, run: tuple[int, int]) -> KeyRange:
     """Return the lowest and highest key of a stretch of segments.
 
-    :param run: first and last number; -1 is what lies below the grid, ``parts`` what lies above, both without an end
+    :param run: first and last number; -1 is what lies below, ``segment_count`` what lies above, both without an end
     """
     first, last = run
     return (
-        None if first < 0 else min(grid.high + 1, grid.low + first * grid.width),
-        None if last >= grid.parts else min(grid.high, grid.low + (last + 1) * grid.width - 1),
+        None if first < 0 else min(partitioning.high + 1, partitioning.low + first * partitioning.width),
+        None
+        if last >= partitioning.segment_count
+        else min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1),
     )
 
 
@@ -48,7 +50,7 @@ def absent_runs(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int
     return runs
 
 
-def cut(grid: Grid, rows: Mapping[int, int], parts: int, *, whole: bool) -> list[tuple[KeyRange, int]]:
+def cut(partitioning: Partitioning, rows: Mapping[int, int], parts: int, *, whole: bool) -> list[tuple[KeyRange, int]]:
     """Cut a table into ranges of keys with about equally many rows.
 
     :param rows: rows of the segments that matter, by number
@@ -65,7 +67,7 @@ def cut(grid: Grid, rows: Mapping[int, int], parts: int, *, whole: bool) -> list
             groups.append([])
         groups[-1].append(number)
         begun += rows[number]
-    ranges = [keys_of(grid, (group[0], group[-1])) for group in groups]
+    ranges = [keys_of(partitioning, (group[0], group[-1])) for group in groups]
     if whole:
         lows = [low for low, _ in ranges[1:]]
         ranges = list(zip([None, *lows], [*(low - 1 for low in lows if low is not None), None], strict=True))

@@ -12,8 +12,8 @@ from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
-from airflow_provider_sync.protocol.v2.checks import check_grid, check_runs
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid
+from airflow_provider_sync.protocol.v2.checks import check_partitioning, check_runs
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Partitioning
 from airflow_provider_sync.protocol.v2.tsv import decode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
@@ -69,19 +69,19 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
     return msgspec.structs.replace(request, selection=msgspec.structs.replace(request.selection, name=name))
 
 
-def check_segments_asked(runs: tuple[tuple[int, int], ...], grid: Grid) -> None:
-    """Check that runs are segments of the grid.
+def check_segments_asked(runs: tuple[tuple[int, int], ...], partitioning: Partitioning) -> None:
+    """Check that runs are segments of the partitioning.
 
     :raises InvalidRequest: when they are not, or are too many
     """
     if len(runs) > MAX_RUNS:
         raise refused("runs", f"{len(runs)} stretches of segments are asked for at once, and {MAX_RUNS} are allowed.")
     try:
-        check_grid(grid)
+        check_partitioning(partitioning)
     except ProtocolError as error:
-        raise refused("grid", str(error)) from error
+        raise refused("partitioning", str(error)) from error
     try:
-        check_runs(runs, grid)
+        check_runs(runs, partitioning)
     except ProtocolError as error:
         raise refused("runs", str(error)) from error
 

@@ -22,7 +22,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     DescribeTable,
     DigestRows,
     GetRows,
-    Grid,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -41,7 +41,7 @@ from airflow_provider_sync.server.message_requests import (
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
-from airflow_provider_sync.server.table_parts import choose_grid, has_ranges, selected_part
+from airflow_provider_sync.server.table_parts import choose_partitioning, has_ranges, selected_part
 from airflow_provider_sync.server.work import Work
 
 MESSAGE_ROWS = 20_000
@@ -70,14 +70,14 @@ class TableDigestAnswers:
     def describe(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
         """Answer what a table is made of, at once, and then the digests of its segments."""
         request = decode_request(body, DescribeTable, grant.tables)
-        if request.grid is not None:
-            check_segments_asked((), request.grid)
+        if request.partitioning is not None:
+            check_segments_asked((), request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             part = selected_part(opened, request.selection)
             _check_key(opened, part)
-            if request.grid is not None:
-                _refuse_scheme(opened, part, request.grid)
+            if request.partitioning is not None:
+                _refuse_scheme(opened, part, request.partitioning)
             part = msgspec.structs.replace(part, digest=_agreed(opened, request.probes))
             return _description(opened, part, request)
 
@@ -87,7 +87,7 @@ class TableDigestAnswers:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
         request = decode_request(body, DigestRows, grant.tables)
         if request.keys is None:
-            check_segments_asked(request.runs, request.grid)
+            check_segments_asked(request.runs, request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             part = selected_part(opened, request.selection)
@@ -143,8 +143,8 @@ class TableDigestAnswers:
 def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Generator[Answer, None, None]:
     database = opened.database
     rows = database.estimate_rows(opened.connection, part)
-    grid = request.grid or choose_grid(opened, part, rows, request.schemes)
-    sample = request.sample if has_sample(part, grid) else 0
+    partitioning = request.partitioning or choose_partitioning(opened, part, rows, request.schemes)
+    sample = request.sample if has_sample(part, partitioning) else 0
     yield Described(
         columns=tuple(
             ColumnDescription(name=column.column.name, type=column.type, nullable=column.column.nullable)
@@ -152,18 +152,18 @@ def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Gener
         ),
         key=tuple(column.column.name for column in part.key),
         rows=rows,
-        grid=grid,
+        partitioning=partitioning,
         digest=part.digest,
         sample=sample,
     )
     if not request.digests:
         return
     if sample:
-        found = digest_sample(database, opened.connection, part, grid, sample)
+        found = digest_sample(database, opened.connection, part, partitioning, sample)
     else:
-        found = database.digest_segments(opened.connection, part, grid)
+        found = database.digest_segments(opened.connection, part, partitioning)
     # Rows that came since the bounds were told, outside of them, are left to the next sync.
-    segments = sorted((number, segment) for number, segment in found.items() if 0 <= number < grid.parts)
+    segments = sorted((number, segment) for number, segment in found.items() if 0 <= number < partitioning.segment_count)
     yield Segments(
         numbers=tuple(number for number, _ in segments),
         counts=tuple(segment.rows for _, segment in segments),
@@ -193,11 +193,13 @@ def _check_key(opened: OpenTable, part: Part) -> None:
         )
 
 
-def _refuse_scheme(opened: OpenTable, part: Part, grid: Grid) -> None:
-    if grid.scheme not in opened.database.schemes:
-        raise refused("grid", f"Table {opened.source.name!r} is in a database that cannot cut it by the hashes of its keys.")
-    if grid.scheme == "range" and not has_ranges(part):
-        raise refused("grid", f"Table {opened.source.name!r} has no single integer key, so it cannot be cut into ranges.")
+def _refuse_scheme(opened: OpenTable, part: Part, partitioning: Partitioning) -> None:
+    if partitioning.scheme not in opened.database.schemes:
+        raise refused(
+            "partitioning", f"Table {opened.source.name!r} is in a database that cannot cut it by the hashes of its keys."
+        )
+    if partitioning.scheme == "key_range" and not has_ranges(part):
+        raise refused("partitioning", f"Table {opened.source.name!r} has no single integer key, so it cannot be cut into ranges.")
 
 
 def _digests(opened: OpenTable, part: Part, request: DigestRows) -> Digests:
@@ -205,8 +207,8 @@ def _digests(opened: OpenTable, part: Part, request: DigestRows) -> Digests:
     if request.keys is not None:
         keys = decode_wanted_keys(request.keys, part.key)
         return database.digest_keys(opened.connection, part, keys) if keys else ()
-    _refuse_scheme(opened, part, request.grid)
-    return database.digest_rows(opened.connection, part, request.grid, request.runs) if request.runs else ()
+    _refuse_scheme(opened, part, request.partitioning)
+    return database.digest_rows(opened.connection, part, request.partitioning, request.runs) if request.runs else ()
 
 
 def _row_digests(batches: Digests) -> Generator[Answer, None, None]:

@@ -11,7 +11,7 @@ from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_between
-from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, Grid, KeyRange, Scheme, Selection, Window
+from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Partitioning, Scheme, Selection, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
@@ -19,7 +19,7 @@ from airflow_provider_sync.server.open_table import OpenTable
 SEGMENT_ROWS = 128
 """About as many rows share a segment: a changed row costs their digests on the wire."""
 
-MAX_PARTS = 16_384
+MAX_SEGMENTS = 16_384
 """Most segments of a table: what they cost on the wire stays below a few hundred KB."""
 
 
@@ -46,20 +46,20 @@ def selected_part(opened: OpenTable, selection: Selection) -> Part:
     return part
 
 
-def choose_grid(opened: OpenTable, part: Part, rows: int, schemes: Container[Scheme]) -> Grid:
+def choose_partitioning(opened: OpenTable, part: Part, rows: int, schemes: Container[Scheme]) -> Partitioning:
     """Cut a part into about as many segments as pays.
 
     :param rows: that it has, about
     :param schemes: in which ways the client can cut its own
     """
-    parts = min(MAX_PARTS, 1 << (max(rows, 0) // SEGMENT_ROWS).bit_length())
+    parts = min(MAX_SEGMENTS, 1 << (max(rows, 0) // SEGMENT_ROWS).bit_length())
     bounds = opened.database.key_bounds(opened.connection, part) if has_ranges(part) else None
     if bounds is None:
-        by_key = "key" in schemes and "key" in opened.database.schemes
-        return Grid(scheme="key" if by_key else "bucket", parts=parts)
+        by_key = "key_hash" in schemes and "key_hash" in opened.database.schemes
+        return Partitioning(scheme="key_hash" if by_key else "row_hash", segment_count=parts)
     low, high = bounds
     keys = high - low + 1
-    return Grid(scheme="range", parts=min(parts, 1 << (keys.bit_length() - 1)), low=low, high=high)
+    return Partitioning(scheme="key_range", segment_count=min(parts, 1 << (keys.bit_length() - 1)), low=low, high=high)
 
 
 def has_ranges(part: Part) -> bool:

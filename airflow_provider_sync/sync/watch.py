@@ -65,7 +65,7 @@ def source_digest(client: SyncClient, watched: Watched) -> str:
 def _table_digest(client: SyncClient, selection: Selection) -> str:
     # In every form that a target might hold: what it does not see is equal all the same.
     selection = msgspec.structs.replace(selection, trailing_zeros=ALL_COLUMNS)
-    with client.describe_table(DescribeTable(selection=selection, grid=ONE_SEGMENT)) as answer:
+    with client.describe_table(DescribeTable(selection=selection, partitioning=ONE_SEGMENT)) as answer:
         described = answer.described
         rows = total = 0
         for segments in answer:

@@ -21,7 +21,7 @@ from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Rows, Segments, Selection
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, head, reply, stream
-from tests.client.test_table_streams import DESCRIBED, GRID
+from tests.client.test_table_streams import DESCRIBED, PARTITIONING
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -257,7 +257,7 @@ def test_odd_frames_of_zstd_are_refused(server: ScriptedServer, client: SyncClie
     """Windows beyond 8 MiB, several frames and frames to be skipped are no stream."""
     server.answer(stream(body, {"Content-Type": media_type("zstd")}))
     with memory(40 * _MEGABYTE), pytest.raises(SyncError):
-        _read(client.digest_rows(DigestRows(selection=_ORDERS, grid=GRID)))
+        _read(client.digest_rows(DigestRows(selection=_ORDERS, partitioning=PARTITIONING)))
 
 
 @pytest.mark.parametrize("option", SizeLimits.__struct_fields__)

@@ -32,7 +32,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, head, recorded, reply, scripted_server
-from tests.client.test_table_streams import DESCRIBED, GRID
+from tests.client.test_table_streams import DESCRIBED, PARTITIONING
 
 _SELECTION = Selection(name="orders")
 _DESCRIBE = DescribeTable(selection=_SELECTION)
@@ -147,7 +147,7 @@ _SIGNS_OF_LIFE: dict[str, tuple[Message, Callable[[SyncClient], object]]] = {
     "instead of digests": (Segments(numbers=(), counts=(), sums=()), lambda client: _read(client.describe_table(_DESCRIBE))),
     "instead of digests of rows": (
         RowDigests(count=0, keys=b"", digests=b""),
-        lambda client: _read(client.digest_rows(DigestRows(selection=_SELECTION, grid=GRID, runs=((0, 1),)))),
+        lambda client: _read(client.digest_rows(DigestRows(selection=_SELECTION, partitioning=PARTITIONING, runs=((0, 1),)))),
     ),
     "instead of rows": (Rows(count=0, data=b""), lambda client: _read(client.get_rows(GetRows(selection=_SELECTION)))),
 }

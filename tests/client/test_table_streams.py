@@ -28,8 +28,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     DigestRows,
     Failure,
     GetRows,
-    Grid,
     Message,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -41,12 +41,15 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.client.scripted_server import ScriptedServer, reply, stream, until_closed
 
 _SELECTION = Selection(name="orders", columns=("id",), window=Window(column="day", start="2024-01-01", end="2024-02-01"))
-GRID = Grid(scheme="range", parts=4, low=1, high=9)
+PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=1, high=9)
 _DESCRIBE = DescribeTable(selection=_SELECTION)
-_DIGEST = DigestRows(selection=_SELECTION, grid=GRID, runs=((0, 1), (3, 3)))
+_DIGEST = DigestRows(selection=_SELECTION, partitioning=PARTITIONING, runs=((0, 1), (3, 3)))
 _GET = GetRows(selection=_SELECTION, keys="1\n2\n")
 DESCRIBED = Described(
-    columns=(ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER)),), key=("id",), rows=3, grid=GRID
+    columns=(ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER)),),
+    key=("id",),
+    rows=3,
+    partitioning=PARTITIONING,
 )
 _SEGMENTS = [Segments(numbers=(0, 1), counts=(1, 1), sums=(5, 6)), Segments(numbers=(3,), counts=(1,), sums=(7,))]
 _DIGESTS = [RowDigests(count=2, keys=b"1\n2\n", digests=bytes(12)), RowDigests(count=1, keys=b"9\n", digests=bytes(6))]
@@ -264,7 +267,7 @@ def test_a_request_that_is_given_up_ends(server: ScriptedServer) -> None:
         [],
         _SEGMENTS,
         [msgspec.structs.replace(DESCRIBED, key=("name",))],
-        [msgspec.structs.replace(DESCRIBED, grid=Grid(scheme="bucket", parts=3))],
+        [msgspec.structs.replace(DESCRIBED, partitioning=Partitioning(scheme="row_hash", segment_count=3))],
         [msgspec.structs.replace(DESCRIBED, columns=DESCRIBED.columns * 2)],
         [DESCRIBED, _SEGMENTS[1], _SEGMENTS[0]],
         [DESCRIBED, Segments(numbers=(4,), counts=(1,), sums=(0,))],
@@ -303,7 +306,7 @@ def test_digests_that_do_not_fit_are_refused(server: ScriptedServer, client: Syn
         _digests(client)
     server.answer(_answer(_DIGESTS))
     with pytest.raises(ProtocolError, match="3 rows where 2 were asked for"):
-        _digests(client, DigestRows(selection=_SELECTION, grid=GRID, keys="1\n2\n"))
+        _digests(client, DigestRows(selection=_SELECTION, partitioning=PARTITIONING, keys="1\n2\n"))
 
 
 def test_rows_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncClient) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import CanonicalColumn, CanonicalDatabase, Part, SegmentDigest
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.protocol.v2.messages import Grid, Window
+from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.row_text import key_hash, row_digest, row_text
 from airflow_provider_sync.protocol.v2.tsv import decode_rows, encode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalType
@@ -19,8 +19,8 @@ from tests.scenario import Scenario
 Text = tuple[bytes | None, ...]
 """The canonical texts of a row."""
 
-EVERYTHING = Grid(scheme="bucket", parts=1)
-"""A grid of one segment, for the digests of all rows."""
+EVERYTHING = Partitioning(scheme="row_hash", segment_count=1)
+"""A partitioning of one segment, for the digests of all rows."""
 
 
 def canonical(database: Database) -> CanonicalDatabase:
@@ -105,32 +105,32 @@ def all_digests(
     database: Database,
     connection: Connection,
     part: Part,
-    grid: Grid = EVERYTHING,
+    partitioning: Partitioning = EVERYTHING,
     runs: Sequence[tuple[int, int]] = ((0, 0),),
 ) -> dict[tuple[str, ...], int]:
     """Collect the digests of rows from the database."""
-    found = [row for batch in canonical(database).digest_rows(connection, part, grid, runs) for row in batch]
+    found = [row for batch in canonical(database).digest_rows(connection, part, partitioning, runs) for row in batch]
     assert len({key for key, _ in found}) == len(found)
     return dict(found)
 
 
-def segment_of(grid: Grid, key: tuple[str, ...], digest: int) -> int:
+def segment_of(partitioning: Partitioning, key: tuple[str, ...], digest: int) -> int:
     """Return the number of a row's segment."""
-    if grid.scheme == "bucket":
-        return digest >> grid.shift
-    if grid.scheme == "key":
-        return key_hash([text.encode() for text in key]) >> grid.shift
+    if partitioning.scheme == "row_hash":
+        return digest >> partitioning.shift
+    if partitioning.scheme == "key_hash":
+        return key_hash([text.encode() for text in key]) >> partitioning.shift
     number = int(key[0])
-    if number < grid.low:
+    if number < partitioning.low:
         return -1
-    return grid.parts if number > grid.high else (number - grid.low) // grid.width
+    return partitioning.segment_count if number > partitioning.high else (number - partitioning.low) // partitioning.width
 
 
-def expected_segments(grid: Grid, digests: Mapping[tuple[str, ...], int]) -> dict[int, SegmentDigest]:
+def expected_segments(partitioning: Partitioning, digests: Mapping[tuple[str, ...], int]) -> dict[int, SegmentDigest]:
     """Add up digests by segments."""
     segments: dict[int, SegmentDigest] = {}
     for key, digest in digests.items():
-        number = segment_of(grid, key, digest)
+        number = segment_of(partitioning, key, digest)
         before = segments.get(number, SegmentDigest(rows=0, sum=0))
         segments[number] = SegmentDigest(rows=before.rows + 1, sum=(before.sum + digest) % 2**64)
     return segments

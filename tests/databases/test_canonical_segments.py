@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from tests.databases.canonical_rows import (
     EVERYTHING,
     all_digests,
@@ -28,29 +28,29 @@ KEYS = {
 }
 
 RANGES = [
-    Grid(scheme="range", parts=1, low=7, high=7),
-    Grid(scheme="range", parts=4, low=-1000, high=10_001),
-    Grid(scheme="range", parts=64, low=-3, high=255),
-    Grid(scheme="range", parts=16, low=0, high=20),  # rows below, rows above, and widths that are rounded up
-    Grid(scheme="range", parts=1024, low=-(2**63), high=2**63 - 1),
-    Grid(scheme="range", parts=1, low=0, high=-1),
+    Partitioning(scheme="key_range", segment_count=1, low=7, high=7),
+    Partitioning(scheme="key_range", segment_count=4, low=-1000, high=10_001),
+    Partitioning(scheme="key_range", segment_count=64, low=-3, high=255),
+    Partitioning(scheme="key_range", segment_count=16, low=0, high=20),  # rows below, rows above, and widths that are rounded up
+    Partitioning(scheme="key_range", segment_count=1024, low=-(2**63), high=2**63 - 1),
+    Partitioning(scheme="key_range", segment_count=1, low=0, high=-1),
 ]
 
 
-@pytest.mark.parametrize("grid", RANGES, ids=lambda grid: f"{grid.parts}-from-{grid.low}")
+@pytest.mark.parametrize("partitioning", RANGES, ids=lambda partitioning: f"{partitioning.segment_count}-from-{partitioning.low}")
 @pytest.mark.parametrize("keys", KEYS.values(), ids=KEYS)
-def test_ranges(on: Scenario, keys: list[int], grid: Grid) -> None:
-    """A segment's digest is the sum of its rows', and rows outside the grid count below and above it."""
+def test_ranges(on: Scenario, keys: list[int], partitioning: Partitioning) -> None:
+    """A segment's digest is the sum of its rows', and rows outside the partitioning count below and above it."""
     create_keyed(on, keys)
     part = part_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
         digests = expected_digests(part, read(on.database, connection, part))
-        segments = canonical(on.database).digest_segments(connection, part, grid)
+        segments = canonical(on.database).digest_segments(connection, part, partitioning)
         bounds = canonical(on.database).key_bounds(connection, part)
-        everything = all_digests(on.database, connection, part, grid, [(-1, grid.parts)])
+        everything = all_digests(on.database, connection, part, partitioning, [(-1, partitioning.segment_count)])
 
-    assert dict(segments) == expected_segments(grid, digests)
+    assert dict(segments) == expected_segments(partitioning, digests)
     assert bounds == ((min(keys), max(keys)) if keys else None)
     assert len(digests) == len(keys)
     assert everything == digests
@@ -60,19 +60,19 @@ def test_ranges(on: Scenario, keys: list[int], grid: Grid) -> None:
 @pytest.mark.parametrize("runs", [[(0, 0)], [(-1, -1)], [(16, 16)], [(3, 5), (8, 8)], [(-1, 0), (2, 3), (15, 16)], []], ids=str)
 def test_rows_of_some_ranges(on: Scenario, runs: list[tuple[int, int]]) -> None:
     """Only the rows of the segments that were asked for come, in the order of their keys."""
-    grid = Grid(scheme="range", parts=16, low=0, high=99)
+    partitioning = Partitioning(scheme="key_range", segment_count=16, low=0, high=99)
     keys = [*range(-5, 50), *range(70, 120)]
     create_keyed(on, keys)
     part = part_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
         digests = expected_digests(part, read(on.database, connection, part))
-        found = all_digests(on.database, connection, part, grid, runs)
+        found = all_digests(on.database, connection, part, partitioning, runs)
 
     assert list(found.items()) == [
         ((str(key),), digests[str(key),])
         for key in keys
-        if any(first <= segment_of(grid, (str(key),), 0) <= last for first, last in runs)
+        if any(first <= segment_of(partitioning, (str(key),), 0) <= last for first, last in runs)
     ]
 
 
@@ -84,55 +84,55 @@ def test_unsigned_maxima(on: Scenario) -> None:
     keys = [0, 1, 2**62, 2**63 - 1, *range(highest - 5, highest + 1)]
     insert(on.database, on.describe("item"), [(key, "x") for key in sorted(set(keys))])
     part = part_of(on.database, on.describe("item"))
-    grid = Grid(scheme="range", parts=8, low=0, high=highest)
-    narrow = Grid(scheme="range", parts=4, low=highest - 3, high=highest)
+    partitioning = Partitioning(scheme="key_range", segment_count=8, low=0, high=highest)
+    narrow = Partitioning(scheme="key_range", segment_count=4, low=highest - 3, high=highest)
 
     with on.database.snapshot() as connection:
         digests = expected_digests(part, read(on.database, connection, part))
-        for cut in (grid, narrow):
+        for cut in (partitioning, narrow):
             assert dict(canonical(on.database).digest_segments(connection, part, cut)) == expected_segments(cut, digests)
-            assert all_digests(on.database, connection, part, cut, [(-1, cut.parts)]) == digests
+            assert all_digests(on.database, connection, part, cut, [(-1, cut.segment_count)]) == digests
         assert canonical(on.database).key_bounds(connection, part) == (0, highest)
 
 
-def check_segments(on: Scenario, grid: Grid) -> None:
+def check_segments(on: Scenario, partitioning: Partitioning) -> None:
     """Check the digests of all segments, and those of the rows in a quarter of them and in one more."""
-    part, parts = part_of(on.database, on.describe("item")), grid.parts
+    part, parts = part_of(on.database, on.describe("item")), partitioning.segment_count
     runs = [(0, parts // 4), (parts // 2, parts // 2)] if parts > 2 else [(0, 0)]
 
     with on.database.snapshot() as connection:
         digests = expected_digests(part, read(on.database, connection, part))
-        segments = canonical(on.database).digest_segments(connection, part, grid)
-        found = all_digests(on.database, connection, part, grid, runs)
+        segments = canonical(on.database).digest_segments(connection, part, partitioning)
+        found = all_digests(on.database, connection, part, partitioning, runs)
 
-    assert dict(segments) == expected_segments(grid, digests)
+    assert dict(segments) == expected_segments(partitioning, digests)
     wanted = {number for first, last in runs for number in range(first, last + 1)}
-    assert found == {key: digest for key, digest in digests.items() if segment_of(grid, key, digest) in wanted}
+    assert found == {key: digest for key, digest in digests.items() if segment_of(partitioning, key, digest) in wanted}
 
 
 @pytest.mark.parametrize("parts", [1, 2, 8, 1024])
 def test_buckets(on: Scenario, parts: int) -> None:
     """Rows fall into buckets by the highest bits of their digests."""
     create_keyed(on, KEYS["dense"])
-    check_segments(on, Grid(scheme="bucket", parts=parts))
+    check_segments(on, Partitioning(scheme="row_hash", segment_count=parts))
 
 
 @pytest.mark.parametrize("key", [("code",), ("code", "id")], ids=str)
 @pytest.mark.parametrize("parts", [1, 8, 1024])
 def test_hashes_of_keys(on: Scenario, parts: int, key: tuple[str, ...]) -> None:
     """Rows fall into segments by the hashes of their keys, whatever bytes those have, on databases that say that they can."""
-    if "key" not in on.database.schemes:
+    if "key_hash" not in on.database.schemes:
         pytest.skip("cuts tables by ranges and digests only")
     on.execute(f"CREATE TABLE item (id BIGINT NOT NULL, code VARCHAR(20) NOT NULL, v VARCHAR(9), PRIMARY KEY ({', '.join(key)}))")
     insert(on.database, on.describe("item"), [(number, f"{number} é|東\t{number % 3}", None) for number in range(300)])
-    check_segments(on, Grid(scheme="key", parts=parts))
+    check_segments(on, Partitioning(scheme="key_hash", segment_count=parts))
 
 
 def test_sums_of_many_rows(on: Scenario) -> None:
     """Sums far beyond 64 bits are exact, modulo 2**64."""
     create_keyed(on, list(range(5_000)))
     part = part_of(on.database, on.describe("item"))
-    whole = Grid(scheme="range", parts=1, low=0, high=4_999)
+    whole = Partitioning(scheme="key_range", segment_count=1, low=0, high=4_999)
 
     with on.database.snapshot() as connection:
         digests = expected_digests(part, read(on.database, connection, part))

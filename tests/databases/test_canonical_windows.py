@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.protocol.v2.messages import Grid, Window
+from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from tests.databases.canonical_rows import all_digests, canonical, expected_digests, expected_segments, insert, part_of, read
 from tests.scenario import Scenario
 
@@ -33,16 +33,16 @@ def test_windows(on: Scenario, column: str, start: str, end: str, expected: list
         ],
     )
     part = part_of(on.database, on.describe("item"), window=Window(column=column, start=start, end=end))
-    grid = Grid(scheme="range", parts=2, low=1, high=5)
+    partitioning = Partitioning(scheme="key_range", segment_count=2, low=1, high=5)
 
     with on.database.snapshot() as connection:
         rows = read(on.database, connection, part)
         digests = expected_digests(part, rows)
         bounds = canonical(on.database).key_bounds(connection, part)
-        segments = canonical(on.database).digest_segments(connection, part, grid)
-        assert all_digests(on.database, connection, part, grid, [(-1, 2)]) == digests
+        segments = canonical(on.database).digest_segments(connection, part, partitioning)
+        assert all_digests(on.database, connection, part, partitioning, [(-1, 2)]) == digests
         assert all_digests(on.database, connection, part) == digests
 
     assert sorted(int(row[0] or b"") for row in rows) == expected
     assert bounds == ((expected[0], expected[-1]) if expected else None)
-    assert dict(segments) == expected_segments(grid, digests)
+    assert dict(segments) == expected_segments(partitioning, digests)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from tests.databases.canonical_rows import part_of
 from tests.scenario import Scenario
 
-GRIDS = [
-    Grid(scheme="range", parts=7, low=0, high=99),
-    Grid(scheme="range", parts=1, low=0, high=99),
-    Grid(scheme="range", parts=128, low=-20, high=107),
-    Grid(scheme="bucket", parts=8),
+PARTITIONINGS = [
+    Partitioning(scheme="key_range", segment_count=7, low=0, high=99),
+    Partitioning(scheme="key_range", segment_count=1, low=0, high=99),
+    Partitioning(scheme="key_range", segment_count=128, low=-20, high=107),
+    Partitioning(scheme="row_hash", segment_count=8),
 ]
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: f"{grid.scheme}-{grid.parts}")
+@pytest.mark.parametrize(
+    "partitioning", PARTITIONINGS, ids=lambda partitioning: f"{partitioning.scheme}-{partitioning.segment_count}"
+)
 @pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
-def test_rows_that_are_not_committed(on: Scenario, key: str, grid: Grid) -> None:
-    """Inserted, changed and deleted rows count as the transaction has them, keys outside of the grid too."""
+def test_rows_that_are_not_committed(on: Scenario, key: str, partitioning: Partitioning) -> None:
+    """Inserted, changed and deleted rows count as the transaction has them, keys outside of the partitioning too."""
     before = ", ".join(f"({n}, 'row')" for n in range(-5, 110))
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {before}")
     with on.database.connect() as connection:
@@ -30,9 +32,9 @@ def test_rows_that_are_not_committed(on: Scenario, key: str, grid: Grid) -> None
             for statement in ("DELETE FROM item WHERE id < 10", "UPDATE item SET name = 'other' WHERE id > 90"):
                 connection.exec_driver_sql(statement)
             connection.exec_driver_sql("INSERT INTO item VALUES (3, 'new'), (200, 'new')")
-            written = on.database.digest_written(connection, part, grid)
-            assert written == on.database.digest_segments(connection, part, grid)
+            written = on.database.digest_written(connection, part, partitioning)
+            assert written == on.database.digest_segments(connection, part, partitioning)
             assert sum(segment.rows for segment in written.values()) == 102
-            some = on.database.digest_written(connection, narrow, grid)
-            assert some == on.database.digest_segments(connection, narrow, grid)
-        assert on.database.digest_segments(connection, part, grid) == written
+            some = on.database.digest_written(connection, narrow, partitioning)
+            assert some == on.database.digest_segments(connection, narrow, partitioning)
+        assert on.database.digest_segments(connection, part, partitioning) == written

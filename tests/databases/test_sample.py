@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from airflow_provider_sync.databases.sample import digest_sample, has_sample, sampled
 from airflow_provider_sync.databases.slices import narrowed
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from tests.databases.canonical_rows import part_of
 from tests.scenario import Scenario
 
-GRID = Grid(scheme="range", parts=64, low=1, high=640)
+PARTITIONING = Partitioning(scheme="key_range", segment_count=64, low=1, high=640)
 
 
 @given(parts=st.integers(1, 70_000), most=st.integers(1, 256))
 def test_samples_are_spread_evenly(parts: int, most: int) -> None:
     """However a table is cut, a sample has at most so many of its segments, and the distance between them is the same."""
-    numbers = list(sampled(Grid(scheme="range", parts=parts, low=0, high=parts), most))
+    numbers = list(sampled(Partitioning(scheme="key_range", segment_count=parts, low=0, high=parts), most))
     assert 1 <= len(numbers) <= most
     assert set(numbers) <= set(range(parts))
     assert len({second - first for first, second in pairwise(numbers)}) <= 1
@@ -53,11 +53,11 @@ def test_a_sample_is_what_a_scan_finds(on: Scenario, key: str) -> None:
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {rows}")
     with on.database.connect() as connection:
         part = part_of(on.database, on.database.describe(connection, "item"), key=["id"])
-        assert has_sample(part, GRID) == (key == "PRIMARY KEY")
-        every = on.database.digest_segments(connection, part, GRID)
-        found = digest_sample(on.database, connection, part, GRID, 8)
-        assert found == {number: every[number] for number in sampled(GRID, 8) if number in every}
+        assert has_sample(part, PARTITIONING) == (key == "PRIMARY KEY")
+        every = on.database.digest_segments(connection, part, PARTITIONING)
+        found = digest_sample(on.database, connection, part, PARTITIONING, 8)
+        assert found == {number: every[number] for number in sampled(PARTITIONING, 8) if number in every}
         assert len(found) == 7  # the last has no rows
-        cut = digest_sample(on.database, connection, msgspec.structs.replace(part, between=(101, 300)), GRID, 8)
+        cut = digest_sample(on.database, connection, msgspec.structs.replace(part, between=(101, 300)), PARTITIONING, 8)
     if key == "PRIMARY KEY":
         assert set(cut) == {number for number in found if 10 <= number < 30}

@@ -16,9 +16,9 @@ import yaml
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
-from airflow_provider_sync.protocol.v2.checks import MAX_PARTS
+from airflow_provider_sync.protocol.v2.checks import MAX_SEGMENTS
 from airflow_provider_sync.protocol.v2.compression import decompress
-from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, Grid
+from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import MAX_MESSAGE_BYTES, media_type, parse_media_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -123,12 +123,12 @@ def test_row_text() -> None:
 
 def test_grids() -> None:
     """Each row of the table of segments follows from the rules above it."""
-    lines = PAGE.read_text().split("<!-- grids -->\n")[1].split("\n\n")[0].splitlines()[2:]
+    lines = PAGE.read_text().split("<!-- partitionings -->\n")[1].split("\n\n")[0].splitlines()[2:]
     for line in lines:
         scheme, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        parts, low, high, value, segment = map(int, cells)
-        grid = msgspec.convert({"scheme": scheme, "parts": parts, "low": low, "high": high}, Grid)
-        assert segment == ((value - low) // grid.width if scheme == "range" else value >> grid.shift), line
+        segment_count, low, high, value, segment = map(int, cells)
+        partitioning = msgspec.convert({"scheme": scheme, "segment_count": segment_count, "low": low, "high": high}, Partitioning)
+        assert segment == ((value - low) // partitioning.width if scheme == "key_range" else value >> partitioning.shift), line
     assert len(lines) == 6
 
 
@@ -150,7 +150,7 @@ def test_limits() -> None:
         "body of a request": [f"{MAX_KEYS_BYTES:,}", f"{MAX_BYTES_BESIDE_KEYS:,}"],
         "keys in a request": [f"{MAX_KEYS:,}"],
         "stretches in runs": [f"{MAX_RUNS:,}"],
-        "parts of a grid": [f"{MAX_PARTS:,}"],
+        "segments of a partitioning": [f"{MAX_SEGMENTS:,}"],
         "a message": [f"{MAX_MESSAGE_BYTES:,}"],
         "a name": [str(MAX_NAME)],
     }

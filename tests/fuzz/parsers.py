@@ -43,8 +43,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     DescribeTable,
     DigestRows,
     GetRows,
-    Grid,
     Message,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -61,7 +61,7 @@ LIMIT = 1 << 20
 
 Parser = Callable[[bytes], object]
 
-_GRID = Grid(scheme="range", parts=4, low=1, high=9)
+_GRID = Partitioning(scheme="key_range", segment_count=4, low=1, high=9)
 _SELECTION = Selection(name="t")
 _KINDS = list(LogicalKind)
 
@@ -162,7 +162,7 @@ def _requests(data: bytes) -> object:
     kinds = (DescribeTable, DigestRows, GetRows)
     request = decode_request(data[1:], kinds[data[0] % 3] if data else GetRows, {"t"})  # type: ignore[type-var]
     if isinstance(request, DigestRows):
-        check_segments_asked(request.runs, request.grid)
+        check_segments_asked(request.runs, request.partitioning)
     return request
 
 
@@ -239,7 +239,7 @@ _DESCRIBED = Described(
     ),
     key=("id",),
     rows=3,
-    grid=_GRID,
+    partitioning=_GRID,
 )
 _MESSAGES: list[Message] = [
     _DESCRIBED,
@@ -254,7 +254,7 @@ def _framed(messages: list[Message]) -> bytes:
     return b"".join(struct.pack(">I", len(frame)) + frame for frame in frames)
 
 
-_REQUEST = DigestRows(selection=_SELECTION, grid=_GRID, runs=((0, 1), (3, 3)), keys="1\n2\n")
+_REQUEST = DigestRows(selection=_SELECTION, partitioning=_GRID, runs=((0, 1), (3, 3)), keys="1\n2\n")
 
 SEEDS: dict[str, list[bytes]] = {
     "v1_frames": [frame_header("a/b", 3) + b"abc" + frame_header("c", 0), frame_header("a", 9) + b'{"message": "Server Error"}'],

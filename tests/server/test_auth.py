@@ -111,8 +111,8 @@ def test_hidden_is_unknown_to_version_2(url: str, path: str) -> None:
     """Version 2 keeps the same secret, whatever else is wrong with the request."""
 
     def body(name: str, further: str = "") -> bytes:
-        grid = '"grid":{"scheme":"bucket","parts":1},' if path == "/digestRows" else ""
-        return f'{{{grid}"selection":{{"name":"{name}"{further}}}}}'.encode()
+        partitioning = '"partitioning":{"scheme":"row_hash","segment_count":1},' if path == "/digestRows" else ""
+        return f'{{{partitioning}"selection":{{"name":"{name}"{further}}}}}'.encode()
 
     for further in ("", ',"columns":["nope"]', ',"window":{"column":"id","start":"1","end":"2"}'):
         hidden = ask(url, path, body("closed", further), token="some")

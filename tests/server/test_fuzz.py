@@ -47,9 +47,9 @@ ODD: list[Any] = [
     "id",
     "a",
     "b",
-    "range",
-    "bucket",
-    "key",
+    "key_range",
+    "row_hash",
+    "key_hash",
     [],
     {},
     [[]],
@@ -77,7 +77,7 @@ ODD: list[Any] = [
 VALUES = st.recursive(
     st.one_of(st.sampled_from(ODD), st.text(max_size=5), st.integers(), st.floats()),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "parts", "low", "x"]), inner, max_size=3)
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "segment_count", "low", "x"]), inner, max_size=3)
     ),
     max_leaves=6,
 )
@@ -98,10 +98,14 @@ def fields(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStrat
 
 WINDOW = fields({"column": st.sampled_from(["id", "a", "b", "nope"]), "start": "1", "end": "3"}, {})
 SELECTION = fields({"name": "t"}, {"columns": ["a"], "window": WINDOW, "between": [1, 2]})
-GRID = fields({"scheme": "range", "parts": 4}, {"low": 1, "high": 9})
+PARTITIONING = fields({"scheme": "key_range", "segment_count": 4}, {"low": 1, "high": 9})
 MESSAGES = st.one_of(
-    st.tuples(st.just("/describeTable"), fields({"selection": SELECTION}, {"grid": GRID, "sample": 4, "digests": True})),
-    st.tuples(st.just("/digestRows"), fields({"selection": SELECTION, "grid": GRID}, {"runs": [[0, 1]], "keys": "1\n"})),
+    st.tuples(
+        st.just("/describeTable"), fields({"selection": SELECTION}, {"partitioning": PARTITIONING, "sample": 4, "digests": True})
+    ),
+    st.tuples(
+        st.just("/digestRows"), fields({"selection": SELECTION, "partitioning": PARTITIONING}, {"runs": [[0, 1]], "keys": "1\n"})
+    ),
     st.tuples(st.just("/getRows"), fields({"selection": SELECTION}, {"keys": "1\n2\n"})),
     st.tuples(st.sampled_from(["/describeTable", "/digestRows", "/getRows"]), VALUES),
 )

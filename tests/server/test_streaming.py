@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ServerError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Grid, Selection
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Partitioning, Selection
 from airflow_provider_sync.protocol.v2.stream import read_messages
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.server.streaming import StreamBroken, attachment, is_broken_stream, work_ahead
@@ -263,7 +263,12 @@ def test_client_of_version_2_that_goes_away(large_url: str) -> None:
         change_alone(large_url)
         requests: list[tuple[str, DescribeTable | DigestRows | GetRows]] = [
             ("/describeTable", DescribeTable(selection=ALL_ROWS.selection)),
-            ("/digestRows", DigestRows(selection=ALL_ROWS.selection, grid=Grid(scheme="bucket", parts=1), runs=((0, 0),))),
+            (
+                "/digestRows",
+                DigestRows(
+                    selection=ALL_ROWS.selection, partitioning=Partitioning(scheme="row_hash", segment_count=1), runs=((0, 0),)
+                ),
+            ),
             ("/getRows", GetRows(selection=ALL_ROWS.selection, keys="1\n2\n")),
         ]
         for path, request in requests:
@@ -408,7 +413,9 @@ def peak_memory(source: Path, rows: int, *, version: int = 1) -> int:
                 answer = post(url, "/getTable", {"config_name": "t", "hash": "x"})
                 assert inflate(answer.body)[1]
             else:
-                every = DigestRows(selection=ALL_ROWS.selection, grid=Grid(scheme="bucket", parts=1), runs=((0, 0),))
+                every = DigestRows(
+                    selection=ALL_ROWS.selection, partitioning=Partitioning(scheme="row_hash", segment_count=1), runs=((0, 0),)
+                )
                 assert ask(url, "/describeTable", DescribeTable(selection=ALL_ROWS.selection)).status == 200
                 assert ask(url, "/digestRows", every).status == 200
                 assert ask(url, "/getRows", ALL_ROWS).status == 200

@@ -102,7 +102,7 @@ def test_configuration_that_does_not_fit(url: str, options: dict[str, Any], word
     with served(url, t=options) as base:
         for path, request in (
             ("/describeTable", DescribeTable(selection=T)),
-            ("/digestRows", DigestRows(selection=T, grid=ALL)),
+            ("/digestRows", DigestRows(selection=T, partitioning=ALL)),
             ("/getRows", GetRows(selection=T)),
         ):
             field, message = refusal(ask(base, path, request))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, Grid, Selection
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, Partitioning, Selection
 from airflow_provider_sync.protocol.v2.row_text import digest_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 from tests.server.served_tables import execute, served
@@ -29,7 +29,7 @@ def test_description(base: str) -> None:
     assert described.key == ("id",)
     # Some engines have no better estimate for a fresh table than its pages.
     assert 0 <= described.rows < 10_000
-    assert (described.grid.scheme, described.grid.low, described.grid.high) == ("range", -3, 2)
+    assert (described.partitioning.scheme, described.partitioning.low, described.partitioning.high) == ("key_range", -3, 2)
     assert sum(count for count, _ in segments.values()) == 3
 
 
@@ -42,7 +42,7 @@ def test_digests_are_those_of_the_rows(base: str) -> None:
     assert sum(count for count, _ in segments.values()) == 3
     assert sum(total for _, total in segments.values()) % 2**64 == sum(expected) % 2**64
     by_key = {(row[1].decode(),): digest >> 12 for row, digest in zip(content, expected, strict=True) if row[1] is not None}
-    assert digests(base) == digests(base, described.grid) == digests(base, keys="2\n-3\n1\n7\n") == by_key
+    assert digests(base) == digests(base, described.partitioning) == digests(base, keys="2\n-3\n1\n7\n") == by_key
 
 
 def test_description_alone(base: str) -> None:
@@ -64,23 +64,23 @@ def test_segments_of_ranges(url: str) -> None:
     execute(url, "DELETE FROM t", *many_rows(1000))
     with served(url) as base:
         described, segments = describe(base)
-        grid = described.grid
-        assert (grid.scheme, grid.low, grid.high) == ("range", 0, 999)
-        assert 4 <= grid.parts <= 512
+        partitioning = described.partitioning
+        assert (partitioning.scheme, partitioning.low, partitioning.high) == ("key_range", 0, 999)
+        assert 4 <= partitioning.segment_count <= 512
         for number, (count, _) in segments.items():
-            found = {int(key) for (key,) in digests(base, grid, runs=((number, number),))}
-            assert found == set(range(number * grid.width, min(1000, (number + 1) * grid.width)))
+            found = {int(key) for (key,) in digests(base, partitioning, runs=((number, number),))}
+            assert found == set(range(number * partitioning.width, min(1000, (number + 1) * partitioning.width)))
             assert len(found) == count
-        assert len(digests(base, grid, runs=((0, 1), (3, 3)))) == sum(segments[number][0] for number in (0, 1, 3))
+        assert len(digests(base, partitioning, runs=((0, 1), (3, 3)))) == sum(segments[number][0] for number in (0, 1, 3))
 
 
 def test_samples(url: str) -> None:
     """A sample has some of the segments, spread evenly, with the digests that they have among all; other keys have none."""
     execute(url, "DELETE FROM t", *many_rows(1000), "UPDATE t SET b = id")
     with served(url, t={}, by_text={"table": "t", "primary": "a"}, unindexed={"table": "t", "primary": "b"}) as base:
-        grid = Grid(scheme="range", parts=20, low=0, high=999)
-        described, segments = describe(base, grid=grid)
-        sampled, some = describe(base, grid=grid, sample=5)
+        partitioning = Partitioning(scheme="key_range", segment_count=20, low=0, high=999)
+        described, segments = describe(base, partitioning=partitioning)
+        sampled, some = describe(base, partitioning=partitioning, sample=5)
         assert (described.sample, sampled.sample) == (0, 5)
         assert some == {number: segments[number] for number in (2, 6, 10, 14, 18)}
         for name in ("by_text", "unindexed"):
@@ -98,12 +98,12 @@ def test_segments_of_digests(url: str) -> None:
         described, segments = describe(base)
         assert described.key == ("id", "a")
         assert describe(base, Selection(name="by_text"))[0].key == ("a",)
-        grid = described.grid
-        assert (grid.scheme, grid.low, grid.high) == ("bucket", 0, -1)
+        partitioning = described.partitioning
+        assert (partitioning.scheme, partitioning.low, partitioning.high) == ("row_hash", 0, -1)
         assert sum(count for count, _ in segments.values()) == 1000
-        for number in range(grid.parts):
-            found = digests(base, grid, runs=((number, number),))
-            assert {digest >> (grid.shift - 12) for digest in found.values()} == {number}
+        for number in range(partitioning.segment_count):
+            found = digests(base, partitioning, runs=((number, number),))
+            assert {digest >> (partitioning.shift - 12) for digest in found.values()} == {number}
             assert len(found) == segments[number][0]
         assert len(rows(base, 3, keys="7\trow 7\n8\trow 7\n")) == 1
 
@@ -113,7 +113,7 @@ def test_range_never_finer_than_its_keys(url: str) -> None:
     execute(url, "DELETE FROM t", "INSERT INTO t (id, a) VALUES (5, 'x')")
     with served(url) as base:
         described, segments = describe(base)
-    assert described.grid == Grid(scheme="range", parts=1, low=5, high=5)
+    assert described.partitioning == Partitioning(scheme="key_range", segment_count=1, low=5, high=5)
     assert [count for count, _ in segments.values()] == [1]
 
 
@@ -122,7 +122,7 @@ def test_empty_table(url: str) -> None:
     execute(url, "DELETE FROM t")
     with served(url) as base:
         described, segments = describe(base)
-        assert (described.grid.scheme, segments) == ("bucket", {})
+        assert (described.partitioning.scheme, segments) == ("row_hash", {})
         assert digests(base) == {}
         assert rows(base, 3) == []
 

@@ -32,7 +32,10 @@ def test_windows(base: str) -> None:
         assert sum(count for count, _ in segments.values()) == len(expected)
         assert sorted(key.encode() for (key,) in digests(base, selection=selection)) == expected
         if expected:
-            assert (described.grid.low, described.grid.high) == (int(min(expected, key=int)), int(max(expected, key=int)))
+            assert (described.partitioning.low, described.partitioning.high) == (
+                int(min(expected, key=int)),
+                int(max(expected, key=int)),
+            )
         assert [row[0] for row in rows(base, 2, selection=selection, keys="-3\n2\n")] == [key for key in expected if key != b"1"]
 
 
@@ -92,7 +95,10 @@ def test_ranges_of_keys(base: str) -> None:
         assert sum(count for count, _ in segments.values()) == len(expected)
         assert sorted(key.encode() for (key,) in digests(base, selection=selection)) == expected
         if expected:
-            assert (described.grid.low, described.grid.high) == (int(min(expected, key=int)), int(max(expected, key=int)))
+            assert (described.partitioning.low, described.partitioning.high) == (
+                int(min(expected, key=int)),
+                int(max(expected, key=int)),
+            )
 
 
 @pytest.mark.parametrize(("between", "words"), [((2, 1), "no keys between 2 and 1"), ((None, 2**64), "no keys between")])

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
-from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows, Grid
+from airflow_provider_sync.protocol.v2.messages import DigestRows, GetRows, Partitioning
 from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_KEYS, MAX_RUNS, decode_request
 from tests.server.served_tables import served
 from tests.server.version2_answers import ALL, T, digests, messages, refusal, rows
 from tests.server.wire import ask
 
-GRID = b'"grid":{"scheme":"bucket","parts":4}'
+PARTITIONING = b'"partitioning":{"scheme":"row_hash","segment_count":4}'
 
 
 @pytest.mark.parametrize(
@@ -32,27 +32,62 @@ GRID = b'"grid":{"scheme":"bucket","parts":4}'
         ("/describeTable", b'{"selection":{"name":"\\ud800"}}', "body", ""),
         ("/describeTable", b'{"selection":{"name":"t"},"digests":1}', "digests", "Expected `bool`"),
         ("/describeTable", b'{"selection":{"name":"t"},"x":' + b"[" * 10_000, "body", ""),
-        ("/digestRows", b'{"selection":{"name":"t"}}', "body", "`grid`"),
-        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"x","parts":1}}', "grid.scheme", "'x'"),
-        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"bucket","parts":3}}', "grid", "power of two"),
-        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"bucket","parts":0}}', "grid", "0 segments"),
-        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"bucket","parts":1e9}}', "grid.parts", ""),
-        ("/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"range","parts":99999999}}', "grid", "99999999"),
+        ("/digestRows", b'{"selection":{"name":"t"}}', "body", "`partitioning`"),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},"grid":{"scheme":"range","parts":1,"high":99999999999999999999}}',
-            "grid",
+            b'{"selection":{"name":"t"},"partitioning":{"scheme":"x","segment_count":1}}',
+            "partitioning.scheme",
+            "'x'",
+        ),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":3}}',
+            "partitioning",
+            "power of two",
+        ),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":0}}',
+            "partitioning",
+            "0 segments",
+        ),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":1e9}}',
+            "partitioning.segment_count",
+            "",
+        ),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},"partitioning":{"scheme":"key_range","segment_count":99999999}}',
+            "partitioning",
+            "99999999",
+        ),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},"partitioning":{"scheme":"key_range","segment_count":1,"high":99999999999999999999}}',
+            "partitioning",
             "99999999999999999999",
         ),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0]]}' % GRID, "runs[0]", "length 2"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,4]]}' % GRID, "runs", "0 to 4"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[-1,0]]}' % GRID, "runs", "-1 to 0"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,1]]}' % GRID, "runs", "2 to 1"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,3],[0,1]]}' % GRID, "runs", "0 to 1"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,1],[1,2]]}' % GRID, "runs", "1 to 2"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (GRID, b"[0,0]," * MAX_RUNS), "runs", "65537"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (GRID, b"[0,0]," * 400_000), "body", "2097152"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"keys":"1\\t2\\n"}' % GRID, "keys", "1 fields"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0]]}' % PARTITIONING, "runs[0]", "length 2"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,4]]}' % PARTITIONING, "runs", "0 to 4"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[-1,0]]}' % PARTITIONING, "runs", "-1 to 0"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,1]]}' % PARTITIONING, "runs", "2 to 1"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,3],[0,1]]}' % PARTITIONING, "runs", "0 to 1"),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,1],[1,2]]}' % PARTITIONING, "runs", "1 to 2"),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (PARTITIONING, b"[0,0]," * MAX_RUNS),
+            "runs",
+            "65537",
+        ),
+        (
+            "/digestRows",
+            b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (PARTITIONING, b"[0,0]," * 400_000),
+            "body",
+            "2097152",
+        ),
+        ("/digestRows", b'{"selection":{"name":"t"},%b,"keys":"1\\t2\\n"}' % PARTITIONING, "keys", "1 fields"),
         ("/getRows", b'{"selection":{"name":"t"},"keys":["1"]}', "keys", "Expected `str"),
         ("/getRows", b'{"selection":{"name":"t"},"keys":"1"}', "keys", "line feed"),
         ("/getRows", b'{"selection":{"name":"t"},"keys":"\\\\N\\n"}', "keys", "NULL"),
@@ -71,10 +106,10 @@ def test_refused_requests(refusing: str, path: str, body: bytes, field: str, wor
 
 def test_ranges_need_an_integer_key(url: str) -> None:
     """Ranges of a key that is not a single integer are refused."""
-    grid = Grid(scheme="range", parts=1, low=0, high=9)
+    partitioning = Partitioning(scheme="key_range", segment_count=1, low=0, high=9)
     with served(url, t={"primary": "a"}) as base:
-        field, message = refusal(ask(base, "/digestRows", DigestRows(selection=T, grid=grid, runs=((0, 0),))))
-    assert field == "grid"
+        field, message = refusal(ask(base, "/digestRows", DigestRows(selection=T, partitioning=partitioning, runs=((0, 0),))))
+    assert field == "partitioning"
     assert "no single integer key" in message
 
 
@@ -89,7 +124,7 @@ def test_keys_that_no_row_can_have(base: str, keys: str) -> None:
     """A text that is not a key finds no row, or is refused; never another row, and never a fault of the server's."""
     for path, request in (
         ("/getRows", GetRows(selection=T, keys=keys)),
-        ("/digestRows", DigestRows(selection=T, grid=ALL, keys=keys)),
+        ("/digestRows", DigestRows(selection=T, partitioning=ALL, keys=keys)),
     ):
         answer = ask(base, path, request)
         assert answer.status in (200, 422)

@@ -41,7 +41,7 @@ def test_no_state(url: str) -> None:
     """What one server process began, any other can go on with."""
     with served(url) as one, served(url) as other:
         described, segments = describe(one)
-        found = digests(other, described.grid, runs=tuple((number, number) for number in segments))
+        found = digests(other, described.partitioning, runs=tuple((number, number) for number in segments))
         assert len(found) == len(rows(one, 3, keys="".join(f"{key}\n" for (key,) in found))) == 3
 
 

@@ -12,8 +12,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     DescribeTable,
     DigestRows,
     GetRows,
-    Grid,
     Message,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -25,8 +25,8 @@ from tests.server.wire import Answer, ask
 T = Selection(name="t")
 """All columns and rows of the table that most tests serve."""
 
-ALL = Grid(scheme="bucket", parts=1)
-"""A grid of one segment, for the digests of all rows."""
+ALL = Partitioning(scheme="row_hash", segment_count=1)
+"""A partitioning of one segment, for the digests of all rows."""
 
 LIMIT = 1 << 30
 """The most bytes of an answer, more than any test gets."""
@@ -53,10 +53,12 @@ def describe(url: str, selection: Selection = T, **asked: Any) -> tuple[Describe
     return described, segments
 
 
-def digests(url: str, grid: Grid = ALL, *, selection: Selection = T, **asked: Any) -> dict[Key, int]:
+def digests(url: str, partitioning: Partitioning = ALL, *, selection: Selection = T, **asked: Any) -> dict[Key, int]:
     """Return the digests of rows by key, as they come over the wire."""
     found: dict[Key, int] = {}
-    request = DigestRows(selection=selection, grid=grid, **(asked or {"runs": ((0, grid.parts - 1),)}))
+    request = DigestRows(
+        selection=selection, partitioning=partitioning, **(asked or {"runs": ((0, partitioning.segment_count - 1),)})
+    )
     for message in messages(ask(url, "/digestRows", request)):
         assert isinstance(message, RowDigests)
         keys = tsv.decode_keys(message.keys, message.keys.partition(b"\n")[0].count(b"\t") + 1) if message.keys else []

@@ -20,7 +20,7 @@ from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, key_hash, 
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.databases.slices import keys_of, narrowed
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
@@ -42,7 +42,7 @@ Digests = list[tuple[tuple[str, ...], int]]
 class MySQLCanonical(Database):
     """The part of :class:`~.mysql.database.MySQLDatabase` that version 2 needs."""
 
-    schemes = ("range", "bucket", "key")
+    schemes = ("key_range", "row_hash", "key_hash")
 
     _packet_bytes: int | None = None
 
@@ -68,18 +68,18 @@ class MySQLCanonical(Database):
         counted = f"SELECT COUNT(*) FROM {self.qualified(part.table)} WHERE {self._window(part)}"
         return int(connection.exec_driver_sql(counted).scalar_one())
 
-    def digest_segments(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
-        """Digest every segment of the grid in one scan."""
+    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+        """Digest every segment of the partitioning in one scan."""
         digest = self._digest(connection, part)
         source = f"{self.qualified(part.table)} WHERE {self._window(part)}"
-        if grid.scheme == "range":
+        if partitioning.scheme == "key_range":
             key = part.key[0].column
-            number = segment(key, self.quote(key.name), grid)
-        elif grid.scheme == "key":
-            number = f"{key_hash(part.key, self.quote)} >> {grid.shift}"
+            number = segment(key, self.quote(key.name), partitioning)
+        elif partitioning.scheme == "key_hash":
+            number = f"{key_hash(part.key, self.quote)} >> {partitioning.shift}"
         else:
             # Only a derived table with a limit is not merged into the outer query, which would compute the digest twice.
-            number = f"d.digest >> {grid.shift}"
+            number = f"d.digest >> {partitioning.shift}"
             source, digest = f"(SELECT {digest} AS digest FROM {source} LIMIT {_UNLIMITED}) AS d", "d.digest"
         found = connection.exec_driver_sql(
             f"SELECT {number}, COUNT(*), SUM(IFNULL({digest}, {TOO_LARGE})) FROM {source} GROUP BY 1 ORDER BY NULL"
@@ -91,44 +91,46 @@ class MySQLCanonical(Database):
             segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS)
         return segments
 
-    def digest_written(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+    def digest_written(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
         """Digest one half of the keys over this connection, the other over one that reads what is not committed yet.
 
         What somebody else has written and not committed shows, too: as a difference, like everything that is not as announced.
         """
-        if grid.scheme != "range" or grid.parts < _SHARED_PARTS or not part.has_indexed_ranges:
-            return self.digest_segments(connection, part, grid)
-        middle = grid.parts // 2
+        if partitioning.scheme != "key_range" or partitioning.segment_count < _SHARED_PARTS or not part.has_indexed_ranges:
+            return self.digest_segments(connection, part, partitioning)
+        middle = partitioning.segment_count // 2
         lower, upper = (
-            msgspec.structs.replace(part, between=narrowed(keys_of(grid, run), part.between))
-            for run in ((-1, middle - 1), (middle, grid.parts))
+            msgspec.structs.replace(part, between=narrowed(keys_of(partitioning, run), part.between))
+            for run in ((-1, middle - 1), (middle, partitioning.segment_count))
         )
 
         def digest_upper() -> Mapping[int, SegmentDigest]:
             with self.connect() as other:
                 other.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
                 other.exec_driver_sql("START TRANSACTION READ ONLY")
-                found = self.digest_segments(other, upper, grid)
+                found = self.digest_segments(other, upper, partitioning)
                 other.exec_driver_sql("ROLLBACK")
                 return found
 
         with ThreadPoolExecutor(1, thread_name_prefix="upper-half") as pool:
             waiting = pool.submit(digest_upper)
-            return {**self.digest_segments(connection, lower, grid), **waiting.result()}
+            return {**self.digest_segments(connection, lower, partitioning), **waiting.result()}
 
-    def digest_rows(self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]) -> Iterator[Digests]:
+    def digest_rows(
+        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
+    ) -> Iterator[Digests]:
         """Stream keys and digests of the rows in these segments: stretches of keys by the index, all else by a scan.
 
         Where the key's hash decides, only rows that are in are digested.
         """
         digest = self._digest(connection, part)
-        if grid.scheme != "range":
-            hashed = digest if grid.scheme == "bucket" else key_hash(part.key, self.quote)
-            yield from self._stream_digests(connection, part, digest, lookup.in_buckets(hashed, grid, runs))
+        if partitioning.scheme != "key_range":
+            hashed = digest if partitioning.scheme == "row_hash" else key_hash(part.key, self.quote)
+            yield from self._stream_digests(connection, part, digest, lookup.in_buckets(hashed, partitioning, runs))
             return
         key = part.key[0].column
         number = key_number(key, self.quote(key.name))
-        for condition in lookup.in_runs(key, self.quote(key.name), grid, runs):
+        for condition in lookup.in_runs(key, self.quote(key.name), partitioning, runs):
             yield from self._stream_digests(connection, part, digest, f"{condition} ORDER BY {number}")
 
     def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[Digests]:

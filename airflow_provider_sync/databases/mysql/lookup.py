@@ -12,7 +12,7 @@ from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Par
 from airflow_provider_sync.databases.mysql.row_text import key_number
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 _KEYS = 900
@@ -77,35 +77,35 @@ def _between(part: Part, quote: Callable[[str], str]) -> list[str]:
     return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), part.between, strict=True) if end is not None]
 
 
-def in_runs(key: Column, name: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> Iterator[str]:
-    """Yield conditions for stretches of segments of a grid of ranges, a few hundred stretches each, in their order.
+def in_runs(key: Column, name: str, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Yield conditions for stretches of segments of a partitioning of ranges, a few hundred stretches each, in their order.
 
     :param name: the key's column, quoted
     """
     number = key_number(key, name)
     conditions = []
     for first, last in runs:
-        low = min(grid.low + first * grid.width, grid.high + 1)
-        high = min(grid.high, grid.low + (last + 1) * grid.width - 1)
-        parts = [f"{number} >= {low}"] * (first >= 0) + [f"{number} <= {high}"] * (last < grid.parts)
+        low = min(partitioning.low + first * partitioning.width, partitioning.high + 1)
+        high = min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1)
+        parts = [f"{number} >= {low}"] * (first >= 0) + [f"{number} <= {high}"] * (last < partitioning.segment_count)
         if low <= high or len(parts) < 2:
             conditions.append(f"({' AND '.join(parts) or 'TRUE'})")
     for start in range(0, len(conditions), _RANGES):
         yield f"({' OR '.join(conditions[start : start + _RANGES])})"
 
 
-def in_buckets(hashed: str, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+def in_buckets(hashed: str, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> str:
     """Return the condition that a row is in one of the buckets; rows without a digest are in.
 
     :param hashed: the expression of the row's digest, or of its key's hash
     """
-    numbers = [number for first, last in runs for number in range(max(first, 0), min(last, grid.parts - 1) + 1)]
-    if len(numbers) >= grid.parts:
+    numbers = [number for first, last in runs for number in range(max(first, 0), min(last, partitioning.segment_count - 1) + 1)]
+    if len(numbers) >= partitioning.segment_count:
         return "TRUE"
     if not numbers:
         return "FALSE"
     # The digest is computed once, and again only for rows that are in.
-    return f"IFNULL({hashed} >> {grid.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
+    return f"IFNULL({hashed} >> {partitioning.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
 
 
 def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: Keys, *, room: int) -> Iterator[tuple[str, Keys]]:

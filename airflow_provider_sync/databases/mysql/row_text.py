@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.mysql.text import canonical_text
 from airflow_provider_sync.databases.schema import TEXTUAL, Column, Kind
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
 from airflow_provider_sync.protocol.v2.types import MEASURED
 
@@ -42,17 +42,21 @@ def key_hash(key: Sequence[CanonicalColumn], quote: Callable[[str], str]) -> str
     return f"CRC32({texts[0]})" if len(texts) == 1 else f"CRC32(CONCAT_WS('|', {', '.join(texts)}))"
 
 
-def segment(key: Column, name: str, grid: Grid) -> str:
-    """Return the expression of the number of a row's segment, for a grid of ranges.
+def segment(key: Column, name: str, partitioning: Partitioning) -> str:
+    """Return the expression of the number of a row's segment, for a partitioning of ranges.
 
     :param name: the key's column, quoted
     """
     number = key_number(key, name)
-    if (not key.unsigned and grid.low < -_SAFE_INTEGER) or grid.high > _SAFE_INTEGER or (key.unsigned and grid.low < 0):
+    if (
+        (not key.unsigned and partitioning.low < -_SAFE_INTEGER)
+        or partitioning.high > _SAFE_INTEGER
+        or (key.unsigned and partitioning.low < 0)
+    ):
         number = f"CAST({number} AS DECIMAL(30))"
     return (
-        f"CASE WHEN {number} < {grid.low} THEN -1 WHEN {number} > {grid.high} THEN {grid.parts}"
-        f" ELSE ({number} - ({grid.low})) DIV {grid.width} END"
+        f"CASE WHEN {number} < {partitioning.low} THEN -1 WHEN {number} > {partitioning.high} THEN {partitioning.segment_count}"
+        f" ELSE ({number} - ({partitioning.low})) DIV {partitioning.width} END"
     )
 
 

@@ -23,7 +23,7 @@ from airflow_provider_sync.databases.postgresql.text import literal, logical_typ
 from airflow_provider_sync.databases.postgresql.text_load import copy_blocks
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v2.messages import PGHASH, Grid
+from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.tsv import decode_rows, encode_rows, from_copy
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
@@ -82,21 +82,21 @@ class PostgreSQLCanonical(Database):
             ((plans,),) = _run(connection, f"EXPLAIN (FORMAT JSON) {self._sql(connection, part).rows()}")
         return int(plans[0]["Plan"]["Plan Rows"])
 
-    def digest_segments(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
         """Digest every segment in one scan, by as many workers as the server gives."""
         with self.translate_errors(), _settings(connection, _FOR_ONE_SCAN):
-            found = _run(connection, self._sql(connection, part).segments(grid))
+            found = _run(connection, self._sql(connection, part).segments(partitioning))
         return {
             int(number): SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS) for number, rows, total in sorted(found)
         }
 
     def digest_rows(
-        self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]
+        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look stretches of keys up by the index; buckets need a scan."""
         sql = self._sql(connection, part)
         with _settings(connection, _FOR_STRETCHES):
-            yield from self._digests(connection, part, sql.digests(grid, runs))
+            yield from self._digests(connection, part, sql.digests(partitioning, runs))
 
     def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look the rows up by their keys."""

@@ -1,4 +1,4 @@
-"""The statements of version 2 on PostgreSQL: row texts and digests, the segments of a grid, windows and keys.
+"""The statements of version 2 on PostgreSQL: row texts and digests, the segments of a partitioning, windows and keys.
 
 Statements are for a driver's cursor without parameters: percent signs stand as they are. Running them belongs to
 :mod:`.digests`.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part
 from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, literal, parsed
 from airflow_provider_sync.databases.schema import Kind
-from airflow_provider_sync.protocol.v2.messages import PGHASH, Grid
+from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
 from airflow_provider_sync.protocol.v2.types import MEASURED
 
@@ -61,27 +61,27 @@ class PartSQL:
         """Select key texts and digest of the rows with these keys."""
         return f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._joined(keys)}"
 
-    def segments(self, grid: Grid) -> str:
+    def segments(self, partitioning: Partitioning) -> str:
         """Select number, rows and sum of every segment."""
-        if grid.scheme == "range":
+        if partitioning.scheme == "key_range":
             return (
-                f"SELECT {self._segment(grid)}, count(*), sum({self._digest()})"
+                f"SELECT {self._segment(partitioning)}, count(*), sum({self._digest()})"
                 f" FROM {self._relation} AS t{self._where()} GROUP BY 1"
             )
         # A set-returning function computes its argument once, where a plain expression would be computed for the bucket and
         # for the sum; and it does not keep parallel workers away, as OFFSET 0 and LATERAL do.
         return (
-            f"SELECT d >> {grid.shift}, count(*), sum(d) FROM"
+            f"SELECT d >> {partitioning.shift}, count(*), sum(d) FROM"
             f" (SELECT unnest(ARRAY[{self._digest()}]) AS d FROM {self._relation} AS t{self._where()}) s GROUP BY 1"
         )
 
-    def digests(self, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+    def digests(self, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> str:
         """Select key texts and digest of the rows in these segments."""
-        if grid.scheme == "range":
+        if partitioning.scheme == "key_range":
             name = self._number()
             # A join looks each stretch up in the index. Conditions joined by OR end in a scan that tries them all on every row.
             return (
-                f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._stretches(grid, runs)}"
+                f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._stretches(partitioning, runs)}"
                 f" JOIN {self._relation} AS t ON {name} >= r.low AND {name} <= r.high{self._where()} ORDER BY {name}"
             )
         names = ", ".join(f"k{number}" for number in range(len(self._part.key)))
@@ -89,7 +89,7 @@ class PartSQL:
         numbers = ",".join(str(number) for first, last in runs for number in range(first, last + 1))
         return (
             f"SELECT {names}, d FROM (SELECT {texts}, unnest(ARRAY[{self._digest()}]) AS d"
-            f" FROM {self._relation} AS t{self._where()}) s WHERE d >> {grid.shift} = ANY('{{{numbers}}}'::bigint[])"
+            f" FROM {self._relation} AS t{self._where()}) s WHERE d >> {partitioning.shift} = ANY('{{{numbers}}}'::bigint[])"
         )
 
     # -- fields ------------------------------------------------------------------------------------------------------
@@ -167,13 +167,19 @@ class PartSQL:
         if high is not None:
             yield "false" if self._is_integer() and high < _LOWEST else f"{name} <= ({self._clamped(high)})"
 
-    def _segment(self, grid: Grid) -> str:
+    def _segment(self, partitioning: Partitioning) -> str:
         name = self._number()
-        if self._is_integer() and grid.low >= _LOWEST and grid.high <= _HIGHEST and grid.high - grid.low <= _HIGHEST:
-            number = f"({name}::bigint - ({grid.low})) / {grid.width}"
+        if (
+            self._is_integer()
+            and partitioning.low >= _LOWEST
+            and partitioning.high <= _HIGHEST
+            and partitioning.high - partitioning.low <= _HIGHEST
+        ):
+            number = f"({name}::bigint - ({partitioning.low})) / {partitioning.width}"
         else:
-            number = f"div({name}::numeric - ({grid.low}), {grid.width})::bigint"
-        return f"CASE WHEN {name} < ({grid.low}) THEN -1 WHEN {name} > ({grid.high}) THEN {grid.parts} ELSE {number} END"
+            number = f"div({name}::numeric - ({partitioning.low}), {partitioning.width})::bigint"
+        below, above = f"{name} < ({partitioning.low})", f"{name} > ({partitioning.high})"
+        return f"CASE WHEN {below} THEN -1 WHEN {above} THEN {partitioning.segment_count} ELSE {number} END"
 
     def _number(self) -> str:
         """Return the key as a number; beyond all of them where a column of another type has something else."""
@@ -186,12 +192,16 @@ class PartSQL:
     def _clamped(self, key: int) -> int:
         return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
 
-    def _stretches(self, grid: Grid, runs: Sequence[tuple[int, int]]) -> str:
+    def _stretches(self, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> str:
         """List the lowest and highest key of each stretch, in the key's type, so that its index can be used."""
         lows, highs = [], []
         for first, last in runs:
-            low = None if first < 0 else min(grid.high + 1, grid.low + first * grid.width)
-            high = None if last >= grid.parts else min(grid.high, grid.low + (last + 1) * grid.width - 1)
+            low = None if first < 0 else min(partitioning.high + 1, partitioning.low + first * partitioning.width)
+            high = (
+                None
+                if last >= partitioning.segment_count
+                else min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1)
+            )
             if self._is_integer():
                 if (low is not None and low > _HIGHEST) or (high is not None and high < _LOWEST):
                     continue

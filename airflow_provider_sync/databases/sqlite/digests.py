@@ -29,7 +29,7 @@ from airflow_provider_sync.databases.sqlite.text import (
 )
 from airflow_provider_sync.databases.sqlite.text_load import load_blocks, stored_value
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import digest_rows
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -88,7 +88,7 @@ class SQLiteCanonical(Database):
         statement = f"SELECT COUNT(*) FROM {self.qualified(part.table)} AS t{_where(condition)}"
         return int(driver_of(connection).execute(statement, values).fetchone()[0])
 
-    def digest_segments(self, connection: Connection, part: Part, grid: Grid) -> Mapping[int, SegmentDigest]:
+    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
         """Stream all rows and add their digests up."""
         counts: dict[int, int] = {}
         sums: dict[int, int] = {}
@@ -98,7 +98,7 @@ class SQLiteCanonical(Database):
             digests = digest_rows(rows, _kinds(part))
             # Neighbours share a segment where the rows come in the order of their keys.
             start = 0
-            for number, same in groupby(_numbers(grid, [row[place] for row in rows], digests)):
+            for number, same in groupby(_numbers(partitioning, [row[place] for row in rows], digests)):
                 end = start + len(list(same))
                 counts[number] = counts.get(number, 0) + end - start
                 sums[number] = sums.get(number, 0) + sum(digests[start:end])
@@ -106,23 +106,23 @@ class SQLiteCanonical(Database):
         return {number: SegmentDigest(rows=counts[number], sum=sums[number] % _SUM_MODULUS) for number in sorted(counts)}
 
     def digest_rows(
-        self, connection: Connection, part: Part, grid: Grid, runs: Sequence[tuple[int, int]]
+        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look stretches of an indexed integer key up; otherwise, stream all rows and choose."""
         condition, values = self._window(part)
-        if grid.scheme == "bucket":
-            yield from self._digests(connection, part, self._select(part, part.columns, condition), values, grid, runs)
+        if partitioning.scheme == "row_hash":
+            yield from self._digests(connection, part, self._select(part, part.columns, condition), values, partitioning, runs)
             return
         key = part.key[0].column
         ordered = self.quote(key.name) if _affinity(key) in _NUMERIC else f"sync_order({self.quote(key.name)})"
         if _affinity(key) not in _NUMERIC or not part.table.is_indexed(key.name):
             statement = f"{self._select(part, part.columns, condition)} ORDER BY {ordered}"
-            yield from self._digests(connection, part, statement, values, grid, runs)
+            yield from self._digests(connection, part, statement, values, partitioning, runs)
             return
         for run in runs:
-            bounds = " AND ".join(filter(None, [condition, *_bounds(ordered, grid, run)]))
+            bounds = " AND ".join(filter(None, [condition, *_bounds(ordered, partitioning, run)]))
             statement = f"{self._select(part, part.columns, bounds)} ORDER BY {ordered}"
-            yield from self._digests(connection, part, statement, values, grid, [run])
+            yield from self._digests(connection, part, statement, values, partitioning, [run])
 
     def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look the rows up by their keys."""
@@ -205,7 +205,7 @@ class SQLiteCanonical(Database):
         part: Part,
         statement: str,
         values: tuple[Value, ...],
-        grid: Grid,
+        partitioning: Partitioning,
         runs: Sequence[tuple[int, int]],
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         places = _places(part)
@@ -213,7 +213,7 @@ class SQLiteCanonical(Database):
         for rows in _stream(connection, statement, values):
             digests = digest_rows(rows, _kinds(part))
             columns = [[row[place] for row in rows] for place in places]
-            found = [number in chosen for number in _numbers(grid, columns[0], digests)]
+            found = [number in chosen for number in _numbers(partitioning, columns[0], digests)]
             keys = _keys(compress(column, found) for column in columns)
             yield list(zip(keys, compress(digests, found), strict=True))
 
@@ -304,29 +304,29 @@ def _candidates(text: str, column: CanonicalColumn) -> Sequence[Value]:
     return (text,) if affinity in _NUMERIC else (text, text.encode())
 
 
-def _numbers(grid: Grid, keys: Sequence[bytes | None], digests: Sequence[int]) -> list[int]:
+def _numbers(partitioning: Partitioning, keys: Sequence[bytes | None], digests: Sequence[int]) -> list[int]:
     """Return the numbers of the rows' segments."""
-    if grid.scheme == "bucket":
-        return [digest >> grid.shift for digest in digests]
-    low, high, width = grid.low, grid.high, grid.width
+    if partitioning.scheme == "row_hash":
+        return [digest >> partitioning.shift for digest in digests]
+    low, high, width = partitioning.low, partitioning.high, partitioning.width
     try:
         numbers = list(map(int, keys))  # type: ignore[arg-type]  # NULL is what the handler is for
     except (TypeError, ValueError):
-        return [_number(grid, key) for key in keys]
+        return [_number(partitioning, key) for key in keys]
     if numbers and low <= min(numbers) and max(numbers) <= high:
         return [(number - low) // width for number in numbers]
-    return [_number(grid, number) for number in numbers]
+    return [_number(partitioning, number) for number in numbers]
 
 
-def _number(grid: Grid, key: int | bytes | None) -> int:
+def _number(partitioning: Partitioning, key: int | bytes | None) -> int:
     try:
         number = int(key)  # type: ignore[arg-type]  # as above
     except (TypeError, ValueError):
         # SQLite sorts text behind all numbers, and NULL before them.
-        return -1 if key is None else grid.parts
-    if number < grid.low:
+        return -1 if key is None else partitioning.segment_count
+    if number < partitioning.low:
         return -1
-    return grid.parts if number > grid.high else (number - grid.low) // grid.width
+    return partitioning.segment_count if number > partitioning.high else (number - partitioning.low) // partitioning.width
 
 
 def _number_value(text: str) -> Value:
@@ -343,13 +343,13 @@ def _number_value(text: str) -> Value:
         raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.") from None
 
 
-def _bounds(name: str, grid: Grid, run: tuple[int, int]) -> Iterator[str]:
+def _bounds(name: str, partitioning: Partitioning, run: tuple[int, int]) -> Iterator[str]:
     """Return the conditions that hold for the keys of a run; numbers are spelled out, since they may exceed 64 bits."""
     first, last = run
     if first >= 0:
-        yield f"{name} >= {min(grid.high + 1, grid.low + first * grid.width)}"
-    if last < grid.parts:
-        yield f"{name} <= {min(grid.high, grid.low + (last + 1) * grid.width - 1)}"
+        yield f"{name} >= {min(partitioning.high + 1, partitioning.low + first * partitioning.width)}"
+    if last < partitioning.segment_count:
+        yield f"{name} <= {min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1)}"
 
 
 def _blocks(rows: Sequence[Text]) -> Iterator[tuple[int, bytes]]:

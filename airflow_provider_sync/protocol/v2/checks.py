@@ -9,11 +9,11 @@ from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
-    MAX_PARTS,
+    MAX_SEGMENTS,
     ColumnDescription,
     Described,
-    Grid,
     KeyRange,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -46,30 +46,30 @@ def check_described(described: Described, selection: Selection) -> None:
         _check_type(column)
     if not 0 <= described.rows <= _MAX_ROWS:
         raise ProtocolError(f"A table cannot have {described.rows} rows.")
-    check_grid(described.grid)
-    if selection.between is not None and described.grid.scheme == "range":
+    check_partitioning(described.partitioning)
+    if selection.between is not None and described.partitioning.scheme == "key_range":
         low, high = selection.between
-        if (low is not None and described.grid.low < low) or (high is not None and described.grid.high > high):
+        if (low is not None and described.partitioning.low < low) or (high is not None and described.partitioning.high > high):
             raise ProtocolError(
-                f"Segments reach from {described.grid.low} to {described.grid.high}, outside of what was asked for."
+                f"Segments reach from {described.partitioning.low} to {described.partitioning.high}, beyond what was asked for."
             )
-    if described.grid.scheme == "range":
+    if described.partitioning.scheme == "key_range":
         kinds = [column.type.kind for column in described.columns if column.name in described.key]
         if kinds != [LogicalKind.INTEGER]:
             raise ProtocolError(f"Segments are ranges of keys, but the key ({_listed(described.key)}) is not a single integer.")
 
 
-def check_grid(grid: Grid) -> None:
+def check_partitioning(partitioning: Partitioning) -> None:
     """Check that a table can be cut so.
 
     :raises ProtocolError: for absurd bounds or numbers of parts
     """
-    if not 1 <= grid.parts <= MAX_PARTS:
-        raise ProtocolError(f"A table cannot be cut into {grid.parts} segments, only into 1 to {MAX_PARTS}.")
-    if grid.scheme != "range" and grid.parts & (grid.parts - 1):
-        raise ProtocolError(f"There cannot be {grid.parts} buckets, only a power of two.")
-    if grid.low > grid.high + 1 or grid.low < _LOWEST or grid.high > _HIGHEST:
-        raise ProtocolError(f"Segments cannot reach from {grid.low} to {grid.high}.")
+    if not 1 <= partitioning.segment_count <= MAX_SEGMENTS:
+        raise ProtocolError(f"A table cannot be cut into {partitioning.segment_count} segments, only into 1 to {MAX_SEGMENTS}.")
+    if partitioning.scheme != "key_range" and partitioning.segment_count & (partitioning.segment_count - 1):
+        raise ProtocolError(f"Segments by hash must be a power of two, not {partitioning.segment_count}.")
+    if partitioning.low > partitioning.high + 1 or partitioning.low < _LOWEST or partitioning.high > _HIGHEST:
+        raise ProtocolError(f"Segments cannot reach from {partitioning.low} to {partitioning.high}.")
 
 
 def check_between(between: KeyRange) -> None:
@@ -84,19 +84,21 @@ def check_between(between: KeyRange) -> None:
         raise ProtocolError(f"There are no keys between {low} and {high}.")
 
 
-def check_runs(runs: Iterable[tuple[int, int]], grid: Grid) -> None:
-    """Check that stretches of segments are of this grid, and ascend without overlap.
+def check_runs(runs: Iterable[tuple[int, int]], partitioning: Partitioning) -> None:
+    """Check that stretches of segments are of this partitioning, and ascend without overlap.
 
     :raises ProtocolError: when they do not
     """
     least = 0
     for first, last in runs:
-        if not least <= first <= last < grid.parts:
-            raise ProtocolError(f"The stretch of segments {first} to {last} is out of order, or not of {grid.parts} segments.")
+        if not least <= first <= last < partitioning.segment_count:
+            raise ProtocolError(
+                f"The stretch of segments {first} to {last} is out of order, or not of {partitioning.segment_count} segments."
+            )
         least = last + 1
 
 
-def check_segments(segments: Segments, grid: Grid, *, after: int) -> int:
+def check_segments(segments: Segments, partitioning: Partitioning, *, after: int) -> int:
     """Check digests of segments.
 
     :param after: the highest number of the messages before; -1 for the first
@@ -107,8 +109,8 @@ def check_segments(segments: Segments, grid: Grid, *, after: int) -> int:
     if not len(numbers) == len(counts) == len(sums):
         raise ProtocolError(f"{len(numbers)} segments come with {len(counts)} counts and {len(sums)} sums.")
     for number, count, total in zip(numbers, counts, sums, strict=True):
-        if not after < number < grid.parts:
-            raise ProtocolError(f"Segment {number} is out of order, or not one of {grid.parts}.")
+        if not after < number < partitioning.segment_count:
+            raise ProtocolError(f"Segment {number} is out of order, or not one of {partitioning.segment_count}.")
         if not 0 < count <= _MAX_ROWS or not 0 <= total < 1 << 64:
             raise ProtocolError(f"Segment {number} cannot have {count} rows with the sum {total}.")
         after = number

@@ -25,8 +25,8 @@ DIGESTS = (PGHASH, SHA256)
 """Names of the digests known here, the fastest first."""
 
 
-MAX_PARTS = 65_536
-"""Most segments of a grid."""
+MAX_SEGMENTS = 65_536
+"""Most segments of a partitioning."""
 
 MAX_COLUMNS = 32_768
 """Most columns of a table; SQLite can be made to have 32,767."""
@@ -87,38 +87,39 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     trailing_zeros: tuple[str, ...] = ()
 
 
-Scheme = Literal["range", "bucket", "key"]
+Scheme = Literal["key_range", "row_hash", "key_hash"]
 
 
-class Grid(msgspec.Struct, frozen=True, kw_only=True):
+class Partitioning(msgspec.Struct, frozen=True, kw_only=True):
     """How a table is cut into segments, numbered from 0.
 
-    ``range``: the integer keys from ``low`` to ``high`` in ``parts`` stretches of equal width (``width`` keys; the last may
-    be shorter). ``bucket``: by the highest ``parts.bit_length() - 1`` bits of the row's digest; ``key``: by as many of the key's
-    hash (:func:`.row_text.key_hash`); ``parts`` is then a power of two.
-    Both sides cut alike, so a number means the same on both.
+    Client and server cut alike, so a segment's number means the same on both sides.
 
-    :ivar low: lowest key of the source; 0 for buckets and keys' hashes
-    :ivar high: highest key of the source; -1 for an empty table, and for buckets and keys' hashes
+    - ``key_range``: by the integer key, from ``low`` to ``high``, in segments of ``width`` keys; the last may be shorter.
+    - ``row_hash``: by the highest ``log2(segment_count)`` bits of the row's digest; ``segment_count`` is a power of two.
+    - ``key_hash``: the same by the hash of the key (:func:`.row_text.key_hash`).
+
+    :ivar low: lowest key of the source; 0 for ``row_hash`` and ``key_hash``
+    :ivar high: highest key of the source; -1 for an empty table, and for ``row_hash`` and ``key_hash``
     """
 
     scheme: Scheme
-    parts: int
+    segment_count: int
     low: int = 0
     high: int = -1
 
     @property
     def width(self) -> int:
-        """Keys in one stretch, at least 1."""
-        return max(1, -(-(self.high - self.low + 1) // self.parts))
+        """Keys in one segment, at least 1."""
+        return max(1, -(-(self.high - self.low + 1) // self.segment_count))
 
     @property
     def shift(self) -> int:
-        """How far to shift a row's digest, or a key's hash, to the right for the number of its bucket."""
-        return (KEY_HASH_BITS if self.scheme == "key" else DIGEST_BITS) - (self.parts.bit_length() - 1)
+        """Bits by which to shift a row's digest, or a key's hash, to the right to get the number of its segment."""
+        return (KEY_HASH_BITS if self.scheme == "key_hash" else DIGEST_BITS) - (self.segment_count.bit_length() - 1)
 
 
-ONE_SEGMENT = Grid(scheme="bucket", parts=1)
+ONE_SEGMENT = Partitioning(scheme="row_hash", segment_count=1)
 """A table that is not cut."""
 
 
@@ -126,8 +127,8 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Request of ``describeTable``.
 
     :ivar digests: whether the segments' digests are wanted too, or only the description
-    :ivar grid: how to cut the table; ``None`` for whatever the source finds best. A client asks for a finer one where the rows
-        turn out to stand too thick in few segments, or where nearly all segments differ in few rows
+    :ivar partitioning: how to cut the table; ``None`` lets the source choose. A client asks for a finer one when a few segments
+        hold too many rows, or when nearly all segments differ in few rows
     :ivar sample: of how many segments at most the digests are wanted, spread evenly; 0 for all. The source sends those of all,
         too, where it cannot look single ones up by an index
     :ivar schemes: in which ways the client can cut its own table
@@ -137,9 +138,9 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     selection: Selection
     digests: bool = True
-    grid: Grid | None = None
+    partitioning: Partitioning | None = None
     sample: Annotated[int, msgspec.Meta(ge=0, le=MAX_SAMPLE)] = 0
-    schemes: tuple[Scheme, ...] = ("range", "bucket")
+    schemes: tuple[Scheme, ...] = ("key_range", "row_hash")
     probes: dict[str, str] = {}
 
 
@@ -147,12 +148,12 @@ class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Request of ``digestRows``: the key and digest of every row in these segments, or of the rows with these keys.
 
     :ivar runs: first and last number of stretches of segments, ascending
-    :ivar keys: TSV of canonical key texts, one line a key; ``grid`` and ``runs`` are then not looked at
+    :ivar keys: TSV of canonical key texts, one line a key; ``partitioning`` and ``runs`` are then not looked at
     :ivar digest: the one that the table's description told
     """
 
     selection: Selection
-    grid: Grid
+    partitioning: Partitioning
     runs: tuple[tuple[int, int], ...] = ()
     keys: str | None = None
     digest: str = SHA256
@@ -189,7 +190,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     columns: Annotated[tuple[ColumnDescription, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     key: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     rows: int
-    grid: Grid
+    partitioning: Partitioning
     digest: str = SHA256
     sample: int = 0
 
@@ -200,9 +201,9 @@ class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):
     :ivar numbers: ascending
     """
 
-    numbers: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_PARTS)]
-    counts: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_PARTS)]
-    sums: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_PARTS)]
+    numbers: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_SEGMENTS)]
+    counts: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_SEGMENTS)]
+    sums: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_SEGMENTS)]
 
 
 class RowDigests(msgspec.Struct, frozen=True, kw_only=True, tag="digests"):

@@ -27,7 +27,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     Described,
     DescribeTable,
     DigestRows,
-    Grid,
+    Partitioning,
     RowDigests,
     Segments,
     Selection,
@@ -81,7 +81,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """What both sides hold, segment by segment.
 
     :ivar source: what the source announced
-    :ivar own: what the target held, over the same grid
+    :ivar own: what the target held, over the same partitioning
     :ivar differing: numbers of the segments that differ, ascending
     """
 
@@ -93,9 +93,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     differing: tuple[int, ...]
 
     @property
-    def grid(self) -> Grid:
+    def partitioning(self) -> Partitioning:
         """How the tables were cut."""
-        return self.described.grid
+        return self.described.partitioning
 
     @property
     def selection(self) -> Selection:
@@ -131,17 +131,17 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_segments(
-    client: SyncClient, database: Database, target: Target, grid: Grid | None = None, *, sample: int = 0
+    client: SyncClient, database: Database, target: Target, partitioning: Partitioning | None = None, *, sample: int = 0
 ) -> Comparison:
     """Digest the segments of both sides, at the same time, and compare them.
 
-    :param grid: how to cut the tables, if not as the source finds best
+    :param partitioning: how to cut the tables, if not as the source finds best
     :param sample: compare only so many segments, spread evenly, where the source can look them up by an index
     :raises TableError: when the target cannot hold what the source has
     """
     request = DescribeTable(
         selection=selection_for(target),
-        grid=grid,
+        partitioning=partitioning,
         sample=sample,
         schemes=database.schemes,
         probes=probes_of(client, database),
@@ -153,8 +153,8 @@ def compare_segments(
         def own_segments(connection: Connection) -> dict[int, SegmentDigest]:
             _refuse_null_keys(database, connection, part)
             if described.sample:
-                return dict(digest_sample(database, connection, part, described.grid, described.sample))
-            return dict(database.digest_segments(connection, part, described.grid))
+                return dict(digest_sample(database, connection, part, described.partitioning, described.sample))
+            return dict(database.digest_segments(connection, part, described.partitioning))
 
         source, own = _both(database, partial(_segments_in, answer), own_segments)
     differing = differing_segments(source, own)
@@ -171,18 +171,20 @@ def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
 
 
 def ask_segments_again(
-    client: SyncClient, database: Database, compared: Comparison, grid: Grid | None = None
+    client: SyncClient, database: Database, compared: Comparison, partitioning: Partitioning | None = None
 ) -> Mapping[int, SegmentDigest]:
     """Have the source digest its segments once more; rows that are new outside of all ranges are left to the next sync.
 
-    :param grid: another one, for a stretch of ranges alone
+    :param partitioning: another one, for a stretch of ranges alone
     :raises SourceChangedError: when the source is not made as it was
     """
     before, selection = compared.described, compared.selection
-    grid = grid or compared.grid
-    if grid.scheme == "range":
-        selection = msgspec.structs.replace(selection, between=(grid.low, grid.high))
-    request = DescribeTable(selection=selection, grid=grid, schemes=(grid.scheme,), probes=probes_of(client, database))
+    partitioning = partitioning or compared.partitioning
+    if partitioning.scheme == "key_range":
+        selection = msgspec.structs.replace(selection, between=(partitioning.low, partitioning.high))
+    request = DescribeTable(
+        selection=selection, partitioning=partitioning, schemes=(partitioning.scheme,), probes=probes_of(client, database)
+    )
     with client.describe_table(request) as answer:
         described = answer.described
         if (described.columns, described.key, described.digest) != (before.columns, before.key, before.digest):
@@ -210,23 +212,29 @@ def compare_finer(client: SyncClient, database: Database, compared: Comparison) 
     parts = min(FINEST_PARTS, 1 << (compared.source_rows // SEGMENT_ROWS).bit_length())
     usual = 2 * compared.source_rows // parts
     if rows >= SLICE_ROWS // 2 and rows > 8 * usual * len(compared.differing):
-        return compare_segments(client, database, compared.target, Grid(scheme="bucket", parts=parts))
-    if scans_of(compared) > 2 and 2 * compared.grid.parts <= FINEST_PARTS and len(compared.differing) < compared.grid.parts:
-        return compare_segments(client, database, compared.target, msgspec.structs.replace(compared.grid, parts=FINEST_PARTS))
+        return compare_segments(client, database, compared.target, Partitioning(scheme="row_hash", segment_count=parts))
+    if (
+        scans_of(compared) > 2
+        and 2 * compared.partitioning.segment_count <= FINEST_PARTS
+        and len(compared.differing) < compared.partitioning.segment_count
+    ):
+        return compare_segments(
+            client, database, compared.target, msgspec.structs.replace(compared.partitioning, segment_count=FINEST_PARTS)
+        )
     return compared
 
 
 def scans_of(compared: Comparison) -> float:
     """Count the scans of the whole table that it would take to compare all rows: buckets cannot be looked up."""
-    if compared.grid.scheme == "range":
+    if compared.partitioning.scheme == "key_range":
         return 0
     slices = -(-sum(compared.rows_in(compared.differing).values()) // _rows_at_once(compared))
-    return slices * (FILTER_COST if compared.grid.scheme == "key" else 1)
+    return slices * (FILTER_COST if compared.partitioning.scheme == "key_hash" else 1)
 
 
 def _rows_at_once(compared: Comparison) -> int:
     """Rows of both sides whose digests are held at once; twice as many where each time costs a scan."""
-    return (2 if compared.grid.scheme == "range" else 4) * SLICE_ROWS
+    return (2 if compared.partitioning.scheme == "key_range" else 4) * SLICE_ROWS
 
 
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
@@ -296,17 +304,17 @@ def compare_slice(
 
     :param connection: see :func:`compare_slices`
     """
-    part, grid = compared.part, compared.grid
+    part, partitioning = compared.part, compared.partitioning
     runs = runs_of(numbers)
 
     def own_rows(connection: Connection) -> dict[Key, int]:
-        return {key: digest for batch in database.digest_rows(connection, part, grid, runs) for key, digest in batch}
+        return {key: digest for batch in database.digest_rows(connection, part, partitioning, runs) for key, digest in batch}
 
     def source_rows() -> dict[Key, int]:
-        asked = tuple(_inside(runs, grid))
+        asked = tuple(_inside(runs, partitioning))
         if not asked:
             return {}
-        request = DigestRows(selection=compared.selection, grid=grid, runs=asked, digest=part.digest)
+        request = DigestRows(selection=compared.selection, partitioning=partitioning, runs=asked, digest=part.digest)
         announced = sum(compared.source[number].rows for number in numbers if number in compared.source)
         with client.digest_rows(request) as answer:
             return announced_digests(_limited(answer, compared, announced), len(part.key))
@@ -316,7 +324,7 @@ def compare_slice(
     else:
         source, own = source_rows(), own_rows(connection)
     changes = changed_rows(source, {key: to_wire(digest) for key, digest in own.items()})
-    replaced = _by_segment(grid, {key: own[key] for key in (*changes.updated, *changes.deleted)})
+    replaced = _by_segment(partitioning, {key: own[key] for key in (*changes.updated, *changes.deleted)})
     return Differences(changes=changes, announced={key: source[key] for key in changes.wanted}, replaced=replaced)
 
 
@@ -354,24 +362,26 @@ def _limited(messages: Iterable[RowDigests], compared: Comparison, announced: in
         yield message
 
 
-def segment_of(key: str, grid: Grid) -> int:
+def segment_of(key: str, partitioning: Partitioning) -> int:
     """Return the number of the range that a key is in; what is no integer is beyond all of them, as databases count it."""
     if not _INTEGER.fullmatch(key):
-        return grid.parts
+        return partitioning.segment_count
     number = int(key)
-    if number < grid.low:
+    if number < partitioning.low:
         return -1
-    return grid.parts if number > grid.high else (number - grid.low) // grid.width
+    return partitioning.segment_count if number > partitioning.high else (number - partitioning.low) // partitioning.width
 
 
-def _by_segment(grid: Grid, rows: Mapping[Key, int]) -> dict[int, SegmentDigest]:
+def _by_segment(partitioning: Partitioning, rows: Mapping[Key, int]) -> dict[int, SegmentDigest]:
     """Sum the 60-bit digests of rows by the segments that they are in."""
     segments: dict[int, SegmentDigest] = {}
     for key, digest in rows.items():
-        if grid.scheme == "range":
-            number = segment_of(key[0], grid)
+        if partitioning.scheme == "key_range":
+            number = segment_of(key[0], partitioning)
         else:
-            number = (key_hash(part.encode() for part in key) if grid.scheme == "key" else digest) >> grid.shift
+            number = (
+                key_hash(part.encode() for part in key) if partitioning.scheme == "key_hash" else digest
+            ) >> partitioning.shift
         held = segments.get(number, NO_ROWS)
         segments[number] = SegmentDigest(held.rows + 1, (held.sum + digest) % 2**64)
     return segments
@@ -408,11 +418,11 @@ def _refuse_null_keys(database: Database, connection: Connection, part: Part) ->
         )
 
 
-def _inside(runs: Iterable[tuple[int, int]], grid: Grid) -> Iterable[tuple[int, int]]:
+def _inside(runs: Iterable[tuple[int, int]], partitioning: Partitioning) -> Iterable[tuple[int, int]]:
     """Cut stretches to the numbers that the source has: outside of its bounds there are rows of the target only."""
     for first, last in runs:
-        if first < grid.parts and last >= 0:
-            yield max(first, 0), min(last, grid.parts - 1)
+        if first < partitioning.segment_count and last >= 0:
+            yield max(first, 0), min(last, partitioning.segment_count - 1)
 
 
 def _both(database: Database, source: Callable[[], Found], own: Callable[[Connection], Found]) -> tuple[Found, Found]:

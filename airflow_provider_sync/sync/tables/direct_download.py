@@ -24,7 +24,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part, SegmentDigest
 from airflow_provider_sync.exceptions import SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows, can_load_directly
-from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Grid, Selection
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, Selection
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.column_mapping import land, selection_for
 from airflow_provider_sync.sync.tables.differences import probes_of
@@ -61,7 +61,7 @@ def load_directly(
 class _Announced(msgspec.Struct, frozen=True):
     """What the source says that it has."""
 
-    grid: Grid
+    partitioning: Partitioning
     segments: Mapping[int, SegmentDigest]
     digest: str
 
@@ -102,7 +102,7 @@ class FirstRows(Download):
         """
         announced = self._known()
         part = msgspec.structs.replace(self.part, digest=announced.digest)
-        if dict(self.database.digest_written(connection, part, announced.grid)) != announced.segments:
+        if dict(self.database.digest_written(connection, part, announced.partitioning)) != announced.segments:
             raise SourceChangedError(
                 f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
                 " digests and its rows. Nothing was changed."
@@ -159,4 +159,4 @@ class FirstRows(Download):
                 if abandoned.is_set():
                     break
                 segments.update(zip(message.numbers, map(SegmentDigest, message.counts, message.sums), strict=True))
-        return _Announced(described.grid, segments, described.digest)
+        return _Announced(described.partitioning, segments, described.digest)

@@ -90,17 +90,17 @@ class Fetch:
         :raises TableError: when the target cannot keep a value as it is
         """
         part, resumed = self._open()
-        held = self.database.digest_segments(self.connection, part, self.compared.grid) if resumed else {}
+        held = self.database.digest_segments(self.connection, part, self.compared.partitioning) if resumed else {}
         if held:
             self._complete(part, held, stretches=True)
         else:
             self._load(part, GetRows(selection=self.selection))
-        held = self.database.digest_segments(self.connection, part, self.compared.grid)
+        held = self.database.digest_segments(self.connection, part, self.compared.partitioning)
         if dict(held) != dict(self.compared.source):
             source = ask_segments_again(self.client, self.database, self.compared)
             self.compared = msgspec.structs.replace(self.compared, source=source)
             self._complete(part, held, stretches=False)
-            staged = dict(self.database.digest_segments(self.connection, part, self.compared.grid))
+            staged = dict(self.database.digest_segments(self.connection, part, self.compared.partitioning))
             differing = tuple(differing_segments(staged, self.compared.own))
             self.compared = msgspec.structs.replace(self.compared, source=staged, differing=differing)
         return self._fetched(self._staged(self.compared.source_rows, None))
@@ -117,7 +117,7 @@ class Fetch:
         held = {key: digest for key, digest in held.items() if key in differences.announced}
         staged = self._stage(part, differences, held, alone=True)
         deleted = differences.changes.deleted
-        if deleted and self.compared.grid.scheme != "bucket" and self._source_moved(part, staged.replaced):
+        if deleted and self.compared.partitioning.scheme != "row_hash" and self._source_moved(part, staged.replaced):
             # Two answers do not fit together, of which one may lack rows.
             now = confirmed(self.client, self.compared, staged, deleted)
             staged = self._stage(part, now, staged.announced, alone=True)
@@ -143,7 +143,7 @@ class Fetch:
         replaced: dict[int, SegmentDigest] = {}
         for found in confirmed_slices(self.client, self.database, self.compared):
             held: dict[Key, int] = {}
-            if self.compared.grid.scheme == "bucket" and (rows or deleted):
+            if self.compared.partitioning.scheme == "row_hash" and (rows or deleted):
                 # A row that changed was in an earlier slice, too.
                 keys = [*found.announced, *found.changes.deleted]
                 held = self._digests_by_key(part, keys)
@@ -238,12 +238,12 @@ class Fetch:
         :param stretches: fetch ranges of keys of which it has none as such, without looking at single rows. In all other
             segments that differ, rows are compared.
         """
-        grid, differing = self.compared.grid, differing_segments(self.compared.source, held)
-        runs = absent_runs(differing, held) if stretches and grid.scheme == "range" else []
+        partitioning, differing = self.compared.partitioning, differing_segments(self.compared.source, held)
+        runs = absent_runs(differing, held) if stretches and partitioning.scheme == "key_range" else []
         if len(runs) > MOST_RANGES:
             runs = []
         for run in runs:
-            self._load(part, GetRows(selection=msgspec.structs.replace(self.selection, between=keys_of(grid, run))))
+            self._load(part, GetRows(selection=msgspec.structs.replace(self.selection, between=keys_of(partitioning, run))))
         others = tuple(number for number in differing if number in held or not runs)
         partly = msgspec.structs.replace(self.compared, part=part, own=held, differing=others)
         connection = None if self.staging.seen_by_others else self.connection
@@ -284,7 +284,7 @@ class Fetch:
     def _source_moved(self, staging: Part, replaced: Mapping[int, SegmentDigest]) -> bool:
         """Whether the rows that were compared are not those of the segments that the source announced."""
         compared = self.compared
-        new = self.database.digest_segments(self.connection, staging, compared.grid)
+        new = self.database.digest_segments(self.connection, staging, compared.partitioning)
         expected = added(without(compared.own, replaced), new)
         return any(expected.get(number) != compared.source.get(number) for number in compared.differing)
 

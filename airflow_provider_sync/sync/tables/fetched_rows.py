@@ -84,7 +84,7 @@ class FetchedRows(Download):
         :raises TargetChangedError: when they differ
         :raises TableError: when they differ because the target computes a column otherwise
         """
-        by_key = self.announced is not None and self.compared.grid.scheme != "range"
+        by_key = self.announced is not None and self.compared.partitioning.scheme != "key_range"
         if not (self._keys_hold(connection) if by_key else self._segments_hold(connection)):
             refuse_other_values(self.database, connection, self.compared.part, self.staging, name=self.target.name)
             raise not_as_staged(self.target.name)
@@ -95,7 +95,7 @@ class FetchedRows(Download):
         compared, window = self.compared, self.compared.part.window
         if self.replaced is None or (window is not None and self._lacks(window.column)):
             return True
-        found = dict(self.database.digest_written(connection, compared.part, compared.grid))
+        found = dict(self.database.digest_written(connection, compared.part, compared.partitioning))
         return found in (dict(compared.source), dict(self._merged(connection, self.replaced)))
 
     def source_moved(self) -> bool:
@@ -112,8 +112,8 @@ class FetchedRows(Download):
         compared = self.compared
         touched = compared.differing
         rows = sum(compared.source[number].rows for number in touched if number in compared.source)
-        if compared.grid.scheme != "range" or 2 * rows > compared.source_rows:
-            found = self.database.digest_written(connection, compared.part, compared.grid)
+        if compared.partitioning.scheme != "key_range" or 2 * rows > compared.source_rows:
+            found = self.database.digest_written(connection, compared.part, compared.partitioning)
         else:
             found = _segments_of_rows(self.database, connection, compared)
         moved = [number for number in touched if found.get(number) != compared.source.get(number)]
@@ -138,13 +138,13 @@ class FetchedRows(Download):
         compared, window = self.compared, self.compared.part.window
         if self.replaced is None:
             return compared.source
-        if compared.grid.scheme == "bucket" or (window is not None and self._lacks(window.column)):
+        if compared.partitioning.scheme == "row_hash" or (window is not None and self._lacks(window.column)):
             return None
         return self._merged(connection, self.replaced)
 
     def _merged(self, connection: Connection, replaced: Mapping[int, SegmentDigest]) -> Mapping[int, SegmentDigest]:
         staged = msgspec.structs.replace(self.compared.part, table=self.staging)
-        new = self.database.digest_segments(connection, staged, self.compared.grid)
+        new = self.database.digest_segments(connection, staged, self.compared.partitioning)
         return added(without(self.compared.own, replaced), new)
 
     def _lacks(self, name: str) -> bool:
@@ -153,11 +153,11 @@ class FetchedRows(Download):
 
 def _segments_of_rows(database: Database, connection: Connection, compared: Comparison) -> dict[int, SegmentDigest]:
     """Digest only the touched segments, row by row: they are few."""
-    grid = compared.grid
+    partitioning = compared.partitioning
     found: dict[int, SegmentDigest] = {}
-    for batch in database.digest_rows(connection, compared.part, grid, runs_of(compared.differing)):
+    for batch in database.digest_rows(connection, compared.part, partitioning, runs_of(compared.differing)):
         for key, digest in batch:
-            number = segment_of(key[0], grid)
+            number = segment_of(key[0], partitioning)
             held = found.get(number, SegmentDigest(0, 0))
             found[number] = SegmentDigest(held.rows + 1, (held.sum + digest) % 2**64)
     return found

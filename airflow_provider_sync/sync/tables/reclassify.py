@@ -48,7 +48,7 @@ def settled_slices(client: SyncClient, database: Database, compared: Comparison)
     """Compare the rows of the segments that differ, some segments after the other; no key comes twice while both stand still."""
     cut = _is_cut(compared)
     for found in compare_slices(client, database, compared):
-        if compared.selection.window is None and compared.grid.scheme != "bucket":
+        if compared.selection.window is None and compared.partitioning.scheme != "row_hash":
             yield found
             continue
         told = _confirmed(client, database, compared, found, None, cut=cut)
@@ -70,7 +70,7 @@ def settled(client: SyncClient, database: Database, compared: Comparison, found:
 
     :param found: in all slices
     """
-    if compared.selection.window is None and compared.grid.scheme != "bucket":
+    if compared.selection.window is None and compared.partitioning.scheme != "row_hash":
         return found
     return _confirmed(client, database, compared, found, None, cut=False)
 
@@ -83,7 +83,7 @@ def digests_by_key(client: SyncClient, compared: Comparison, selection: Selectio
     wanted, announced = list(keys), dict[Key, int]()
     for chunk in in_chunks(wanted):
         names = tsv.encode_keys(chunk).decode()
-        request = DigestRows(selection=selection, grid=compared.grid, keys=names, digest=compared.part.digest)
+        request = DigestRows(selection=selection, partitioning=compared.partitioning, keys=names, digest=compared.part.digest)
         with client.digest_rows(request) as answer:
             announced |= announced_digests(answer, len(compared.part.key))
     if strange := announced.keys() - set(wanted):
@@ -166,7 +166,7 @@ def _confirmed(
 
 def _is_cut(compared: Comparison) -> bool:
     """Whether the other half of a changed row may be in another slice."""
-    return compared.grid.scheme == "bucket" and len(slices_of(compared)) > 1
+    return compared.partitioning.scheme == "row_hash" and len(slices_of(compared)) > 1
 
 
 def _present(database: Database, compared: Comparison, keys: Sequence[Key], connection: Connection | None) -> set[Key]:

@@ -19,7 +19,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import CanonicalColumn, Part
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.sync.tables.differences import FINEST_PARTS, SLICE_ROWS, Comparison, compare_segments, compare_slice
 from airflow_provider_sync.sync.tables.target import Target
 
@@ -92,8 +92,8 @@ def compare_scattered(client: SyncClient, database: Database, compared: Comparis
     One more scan pays where it spares the digests of enough rows.
     """
     digested = sum(compared.rows_in(compared.differing).values()) / 2
-    grid = _finer_grid(compared.grid, compared.source_rows, digested, sample, cost=1)
-    return compared if grid is None else compare_segments(client, database, compared.target, grid)
+    partitioning = _finer_grid(compared.partitioning, compared.source_rows, digested, sample, cost=1)
+    return compared if partitioning is None else compare_segments(client, database, compared.target, partitioning)
 
 
 def _look(client: SyncClient, database: Database, target: Target) -> Comparison | None:
@@ -110,8 +110,8 @@ def _look(client: SyncClient, database: Database, target: Target) -> Comparison 
     return compare_segments(client, database, target, sample=SAMPLE_SEGMENTS)
 
 
-def _advised_grid(client: SyncClient, database: Database, looked: Comparison) -> Grid | None:
-    """Return the grid that a look speaks for, if not the one that the source would choose anew."""
+def _advised_grid(client: SyncClient, database: Database, looked: Comparison) -> Partitioning | None:
+    """Return the partitioning that a look speaks for, if not the one that the source would choose anew."""
     numbers, seen = looked.differing, looked.source.keys() | looked.own.keys()
     if len(numbers) < SEVERAL:
         return None
@@ -119,7 +119,7 @@ def _advised_grid(client: SyncClient, database: Database, looked: Comparison) ->
     sample = _looked_into(client, database, looked, numbers, among=tuple(seen), rows=2 * rows)
     if sample.wanted > WHOLE_ABOVE:
         return None
-    return _finer_grid(looked.grid, rows, rows * len(numbers) / len(seen), sample, cost=FINE_COST)
+    return _finer_grid(looked.partitioning, rows, rows * len(numbers) / len(seen), sample, cost=FINE_COST)
 
 
 def _looked_into(
@@ -136,15 +136,15 @@ def _looked_into(
     return Sample(wanted=len(changes.wanted) / max(1, there), changed=len(changes) * rows / seen)
 
 
-def _finer_grid(grid: Grid, rows: int, digested: float, sample: Sample, *, cost: float) -> Grid | None:
-    """Return a finer grid, if it pays.
+def _finer_grid(partitioning: Partitioning, rows: int, digested: float, sample: Sample, *, cost: float) -> Partitioning | None:
+    """Return a finer partitioning, if it pays.
 
     :param rows: of the source
     :param digested: of them, so many would be compared by themselves as the tables are cut now
-    :param cost: of the finer grid, in scans
+    :param cost: of the finer partitioning, in scans
     """
     parts = min(FINEST_PARTS, 1 << (rows // FINE_ROWS).bit_length())
-    if rows < MANY_ROWS or parts <= grid.parts:
+    if rows < MANY_ROWS or parts <= partitioning.segment_count:
         return None
     then = rows * (1 - (1 - 1 / parts) ** sample.changed)
-    return msgspec.structs.replace(grid, parts=parts) if (digested - then) * ROW_COST > cost * rows else None
+    return msgspec.structs.replace(partitioning, segment_count=parts) if (digested - then) * ROW_COST > cost * rows else None

@@ -115,7 +115,7 @@ class StagedParts(Download):
         """Have the source digest the ranges of keys once more."""
         selection = selection_for(self.target)
         for entry in self.parts:
-            request = DescribeTable(selection=msgspec.structs.replace(selection, between=entry.between), grid=ONE_SEGMENT)
+            request = DescribeTable(selection=msgspec.structs.replace(selection, between=entry.between), partitioning=ONE_SEGMENT)
             with self.client.describe_table(request) as answer:
                 rows = total = 0
                 for segments in answer:

@@ -211,9 +211,9 @@ def _ranges(compared: Comparison, parts: int, *, whole: bool) -> Iterable[tuple[
     rows = compared.rows_in(numbers)
     total = sum(rows.values())
     parts = min(parts, -(-total // TASK_ROWS))
-    if parts <= 1 or compared.grid.scheme != "range":
+    if parts <= 1 or compared.partitioning.scheme != "key_range":
         return [(None, total)]
-    return cut(compared.grid, rows, parts, whole=whole)
+    return cut(compared.partitioning, rows, parts, whole=whole)
 
 
 def _stage(

@@ -154,7 +154,7 @@ def pays_to_send_all(client: SyncClient, database: Database, compared: Compariso
         return False
     if compared.source_rows > 2 * compared.target_rows:
         return True
-    if compared.grid.scheme != "range":
+    if compared.partitioning.scheme != "key_range":
         return None
     sample = sample_changes(client, database, compared)
     return sample is not None and sample.wanted > WHOLE_ABOVE

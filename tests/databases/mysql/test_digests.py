@@ -20,7 +20,7 @@ from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.table_hash import hash_table
 from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
-from airflow_provider_sync.protocol.v2.messages import Grid, Window
+from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import (
     EVERYTHING,
@@ -182,9 +182,13 @@ def test_mixed_character_sets(on: Scenario) -> None:
     assert [text.decode() for text in rows[0] if text is not None] == ["1", "é", "ж", "😀", "x", "00ff", "a", "ß", "é"]
 
 
-@pytest.mark.parametrize("grid", [EVERYTHING, Grid(scheme="range", parts=1, low=1, high=3)], ids=lambda grid: grid.scheme)
+@pytest.mark.parametrize(
+    "partitioning",
+    [EVERYTHING, Partitioning(scheme="key_range", segment_count=1, low=1, high=3)],
+    ids=lambda partitioning: partitioning.scheme,
+)
 @pytest.mark.parametrize("size", [SIXTEEN_MB // 2 - 1000, SIXTEEN_MB - 1000, SIXTEEN_MB - 8])
-def test_rows_larger_than_a_packet(mariadb_url: str, size: int, grid: Grid) -> None:
+def test_rows_larger_than_a_packet(mariadb_url: str, size: int, partitioning: Partitioning) -> None:
     """A row that the server cannot put together is an error, never left out of a digest."""
     on = Scenario(MySQLDatabase(open_engine(mariadb_url)))
     if int(on.scalar("SELECT @@max_allowed_packet")) != SIXTEEN_MB:
@@ -203,9 +207,9 @@ def test_rows_larger_than_a_packet(mariadb_url: str, size: int, grid: Grid) -> N
             assert all_digests(on.database, connection, part) == expected_digests(part, rows)
             return
         with pytest.raises(TableError, match="max_allowed_packet"):
-            canonical(on.database).digest_segments(connection, part, grid)
+            canonical(on.database).digest_segments(connection, part, partitioning)
         with pytest.raises(TableError, match="max_allowed_packet"):
-            all_digests(on.database, connection, part, grid)
+            all_digests(on.database, connection, part, partitioning)
 
 
 def test_texts_through_either_driver(with_driver: Scenario) -> None:
@@ -453,18 +457,23 @@ def test_lines_that_are_no_rows(on: Scenario, block: bytes) -> None:
 
 
 def test_partitions_and_unsigned_keys_below_zero(on: Scenario) -> None:
-    """A grid of another table's keys, below zero even, cuts a table of unsigned keys, whose rows come in key order."""
+    """A partitioning of another table's keys, below zero even, cuts a table of unsigned keys, whose rows come in key order."""
     on.execute(
         "CREATE TABLE item (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, v INT) PARTITION BY HASH (id) PARTITIONS 3",
         "INSERT INTO item VALUES (0, 1), (5, 2), (3, 3), (18446744073709551615, 4)",
     )
     part = part_of(on.database, on.describe("item"))
-    grid = Grid(scheme="range", parts=4, low=-10, high=7)
+    partitioning = Partitioning(scheme="key_range", segment_count=4, low=-10, high=7)
 
     with on.database.snapshot() as connection:
         digests = expected_digests(part, read(on.database, connection, part))
-        assert canonical(on.database).digest_segments(connection, part, grid) == expected_segments(grid, digests)
-        assert [key for (key,) in all_digests(on.database, connection, part, grid, [(-1, 4)])] == ["0", "3", "5", str(2**64 - 1)]
+        assert canonical(on.database).digest_segments(connection, part, partitioning) == expected_segments(partitioning, digests)
+        assert [key for (key,) in all_digests(on.database, connection, part, partitioning, [(-1, 4)])] == [
+            "0",
+            "3",
+            "5",
+            str(2**64 - 1),
+        ]
 
 
 @pytest.mark.parametrize(("rows", "estimated"), [(0, 0), (1, 1), (2000, 2000)])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
-from airflow_provider_sync.protocol.v2.messages import Grid, Window
+from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.database_servers import DatabaseServers
 from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_digests, expected_segments, load, part_of, read
@@ -207,14 +207,17 @@ def test_parallel_workers_find_the_same(database: PostgreSQLDatabase) -> None:
     with database.snapshot() as connection:
         part = part_of(database, database.describe(connection, "item"))
         digests = expected_digests(part, read(database, connection, part))
-        for grid in (Grid(scheme="range", parts=8, low=1, high=5000), Grid(scheme="bucket", parts=8)):
-            assert dict(database.digest_segments(connection, part, grid)) == expected_segments(grid, digests)
+        for partitioning in (
+            Partitioning(scheme="key_range", segment_count=8, low=1, high=5000),
+            Partitioning(scheme="row_hash", segment_count=8),
+        ):
+            assert dict(database.digest_segments(connection, part, partitioning)) == expected_segments(partitioning, digests)
 
 
 def test_keys_that_no_integer_holds(database: PostgreSQLDatabase) -> None:
-    """A key beyond 64 bits, which another engine may have, is no row's; grids of such bounds are no error."""
+    """A key beyond 64 bits, which another engine may have, is no row's; partitionings of such bounds are no error."""
     run(database, "CREATE TABLE item (id bigint PRIMARY KEY)", f"INSERT INTO item VALUES (0), (5), ({2**63 - 1})")
-    grid = Grid(scheme="range", parts=4, low=5, high=2**64 - 1)
+    partitioning = Partitioning(scheme="key_range", segment_count=4, low=5, high=2**64 - 1)
     with database.snapshot() as connection:
         part = part_of(database, database.describe(connection, "item"))
         digests = expected_digests(part, read(database, connection, part))
@@ -222,9 +225,9 @@ def test_keys_that_no_integer_holds(database: PostgreSQLDatabase) -> None:
 
         assert [key for batch in found for key, _ in batch] == [("5",)]
         assert list(database.digest_keys(connection, part, [(str(2**64 - 1),)])) == []
-        assert dict(database.digest_segments(connection, part, grid)) == expected_segments(grid, digests)
-        assert all_digests(database, connection, part, grid, [(-1, -1), (0, 4)]) == digests
-        assert all_digests(database, connection, part, grid, [(3, 4)]) == {}
+        assert dict(database.digest_segments(connection, part, partitioning)) == expected_segments(partitioning, digests)
+        assert all_digests(database, connection, part, partitioning, [(-1, -1), (0, 4)]) == digests
+        assert all_digests(database, connection, part, partitioning, [(3, 4)]) == {}
 
 
 @pytest.mark.parametrize(

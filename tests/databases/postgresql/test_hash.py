@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sync.databases.canonical import Part
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
-from airflow_provider_sync.protocol.v2.messages import PGHASH, Grid
+from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_segments, part_of, read
@@ -193,14 +193,17 @@ def test_segments_are_of_the_rows(database: PostgreSQLDatabase) -> None:
     with database.snapshot() as connection:
         found = all_digests(database, connection, part)
         assert max(found.values()).bit_length() == 60
-        for grid in (Grid(scheme="bucket", parts=64), Grid(scheme="range", parts=7, low=1, high=400)):
-            assert database.digest_segments(connection, part, grid) == expected_segments(grid, found)
-            runs = ((-1, 0), (3, 4), (6, 7)) if grid.scheme == "range" else ((0, 1), (5, 5))
-            chosen = all_digests(database, connection, part, grid, runs)
-            segments = expected_segments(grid, chosen)
+        for partitioning in (
+            Partitioning(scheme="row_hash", segment_count=64),
+            Partitioning(scheme="key_range", segment_count=7, low=1, high=400),
+        ):
+            assert database.digest_segments(connection, part, partitioning) == expected_segments(partitioning, found)
+            runs = ((-1, 0), (3, 4), (6, 7)) if partitioning.scheme == "key_range" else ((0, 1), (5, 5))
+            chosen = all_digests(database, connection, part, partitioning, runs)
+            segments = expected_segments(partitioning, chosen)
             assert {number: segments[number] for number in segments} == {
                 number: segment
-                for number, segment in expected_segments(grid, found).items()
+                for number, segment in expected_segments(partitioning, found).items()
                 if any(first <= number <= last for first, last in runs)
             }
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_sync.databases.sqlite.affinities import Affinity
 from airflow_provider_sync.databases.sqlite.text import ANY, decimal_text, expression, register_functions
 from airflow_provider_sync.exceptions import ProtocolError, TableError
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import (
     all_digests,
@@ -127,14 +127,14 @@ def test_integer_keys_in_text(sqlite_on: Scenario) -> None:
     keys = [-5, 9, 10, 2**63, 2**64 - 1]
     insert(sqlite_on.database, table, [(str(key), 1) for key in keys])
     part = part_of(sqlite_on.database, table, types={"id": LogicalType(kind=LogicalKind.INTEGER, unsigned=True)})
-    grid = Grid(scheme="range", parts=8, low=0, high=2**64 - 2)
+    partitioning = Partitioning(scheme="key_range", segment_count=8, low=0, high=2**64 - 2)
 
     with sqlite_on.database.snapshot() as connection:
         digests = expected_digests(part, read(sqlite_on.database, connection, part))
-        segments = canonical(sqlite_on.database).digest_segments(connection, part, grid)
-        found = all_digests(sqlite_on.database, connection, part, grid, [(-1, 8)])
+        segments = canonical(sqlite_on.database).digest_segments(connection, part, partitioning)
+        found = all_digests(sqlite_on.database, connection, part, partitioning, [(-1, 8)])
 
-    assert dict(segments) == expected_segments(grid, digests)
+    assert dict(segments) == expected_segments(partitioning, digests)
     assert [int(key) for (key,) in found] == keys
 
 

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.checks import (
-    MAX_PARTS,
+    MAX_SEGMENTS,
     check_described,
-    check_grid,
+    check_partitioning,
     check_row_digests,
     check_rows,
     check_runs,
@@ -20,7 +20,7 @@ from airflow_provider_sync.protocol.v2.checks import (
 from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
-    Grid,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -30,8 +30,8 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _INTEGER = LogicalType(kind=LogicalKind.INTEGER)
 _TEXT = LogicalType(kind=LogicalKind.TEXT)
-_RANGE = Grid(scheme="range", parts=4, low=-7, high=12)
-_BUCKET = Grid(scheme="bucket", parts=8)
+_RANGE = Partitioning(scheme="key_range", segment_count=4, low=-7, high=12)
+_BUCKET = Partitioning(scheme="row_hash", segment_count=8)
 _ALL = Selection(name="orders")
 
 
@@ -39,17 +39,19 @@ def _column(name: str, kind: LogicalType = _INTEGER) -> ColumnDescription:
     return ColumnDescription(name=name, type=kind)
 
 
-_DESCRIBED = Described(columns=(_column("id"), _column("name", _TEXT)), key=("id",), rows=9, grid=_RANGE)
+_DESCRIBED = Described(columns=(_column("id"), _column("name", _TEXT)), key=("id",), rows=9, partitioning=_RANGE)
 
 
 @pytest.mark.parametrize(
     "described",
     [
         _DESCRIBED,
-        replace(_DESCRIBED, rows=0, grid=Grid(scheme="range", parts=1)),
-        replace(_DESCRIBED, key=("name", "id"), grid=_BUCKET),
+        replace(_DESCRIBED, rows=0, partitioning=Partitioning(scheme="key_range", segment_count=1)),
+        replace(_DESCRIBED, key=("name", "id"), partitioning=_BUCKET),
         replace(_DESCRIBED, columns=(_column("ID"), _column("id"))),
-        replace(_DESCRIBED, grid=Grid(scheme="range", parts=MAX_PARTS, low=-(2**63), high=2**64 - 1)),
+        replace(
+            _DESCRIBED, partitioning=Partitioning(scheme="key_range", segment_count=MAX_SEGMENTS, low=-(2**63), high=2**64 - 1)
+        ),
     ],
 )
 def test_descriptions_of_real_tables_pass(described: Described) -> None:
@@ -70,7 +72,7 @@ def test_descriptions_of_real_tables_pass(described: Described) -> None:
         ({"key": ("price",)}, "'price', which is not among"),
         ({"rows": -1}, "-1 rows"),
         ({"rows": 2**63 + 1}, "rows"),
-        ({"grid": Grid(scheme="bucket", parts=3)}, "power of two"),
+        ({"partitioning": Partitioning(scheme="row_hash", segment_count=3)}, "power of two"),
         ({"key": ("name",)}, "not a single integer"),
         ({"key": ("id", "name")}, "not a single integer"),
         ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.DECIMAL, scale=99_999)))}, "digits"),
@@ -99,7 +101,7 @@ def test_a_description_of_other_columns_is_refused(columns: tuple[str, ...], rea
 def test_a_description_of_other_keys_is_refused(between: tuple[int | None, int | None]) -> None:
     """A client that asks for a range of keys gets segments within it."""
     check_described(_DESCRIBED, Selection(name="orders", between=(-7, 12)))
-    with pytest.raises(ProtocolError, match="outside of what was asked for"):
+    with pytest.raises(ProtocolError, match="beyond what was asked for"):
         check_described(_DESCRIBED, Selection(name="orders", between=between))
 
 
@@ -112,27 +114,27 @@ def test_a_description_with_endless_names_is_refused_in_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "grid",
+    "partitioning",
     [
-        Grid(scheme="range", parts=0),
-        Grid(scheme="range", parts=-4),
-        Grid(scheme="range", parts=MAX_PARTS + 1),
-        Grid(scheme="bucket", parts=2 * MAX_PARTS),
-        Grid(scheme="bucket", parts=6),
-        Grid(scheme="range", parts=1, low=5, high=3),
-        Grid(scheme="range", parts=1, low=-(2**63) - 1, high=3),
-        Grid(scheme="range", parts=1, low=0, high=2**64),
+        Partitioning(scheme="key_range", segment_count=0),
+        Partitioning(scheme="key_range", segment_count=-4),
+        Partitioning(scheme="key_range", segment_count=MAX_SEGMENTS + 1),
+        Partitioning(scheme="row_hash", segment_count=2 * MAX_SEGMENTS),
+        Partitioning(scheme="row_hash", segment_count=6),
+        Partitioning(scheme="key_range", segment_count=1, low=5, high=3),
+        Partitioning(scheme="key_range", segment_count=1, low=-(2**63) - 1, high=3),
+        Partitioning(scheme="key_range", segment_count=1, low=0, high=2**64),
     ],
 )
-def test_absurd_grids_are_refused(grid: Grid) -> None:
+def test_absurd_grids_are_refused(partitioning: Partitioning) -> None:
     """Too many parts, buckets that bits do not number, and bounds that no column reaches are errors."""
     with pytest.raises(ProtocolError):
-        check_grid(grid)
+        check_partitioning(partitioning)
 
 
 @pytest.mark.parametrize("runs", [[(1, 0)], [(-1, 0)], [(0, 4)], [(0, 1), (1, 2)], [(2, 3), (0, 1)]])
 def test_runs_of_no_grid_are_refused(runs: list[tuple[int, int]]) -> None:
-    """Stretches ascend, do not overlap, and are of the grid."""
+    """Stretches ascend, do not overlap, and are of the partitioning."""
     check_runs([(0, 0), (1, 3)], _RANGE)
     with pytest.raises(ProtocolError, match="out of order, or not of 4"):
         check_runs(runs, _RANGE)

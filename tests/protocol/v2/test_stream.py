@@ -19,8 +19,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     Described,
     End,
     Failure,
-    Grid,
     Message,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -44,7 +44,7 @@ _DESCRIBED = Described(
     ),
     key=("id",),
     rows=3,
-    grid=Grid(scheme="range", parts=2, low=-(2**63), high=2**64 - 1),
+    partitioning=Partitioning(scheme="key_range", segment_count=2, low=-(2**63), high=2**64 - 1),
 )
 _MESSAGES: list[Message] = [
     _DESCRIBED,

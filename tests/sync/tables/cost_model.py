@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES
-from airflow_provider_sync.server.table_parts import MAX_PARTS, SEGMENT_ROWS
+from airflow_provider_sync.server.table_parts import MAX_SEGMENTS, SEGMENT_ROWS
 from airflow_provider_sync.sync.tables.differences import (
     FILTER_COST,
     FINEST_PARTS,
@@ -21,10 +21,10 @@ from airflow_provider_sync.sync.tables.sampling import FINE_COST, FINE_ROWS, MAN
 SEGMENT_BYTES = 9
 """Of a segment on the wire: its sum, which does not compress; number and count hardly count."""
 
-KEY_BYTES = {"range": 3, "key": 4, "bucket": 4}
+KEY_BYTES = {"key_range": 3, "key_hash": 4, "row_hash": 4}
 """Of a key on the wire, compressed: neighbours differ in little, and texts of one pattern in their numbers."""
 
-LOOKING = {"range": 0, "key": FILTER_COST, "bucket": 1}
+LOOKING = {"key_range": 0, "key_hash": FILTER_COST, "row_hash": 1}
 """Scans that it takes to find the rows of some segments."""
 
 
@@ -49,12 +49,12 @@ def cost(rows: int, changes: int, scheme: str, *, row_bytes: int = 60) -> Cost:
     :param scheme: ``range`` for a single integer key; for any other ``key``, or ``bucket`` where a side cannot hash keys
     :param row_bytes: of a changed row on the wire
     """
-    parts = min(MAX_PARTS, 1 << (rows // SEGMENT_ROWS).bit_length())
+    parts = min(MAX_SEGMENTS, 1 << (rows // SEGMENT_ROWS).bit_length())
     found = _within(rows, changes, scheme, parts, row_bytes)
-    if scheme == "range" and rows >= MANY_ROWS:
+    if scheme == "key_range" and rows >= MANY_ROWS:
         return _after_a_look(found, rows, changes, parts, row_bytes)
     if found.slices * LOOKING[scheme] <= 2 or 2 * parts > FINEST_PARTS:
-        return found.cost if scheme == "bucket" else _scattered(found, rows, changes, scheme, parts, row_bytes)
+        return found.cost if scheme == "row_hash" else _scattered(found, rows, changes, scheme, parts, row_bytes)
     # Cut again, finer: one more request and scan.
     finer = _within(rows, changes, scheme, FINEST_PARTS, row_bytes)
     once_more = Cost(finer.cost.requests + 1, finer.cost.bytes + parts * SEGMENT_BYTES, finer.cost.scans + 1)
@@ -88,9 +88,9 @@ def _after_a_look(found: _Found, rows: int, changes: int, parts: int, row_bytes:
     look = Cost(1, SAMPLE_SEGMENTS * SEGMENT_BYTES, SAMPLE_SEGMENTS / parts)
     if SAMPLE_SEGMENTS * found.digests < SEVERAL * rows:
         return look + found.cost
-    look += _rows_of(SAMPLE_SEGMENTS * found.digests / rows, rows, "range", parts)
-    finer = _finer(found, rows, changes, "range", parts, row_bytes, cost=FINE_COST)
-    return look + (_scattered(found, rows, changes, "range", parts, row_bytes) if finer is None else finer.cost)
+    look += _rows_of(SAMPLE_SEGMENTS * found.digests / rows, rows, "key_range", parts)
+    finer = _finer(found, rows, changes, "key_range", parts, row_bytes, cost=FINE_COST)
+    return look + (_scattered(found, rows, changes, "key_range", parts, row_bytes) if finer is None else finer.cost)
 
 
 def _finer(found: _Found, rows: int, changes: int, scheme: str, parts: int, row_bytes: int, *, cost: float) -> _Found | None:
@@ -107,15 +107,15 @@ def _rows_of(segments: float, rows: int, scheme: str, parts: int) -> Cost:
 
 def _within(rows: int, changes: int, scheme: str, parts: int, row_bytes: int) -> _Found:
     # An updated row leaves one bucket and enters another.
-    picked = 2 * changes if scheme == "bucket" else changes
+    picked = 2 * changes if scheme == "row_hash" else changes
     touched = parts * (1 - (1 - 1 / parts) ** picked)
     digests = touched * rows / parts
-    at_once = (2 if scheme == "range" else 4) * SLICE_ROWS
+    at_once = (2 if scheme == "key_range" else 4) * SLICE_ROWS
     slices = max(1, -(-int(2 * digests) // at_once))
     found = Cost(
         requests=1 + 1 + slices + -(-changes // KEYS_PER_REQUEST),
         bytes=int(parts * SEGMENT_BYTES + digests * (DIGEST_BYTES + KEY_BYTES[scheme]) + changes * row_bytes),
         # Ranges are looked up by the key, hashes of keys by a scan that digests no other row, buckets by digesting all again.
-        scans=1 + LOOKING[scheme] * slices + (scheme != "bucket") * touched / parts,
+        scans=1 + LOOKING[scheme] * slices + (scheme != "row_hash") * touched / parts,
     )
     return _Found(found, slices, digests)

@@ -10,7 +10,7 @@ from tests.sync.tables.cost_model import cost
 SIZES = [10**power for power in range(3, 9)]
 
 
-@pytest.mark.parametrize("scheme", ["range", "key", "bucket"])
+@pytest.mark.parametrize("scheme", ["key_range", "key_hash", "row_hash"])
 def test_rounds_do_not_grow_with_the_table(scheme: str) -> None:
     """15 changes take five requests and little more than two scans, from a thousand rows to a hundred million."""
     for rows in SIZES:
@@ -24,14 +24,14 @@ def test_rounds_do_not_grow_with_the_table(scheme: str) -> None:
 )
 def test_bytes_grow_more_slowly_than_the_table(rows: int, most: int) -> None:
     """15 changes in a million rows cost at most 150 KB; in a hundred million, 3 MB."""
-    assert cost(rows, 15, "range").bytes <= most
-    assert cost(rows, 15, "key").bytes <= 1.5 * most
-    assert cost(rows, 15, "bucket").bytes <= 2 * most
+    assert cost(rows, 15, "key_range").bytes <= most
+    assert cost(rows, 15, "key_hash").bytes <= 1.5 * most
+    assert cost(rows, 15, "row_hash").bytes <= 2 * most
 
 
 def test_ten_thousand_changes_cost_less_than_the_table() -> None:
     """10,000 scattered changes among a million rows ask for most digests, which are still far from the rows themselves."""
-    for scheme in ("range", "key", "bucket"):
+    for scheme in ("key_range", "key_hash", "row_hash"):
         found = cost(10**6, 10_000, scheme)
         assert found.requests <= 7
         assert found.scans <= 4
@@ -45,13 +45,13 @@ def test_scans_are_bounded() -> None:
             cost(rows, changes, scheme).scans
             for rows in SIZES
             for changes in (15, 10**3, 10**4, 10**5)
-            for scheme in ("range", "key", "bucket")
+            for scheme in ("key_range", "key_hash", "row_hash")
         )
         <= 6
     )
 
 
-@pytest.mark.parametrize(("kind", "key", "scheme"), [("INTEGER", "i", "range"), ("TEXT", "'key ' || i", "bucket")])
+@pytest.mark.parametrize(("kind", "key", "scheme"), [("INTEGER", "i", "key_range"), ("TEXT", "'key ' || i", "row_hash")])
 def test_the_model_is_near_what_a_sync_costs(same: Link, kind: str, key: str, scheme: str) -> None:
     """What the model says about 20,000 rows is within a factor of 1.5 of a real sync; the rows are the same each time."""
     same.protocol = "2"

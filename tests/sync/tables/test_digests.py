@@ -19,8 +19,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     Described,
     DescribeTable,
     DigestRows,
-    Grid,
     Message,
+    Partitioning,
     Selection,
 )
 from airflow_provider_sync.protocol.v2.stream import media_type, parse_media_type, read_messages, write_messages
@@ -34,7 +34,7 @@ from tests.server.wire import ask
 from tests.sync.link import Link, linked
 
 T = Selection(name="t")
-ALL = Grid(scheme="bucket", parts=1)
+ALL = Partitioning(scheme="row_hash", segment_count=1)
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(40), at TIMESTAMP)"
 
 
@@ -103,17 +103,19 @@ def test_only_a_probe_that_agrees(postgresql: Link) -> None:
         assert _described(client.url, DescribeTable(selection=T, probes={PGHASH: "0"})).digest == SHA256
         assert _described(client.url, b'{"selection": {"name": "t"}}').digest == SHA256
         old = _messages(
-            client.url, "/digestRows", b'{"selection":{"name":"t"},"grid":{"scheme":"bucket","parts":1},"runs":[[0,0]]}'
+            client.url,
+            "/digestRows",
+            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":1},"runs":[[0,0]]}',
         )
-        same = _messages(client.url, "/digestRows", DigestRows(selection=T, grid=ALL, runs=((0, 0),), digest=SHA256))
-        other = _messages(client.url, "/digestRows", DigestRows(selection=T, grid=ALL, runs=((0, 0),), digest=PGHASH))
+        same = _messages(client.url, "/digestRows", DigestRows(selection=T, partitioning=ALL, runs=((0, 0),), digest=SHA256))
+        other = _messages(client.url, "/digestRows", DigestRows(selection=T, partitioning=ALL, runs=((0, 0),), digest=PGHASH))
     assert old == same != other
 
 
 def test_unknown_digests_are_refused(postgresql: Link) -> None:
     """A digest that the table's database does not have is refused by its name."""
     with postgresql.client("t") as client:
-        answer = ask(client.url, "/digestRows", DigestRows(selection=T, grid=ALL, runs=((0, 0),), digest="blake"))
+        answer = ask(client.url, "/digestRows", DigestRows(selection=T, partitioning=ALL, runs=((0, 0),), digest="blake"))
 
     assert (answer.status, list(json.loads(answer.body))) == (422, ["digest"])
 
@@ -122,7 +124,7 @@ _DESCRIBED = Described(
     columns=(ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER), nullable=False),),
     key=("id",),
     rows=0,
-    grid=ALL,
+    partitioning=ALL,
 )
 
 

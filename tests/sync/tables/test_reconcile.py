@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.databases.canonical import SegmentDigest
-from airflow_provider_sync.protocol.v2.messages import Grid
+from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import row_digest
 from airflow_provider_sync.sync.tables.reconcile import (
     Key,
@@ -32,50 +32,55 @@ def digests(rows: Rows) -> dict[Key, int]:
     return {key: row_digest(f"{key[0]}|{value}".encode()) for key, value in rows.items()}
 
 
-def number_of(key: Key, digest: int, grid: Grid) -> int:
+def number_of(key: Key, digest: int, partitioning: Partitioning) -> int:
     """Number a row's segment, as databases do."""
-    if grid.scheme == "bucket":
-        return digest >> grid.shift
-    if int(key[0]) < grid.low:
+    if partitioning.scheme == "row_hash":
+        return digest >> partitioning.shift
+    if int(key[0]) < partitioning.low:
         return -1
-    return min(grid.parts, (int(key[0]) - grid.low) // grid.width) if int(key[0]) <= grid.high else grid.parts
+    return (
+        min(partitioning.segment_count, (int(key[0]) - partitioning.low) // partitioning.width)
+        if int(key[0]) <= partitioning.high
+        else partitioning.segment_count
+    )
 
 
-def segments(rows: Rows, grid: Grid) -> dict[int, SegmentDigest]:
+def segments(rows: Rows, partitioning: Partitioning) -> dict[int, SegmentDigest]:
     """Digest every segment."""
     found: dict[int, SegmentDigest] = {}
     for key, digest in digests(rows).items():
-        number = number_of(key, digest, grid)
+        number = number_of(key, digest, partitioning)
         held = found.get(number, SegmentDigest(0, 0))
         found[number] = SegmentDigest(held.rows + 1, (held.sum + digest) % 2**64)
     return found
 
 
-def in_segments(rows: Rows, grid: Grid, numbers: Iterable[int]) -> dict[Key, int]:
+def in_segments(rows: Rows, partitioning: Partitioning, numbers: Iterable[int]) -> dict[Key, int]:
     """Digest the rows of some segments."""
     wanted = set(numbers)
-    return {key: digest for key, digest in digests(rows).items() if number_of(key, digest, grid) in wanted}
+    return {key: digest for key, digest in digests(rows).items() if number_of(key, digest, partitioning) in wanted}
 
 
 @st.composite
-def grids(draw: st.DrawFn, rows: Rows) -> Grid:
+def partitionings(draw: st.DrawFn, rows: Rows) -> Partitioning:
     """Cut as a source does: by the bounds of its keys, or by digests."""
     parts = 1 << draw(st.integers(0, 6))
     if not rows or draw(st.booleans()):
-        return Grid(scheme="bucket", parts=parts)
+        return Partitioning(scheme="row_hash", segment_count=parts)
     keys = [int(key[0]) for key in rows]
-    return Grid(scheme="range", parts=parts, low=min(keys), high=max(keys))
+    return Partitioning(scheme="key_range", segment_count=parts, low=min(keys), high=max(keys))
 
 
 @given(st.data(), TABLES, TABLES, st.integers(1, 50))
 def test_applying_the_changes_makes_the_target_equal(data: st.DataObject, source: Rows, target: Rows, most: int) -> None:
     """Whatever two tables hold, however they are cut and sliced, the changes make them equal."""
-    grid = data.draw(grids(source))
-    one, other = segments(source, grid), segments(target, grid)
+    partitioning = data.draw(partitionings(source))
+    one, other = segments(source, partitioning), segments(target, partitioning)
     numbers = differing_segments(one, other)
     rows = {number: sum(side[number].rows for side in (one, other) if number in side) for number in numbers}
     slices = [
-        changed_rows(in_segments(source, grid, part), in_segments(target, grid, part)) for part in in_slices(numbers, rows, most)
+        changed_rows(in_segments(source, partitioning, part), in_segments(target, partitioning, part))
+        for part in in_slices(numbers, rows, most)
     ]
     changes = joined(slices)
 
@@ -91,8 +96,8 @@ def test_applying_the_changes_makes_the_target_equal(data: st.DataObject, source
 @given(TABLES, st.data())
 def test_equal_tables_have_no_differing_segment(rows: Rows, data: st.DataObject) -> None:
     """Equal rows have equal segments, however they are cut."""
-    grid = data.draw(grids(rows))
-    assert differing_segments(segments(rows, grid), segments(dict(reversed(rows.items())), grid)) == []
+    partitioning = data.draw(partitionings(rows))
+    assert differing_segments(segments(rows, partitioning), segments(dict(reversed(rows.items())), partitioning)) == []
 
 
 @given(st.sets(st.integers(-1, 80)).map(sorted))

@@ -14,8 +14,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     Capabilities,
     ColumnDescription,
     Described,
-    Grid,
     Message,
+    Partitioning,
     RowDigests,
     Rows,
     Segments,
@@ -31,8 +31,8 @@ INTEGER, TEXT = LogicalType(kind=LogicalKind.INTEGER), LogicalType(kind=LogicalK
 COLUMNS = (ColumnDescription(name="id", type=INTEGER, nullable=False), ColumnDescription(name="v", type=TEXT))
 SOURCE = [(b"1", b"a"), (b"2", b"b"), (b"3", b"new"), (b"4", b"d")]
 SUMS = digest_rows(SOURCE, [LogicalKind.INTEGER, LogicalKind.TEXT])
-GRID = Grid(scheme="range", parts=1, low=1, high=4)
-DESCRIBED = Described(columns=COLUMNS, key=("id",), rows=4, grid=GRID)
+PARTITIONING = Partitioning(scheme="key_range", segment_count=1, low=1, high=4)
+DESCRIBED = Described(columns=COLUMNS, key=("id",), rows=4, partitioning=PARTITIONING)
 SEGMENTS = Segments(numbers=(0,), counts=(4,), sums=(sum(SUMS) % 2**64,))
 KEYS = b"1\n2\n3\n4\n"
 DIGESTS = RowDigests(count=4, keys=KEYS, digests=b"".join((digest >> 12).to_bytes(6) for digest in SUMS))

@@ -31,7 +31,9 @@ def cuts(monkeypatch: pytest.MonkeyPatch) -> list[Cut]:
     def describe_table(self: SyncClient, request: DescribeTable) -> TableDigests:
         answer = describe(self, request)
         if request.digests:
-            found.append((answer.described.grid.scheme, answer.described.grid.parts, answer.described.sample))
+            found.append(
+                (answer.described.partitioning.scheme, answer.described.partitioning.segment_count, answer.described.sample)
+            )
         return answer
 
     monkeypatch.setattr(SyncClient, "describe_table", describe_table)
@@ -58,8 +60,8 @@ def test_scattered_changes_cost_one_fine_scan(scattered: Link, cuts: list[Cut]) 
     """Where nearly all segments of a sample differ in few rows, the tables are compared by finer ones at once."""
     report = scattered.sync_one("t")
     assert (report.rows_updated, report.rows_received, report.verified) == (ROWS // 60, ROWS // 60, "digest")
-    assert cuts == [("range", 512, 16), ("range", 4096, 0)]
-    expected = cost(ROWS, ROWS // 60, "range")
+    assert cuts == [("key_range", 512, 16), ("key_range", 4096, 0)]
+    expected = cost(ROWS, ROWS // 60, "key_range")
     assert report.requests == expected.requests == 6
     assert report.bytes_received < 1.5 * expected.bytes
     scattered.assert_equal("t")
@@ -95,7 +97,7 @@ def test_without_an_index_all_segments_come_first(same: Link, cuts: list[Cut]) -
     cuts.clear()
     report = link.sync_one("t", options)
     assert (report.rows_updated, report.verified) == (ROWS // 60, "digest")
-    assert cuts == [("range", 512, 0), ("range", 4096, 0)]
+    assert cuts == [("key_range", 512, 0), ("key_range", 4096, 0)]
     link.assert_equal("t")
 
 
@@ -109,7 +111,7 @@ def test_an_index_at_the_target_only(same: Link, cuts: list[Cut]) -> None:
     same.sync_one("t")
     cuts.clear()
     assert same.sync_one("t").status == "unchanged"
-    assert cuts == [("range", 512, 0)]
+    assert cuts == [("key_range", 512, 0)]
 
 
 def test_rows_that_come_meanwhile_wait_for_the_next_sync(
@@ -137,7 +139,7 @@ def test_many_changes_need_no_finer_grid(scattered: Link, cuts: list[Cut]) -> No
     scattered.source.execute("UPDATE t SET n = 2 WHERE id % 3 = 0")
     report = scattered.sync_one("t")
     assert report.rows_updated > ROWS // 3
-    assert cuts == [("range", 512, 16), ("range", 512, 0)]
+    assert cuts == [("key_range", 512, 16), ("key_range", 512, 0)]
     scattered.assert_equal("t")
 
 
@@ -162,9 +164,9 @@ def test_a_look_is_enough_to_see_that_tables_differ(scattered: Link, cuts: list[
     table = table_from_options("t", {})
     with scattered.client("t") as client:
         assert table_differs(client, table, scattered.target.database)
-        assert cuts == [("range", 512, 16)]
+        assert cuts == [("key_range", 512, 16)]
     scattered.sync_one("t")
     cuts.clear()
     with scattered.client("t") as client:
         assert not table_differs(client, table, scattered.target.database)
-    assert cuts == [("range", 512, 16), ("range", 512, 0)]
+    assert cuts == [("key_range", 512, 16), ("key_range", 512, 0)]
