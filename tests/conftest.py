@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -49,9 +50,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what takes long last, so that failures are found early; and what needs a whole Airflow in the worker that starts it."""
     for item in items:
+        if _is_slow_there(item):
+            item.add_marker(pytest.mark.slow)
         for stack in {"airflow_stack", "celery_stack"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group(stack))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def _is_slow_there(item: pytest.Item) -> bool:
+    """Whether a test is marked ``quick_on`` and its parameters name none of those engines."""
+    quick = item.get_closest_marker("quick_on")
+    if quick is None:
+        return False
+    parameters = item.name.partition("[")[2].rstrip("]")
+    return not re.search(rf"(^|-)({'|'.join(quick.args)})(-(?!to-)|$)", parameters)
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ def hears(process: subprocess.Popen[str]) -> bool:
     return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
+@pytest.mark.quick_on("sqlite", "mariadb")
 def test_a_sync_is_ended(database_url: str, tmp_path: Path) -> None:
     """A signal ends a merge at once, and a sync that waits for its lock; nothing is changed, held, running or left."""
     target = StuckTarget(database_url, tmp_path)

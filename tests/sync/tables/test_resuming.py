@@ -53,6 +53,7 @@ def two_into(into: Link) -> Link:
     return into
 
 
+@pytest.mark.quick_on("sqlite", "mariadb")
 @pytest.mark.parametrize(("table", "key"), [(INTEGERS, "i * 3"), (TEXTS, "'key ' || i")], ids=["integers", "texts"])
 def test_a_cut_sync_goes_on(two_into: Link, table: str, key: str) -> None:
     """A sync that was cut, tried again, fetches only what is missing or changed meanwhile, whatever the key."""
@@ -80,6 +81,7 @@ def test_a_cut_sync_leaves_nothing_unless_told(two_into: Link) -> None:
     two_into.assert_clean()
 
 
+@pytest.mark.quick_on("mysql", "postgresql")
 def test_a_killed_sync_goes_on(two_into: Link) -> None:
     """A sync whose process was killed is gone on with, too, by whoever syncs the table next."""
     two_into.create(INTEGERS)
@@ -95,6 +97,7 @@ def test_a_killed_sync_goes_on(two_into: Link) -> None:
     two_into.assert_equal("t")
 
 
+@pytest.mark.quick_on("sqlite", "postgresql")
 def test_another_shape_is_begun_anew(two_into: Link) -> None:
     """Where the target got other columns meanwhile, what was staged for the old ones is dropped."""
     two_into.create(INTEGERS)
@@ -108,6 +111,7 @@ def test_another_shape_is_begun_anew(two_into: Link) -> None:
     two_into.assert_equal("t")
 
 
+@pytest.mark.quick_on("sqlite-first", "postgresql-changes")
 @pytest.mark.parametrize("first", [True, False], ids=["first", "changes"])
 def test_a_cut_part_goes_on(two_into: Link, first: bool) -> None:
     """A download in parts that was cut, tried again, fetches only what is missing of its part."""

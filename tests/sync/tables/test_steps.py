@@ -73,6 +73,7 @@ def through_json(value: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
+@pytest.mark.quick_on("sqlite-to-mariadb", "mysql-to-postgresql", "postgresql-to-sqlite")
 def test_a_table_arrives_in_parts(two: Link) -> None:
     """A first sync, one of changes all over the table, and one without any, come out as in one go, on every pair of engines."""
     two.create(TABLE)
@@ -98,6 +99,7 @@ def test_a_table_arrives_in_parts(two: Link) -> None:
     two.assert_clean()
 
 
+@pytest.mark.quick_on("sqlite-changes", "mysql-changes", "postgresql-first")
 @pytest.mark.parametrize("first", [True, False], ids=["first", "changes"])
 def test_downloads_at_once(two_into: Link, first: bool) -> None:
     """Downloads of one table may run at the same time, on any engine."""

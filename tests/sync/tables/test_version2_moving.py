@@ -57,6 +57,7 @@ def writing(source: Scenario) -> Iterator[None]:
     assert not failures
 
 
+@pytest.mark.quick_on("sqlite", "postgresql")
 def test_a_source_that_is_written_to_all_the_while(filled: Link) -> None:
     """A sync beside a busy writer ends with rows that the source had, each time; afterwards all is equal."""
     with writing(filled.source):

@@ -67,6 +67,7 @@ def test_scattered_changes_cost_one_fine_scan(scattered: Link, cuts: list[Cut]) 
     scattered.assert_equal("t")
 
 
+@pytest.mark.quick_on("mariadb-to-mysql", "postgresql-to-sqlite", "sqlite-to-sqlite")
 def test_on_every_pair_of_engines(two: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch) -> None:
     """Between every two engines both sides take the same sample, and find the changes that are all over the table."""
     monkeypatch.setattr(sampling, "MANY_ROWS", 1_000)
@@ -89,6 +90,7 @@ def test_on_every_pair_of_engines(two: Link, cuts: list[Cut], monkeypatch: pytes
     two.assert_equal("t")
 
 
+@pytest.mark.slow  # each segment is a scan of the table
 def test_without_an_index_all_segments_come_first(same: Link, cuts: list[Cut]) -> None:
     """Where single segments cannot be looked up, all are compared, then some of their rows, and then finer segments."""
     same.offered["t"] = {"primary": "id"}
