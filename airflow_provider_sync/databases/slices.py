@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from airflow_provider_sync.protocol.v2.messages import KeyRange, Partitioning
+from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, KeyRange, Partitioning
+
+SEGMENT_ROWS = 128
+"""Rows that a segment should have about: a changed row costs the digests of its segment's rows on the wire."""
+
+USUAL_SEGMENTS = 16_384
+"""Most segments into which a source cuts a table by itself: what they cost on the wire stays below a few hundred KB."""
+
+
+def segments_for(rows: int, *, each: int) -> int:
+    """Return into how many segments to cut a table of so many rows: a power of two, at most as many as the protocol allows.
+
+    :param each: rows that a segment should have about
+    """
+    return min(MAX_SEGMENTS, 1 << (max(rows, 0) // each).bit_length())
 
 
 def keys_of(partitioning: Partitioning, run: tuple[int, int]) -> KeyRange:

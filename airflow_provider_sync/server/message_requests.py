@@ -13,14 +13,18 @@ from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
 from airflow_provider_sync.protocol.v2.checks import check_partitioning, check_runs
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Partitioning
+from airflow_provider_sync.protocol.v2.messages import (
+    MAX_KEYS,
+    MAX_SEGMENTS,
+    DescribeTable,
+    DigestRows,
+    GetRows,
+    Partitioning,
+)
 from airflow_provider_sync.protocol.v2.tsv import decode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
-MAX_KEYS = 100_000
-"""Most keys in one request."""
-
-MAX_RUNS = 65_536
+MAX_RUNS = MAX_SEGMENTS
 """Most stretches of segments in one request."""
 
 MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024

@@ -8,6 +8,7 @@ import msgspec
 
 from airflow_provider_sync.databases.canonical import CanonicalColumn, Part
 from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_between
@@ -15,12 +16,6 @@ from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Pa
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
-
-SEGMENT_ROWS = 128
-"""About as many rows share a segment: a changed row costs their digests on the wire."""
-
-MAX_SEGMENTS = 16_384
-"""Most segments of a table: what they cost on the wire stays below a few hundred KB."""
 
 
 def selected_part(opened: OpenTable, selection: Selection) -> Part:
@@ -52,7 +47,7 @@ def choose_partitioning(opened: OpenTable, part: Part, rows: int, schemes: Conta
     :param rows: that it has, about
     :param schemes: in which ways the client can cut its own
     """
-    parts = min(MAX_SEGMENTS, 1 << (max(rows, 0) // SEGMENT_ROWS).bit_length())
+    parts = min(USUAL_SEGMENTS, segments_for(rows, each=SEGMENT_ROWS))
     bounds = opened.database.key_bounds(opened.connection, part) if has_ranges(part) else None
     if bounds is None:
         by_key = "key_hash" in schemes and "key_hash" in opened.database.schemes

@@ -18,12 +18,12 @@ from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.checks import MAX_SEGMENTS
 from airflow_provider_sync.protocol.v2.compression import decompress
-from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, Partitioning
+from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import MAX_MESSAGE_BYTES, media_type, parse_media_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES
-from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_KEYS, MAX_RUNS
+from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_RUNS
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.server.streaming import IDLE_SECONDS
 from tests.docs.pages import PROJECT, Block, blocks, table_below

@@ -28,6 +28,9 @@ DIGESTS = (PGHASH, SHA256)
 MAX_SEGMENTS = 65_536
 """Most segments of a partitioning."""
 
+MAX_KEYS = 100_000
+"""Most keys in one request: a few MB of keys of usual length."""
+
 MAX_COLUMNS = 32_768
 """Most columns of a table; SQLite can be made to have 32,767."""
 

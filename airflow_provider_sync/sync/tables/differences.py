@@ -23,6 +23,7 @@ from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError, 
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
+    MAX_KEYS,
     SHA256,
     Described,
     DescribeTable,
@@ -47,8 +48,6 @@ from airflow_provider_sync.sync.tables.target import Target
 
 SLICE_ROWS = 100_000
 """Digests of about so many rows are held at once, on either side."""
-
-KEYS_PER_REQUEST = 100_000
 
 SEGMENT_ROWS = 128
 """Rows that a segment should have about; a changed row costs their digests on the wire."""
@@ -289,8 +288,8 @@ def _joined(parts: Iterable[Differences]) -> Differences:
 
 def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
     """Cut keys into as many as go into one request."""
-    for start in range(0, len(keys), KEYS_PER_REQUEST):
-        yield keys[start : start + KEYS_PER_REQUEST]
+    for start in range(0, len(keys), MAX_KEYS):
+        yield keys[start : start + MAX_KEYS]
 
 
 def compare_slice(

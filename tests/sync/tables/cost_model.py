@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES
-from airflow_provider_sync.server.table_parts import MAX_SEGMENTS, SEGMENT_ROWS
+from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS
+from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS
 from airflow_provider_sync.sync.tables.differences import (
     FILTER_COST,
     FINEST_PARTS,
-    KEYS_PER_REQUEST,
     MOST_SCANS,
     SLICE_ROWS,
 )
@@ -49,7 +48,7 @@ def cost(rows: int, changes: int, scheme: str, *, row_bytes: int = 60) -> Cost:
     :param scheme: ``range`` for a single integer key; for any other ``key``, or ``bucket`` where a side cannot hash keys
     :param row_bytes: of a changed row on the wire
     """
-    parts = min(MAX_SEGMENTS, 1 << (rows // SEGMENT_ROWS).bit_length())
+    parts = min(USUAL_SEGMENTS, 1 << (rows // SEGMENT_ROWS).bit_length())
     found = _within(rows, changes, scheme, parts, row_bytes)
     if scheme == "key_range" and rows >= MANY_ROWS:
         return _after_a_look(found, rows, changes, parts, row_bytes)
@@ -113,7 +112,7 @@ def _within(rows: int, changes: int, scheme: str, parts: int, row_bytes: int) ->
     at_once = (2 if scheme == "key_range" else 4) * SLICE_ROWS
     slices = max(1, -(-int(2 * digests) // at_once))
     found = Cost(
-        requests=1 + 1 + slices + -(-changes // KEYS_PER_REQUEST),
+        requests=1 + 1 + slices + -(-changes // MAX_KEYS),
         bytes=int(parts * SEGMENT_BYTES + digests * (DIGEST_BYTES + KEY_BYTES[scheme]) + changes * row_bytes),
         # Ranges are looked up by the key, hashes of keys by a scan that digests no other row, buckets by digesting all again.
         scans=1 + LOOKING[scheme] * slices + (scheme != "row_hash") * touched / parts,

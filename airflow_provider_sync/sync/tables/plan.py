@@ -1,0 +1,501 @@
+"""Decide how a table is compared with its source, and what is then fetched. No database, no network: facts in, a step out.
+
+::
+
+    empty target ── describe ── load directly
+    probe ─┬─ compare rows of the sample ─┐
+           └──────────────────────────────┴─ compare segments ─┬─ done
+                                              cut again, once  ├─ fetch all
+                                              or twice         ├─ compare rows, slice by slice ── fetch rows
+                                                               └─ fetch slices
+
+Whoever does the I/O starts with :class:`Facts`, asks for the next step, does it, adds what it showed to the facts, and asks again
+until the step is no question any more (:attr:`Step.asks`). For each purpose there is one function from facts to the next step:
+:func:`plan_sync`, :func:`plan_slice`, :func:`plan_division`, :func:`plan_check` and :func:`plan_diff`. Each ends after at most
+one probe, three comparisons of segments and two samples of rows, plus the slices of the rows that differ.
+
+How finely a source cuts its table when nobody tells it is in :mod:`airflow_provider_sync.databases.slices`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum, auto
+
+import msgspec
+
+from airflow_provider_sync.databases.slices import SEGMENT_ROWS, segments_for
+from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning, Scheme
+
+MIN_PROBED_ROWS = 50_000
+"""Rows from which on a probe pays: digesting fewer rows takes no longer than the statements of the probe."""
+
+PROBE_SEGMENTS = 16
+"""Segments of a probe, and of a sample of those that differ: enough to tell "a few" from "nearly all", in few statements."""
+
+MIN_SCATTERED = 2
+"""Differing segments of a probe from which on changes may be scattered; a single one is what changes in one place look like."""
+
+FINE_ROWS = 16
+"""Rows of a segment where nearly all segments of the usual size differ in few rows: an eighth of the digests on the wire."""
+
+ROW_COST = 2.5
+"""How many times as long a row takes that is compared by itself as one that is added to its segment; measured."""
+
+FINE_COST = 0.1
+"""What digesting fine segments takes more than digesting those of the usual size, in scans; measured."""
+
+EXTRA_SCAN = 1.0
+"""What it costs to cut tables again after all their segments were compared: one scan."""
+
+ALL_ABOVE = 0.5
+"""Share of the source's rows above which all rows are sent: beyond, sending keys and looking up rows takes longer than a scan."""
+
+DENSE = 8
+"""How many times the usual number of rows the differing segments hold where nearly all keys stand in a few of them."""
+
+KEY_HASH_SCAN = 0.25
+"""Cost of finding rows by the hashes of their keys, in scans that digest each row: only the rows found are digested; measured."""
+
+FEW_SCANS = 2
+"""Scans for comparing rows up to which no finer partitioning is tried, which would cost one itself."""
+
+MAX_SCANS = 4
+"""Scans of the whole table that comparing rows may cost; with more, sending all rows is faster."""
+
+SLICE_ROWS = 100_000
+"""Rows of each side whose digests are held in memory at once: about 25 MB."""
+
+MAX_LISTED = 250_000
+"""Rows that may be listed by key: more keys would take more than about 60 MB, so all rows are sent, or rows slice by slice."""
+
+MAX_DELETED = 500_000
+"""Keys of rows that only the target has that are held in memory; they have no digest, so twice as many as are listed fit."""
+
+MAX_DIGESTS = 4_000_000
+"""Row digests of the source that one answer may have, where a single segment holds so many rows: about 1 GB of memory."""
+
+MAX_KEY_BYTES = 512 * 1024 * 1024
+"""Bytes of keys that may come with them, for keys that are long texts."""
+
+MAX_DIRECT = 1_000_000
+"""Rows that are loaded directly although a retry cannot resume that; fetching so many again takes less than a minute."""
+
+LOAD_BYTES = 32 * 1024 * 1024
+"""Bytes of rows that are loaded into the staging table in one transaction: what a cut connection costs."""
+
+MAX_RANGES = 64
+"""Key ranges that a resumed download fetches whole, one request each; where more are missing, rows are compared instead."""
+
+MAX_ROUNDS = 3
+"""How often rows are asked for that are not what their digests announced; rows that changed each time are reported."""
+
+TASK_ROWS = 50_000
+"""Rows to compare, on both sides together, below which a slice is not worth a task of its own."""
+
+
+class Action(StrEnum):
+    """What to do next. The first five ask a question; the others end the plan."""
+
+    DESCRIBE = auto()
+    """Ask the source for its columns and number of rows, without digests."""
+    PROBE = auto()
+    """Compare a few segments, spread evenly over the table."""
+    COMPARE_SEGMENTS = auto()
+    """Compare all segments."""
+    SAMPLE_ROWS = auto()
+    """Compare the rows of some of the differing segments."""
+    COMPARE_ROWS = auto()
+    """Compare the rows of the next slice of differing segments."""
+
+    LOAD_DIRECTLY = auto()
+    """Load all rows into the empty target, without a staging table."""
+    FETCH_ROWS = auto()
+    """Fetch the rows that differ, by the keys that were listed."""
+    FETCH_SLICES = auto()
+    """Compare and fetch rows slice by slice, however many differ."""
+    FETCH_ALL = auto()
+    """Fetch all rows."""
+    DIVIDE = auto()
+    """Divide the work among tasks."""
+    REPORT_ROWS = auto()
+    """Compare rows slice by slice, and fetch none."""
+    DONE = auto()
+    """Nothing is left to do: source and target are equal, or, for a check, it is known whether they are."""
+
+
+_QUESTIONS = frozenset({Action.DESCRIBE, Action.PROBE, Action.COMPARE_SEGMENTS, Action.SAMPLE_ROWS, Action.COMPARE_ROWS})
+
+
+class Cut(StrEnum):
+    """Why tables were cut as they were."""
+
+    USUAL = auto()
+    """As the source chose, or as the rows of a probe advised."""
+    DENSE = auto()
+    """Again, since most rows stood in few segments, or since comparing rows would have taken many scans."""
+    SCATTERED = auto()
+    """Again, since nearly all segments differed in few rows."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do next, and how.
+
+    :ivar partitioning: how to cut the tables; ``None`` for as the source chooses
+    :ivar cut: why they are cut like that
+    :ivar stride: every which of the differing segments to sample
+    :ivar send_all: for tasks: whether to stage all rows; ``None`` where only the comparison of rows tells
+    """
+
+    action: Action
+    partitioning: Partitioning | None = None
+    cut: Cut = Cut.USUAL
+    stride: int = 1
+    send_all: bool | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether this step adds to the facts, so that another one follows."""
+        return self.action in _QUESTIONS
+
+
+class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison of segments showed.
+
+    :ivar partitioning: how both tables were cut
+    :ivar cut: why they were cut like that
+    :ivar is_probe: whether only a few segments were compared; all counts are then of these
+    :ivar estimated_rows: rows of the whole source, by its statistics
+    :ivar source_rows: rows of the source
+    :ivar target_rows: rows of the target
+    :ivar segments: number of segments that have rows on either side
+    :ivar differing: number of segments that differ
+    :ivar differing_rows: rows in these, on both sides together
+    """
+
+    partitioning: Partitioning
+    cut: Cut = Cut.USUAL
+    is_probe: bool = False
+    estimated_rows: int = 0
+    source_rows: int = 0
+    target_rows: int = 0
+    segments: int = 0
+    differing: int = 0
+    differing_rows: int = 0
+
+
+class SampleFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rows of a few differing segments showed.
+
+    :ivar wanted: rows that would be fetched
+    :ivar changed: rows that differ
+    :ivar source_rows: rows of the source in the segments that the sample stands for: for a probe the equal ones, too
+    :ivar rows: rows there on both sides together
+    """
+
+    wanted: int
+    changed: int
+    source_rows: int
+    rows: int
+
+    @property
+    def share_wanted(self) -> float:
+        """Share of the source's rows that would be fetched."""
+        return self.wanted / max(1, self.source_rows)
+
+    def changed_among(self, rows: float) -> float:
+        """Estimate how many of so many rows, on both sides together, differ."""
+        return self.changed * rows / max(1, self.rows)
+
+
+class RowFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comparison of rows has listed so far.
+
+    :ivar wanted: rows to fetch
+    :ivar deleted: rows that only the target has
+    :ivar is_complete: whether all differing segments were looked into
+    """
+
+    wanted: int = 0
+    deleted: int = 0
+    is_complete: bool = False
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a table and its source. It starts with what the target tells, and grows with each step.
+
+    :ivar has_window: whether only rows inside a window are synchronised, so that the others stay
+    :ivar is_direct_allowed: whether the target is empty and rows may go into it without a staging table
+    :ivar is_resumable: whether a retry is to go on where a failed try ended
+    :ivar has_indexed_ranges: whether the target can look up single segments, and so take part in a probe
+    :ivar target_rows: rows of the target, estimated; asked for only where a probe is possible
+    :ivar source_rows: rows of the source, as it described them; ``None`` before
+    :ivar can_load_directly: whether all columns can be loaded directly, once the source has described them
+    :ivar segments: the last comparison of segments
+    :ivar sample: rows of some of these segments
+    :ivar rows: rows listed from all of these segments
+    """
+
+    has_window: bool = False
+    is_direct_allowed: bool = False
+    is_resumable: bool = False
+    has_indexed_ranges: bool = False
+    target_rows: int = 0
+    source_rows: int | None = None
+    can_load_directly: bool = False
+    segments: SegmentFacts | None = None
+    sample: SampleFacts | None = None
+    rows: RowFacts | None = None
+
+    def with_segments(self, segments: SegmentFacts) -> Facts:
+        """Return the facts after a comparison of segments; what was known of the rows of earlier ones is dropped."""
+        return msgspec.structs.replace(self, segments=segments, sample=None, rows=None)
+
+
+def plan_sync(facts: Facts) -> Step:
+    """Return the next step of a sync in one process."""
+    if facts.is_direct_allowed and not facts.has_window and facts.segments is None:
+        if facts.source_rows is None:
+            return Step(action=Action.DESCRIBE)
+        is_small = not facts.is_resumable or facts.source_rows <= MAX_DIRECT
+        if facts.source_rows and facts.can_load_directly and is_small:
+            return Step(action=Action.LOAD_DIRECTLY)
+    segments = facts.segments
+    if segments is None or segments.is_probe:
+        return _compare_segments(facts)
+    if not segments.differing:
+        return Step(action=Action.DONE)
+    return _list_rows(facts, segments) if facts.has_window else _fetch(facts, segments)
+
+
+def plan_slice(facts: Facts, *, send_all: bool | None) -> Step:
+    """Return the next step of a task that downloads one slice of a table.
+
+    A slice that turns out to be equal is staged all the same where all rows are: what is not staged is deleted.
+
+    :param send_all: what the comparing task decided; ``None`` to decide here
+    """
+    segments = facts.segments
+    if segments is None or segments.is_probe:
+        return _compare_segments(facts)
+    if send_all:
+        return Step(action=Action.FETCH_ALL)
+    return _list_rows(facts, segments) if facts.has_window or send_all is not None else _fetch(facts, segments)
+
+
+def plan_division(facts: Facts) -> Step:
+    """Return the next step of the task that compares a table and divides the work among others."""
+    segments = facts.segments
+    if segments is None:
+        return Step(action=Action.COMPARE_SEGMENTS)
+    if not segments.differing:
+        return Step(action=Action.DONE)
+    if facts.has_window:
+        return Step(action=Action.DIVIDE, send_all=False)
+    if segments.source_rows > 2 * segments.target_rows:
+        return Step(action=Action.DIVIDE, send_all=True)
+    if segments.partitioning.scheme != "key_range":
+        return Step(action=Action.DIVIDE)
+    if facts.sample is None and (stride := _sample_stride(segments)):
+        return Step(action=Action.SAMPLE_ROWS, stride=stride)
+    return Step(action=Action.DIVIDE, send_all=facts.sample is not None and facts.sample.share_wanted > ALL_ABOVE)
+
+
+def plan_check(facts: Facts) -> Step:
+    """Return the next step towards knowing whether the tables differ at all; no row is compared."""
+    segments = facts.segments
+    if segments is None:
+        return _compare_segments(facts)
+    if segments.is_probe and not segments.differing:
+        return Step(action=Action.COMPARE_SEGMENTS)
+    return Step(action=Action.DONE)
+
+
+def plan_diff(facts: Facts) -> Step:
+    """Return the next step towards all rows that differ, of which none is fetched."""
+    segments = facts.segments
+    if segments is None:
+        return Step(action=Action.COMPARE_SEGMENTS)
+    if not segments.differing:
+        return Step(action=Action.DONE)
+    return _cut_dense(segments) or Step(action=Action.REPORT_ROWS)
+
+
+def _compare_segments(facts: Facts) -> Step:
+    """Compare segments: a few first where that pays, then all, cut as finely as the few advise."""
+    segments, sample = facts.segments, facts.sample
+    if segments is None:
+        is_probed = facts.has_indexed_ranges and not facts.has_window and facts.target_rows >= MIN_PROBED_ROWS
+        return Step(action=Action.PROBE if is_probed else Action.COMPARE_SEGMENTS)
+    if segments.differing < MIN_SCATTERED:
+        return Step(action=Action.COMPARE_SEGMENTS)
+    if sample is None:
+        return Step(action=Action.SAMPLE_ROWS)
+    if sample.share_wanted > ALL_ABOVE:
+        return Step(action=Action.COMPARE_SEGMENTS)
+    rows = segments.estimated_rows
+    compared = rows * segments.differing / segments.segments
+    finer = _finer(segments.partitioning, rows, compared, sample.changed_among(2 * rows), cost=FINE_COST)
+    return Step(action=Action.COMPARE_SEGMENTS, partitioning=finer)
+
+
+def _fetch(facts: Facts, segments: SegmentFacts) -> Step:
+    """Fetch all rows where that is faster, or else those that differ."""
+    if not segments.target_rows:
+        return Step(action=Action.FETCH_ALL)
+    if dense := _cut_dense(segments):
+        return dense
+    if row_scans(segments) > MAX_SCANS:
+        return Step(action=Action.FETCH_ALL)
+    if segments.cut is not Cut.SCATTERED and (stride := _sample_stride(segments)):
+        sample = facts.sample
+        if sample is None:
+            return Step(action=Action.SAMPLE_ROWS, stride=stride)
+        if sample.share_wanted > ALL_ABOVE:
+            return Step(action=Action.FETCH_ALL)
+        changed = sample.changed_among(segments.differing_rows)
+        compared = segments.differing_rows / 2
+        if finer := _finer(segments.partitioning, segments.source_rows, compared, changed, cost=EXTRA_SCAN):
+            return Step(action=Action.COMPARE_SEGMENTS, partitioning=finer, cut=Cut.SCATTERED)
+    if segments.target_rows - segments.source_rows > MAX_LISTED:
+        return Step(action=Action.FETCH_SLICES)
+    limit = min(MAX_LISTED, ALL_ABOVE * segments.source_rows)
+    return _compare_rows(facts, limit, Action.FETCH_ALL)
+
+
+def _list_rows(facts: Facts, segments: SegmentFacts) -> Step:
+    """Fetch the rows that differ, however many: other rows of the target stay, so that those that go must be known by key."""
+    return _cut_dense(segments) or _compare_rows(facts, MAX_LISTED, Action.FETCH_SLICES)
+
+
+def _compare_rows(facts: Facts, limit: float, beyond: Action) -> Step:
+    """Compare rows slice by slice.
+
+    :param limit: rows to fetch that may be listed
+    :param beyond: what to do when there are more, or too many that only the target has
+    """
+    rows = facts.rows or RowFacts()
+    if rows.wanted > limit or rows.deleted > MAX_DELETED:
+        return Step(action=beyond)
+    return Step(action=Action.FETCH_ROWS if rows.is_complete else Action.COMPARE_ROWS)
+
+
+def _cut_dense(segments: SegmentFacts) -> Step | None:
+    """Cut again, once, where rows stand so densely in the differing segments that comparing all of them would not pay.
+
+    That is so where nearly all keys are close together and a few far away, and where the source was wrong about its number of
+    rows. Hashes are cut finer, too, where looking into all segments that differ would take many scans.
+    """
+    if segments.cut is not Cut.USUAL or not segments.differing:
+        return None
+    partitioning, rows = segments.partitioning, segments.differing_rows
+    count = segments_for(segments.source_rows, each=SEGMENT_ROWS)
+    usual_rows = 2 * segments.source_rows // count
+    if rows >= SLICE_ROWS // 2 and rows > DENSE * usual_rows * segments.differing:
+        return Step(
+            action=Action.COMPARE_SEGMENTS,
+            partitioning=Partitioning(scheme="row_hash", segment_count=count),
+            cut=Cut.DENSE,
+        )
+    can_be_finer = 2 * partitioning.segment_count <= MAX_SEGMENTS and segments.differing < partitioning.segment_count
+    if row_scans(segments) > FEW_SCANS and can_be_finer:
+        finest = msgspec.structs.replace(partitioning, segment_count=MAX_SEGMENTS)
+        return Step(action=Action.COMPARE_SEGMENTS, partitioning=finest, cut=Cut.DENSE)
+    return None
+
+
+def _sample_stride(segments: SegmentFacts) -> int:
+    """Return every which of the differing segments to sample; 0 where comparing the rows of all of them takes little."""
+    stride = segments.differing // PROBE_SEGMENTS
+    return stride if stride >= 2 and segments.differing_rows > segments.source_rows else 0
+
+
+def _finer(partitioning: Partitioning, rows: int, compared: float, changed: float, *, cost: float) -> Partitioning | None:
+    """Return a finer partitioning, if it pays: if it spares the digests of enough rows.
+
+    :param rows: of the source
+    :param compared: rows of the source that would be compared by themselves as the tables are cut now
+    :param changed: rows that differ
+    :param cost: of the finer partitioning, in scans
+    """
+    count = segments_for(rows, each=FINE_ROWS)
+    if rows < MIN_PROBED_ROWS or count <= partitioning.segment_count:
+        return None
+    compared_then = rows * (1 - (1 - 1 / count) ** changed)
+    if (compared - compared_then) * ROW_COST <= cost * rows:
+        return None
+    return msgspec.structs.replace(partitioning, segment_count=count)
+
+
+def row_scans(segments: SegmentFacts) -> float:
+    """Count the scans of the whole table that comparing all rows of the differing segments takes; ranges need none."""
+    scheme = segments.partitioning.scheme
+    if scheme == "key_range":
+        return 0
+    slices = -(-segments.differing_rows // rows_at_once(scheme))
+    return slices * (KEY_HASH_SCAN if scheme == "key_hash" else 1)
+
+
+def rows_at_once(scheme: Scheme) -> int:
+    """Return the rows of both sides together that make a slice; twice as many where each slice costs a scan."""
+    return (2 if scheme == "key_range" else 4) * SLICE_ROWS
+
+
+def cut_slices(numbers: Sequence[int], rows: Mapping[int, int], at_once: int) -> Iterator[Sequence[int]]:
+    """Cut segments into slices of about ``at_once`` rows, so that no request asks for more than fits in memory.
+
+    :param numbers: of the segments, ascending
+    :param rows: how many rows a segment has on both sides together
+    """
+    begin, held = 0, 0
+    for position, number in enumerate(numbers):
+        held += rows.get(number, 0)
+        if held >= at_once:
+            yield numbers[begin : position + 1]
+            begin, held = position + 1, 0
+    if begin < len(numbers):
+        yield numbers[begin:]
+
+
+def max_digests(announced_rows: int) -> int:
+    """Return how many row digests are taken for so many announced rows: some rows may have come meanwhile."""
+    return 2 * announced_rows + SLICE_ROWS
+
+
+def task_count(rows: int, wanted: int, scheme: Scheme) -> int:
+    """Return among how many tasks the download of a table is divided: one where its key has no ranges, or few rows differ.
+
+    :param rows: to compare or fetch, on both sides together
+    :param wanted: at most so many
+    """
+    return 1 if scheme != "key_range" else max(1, min(wanted, -(-rows // TASK_ROWS)))
+
+
+class Verification(StrEnum):
+    """What of the target is digested before the commit."""
+
+    KEYS = auto()
+    """The touched rows, looked up by their keys."""
+    TOUCHED = auto()
+    """The rows of the touched segments, looked up by key ranges."""
+    TABLE = auto()
+    """The whole table."""
+
+
+def plan_verification(scheme: Scheme, *, is_listed: bool, touched_rows: int, source_rows: int) -> Verification:
+    """Decide how the target is verified: key ranges are looked up unless they hold most rows; other segments need a scan.
+
+    :param is_listed: whether all touched keys are in memory
+    :param touched_rows: rows of the source in the touched segments
+    """
+    if scheme != "key_range":
+        return Verification.KEYS if is_listed else Verification.TABLE
+    return Verification.TABLE if 2 * touched_rows > source_rows else Verification.TOUCHED
+
+
+def ranges_to_fetch(missing: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """Return the ranges of segments that a resumed download fetches whole; none where there are too many.
+
+    :param missing: ranges of which the staging table has no row
+    """
+    return missing if len(missing) <= MAX_RANGES else ()
