@@ -48,13 +48,26 @@ def pytest_configure(config: pytest.Config) -> None:
 # First, since pytest-xdist reads the groups in a hook of the same name.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long last, so that failures are found early; and what needs a whole Airflow in the worker that starts it."""
+    """Run what takes long last, so that failures are found early; and what shares an Airflow in one worker."""
     for item in items:
         if _is_slow_there(item):
             item.add_marker(pytest.mark.slow)
-        for stack in {"airflow_stack", "celery_stack"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(stack))
+        if group := _shared_airflow(item):
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def _shared_airflow(item: pytest.Item) -> str | None:
+    """Return the name of the Airflow that a test shares with others.
+
+    That is a whole installation, or the parts of Airflow that run DAGs and answer requests inside the process of the tests:
+    the first use in a process takes ten seconds, each further one less than one.
+    """
+    for stack in ("airflow_stack", "celery_stack"):
+        if stack in getattr(item, "fixturenames", ()):
+            return stack
+    in_process = {"run_dag", "ApiServer"} & vars(getattr(item, "module", None) or object).keys()
+    return "airflow_in_process" if in_process else None
 
 
 def _is_slow_there(item: pytest.Item) -> bool:
