@@ -46,14 +46,21 @@ class SyncError(Exception):
     :ivar retryable: whether the same call may succeed later without anybody changing anything
     :ivar may_have_changed: tables that were written to and could not be rolled back
     :ivar table: the name of the table that it is about, where several are synced together and it is about one of them
+    :ivar reports: of everything that was tried, where several things were and some failed
     """
 
     retryable: bool = False
+    reports: tuple[Report, ...] = ()
     may_have_changed: tuple[str, ...] = ()
     table: str | None = None
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(printable_lines(value) if isinstance(value, str) else value for value in args))
+
+    @property
+    def failures(self) -> tuple[SyncError, ...]:
+        """The errors that this one consists of: itself, unless it stands for several."""
+        return (self,)
 
 
 class ConfigurationError(SyncError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 from sqlalchemy import Engine
@@ -13,10 +14,11 @@ from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTa
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed, UnexpectedError, foreseen
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
+from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 
@@ -88,13 +90,12 @@ def run(
     :raises SyncFailed: when any failed, with the reports of all
     """
     opener = opener or Opener()
-    reports: list[Report] = []
-    failures: list[SyncError] = []
+    outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client:
         for url, tables in plan.tables.items():
-            try:
-                with foreseen(), opener.database(url) as database:
-                    reports += sync_tables(
+            with outcomes.going_on(partial(_tables_failed, tables)), opener.database(url) as database:
+                outcomes.add(
+                    sync_tables(
                         client,
                         tables,
                         database,
@@ -103,30 +104,24 @@ def run(
                         resume=resume,
                         progress=progress,
                     )
-            except SyncFailed as failure:
-                failures.append(failure)
-                reports += failure.reports
-            except SyncError as error:
-                # The database could not even be opened, which is no reason to leave the others alone.
-                failures.append(error)
-                reports += [TableReport(name=table.name, status="failed", error=str(error)) for table in tables]
+                )
         for directory in plan.directories:
-            try:
-                with foreseen():
-                    storage = opener.storage(directory.path)
+            with outcomes.going_on(partial(_directory_failed, directory)):
+                storage = opener.storage(directory.path)
                 options = _with_defaults(directory, config)
-                reports.append(sync_directory(client, options, storage, dry_run=dry_run, progress=progress))
-            except SyncFailed as failure:
-                failures.append(failure)
-                reports += failure.reports
-            except SyncError as error:
-                failures.append(error)
-                reports.append(DirectoryReport(name=directory.name, status="failed", error=str(error)))
-    if failures:
-        # Where a fault is shows in its traceback alone.
-        faults = (failure for failure in failures if UnexpectedError in (type(failure), type(failure.__cause__)))
-        raise SyncFailed.of(failures, reports) from next(faults, None)
-    return reports
+                outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress)])
+    outcomes.check(outcomes.found)
+    return outcomes.found
+
+
+def _tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[Report]:
+    """Return the reports of an error, or make them: a database that cannot be opened is no reason to leave the others alone."""
+    return error.reports or [TableReport(name=table.name, status="failed", error=str(error)) for table in tables]
+
+
+def _directory_failed(directory: TargetDirectory, error: SyncError) -> Sequence[Report]:
+    """Return the report of an error, or make it."""
+    return error.reports or [DirectoryReport(name=directory.name, status="failed", error=str(error))]
 
 
 def _with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:

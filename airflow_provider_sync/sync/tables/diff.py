@@ -6,15 +6,17 @@ Version 1 cannot tell keys without all the rows, so there a dry run tells the nu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import SyncError, SyncFailed, foreseen
+from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, run
 from airflow_provider_sync.sync.tables.differences import Comparison, compare_finer, compare_segments
@@ -133,43 +135,24 @@ def diff_table(
 def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:
     """Find out what a run would do with everything in ``plan``, the rest even when one fails."""
     opener = opener or Opener()
-    tables: list[TableDiff] = []
-    failures: list[SyncError] = []
+    tables = Outcomes[TableDiff]()
     with SyncClient.from_config(config) as client:
         for url, group in plan.tables.items():
-            try:
-                with foreseen(), opener.database(url) as database:
-                    for table in group:
-                        tables.append(_diff_or_failure(client, table, database, progress, failures))
-            except SyncError as error:
-                # The database could not even be opened, which is no reason to leave the others alone.
-                failures.append(error)
-                done = {diff.report.name for diff in tables}
-                tables += [_failed(table, error) for table in group if table.name not in done]
-    directories: Sequence[Report] = ()
-    try:
-        directories = run(
-            config, RunPlan(tables={}, directories=plan.directories), opener=opener, dry_run=True, progress=progress
-        )
-    except SyncFailed as failure:
-        failures.append(failure)
-        directories = failure.reports
-    return RunDiff(tables=tuple(tables), directories=tuple(directories), failures=tuple(failures))
+            # A database that cannot be opened is no reason to leave the tables of others alone.
+            with tables.going_on(partial(_failed, group)), opener.database(url) as database:
+                for table in group:
+                    with tables.going_on(partial(_failed, [table])):
+                        tables.add([diff_table(client, table, database, progress=progress)])
+    directories = Outcomes[Report]()
+    with directories.going_on(lambda error: error.reports):
+        of_directories = RunPlan(tables={}, directories=plan.directories)
+        directories.add(run(config, of_directories, opener=opener, dry_run=True, progress=progress))
+    return RunDiff(
+        tables=tuple(tables.found),
+        directories=tuple(directories.found),
+        failures=(*tables.failures, *directories.failures),
+    )
 
 
-def _diff_or_failure(
-    client: SyncClient, table: TargetTable, database: Database, progress: Progress | None, failures: list[SyncError]
-) -> TableDiff:
-    try:
-        with foreseen():
-            return diff_table(client, table, database, progress=progress)
-    except SyncFailed as failure:
-        failures.append(failure)
-        return _failed(table, failure)
-    except SyncError as error:
-        failures.append(error)
-        return _failed(table, error)
-
-
-def _failed(table: TargetTable, error: SyncError) -> TableDiff:
-    return TableDiff(report=TableReport(name=table.name, status="failed", error=str(error)))
+def _failed(tables: Sequence[TargetTable], error: SyncError) -> list[TableDiff]:
+    return [TableDiff(report=TableReport(name=table.name, status="failed", error=str(error))) for table in tables]

@@ -14,16 +14,21 @@ _OF_THE_SERVER = frozenset({401, 404, 405, 429, 502, 503, 504})
 class TablesFailed(SyncError):
     """Some tables of one transaction cannot be synced.
 
-    :param failures: why, by the names under which the server offers them
+    :param by_table: why, by the names under which the server offers them
     """
 
-    def __init__(self, failures: Mapping[str, SyncError]) -> None:
-        super().__init__(dict(failures))
-        self.failures = dict(failures)
-        self.retryable = all(failure.retryable for failure in self.failures.values())
+    def __init__(self, by_table: Mapping[str, SyncError]) -> None:
+        super().__init__(dict(by_table))
+        self.by_table = dict(by_table)
+        self.retryable = all(failure.retryable for failure in self.failures)
+
+    @property
+    def failures(self) -> tuple[SyncError, ...]:
+        """The errors of all these tables."""
+        return tuple(self.by_table.values())
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.failures.values()))
+        return "; ".join(map(str, self.failures))
 
 
 @contextmanager
@@ -66,11 +71,6 @@ def try_each(tables: Iterable[tuple[str, Callable[[], object]]], first: SyncErro
     return TablesFailed(failures) if len(failures) > 1 or first is None else first
 
 
-def failures_of(error: SyncError) -> list[SyncError]:
-    """Return the errors that one error of a transaction consists of."""
-    return list(error.failures.values()) if isinstance(error, TablesFailed) else [error]
-
-
 def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:
     """Say of each table of a transaction why it failed: for a reason of its own, or for that of another.
 
@@ -79,7 +79,7 @@ def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:
     if len(tables) == 1:
         return {tables[0]: str(error)}
     if isinstance(error, TablesFailed):
-        own = {name: str(failure) for name, failure in error.failures.items()}
+        own = {name: str(failure) for name, failure in error.by_table.items()}
     elif error.table in tables:
         own = {str(error.table): str(error)}
     else:

@@ -29,19 +29,18 @@ from airflow_provider_sync.exceptions import (
     ReferencedRowsError,
     SourceChangedError,
     SyncError,
-    SyncFailed,
     TargetChangedError,
-    foreseen,
 )
 from airflow_provider_sync.merge.staging import Staging, staging_for
 from airflow_provider_sync.merge.transaction import DirectRows
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, repeated
+from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.tables import version1, version2
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.download import Download, Unchanged
-from airflow_provider_sync.sync.tables.failures import TablesFailed, about, failures_of, reasons, try_each
+from airflow_provider_sync.sync.tables.failures import TablesFailed, about, reasons, try_each
 from airflow_provider_sync.sync.tables.made_target import made_target
 from airflow_provider_sync.sync.tables.merge_step import Entry, merge_entries, report_of
 from airflow_provider_sync.sync.tables.target import Target, resolve_target, seen_by
@@ -75,25 +74,22 @@ def sync_tables(
     :raises SyncFailed: when any failed, with the reports of all
     """
     groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
-    reports: list[TableReport] = []
-    errors: list[SyncError] = []
+    outcomes = Outcomes[TableReport]()
     for group in groups:
-        measure = Measure(client)
-        try:
-            with foreseen():
-                reports += _TransactionGroup(client, group, seen_by(database, group), progress or silent, resume).run(
-                    dry_run, lock_timeout
-                )
-        except SyncError as error:
-            errors += failures_of(error)
-            reports += [
-                TableReport(name=name, status="failed", protocol=client.protocol_spoken, error=reason, **measure.so_far())
-                for name, reason in reasons(error, [table.name for table in group]).items()
-            ]
-    reports = in_order(reports, [table.name for table in tables])
-    if errors:
-        raise SyncFailed.of(errors, reports) from errors[0]
+        with outcomes.going_on(partial(_failed, client, group, Measure(client))):
+            sync = _TransactionGroup(client, group, seen_by(database, group), progress or silent, resume)
+            outcomes.add(sync.run(dry_run, lock_timeout))
+    reports = in_order(outcomes.found, [table.name for table in tables])
+    outcomes.check(reports)
     return reports
+
+
+def _failed(client: SyncClient, tables: Sequence[TargetTable], measure: Measure, error: SyncError) -> list[TableReport]:
+    """Report on tables of one transaction, which failed."""
+    return [
+        TableReport(name=name, status="failed", protocol=client.protocol_spoken, error=reason, **measure.so_far())
+        for name, reason in reasons(error, [table.name for table in tables]).items()
+    ]
 
 
 @within_max_seconds
@@ -228,7 +224,7 @@ class _TransactionGroup:
         """Find out whether the source has what the other tables need, since all of them are told of at once."""
         other = try_each([(target.name, partial(self._check, target)) for target in targets])
         if isinstance(other, TablesFailed):
-            failure.failures.update(other.failures)
+            failure.by_table.update(other.by_table)
 
     def _check(self, target: Target) -> None:
         version_of(self.client).check(self.client, self.database, target)

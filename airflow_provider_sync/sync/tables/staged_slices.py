@@ -12,15 +12,16 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part, SegmentDigest
-from airflow_provider_sync.exceptions import SyncError, SyncFailed, TableError, TargetChangedError
+from airflow_provider_sync.exceptions import SyncError, TableError, TargetChangedError
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.column_mapping import land, selection_for
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.tables.download import Download, Unchanged
-from airflow_provider_sync.sync.tables.failures import failures_of, reasons, try_each
+from airflow_provider_sync.sync.tables.failures import reasons, try_each
 from airflow_provider_sync.sync.tables.merge_step import Entry, merge_entries, report_of
 from airflow_provider_sync.sync.tables.pipeline import LOCK_TIMEOUT, present_target
 from airflow_provider_sync.sync.tables.slice_values import StagedPart
@@ -55,29 +56,31 @@ def merge_parts(
     groups = transaction_groups(
         database, list(tables.values()), lambda table: table[0].table_name, single_transaction=single_transaction
     )
-    reports: list[TableReport] = []
-    errors: list[SyncError] = []
+    outcomes = Outcomes[TableReport]()
     for group in groups:
         measures = {options.name: Measure(client, earlier=[part.traffic() for part in parts]) for options, parts in group}
-        try:
-            reports += _merge(client, group, measures, database, dry_run, lock_timeout)
-        except SyncError as error:
-            errors += failures_of(error)
-            why = reasons(error, [options.name for options, _ in group])
-            reports += [
-                TableReport(
-                    name=options.name,
-                    status="failed",
-                    protocol=parts[0].protocol,
-                    error=why[options.name],
-                    **measures[options.name].so_far(),
-                )
-                for options, parts in group
-            ]
-    reports = in_order(reports, list(tables))
-    if errors:
-        raise SyncFailed.of(errors, reports) from errors[0]
+        with outcomes.going_on(partial(_failed, group, measures)):
+            outcomes.add(_merge(client, group, measures, database, dry_run, lock_timeout))
+    reports = in_order(outcomes.found, list(tables))
+    outcomes.check(reports)
     return reports
+
+
+def _failed(
+    tables: Sequence[tuple[TargetTable, Sequence[StagedPart]]], measures: Mapping[str, Measure], error: SyncError
+) -> list[TableReport]:
+    """Report on tables of one transaction, which failed."""
+    why = reasons(error, [options.name for options, _ in tables])
+    return [
+        TableReport(
+            name=options.name,
+            status="failed",
+            protocol=parts[0].protocol,
+            error=why[options.name],
+            **measures[options.name].so_far(),
+        )
+        for options, parts in tables
+    ]
 
 
 class StagedParts(Download):
