@@ -10,6 +10,7 @@ from requests import Response
 
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError
 from airflow_provider_sync.printable import quoted
+from airflow_provider_sync.protocol.v1.requests import UNKNOWN_DIRECTORY, UNKNOWN_TABLE
 
 _NOTHING_SAID = "Server Error"
 """The message of a framework that keeps the reason to itself."""
@@ -87,7 +88,7 @@ def _invalid(body: bytes, subject: str) -> str:
     if not isinstance(errors, dict):
         return f"The server refused the request for {subject} with status 422. Look into its log."
     messages = [str(entry) for entries in errors.values() for entry in (entries if isinstance(entries, list) else [entries])]
-    if any(message.startswith("Config name not in sync-server.") for message in messages):
+    if UNKNOWN_TABLE in messages or UNKNOWN_DIRECTORY in messages:
         return f"The server does not offer a {subject}. Check the name, and what the token may see."
     text = quoted(" ".join(message if message.endswith((".", "!", "?")) else f"{message}." for message in messages))
     return f"The server refused the request for {subject}: {text}"

@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
@@ -50,6 +51,12 @@ class LocalStorage:
         self.concurrency = min(8, os.cpu_count() or 1)
         self._unsynced: set[str] = set()
         self._placing = threading.Lock()
+
+    def named(self, name: str) -> Self:
+        """Return this storage with another :attr:`location`; see :meth:`~.storage.Storage.named`."""
+        storage = copy(self)
+        storage.location = name
+        return storage
 
     def scan(
         self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
@@ -93,7 +100,7 @@ class LocalStorage:
             with root_directory(self.root) as root:
                 return self._open(root, components)
         except OSError as error:
-            at_root = str(error.filename) == self.location
+            at_root = str(error.filename) == str(self.root)
             raise file_error("read", "" if at_root else path, self.location, error) from error
 
     def _open(self, root: int, components: tuple[str, ...]) -> BinaryIO:
@@ -128,7 +135,15 @@ class LocalStorage:
         A new file gets the permissions that the process gives to new files; one that is replaced keeps its own, and its owner
         where this process may give files away.
         """
-        return LocalFileWriter(self.root, path, size=size, replaces=replaces, placing=self._placing, unsynced=self._unsynced)
+        return LocalFileWriter(
+            self.root,
+            path,
+            location=self.location,
+            size=size,
+            replaces=replaces,
+            placing=self._placing,
+            unsynced=self._unsynced,
+        )
 
     def delete(self, path: str) -> None:
         """Remove a file and the directories that this leaves empty; see :meth:`~.storage.Storage.delete`."""
@@ -240,7 +255,7 @@ class LocalStorage:
 
     def _directory_error(self, error: OSError) -> FileError:
         where = str(error.filename or "")
-        return file_error("read the directory", "" if where == self.location else where, self.location, error)
+        return file_error("read the directory", "" if where == str(self.root) else where, self.location, error)
 
     def __repr__(self) -> str:
         return f"LocalStorage({self.location!r})"

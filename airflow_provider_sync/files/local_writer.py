@@ -29,6 +29,7 @@ class LocalFileWriter:
 
     :param root: the directory that the file may not leave
     :param path: relative to it
+    :param location: the directory, for messages
     :param size: bytes that must have come at the end, or ``None``
     :param replaces: files that may go where they stand in the way
     :param placing: held while a file gets its place, by all writers of one storage
@@ -36,9 +37,18 @@ class LocalFileWriter:
     """
 
     def __init__(
-        self, root: Path, path: str, *, size: int | None, replaces: Collection[str], placing: threading.Lock, unsynced: set[str]
+        self,
+        root: Path,
+        path: str,
+        *,
+        location: str,
+        size: int | None,
+        replaces: Collection[str],
+        placing: threading.Lock,
+        unsynced: set[str],
     ) -> None:
         self.written = 0
+        self._location = location
         self._root = root
         self._path = path
         self._components = check_name(path)
@@ -172,12 +182,12 @@ class LocalFileWriter:
     def _check_may_go(self, path: str) -> None:
         if path not in self._replaces:
             raise FileError(
-                f"{path!r} in {self._root} stands in the way of {self._path!r} and is not among the files to be deleted. "
+                f"{path!r} in {self._location} stands in the way of {self._path!r} and is not among the files to be deleted. "
                 "Move it away, or exclude one of the two."
             )
 
     def _error(self, error: OSError) -> FileError:
-        return file_error("write", self._path, str(self._root), error)
+        return file_error("write", self._path, self._location, error)
 
 
 def _remove(directory: int, name: str) -> None:

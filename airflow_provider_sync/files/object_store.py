@@ -14,8 +14,9 @@ import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 
 import fsspec
@@ -100,6 +101,12 @@ class ObjectStorage:
         self.location = f"{protocols[0]}://{self._root.lstrip('/')}"
         if self._flat and not self._root:
             raise ConfigurationError(f"{path!r} names no bucket. Write {protocols[0]}://bucket/prefix.")
+
+    def named(self, name: str) -> Self:
+        """Return this storage with another :attr:`location`; see :meth:`~.storage.Storage.named`."""
+        storage = copy(self)
+        storage.location = name
+        return storage
 
     def scan(
         self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None

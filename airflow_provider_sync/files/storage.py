@@ -113,6 +113,10 @@ class Storage(Protocol):
     concurrency: int
     distant: bool
 
+    def named(self, name: str) -> Self:
+        """Return this storage with ``name`` as its :attr:`location`: all errors call the root so."""
+        ...
+
     def scan(
         self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
     ) -> Iterator[FileEntry]:

@@ -15,7 +15,8 @@ from starlette.requests import Request
 
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.addresses import client_address
-from airflow_provider_sync.server.auth import Grant, Tokens, Unauthenticated
+from airflow_provider_sync.server.auth import Grant, Tokens
+from airflow_provider_sync.server.http_errors import TooManyRefused, Unauthenticated
 from airflow_provider_sync.server.notices import Notices
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,6 @@ FORGET_SECONDS = 300.0
 _DELAY_SECONDS = 0.1
 _MAX_ADDRESSES = 4096
 _MAX_DELAYED = 256
-
-
-class TooManyRefused(Exception):
-    """So many answers to wrong tokens are held back that this one is refused at once; the answer is 429."""
 
 
 class Refusals:
@@ -101,7 +98,7 @@ class Access:
         if not delay:
             return
         if self._delayed >= _MAX_DELAYED:
-            raise TooManyRefused("Too many requests with wrong tokens. Check the token, and try again later.")
+            raise TooManyRefused
         self._delayed += 1
         try:
             await wait_for_refused(request, delay)

@@ -20,9 +20,9 @@ from airflow_provider_sync.protocol.v1.fields import parse_fields
 from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.auth import Admits, Grant, Tokens
 from airflow_provider_sync.server.capabilities import capabilities
+from airflow_provider_sync.server.directory_answers import DirectoryAnswers
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
-from airflow_provider_sync.server.errors import ERROR_HANDLERS
-from airflow_provider_sync.server.files import FileAnswers
+from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
@@ -67,7 +67,7 @@ def create_app(
     places = Places(config.limits)
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
     tables = TableAnswers(config, sources, stream_headers=stream_headers)
-    directories = FileAnswers(config, sources, stream_headers=stream_headers)
+    directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
     digests = TableDigestAnswers(config, sources)
 
     @asynccontextmanager

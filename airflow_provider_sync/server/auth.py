@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.http_errors import Unauthenticated
 
 Admits = Callable[[str], Awaitable[bool]]
 """Whether the sender of a bearer token that is none of the server's own may see everything."""
-
-
-class Unauthenticated(Exception):
-    """No token, or none that the server knows; the answer is 401."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.auth import Grant
-from airflow_provider_sync.server.errors import RequestTooLarge, RequestTooSlow
+from airflow_provider_sync.server.http_errors import RequestTooLarge, RequestTooSlow
 from airflow_provider_sync.server.patience import Patience
 from airflow_provider_sync.server.work import ClientGone, Places, Work
 

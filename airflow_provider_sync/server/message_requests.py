@@ -10,7 +10,7 @@ import msgspec
 
 from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys
 from airflow_provider_sync.exceptions import ProtocolError
-from airflow_provider_sync.printable import printable
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
 from airflow_provider_sync.protocol.v2.checks import check_partitioning, check_runs
 from airflow_provider_sync.protocol.v2.messages import (
@@ -23,6 +23,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.protocol.v2.tsv import decode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind
+from airflow_provider_sync.server.invalid_json import Invalid, find_invalid
 
 MAX_RUNS = MAX_SEGMENTS
 """Most stretches of segments in one request."""
@@ -38,9 +39,6 @@ _KEY_FORMS = {
     LogicalKind.BYTES: re.compile(r"([0-9a-f]{2})*"),
     LogicalKind.UUID: re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
 }
-
-_PLACE = " - at `$"
-"""Stands in a message of msgspec before the place that it is about."""
 
 
 class _KeysOnly(msgspec.Struct):
@@ -60,13 +58,11 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
         if size > MAX_BYTES_BESIDE_KEYS:
             raise refused("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
         request = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        wrong = find_invalid(body, kind) or Invalid("", error)
+        raise refused(wrong.place or "body", f"{reason(wrong.error)}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # Either may quote a field of megabytes.
-        message, found, place = str(error).rpartition(_PLACE)
-        if not found:
-            message, place = place, ""
-        field = printable(place.removeprefix(".").removesuffix("`"), 100)
-        raise refused(field or "body", f"{printable(message)}.") from error
+        raise refused("body", f"{reason(error)}.") from error
     # Refused in the words of version 1, so that a client needs to know only one way to be told.
     name = table_hash_request({"config_name": request.selection.name}, tables)
     # There, blanks around a name are trimmed.

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.server.http_errors import RequestEnded
 from airflow_provider_sync.server.patience import Patience
-from airflow_provider_sync.server.work import ClientGone, CutShort, Work
+from airflow_provider_sync.server.work import ClientGone, Work
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class StreamResponse(Response):
 
     def _broken(self, error: Exception) -> StreamBroken:
         """Return what leaves the application once the answer has begun, and log why."""
-        if isinstance(error, CutShort):
+        if isinstance(error, RequestEnded):
             log.warning("%s was cut: %s", self._what, error)
         else:
             log.error("%s broke off: %s", self._what, printable(error), exc_info=error)
@@ -127,7 +128,7 @@ class StreamResponse(Response):
             await send({"type": "http.response.body", "body": block, "more_body": more})
         if waiting.cancelled_caught:
             limits = self._work.limits
-            raise CutShort(
+            raise RequestEnded(
                 f"Its client stood still for {limits.stall_seconds:g} seconds, or takes less than {limits.min_bytes_per_second}"
                 " bytes a second (limits.stall_seconds, limits.min_bytes_per_second)."
             )

@@ -31,7 +31,7 @@ from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
 from airflow_provider_sync.server.auth import Grant
-from airflow_provider_sync.server.errors import failure_of
+from airflow_provider_sync.server.error_answers import failure_of
 from airflow_provider_sync.server.message_requests import (
     check_segments_asked,
     decode_request,

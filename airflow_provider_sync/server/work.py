@@ -17,37 +17,18 @@ from anyio.to_thread import run_sync
 from starlette.types import Receive
 
 from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests
 from airflow_provider_sync.server.notices import Notices
 
 log = logging.getLogger(__name__)
-
-RETRY_AFTER_SECONDS = 5
-"""When a client that found no place may try again."""
 
 _CANCELLING_THREADS = 4
 
 Result = TypeVar("Result")
 
 
-class NoPlace(Exception):
-    """As many requests are at work as there may be; the answer is 503.
-
-    :param limit: how many
-    """
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The server works on {limit} requests already, and no more at once (limits.requests)."
-            f" Try again in {RETRY_AFTER_SECONDS} seconds."
-        )
-
-
 class ClientGone(Exception):
     """Nobody waits for the answer any more."""
-
-
-class CutShort(Exception):
-    """The request was ended by the server: it took too long, or the server stops."""
 
 
 class Work:
@@ -88,10 +69,10 @@ class Work:
     def check(self) -> None:
         """Stop work that has no statement to cancel, once the request has ended early; any thread may call it.
 
-        :raises CutShort: when it has
+        :raises RequestEnded: when it has
         """
         if self.ended_early:
-            raise CutShort("Nobody waits for the answer any more.")
+            raise RequestEnded("Nobody waits for the answer any more.")
 
     def cut(self) -> None:
         """End the request: the server stops."""
@@ -113,7 +94,7 @@ class Work:
         What they do in a thread is ended by cancelling its statements, and waited for.
 
         :raises ClientGone: when it went away
-        :raises CutShort: when the server ended the request
+        :raises RequestEnded: when the server ended the request
         """
         results: list[Result] = []
         failure: Exception | None = None
@@ -138,8 +119,8 @@ class Work:
         if self._gone:
             raise ClientGone from failure
         if self._stopping:
-            raise CutShort("The server stops. Try again when it is back.") from failure
-        raise CutShort(
+            raise RequestEnded("The server stops. Try again when it is back.") from failure
+        raise RequestEnded(
             f"The request took more than {self.limits.max_stream_seconds:g} seconds, which is all that it may take"
             " (limits.max_stream_seconds)."
         ) from failure
@@ -202,10 +183,10 @@ class Places:
     def place(self) -> Iterator[Work]:
         """Give a request its place for the length of the block.
 
-        :raises NoPlace: when there is none
+        :raises TooManyRequests: when there is none
         """
         if len(self._works) >= self._limits.requests:
-            error = NoPlace(self._limits.requests)
+            error = TooManyRequests(self._limits.requests)
             self._notices.warn("", "Answered 503: %s", error)
             raise error
         work = Work(self._limits, self._threads, self._cancelling)

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES, MAX_REQUEST_BYTES, create_app
 from airflow_provider_sync.server.serve import RunningServer
-from tests.server.wire import FORM, config, post, run_sqlite, send
+from tests.server.wire import FORM, config, own_lines, post, run_sqlite, send
 
 FIELDS = {"config_name": "t", "files[0]": "a"}
 
@@ -149,3 +149,17 @@ def test_mounted_where_answers_are_compressed(settings: ServerConfig, path: str)
         else:
             assert answer.content.endswith(b"a" * 10_000)
         assert client.post("/sync/nothing").json() == {"message": "The route sync/nothing could not be found."}
+
+
+def test_where_a_directory_lies(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Errors of files call the directory by its name; where it lies is in the log only."""
+    places = {"lost": str(tmp_path / "gone"), "found": str(tmp_path)}
+    with RunningServer(config(directories={name: {"path": path} for name, path in places.items()})) as server:
+        lost = post(server.url, "/getFileHashes", {"config_name": "lost"})
+        found = post(server.url, "/getFiles", {"config_name": "found", "files[0]": "a.txt"})
+    assert lost.status == 500
+    assert json.loads(lost.body)["message"].startswith("Cannot read the directory 'lost': No such file or directory.")
+    assert found.status == 404
+    assert json.loads(found.body)["files"][0].startswith("Cannot read 'a.txt' in 'found': No such file or directory.")
+    for (name, path), line in zip(places.items(), own_lines(caplog), strict=True):
+        assert line.endswith(f"{name!r} is {path}.")

@@ -17,8 +17,9 @@ _BLANK = (
     "\u2028\u2029\u202f\u205f\u3000\0\u180e\u200b\u200e\ufeff"
 )
 
-_TABLES = "Config name not in sync-server.tables"
-_DIRECTORIES = "Config name not in sync-server.directories"
+UNKNOWN_TABLE = "Config name not in sync-server.tables"
+UNKNOWN_DIRECTORY = "Config name not in sync-server.directories"
+"""What every server of version 1 answers, word for word, for a name that it does not offer: there are no codes for it."""
 
 
 class InvalidRequest(Exception):  # not an error of this program, but an answer to give
@@ -38,7 +39,7 @@ def table_hash_request(fields: Mapping[str, Any], tables: Container[str]) -> str
     :param tables: the names that this client may ask about
     :raises InvalidRequest: when the fields break a rule
     """
-    name, messages = _config_name(fields, tables, _TABLES, limit=MAX_NAME)
+    name, messages = _config_name(fields, tables, UNKNOWN_TABLE, limit=MAX_NAME)
     _refuse({"config_name": messages})
     return name
 
@@ -48,7 +49,7 @@ def table_request(fields: Mapping[str, Any], tables: Container[str]) -> tuple[st
 
     :raises InvalidRequest: when the fields break a rule
     """
-    name, messages = _config_name(fields, tables, _TABLES, limit=MAX_NAME)
+    name, messages = _config_name(fields, tables, UNKNOWN_TABLE, limit=MAX_NAME)
     value = _trimmed(fields.get("hash"))
     _refuse({"config_name": messages, "hash": _text_messages("hash", value, limit=MAX_NAME) if "hash" in fields else []})
     # Existing servers take "0" for no hash at all, as PHP does.
@@ -60,7 +61,7 @@ def file_hashes_request(fields: Mapping[str, Any], directories: Container[str]) 
 
     :raises InvalidRequest: when the fields break a rule
     """
-    name, messages = _config_name(fields, directories, _DIRECTORIES)
+    name, messages = _config_name(fields, directories, UNKNOWN_DIRECTORY)
     _refuse({"config_name": messages})
     return name
 
@@ -72,7 +73,7 @@ def files_request(fields: Mapping[str, Any], directories: Container[str]) -> tup
 
     :raises InvalidRequest: when the fields break a rule
     """
-    name, messages = _config_name(fields, directories, _DIRECTORIES)
+    name, messages = _config_name(fields, directories, UNKNOWN_DIRECTORY)
     files = fields.get("files")
     errors = {"config_name": messages}
     paths: list[str] = []

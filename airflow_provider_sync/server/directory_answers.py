@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,20 +20,20 @@ from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v1.manifests import encode_hashes
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_hashes_request, files_request
 from airflow_provider_sync.server.auth import Grant
-from airflow_provider_sync.server.errors import CannotServe
+from airflow_provider_sync.server.http_errors import CannotServe
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
 from airflow_provider_sync.server.work import Work
 
 MAX_UNREADABLE = 1_000
-"""Most files of one directory that are named because they cannot be read; with more, the directory is an error."""
+"""Most unreadable files of one directory that an answer lists; with more, the answer is an error."""
 
 _OPEN_FILES = 64
-"""Files of one request that stay open from the check until they are sent; the rest is opened twice."""
+"""Files of one request that stay open from the check until they are sent; the others are opened a second time."""
 
 
-class FileAnswers:
-    """Answers ``/getFileHashes`` and ``/getFiles``.
+class DirectoryAnswers:
+    """Answer ``/getFileHashes`` and ``/getFiles``.
 
     :param stream_headers: headers that every streamed answer carries
     """
@@ -47,19 +46,21 @@ class FileAnswers:
     def hashes(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
         """Answer the digests of all files.
 
-        A root that is missing is an error: an empty answer would have everything deleted at the other side.
+        A root that is missing is an error: after an empty answer, the client would delete everything.
         """
         name = file_hashes_request(fields, grant.directories)
         directory = self._config.directories[name]
-        storage = self._sources.storage(directory)
         hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
+        hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, work)
         unreadable: dict[str, str] | None = {} if fields.get(UNREADABLE[0]) == UNREADABLE[1] else None
-        on_unreadable = None if unreadable is None else partial(_take_down, unreadable, name, storage)
         try:
-            with _by_name(name, storage):
-                hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, work)
+            with self._storage(name) as storage:
                 manifest = build_manifest(
-                    storage, hasher, _selection(directory), on_file=lambda _: work.check(), on_unreadable=on_unreadable
+                    storage,
+                    hasher,
+                    _selection(directory),
+                    on_file=lambda _: work.check(),
+                    on_unreadable=None if unreadable is None else partial(_list_unreadable, unreadable, storage),
                 )
         except FileError as error:
             if error.retryable:
@@ -74,12 +75,11 @@ class FileAnswers:
         )
 
     def contents(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
-        """Answer files, all of which are there and readable before the first byte is sent."""
+        """Answer files; all of them are opened before the first byte is sent, so that a missing one has an answer of its own."""
         name, paths = files_request(fields, grant.directories)
         directory = self._config.directories[name]
-        storage = self._sources.storage(directory)
         with ExitStack() as stack:
-            with _by_name(name, storage):
+            with self._storage(name) as storage:
                 readers = _open(storage, _selection(directory), paths, stack)
             return StreamResponse(
                 _frames(storage, paths, readers),
@@ -89,9 +89,19 @@ class FileAnswers:
                 headers={**self._stream_headers, "Content-Disposition": attachment(f"{name}.bin")},
             )
 
+    @contextmanager
+    def _storage(self, name: str) -> Iterator[Storage]:
+        """Give the storage of a directory, whose errors call it by its name: where it lies is for the log only."""
+        storage = self._sources.storage(self._config.directories[name])
+        try:
+            yield storage.named(repr(name))
+        except FileError as error:
+            error.add_note(f"{name!r} is {storage.location}.")
+            raise
+
 
 class _StoppableHasher:
-    """Stops in the middle of a file when nobody waits for its digest any more: it may have hundreds of gigabytes."""
+    """A hasher that stops within a file once the request has ended: a file may have hundreds of gigabytes."""
 
     def __init__(self, hasher: FileHasher, work: Work) -> None:
         self.name = hasher.name
@@ -103,7 +113,7 @@ class _StoppableHasher:
 
 
 class _StoppableFile:
-    """A file that is read as long as somebody waits."""
+    """A file whose reads fail once the request has ended."""
 
     def __init__(self, file: BinaryIO, work: Work) -> None:
         self._file = file
@@ -122,11 +132,11 @@ class _StoppableFile:
 
 
 def _open(storage: Storage, selection: Selection, paths: Sequence[str], stack: ExitStack) -> deque[FileReader]:
-    """Open every file, and leave the first ones open."""
+    """Open every file, and keep the first :data:`_OPEN_FILES` open."""
     readers: deque[FileReader] = deque()
     for path in paths:
         reader = storage.read(path)
-        # Only behind the check of the name, so that a bad one is called bad.
+        # After the check of the name, which has an error of its own.
         if not selection.selects(path):
             reader.__exit__(None, None, None)
             raise MissingFileError(f"Cannot read {path!r} in {storage.location}: it is excluded by the server's configuration.")
@@ -148,25 +158,11 @@ def _selection(directory: SourceDirectory) -> Selection:
     return Selection(directory.include, directory.exclude)
 
 
-def _take_down(unreadable: dict[str, str], name: str, storage: Storage, path: str, error: FileError) -> None:
-    """Note what cannot be read.
+def _list_unreadable(unreadable: dict[str, str], storage: Storage, path: str, error: FileError) -> None:
+    """Add a file to those that cannot be read.
 
-    :raises FileError: where that is so much that it is no matter of single files
+    :raises FileError: above :data:`MAX_UNREADABLE`: it is then the directory that cannot be read
     """
     if len(unreadable) == MAX_UNREADABLE:
         raise FileError(f"More than {MAX_UNREADABLE} files in {storage.location} cannot be read, {path!r} among them: {error}")
-    unreadable[path] = _told_by_name(name, storage, error)
-
-
-@contextmanager
-def _by_name(name: str, storage: Storage) -> Iterator[None]:
-    """Call the directory by the name that the client knows; where it lies is not for the client."""
-    try:
-        yield
-    except FileError as error:
-        raise type(error)(_told_by_name(name, storage, error)) from error
-
-
-def _told_by_name(name: str, storage: Storage, error: FileError) -> str:
-    place = rf"(?<=\s){re.escape(storage.location)}(?=[\s:.,;])"
-    return re.sub(place, lambda _: repr(name), str(error))
+    unreadable[path] = str(error)

@@ -1,0 +1,126 @@
+"""Errors of the server that have an HTTP answer of their own.
+
+::
+
+    HttpError
+    ├── Unauthenticated      401    no token, or one that the server does not know
+    ├── RequestTooSlow       408    a body that does not arrive
+    ├── RequestTooLarge      413    a body above the limit
+    ├── TooManyRefused       429    too many answers to wrong tokens are already delayed
+    ├── CannotServe          500    the data is offered, and cannot be read as things are
+    ├── TooManyRequests      503    as many requests as may be at work
+    └── RequestEnded         503    the server ended the request: it took too long, or the server stops
+
+How an answer is written is in :mod:`.error_answers`. Fields that break a rule are
+:class:`~airflow_provider_sync.protocol.v1.requests.InvalidRequest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+RETRY_AFTER_SECONDS = 5
+"""When a client that was turned away may try again."""
+
+_LATER = MappingProxyType({"Retry-After": str(RETRY_AFTER_SECONDS)})
+# The rest of the body is not read, so the connection cannot be used again.
+_CLOSE = MappingProxyType({"Connection": "close"})
+
+
+class HttpError(Exception):
+    """An error with a status; its text is the message that the client gets.
+
+    :cvar status: of the answer
+    :cvar headers: that the answer has besides
+    :cvar logged: whether the log gets a line
+    """
+
+    status: ClassVar[int] = 500
+    headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    logged: ClassVar[bool] = False
+
+
+class Unauthenticated(HttpError):
+    """A request has no token, or one that the server does not know."""
+
+    status = 401
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+    def __init__(self) -> None:
+        super().__init__("Unauthenticated.")
+
+
+class RequestTooSlow(HttpError):
+    """The body of a request does not arrive.
+
+    :param seconds: for which a client may stand still
+    """
+
+    status = 408
+    headers = _CLOSE
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The body of the request did not come in time: nothing for {seconds:g} seconds, or too little.")
+
+
+class RequestTooLarge(HttpError):
+    """The body of a request is above the limit.
+
+    :param limit: most bytes of a body
+    :param of: what a client should ask less of, as ``files``
+    """
+
+    status = 413
+    headers = _CLOSE
+
+    def __init__(self, limit: int, of: str) -> None:
+        super().__init__(f"The request is larger than {limit} bytes. Ask for fewer {of} at once.")
+
+
+class TooManyRefused(HttpError):
+    """So many answers to wrong tokens are delayed that this request is refused at once."""
+
+    status = 429
+    headers = _LATER
+
+    def __init__(self) -> None:
+        super().__init__("Too many requests with wrong tokens. Check the token, and try again later.")
+
+
+class CannotServe(HttpError):
+    """The data is offered, and cannot be read as things are.
+
+    :param message: what happened and what to do, for the client
+    """
+
+    status = 500
+    logged = True
+
+
+class TooManyRequests(HttpError):
+    """As many requests are at work as there may be.
+
+    :param limit: how many
+    """
+
+    status = 503
+    headers = _LATER
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The server works on {limit} requests already, and no more at once (limits.requests)."
+            f" Try again in {RETRY_AFTER_SECONDS} seconds."
+        )
+
+
+class RequestEnded(HttpError):
+    """The server ended the request: it took too long, or the server stops.
+
+    :param message: which of them, and what to do
+    """
+
+    status = 503
+    headers = _LATER
+    logged = True
