@@ -13,7 +13,6 @@ from airflow_provider_sync.databases.type_rules import target_type
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
-from airflow_provider_sync.sync.tables import version1
 from airflow_provider_sync.sync.tables.column_mapping import selection_for
 from airflow_provider_sync.sync.tables.differences import (
     Comparison,
@@ -26,6 +25,7 @@ from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_rea
 from airflow_provider_sync.sync.tables.reclassify import settled
 from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
 from airflow_provider_sync.sync.tables.target import Target, seen_by
+from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 
 MOST_READ = 200
@@ -93,9 +93,9 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
     :raises MissingTableError: when the target is missing
     """
     if client.protocol_for() == 1:
-        differs, _, warnings = version1.compare(client, database, present_target(client, database, options))
-        if not differs:
-            return Diagnosis(name=options.name, notes=warnings)
+        compared = compare_hashes(client, database, present_target(client, database, options))
+        if not compared.differs:
+            return Diagnosis(name=options.name, notes=compared.warnings)
         raise ConfigurationError(
             f"Table {options.name!r}: the server speaks version 1 of the protocol, which tells no column from another."
             " Use 'diff', or a server with version 2."

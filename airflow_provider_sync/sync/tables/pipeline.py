@@ -37,7 +37,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
-from airflow_provider_sync.sync.tables import version1, version2
+from airflow_provider_sync.sync.tables import version2
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.download import Download, Unchanged
 from airflow_provider_sync.sync.tables.failures import TablesFailed, about, reasons, try_each
@@ -45,6 +45,7 @@ from airflow_provider_sync.sync.tables.made_target import made_target
 from airflow_provider_sync.sync.tables.merge_step import Entry, merge_entries, report_of
 from airflow_provider_sync.sync.tables.target import Target, resolve_target, seen_by
 from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
+from airflow_provider_sync.sync.tables.version1 import download as version1
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 

@@ -28,7 +28,7 @@ from airflow_provider_sync.sync.tables.slice_values import StagedPart
 from airflow_provider_sync.sync.tables.steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables.target import Target, seen_by
 from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
-from airflow_provider_sync.sync.tables.version1_whole_table import WholeTable
+from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
 from airflow_provider_sync.sync.traffic import Measure
 from airflow_provider_sync.time_zones import time_zone_named
 

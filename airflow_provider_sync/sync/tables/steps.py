@@ -34,7 +34,7 @@ from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.attempts import Attempts, repeated, source_changed
 from airflow_provider_sync.sync.progress import Progress, silent
-from airflow_provider_sync.sync.tables import version1, version2
+from airflow_provider_sync.sync.tables import version2
 from airflow_provider_sync.sync.tables.differences import Comparison, compare_segments
 from airflow_provider_sync.sync.tables.download import Unchanged
 from airflow_provider_sync.sync.tables.fetch import Fetch
@@ -43,6 +43,8 @@ from airflow_provider_sync.sync.tables.pipeline import LOCK_TIMEOUT, find_target
 from airflow_provider_sync.sync.tables.sampling import compare_tables
 from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
 from airflow_provider_sync.sync.tables.target import Target, seen_by
+from airflow_provider_sync.sync.tables.version1 import download as version1
+from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -153,7 +155,8 @@ def removed_of(database: Database, run: str) -> SharedStaging:
 
 def _compare_hashes(client: SyncClient, database: Database, target: Target) -> tuple[bool, str | None, tuple[str, ...]]:
     try:
-        return version1.compare(client, database, target)
+        compared = compare_hashes(client, database, target)
+        return compared.differs, compared.source_hash, compared.warnings
     except ServerError as error:
         if error.status not in (422, 500):
             raise

@@ -27,12 +27,13 @@ from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.download import Unchanged
-from airflow_provider_sync.sync.tables.missing_target import describe_missing
 from airflow_provider_sync.sync.tables.target import Target, select_columns, warnings_of
-from airflow_provider_sync.sync.tables.version1_missing_rows import has_rows, lacks_rows, list_missing
-from airflow_provider_sync.sync.tables.version1_staging import StagedAnswer, stage
-from airflow_provider_sync.sync.tables.version1_whole_table import WholeTable, ask_hash, hash_target, hashed_in_order
-from airflow_provider_sync.sync.tables.version1_zones import EQUAL_HASHES, find_zone, told_zone
+from airflow_provider_sync.sync.tables.version1.guessed_table import describe_missing
+from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, compare_hashes, hash_target, hashed_in_order
+from airflow_provider_sync.sync.tables.version1.missing_rows import has_rows, lacks_rows, list_missing
+from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, find_zone, told_zone
+from airflow_provider_sync.sync.tables.version1.stage_answer import StagedAnswer, stage
+from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
 
 CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
 
@@ -55,22 +56,7 @@ def differs(client: SyncClient, database: Database, target: Target) -> bool:
 
     :raises ServerError: when the source cannot hash the table
     """
-    return compare(client, database, target)[0]
-
-
-def compare(client: SyncClient, database: Database, target: Target) -> tuple[bool, str, tuple[str, ...]]:
-    """Return whether source and target differ, the source's hash, and what the user should know of the comparison.
-
-    :raises ServerError: when the source cannot hash the table
-    """
-    source_hash = client.get_table_hash(target.name)
-    with database.connect() as connection:
-        zone = find_zone(client, database, connection, target.table)
-    for candidate, reason in ((zone.zone, zone.doubt), (zone.other, EQUAL_HASHES)):
-        if candidate is not None and hash_target(database, target, candidate) == source_hash:
-            settled = zone.decided(candidate, reason or "") if zone.doubt else zone
-            return False, source_hash, settled.warnings(target.table)
-    return True, source_hash, ()
+    return compare_hashes(client, database, target).differs
 
 
 def check(client: SyncClient, database: Database, target: Target) -> None:

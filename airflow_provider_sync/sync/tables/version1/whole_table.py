@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
-from airflow_provider_sync.databases.table_hash import hash_table, load_hasher
-from airflow_provider_sync.exceptions import ServerError, TableError
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.download import Download
 from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.version1.hashes import hash_rows
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
@@ -75,39 +73,3 @@ class WholeTable(Download):
             "Verified by rows only: the hashes of source and target differ although the rows are equal, as with other types,"
             " column order or databases on both sides. Each sync will send the whole table."
         )
-
-
-def hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str | None:
-    """Hash the target as version 1 does, in one snapshot; ``None`` when it cannot be hashed for want of a primary key."""
-    if target.options.hasher:
-        return load_hasher(target.options.hasher).hash(database.engine, target.options)
-    with database.snapshot() as connection:
-        return hash_rows(database, connection, target, target.hashed_columns() if columns is None else columns, zone)
-
-
-def hash_rows(
-    database: Database, connection: Connection, target: Target, columns: Sequence[Column], zone: TimeZone
-) -> str | None:
-    """Hash rows of the target over an open connection; ``None`` when they have no order."""
-    try:
-        database.hash_order(target.table)
-    except TableError:
-        return None
-    return hash_table(database, connection, target.table, columns, zone)
-
-
-def ask_hash(client: SyncClient, target: Target) -> str | None:
-    """Ask for the source's hash; ``None`` where the source cannot hash the table."""
-    try:
-        return client.get_table_hash(target.name)
-    except ServerError:
-        return None
-
-
-def hashed_in_order(target: Target, source_columns: Sequence[str]) -> tuple[Column, ...] | None:
-    """Put the target's columns in the order in which the source hashes its own; ``None`` when only some are synchronised."""
-    if target.options.columns:
-        return None
-    columns = tuple(target.table.column(target.options.renames.get(name, name)) for name in source_columns)
-    # The source's invisible columns do not come with its rows, and are in its hash.
-    return target.hashed_columns() if columns == target.table.visible else columns

@@ -16,7 +16,7 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
 from airflow_provider_sync.sync.tables.target import Selection, Target, select_columns
-from airflow_provider_sync.sync.tables.version1_zones import SourceZone, rows_in_common
+from airflow_provider_sync.sync.tables.version1.source_zone import SourceZone, rows_in_common
 from airflow_provider_sync.time_zones import NoSuchTimeError, TimeZone
 
 _EQUAL_ROWS = "in which values of the rows that are there agree with the source's"
