@@ -122,7 +122,7 @@ def test_wrong_server_settings(settings: dict[str, Any], message: str) -> None:
         ({**URL, "tables": {"orders": "fast"}}, "'orders': its options must be a mapping, not the text 'fast'."),
         ({**URL, "directories": {"images": 7}}, "'images': its options must be a mapping, not the number 7."),
         ({**URL, "directories": {"images": True}}, "'images': its options must be a mapping, not true."),
-        ({**URL, "headers": {"a": 7}}, "headers: each value must be text, not a whole number."),
+        ({**URL, "headers": {"a": 7}}, "headers.a must be text, not a whole number."),
         ({**URL, "tables": {"t": {"connection": "sqlite://", "columns": "id"}}}, "'t': columns must be a list, not text."),
         (
             {**URL, "tables": {"t": {"connection": "sqlite://", "primary": 7}}},
@@ -148,12 +148,15 @@ def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
     with pytest.raises(ConfigurationError) as refused:
         directory_from_options("d", {"path": "x", "includes": ["*.png"]})
     assert str(refused.value) == (
-        "'d': there is no option 'includes'. There are: path, hasher, include, exclude, prefix, max_deletes,"
-        " allow_empty_source, skip_unreadable, files_per_request, bytes_per_request, max_seconds."
+        "'d': there is no option 'includes'. Did you mean 'include'? There are: path, hasher, include, exclude, prefix,"
+        " max_deletes, allow_empty_source, skip_unreadable, files_per_request, bytes_per_request, max_seconds."
     )
     with pytest.raises(ConfigurationError) as refused:
         ServerConfig.from_dict({"tokens": ["a", {"token": "x", "table": ["a"]}]})
-    assert str(refused.value) == "tokens[1]: there is no option 'table'."
+    assert (
+        str(refused.value)
+        == "tokens[1]: there is no option 'table'. Did you mean 'tables'? There are: token, tables, directories."
+    )
 
 
 def test_connections() -> None:

@@ -13,7 +13,6 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 LAYERS = (
     "exceptions",
-    "config_file",
     "config",
     "report",
     "report_table",

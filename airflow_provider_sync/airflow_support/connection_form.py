@@ -5,30 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import msgspec
 from airflow.providers.common.compat.sdk import Connection
 
 # Airflow 3.1 and newer have it here; only the latest common-compat has it on the common path.
 from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 
-from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import ClientConfig, SizeLimits
+from airflow_provider_sync.config.mistakes import WrongOptions
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.time_zones import checked_time_zone
 
-_EXTRA: dict[str, tuple[Any, str]] = {
-    "timeout": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
-    "retries": (Annotated[int, msgspec.Meta(ge=0)], "a whole number, 0 or more"),
-    "max_silence": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
-    "max_seconds": (Annotated[float, msgspec.Meta(gt=0)], "a number of seconds above 0"),
-    "limits": (SizeLimits, f"a JSON object with numbers for any of: {', '.join(SizeLimits.__struct_fields__)}"),
-    "verify": (bool, "true, false, or the absolute path of a bundle of authorities"),
-    "protocol": (Literal["auto", "1", "2"], "'auto', '1' or '2'"),
-    "time_zone": (str, "an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'"),
-    "headers": (dict[str, str], "a JSON object of header names and values"),
+_EXTRA = {
+    "timeout": "a number of seconds above 0",
+    "retries": "a whole number, 0 or more",
+    "max_silence": "a number of seconds above 0",
+    "max_seconds": "a number of seconds above 0",
+    "limits": f"a JSON object with numbers for any of: {', '.join(SizeLimits.model_fields)}",
+    "verify": "true, false, or the absolute path of a bundle of authorities",
+    "protocol": "'auto', '1' or '2'",
+    "time_zone": "an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'",
+    "headers": "a JSON object of header names and values",
 }
+"""The fields of ``extra`` that mean something here, and what each has to be."""
 
 _PORT = re.compile(r":[0-9]+$")
 
@@ -46,13 +45,23 @@ def client_config(connection: Connection) -> ClientConfig:
             " Put a bearer token into the password and leave the login empty."
         )
     basic = bool(connection.login)
-    return ClientConfig(
-        url=base_url(connection),
-        token=None if basic else connection.password or None,
-        login=connection.login if basic else None,
-        password=connection.password if basic else None,
-        **_read_extra(connection.conn_id, connection.extra_dejson),
-    )
+    extra = {name: value for name, value in connection.extra_dejson.items() if name in _EXTRA and value not in (None, "", {})}
+    settings = {
+        "url": base_url(connection),
+        "token": None if basic else connection.password or None,
+        "login": connection.login if basic else None,
+        "password": connection.password if basic else None,
+        **{name: _read_field(name, value) for name, value in extra.items()},
+    }
+    try:
+        return ClientConfig.from_dict(settings)
+    except WrongOptions as error:
+        name = str(error.mistakes[0].place[0])
+        # The values of headers are secrets more often than not.
+        given = "something else" if name == "headers" else repr(extra[name])
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r}: extra field {name!r} is {given}. Give {_EXTRA[name]}."
+        ) from None
 
 
 def base_url(connection: Connection) -> str:
@@ -83,34 +92,18 @@ def base_url(connection: Connection) -> str:
     return f"{start}{separator}{host}{port}{slash}{rest}".rstrip("/") + (f"/{schema}" if schema and not scheme else "")
 
 
-def _read_extra(conn_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of ``extra`` that mean something here, checked; others and empty ones are left out."""
-    return {
-        name: _read_field(conn_id, name, extra[name]) for name in _EXTRA if name in extra and extra[name] not in (None, "", {})
-    }
-
-
-def _read_field(conn_id: str, name: str, value: Any) -> Any:
-    kind, wanted = _EXTRA[name]
-    if name == "headers":
-        value = _read_headers(value)
-    elif name == "limits":
-        value = _decoded(value)
-    elif name == "protocol":
-        value = str(value)
-    elif name == "time_zone":
-        try:
-            return checked_time_zone(value if isinstance(value, int) else str(value))
-        except ConfigurationError as error:
-            raise ConfigurationError(f"Connection {conn_id!r}: extra field {error}") from None
-    elif name == "verify" and isinstance(value, str) and "/" in value:
-        return value
-    try:
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError:
-        # The values of headers are secrets more often than not.
-        given = "something else" if name == "headers" else repr(value)
-        raise ConfigurationError(f"Connection {conn_id!r}: extra field {name!r} is {given}. Give {wanted}.") from None
+def _read_field(name: str, value: Any) -> Any:
+    """Return a field of ``extra`` as a configuration file would have it; checking it is the configuration's part."""
+    match name:
+        case "headers":
+            return _read_headers(value)
+        case "limits":
+            return _decoded(value)
+        case "verify" if isinstance(value, str) and "/" not in value:
+            # A switch in the query of a URI. Nothing stands for text that is none.
+            return {"true": True, "1": True, "false": False, "0": False}.get(value.lower())
+        case _:
+            return value
 
 
 def _read_headers(value: Any) -> Any:

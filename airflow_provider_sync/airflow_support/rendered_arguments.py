@@ -15,12 +15,13 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import jinja2
-import msgspec
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, directory_from_options, table_from_options
-from airflow_provider_sync.config_mistakes import explain
+from airflow_provider_sync.config.mistakes import WrongOptions
+from airflow_provider_sync.config.options import plain_value
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.time_zones import checked_time_zone
 
 T = TypeVar("T")
 
@@ -111,9 +112,9 @@ def converted(argument: str, value: Any, kind: type[T]) -> T:
     :raises ConfigurationError: naming the argument
     """
     try:
-        return msgspec.convert(decoded(argument, value), kind, strict=False)
-    except msgspec.ValidationError as error:
-        wanted = explain(str(error), options=())
+        return plain_value(decoded(argument, value), kind)
+    except WrongOptions as error:
+        wanted = " ".join(mistake.message for mistake in error.mistakes)
         if issubclass(kind, Enum):
             wanted = f"Give {' or '.join(repr(str(member.value)) for member in kind)}."
         raise ConfigurationError(f"{argument!r} is {value!r}. {wanted}") from error
@@ -126,7 +127,7 @@ def with_time_zone(config: ClientConfig, time_zone: Any) -> ClientConfig:
     """
     if time_zone is None:
         return config
-    return msgspec.structs.replace(config, time_zone=converted("time_zone", time_zone, str))
+    return config.model_copy(update={"time_zone": checked_time_zone(converted("time_zone", time_zone, str))})
 
 
 def number_of_tasks(argument: str, value: Any) -> int:

@@ -10,7 +10,7 @@ from typing import Self
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
     GuardError,

@@ -18,8 +18,7 @@ from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
 from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
-from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.manifests import Manifest, decode_manifest

@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import GuardError, ProtocolError, ServerError, TransportError
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments

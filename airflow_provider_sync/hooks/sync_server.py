@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_sync.airflow_support.connection_form import client_config
@@ -87,7 +86,7 @@ class SyncServerHook(BaseHook):
         try:
             config = self.get_config()
             # Somebody waits for it before a browser.
-            with SyncClient.from_config(msgspec.structs.replace(config, retries=0)) as client, client.within(config.timeout):
+            with SyncClient.from_config(config.model_copy(update={"retries": 0})) as client, client.within(config.timeout):
                 client.ping()
         except SyncError as error:
             return False, str(error)

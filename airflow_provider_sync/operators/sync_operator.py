@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
-import msgspec
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, AirflowSkipException, BaseOperator, Context
 
 from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
@@ -109,10 +108,8 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
         """
         with self.failing_tasks(context):
             skip_unchanged = converted("skip_unchanged", self.skip_unchanged, bool)
-            config = msgspec.structs.replace(
-                self.server(),
-                single_transaction=converted("single_transaction", self.single_transaction, bool),
-            )
+            single_transaction = converted("single_transaction", self.single_transaction, bool)
+            config = self.server().model_copy(update={"single_transaction": single_transaction})
             plan = self.plan()
             # What a try that was cut has staged is left for the next: Airflow's retry, or the task cleared by hand.
             dry_run = converted("dry_run", self.is_dry_run, bool)

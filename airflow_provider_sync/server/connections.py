@@ -14,7 +14,7 @@ from typing import Any
 from h11 import LocalProtocolError
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.access import AUTHORISED
 from airflow_provider_sync.server.addresses import client_address
 from airflow_provider_sync.server.notices import Notices

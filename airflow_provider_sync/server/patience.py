@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.config import ServerLimits
 
 
 class Patience:

@@ -21,8 +21,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from airflow_provider_sync import files
-from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.config import ServerConfig, ServerLimits
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.app import create_app, normal_prefix

@@ -16,7 +16,7 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.types import Receive
 
-from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests
 from airflow_provider_sync.server.notices import Notices
 

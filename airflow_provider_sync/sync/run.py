@@ -127,4 +127,4 @@ def _directory_failed(directory: TargetDirectory, error: SyncError) -> Sequence[
 def _with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:
     if directory.files_per_request is not None:
         return directory
-    return msgspec.structs.replace(directory, files_per_request=config.files_per_request)
+    return directory.model_copy(update={"files_per_request": config.files_per_request})

@@ -10,8 +10,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-import msgspec
-
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sync import Watched, source_digest
@@ -42,7 +40,7 @@ async def poll(sync_conn_id: str, watched: Watched, *, max_seconds: float = MAX_
     :raises SyncError: when the source does not answer, or with an error
     """
     config = await SyncServerHook(sync_conn_id).aget_config()
-    client = SyncClient.from_config(msgspec.structs.replace(config, retries=0))
+    client = SyncClient.from_config(config.model_copy(update={"retries": 0}))
 
     def ask() -> str:
         with client, client.within(max_seconds):

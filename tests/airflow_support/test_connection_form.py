@@ -11,8 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_sync.airflow_support.connection_form import client_config
-from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError
 
 
@@ -119,7 +118,7 @@ def test_time_zone(read: Any) -> None:
     """The time zone of an existing server's database is an offset, also as YAML reads one without quotes, or an IANA name."""
     zones = [read(host="source.example", extra={"time_zone": zone}).time_zone for zone in ("+1:00", 600, "Europe/Berlin", "")]
     assert zones == ["+01:00", "+10:00", "Europe/Berlin", None]
-    with pytest.raises(ConfigurationError, match=r"Connection 'source': extra field time_zone is 'SYSTEM'\. Give "):
+    with pytest.raises(ConfigurationError, match=r"Connection 'source': extra field 'time_zone' is 'SYSTEM'\. Give "):
         read(host="source.example", extra={"time_zone": "SYSTEM"})
 
 

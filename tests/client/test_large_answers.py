@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, ProtocolError, SyncError
 from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Rows, Segments, Selection
@@ -260,8 +260,8 @@ def test_odd_frames_of_zstd_are_refused(server: ScriptedServer, client: SyncClie
         _read(client.digest_rows(DigestRows(selection=_ORDERS, partitioning=PARTITIONING)))
 
 
-@pytest.mark.parametrize("option", SizeLimits.__struct_fields__)
+@pytest.mark.parametrize("option", list(SizeLimits.model_fields))
 def test_a_limit_of_nothing_is_refused(option: str) -> None:
     """Limits are numbers above 0."""
     with pytest.raises(ConfigurationError, match=f"limits.{option} is 0"):
-        SizeLimits(**{option: 0})
+        ClientConfig.from_dict({"url": "http://source.example", "limits": {option: 0}})

@@ -8,8 +8,7 @@ import json
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
     GuardError,

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import (
     GuardError,
     IncompleteStreamError,

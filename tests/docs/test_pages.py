@@ -17,13 +17,14 @@ from airflow_provider_sync.cli.main import build_parser
 from airflow_provider_sync.config import (
     ClientConfig,
     ServerConfig,
+    ServerLimits,
     SourceDirectory,
     SourceTable,
     TargetDirectory,
     TargetTable,
     Token,
 )
-from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.config.options import Options
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
@@ -128,14 +129,14 @@ def test_code(page: Path) -> None:
         ("A directory of the client", TargetDirectory),
     ],
 )
-def test_options(heading: str, kind: type[msgspec.Struct]) -> None:
+def test_options(heading: str, kind: type[Options]) -> None:
     """The reference lists every option, no other, and its default where that is a plain value."""
     listed = table_below(REFERENCE / "options.md", heading)
-    fields = {field.name: field for field in msgspec.structs.fields(kind) if field.name != "name"}
+    fields = {name: field for name, field in kind.model_fields.items() if name != "name"}
     assert sorted(listed) == sorted(fields)
     for name, (_, default) in listed.items():
         field = fields[name]
-        assert (default == "required") == (field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT)
+        assert (default == "required") == field.is_required()
         if isinstance(field.default, bool | int | float | str):
             expected = (
                 str(field.default).lower()

@@ -15,7 +15,7 @@ import msgspec
 from airflow_provider_sync.client.refusals import refusal
 from airflow_provider_sync.client.transport import seconds_to_wait
 from airflow_provider_sync.config import ClientConfig, ServerConfig
-from airflow_provider_sync.config_file import parse_yaml
+from airflow_provider_sync.config.yaml_file import parse_yaml
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.files import Selection as FileSelection
 from airflow_provider_sync.files.paths import check_name

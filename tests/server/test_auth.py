@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from airflow_provider_sync.client import SyncClient
@@ -157,7 +156,7 @@ def test_tokens_are_not_shown(settings: ServerConfig) -> None:
 @pytest.mark.parametrize("token", ["schlüssel-ü", "ключ", "a b", "=+/~"])
 def test_both_halves_agree_on_any_token(settings: ServerConfig, token: str) -> None:
     """A token of any letters lets a client in, and one that differs in a letter does not."""
-    with RunningServer(msgspec.structs.replace(settings, tokens=(Token(token=token),))) as server:
+    with RunningServer(settings.model_copy(update={"tokens": (Token(token=token),)})) as server:
         with SyncClient(server.url, token=token, retries=0) as client:
             client.ping()
         with SyncClient(server.url, token=f"{token}ü", retries=0) as client, pytest.raises(ServerError) as caught:

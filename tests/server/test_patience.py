@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_sync.config_limits import ServerLimits
+from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.patience import Patience
 
 LIMITS = ServerLimits(stall_seconds=10, min_bytes_per_second=100)

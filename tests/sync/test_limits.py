@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig, directory_from_options, table_from_options
-from airflow_provider_sync.config_limits import SizeLimits
+from airflow_provider_sync.config import ClientConfig, SizeLimits, directory_from_options, table_from_options
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, TransportError
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.protocol.v1.frames import frame_header

@@ -150,7 +150,7 @@ def _narrowed(target: Target, described: Described, names: Sequence[str]) -> Tar
     chosen = {*names, *described.key}
     renames = {name: renamed for name, renamed in target.options.renames.items() if name in chosen}
     columns = tuple(names) or described.key
-    return msgspec.structs.replace(target, options=msgspec.structs.replace(target.options, columns=columns, renames=renames))
+    return msgspec.structs.replace(target, options=target.options.model_copy(update={"columns": columns, "renames": renames}))
 
 
 class _Rows:

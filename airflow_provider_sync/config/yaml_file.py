@@ -1,4 +1,4 @@
-"""The files that hold configurations: YAML with variables of the environment. What they say is for `config`."""
+"""The files that hold configurations: YAML with variables of the environment. What they say is for the modules beside."""
 
 from __future__ import annotations
 

@@ -1,0 +1,44 @@
+"""What a user configures, as frozen values: made from YAML, from a mapping, or by keyword, and checked then.
+
+Opening what they name (databases, directories, sockets) belongs to the layers above.
+"""
+
+from airflow_provider_sync.config.client import (
+    DEFAULT_FILES_PER_REQUEST,
+    DEFAULT_MAX_SECONDS,
+    DEFAULT_MAX_SILENCE,
+    PROTOCOLS,
+    ClientConfig,
+)
+from airflow_provider_sync.config.directories import (
+    DirectoryConfig,
+    SourceDirectory,
+    TargetDirectory,
+    directory_from_options,
+)
+from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, DeleteLimit, ServerLimits, SizeLimits
+from airflow_provider_sync.config.server import ServerConfig, Token
+from airflow_provider_sync.config.tables import SourceTable, TableConfig, TargetTable, connection_url, table_from_options
+
+__all__ = [
+    "DEFAULT_FILES_PER_REQUEST",
+    "DEFAULT_MAX_DELETES",
+    "DEFAULT_MAX_SECONDS",
+    "DEFAULT_MAX_SILENCE",
+    "PROTOCOLS",
+    "ClientConfig",
+    "DeleteLimit",
+    "DirectoryConfig",
+    "ServerConfig",
+    "ServerLimits",
+    "SizeLimits",
+    "SourceDirectory",
+    "SourceTable",
+    "TableConfig",
+    "TargetDirectory",
+    "TargetTable",
+    "Token",
+    "connection_url",
+    "directory_from_options",
+    "table_from_options",
+]

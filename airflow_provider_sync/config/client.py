@@ -1,0 +1,105 @@
+"""``client.yaml``: where the source is, and what to keep in step with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from airflow_provider_sync.config.directories import TargetDirectory
+from airflow_provider_sync.config.limits import SizeLimits
+from airflow_provider_sync.config.options import (
+    Options,
+    PositiveNumber,
+    PositiveWhole,
+    TimeZoneName,
+    Whole,
+    named_entries,
+    wrong_value,
+)
+from airflow_provider_sync.config.tables import TargetTable, has_connection
+from airflow_provider_sync.config.yaml_file import read_yaml
+
+DEFAULT_FILES_PER_REQUEST = 10
+DEFAULT_MAX_SECONDS = 86_400.0
+DEFAULT_MAX_SILENCE = 10_800.0
+"""Seconds; a database sends no digest of a table that is cut by hashes before it has read all of it, which may take hours."""
+PROTOCOLS = ("auto", "1", "2")
+
+
+def _protocol(value: Any) -> Any:
+    if str(value) not in PROTOCOLS or isinstance(value, bool):
+        raise wrong_value(f"protocol is {value!r}. Give 'auto', 1 or 2.")
+    return value
+
+
+class ClientConfig(Options, frozen=True):
+    """``client.yaml``: where the source is, and what to keep in step with it."""
+
+    url: str = Field(description="Base URL of the server, such as `https://source.example/api/sync`.")
+    token: str | None = Field(default=None, description="Bearer token.")
+    login: str | None = Field(default=None, description="User name of basic authentication, with `password`.")
+    password: str | None = Field(default=None, description="Password of basic authentication, with `login`.")
+    headers: dict[str, str] = Field(default={}, description="Further headers of every request.")
+    protocol: Annotated[str | int, BeforeValidator(_protocol)] = Field(
+        default="auto", description="Of tables: `auto` takes version 2 where the server has it, otherwise version 1."
+    )
+    timeout: PositiveNumber = Field(
+        default=60.0,
+        description="Seconds to wait for a connection, for the head of an answer, and between two pieces of its body.",
+    )
+    max_silence: PositiveNumber = Field(
+        default=DEFAULT_MAX_SILENCE,
+        description="Seconds that an answer may take without rows, digests or content of files, whatever else the server sends.",
+    )
+    max_seconds: PositiveNumber = Field(
+        default=DEFAULT_MAX_SECONDS,
+        description="Seconds that comparing and downloading one table, or one directory, may take.",
+    )
+    limits: SizeLimits = Field(default_factory=SizeLimits, description="How much the server may send.")
+    verify: bool | str = Field(
+        default=True, description="Check the server's TLS certificate; or the path of a bundle of authorities."
+    )
+    retries: Annotated[Whole, Field(ge=0)] = Field(default=3, description="Attempts after a transient failure.")
+    time_zone: TimeZoneName | None = Field(
+        default=None,
+        description="Time zone in which a server of version 1 sends TIMESTAMP, that of its database: as `+01:00` or"
+        " `Europe/Berlin`.",
+    )
+    files_per_request: PositiveWhole = Field(
+        default=DEFAULT_FILES_PER_REQUEST, description="Files to ask for at once, at most 998."
+    )
+    single_transaction: bool = Field(
+        default=True, description="All tables of one connection arrive together, or none does. With `false` each by itself."
+    )
+    history: str | None = Field(
+        default=None,
+        description="URL of a database, or `airflow://CONN_ID`, in which `run` records each table and directory. Otherwise none.",
+    )
+    history_days: PositiveWhole = Field(default=90, description="Days for which records are kept.")
+    connections: dict[str, str] = Field(
+        default={},
+        description="Names of databases, and their SQLAlchemy URLs (the password percent-encoded) or `airflow://CONN_ID`.",
+    )
+    default_connection: str | None = Field(
+        default=None, description="The connection of tables that name none. Otherwise the only one."
+    )
+    tables: Annotated[
+        dict[str, Annotated[TargetTable, AfterValidator(has_connection)]],
+        BeforeValidator(named_entries),
+    ] = Field(default={}, description="Tables by the names under which the server offers them, each with its options.")
+    directories: Annotated[dict[str, TargetDirectory], BeforeValidator(named_entries)] = Field(
+        default={}, description="Directories by the names under which the server offers them, each with its options."
+    )
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Read a file, replacing ``${NAME}`` from the environment.
+
+        :raises ConfigurationError: as :meth:`from_dict`, and for a file that cannot be read
+        """
+        return cls.from_dict(read_yaml(path))
+
+    def __repr__(self) -> str:
+        return f"ClientConfig(url={self.url!r}, tables={list(self.tables)}, directories={list(self.directories)})"

@@ -1,0 +1,76 @@
+"""The options of one directory, at the server and at the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
+from airflow_provider_sync.config.options import Options, PositiveNumber, PositiveWhole, entry_from_options, wrong_value
+
+
+def _folder(prefix: str) -> str:
+    folders = prefix.strip("/").split("/")
+    if not {"", ".", ".."}.isdisjoint(folders):
+        raise wrong_value(f"prefix is {prefix!r}. Give a folder of the source, such as '2026/01'.")
+    return "/".join(folders)
+
+
+Prefix = Annotated[str, AfterValidator(_folder)]
+
+
+class DirectoryConfig(Options, frozen=True):
+    """One directory under the name that goes over the wire.
+
+    :ivar name: what stands before the options in a file
+    """
+
+    name: SkipJsonSchema[str]
+    path: str = Field(description="A local path, or a URL of object storage such as `s3://connection@bucket/prefix`.")
+    hasher: str | None = Field(
+        default=None, description="`md5`, `none`, or the import path of a class. Otherwise the default of the server, or md5."
+    )
+    include: tuple[str, ...] = Field(default=(), description="Glob patterns of the files to sync. Empty for all.")
+    exclude: tuple[str, ...] = Field(
+        default=(), description="Glob patterns of the files to leave alone, on both sides. They win over `include`."
+    )
+
+
+class SourceDirectory(DirectoryConfig, frozen=True):
+    """A directory that a server offers."""
+
+
+class TargetDirectory(DirectoryConfig, frozen=True):
+    """A directory that a client keeps in step."""
+
+    prefix: Prefix | None = Field(
+        default=None,
+        description="A folder of the source: only its files are synced, and `path` stands for that folder.",
+    )
+    max_deletes: MaxDeletes = Field(
+        default=DEFAULT_MAX_DELETES,
+        description="How much one sync may delete: a share such as `50%`, which applies above 100 files, or a number of files.",
+    )
+    allow_empty_source: bool = Field(default=False, description="Let an empty source empty the target.")
+    skip_unreadable: bool = Field(
+        default=False, description="Leave out files that cannot be read, sent or written, with a warning instead of an error."
+    )
+    files_per_request: PositiveWhole | None = Field(
+        default=None, description="Files to ask for at once, at most 998. Otherwise the client's `files_per_request`."
+    )
+    bytes_per_request: PositiveWhole = Field(
+        default=64 * 1024 * 1024,
+        description="Ask for fewer files at once where they are so large that an answer would exceed this.",
+    )
+    max_seconds: PositiveNumber | None = Field(
+        default=None,
+        description="Seconds that comparing and downloading this directory may take. Otherwise the client's `max_seconds`.",
+    )
+
+
+def directory_from_options(name: str, options: Mapping[str, Any] | None) -> TargetDirectory:
+    """Build the configuration of one target directory; see :func:`.table_from_options`."""
+    return entry_from_options("directories", name, options, TargetDirectory)

@@ -1,0 +1,253 @@
+"""What is wrong with options, and where: pydantic's errors in the words of whoever wrote the options.
+
+Messages are made of what an error carries (its type, its place, its input and the bounds), never of pydantic's own text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.printable import printable
+
+Place = tuple[str | int, ...]
+
+VALUE = "sync_value"
+"""Error type of our own validators: ``ctx["message"]`` begins with the option's name."""
+
+SENTENCE = "sync_sentence"
+"""Error type of our own validators: ``ctx["message"]`` is a whole sentence that names the entry itself."""
+
+KIND = "sync_kind"
+"""Error type of our own validators: the value is of the wrong kind, ``ctx["wanted"]`` is the right one."""
+
+_GROUPS = ("tables", "directories")
+_WHOLE_GROUPS = [(group,) for group in _GROUPS]
+_KEY = "[key]"  # pydantic's last step to a key of a mapping that is wrong itself
+
+_WANTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "finite_number": "a number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "mapping_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "model_type": "a mapping",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake.
+
+    :ivar place: keys and indexes from the top of the options to the value, or to where it is missing
+    :ivar message: a sentence or two: what is wrong, and what to give instead
+    """
+
+    place: Place
+    message: str
+
+
+class WrongOptions(ConfigurationError):
+    """Options that cannot be used; the message has all mistakes in a row.
+
+    :ivar mistakes: each by itself
+    """
+
+    def __init__(self, message: str, mistakes: Sequence[Mistake] = ()) -> None:
+        super().__init__(message, tuple(mistakes))
+        self.mistakes = tuple(mistakes)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def refusal(mistakes: Sequence[Mistake]) -> WrongOptions:
+    """Return the error to raise for mistakes."""
+    return WrongOptions(" ".join(mistake.message for mistake in mistakes), mistakes)
+
+
+def mistakes_in(error: ValidationError, model: Any, at: Place = ()) -> list[Mistake]:
+    """Return what pydantic found, each mistake once, in the order in which the options are declared.
+
+    :param model: the model, or another type, that was to be built
+    :param at: the place of what was read, for messages
+    """
+    found: dict[Place, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        found.setdefault(_place(details["loc"], model), []).append(details)
+    # A list with a wrong entry is reported once as no text, and once for the entry, where both would be allowed.
+    deepest = {place: errors for place, errors in found.items() if not any(_is_below(other, place) for other in found)}
+    return [
+        Mistake(at + tuple(step for step in place if step != _KEY), _message(at + place, place, errors, model))
+        for place, errors in deepest.items()
+    ]
+
+
+def _is_below(place: Place, outer: Place) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
+
+
+def _message(whole: Place, place: Place, errors: Sequence[ErrorDetails], model: Any) -> str:
+    details = errors[0]
+    if details["type"] == SENTENCE:
+        return str(details["ctx"]["message"])
+    is_entry = len(whole) > 1 and whole[0] in _GROUPS
+    inside = whole[2:] if is_entry else whole
+    if details["type"] == "extra_forbidden":
+        said = _unknown_option(inside, _options_at(place[:-1], model))
+    elif not inside and _WANTED.get(details["type"]) == "a mapping":
+        said = f"its options must be a mapping, not {_value(details['input'])}."
+    elif inside in _WHOLE_GROUPS and _WANTED.get(details["type"]) == "a mapping":
+        said = f"{inside[0]} must be a mapping of names to options, not {_value(details['input'])}."
+    else:
+        said = _wrong_value(inside, errors)
+    return f"{whole[1]!r}: {said}" if is_entry else said
+
+
+def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
+    """Say what is wrong with a value, or that it is missing.
+
+    :param place: within the entry, or within the file
+    :param errors: several where the value may be of several kinds, and is of none
+    """
+    details, subject = errors[0], _written(place) or "It"
+    given, context = details["input"], details.get("ctx", {})
+    match details["type"]:
+        case "missing":
+            return f"{_within(place)}{str(place[-1])!r} is missing. Give it a value."
+        case "greater_than":
+            return f"{subject} is {given}. Give more than {context['gt']:g}."
+        case "greater_than_equal":
+            return f"{subject} is {given}. Give {context['ge']:g} or more."
+        case "finite_number" | "int_from_float" as kind:
+            return f"{subject} is {given}. Give {_WANTED[kind]}."
+        case kind if kind == VALUE:
+            return str(context["message"])
+        case kind if kind == KIND or kind in _WANTED:
+            if place and place[-1] == _KEY:
+                return f"{_within(place[:-1])}the name {given} must be text, not {_kind_of(given)}. Write it in quotes."
+            wanted = dict.fromkeys(error.get("ctx", {}).get("wanted") or _WANTED[error["type"]] for error in errors)
+            return f"{subject} must be {' or '.join(wanted)}, not {_kind_of(given)}."
+        case _:
+            return f"{subject} cannot be used: {details['msg']}."
+
+
+def _unknown_option(place: Place, options: Sequence[str]) -> str:
+    name = str(place[-1])
+    near = get_close_matches(name, options, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{_within(place)}there is no option {name!r}.{hint} There are: {', '.join(options)}."
+
+
+def _within(place: Place) -> str:
+    """Write what a place is in, to begin a message with."""
+    return f"{_written(place[:-1])}: " if len(place) > 1 else ""
+
+
+def _written(place: Place) -> str:
+    """Write a place as in ``tokens[0].tables``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+
+
+def _kind_of(value: Any) -> str:
+    """Name what YAML makes of a value."""
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return "true or false"
+        case int():
+            return "a whole number"
+        case float():
+            return "a number"
+        case str():
+            return "text"
+        case Mapping():
+            return "a mapping"
+        case Sequence() | set() | frozenset():
+            return "a list"
+        case _:
+            return type(value).__name__
+
+
+def _value(value: Any) -> str:
+    """Name what stands in place of a mapping, as YAML does."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f"the text {printable(value, 40)!r}"
+        case _:
+            return _kind_of(value)
+
+
+def _options_at(place: Place, model: Any) -> list[str]:
+    """Name the options that may stand at a place."""
+    *_, kinds = _walk(place, model)
+    return [name for kind in kinds if _is_model(kind) for name in kind.model_fields if name != "name"]
+
+
+def _place(loc: Place, model: Any) -> Place:
+    """Return an error's place without the steps by which pydantic says which member of a union it tried."""
+    return tuple(step for step, before in zip(loc, _walk(loc, model), strict=False) if _holds(before, step))
+
+
+def _walk(loc: Place, model: Any) -> Iterator[list[Any]]:
+    """Yield, from the top to a place, what may stand there: after no step, after one, and so on."""
+    kinds = list(_members(model))
+    yield kinds
+    for step in loc:
+        if _holds(kinds, step):
+            kinds = [member for kind in kinds for inner in _inner(kind, step) for member in _members(inner)]
+        yield kinds
+
+
+def _holds(kinds: Sequence[Any], step: str | int) -> bool:
+    """Whether a step leads into one of several types; otherwise it names one of them."""
+    if isinstance(step, int):
+        return any(get_origin(kind) in (tuple, dict) for kind in kinds)
+    return step == _KEY or not kinds or any(_is_model(kind) or get_origin(kind) is dict for kind in kinds)
+
+
+def _inner(kind: Any, step: str | int) -> Iterator[Any]:
+    """Yield the type of what is one step inside a value of a type."""
+    if _is_model(kind) and step in kind.model_fields:
+        yield kind.model_fields[step].annotation
+    elif get_origin(kind) is dict:
+        yield get_args(kind)[1]
+    elif get_origin(kind) is tuple:
+        yield get_args(kind)[0]
+
+
+def _members(kind: Any) -> Iterator[Any]:
+    """Yield the members of a union, or the type itself, without what annotates it."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        yield from _members(get_args(kind)[0])
+    elif origin in (Union, UnionType):
+        for member in get_args(kind):
+            yield from _members(member)
+    elif kind is not type(None):
+        yield kind
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -1,0 +1,108 @@
+"""``server.yaml``: what the server half offers, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from airflow_provider_sync.config.directories import SourceDirectory
+from airflow_provider_sync.config.limits import ServerLimits
+from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference
+from airflow_provider_sync.config.tables import SourceTable, has_connection
+from airflow_provider_sync.config.yaml_file import read_yaml
+
+
+def _not_empty(token: str) -> str:
+    if not token.strip():
+        raise wrong_reference("A token is empty. Give each entry of tokens a value.")
+    return token
+
+
+class Token(Options, frozen=True):
+    """A bearer token and what it may see."""
+
+    token: Annotated[str, AfterValidator(_not_empty)] = Field(description="The secret itself.")
+    tables: tuple[str, ...] | None = Field(default=None, description="Names of the tables that it may see. Otherwise all.")
+    directories: tuple[str, ...] | None = Field(
+        default=None, description="Names of the directories that it may see. Otherwise all."
+    )
+
+    def __repr__(self) -> str:
+        return f"Token(token='***', tables={self.tables!r}, directories={self.directories!r})"
+
+
+def _list_of_tokens(tokens: Any) -> Any:
+    if not isinstance(tokens or [], (list, tuple)):
+        # Of a text, each letter would be a token.
+        raise wrong_reference('tokens must be a list. Write brackets around them: tokens: ["${SYNC_TOKEN}"].')
+    return tuple({"token": entry} if isinstance(entry, str) else entry for entry in tokens or ())
+
+
+def _sees_what_is_offered(token: Token, read: ValidationInfo) -> Token:
+    """Refuse a token for what is not offered, which would see nothing."""
+    for group, names in (("tables", token.tables), ("directories", token.directories)):
+        # What cannot be used itself is not in `data`, and is reported where it stands.
+        if group in read.data:
+            _check_names(group, names or (), read.data[group])
+    return token
+
+
+def _check_names(group: str, names: Iterable[str], offered: Iterable[str]) -> None:
+    for name in names:
+        if name not in offered:
+            known = ", ".join(offered) or "none"
+            raise wrong_reference(f"A token names {name!r}, which is not under {group}. There are: {known}.")
+
+
+class ServerConfig(Options, frozen=True):
+    """``server.yaml``: what the server half offers, and to whom."""
+
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names by which clients may address the server, in the header `Host`. Empty for any where there are tokens,"
+        " and for this machine's own names where there are none.",
+    )
+    limits: ServerLimits = Field(default_factory=ServerLimits, description="What clients may take, and for how long.")
+    connections: dict[str, str] = Field(
+        default={},
+        description="Names of databases, and their SQLAlchemy URLs (the password percent-encoded) or `airflow://CONN_ID`.",
+    )
+    default_connection: str | None = Field(
+        default=None, description="The connection of tables that name none. Otherwise the only one."
+    )
+    default_file_hasher: str = Field(default="md5", description="`md5`, `none`, or the import path of a class.")
+    time_zone: TimeZoneName | None = Field(
+        default=None,
+        description="Time zone in which version 1 sends and hashes TIMESTAMP: that of the existing clients' databases,"
+        " as `+01:00` or `Europe/Berlin`. Otherwise UTC.",
+    )
+    tables: Annotated[
+        dict[str, Annotated[SourceTable, AfterValidator(has_connection)]],
+        BeforeValidator(named_entries),
+    ] = Field(default={}, description="Tables by the names that clients ask for, each with its options.")
+    directories: Annotated[dict[str, SourceDirectory], BeforeValidator(named_entries)] = Field(
+        default={}, description="Directories by the names that clients ask for, each with its options."
+    )
+    # Behind what they name: pydantic checks in this order.
+    tokens: Annotated[
+        tuple[Annotated[Token, AfterValidator(_sees_what_is_offered)], ...],
+        BeforeValidator(_list_of_tokens),
+    ] = Field(
+        default=(),
+        description="Who is let in: bearer tokens, or mappings that also say what a token may see. Required unless the server"
+        " listens on a loopback address.",
+    )
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Read a file, replacing ``${NAME}`` from the environment.
+
+        :raises ConfigurationError: as :meth:`from_dict`, and for a file that cannot be read
+        """
+        return cls.from_dict(read_yaml(path))
+
+    def __repr__(self) -> str:
+        return f"ServerConfig(tables={list(self.tables)}, directories={list(self.directories)})"

@@ -1,0 +1,167 @@
+"""The options of one table, at the server and at the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic.json_schema import SkipJsonSchema
+
+from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
+from airflow_provider_sync.config.options import Options, PositiveNumber, entry_from_options, wrong_reference, wrong_value
+from airflow_provider_sync.exceptions import ConfigurationError
+
+
+def _window(value: Any) -> Any:
+    """Turn what YAML reads as numbers and dates back into text, and check that a column and two values are there."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    if len(value) != 3:
+        raise wrong_value(f"window must be a list of 3, not of {len(value)}.")
+    column, first, end = (bound.isoformat() if isinstance(bound, date) else str(bound) for bound in value)
+    if first == end:
+        raise wrong_value(
+            f"window begins and ends at {first!r}, so no row is in it."
+            " In a DAG use a timetable with intervals, such as CronDataIntervalTimetable."
+        )
+    return column, first, end
+
+
+def _distinct(renames: dict[str, str]) -> dict[str, str]:
+    if len(set(renames.values())) != len(renames):
+        raise wrong_value("renames give two columns one name. Name each target column once.")
+    return renames
+
+
+Window = Annotated[tuple[str, str, str], BeforeValidator(_window)]
+Renames = Annotated[dict[str, str], AfterValidator(_distinct)]
+AnyTable = TypeVar("AnyTable", bound="TableConfig")
+
+
+class TableConfig(Options, frozen=True):
+    """One table under the name that goes over the wire.
+
+    :ivar name: what stands before the options in a file
+    """
+
+    name: SkipJsonSchema[str]
+    connection: str | None = Field(
+        default=None, description="A name under `connections`, or a database URL. Otherwise the default connection."
+    )
+    table: str | None = Field(
+        default=None,
+        description="Name in the database, `schema.table` where the schema is not the default one. Otherwise the name here.",
+    )
+    primary: str | tuple[str, ...] | None = Field(
+        default=None, description="The column, or the columns, that identify a row. Otherwise the table's primary key."
+    )
+    columns: tuple[str, ...] = Field(default=(), description="The columns to sync. Empty for all.")
+    hasher: str | None = Field(
+        default=None,
+        description="Import path of a class with `hash(engine, table) -> str`, for version 1. Otherwise the protocol's hash.",
+    )
+    allow_row_security: bool = Field(
+        default=False,
+        description="Sync only the rows that PostgreSQL's row-level security shows to the role, instead of failing.",
+    )
+
+    @property
+    def table_name(self) -> str:
+        """Name of the table in the database."""
+        return self.table or self.name
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """Configured key columns, empty when the table's own key is meant."""
+        if self.primary is None:
+            return ()
+        return (self.primary,) if isinstance(self.primary, str) else self.primary
+
+
+class SourceTable(TableConfig, frozen=True):
+    """A table that a server offers."""
+
+    windows: tuple[str, ...] = Field(default=(), description="Columns by which clients may ask for a range of rows (version 2).")
+
+
+class TargetTable(TableConfig, frozen=True):
+    """A table that a client keeps in step."""
+
+    renames: Renames = Field(default={}, description="Column of the source to column of the target.")
+    max_deletes: MaxDeletes = Field(
+        default=DEFAULT_MAX_DELETES,
+        description="How much one sync may delete: a share such as `50%`, which applies above 100 rows, or a number of rows.",
+    )
+    allow_empty_source: bool = Field(default=False, description="Let an empty source empty the target.")
+    allow_non_transactional: bool = Field(
+        default=False, description="Sync into a table that cannot be rolled back, such as one of MyISAM."
+    )
+    create_table: bool = Field(
+        default=False, description="Make a missing target with the source's columns, types and key (version 2)."
+    )
+    window: Window | None = Field(
+        default=None,
+        description="A column of the source, its first value, and the value after its last: only rows between are synced"
+        " (version 2).",
+    )
+    import_indexes: tuple[str, ...] = Field(
+        default=(), description="Columns of the staging table to index for the join, beside the key."
+    )
+    staging: str = Field(
+        default="permanent",
+        description="`permanent`, `temporary`, or the import path of a class with `create` and `drop`.",
+    )
+    verify: bool = Field(
+        default=True,
+        description="Compare the target, before the commit, with what was staged and with what the source announced.",
+    )
+    max_seconds: PositiveNumber | None = Field(
+        default=None,
+        description="Seconds that comparing and downloading this table may take. Otherwise the client's `max_seconds`.",
+    )
+
+
+def table_from_options(name: str, options: Mapping[str, Any] | None) -> TargetTable:
+    """Build the configuration of one target table from the options of an operator or of ``client.yaml``.
+
+    Numeric strings are accepted, since templates render to text.
+
+    :raises ConfigurationError: for an unknown option or a value of the wrong type
+    """
+    return entry_from_options("tables", name, options, TargetTable)
+
+
+def connection_url(connections: Mapping[str, str], default: str | None, table: TableConfig) -> str:
+    """Return the database URL for ``table``: its own, the one that it names, or the default.
+
+    :raises ConfigurationError: when there is none
+    """
+    name = table.connection or default
+    if name is None and len(connections) == 1:
+        name = next(iter(connections))
+    if name is None:
+        raise ConfigurationError(f"Table {table.name!r} has no connection. Set connection for it, or default_connection.")
+    if name in connections:
+        return connections[name]
+    if "://" in name:
+        return name
+    raise ConfigurationError(
+        f"Table {table.name!r} names the connection {name!r}, which is not under connections."
+        " Add it there, or give a database URL."
+    )
+
+
+def has_connection(table: AnyTable, read: ValidationInfo) -> AnyTable:
+    """Check, while a file is read, that a table's connection is among those of the file.
+
+    For pydantic: it raises a ``PydanticCustomError`` when it is not
+    """
+    # What cannot be used itself is not in `data`, and is reported where it stands.
+    if {"connections", "default_connection"} <= read.data.keys():
+        try:
+            connection_url(read.data["connections"], read.data["default_connection"], table)
+        except ConfigurationError as error:
+            raise wrong_reference(str(error)) from error
+    return table

@@ -1,0 +1,106 @@
+"""What is wrong with options is said at its place, in the words of whoever wrote them."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.config import ClientConfig, ServerConfig
+from airflow_provider_sync.config.mistakes import Mistake, WrongOptions
+
+URL = {"url": "http://source.example"}
+TABLE = {"connection": "sqlite://"}
+
+
+def mistakes(kind: type[ClientConfig | ServerConfig], settings: dict[str, Any]) -> list[Mistake]:
+    """Return what is wrong with settings."""
+    with pytest.raises(WrongOptions) as refused:
+        kind.from_dict(settings)
+    return list(refused.value.mistakes)
+
+
+def test_all_mistakes_are_found_at_once() -> None:
+    """Each mistake has its place, also one in what entries name, and one message holds them all."""
+    settings = {
+        **URL,
+        "limits": {"reqests": 1},
+        "retries": "many",
+        "tables": {"orders": {"columns": ["id", 7], **TABLE}, "items": {"connection": "shop"}},
+        "directories": {"images": None},
+    }
+    found = mistakes(ClientConfig, settings)
+    assert [mistake.place for mistake in found] == [
+        ("limits", "reqests"),
+        ("retries",),
+        ("tables", "orders", "columns", 1),
+        ("tables", "items"),
+        ("directories", "images", "path"),
+    ]
+    with pytest.raises(WrongOptions) as refused:
+        ClientConfig.from_dict(settings)
+    assert str(refused.value) == " ".join(mistake.message for mistake in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "place", "message"),
+    [
+        (ServerConfig, {"limits": {"requests": 0}}, ("limits", "requests"), "limits.requests is 0. Give more than 0."),
+        (
+            ServerConfig,
+            {"limits": {"reqests": 7, "requests": 7}},
+            ("limits", "reqests"),
+            "limits: there is no option 'reqests'. Did you mean 'requests'? There are: requests, connections,"
+            " connections_per_address, head_seconds, idle_seconds, stall_seconds, min_bytes_per_second, max_stream_seconds.",
+        ),
+        (ServerConfig, {"connections": {5: "sqlite://"}}, ("connections", 5), "connections: the name 5 must be text,"),
+        (ClientConfig, {**URL, "retries": 1.5}, ("retries",), "retries is 1.5. Give a whole number."),
+        (ClientConfig, {**URL, "retries": True}, ("retries",), "retries must be a whole number, not true or false."),
+        (ClientConfig, {**URL, "timeout": True}, ("timeout",), "timeout must be a number, not true or false."),
+        (ClientConfig, {**URL, "time_zone": []}, ("time_zone",), "time_zone must be text, not a list."),
+        (ClientConfig, {**URL, "verify": None}, ("verify",), "verify must be true or false or text, not empty."),
+        (
+            ClientConfig,
+            {**URL, "tables": {"columns": {**TABLE, "primary": ["id", 7]}}},
+            ("tables", "columns", "primary", 1),
+            "'columns': primary[1] must be text, not a whole number.",
+        ),
+        (
+            ClientConfig,
+            {**URL, "directories": {"d": {"path": "x", "prefix": "../y"}}},
+            ("directories", "d", "prefix"),
+            "'d': prefix is '../y'. Give a folder of the source, such as '2026/01'.",
+        ),
+        (ServerConfig, {"tokens": [{"tables": []}]}, ("tokens", 0, "token"), "tokens[0]: 'token' is missing. Give it a value."),
+        (ServerConfig, {"tokens": [7]}, ("tokens", 0), "tokens[0] must be a mapping, not a whole number."),
+    ],
+)
+def test_one_mistake(kind: type[ClientConfig | ServerConfig], settings: dict[str, Any], place: Any, message: str) -> None:
+    """A message names the option, what is there, and what to give instead."""
+    (found,) = mistakes(kind, settings)
+    assert found.place == place
+    assert found.message.startswith(message)
+
+
+def test_the_error_travels() -> None:
+    """The error keeps its mistakes when another process raised it."""
+    with pytest.raises(WrongOptions) as refused:
+        ClientConfig.from_dict({})
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (str(again), again.mistakes) == (str(refused.value), refused.value.mistakes)
+
+
+def test_secrets_are_not_in_errors() -> None:
+    """Neither the message nor the traceback shows the value of a wrong token."""
+    with pytest.raises(WrongOptions) as refused:
+        ClientConfig.from_dict({**URL, "token": ["secret"], "headers": {"X-Key": ["secret"]}})
+    assert "secret" not in str(refused.value) + str(refused.value.__cause__)
+
+
+def test_configurations_are_values() -> None:
+    """A configuration cannot be changed, travels between processes, and equals one made of the same options."""
+    config = ClientConfig.from_dict({**URL, "tables": {"orders": TABLE}})
+    with pytest.raises(ValueError, match="frozen"):
+        config.retries = 7
+    assert pickle.loads(pickle.dumps(config)) == config == ClientConfig.from_dict({**URL, "tables": {"orders": TABLE}})
