@@ -85,7 +85,7 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {
                         "host": "https://source.example/api/sync",
                         "port": "0",
-                        "login": "empty when a token is used",
+                        "login": "leave empty to use a token",
                         "password": "bearer token",
                     },
                 },
@@ -102,22 +102,22 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "verify": {
                         "label": "Verify the certificate",
-                        "description": "The path of a bundle of authorities goes into Extra Fields JSON.",
+                        "description": "The path of a bundle of authorities can be given in Extra Fields JSON.",
                         "schema": {"type": ["boolean", "null"], "default": True},
                     },
                     "protocol": {
                         "label": "Protocol",
-                        "description": "Version to speak; auto asks the server.",
+                        "description": "Version of the protocol; auto asks the server.",
                         "schema": {"type": ["string", "null"], "enum": ["auto", "1", "2"], "default": "auto"},
                     },
                     "time_zone": {
                         "label": "Time zone",
-                        "description": "Only for version 1: that of the server's database, such as Europe/Berlin.",
+                        "description": "Of the server's database, such as Europe/Berlin; only for version 1.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "headers": {
                         "label": "Headers",
-                        "description": "Further headers of every request.",
+                        "description": "JSON object of headers to send with every request.",
                         "schema": {"type": ["object", "null"]},
                     },
                 },
@@ -133,7 +133,8 @@ _CONFIG: dict[str, Any] = {
         "description": "Settings of the provider airflow-provider-sync for all its syncs.",
         "options": {
             "server_config": {
-                "description": "Path of a server.yaml. What it names is then offered by Airflow's API server; empty, nothing is.",
+                "description": "Path of a server.yaml whose tables and directories Airflow's API server offers;"
+                " if empty, it offers none.",
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "/etc/airflow/server.yaml",
@@ -147,7 +148,7 @@ _CONFIG: dict[str, Any] = {
                 "default": "/sync",
             },
             "server_airflow_tokens": {
-                "description": "Whether the sync server in the API server also answers to tokens of Airflow's own,"
+                "description": "Whether the sync server in the API server also accepts Airflow's own tokens,"
                 " of users who may read connections.",
                 "version_added": "0.1.0",
                 "type": "boolean",
@@ -155,8 +156,8 @@ _CONFIG: dict[str, Any] = {
                 "default": "False",
             },
             "history": {
-                "description": "Where the record of each sync is kept: an SQLAlchemy URL, or airflow://CONN_ID; empty,"
-                " the file sync-history.db in Airflow's home.",
+                "description": "Where records of syncs are kept: an SQLAlchemy URL, or airflow://CONN_ID; if empty,"
+                " in the file sync-history.db in Airflow's home.",
                 "version_added": "0.1.0",
                 "type": "string",
                 "sensitive": True,
@@ -164,7 +165,7 @@ _CONFIG: dict[str, Any] = {
                 "default": "",
             },
             "history_days": {
-                "description": "Days for which records are kept.",
+                "description": "Number of days for which records are kept.",
                 "version_added": "0.1.0",
                 "type": "integer",
                 "example": "90",

@@ -98,7 +98,7 @@ def _duration(text: str) -> float:
     return float(number) * units[unit]
 
 
-_CONFIG = _argument("--config", required=True, metavar="FILE", help="client.yaml")
+_CONFIG = _argument("--config", required=True, metavar="FILE", help="configuration of the client (client.yaml)")
 _TABLE = _argument("--table", action="append", default=[], metavar="NAME", help="only this table; may be repeated")
 _DIRECTORY = _argument("--directory", action="append", default=[], metavar="NAME", help="only this directory; may be repeated")
 _JSON = _argument("--json", action="store_true", help="print JSON on standard output, and nothing else there")
@@ -109,7 +109,7 @@ COMMANDS = (
         "serve",
         "offer tables and directories to clients",
         (
-            _argument("--config", required=True, metavar="FILE", help="server.yaml"),
+            _argument("--config", required=True, metavar="FILE", help="configuration of the server (server.yaml)"),
             _argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"),
             _argument("--port", type=_port, default=8765, help="port to listen on; 0 takes a free one (default: %(default)s)"),
         ),
@@ -117,7 +117,7 @@ COMMANDS = (
     Command(
         "run",
         "run",
-        "synchronise everything, or only what is named",
+        "sync everything that the configuration names, or only some of it",
         (
             _CONFIG,
             _TABLE,
@@ -129,21 +129,25 @@ COMMANDS = (
     Command(
         "diff",
         "diff",
-        "show what a run would change; exit 1 when anything differs",
+        "show what a run would change; exit code 1 if anything differs",
         (
             _CONFIG,
             _TABLE,
             _DIRECTORY,
             _JSON,
             _argument(
-                "--keys", type=_count, default=20, metavar="N", help="most keys to show of each table (default: %(default)s)"
+                "--keys",
+                type=_count,
+                default=20,
+                metavar="N",
+                help="maximum number of keys to show for each table (default: %(default)s)",
             ),
         ),
     ),
     Command(
         "doctor",
         "doctor",
-        "explain why tables differ although they look alike; exit 1 when any does",
+        "explain why tables differ although they look alike; exit code 1 if any does",
         (_CONFIG, _TABLE, _JSON),
     ),
     Command("list", "listing", "list the tables and directories that the server offers", (_CONFIG, _JSON)),
@@ -154,14 +158,18 @@ COMMANDS = (
         (
             _CONFIG,
             _argument(
-                "--older-than", type=_duration, default="1d", metavar="AGE", help="such as 30m, 12h or 1d (default: %(default)s)"
+                "--older-than",
+                type=_duration,
+                default="1d",
+                metavar="AGE",
+                help="minimum age, such as 30m, 12h or 1d (default: %(default)s)",
             ),
         ),
     ),
     Command(
         "demo",
         "demo",
-        "watch a real table and a real directory arrive, change and arrive again",
-        (_argument("--keep", metavar="DIRECTORY", help="keep databases, files and configuration there to play with"),),
+        "sync a real table and a real directory, change them, and sync them again",
+        (_argument("--keep", metavar="DIRECTORY", help="create this folder and keep databases, files and configuration in it"),),
     ),
 )

@@ -88,7 +88,7 @@ def _runs(
     key = SyncKey(storable(name), storable(kind), storable(job))
     sync = history.sync(key, dags=dags, before=before, limit=RUNS_ON_PAGE + 1)
     if sync is None:
-        raise HTTPException(404, "There is no record of that.")
+        raise HTTPException(404, "No such sync is recorded.")
     runs = sync.runs[:RUNS_ON_PAGE]
     more = urlencode({**key._asdict(), "before": runs[-1].id}) if len(sync.runs) > RUNS_ON_PAGE else None
     return _page("runs.html", sync=sync, runs=runs, more=more, first_page=before is None)

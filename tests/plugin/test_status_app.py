@@ -87,7 +87,7 @@ def test_what_it_shows(api_server: ApiServer, history: History) -> None:
     page = api_server.get("/sync-status/", "vera").text
     for text in ("orders", "+1,200", "~15", "−3", "28,000", "61.0 KiB", "1.3 s", "images", "unchanged", COMMAND.job_name):
         assert str(text) in page
-    assert re.search(r"3 hours ago</time>, and not since:</span> The source is gone\.", page)
+    assert re.search(r"3 hours ago</time>, succeeded since:</span> The source is gone\.", page)
 
 
 def test_what_failed_has_no_counts(api_server: ApiServer, history: History) -> None:
