@@ -29,8 +29,10 @@ Messages say what happened, with the value, and what to do next; never a secret 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Self
 
 from airflow_provider_sync.cancellation import raise_if_ended
@@ -38,14 +40,27 @@ from airflow_provider_sync.printable import printable_lines, reason
 from airflow_provider_sync.report import Report
 
 
+class _Promise(enum.Enum):
+    NOTHING_CHANGED = "Nothing was changed."
+
+    def __str__(self) -> str:
+        return self.value
+
+
+NOTHING_CHANGED = _Promise.NOTHING_CHANGED
+"""The sentence of an error that promises a target without changes; :meth:`SyncError.leaving` takes it back."""
+
+
 class SyncError(Exception):
     """Something stopped a sync; the target is as it was, except for tables that cannot be rolled back.
 
     Whatever a message quotes, it has no control characters but line breaks, and a length that a log can bear.
 
+    :param args: the sentences of the message: what happened, perhaps :data:`NOTHING_CHANGED`, and what to do next
     :ivar retryable: whether the same call may succeed later without anybody changing anything
     :ivar may_have_changed: tables that were written to and could not be rolled back
     :ivar table: the name of the table that it is about, where several are synced together and it is about one of them
+    :ivar anonymous: whether the message does not say what it is about: the words of a database, or of a connection
     :ivar reports: of everything that was tried, where several things were and some failed
     """
 
@@ -53,9 +68,44 @@ class SyncError(Exception):
     reports: tuple[Report, ...] = ()
     may_have_changed: tuple[str, ...] = ()
     table: str | None = None
+    anonymous: bool = False
+    _last_sentence: str = ""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(printable_lines(value) if isinstance(value, str) else value for value in args))
+
+    def __str__(self) -> str:
+        last = (self._last_sentence,) if self._last_sentence else ()
+        return " ".join(map(str, (*self._sentences, *last)))
+
+    @property
+    def _sentences(self) -> tuple[object, ...]:
+        return self.args
+
+    def about(self, subject: str) -> Self:
+        """Return this error with what it is about before its message, as in ``Table 'orders': …``."""
+        error = copy(self)
+        error.args = (f"{subject}: {self.args[0]}", *self.args[1:])
+        error.anonymous = False
+        return error
+
+    def anonymously(self) -> Self:
+        """Return this error as one whose message does not say what it is about."""
+        error = copy(self)
+        error.anonymous = True
+        return error
+
+    def leaving(self, tables: Sequence[str], sentence: str) -> Self:
+        """Return this error without a promise that nothing was changed.
+
+        :param tables: that may have changed
+        :param sentence: which says so
+        """
+        error = copy(self)
+        error.args = tuple(value for value in self.args if value is not NOTHING_CHANGED)
+        error.may_have_changed = tuple(tables)
+        error._last_sentence = sentence
+        return error
 
     @property
     def failures(self) -> tuple[SyncError, ...]:
@@ -71,6 +121,7 @@ class TransportError(SyncError):
     """The server could not be reached, or did not answer in time."""
 
     retryable = True
+    anonymous = True
 
 
 class ConnectionLimitError(TransportError):
@@ -102,8 +153,9 @@ class ServerError(SyncError):
         super().__init__(message, status)
         self.status = status
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    @property
+    def _sentences(self) -> tuple[object, ...]:
+        return self.args[:1]
 
     @property
     def retryable(self) -> bool:  # type: ignore[override]  # a property answers for the class attribute
@@ -133,8 +185,9 @@ class ReferencedRowsError(TableError):
         super().__init__(message, child)
         self.child = child
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    @property
+    def _sentences(self) -> tuple[object, ...]:
+        return self.args[:1]
 
 
 class TableBusyError(TableError):
@@ -221,5 +274,6 @@ class SyncFailed(SyncError):
         message = "; ".join([*(text.removesuffix(".") for text in told[:-1]), *told[-1:]])
         return cls(message, reports, all(failure.retryable for failure in failures))
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    @property
+    def _sentences(self) -> tuple[object, ...]:
+        return self.args[:1]

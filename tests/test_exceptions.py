@@ -9,7 +9,16 @@ import re
 import pytest
 
 from airflow_provider_sync import exceptions
-from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed, TransportError
+from airflow_provider_sync.databases.table_errors import naming_table
+from airflow_provider_sync.exceptions import (
+    NOTHING_CHANGED,
+    ServerError,
+    SyncError,
+    SyncFailed,
+    TableBusyError,
+    TableError,
+    TransportError,
+)
 from airflow_provider_sync.report import TableReport
 
 ERRORS = [value for value in vars(exceptions).values() if inspect.isclass(value) and issubclass(value, SyncError)]
@@ -73,3 +82,31 @@ def test_a_failed_sync_may_pass_only_when_all_of_it_may() -> None:
     """Whoever raises says so, and the reports stay with the error."""
     error = SyncFailed("It failed.", [REPORT], False)
     assert (error.retryable, error.reports, str(error)) == (False, (REPORT,), "It failed.")
+
+
+def test_what_an_error_is_about_comes_first() -> None:
+    """An error that says what it is about keeps its class, its other values and its sentences."""
+    error = ServerError("It gave up.", 503).about("Table 't'")
+    assert (str(error), error.status, error.retryable) == ("Table 't': It gave up.", 503, True)
+    several = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").about("Table 't'")
+    assert str(several) == "Table 't': Somebody wrote. Nothing was changed. Try again."
+
+
+def test_a_promise_is_taken_back() -> None:
+    """Where tables may have changed, an error does not promise that nothing was, and says which; also in another process."""
+    error = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").leaving(["t"], "Table t may have changed.")
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        assert str(one) == "Somebody wrote. Try again. Table t may have changed."
+        assert one.may_have_changed == ("t",)
+
+
+def test_only_anonymous_errors_get_the_name_of_a_table() -> None:
+    """The words of a database are put behind the name of the table; an error that has it already is left alone."""
+    for error, text in (
+        (TableError("Table 'a' is a view."), "Table 'a' is a view."),
+        (TableError("no such column: x").anonymously(), "Table 't': no such column: x"),
+        (TransportError("No answer."), "Table 't': No answer."),
+    ):
+        with pytest.raises(SyncError) as raised, naming_table("t"), naming_table("t"):
+            raise error
+        assert str(raised.value) == text

@@ -61,7 +61,7 @@ class _Answer:
         try:
             yield
         except (GuardError, ProtocolError, TableError, TransportError) as error:
-            raise type(error)(f"{self._about}: {error}") from error
+            raise error.about(self._about) from error
 
 
 class TableAnswer(_Answer):

@@ -61,9 +61,9 @@ class _Stream:
         try:
             yield
         except (GuardError, ProtocolError, TransportError) as error:
-            raise type(error)(f"{self._about}: {error}") from error
+            raise error.about(self._about) from error
         except ServerError as error:
-            raise ServerError(f"{self._about}: the server gave up: {error}", error.status) from error
+            raise error.about(f"{self._about}: the server gave up") from error
 
     def _check_limit(self, rows: int) -> None:
         if rows > self._max_rows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from airflow_provider_sync.exceptions import ConfigurationError, TableBusyError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, TableBusyError
 
 
 class TableLock(Protocol):
@@ -47,4 +47,4 @@ def busy(name: str, timeout: float) -> TableBusyError:
 def lost(names: Iterable[str], reason: str) -> TableBusyError:
     """Return the error for locks that were lost, so that another sync may be at work."""
     tables = ", ".join(map(repr, names))
-    return TableBusyError(f"The lock of table {tables} was lost during the sync: {reason}. Nothing was changed; try again.")
+    return TableBusyError(f"The lock of table {tables} was lost during the sync: {reason}.", NOTHING_CHANGED, "Try again.")

@@ -117,6 +117,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar triggers: names of the triggers on the table
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
+    :ivar stands_for: the table that messages name instead: the target of a staging table
     :ivar cannot_roll_back: the storage engine, where what it writes stays although the transaction is rolled back
     """
 
@@ -130,9 +131,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     row_id: str | None = None
     row_filter: str | None = None
     cannot_roll_back: str | None = None
+    stands_for: str | None = None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
+
+    @property
+    def label(self) -> str:
+        """The name that messages about its rows say."""
+        return self.stands_for or str(self)
 
     def column(self, name: str) -> Column:
         """Return the column called ``name``; :exc:`KeyError` when there is none."""

@@ -1,8 +1,7 @@
-"""Say in errors which table they are about: drivers often do not."""
+"""Say in errors which table they are about: databases and connections often do not."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,16 +10,15 @@ from airflow_provider_sync.exceptions import TableError, TransportError
 
 @contextmanager
 def naming_table(name: str) -> Iterator[None]:
-    """Put the table's name before errors of tables and databases that do not have it.
+    """Put the table's name before errors that do not say which table they are about.
 
     :param name: as the user knows it
     """
     try:
         yield
     except (TableError, TransportError) as error:
-        # With a quote or a dot before it and a quote behind it, as all messages and databases name tables.
-        if re.search(rf"""['"`.]{re.escape(name)}['"`]""", str(error)):
+        if not error.anonymous:
             raise
-        error.args = (f"Table {name!r}: {error}", *error.args[1:])
-        error.table = error.table or name
-        raise
+        named = error.about(f"Table {name!r}")
+        named.table = error.table or name
+        raise named from error

@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.listed_changes import MergeCounts, MergeResult
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
-from airflow_provider_sync.exceptions import SourceChangedError, TargetChangedError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TargetChangedError
 
 
 class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class DirectLoad:
         :raises TargetChangedError: when it is not
         """
         if not self.database.is_empty(self.connection, self.target):
-            raise TargetChangedError(f"Table {str(self.target)!r} was empty, and has rows now. Nothing was changed; try again.")
+            raise TargetChangedError(f"Table {str(self.target)!r} was empty, and has rows now.", NOTHING_CHANGED, "Try again.")
         self.counts = MergeCounts(target_rows=0, inserted=0, updated=0, deleted=0)
 
     def delete(self) -> None:
@@ -84,7 +84,7 @@ class DirectLoad:
             self.database.after_insert(self.connection, self.target)
         expected = self.staged.rows()
         if loaded != expected:
-            raise SourceChangedError(f"Table {str(self.target)!r}: {loaded} rows came of {expected}. Nothing was changed.")
+            raise SourceChangedError(f"Table {str(self.target)!r}: {loaded} rows came of {expected}.", NOTHING_CHANGED)
         self._loaded = loaded
 
     def verify(self) -> None:

@@ -65,7 +65,7 @@ class Staging(ABC):
     def table(self) -> Table:
         """The staging table; only once it was created."""
         if self._table is None:
-            raise TableError("The staging table was not created yet. Download before the merge.")
+            raise TableError("The staging table was not created yet. Download before the merge.").anonymously()
         return self._table
 
     def create(
@@ -91,7 +91,8 @@ class Staging(ABC):
                 raise ConfigurationError(
                     f"Table {str(target)!r}: {option} names {unknown[0]!r}, which is not staged. Staged are: {', '.join(names)}."
                 )
-        self._table = self._create(connection, target, columns, primary_key, indexes)
+        created = self._create(connection, target, columns, primary_key, indexes)
+        self._table = msgspec.structs.replace(created, stands_for=str(target))
         return self._table
 
     def resume(
@@ -136,16 +137,13 @@ class Staging(ABC):
             with self.database.translate_errors():
                 yield
         except TableError as error:
-            message = str(error)
             if error.__cause__ is not None and self.database.is_duplicate(error.__cause__):
                 key = ", ".join(self.table.primary_key)
                 raise DuplicateKeyError(
                     f"Table {str(target)!r}: several rows of the source have one key ({key}) in the target. Name columns with"
                     " 'primary' that tell all rows apart, and compare the collations of both."
                 ) from error
-            if self.table.name not in message:
-                raise
-            raise type(error)(message.replace(str(self.table), str(target)).replace(self.table.name, target.name)) from error
+            raise
 
     def clear(self, connection: Connection, target: Table) -> None:
         """Drop what a run before left that was killed."""
@@ -210,7 +208,7 @@ class PermanentStaging(Staging):
                 f"Table {str(target)!r}: its staging table is gone. Run the download again, or what comes before it."
             )
         youngest, _ = min(found, key=lambda entry: entry[1])
-        self._table = self.database.describe(connection, str(youngest))
+        self._table = msgspec.structs.replace(self.database.describe(connection, str(youngest)), stands_for=str(target))
         return self._table
 
 

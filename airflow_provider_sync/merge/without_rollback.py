@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import SyncError, TableError, foreseen
-
-_NOTHING_CHANGED = re.compile(r"\s*\bNothing was changed\b[^.]*\.?")
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError, foreseen
 
 
 def refuse_without_rollback(table: Table) -> None:
@@ -22,8 +18,9 @@ def refuse_without_rollback(table: Table) -> None:
     if table.cannot_roll_back:
         raise TableError(
             f"Table {str(table)!r} is stored by {table.cannot_roll_back}, which cannot roll back: a sync that fails or is killed"
-            " would leave it half merged. Nothing was changed. Convert it (ALTER TABLE ... ENGINE=InnoDB), or accept that by the"
-            " option allow_non_transactional."
+            " would leave it half merged.",
+            NOTHING_CHANGED,
+            "Convert it (ALTER TABLE ... ENGINE=InnoDB), or accept that by the option allow_non_transactional.",
         )
 
 
@@ -62,11 +59,5 @@ class Remains:
 
 def _with_remains(error: SyncError, tables: Sequence[Table]) -> SyncError:
     names = ", ".join(f"{str(table)!r} ({table.cannot_roll_back})" for table in tables)
-    told = copy(error)
-    rest = _NOTHING_CHANGED.sub("", str(error)).strip()
-    told.args = (
-        f"{rest} Rows of table {names} may have changed, and cannot be rolled back; the next sync that succeeds puts them right.",
-        *error.args[1:],
-    )
-    told.may_have_changed = tuple(str(table) for table in tables)
-    return told
+    sentence = f"Rows of table {names} may have changed, and cannot be rolled back; the next sync that succeeds puts them right."
+    return error.leaving([str(table) for table in tables], sentence)

@@ -163,7 +163,7 @@ def test_answers_of_another_kind_are_refused(server, client, call, messages, end
 def test_refusals_are_told(server, client, call, messages, endpoint, request_) -> None:  # type: ignore[no-untyped-def]
     """The server's own words arrive, with the status that tells whether to try again."""
     for status, body, text in (
-        (422, b'{"config_name": ["Config name not in sync-server.tables config."]}', "does not offer a table 'orders'"),
+        (422, b'{"config_name": ["Config name not in sync-server.tables"]}', "does not offer a table 'orders'"),
         (
             422,
             b'{"config_name": ["No tables at all: is its path right?"]}',

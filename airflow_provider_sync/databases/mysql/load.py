@@ -84,8 +84,8 @@ def send(
     except DRIVER_ERRORS as error:
         translated = translate(error)
         if type(translated) is TableError:
-            raise TableError(f"Table {str(table)!r}: {translated}") from error
-        raise translated from error
+            raise translated.about(f"Table {table.label!r}") from error
+        raise translated.anonymously() from error
     finally:
         cursor.close()
 
@@ -227,7 +227,7 @@ def _insert(cursor: Any, table: Table, statement: bytes, rows: Iterator[bytes]) 
     for row in rows:
         if len(statement) + len(row) >= packet:
             raise TableError(
-                f"Table {str(table)!r}: a row of {len(row)} bytes does not fit into a statement of at most {packet} bytes."
+                f"Table {table.label!r}: a row of {len(row)} bytes does not fit into a statement of at most {packet} bytes."
                 " Raise the server's max_allowed_packet, or switch local_infile on."
             )
         if size + len(row) > limit and pending:
@@ -273,7 +273,7 @@ def _literals(column: Column, values: Texts) -> list[str]:
 
 
 def _columns(table: Table, batch: Sequence[Row]) -> list[Texts]:
-    return [texts(str(table), column, values) for column, values in zip(table.columns, zip(*batch, strict=True), strict=True)]
+    return [texts(table.label, column, values) for column, values in zip(table.columns, zip(*batch, strict=True), strict=True)]
 
 
 def _encoded(table: Table, columns: Sequence[Texts], text: str) -> bytes:
@@ -285,7 +285,7 @@ def _encoded(table: Table, columns: Sequence[Texts], text: str) -> bytes:
         places = zip(table.columns, columns, strict=True)
         name = next(column.name for column, found in places if any(half in value for value in found if value))
         raise TableError(
-            f"Table {str(table)!r}, column {name!r}: a text has the lone surrogate U+{ord(half):04X}, which is no character."
+            f"Table {table.label!r}, column {name!r}: a text has the lone surrogate U+{ord(half):04X}, which is no character."
             " Correct the row in the source."
         ) from error
 
@@ -307,4 +307,4 @@ def _verify(cursor: Any, table: Table, sent: int, loaded: int, warnings: int) ->
         else "Change the type of the target's column, or leave it out with `columns`."
     )
     kind = DuplicateKeyError if number == DUPLICATE else TableError
-    raise kind(f"Table {str(table)!r} cannot hold what was sent: {reason}. {advice}")
+    raise kind(f"Table {table.label!r} cannot hold what was sent: {reason}. {advice}")

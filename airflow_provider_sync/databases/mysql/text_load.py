@@ -126,11 +126,11 @@ def _check(table: Table, column: CanonicalColumn, values: Values) -> None:
         decoded = [text for text in decoded if not _comes_back(text)]
     if _is_hexadecimal(column):
         try:
-            texts(str(table), column.column, [bytes.fromhex(value) for value in decoded])
+            texts(table.label, column.column, [bytes.fromhex(value) for value in decoded])
         except ValueError as error:
             raise _refused(table, column.column, "a value is not hexadecimal") from error
     else:
-        texts(str(table), column.column, decoded)
+        texts(table.label, column.column, decoded)
 
 
 def _is_shortest(column: CanonicalColumn) -> bool:
@@ -154,7 +154,7 @@ def _decoded(table: Table, column: Column, value: bytes) -> str:
 
 def _refused(table: Table, column: Column, reason: str) -> TableError:
     return TableError(
-        f"Table {str(table)!r}, column {column.name!r} ({column.sql_type}): {reason}. Are both halves of one version?"
+        f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): {reason}. Are both halves of one version?"
     )
 
 

@@ -54,12 +54,12 @@ class CopyText:
             texts = [encoder.encode(values) for encoder, values in zip(self._encoders, zip(*rows, strict=True), strict=True)]
         except ValueError as error:
             raise TableError(
-                f"Table {str(self._table)!r}: rows do not have the {len(self._encoders)} values that its columns need."
+                f"Table {self._table.label!r}: rows do not have the {len(self._encoders)} values that its columns need."
             ) from error
         try:
             return ("\n".join(map("\t".join, zip(*texts, strict=True))) + "\n").encode()
         except UnicodeEncodeError as error:
-            raise TableError(f"Table {str(self._table)!r}: a text has half a surrogate pair, which is no character.") from error
+            raise TableError(f"Table {self._table.label!r}: a text has half a surrogate pair, which is no character.") from error
 
 
 class _ColumnText:
@@ -214,7 +214,7 @@ class _ColumnText:
         if len(shown) > _SHOWN:
             shown = f"{shown[:_SHOWN]}…"
         raise TableError(
-            f"Table {str(self._table)!r}, column {self._column.name!r} ({self._column.sql_type}): {shown} {reason}."
+            f"Table {self._table.label!r}, column {self._column.name!r} ({self._column.sql_type}): {shown} {reason}."
             " Nothing was loaded. Change the column's type, or the value in the source."
         )
 

@@ -30,7 +30,7 @@ from airflow_provider_sync.databases.postgresql.session import read_as_utf8, set
 from airflow_provider_sync.databases.postgresql.unsendable import has_unsendable
 from airflow_provider_sync.databases.postgresql.version1 import Convert, converter, hashed, selected
 from airflow_provider_sync.databases.schema import OP, STAGING_PREFIX, Column, Kind, Op, Row, Table, Value
-from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ConfigurationError, MissingTableError, TableError
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _DRIVERS = ("psycopg", "psycopg2")
@@ -107,8 +107,9 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
         if not keeps_sessions(self.engine, connection):
             raise ConfigurationError(
                 "The connection to PostgreSQL goes through a pooler in transaction mode (such as pgbouncer), in which temporary"
-                " tables and settings of a session get lost. Nothing was changed. Connect the target to the server itself, or to"
-                " a pool in session mode."
+                " tables and settings of a session get lost.",
+                NOTHING_CHANGED,
+                "Connect the target to the server itself, or to a pool in session mode.",
             )
         self._pooler.keeps_sessions = True
 
@@ -442,7 +443,9 @@ class PostgreSQLDatabase(PostgreSQLCanonical):
                 yield
                 if driver.info.transaction_status == FAILED:
                     # COMMIT would roll back without a word.
-                    raise TableError("A statement of the transaction failed, and the error was passed over. Nothing was changed.")
+                    raise TableError(
+                        "A statement of the transaction failed, and the error was passed over.", NOTHING_CHANGED
+                    ).anonymously()
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 # Below SQLAlchemy, which would open another connection where this one is gone.

@@ -90,7 +90,8 @@ def switched_off(connection: Connection, tables: Sequence[Table], qualified: Cal
     except Exception as error:
         if sqlstate(error) != FOREIGN_KEY_VIOLATION or isinstance(error, ReferencedRowsError):
             raise
-        raise TableError(f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()) from error
+        message = f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()
+        raise TableError(message).anonymously() from error
     finally:
         # Below SQLAlchemy, which would open another connection where this one is gone.
         if why_not is None and not driver.closed:

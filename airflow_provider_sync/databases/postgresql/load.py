@@ -50,7 +50,7 @@ def load_blocks(driver: Any, table: Table, statement: str, counted: Iterable[tup
         raise _explained(error, table) from error
     if loaded != blocks.rows:
         raise TableError(
-            f"Table {str(table)!r} took {loaded} of {blocks.rows} rows. Look for a trigger on it that drops rows, and remove it."
+            f"Table {table.label!r} took {loaded} of {blocks.rows} rows. Look for a trigger on it that drops rows, and remove it."
         )
     return blocks.rows
 
@@ -95,4 +95,4 @@ def _explained(error: Exception, table: Table) -> Exception:
         return error
     column = copied_column(error, [column.name for column in table.columns])
     place = f", column {column!r} ({table.column(column).sql_type})" if column else ""
-    return TableError(f"Table {str(table)!r}{place}: {error_message(error)}. Nothing was loaded.")
+    return TableError(f"Table {table.label!r}{place}: {error_message(error)}. Nothing was loaded.")

@@ -42,7 +42,7 @@ def copy_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterab
 def _rewritten(table: Table, block: bytes, rows: int, width: int, rewrites: Sequence[tuple[int, _Rewrite]]) -> bytes:
     fields = block.removesuffix(b"\n").replace(b"\n", b"\t").split(b"\t")
     if len(fields) != rows * width:
-        raise TableError(f"Table {str(table)!r}: rows do not have the {width} values that its columns need.")
+        raise TableError(f"Table {table.label!r}: rows do not have the {width} values that its columns need.")
     changed = False
     for place, rewrite in rewrites:
         before = fields[place::width]
@@ -58,7 +58,7 @@ def _rewritten(table: Table, block: bytes, rows: int, width: int, rewrites: Sequ
 def _rewrite(table: Table, column: CanonicalColumn) -> _Rewrite | None:
     def refuse(text: bytes, reason: str) -> NoReturn:
         shown = text[:_SHOWN].decode(errors="replace")
-        place = f"Table {str(table)!r}, column {column.column.name!r} ({column.column.sql_type})"
+        place = f"Table {table.label!r}, column {column.column.name!r} ({column.column.sql_type})"
         raise TableError(f"{place}: {shown!r} {reason}. Nothing was loaded.")
 
     match column.column.kind:

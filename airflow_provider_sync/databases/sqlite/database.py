@@ -20,7 +20,7 @@ from airflow_provider_sync.databases.sqlite.load import load_rows
 from airflow_provider_sync.databases.sqlite.locks import hold_locks, lock_path
 from airflow_provider_sync.databases.sqlite.session import decode, driver_of, roll_back, translate, write_transaction
 from airflow_provider_sync.databases.sqlite.text import register_functions
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.protocol.v1.numbers import php_float
 from airflow_provider_sync.time_zones import UTC, TimeZone
@@ -84,9 +84,9 @@ class SQLiteDatabase(SQLiteCanonical):
         try:
             yield
         except DBAPIError as error:
-            raise translate(error.orig or error) from error
+            raise translate(error.orig or error).anonymously() from error
         except sqlite3.Error as error:
-            raise translate(error) from error
+            raise translate(error).anonymously() from error
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
@@ -224,7 +224,9 @@ class SQLiteDatabase(SQLiteCanonical):
         if bound is not None and connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
             raise TableError(
                 f"Table {str(bound)!r}: PRAGMA foreign_keys = OFF has no effect on this connection, so that actions of foreign"
-                " keys would change other rows. Nothing was changed. Open the database without a transaction or an authorizer."
+                " keys would change other rows.",
+                NOTHING_CHANGED,
+                "Open the database without a transaction or an authorizer.",
             )
         try:
             yield

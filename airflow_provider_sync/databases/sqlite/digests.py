@@ -340,7 +340,7 @@ def _number_value(text: str) -> Value:
         # Also of an integer that SQLite does not have: it is beyond all of those in the column.
         return float(text)
     except ValueError:
-        raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.") from None
+        raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").anonymously() from None
 
 
 def _bounds(name: str, partitioning: Partitioning, run: tuple[int, int]) -> Iterator[str]:
@@ -365,9 +365,13 @@ def _keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
     try:
         return list(zip(*(map(str, column, repeat("utf-8")) for column in columns), strict=True))  # type: ignore[arg-type]  # NULL
     except TypeError as error:
-        raise TableError("A part of a key is NULL, which identifies no row. Choose other columns with `primary`.") from error
+        raise TableError(
+            "A part of a key is NULL, which identifies no row. Choose other columns with `primary`."
+        ).anonymously() from error
     except UnicodeDecodeError as error:
-        raise TableError("A key is not valid UTF-8, which identifies no row elsewhere. Correct it at the source.") from error
+        raise TableError(
+            "A key is not valid UTF-8, which identifies no row elsewhere. Correct it at the source."
+        ).anonymously() from error
 
 
 def _places(part: Part) -> list[int]:

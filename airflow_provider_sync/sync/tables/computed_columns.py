@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT
 from airflow_provider_sync.sync.tables.reconcile import Key
@@ -47,8 +47,10 @@ def refuse_other_values(database: Database, connection: Connection, part: Part, 
         names = ", ".join(map(repr, sorted(differing)))
         raise TableError(
             f"Table {name!r}: the target computes other values for column {names} than the source has, so that the two never"
-            " become equal. Nothing was changed. Give the column the same expression on both sides, make it a plain one at the"
-            " target, or leave it out with `columns`."
+            " become equal.",
+            NOTHING_CHANGED,
+            "Give the column the same expression on both sides, make it a plain one at the target, or leave it out with"
+            " `columns`.",
         )
 
 

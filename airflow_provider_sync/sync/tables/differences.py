@@ -19,7 +19,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part, SegmentDigest
 from airflow_provider_sync.databases.sample import digest_sample
-from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError, TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
@@ -188,7 +188,8 @@ def ask_segments_again(
         described = answer.described
         if (described.columns, described.key, described.digest) != (before.columns, before.key, before.digest):
             raise SourceChangedError(
-                f"Table {compared.target.name!r}: the source's columns changed while it was compared. Nothing was changed."
+                f"Table {compared.target.name!r}: the source's columns changed while it was compared.",
+                NOTHING_CHANGED,
             )
         return _segments_in(answer)
 
@@ -350,8 +351,8 @@ def _limited(messages: Iterable[RowDigests], compared: Comparison, announced: in
         size += len(message.keys)
         if rows > most:
             raise SourceChangedError(
-                f"Table {compared.target.name!r}: the source announced {announced} rows, and sent digests of more than {rows}."
-                " Nothing was changed."
+                f"Table {compared.target.name!r}: the source announced {announced} rows, and sent digests of more than {rows}.",
+                NOTHING_CHANGED,
             )
         if rows > MOST_DIGESTS or size > MOST_KEY_BYTES:
             raise ProtocolError(

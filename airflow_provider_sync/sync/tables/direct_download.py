@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part, SegmentDigest
-from airflow_provider_sync.exceptions import SourceChangedError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows, can_load_directly
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, Selection
 from airflow_provider_sync.report import Verified
@@ -105,7 +105,8 @@ class FirstRows(Download):
         if dict(self.database.digest_written(connection, part, announced.partitioning)) != announced.segments:
             raise SourceChangedError(
                 f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
-                " digests and its rows. Nothing was changed."
+                " digests and its rows.",
+                NOTHING_CHANGED,
             )
         return "digest"
 
@@ -153,7 +154,7 @@ class FirstRows(Download):
         with self.client.describe_table(request) as answer:
             described = answer.described
             if (described.columns, described.key) != (self.described.columns, self.described.key):
-                raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed. Nothing was changed.")
+                raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed.", NOTHING_CHANGED)
             # While the source is at work its signs of life come by, so that this ends soon.
             for message in answer:
                 if abandoned.is_set():

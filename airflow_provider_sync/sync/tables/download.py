@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.exceptions import TargetChangedError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TargetChangedError
 from airflow_provider_sync.merge.transaction import DirectRows, StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.target import Target
@@ -85,5 +85,7 @@ def not_as_staged(name: str) -> TargetChangedError:
     """Return the error for a target that is not what the staged rows make of it."""
     return TargetChangedError(
         f"Table {name!r}: after the merge the target is not what the source announced: somebody else wrote to the target during"
-        " the sync. Nothing was changed; try again when nobody does."
+        " the sync.",
+        NOTHING_CHANGED,
+        "Try again when nobody does.",
     )

@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part, SegmentDigest
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import absent_runs, keys_of
-from airflow_provider_sync.exceptions import ProtocolError, SourceChangedError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.stale_rows import delete_rows
 from airflow_provider_sync.merge.transaction import StagedTable
@@ -268,7 +268,7 @@ class Fetch:
                 loaded += self.staging.load_text(self.connection, self.target.table, part.columns, blocks)
         received = self.received - before
         if loaded != received:
-            raise SourceChangedError(f"Table {self.target.name!r}: {loaded} rows came of {received}. Nothing was changed.")
+            raise SourceChangedError(f"Table {self.target.name!r}: {loaded} rows came of {received}.", NOTHING_CHANGED)
         return loaded
 
     def _blocks(self, request: GetRows) -> Generator[bytes]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
-from airflow_provider_sync.exceptions import SourceChangedError, SyncError, TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, SyncError, TableError
 from airflow_provider_sync.merge.transaction import DirectRows, MergeCounts, MergeResult, StagedTable, merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
 from airflow_provider_sync.report import TableReport, Verified
@@ -126,8 +126,9 @@ class _Bystanders:
         names = ", ".join(self.triggers)
         return TableError(
             f"Table {target.name!r} was equal to the source, and is not any more: a trigger ({names}) of a table that was"
-            " merged with it changed it, or somebody else did meanwhile. Nothing was changed. Drop the trigger at the"
-            " target, or leave one of the tables out."
+            " merged with it changed it, or somebody else did meanwhile.",
+            NOTHING_CHANGED,
+            "Drop the trigger at the target, or leave one of the tables out.",
         )
 
 

@@ -12,7 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part, SegmentDigest
-from airflow_provider_sync.exceptions import SyncError, TableError, TargetChangedError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError, TargetChangedError
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import TableReport, Verified
@@ -144,7 +144,9 @@ class StagedParts(Download):
                     continue
                 raise TargetChangedError(
                     f"Table {self.target.name!r}: after the merge the target is not what the source announced; the target changed"
-                    " since it was compared. Nothing was changed; run the steps again from the first."
+                    " since it was compared.",
+                    NOTHING_CHANGED,
+                    "Run the steps again from the first.",
                 )
         return "digest" if all(entry.proven for entry in self.parts) else None
 

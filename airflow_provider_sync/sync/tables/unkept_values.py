@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import Part
-from airflow_provider_sync.exceptions import SourceChangedError, TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows
 from airflow_provider_sync.sync.tables.differences import Comparison
@@ -54,13 +54,14 @@ def refuse_unkept_values(
     if not columns:
         raise SourceChangedError(
             f"Table {compared.target.name!r}: the source sent other rows than it announced, {ROUNDS} times in a row"
-            f" ({len(keys)} rows). Nothing was changed."
+            f" ({len(keys)} rows).",
+            NOTHING_CHANGED,
         )
     names = ", ".join(f"{column.column.name!r} ({column.column.sql_type})" for column in columns)
     raise TableError(
         f"Table {compared.target.name!r}: the target does not keep all values of {names} as the source has them, so that rows"
-        f" differ after each sync. Change the column's type, character set or collation, or leave it out with 'columns'."
-        " Nothing was changed."
+        f" differ after each sync. Change the column's type, character set or collation, or leave it out with 'columns'.",
+        NOTHING_CHANGED,
     )
 
 

@@ -17,6 +17,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_hash import zoned_places
 from airflow_provider_sync.exceptions import (
+    NOTHING_CHANGED,
     ConfigurationError,
     DuplicateKeyError,
     MissingTableError,
@@ -284,8 +285,9 @@ class _Fetching:
             if now is None:
                 raise error
             raise TableBusyError(
-                f"Table {self.target.name!r}: the source changed each of the {TRIES} times that it was read, and sent rows twice."
-                " Nothing was changed; try again when it is quiet, or use version 2 on both ends."
+                f"Table {self.target.name!r}: the source changed each of {TRIES} times that it was read, and sent rows twice.",
+                NOTHING_CHANGED,
+                "Try again when it is quiet, or use version 2 on both ends.",
             ) from error
         return now
 
@@ -320,7 +322,9 @@ class _Fetching:
         if not staged.rows:
             raise TableBusyError(
                 f"Table {self.target.name!r}: the source changed each of the {TRIES} times that it was read, and was empty at"
-                " last. Nothing was changed; try again when it is quiet."
+                " last.",
+                NOTHING_CHANGED,
+                "Try again when it is quiet.",
             )
         self.removed.drop(self.connection)
         key = [self.target.table.column(name) for name in self.target.key]

@@ -12,7 +12,7 @@ from airflow_provider_sync.client import TableAnswer
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Row
 from airflow_provider_sync.databases.table_hash import zoned_places
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
 from airflow_provider_sync.sync.tables.target import Selection, Target, select_columns
@@ -85,7 +85,7 @@ def stage(
         batches = _joined(first, rest)
     loaded += staging.load(connection, target.table, rows.converted(batches))
     if loaded != rows.count:
-        raise TableError(f"Table {target.name!r}: {rows.count} rows came, but {loaded} were staged. Nothing was changed.")
+        raise TableError(f"Table {target.name!r}: {rows.count} rows came, but {loaded} were staged.", NOTHING_CHANGED)
     return StagedAnswer(
         columns=selection.columns,
         source_columns=tuple(answer.columns),
@@ -157,7 +157,7 @@ class _Converter:
             try:
                 texts, repeated = self._zone.to_utc(columns[place])
             except NoSuchTimeError as error:
-                raise NoSuchTimeError(f"Column {self._columns[place].name!r}: {error}") from error
+                raise NoSuchTimeError(f"Column {self._columns[place].name!r}: {error}").anonymously() from error
             columns[place] = tuple(texts)
             self.repeated += repeated
         return list(zip(*columns, strict=True))
