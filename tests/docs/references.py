@@ -78,6 +78,13 @@ def _importable(name: str) -> bool:
 
 @cache
 def _definitions() -> frozenset[str]:
-    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    files = [file for root in CODE for file in root.rglob("*.py")]
-    return frozenset(node.name for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, kinds))
+    """Return the classes, functions and type aliases that package and tests define."""
+    names = set()
+    for file in (file for root in CODE for file in root.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    names.add(name)
+                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                    names.add(name)
+    return frozenset(names)
