@@ -143,6 +143,8 @@ class Staging(ABC):
                     f"Table {str(target)!r}: several rows of the source have one key ({key}) in the target. Name columns with"
                     " 'primary' that tell all rows apart, and compare the collations of both."
                 ) from error
+            if error.anonymous:
+                raise error.about(f"Table {str(target)!r}") from error
             raise
 
     def clear(self, connection: Connection, target: Table) -> None:

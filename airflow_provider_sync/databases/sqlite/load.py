@@ -64,7 +64,7 @@ def _convert(staging: Table, affinities: Sequence[Affinity], rows: Sequence[Row]
             size += sum(len(value) for value in values if isinstance(value, bytes))
             columns.append(storable(values, column, affinity))
         except UnicodeEncodeError as error:
-            raise refusal(str(staging), column, "half of a surrogate pair is not text") from error
+            raise refusal(staging.label, column, "half of a surrogate pair is not text") from error
         except ValueError as error:
-            raise refusal(str(staging), column, error) from error
+            raise refusal(staging.label, column, error) from error
     return columns, size

@@ -92,7 +92,7 @@ def _rows(
         try:
             converted.append(_values(texts, column.type, affinity))
         except (ValueError, OverflowError) as error:
-            raise refusal(str(staging), column.column, error) from error
+            raise refusal(staging.label, column.column, error) from error
     return zip(*converted, strict=True)
 
 
