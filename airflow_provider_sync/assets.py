@@ -22,7 +22,7 @@ _DEFAULT_PORTS = (80, 443)
 
 
 def asset_uri(url: str, group: Group, name: str) -> str:
-    """Return the URI of what a server offers.
+    """Return the URI of a table or directory that a server offers.
 
     :param url: base URL of the server, such as ``https://source.example/api/sync``
     :param name: the name under which it is offered
@@ -47,11 +47,11 @@ def create_asset(
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """Write the URI in the one way that stands for the table or directory.
+    """Return the one canonical form of the URI of a table or directory.
 
-    Host names are in lower case, the usual ports and credentials are left out. Airflow calls this for each asset of the scheme.
+    Host names are in lower case; default ports and credentials are left out. Airflow calls this for each asset of the scheme.
 
-    :raises ValueError: when it is no URI of a table or directory
+    :raises ValueError: if it is not the URI of a table or directory
     """
     base, _, name = uri.path.rpartition("/")
     prefix, _, group = base.rpartition("/")
@@ -66,7 +66,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def offered_name(uri: str) -> tuple[Group, str] | None:
-    """Return what an asset's URI names, as the server calls it; ``None`` when it is of another scheme."""
+    """Return the table or directory that an asset's URI names; ``None`` for URIs of other schemes."""
     parts = urlsplit(uri)
     if parts.scheme != SCHEME:
         return None
@@ -75,7 +75,7 @@ def offered_name(uri: str) -> tuple[Group, str] | None:
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
-    """Return the dataset that OpenLineage knows the asset by: the server is the namespace."""
+    """Return the OpenLineage dataset of an asset, in the namespace of its server."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     parts = urlsplit(asset.uri)

@@ -1,16 +1,16 @@
-"""End a sync from outside: by a signal that its process gets, or from another thread.
+"""End a sync from outside: by a signal to its process, or from another thread.
 
 A signal's handler runs in the main thread, and only between two steps of Python. A statement that takes minutes inside a driver
-is one step. So a thread of its own hears of the signal first, through the descriptor that Python writes to at once, and cancels
-the statements that run and the requests that are under way; then the main thread gets to its handler, which raises.
+is one step. So another thread learns of the signal first, through a descriptor to which Python writes at once. It cancels the
+running statements and requests; then the main thread reaches its handler, which raises.
 
 ::
 
     signal ──┬─▶ listening thread: cancel statements, give up requests
              └─▶ main thread, once its statement has ended: SyncCancelled ── roll back ── drop or keep what is staged ── unlock
 
-What is cancelled is registered by whoever opens it (:meth:`Cancellation.watching`): databases register their connections, and
-clients themselves.
+Whoever opens something that can be cancelled registers it (:meth:`Cancellation.watching`): databases register their connections,
+and clients themselves.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from contextvars import ContextVar
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-"""What ends a sync; the last is how Airflow limits the time of a task, and ends one only where somebody handles it."""
+"""The signals that end a sync. Airflow limits the time of a task by the last one, which ends a sync only if it has a handler."""
 
 ROUND_SECONDS = 2.0
-"""Longest that the main thread waits for the statements to be cancelled before it goes on."""
+"""Longest time, in seconds, for which the main thread waits until statements are cancelled."""
 
 REPEAT_SECONDS = 0.25
-"""How often other threads' statements are cancelled until they are over: one may just have begun another."""
+"""Seconds between two rounds of cancelling other threads' statements, since a thread may just have begun another one."""
 
 
 class SyncCancelled(KeyboardInterrupt):
     """The sync was ended from outside.
 
-    A KeyboardInterrupt, since drivers know how to leave a statement for one, and nobody takes it for an error to go on after.
+    It is a KeyboardInterrupt, because drivers leave a statement cleanly for one, and no ``except Exception`` swallows it.
 
-    :ivar number: of the signal
+    :ivar number: number of the signal
     """
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
@@ -48,11 +48,11 @@ class SyncCancelled(KeyboardInterrupt):
 
 
 class Cancellation:
-    """What has to be ended along with a sync, and whether the sync was ended.
+    """What has to be cancelled to end a sync, and whether that was done.
 
-    :ivar cancelled: whether what is under way has been cancelled
-    :ivar ending: whether the main thread knows
-    :ivar number: of the signal that ended it
+    :ivar cancelled: whether the running statements and requests have been cancelled
+    :ivar ending: whether the main thread has reached the handler of the signal
+    :ivar number: number of the signal that ended the sync
     """
 
     def __init__(self) -> None:
@@ -65,10 +65,10 @@ class Cancellation:
 
     @contextmanager
     def watching(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """Have ``cancel`` called when the sync ends from outside during the block, from another thread, and maybe repeatedly.
+        """Call ``cancel`` if the sync is ended from outside during the block; from another thread, and possibly repeatedly.
 
-        :param cancel: ends what is under way soon, does nothing where nothing is, and raises nothing
-        :raises SyncCancelled: in another thread than the main one, which has to clean up, once the sync has ended
+        :param cancel: ends the running statement or request soon, does nothing if there is none, and raises nothing
+        :raises SyncCancelled: in threads other than the main one, if the sync was ended; the main thread may still clean up
         """
         if self.cancelled and threading.current_thread() is not threading.main_thread():
             raise SyncCancelled
@@ -82,7 +82,7 @@ class Cancellation:
                 del self._open[key]
 
     def cancel(self) -> None:
-        """Cancel all that is under way; another call does nothing."""
+        """Cancel all running statements and requests; another call does nothing."""
         if self.cancelled:
             return
         self.cancelled = True
@@ -90,15 +90,15 @@ class Cancellation:
         self._first_round.set()
 
     def cancel_others(self) -> None:
-        """Cancel what other threads than the main one have under way."""
+        """Cancel the running statements and requests of all threads but the main one."""
         self._cancel(everywhere=False)
 
     def wait(self) -> None:
-        """Wait until all that was under way has been cancelled once, for :data:`ROUND_SECONDS` at most."""
+        """Wait until everything has been cancelled once, for at most :data:`ROUND_SECONDS`."""
         self._first_round.wait(ROUND_SECONDS)
 
     def _cancel(self, *, everywhere: bool) -> None:
-        # Without the lock while cancelling: what has ended meanwhile must be able to say so.
+        # Do not hold the lock while cancelling: blocks that end meanwhile need it.
         with self._lock:
             under_way = list(self._open.values())
         for thread, cancel in under_way:
@@ -110,16 +110,16 @@ _CURRENT: ContextVar[Cancellation | None] = ContextVar("cancellation", default=N
 
 
 def current_cancellation() -> Cancellation | None:
-    """Return what ends the sync that this thread has begun; other threads of the process do not see it."""
+    """Return the cancellation of the sync that this thread has begun; other threads of the process do not see it."""
     return _CURRENT.get()
 
 
 @contextmanager
 def cancelled_by_signals() -> Iterator[Cancellation]:
-    """Have signals end the block as soon as possible: with what their own handler raises, else with :class:`SyncCancelled`.
+    """End the block soon after a signal, with what the signal's own handler raises, or else with :class:`SyncCancelled`.
 
-    In another thread than the main one, which never gets signals, and where somebody else listens for them, such as an event
-    loop, the block runs as it is. So it does inside another such block.
+    Signals do not end the block in a thread other than the main one, which never gets signals, nor if somebody else listens for
+    them, such as an event loop. Inside another such block, the outer one counts.
     """
     outer = _CURRENT.get()
     if outer is not None or threading.current_thread() is not threading.main_thread():
@@ -138,9 +138,9 @@ def cancelled_by_signals() -> Iterator[Cancellation]:
 
 
 def raise_if_ended(error: Exception) -> None:
-    """Raise what the handler of a signal raised, if ``error`` stands in its place.
+    """Raise :class:`SyncCancelled` if ``error`` is what a library made of it.
 
-    A library between the handler and the block may turn the one into the other: SQLite does so with what its functions raise.
+    A library between the handler and the block may replace the exception: SQLite does so with what its functions raise.
 
     :raises SyncCancelled: if the sync was ended from outside
     """
@@ -151,12 +151,12 @@ def raise_if_ended(error: Exception) -> None:
 
 @contextmanager
 def _listening(cancellation: Cancellation) -> Iterator[None]:
-    """Cancel from a thread of its own when a signal comes."""
+    """Start a thread that cancels when a signal comes, and stop it at the end of the block."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     earlier = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     if earlier != -1:
-        # An event loop's; it has to hear of signals.
+        # It belongs to an event loop, which needs it.
         signal.set_wakeup_fd(earlier, warn_on_full_buffer=False)
         os.close(reading)
         os.close(writing)
@@ -188,14 +188,14 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 def _handler(number: int, cancellation: Cancellation) -> Handler | None:
-    """Return the handler of a signal: what was done before, once what runs has been cancelled; ``None`` to leave it as it is."""
+    """Return a handler that waits for the cancelling, then calls the earlier handler; ``None`` to keep the earlier one."""
     previous = signal.getsignal(number)
     if previous in (signal.SIG_IGN, None) or (number == signal.SIGALRM and previous == signal.SIG_DFL):
         return None
 
     def handle(number: int, frame: FrameType | None) -> None:
         if cancellation.ending and number != signal.SIGINT:
-            return  # cleaning up is not to be ended
+            return  # do not interrupt the cleaning up
         cancellation.ending, cancellation.number = True, number
         cancellation.wait()
         if callable(previous):
@@ -206,9 +206,9 @@ def _handler(number: int, cancellation: Cancellation) -> Handler | None:
 
 
 def _listen(reading: int, cancellation: Cancellation, numbers: set[int], ended: threading.Event) -> None:
-    """Wait for signals until the block is over: the first cancels, in a thread of its own, since cancelling may take long, too.
+    """Wait for signals until the block is over. The first one cancels, in another thread, since cancelling may take long, too.
 
-    Where the main thread waits for a database that does not answer any more, a later signal ends the process.
+    If the main thread waits for a database that no longer answers, a later signal ends the process.
     """
     began = 0.0
     canceller: threading.Thread | None = None
@@ -221,7 +221,7 @@ def _listen(reading: int, cancellation: Cancellation, numbers: set[int], ended: 
             canceller = threading.Thread(target=_cancel, args=(cancellation, ended), name="sync-cancels", daemon=True)
             canceller.start()
         elif not cancellation.ending and time.monotonic() - began > ROUND_SECONDS:
-            # Nothing is committed: whoever serves the connection rolls back once it is gone.
+            # Nothing is committed: the database rolls back when the connection is gone.
             os._exit(128 + number)
     if canceller is not None:
         canceller.join(ROUND_SECONDS)

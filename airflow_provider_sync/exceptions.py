@@ -11,20 +11,21 @@
     ├── ServerError         retry if 429 or 5xx    the server answered with an error
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
-    │   ├── ReferencedRowsError       rows that are not to change refer to rows that are
-    │   ├── DuplicateKeyError         several rows of the source have one key
-    │   └── TableBusyError  retry     somebody else holds a lock, or the target moved meanwhile
+    │   ├── ReferencedRowsError       rows that must not change refer to rows that would change
+    │   ├── DuplicateKeyError         several rows of the source have the same key in the target
+    │   └── TableBusyError  retry     somebody else holds a lock, or the target changed meanwhile
     │       ├── SourceChangedError retry    the source changed between two of its answers
     │       └── TargetChangedError retry    somebody else wrote to the target during the sync
     ├── FileError                     a file, its name or its content
     │   ├── MissingFileError          a file that was asked for is not there
     │   ├── FileChangedError retry    a file changed while it was read
-    │   └── DirectoryBusyError retry  somebody else is synchronising into the same directory
+    │   └── DirectoryBusyError retry  another sync writes to the same directory
     ├── GuardError                    a limit stopped the sync before it did harm
-    ├── UnexpectedError     retry     anything else: a fault of this program, or of what was plugged into it
-    └── SyncFailed      retry if all may pass    one or more of the tables or directories of a run; carries all reports
+    ├── UnexpectedError     retry     anything else: a bug of this program, or of a class of the user's
+    └── SyncFailed          retry if all its failures are    some tables or directories of a run failed; carries all reports
 
-Messages say what happened, with the value, and what to do next; never a secret and never a whole row.
+"retry" marks transient errors. Messages say what happened, with the value, and what to do next; they never contain a secret or a
+whole row.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ NOTHING_CHANGED = _Promise.NOTHING_CHANGED
 class SyncError(Exception):
     """Something stopped a sync; the target is as it was, except for tables that cannot be rolled back.
 
-    Whatever a message quotes, it has no control characters but line breaks, and a length that a log can bear.
+    A message has no control characters except line breaks, and a bounded length, whatever it quotes.
 
     :param args: the sentences of the message: what happened, perhaps :data:`NOTHING_CHANGED`, and what to do next
-    :ivar retryable: whether the same call may succeed later without anybody changing anything
+    :ivar retryable: whether the error is transient: the same call may succeed later, without anybody changing anything
     :ivar may_have_changed: tables that were written to and could not be rolled back
-    :ivar table: the name of the table that it is about, where several are synced together and it is about one of them
+    :ivar table: the table that the error is about, if several are synced together and it is about one of them
     :ivar anonymous: whether the message does not say what it is about: the words of a database, or of a connection
     :ivar reports: of everything that was tried, where several things were and some failed
     """
@@ -125,7 +126,7 @@ class TransportError(SyncError):
 
 
 class ConnectionLimitError(TransportError):
-    """A database is up, and has no connection left; the message names no host and no user."""
+    """A database runs but has no connection left; the message names no host and no user."""
 
 
 class ProtocolError(SyncError):
@@ -159,12 +160,12 @@ class ServerError(SyncError):
 
     @property
     def retryable(self) -> bool:  # type: ignore[override]  # a property answers for the class attribute
-        """Whether the status is one that may pass: 429 or 5xx."""
+        """Whether the status is a transient one: 429 or 5xx."""
         return self.status == 429 or self.status >= 500
 
 
 class TableError(SyncError):
-    """A table, its columns or its rows cannot be synchronised as they are."""
+    """A table, its columns or its rows cannot be synced as they are."""
 
 
 class MissingTableError(TableError):
@@ -172,11 +173,11 @@ class MissingTableError(TableError):
 
 
 class DuplicateKeyError(TableError):
-    """Several rows of the source have one key in the target."""
+    """Several rows of the source have the same key in the target."""
 
 
 class ReferencedRowsError(TableError):
-    """A foreign key that stays on would change rows that are not to change, or leave them without what they refer to.
+    """A foreign key that stays on would change rows that must not change, or leave them without the row to which they refer.
 
     :ivar child: the table of those rows, as the database writes its name
     """
@@ -191,7 +192,7 @@ class ReferencedRowsError(TableError):
 
 
 class TableBusyError(TableError):
-    """A lock was not to be had in time, or the target changed while it was merged."""
+    """Timed out waiting for a lock, or the target changed while it was merged."""
 
     retryable = True
 
@@ -205,7 +206,7 @@ class TargetChangedError(TableBusyError):
 
 
 class FileError(SyncError):
-    """A file, its name or its content cannot be synchronised as it is."""
+    """A file, its name or its content cannot be synced as it is."""
 
 
 class MissingFileError(FileError):
@@ -236,10 +237,10 @@ class UnexpectedError(SyncError):
 
 @contextmanager
 def foreseen() -> Iterator[None]:
-    """Have whatever goes wrong in the block be an error of the sync, so that it gets a report, and the rest of a run is done.
+    """Turn every exception of the block into a :class:`SyncError`, so that it gets a report and the rest of the run is done.
 
-    :raises UnexpectedError: for any exception that is no :class:`SyncError`
-    :raises SyncCancelled: for any, once a signal has ended the sync
+    :raises UnexpectedError: for any exception that is not a :class:`SyncError`
+    :raises SyncCancelled: instead of any exception, if a signal has ended the sync
     """
     try:
         yield
@@ -255,11 +256,11 @@ def foreseen() -> Iterator[None]:
 
 
 class SyncFailed(SyncError):
-    """One or more tables or directories of a run failed; the others are as their reports say.
+    """One or more tables or directories of a run failed; the reports say what became of the others.
 
     :param message: the errors, in one line
-    :param reports: of everything that the run was asked for, failed ones included
-    :param retryable: whether every failure is one that may pass
+    :param reports: one for each table and directory of the run, failed ones included
+    :param retryable: whether every failure is transient
     """
 
     def __init__(self, message: str, reports: Sequence[Report], retryable: bool) -> None:
@@ -269,7 +270,7 @@ class SyncFailed(SyncError):
 
     @classmethod
     def of(cls, failures: Sequence[SyncError], reports: Sequence[Report]) -> Self:
-        """Make one error of several; what more than one of them says is said once."""
+        """Combine several errors into one; a message that several of them have is given once."""
         told = list(dict.fromkeys(map(str, failures)))
         message = "; ".join([*(text.removesuffix(".") for text in told[:-1]), *told[-1:]])
         return cls(message, reports, all(failure.retryable for failure in failures))

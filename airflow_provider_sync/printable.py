@@ -1,31 +1,31 @@
-"""Text that somebody else wrote, made fit for one line of a log, a terminal or a message.
+"""Make text from others safe to show on one line of a log, a terminal or a message.
 
 The other half, a database or a file system may put anything into a name or a message: line breaks that forge lines of a log,
-escape codes that rewrite a terminal, marks that turn the direction of writing, or megabytes.
+escape codes that control a terminal, marks that reverse the direction of writing, or megabytes.
 """
 
 from __future__ import annotations
 
 MAX_CHARACTERS = 500
-"""Most characters of a text that are shown unless the caller says otherwise."""
+"""Longest text that is shown, in characters, unless the caller says otherwise."""
 
 MAX_QUOTED = 300
-"""Most characters of what a server says in its own words."""
+"""Longest quotation of a server's own words, in characters."""
 
 MAX_MESSAGE = 50_000
-"""Most characters of a whole message: a CREATE TABLE of a thousand columns."""
+"""Longest message, in characters: enough for a CREATE TABLE of a thousand columns."""
 
 
 def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
     r"""Return a text on one line, with every character that is not printable as its escape, such as ``\n`` or ``\x1b``.
 
-    Letters of all scripts stay as they are. Control characters, marks of direction, line separators, halves of surrogate
-    pairs and spaces other than the usual one do not.
+    Letters of all scripts stay as they are. Escaped are control characters, marks of direction, line separators, halves of
+    surrogate pairs, and spaces other than U+0020.
 
-    :param text: anything; what is no text is shown as ``str`` has it
-    :param limit: most characters of ``text`` that are shown; ``…`` stands for the rest
+    :param text: anything; a value that is not text is converted by ``str``
+    :param limit: number of characters of ``text`` that are shown; ``…`` stands for the rest
     """
-    # Cut first: a text of megabytes is not worth looking at.
+    # Cut first: escaping a text of megabytes would take long.
     whole = str(text)
     shown = whole[:limit]
     if not shown.isprintable():
@@ -34,9 +34,9 @@ def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
 
 
 def reason(error: BaseException, otherwise: str = "no reason was given", limit: int = MAX_CHARACTERS) -> str:
-    """Return what an error says, on one line and without a full stop at its end.
+    """Return an error's message on one line, without a full stop at its end.
 
-    :param otherwise: for an error that says nothing; the name of its class would say nothing to a user either
+    :param otherwise: what to return for an error without a message; the name of its class would mean nothing to a user
     """
     return printable(" ".join(str(error).split()), limit).rstrip(".") or otherwise
 
@@ -46,9 +46,9 @@ def _escaped(character: str) -> str:
 
 
 def printable_lines(text: str, limit: int = MAX_MESSAGE) -> str:
-    """Return a text with its line breaks, and otherwise as :func:`printable` has it.
+    """Escape a text like :func:`printable`, but keep its line breaks.
 
-    :param limit: most characters of ``text`` that are shown
+    :param limit: number of characters of ``text`` that are shown
     """
     if len(text) <= limit and text.isprintable():
         return text
@@ -57,8 +57,8 @@ def printable_lines(text: str, limit: int = MAX_MESSAGE) -> str:
 
 
 def quoted(text: str, limit: int = MAX_QUOTED) -> str:
-    """Return somebody's own words on one line, with a single space for whatever space was between them."""
-    # Cut first: splitting megabytes takes a multiple of them.
+    """Return a quotation on one line, with single spaces between its words."""
+    # Cut first: splitting a text of megabytes takes several times its memory.
     cut = text[: 4 * limit]
     words = printable(" ".join(cut.split()), limit)
     return words if len(cut) == len(text) or words.endswith("…") else f"{words}…"

@@ -17,14 +17,15 @@ Verified = Literal["digest", "hash", "rows"]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The part that tables and directories have in common.
+    """The fields that reports of tables and of directories share.
 
     :ivar name: the name under which the server offers the table or directory
-    :ivar status: ``planned`` is what a dry run answers where a run would change something
-    :ivar protocol: version of the protocol that was spoken
-    :ivar requests: HTTP requests sent, retries included
-    :ivar bytes_received: body bytes as they came over the wire, still compressed
-    :ivar bytes_sent: body bytes sent
+    :ivar status: ``planned`` is the status of a dry run that found changes
+    :ivar protocol: version of the protocol that was used
+    :ivar requests: number of HTTP requests, retries included
+    :ivar bytes_received: bytes of the answers' bodies, compressed as they were received
+    :ivar bytes_sent: bytes of the requests' bodies
+    :ivar verified: how the target was checked before the commit; ``None`` if it was not
     :ivar warnings: what the user should know although the sync succeeded
     :ivar error: why it failed, in one line; ``None`` unless ``status`` is ``failed``
     :ivar seconds: duration of this sync, without the start of Python
@@ -43,7 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        # Both quote names of the source, which may have anything in them.
+        # Both quote names of the source, which may contain any characters.
         msgspec.structs.force_setattr(self, "warnings", tuple(map(printable_lines, self.warnings)))
         if self.error is not None:
             msgspec.structs.force_setattr(self, "error", printable_lines(self.error))
@@ -54,8 +55,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in ("changed", "planned")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as values that JSON has."""
-        # Through JSON itself: to_builtins would leave tuples, which JSON does not have.
+        """Return the report as a mapping of JSON values."""
+        # Through JSON itself: msgspec.to_builtins would leave tuples, which JSON does not have.
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return plain
 
@@ -63,9 +64,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class TableReport(Report, frozen=True, kw_only=True):
     """What the sync of one table did.
 
-    :ivar rows_total: rows of the source
-    :ivar rows_received: rows that came over the wire
-    :ivar orphans: rows whose foreign key points to nothing after the merge, by ``table.constraint``
+    :ivar rows_total: rows of the source; with a window, rows in the window
+    :ivar rows_received: rows that the server sent; digests do not count
+    :ivar orphans: number of rows whose foreign key refers to no row after the merge, by ``table.constraint``
     """
 
     kind: str = "table"
@@ -81,7 +82,7 @@ class DirectoryReport(Report, frozen=True, kw_only=True):
     """What the sync of one directory did.
 
     :ivar files_total: files of the source that the patterns select
-    :ivar bytes_written: content written to the target
+    :ivar bytes_written: bytes of content that were written to the target
     """
 
     kind: str = "directory"

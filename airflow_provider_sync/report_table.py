@@ -12,9 +12,9 @@ _KIB = 1024
 
 
 def format_reports(reports: Sequence[Report]) -> str:
-    """Lay out reports as a table, one line each, with their warnings and errors below it.
+    """Format reports as a table, one line each, with their warnings and errors below.
 
-    Tables count rows, directories files; the unit stands behind the total. No line ends in a newline or in spaces.
+    The total has its unit: rows of tables, files of directories. No line ends in spaces, and the last line has no line break.
     """
     lines = [_HEADINGS, *(_cells(report) for report in reports)]
     widths = [max(len(line[position]) for line in lines) for position in range(len(_HEADINGS))]
@@ -52,7 +52,7 @@ def _cells(report: Report) -> tuple[str, ...]:
 
 def _counts(report: Report) -> tuple[str, str, str, str]:
     if report.status == "failed":
-        # Nothing was counted, which is not to look like an empty source.
+        # Nothing was counted; zeros would look like an empty source.
         return ("-", "-", "-", "-")
     match report:
         case TableReport():

@@ -1,8 +1,9 @@
-"""Time zones by their offset or IANA name, and texts of instants turned from one into another.
+"""Time zones by offset or IANA name, and the conversion of timestamps, as text, from one zone to another.
 
-Version 1 of the protocol sends a TIMESTAMP as the text that it has in the time zone of the server's database session. MySQL knows
-IANA names only where its administrator has loaded them, and does not tell when a clock time happens twice or never. So texts are
-converted here, value by value, by the rules of :mod:`zoneinfo`: summer time is right on every database, and known to be in doubt.
+Version 1 of the protocol sends a TIMESTAMP as text in the time zone of the server's database session. MySQL knows
+IANA names only if its administrator has loaded them, and does not say which clock times happen twice or never. So texts are
+converted here, value by value, by the rules of :mod:`zoneinfo`: the result is the same on every database, and ambiguous times are
+counted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MINUTE = slice(0, 16)  # of ``2024-07-01 12:00:00.5``
 _UTC_NAMES = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal", "GMT", "Etc/GMT"})
 _MAX_MINUTES = 14 * 60
 _REMEMBERED = 100_000
-"""Minutes whose conversion is remembered: rows lie close together in time more often than not."""
+"""Number of minutes whose conversion is cached: rows are usually close together in time."""
 
 
 class NoSuchTimeError(TableError):
@@ -33,7 +34,7 @@ class TimeZone:
     """A time zone.
 
     :ivar name: an offset such as ``+01:00``, or an IANA name
-    :ivar offset: the offset where it never changes, as ``+01:00``; ``None`` where it does
+    :ivar offset: the offset if it never changes, as ``+01:00``; ``None`` if it does
     """
 
     def __init__(self, name: str, zone: tzinfo, offset: str | None) -> None:
@@ -58,14 +59,14 @@ class TimeZone:
         return self.offset == "+00:00"
 
     def from_utc(self, values: Sequence[Any]) -> list[Any]:
-        """Turn texts in UTC into those of this zone; what is not the text of an instant stays (NULL, zero dates, infinity)."""
+        """Convert texts in UTC to this zone; values that are not timestamps stay as they are (NULL, zero dates, infinity)."""
         return [self._one_from_utc(value) if type(value) is str else value for value in values]
 
     def to_utc(self, values: Sequence[Any]) -> tuple[list[Any], int]:
-        """Turn texts of this zone into those in UTC; what is not the text of an instant stays.
+        """Convert texts in this zone to UTC; values that are not timestamps stay as they are.
 
-        :return: the texts, and how many of them this zone has twice, as in the night in which summer time ends: of those the
-            first is taken
+        :return: the texts, and how many of them are ambiguous because this zone has them twice, as in the night in which summer
+            time ends; those are taken for the first of the two
         :raises NoSuchTimeError: for a text that this zone skips
         """
         repeated = 0
@@ -134,7 +135,7 @@ UTC = TimeZone("UTC", DATETIME_UTC, "+00:00")
 def time_zone_named(name: str) -> TimeZone:
     """Return the time zone of an offset such as ``+01:00``, or of an IANA name.
 
-    :raises ConfigurationError: when there is none
+    :raises ConfigurationError: if there is none of that name
     """
     text = str(name).strip()
     match = _OFFSET.fullmatch(text)
@@ -153,15 +154,15 @@ def time_zone_named(name: str) -> TimeZone:
             pass
     raise ConfigurationError(
         f"time_zone is {name!r}. Give an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'"
-        " (where the machine has no time zones, pip install tzdata)."
+        " (if this machine has no time zones, pip install tzdata)."
     )
 
 
 def checked_time_zone(value: str | int | None) -> str | None:
-    """Return a ``time_zone`` of a configuration as text.
+    """Return the option ``time_zone`` of a configuration as text.
 
-    :param value: an integer is what YAML makes of ``+10:00`` without quotes: minutes
-    :raises ConfigurationError: for what is no time zone
+    :param value: text, or minutes, which YAML makes of ``+10:00`` without quotes
+    :raises ConfigurationError: if it is not a time zone
     """
     if value is None:
         return None
@@ -171,7 +172,7 @@ def checked_time_zone(value: str | int | None) -> str | None:
 
 
 def _moved(text: str, shift: Any) -> str | None:
-    """Return a text moved by what ``shift`` says of it, with seconds; ``None`` for what is no text of an instant."""
+    """Return a text, with seconds, shifted by what ``shift`` returns for it; ``None`` if it is not a timestamp."""
     match = _TEXT.fullmatch(text)
     moment = _moment(match) if match else None
     if match is None or moment is None:
@@ -182,9 +183,9 @@ def _moved(text: str, shift: Any) -> str | None:
 
 
 def _moment(match: re.Match[str]) -> tuple[datetime, int] | None:
-    """Return a moment that Python has, and the years that it is away; ``None`` for zero dates and days that no month has."""
+    """Return a ``datetime`` that Python can have, and by how many years it is off; ``None`` for impossible dates."""
     year = int(match[1])
-    # The calendar repeats after 400 years; what a conversion might move beyond Python's years is taken in the middle of them.
+    # The calendar repeats after 400 years; years that a conversion might move beyond Python's range are replaced by near ones.
     near = year if 1 < year < 9999 else 2000 + year % 400
     if year == 0:
         return None

@@ -1,6 +1,6 @@
 """What syncs did: one record for each table or directory and run, in a database of the user's choice.
 
-Nothing here knows of Airflow. Who writes records, and how they are shown, belongs to the callers.
+Nothing here knows of Airflow. The callers decide who writes records and how they are shown.
 """
 
 from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey

@@ -12,10 +12,10 @@ from sqlalchemy import Row
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 
 MAX_NAME = 255
-"""Characters of a name, a job or an id of Airflow that are kept."""
+"""Longest name, job or id of Airflow, in characters; longer ones are cut."""
 
 MAX_MESSAGE = 4_000
-"""Characters of an error or a warning that are kept."""
+"""Longest error or warning, in characters; longer ones are cut."""
 
 MAX_WARNINGS = 20
 
@@ -23,10 +23,10 @@ _KINDS: dict[str, type[Report]] = {"table": TableReport, "directory": DirectoryR
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Who synced.
+    """What ran the sync.
 
-    :ivar job: what belongs together over time: runs of one name in one job are one series. Without it the task, or the
-        command
+    :ivar job: name of a job; the runs of one table or directory in one job are one series. ``None`` stands for the task, or
+        for the command
     """
 
     source: Literal["task", "command"]
@@ -39,12 +39,12 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def job_name(self) -> str:
-        """The job, named as its users would; ids of Airflow have no slash."""
+        """The name of the job, as users see it; ids of Airflow have no slash."""
         return self.job or (f"{self.dag_id}/{self.task_id}" if self.source == "task" else "airflow-sync")
 
 
 class SyncKey(NamedTuple):
-    """What makes records one series: a table or directory, and the job that keeps it in step."""
+    """The key of a series of records: a table or directory, and the job that syncs it."""
 
     name: str
     kind: str
@@ -54,7 +54,7 @@ class SyncKey(NamedTuple):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one table or directory.
 
-    :ivar id: grows with each record
+    :ivar id: a number that grows with each record
     :ivar finished: when it was recorded, in UTC
     """
 
@@ -96,13 +96,13 @@ def to_row(report: Report, origin: Origin, finished: datetime) -> dict[str, Any]
         "task_id": _storable_or_none(origin.task_id),
         "map_index": origin.map_index,
         "try_number": origin.try_number,
-        # As ASCII: whatever a name or an error has in it, every database and every connection carries this.
+        # As ASCII, which every database and every connection can carry, whatever characters a name or an error has.
         "report": json.dumps(msgspec.structs.asdict(_shortened(report))),
     }
 
 
 def from_row(row: Row[Any]) -> Record:
-    """Return the record that a row holds; what a later release added to a report is left out."""
+    """Return the record that a row holds; fields that a later release added to reports are ignored."""
     origin = Origin(
         source=row.source,
         dag_id=row.dag_id,
@@ -118,7 +118,7 @@ def from_row(row: Row[Any]) -> Record:
 
 
 def storable(text: str) -> str:
-    """Return ``text`` as every database takes it: no NUL, no half of a character, not too long."""
+    """Return ``text`` in a form that every database accepts: no NUL, no half of a surrogate pair, not too long."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")[:MAX_NAME]
 
 

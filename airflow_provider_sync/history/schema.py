@@ -1,4 +1,4 @@
-"""The tables of the history, and how they come into being and grow with later releases."""
+"""The tables of the history: how they are created, and how later releases can change them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history.records import MAX_NAME
 
 VERSION = 1
-"""Of these tables. A release that changes them raises it, and teaches :func:`prepare` to alter older ones."""
+"""Version of these tables. A release that changes them raises it, and has :func:`prepare` alter older tables."""
 
 _metadata = MetaData()
 
@@ -33,19 +33,19 @@ records = Table(
     Column("map_index", Integer),
     Column("try_number", Integer),
     Column("report", long_text(), nullable=False),
-    # These are indexes. As constraints they come with the table in one statement, so none can be missing after a crash.
+    # They serve as indexes. Constraints are created with the table in one statement, so none can be missing after a crash.
     UniqueConstraint("name", "kind", "job", "id", name="sync_history_series"),
     UniqueConstraint("name", "kind", "job", "status", "id", name="sync_history_failures"),
     UniqueConstraint("finished", "id", name="sync_history_finished"),
-    # An id is never given twice, or a page's marker would mean another record.
+    # An id must never be used twice: pages of the status page begin after an id.
     sqlite_autoincrement=True,
 )
 
 
 def prepare(engine: Engine) -> None:
-    """Create the tables unless they are there; several processes may do so at once.
+    """Create the tables if they are missing; several processes may do so at once.
 
-    :raises ConfigurationError: when a later release made them
+    :raises ConfigurationError: if a later release has created them
     """
     version = _version(engine)
     if version is None:
@@ -55,7 +55,7 @@ def prepare(engine: Engine) -> None:
                     connection.execute(CreateTable(table, if_not_exists=True))
                 connection.execute(versions.insert().values(version=VERSION))
         except DBAPIError:
-            # Somebody else may have been faster. If not, this is what is the matter.
+            # Another process may have been faster. If not, this error is the reason.
             if _version(engine) is None:
                 raise
         version = _version(engine) or VERSION

@@ -1,4 +1,4 @@
-"""The history: records go in, and come out as series."""
+"""Write records of syncs, and read them as series."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from airflow_provider_sync.report import Report
 log = logging.getLogger(__name__)
 
 KEEP_DAYS = 90
-"""How long a record is kept by default."""
+"""Days for which a record is kept by default."""
 
 PRUNE_EVERY = 100
-"""Old records are deleted once in so many new ones."""
+"""Number of new records after which old ones are deleted."""
 
 _SERIES = (records.c.name, records.c.kind, records.c.job)
 
 
 def open_history(url: str, *, days: int = KEEP_DAYS, open_engine: Callable[[str], Engine] = connect.open_engine) -> History:
-    """Return the history at ``url``; nothing is connected yet, and its table is made when it is first used.
+    """Return the history at ``url``. Nothing is connected yet; its tables are created at the first use.
 
-    :param url: of a database on SQLite, PostgreSQL, MySQL or MariaDB
-    :param days: records older than this are deleted now and then
+    :param url: URL of a database on SQLite, PostgreSQL, MySQL or MariaDB
+    :param days: age, in days, after which records are deleted
     :param open_engine: makes an engine from ``url``
-    :raises ConfigurationError: when the URL cannot be used
+    :raises ConfigurationError: if the URL cannot be used
     """
     return History(open_engine(url), days=days)
 
@@ -40,8 +40,8 @@ def open_history(url: str, *, days: int = KEEP_DAYS, open_engine: Callable[[str]
 class History:
     """The records of syncs in one database; safe to use from several threads and processes.
 
-    Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` when the database cannot be used, and
-    :class:`~airflow_provider_sync.exceptions.ConfigurationError` when a later release made its tables.
+    Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` if the database cannot be used, and
+    :class:`~airflow_provider_sync.exceptions.ConfigurationError` if a later release has created its tables.
     """
 
     def __init__(self, engine: Engine, *, days: int = KEEP_DAYS) -> None:
@@ -49,9 +49,9 @@ class History:
         self._days = days
 
     def record(self, reports: Sequence[Report], origin: Origin, *, finished: datetime | None = None) -> None:
-        """Add a record for each report, all or none.
+        """Add a record for each report, all of them or none.
 
-        :param finished: with a time zone; now by default
+        :param finished: a time with a time zone; now by default
         """
         if not reports:
             return
@@ -63,7 +63,7 @@ class History:
             self.prune()
 
     def prune(self, *, now: datetime | None = None) -> int:
-        """Delete records that are too old, and return how many."""
+        """Delete records that are too old, and return their number."""
         oldest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) - timedelta(days=self._days)
         with self._engine.begin() as connection:
             return connection.execute(records.delete().where(records.c.finished < oldest)).rowcount
@@ -78,13 +78,14 @@ class History:
         limit: int = 50,
         runs: int = 30,
     ) -> list[Sync]:
-        """Return series by name, each with its latest runs.
+        """Return series, sorted by name, each with its latest runs.
 
-        :param dags: only of these DAGs, and of commands; ``None`` for all
-        :param jobs: only of these jobs
-        :param failed: only those whose latest run failed
-        :param after: the last key of the page before
-        :param runs: how many runs of each
+        :param dags: only series of these DAGs, and of commands; ``None`` for all
+        :param jobs: only series of these jobs
+        :param failed: only series whose latest run failed
+        :param after: the last key of the previous page
+        :param limit: maximum number of series
+        :param runs: maximum number of runs of each series
         """
         newest = _newest()
         if jobs is not None:
@@ -100,7 +101,7 @@ class History:
             return [_sync(connection, key, _runs(connection, key, *_visible(dags), limit=runs)) for key in found]
 
     def count(self, *, dags: Collection[str] | None = None) -> tuple[int, int]:
-        """Return how many series there are, and of how many the latest run failed; see :meth:`syncs`."""
+        """Return the number of series, and the number of those whose latest run failed; see :meth:`syncs`."""
         latest = _newest().subquery()
         statuses = select(records.c.status, func.count()).join(latest, records.c.id == latest.c.id).where(*_visible(dags))
         with self._engine.connect() as connection:
@@ -110,9 +111,9 @@ class History:
     def sync(
         self, key: SyncKey, *, dags: Collection[str] | None = None, before: int | None = None, limit: int = 100
     ) -> Sync | None:
-        """Return one series with the runs of a page, newest first; ``None`` when there are none.
+        """Return one series with the runs of one page, newest first; ``None`` if there are none.
 
-        :param before: the id of the last record of the page before
+        :param before: the id of the last record of the previous page
         """
         with self._engine.connect() as connection:
             found = _runs(connection, key, *_visible(dags), before=before, limit=limit)
@@ -127,7 +128,7 @@ class History:
 
 
 def record_or_warn(opened: Callable[[], History], reports: Sequence[Report], origin: Origin) -> None:
-    """Record reports; whatever keeps that from working is a warning in the log, since the sync itself is done.
+    """Record reports; if that fails, log a warning, since the sync itself is done.
 
     :param opened: opens the history
     """
@@ -136,7 +137,7 @@ def record_or_warn(opened: Callable[[], History], reports: Sequence[Report], ori
     except Exception as error:  # noqa: BLE001  # a hook or driver may raise anything, and none of it may fail a sync
         # SQLAlchemy's own text goes on with a link.
         reason = " ".join(str(getattr(error, "orig", None) or error).split()).removesuffix(".")
-        log.warning("The history of this sync could not be written: %s. The sync itself is not touched by that.", reason)
+        log.warning("The history of this sync could not be written: %s. The sync itself is not affected.", reason)
 
 
 def _newest() -> Select[tuple[int]]:

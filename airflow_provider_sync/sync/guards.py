@@ -1,4 +1,4 @@
-"""The limits that stop a sync before it deletes more than anybody meant."""
+"""The limits that stop a sync before it deletes more than its options allow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow_provider_sync.exceptions import GuardError
 def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, present: int, offered: int, unit: str) -> None:
     """Refuse to delete more of a target than its options allow.
 
-    :param deletes: rows or files that would go
-    :param present: rows or files that the target has
-    :param offered: rows or files that the source has
+    :param deletes: number of rows or files that would be deleted
+    :param present: number of rows or files that the target has
+    :param offered: number of rows or files that the source has
     :param unit: ``rows`` or ``files``, for the message
     :raises GuardError: naming the option that allows it
     """

@@ -1,4 +1,4 @@
-"""How a sync tells its caller how far it is."""
+"""How a sync reports its progress to its caller."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Progress(Protocol):
     def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
         """Take note of progress.
 
-        :param name: of the table or directory
+        :param name: name of the table or directory
         :param amount: how many more are done
         :param unit: ``rows``, ``files`` or ``bytes``
-        :param total: how many there will be in all, where that is known
+        :param total: how many there will be in all, if that is known
         """
 
 
@@ -31,17 +31,17 @@ class Amounts:
         self._amounts: dict[str, dict[str, int]] = {}
 
     def add(self, name: str, amount: int, unit: str) -> str:
-        """Add to what is done under a name, and return all of it, for people."""
+        """Add an amount under a name, and return all amounts of that name as text for people."""
         amounts = self._amounts.setdefault(name, {})
         amounts[unit] = amounts.get(unit, 0) + amount
         return ", ".join(f"{done:,} {unit}" for unit, done in amounts.items())
 
 
 class ProgressLines:
-    """A line from time to time, for whoever reads a log.
+    """Progress as lines of a log.
 
     :param write: called with each line
-    :param every: seconds between lines; what takes less writes none
+    :param every: seconds between two lines; work that takes less time writes none
     """
 
     def __init__(self, write: Callable[[str], object], *, every: float) -> None:

@@ -1,4 +1,4 @@
-"""What goes from one step of a sync to the next, which may be another task on another machine: as JSON, with what it cost."""
+"""What one step of a sync hands to the next, which may be a task on another machine: JSON values, and what the step cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 
 class StepValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a step, with the costs of its report's fields: references, never rows or contents."""
+    """The result of a step, and what it cost. It refers to rows and files and never contains them."""
 
     requests: int = 0
     bytes_received: int = 0
@@ -19,13 +19,13 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the value as JSON has it."""
+        """Return the value as a mapping of JSON values."""
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_dict` wrote.
+        """Read what :meth:`to_dict` returned.
 
         :raises ConfigurationError: for anything else
         """
@@ -37,5 +37,5 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
 
     def traffic(self) -> dict[str, Any]:
-        """Return what the step cost, by the names of a report."""
+        """Return what the step cost, as fields of a report."""
         return {name: getattr(self, name) for name in ("requests", "bytes_received", "bytes_sent", "seconds")}

@@ -1,4 +1,4 @@
-"""The time that a sync of one table, or of one directory, may take; what is asked within it ends with it."""
+"""Limit the time of a sync of one table or one directory: requests end when it is over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 def within_max_seconds(
     step: Callable[Concatenate[SyncClient, Options, Arguments], Result],
 ) -> Callable[Concatenate[SyncClient, Options, Arguments], Result]:
-    """Have what a step asks end when it takes longer than its table's or directory's ``max_seconds``."""
+    """End the requests of a step that takes longer than ``max_seconds`` of its table or directory."""
 
     @wraps(step)
     def limited(client: SyncClient, options: Options, /, *arguments: Arguments.args, **keywords: Arguments.kwargs) -> Result:

@@ -12,10 +12,10 @@ _Counters = tuple[int, int, int]
 
 
 class Measure:
-    """Start when built; :meth:`so_far` gives the report's fields.
+    """Measure time and traffic from its construction on; :meth:`so_far` returns them as fields of a report.
 
-    :param client: whose traffic counts
-    :param earlier: what steps before this one cost, as :meth:`so_far` tells it
+    :param client: the client whose traffic is counted
+    :param earlier: what earlier steps cost, as :meth:`so_far` of each returned it
     """
 
     def __init__(self, client: SyncClient, *, earlier: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -26,7 +26,7 @@ class Measure:
         self._counted: _Counters = (0, 0, 0)
 
     def pause(self) -> None:
-        """Count no more traffic: what follows belongs to something else. Time goes on."""
+        """Stop counting traffic, since what follows belongs to something else. Time goes on."""
         self._counted, self._since = self._total(), None
 
     def resume(self) -> None:
@@ -34,7 +34,7 @@ class Measure:
         self._since = self._counters()
 
     def counting(self, blocks: Callable[[], Generator[bytes]]) -> Callable[[], Generator[bytes]]:
-        """Count the traffic of ``blocks``, too, which are asked for after a pause."""
+        """Count the traffic of ``blocks``, too, which are requested after a pause."""
 
         def counted() -> Generator[bytes]:
             self.resume()

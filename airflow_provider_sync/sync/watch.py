@@ -1,6 +1,7 @@
-"""The state of a table or directory of the source, as one short text: another text, another content.
+"""The digest of a whole table or directory of the source, by which a watcher notices changes.
 
-Only the source is asked; whether a target differs from it is the business of :mod:`.pipeline` and :mod:`.pipeline`.
+Only the source is asked; whether a target differs from it is found out in :mod:`.tables.pipeline` and
+:mod:`.directories.pipeline`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from airflow_provider_sync.sync.directories.source import SourceFiles
 
 
 class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):
-    """A table, or a part of one.
+    """A table, or a slice of one.
 
-    :ivar selection: columns and window are looked at by version 2 of the protocol only
+    :ivar selection: its columns and window are used by version 2 of the protocol only
     """
 
     kind: ClassVar[str] = "table"
@@ -34,7 +35,7 @@ class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
 
 
 class WatchedDirectory(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="directory"):
-    """A directory, or those files below its folder ``prefix`` that the patterns select."""
+    """A directory, or the files below its folder ``prefix`` that the patterns select."""
 
     kind: ClassVar[str] = "directory"
     name: str
@@ -47,13 +48,13 @@ Watched = WatchedTable | WatchedDirectory
 
 
 def source_digest(client: SyncClient, watched: Watched) -> str:
-    """Ask the source for the digest of a table or directory: opaque text, equal as long as the content is.
+    """Ask the source for the digest of a table or directory: an opaque text that changes when the content changes.
 
-    It costs the source one scan of the table, or of the directory's files, and next to nothing on the wire but for the
-    manifest of a directory.
+    It costs the source one scan of the table, or of the directory's files. Little is sent, except for the manifest of a
+    directory.
 
-    :raises FileError: for a directory whose files the source does not hash, so that changes cannot be seen
-    :raises SyncError: when the source does not answer, or with an error
+    :raises FileError: for a directory whose files the source does not hash, so that changes cannot be noticed
+    :raises SyncError: if the source does not answer, or answers with an error
     """
     if isinstance(watched, WatchedDirectory):
         return _directory_digest(client, watched)
@@ -63,7 +64,7 @@ def source_digest(client: SyncClient, watched: Watched) -> str:
 
 
 def _table_digest(client: SyncClient, selection: Selection) -> str:
-    # In every form that a target might hold: what it does not see is equal all the same.
+    # Trailing zeros count: a target may keep them.
     selection = msgspec.structs.replace(selection, trailing_zeros=ALL_COLUMNS)
     with client.describe_table(DescribeTable(selection=selection, partitioning=ONE_SEGMENT)) as answer:
         described = answer.described
@@ -79,7 +80,7 @@ def _directory_digest(client: SyncClient, watched: WatchedDirectory) -> str:
     if not all(manifest.values()):
         raise FileError(
             f"The source sends no digests for directory {watched.name!r}, so that no change can be seen."
-            " Have the server hash it: hasher md5."
+            " Set hasher: md5 for it on the server."
         )
     return _sha256(sorted(manifest.items()))
 
