@@ -16,7 +16,7 @@ def main(options: Namespace) -> int:
     """Drop staging tables and remove temporary files that are older than ``--older-than``."""
     plan = plan_run(ClientConfig.from_yaml(options.config))
     tables, results = 0, sys.stdout
-    # Airflow, where a connection of its is named, logs to standard output.
+    # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
         for url, targets in plan.tables.items():
             # Staging tables stand beside their targets, which may be in several schemas.

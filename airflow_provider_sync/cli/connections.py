@@ -1,4 +1,4 @@
-"""Open what a configuration names, Airflow connections included; Airflow is imported only where one is named."""
+"""Open the databases and directories that a configuration names; Airflow is imported only if one of its connections is named."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_directory(path: str) -> Storage:
 
 @contextmanager
 def _published(conn_id: str) -> Iterator[None]:
-    """Have the hooks of the block find a connection, and raise its absence as an error of the configuration."""
+    """Let hooks inside the block find a connection; if it is missing, raise an error of the configuration."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
     from airflow_provider_sync.airflow_support.metadata_connections import publish_connection

@@ -48,7 +48,7 @@ def _plain(found: RunDiff) -> list[dict[str, Any]]:
 
 
 def _plain_keys(changes: RowChanges | None) -> dict[str, list[list[str]]] | None:
-    """Give keys as lists of texts; ``None`` where they are not known, which is not the same as none."""
+    """Return keys as lists of texts; ``None`` if they are not known, which differs from no keys."""
     if changes is None:
         return None
     kinds = {"inserted": changes.inserted, "updated": changes.updated, "deleted": changes.deleted}
@@ -70,6 +70,6 @@ def _lines(table: TableDiff, most: int) -> Iterator[str]:
 
 
 def _marked(mark: str, keys: Sequence[Key]) -> Iterator[str]:
-    # Shown like a value of Python or JSON where a key has characters that would break the line.
+    # A key with characters that would break the line is shown as a literal.
     for key in keys:
         yield f"{mark} " + ", ".join(part if part.isprintable() else repr(part) for part in key)

@@ -25,7 +25,7 @@ def main(options: Namespace) -> int:
     config = ClientConfig.from_yaml(options.config)
     plan = plan_run(config, tables=options.table or tuple(config.tables))
     found: list[Diagnosis] = []
-    # Airflow, where a connection of its is named, logs to standard output.
+    # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr), SyncClient.from_config(config) as client:
         for url, tables in plan.tables.items():
             with OPENER.database(url) as database:
@@ -35,7 +35,7 @@ def main(options: Namespace) -> int:
         print()
     else:
         for entry in found:
-            # Names, keys and values are the source's.
+            # Names, keys and values come from the source and may have any characters.
             print("\n".join(map(printable, _lines(entry))))
     return DIFFERENT if any(entry.differs for entry in found) else DONE
 
@@ -65,7 +65,7 @@ def _rows(number: int) -> str:
 
 
 def _shown(text: str | None) -> str:
-    """Show blanks and characters that look alike: as a literal, in ASCII only where it must be."""
+    """Show a value as a literal, so that blanks can be seen; and in ASCII, too, if it has characters that may look alike."""
     if text is None:
         return "NULL"
     return repr(text) if text.isascii() else f"{text!r} ({text!a})"

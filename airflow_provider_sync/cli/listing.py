@@ -1,4 +1,4 @@
-"""``list``: what the server offers, where it can tell, and what of it the configuration names."""
+"""``list``: the tables and directories that the server offers, and their targets in the configuration."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from airflow_provider_sync.printable import printable
 
 
 def main(options: Namespace) -> int:
-    """Print the names; a server of version 1 cannot be asked, so that the configuration has to do."""
+    """Print the names; a server of version 1 cannot list them, so the names in the configuration are printed."""
     config = ClientConfig.from_yaml(options.config)
     with SyncClient.from_config(config) as client:
         offered = client.capabilities()
     tables = list(offered.tables) if offered else list(config.tables)
     directories = list(offered.directories) if offered else list(config.directories)
     if not offered:
-        told = "This server speaks version 1 of the protocol, if it is a sync server: it cannot tell what it offers."
-        print(f"{told} These are the names in the configuration.", file=sys.stderr)
+        note = "This server speaks version 1 of the protocol, if it is a sync server, and cannot list what it offers."
+        print(f"{note} These are the names in the configuration.", file=sys.stderr)
     if options.json:
         json.dump({"tables": tables, "directories": directories}, sys.stdout, indent=2)
         print()

@@ -25,7 +25,7 @@ from airflow_provider_sync.printable import reason
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
 ENDED_BY_SIGNAL = 128
-"""The exit code of a command that a signal has ended is this and the signal's number, as shells have it."""
+"""Added to the number of the signal that ended a command to get its exit code, as shells do."""
 
 SERVER = "serve"
 
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_for_airflow(module: str, options: argparse.Namespace) -> NoReturn:
     """Run one command of ``airflow sync`` and end the process with its exit code.
 
-    Airflow set its logging up to write to standard output before it came here. What it writes there from now on goes to
-    standard error: standard output is for results.
+    Airflow has already set up its logging to write to standard output. From here on, what it logs goes to standard error, since
+    standard output is for results.
 
     :param options: as Airflow parsed them
     """
@@ -62,12 +62,12 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, as all errors are."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and where the usage is to be found, and end."""
+        """Print what is wrong and how to get help, and exit."""
         self.exit(USAGE, f"{self.prog}: {message}. See '{self.prog} --help'.\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; each names the module that runs it."""
+    """Return the parser of all commands; each sets ``module`` to the module that runs it."""
     parser = _Parser(prog="airflow-sync", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _run(module: str, options: argparse.Namespace, program: str) -> int:
     try:
-        # The server ends by itself what it has begun.
+        # The server handles signals itself.
         with nullcontext() if module == SERVER else cancelled_by_signals():
             code: int = import_module(f"airflow_provider_sync.cli.{module}").main(options)
         sys.stdout.flush()
@@ -92,7 +92,7 @@ def _run(module: str, options: argparse.Namespace, program: str) -> int:
         print(f"{program}: ended by {signal.Signals(number).name}. The next run does what was not finished.", file=sys.stderr)
         return ENDED_BY_SIGNAL + number
     except BrokenPipeError:
-        # Whoever read the results, such as `head`, has seen enough. What Python still has to write must not fail once more.
+        # The reader of the results, such as `head`, has gone. Python must not fail again on what it still has to write.
         give_up(sys.stdout)
         return FAILED
     except SyncFailed as error:
@@ -111,17 +111,17 @@ def _on_one_terminal() -> bool:
 def _fail(error: Exception, code: int, program: str, *, verbose: bool, shown: bool = False) -> int:
     if verbose:
         traceback.print_exception(error)
-    # A statement to run, or a parser's message, may have several lines.
+    # A message with a CREATE TABLE, or a parser's message, may have several lines.
     message = " ".join(str(error).split())
     if shown and isinstance(error, SyncFailed):
-        # The reasons stand right above, each behind its name.
+        # The table above shows the reasons, each with its name.
         failed = sum(report.status == "failed" for report in error.reports)
         message = f"{failed} of {len(error.reports)} failed, see above."
     if not isinstance(error, SyncError):
         # A bug: whoever reports it needs the name of its class.
         message = f"An unexpected error, {type(error).__name__}: {reason(error)}. "
         message += "Please report it." if verbose else "Run it again with --verbose to see where, and report it."
-    # The exit code says it, too, where nothing can be written.
+    # If nothing can be written, the exit code has to do.
     with suppress(OSError):
         print(f"{program}: {message}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: bars on a terminal, now and then a line otherwise."""
+"""Progress of long work on standard error: bars on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SECONDS_BETWEEN_LINES = 10.0
 def show_progress() -> Iterator[Progress]:
     """Show the progress of everything that happens inside the block.
 
-    What is printed meanwhile goes to standard error too: standard output is for results, and Airflow, where a connection of
-    its is named, logs there.
+    Whatever is printed meanwhile also goes to standard error: standard output is for results, and Airflow logs there if one of
+    its connections is named.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -34,7 +34,7 @@ def show_progress() -> Iterator[Progress]:
 
 
 class _Bars:
-    """A bar for each name; it fills where the total is known, and pulses where it is not."""
+    """A bar for each name; it fills if the total is known, and pulses if not."""
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars

@@ -1,4 +1,4 @@
-"""``run``: synchronise."""
+"""``run``: sync what the configuration names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DONE = 0
 
 
 def main(options: Namespace) -> int:
-    """Run what the configuration names; see :mod:`.main` for the exit code."""
+    """Sync what the configuration names, or only what the options name; see :mod:`.main` for the exit code."""
     config = ClientConfig.from_yaml(options.config)
     plan = plan_run(config, tables=options.table, directories=options.directory)
     try:
@@ -55,7 +55,7 @@ def _record(reports: Sequence[Report], config: ClientConfig, options: Namespace)
 
 
 def show(reports: Sequence[Report], *, as_json: bool) -> None:
-    """Print the reports on standard output, and as JSON nothing else."""
+    """Print the reports on standard output, as a table or as JSON."""
     if as_json:
         json.dump([report.to_dict() for report in reports], sys.stdout, indent=2)
         print()

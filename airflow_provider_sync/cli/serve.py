@@ -21,7 +21,7 @@ def main(options: Namespace) -> int:
     """Serve until the process is told to stop; the one line on standard output is the URL."""
     config = ServerConfig.from_yaml(options.config)
     print_url = partial(_print_url, sys.stdout)
-    # Airflow, where a connection of its is named, logs to standard output.
+    # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
         serve(
             config,
@@ -38,6 +38,6 @@ def _print_url(stream: TextIO, url: str) -> None:
     try:
         print("Serving at", url, file=stream, flush=True)
     except OSError as error:
-        # It serves all the same.
+        # Serve all the same.
         give_up(stream)
         log.warning("Serving at %s, which cannot be written to standard output: %s", url, error.strerror)

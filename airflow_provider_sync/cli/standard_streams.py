@@ -1,4 +1,4 @@
-"""Standard input, output and error as every command relies on them: there, though perhaps nobody reads what is written."""
+"""Make sure that standard input, output and error are open, even if nobody reads what is written."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TextIO
 
 
 def open_standard_streams() -> None:
-    """Open those that whoever started the process has closed, onto nothing.
+    """Open the null device for each standard stream that was closed before the process started.
 
-    Otherwise the first files and sockets of the process get their numbers, and messages are written into them.
+    Otherwise the first files and sockets of the process would get these numbers, and messages would be written into them.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free, which is this one.
+            # This opens the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
@@ -25,7 +25,7 @@ def open_standard_streams() -> None:
 
 
 def give_up(stream: TextIO) -> None:
-    """Discard what a stream that cannot be written still holds, since Python would try again at its exit."""
+    """Discard what is buffered for a stream that cannot be written, since Python would try again at its exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
