@@ -28,7 +28,7 @@ with DAG(
     sync_orders = TableSyncGroup(
         tables="orders",
         target_conn_id="warehouse",
-        parts=8,
+        slices=8,
         max_active_downloads=2,
         retries=3,
     )

@@ -28,7 +28,7 @@ with DAG(
     orders = TableSyncGroup(
         tables="orders",
         target_conn_id="warehouse",
-        parts=4,
+        slices=4,
         retries=3,
         queue="warehouse",
         step_arguments={"download": {"queue": "downloads"}},

@@ -230,7 +230,7 @@ class SyncClient:
         def read(body: Body) -> TableDigests:
             return TableDigests(body, request, limits=self.limits)
 
-        return self._transport.send(_call("/describeTable", request), read, subject=f"table {request.selection.name!r}")
+        return self._transport.send(_call("/describeTable", request), read, subject=f"table {request.table_slice.name!r}")
 
     def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
         """Ask for the keys and digests of rows (version 2).
@@ -242,7 +242,7 @@ class SyncClient:
         def read(body: Body) -> RowDigestsAnswer:
             return RowDigestsAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(_call("/digestRows", request), read, subject=f"table {request.selection.name!r}")
+        return self._transport.send(_call("/digestRows", request), read, subject=f"table {request.table_slice.name!r}")
 
     def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
         """Ask for rows (version 2).
@@ -255,7 +255,7 @@ class SyncClient:
         def read(body: Body) -> RowsAnswer:
             return RowsAnswer(body, request, columns=columns, limits=self.limits)
 
-        return self._transport.send(_call("/getRows", request), read, subject=f"table {request.selection.name!r}")
+        return self._transport.send(_call("/getRows", request), read, subject=f"table {request.table_slice.name!r}")
 
     def get_table_hash(self, name: str) -> str:
         """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or what a hasher of the server's own makes.

@@ -77,13 +77,13 @@ class TableDigests(_Stream):
     """
 
     def __init__(self, body: Body, request: DescribeTable, *, limits: SizeLimits) -> None:
-        super().__init__(body, request.selection.name, limits=limits)
+        super().__init__(body, request.table_slice.name, limits=limits)
         with self._named():
             # A database that is slow to tell its bounds has the server send signs of life first.
             message = next((message for message in self._messages if message != _SIGN_OF_LIFE), None)
             if not isinstance(message, Described):
                 raise _unexpected(message, "a description")
-            check_described(message, request.selection)
+            check_described(message, request.table_slice)
             if request.partitioning not in (None, message.partitioning) or message.partitioning.scheme not in request.schemes:
                 raise ProtocolError("The server cut the table in another way than it was asked to. Is its version right?")
             if message.sample not in (0, request.sample):
@@ -118,7 +118,7 @@ class RowDigestsAnswer(_Stream):
     """Keys and digests of rows, to be read once."""
 
     def __init__(self, body: Body, request: DigestRows, *, limits: SizeLimits) -> None:
-        super().__init__(body, request.selection.name, limits=limits)
+        super().__init__(body, request.table_slice.name, limits=limits)
         self._most = _lines(request.keys)
 
     def __iter__(self) -> Iterator[RowDigests]:
@@ -150,7 +150,7 @@ class RowsAnswer(_Stream):
     """
 
     def __init__(self, body: Body, request: GetRows, *, columns: int | None, limits: SizeLimits) -> None:
-        super().__init__(body, request.selection.name, limits=limits)
+        super().__init__(body, request.table_slice.name, limits=limits)
         self._columns = columns
         self._most = _lines(request.keys)
         self.rows_received = 0

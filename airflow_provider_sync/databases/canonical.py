@@ -25,13 +25,13 @@ class CanonicalColumn(msgspec.Struct, frozen=True, kw_only=True):
     type: LogicalType
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a table that one sync is about, on one side.
 
     :ivar columns: in the order of the source's description
     :ivar key: those that identify a row, among ``columns``, in the order of the description's key
     :ivar window: with the name of the column in this database
-    :ivar between: keys of its rows, where the key is a single integer
+    :ivar key_range: keys of its rows, where the key is a single integer
     :ivar digest: the name of the digest of its rows
     """
 
@@ -39,7 +39,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[CanonicalColumn, ...]
     key: tuple[CanonicalColumn, ...]
     window: Window | None = None
-    between: KeyRange | None = None
+    key_range: KeyRange | None = None
     digest: str = SHA256
 
     @property
@@ -82,15 +82,17 @@ class CanonicalDatabase(ABC):
         return {}
 
     @abstractmethod
-    def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:
+    def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
         """Return the lowest and highest integer key of the part's rows; ``None`` when there are none."""
 
     @abstractmethod
-    def estimate_rows(self, connection: Connection, part: Part) -> int:
+    def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
         """Return about how many rows there are, from statistics where there are any."""
 
     @abstractmethod
-    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+    def digest_segments(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
         """Digest every segment of the partitioning in one scan; segments without rows are left out.
 
         On the target, a ``key_range`` partitioning counts rows below ``low`` into segment -1, and rows above ``high`` into
@@ -99,28 +101,36 @@ class CanonicalDatabase(ABC):
         :raises TableError: for a row that cannot be digested inside the database (one above ``max_allowed_packet``)
         """
 
-    def digest_written(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+    def digest_written(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
         """Digest every segment as :meth:`digest_segments` does, what the open transaction has written included.
 
         Engines whose other connections can see that, too, share the scan among several.
         """
-        return self.digest_segments(connection, part, partitioning)
+        return self.digest_segments(connection, table_slice, partitioning)
 
     @abstractmethod
     def digest_rows(
-        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
+        self,
+        connection: Connection,
+        table_slice: TableSlice,
+        partitioning: Partitioning,
+        segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Stream key texts and 60-bit digests of the rows in these segments, in batches; ordered by key for ``key_range``.
 
-        :param runs: first and last number of stretches of segments, ascending, -1 and ``segment_count`` included
+        :param segment_ranges: first and last number of stretches of segments, ascending, -1 and ``segment_count`` included
         """
 
     @abstractmethod
-    def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
+    def digest_keys(
+        self, connection: Connection, table_slice: TableSlice, keys: Keys
+    ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Stream key texts and 60-bit digests of the rows with these keys, by bytes; keys without a row are left out."""
 
     @abstractmethod
-    def read_text(self, connection: Connection, part: Part, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream rows as TSV of canonical texts (:mod:`airflow_provider_sync.protocol.v2.tsv`).
 
         :param keys: only the rows with these keys, by bytes; ``None`` for all rows of the part

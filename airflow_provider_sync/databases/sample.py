@@ -8,14 +8,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
 from airflow_provider_sync.databases.slices import keys_of, narrowed
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 
-def has_sample(part: Part, partitioning: Partitioning) -> bool:
+def has_sample(table_slice: TableSlice, partitioning: Partitioning) -> bool:
     """Whether single segments can be looked up by an index."""
-    return partitioning.scheme == "key_range" and part.has_indexed_ranges
+    return partitioning.scheme == "key_range" and table_slice.has_indexed_ranges
 
 
 def sampled(partitioning: Partitioning, most: int) -> Iterable[int]:
@@ -25,15 +25,15 @@ def sampled(partitioning: Partitioning, most: int) -> Iterable[int]:
 
 
 def digest_sample(
-    database: Database, connection: Connection, part: Part, partitioning: Partitioning, most: int
+    database: Database, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, most: int
 ) -> Mapping[int, SegmentDigest]:
     """Digest the segments that :func:`sampled` names, without those that have no rows; by one scan where there is no index."""
     numbers = sampled(partitioning, most)
-    if not has_sample(part, partitioning):
-        every = database.digest_segments(connection, part, partitioning)
+    if not has_sample(table_slice, partitioning):
+        every = database.digest_segments(connection, table_slice, partitioning)
         return {number: every[number] for number in numbers if number in every}
     found: dict[int, SegmentDigest] = {}
     for number in numbers:
-        between = narrowed(keys_of(partitioning, (number, number)), part.between)
-        found |= database.digest_segments(connection, msgspec.structs.replace(part, between=between), partitioning)
+        key_range = narrowed(keys_of(partitioning, (number, number)), table_slice.key_range)
+        found |= database.digest_segments(connection, msgspec.structs.replace(table_slice, key_range=key_range), partitioning)
     return found

@@ -21,12 +21,12 @@ def segments_for(rows: int, *, each: int) -> int:
     return min(MAX_SEGMENTS, 1 << (max(rows, 0) // each).bit_length())
 
 
-def keys_of(partitioning: Partitioning, run: tuple[int, int]) -> KeyRange:
+def keys_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> KeyRange:
     """Return the lowest and highest key of a stretch of segments.
 
     :param run: first and last number; -1 is what lies below, ``segment_count`` what lies above, both without an end
     """
-    first, last = run
+    first, last = segment_range
     return (
         None if first < 0 else min(partitioning.high + 1, partitioning.low + first * partitioning.width),
         None
@@ -35,20 +35,20 @@ def keys_of(partitioning: Partitioning, run: tuple[int, int]) -> KeyRange:
     )
 
 
-def narrowed(keys: KeyRange, between: KeyRange | None) -> KeyRange:
+def narrowed(keys: KeyRange, key_range: KeyRange | None) -> KeyRange:
     """Return those of a range of keys that are in another, too."""
-    if between is None:
+    if key_range is None:
         return keys
-    lows, highs = ([end for end in ends if end is not None] for ends in zip(keys, between, strict=True))
+    lows, highs = ([end for end in ends if end is not None] for ends in zip(keys, key_range, strict=True))
     return max(lows, default=None), min(highs, default=None)
 
 
-def absent_runs(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
+def absent_segment_ranges(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
     """Join those of ascending numbers that are not held to stretches, across numbers that are in neither.
 
     :return: first and last of each stretch
     """
-    runs: list[tuple[int, int]] = []
+    segment_ranges: list[tuple[int, int]] = []
     position = 0
     stops = sorted(held)
     for number in numbers:
@@ -57,11 +57,11 @@ def absent_runs(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int
         begin = position
         while position < len(stops) and stops[position] < number:
             position += 1
-        if runs and begin == position:
-            runs[-1] = (runs[-1][0], number)
+        if segment_ranges and begin == position:
+            segment_ranges[-1] = (segment_ranges[-1][0], number)
         else:
-            runs.append((number, number))
-    return runs
+            segment_ranges.append((number, number))
+    return segment_ranges
 
 
 def cut(partitioning: Partitioning, rows: Mapping[int, int], parts: int, *, whole: bool) -> list[tuple[KeyRange, int]]:

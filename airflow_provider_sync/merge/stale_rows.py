@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.databases.schema import STAGING_PREFIX
 from airflow_provider_sync.merge.staging import naming_temporary_tables, staging_digest
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
@@ -14,18 +14,20 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 _TEXT = LogicalType(kind=LogicalKind.TEXT)
 
 
-def delete_rows(database: Database, connection: Connection, part: Part, keys: Keys) -> None:
+def delete_rows(database: Database, connection: Connection, table_slice: TableSlice, keys: Keys) -> None:
     """Delete the rows with these keys, by bytes; keys without a row are passed over.
 
-    :param part: of a staging table
+    :param table_slice: of a staging table
     """
     if not keys:
         return
-    name = f"{STAGING_PREFIX}{staging_digest(part.table)}_stale"
-    with naming_temporary_tables(database, part.table):
-        work = database.create_work_table(connection, part.table, [column.column.name for column in part.key], name=name)
-    listed = [CanonicalColumn(column=work.columns[0], type=_TEXT), *part.key]
+    name = f"{STAGING_PREFIX}{staging_digest(table_slice.table)}_stale"
+    with naming_temporary_tables(database, table_slice.table):
+        work = database.create_work_table(
+            connection, table_slice.table, [column.column.name for column in table_slice.key], name=name
+        )
+    listed = [CanonicalColumn(column=work.columns[0], type=_TEXT), *table_slice.key]
     database.load_text(connection, work, listed, [encode_keys([("D", *key) for key in keys])])
     with database.translate_errors():
-        connection.exec_driver_sql(database.delete_listed(part.table, work, [column.column for column in part.key]))
+        connection.exec_driver_sql(database.delete_listed(table_slice.table, work, [column.column for column in table_slice.key]))
     database.drop(connection, work)

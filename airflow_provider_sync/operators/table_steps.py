@@ -20,9 +20,9 @@ from airflow_provider_sync.operators.table_operator import TableOperator
 from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
-from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 
 
 class TableStepOperator(StepReports, TableOperator):
@@ -41,31 +41,31 @@ class TableStepOperator(StepReports, TableOperator):
 
 
 class TableCompareOperator(TableStepOperator):
-    """Compare tables with the source, and cut what has to be downloaded into parts.
+    """Compare tables with the source, and cut what has to be downloaded into slices.
 
-    The result is a list of parts, each for one :class:`TableDownloadOperator`. When all tables are up to date, the task is
+    The result is a list of slices, each for one :class:`TableDownloadOperator`. When all tables are up to date, the task is
     skipped, and so is what follows it.
 
-    :param parts: most parts, of all tables together
+    :param slices: most slices, of all tables together
     """
 
-    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "parts")
+    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "slices")
 
-    def __init__(self, *, parts: int | str = 1, **kwargs: Any) -> None:
+    def __init__(self, *, slices: int | str = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.parts = parts
+        self.slices = slices
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Compare.
 
         :raises AirflowSkipException: when there is nothing to do
         """
-        found: list[TablePart] = []
+        found: list[PlannedSlice] = []
         unchanged: list[TableReport] = []
         failures: list[SyncFailed] = []
         with self.failing_tasks(context):
             dry_run = converted("dry_run", self.is_dry_run, bool)
-            most = number_of_tasks("parts", self.parts)
+            most = number_of_tasks("slices", self.slices)
             tables = self.plan().tables
             each = max(1, most // sum(map(len, tables.values())))
             with self.client() as client:
@@ -75,7 +75,7 @@ class TableCompareOperator(TableStepOperator):
                             try:
                                 with failing_as(TableReport, table.name):
                                     outcome = compare_table(
-                                        client, table, database, run=_run_of(context), parts=each, dry_run=dry_run
+                                        client, table, database, run=_run_of(context), slices=each, dry_run=dry_run
                                     )
                             except SyncFailed as failure:
                                 failures.append(failure)
@@ -91,36 +91,41 @@ class TableCompareOperator(TableStepOperator):
         self.record(context, unchanged)
         if not found:
             raise AirflowSkipException("Everything is up to date.")
-        for part in found:
-            self.log.info("Table %r, keys %s: about %s rows to look at.", part.table, part.between or "all", f"{part.rows:,}")
-        return [part.to_dict() for part in found]
+        for table_slice in found:
+            self.log.info(
+                "Table %r, keys %s: about %s rows to look at.",
+                table_slice.table,
+                table_slice.key_range or "all",
+                f"{table_slice.rows:,}",
+            )
+        return [table_slice.to_dict() for table_slice in found]
 
 
 class TableDownloadOperator(TableStepOperator):
-    """Stage what the target needs of one part, or of several.
+    """Stage what the target needs of one slice, or of several.
 
     A retry goes on with what its failed try has staged. The result is for :class:`TableMergeOperator`.
 
-    :param part: a part that :class:`TableCompareOperator` returned, or a list of them
+    :param table_slice: a slice that :class:`TableCompareOperator` returned, or a list of them
     """
 
-    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "part")
-    template_fields_renderers: ClassVar[dict[str, str]] = {**TableStepOperator.template_fields_renderers, "part": "json"}
+    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "table_slice")
+    template_fields_renderers: ClassVar[dict[str, str]] = {**TableStepOperator.template_fields_renderers, "table_slice": "json"}
 
-    def __init__(self, *, part: Any, **kwargs: Any) -> None:
+    def __init__(self, *, table_slice: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.part = part
+        self.table_slice = table_slice
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
-        staged: list[StagedPart] = []
+        staged: list[StagedSlice] = []
         progress = self.progress()
         with self.failing_tasks(context), self.client() as client:
-            for value in results_of_steps("part", self.part):
-                part = TablePart.from_dict(value)
-                conn_id, table = self.find_table(part.table)
-                with failing_as(TableReport, part.table), OPENER.database(conn_id) as database:
-                    entry = download_part(client, table, database, part, progress=progress)
+            for value in results_of_steps("table_slice", self.table_slice):
+                table_slice = PlannedSlice.from_dict(value)
+                conn_id, table = self.find_table(table_slice.table)
+                with failing_as(TableReport, table_slice.table), OPENER.database(conn_id) as database:
+                    entry = download_slice(client, table, database, table_slice, progress=progress)
                 self.log.info(
                     "Table %r: %s rows staged, of which %s came now, and %s to delete.",
                     *(entry.table, f"{entry.staged:,}", f"{entry.received:,}", f"{entry.removed:,}"),
@@ -135,32 +140,32 @@ class TableMergeOperator(TableStepOperator):
     The result is that of :class:`~.table_sync.TableSyncOperator` for the tables that differed, with the costs of all steps.
     A merge that fails leaves the staging tables for its retry.
 
-    :param parts: everything that the downloads returned
+    :param slices: everything that the downloads returned
     """
 
-    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "parts")
-    template_fields_renderers: ClassVar[dict[str, str]] = {**TableStepOperator.template_fields_renderers, "parts": "json"}
+    template_fields: Sequence[str] = (*TableStepOperator.template_fields, "slices")
+    template_fields_renderers: ClassVar[dict[str, str]] = {**TableStepOperator.template_fields_renderers, "slices": "json"}
 
-    def __init__(self, *, parts: Any, **kwargs: Any) -> None:
+    def __init__(self, *, slices: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.parts = parts
+        self.slices = slices
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Merge, log the reports as a table, and return them."""
         reports: list[Report] = []
         failures: list[SyncFailed] = []
         with self.failing_tasks(context), self.client() as client:
-            by_connection: dict[str, dict[str, tuple[TargetTable, list[StagedPart]]]] = {}
-            for value in results_of_steps("parts", self.parts):
-                part = StagedPart.from_dict(value)
-                conn_id, table = self.find_table(part.table)
-                by_connection.setdefault(conn_id, {}).setdefault(part.table, (table, []))[1].append(part)
+            by_connection: dict[str, dict[str, tuple[TargetTable, list[StagedSlice]]]] = {}
+            for value in results_of_steps("slices", self.slices):
+                table_slice = StagedSlice.from_dict(value)
+                conn_id, table = self.find_table(table_slice.table)
+                by_connection.setdefault(conn_id, {}).setdefault(table_slice.table, (table, []))[1].append(table_slice)
             single_transaction = converted("single_transaction", self.single_transaction, bool)
             dry_run = converted("dry_run", self.is_dry_run, bool)
             for conn_id, tables in by_connection.items():
                 with OPENER.database(conn_id) as database:
                     try:
-                        reports += merge_parts(client, tables, database, single_transaction=single_transaction, dry_run=dry_run)
+                        reports += merge_slices(client, tables, database, single_transaction=single_transaction, dry_run=dry_run)
                     except SyncFailed as failure:
                         failures.append(failure)
                         reports += failure.reports

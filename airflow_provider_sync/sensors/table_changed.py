@@ -13,7 +13,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, ServerError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sensors.difference import DifferenceSensor
 from airflow_provider_sync.sync import Opener, WatchedTable, table_differs
-from airflow_provider_sync.sync.tables.column_mapping import selection_of
+from airflow_provider_sync.sync.tables.column_mapping import requested_slice_of
 
 
 class TableChangedSensor(DifferenceSensor):
@@ -80,7 +80,7 @@ class TableChangedSensor(DifferenceSensor):
 
     def watched(self) -> WatchedTable:
         """Return the part of the source's table that is compared."""
-        return WatchedTable(selection=selection_of(self._target()))
+        return WatchedTable(table_slice=requested_slice_of(self._target()))
 
     def _target(self) -> TargetTable:
         tables = target_tables("table", self.table, {name: getattr(self, name) for name in self.table_options})

@@ -14,7 +14,7 @@ _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class Invalid(NamedTuple):
     """A value that is not what it should be.
 
-    :ivar place: where it is, as ``selection.columns[1]``; empty for the whole document
+    :ivar place: where it is, as ``table_slice.columns[1]``; empty for the whole document
     :ivar error: what is wrong with it, by itself
     """
 

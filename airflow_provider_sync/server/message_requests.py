@@ -12,7 +12,7 @@ from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request
-from airflow_provider_sync.protocol.v2.checks import check_partitioning, check_runs
+from airflow_provider_sync.protocol.v2.checks import check_partitioning, check_segment_ranges
 from airflow_provider_sync.protocol.v2.messages import (
     MAX_KEYS,
     MAX_SEGMENTS,
@@ -25,7 +25,7 @@ from airflow_provider_sync.protocol.v2.tsv import decode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 from airflow_provider_sync.server.invalid_json import Invalid, find_invalid
 
-MAX_RUNS = MAX_SEGMENTS
+MAX_SEGMENT_RANGES = MAX_SEGMENTS
 """Most stretches of segments in one request."""
 
 MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
@@ -64,26 +64,29 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refused("body", f"{reason(error)}.") from error
     # Refused in the words of version 1, so that a client needs to know only one way to be told.
-    name = table_hash_request({"config_name": request.selection.name}, tables)
+    name = table_hash_request({"config_name": request.table_slice.name}, tables)
     # There, blanks around a name are trimmed.
-    return msgspec.structs.replace(request, selection=msgspec.structs.replace(request.selection, name=name))
+    return msgspec.structs.replace(request, table_slice=msgspec.structs.replace(request.table_slice, name=name))
 
 
-def check_segments_asked(runs: tuple[tuple[int, int], ...], partitioning: Partitioning) -> None:
+def check_segments_asked(segment_ranges: tuple[tuple[int, int], ...], partitioning: Partitioning) -> None:
     """Check that runs are segments of the partitioning.
 
     :raises InvalidRequest: when they are not, or are too many
     """
-    if len(runs) > MAX_RUNS:
-        raise refused("runs", f"{len(runs)} stretches of segments are asked for at once, and {MAX_RUNS} are allowed.")
+    if len(segment_ranges) > MAX_SEGMENT_RANGES:
+        raise refused(
+            "segment_ranges",
+            f"{len(segment_ranges)} stretches of segments are asked for at once, and {MAX_SEGMENT_RANGES} are allowed.",
+        )
     try:
         check_partitioning(partitioning)
     except ProtocolError as error:
         raise refused("partitioning", str(error)) from error
     try:
-        check_runs(runs, partitioning)
+        check_segment_ranges(segment_ranges, partitioning)
     except ProtocolError as error:
-        raise refused("runs", str(error)) from error
+        raise refused("segment_ranges", str(error)) from error
 
 
 def decode_wanted_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:

@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.databases.canonical import Part
+from airflow_provider_sync.databases.canonical import TableSlice
 from airflow_provider_sync.databases.sample import digest_sample, has_sample
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import (
@@ -41,7 +41,7 @@ from airflow_provider_sync.server.message_requests import (
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
-from airflow_provider_sync.server.table_parts import choose_partitioning, has_ranges, selected_part
+from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, resolve_slice
 from airflow_provider_sync.server.work import Work
 
 MESSAGE_ROWS = 20_000
@@ -74,41 +74,41 @@ class TableDigestAnswers:
             check_segments_asked((), request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
-            part = selected_part(opened, request.selection)
-            _check_key(opened, part)
+            table_slice = resolve_slice(opened, request.table_slice)
+            _check_key(opened, table_slice)
             if request.partitioning is not None:
-                _refuse_scheme(opened, part, request.partitioning)
-            part = msgspec.structs.replace(part, digest=_agreed(opened, request.probes))
-            return _description(opened, part, request)
+                _refuse_scheme(opened, table_slice, request.partitioning)
+            table_slice = msgspec.structs.replace(table_slice, digest=_agreed(opened, request.probes))
+            return _description(opened, table_slice, request)
 
-        return self._stream(request.selection.name, accept, work, messages, idle=Segments(numbers=(), counts=(), sums=()))
+        return self._stream(request.table_slice.name, accept, work, messages, idle=Segments(numbers=(), counts=(), sums=()))
 
     def digests(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
         request = decode_request(body, DigestRows, grant.tables)
         if request.keys is None:
-            check_segments_asked(request.runs, request.partitioning)
+            check_segments_asked(request.segment_ranges, request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
-            part = selected_part(opened, request.selection)
+            table_slice = resolve_slice(opened, request.table_slice)
             if request.digest != SHA256 and request.digest not in opened.database.probes(opened.connection):
                 raise refused("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
-            return _row_digests(_digests(opened, msgspec.structs.replace(part, digest=request.digest), request))
+            return _row_digests(_digests(opened, msgspec.structs.replace(table_slice, digest=request.digest), request))
 
-        return self._stream(request.selection.name, accept, work, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
+        return self._stream(request.table_slice.name, accept, work, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
 
     def rows(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
         """Answer the rows with some keys, or all of them."""
         request = decode_request(body, GetRows, grant.tables)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
-            part = selected_part(opened, request.selection)
-            keys = None if request.keys is None else decode_wanted_keys(request.keys, part.key)
+            table_slice = resolve_slice(opened, request.table_slice)
+            keys = None if request.keys is None else decode_wanted_keys(request.keys, table_slice.key)
             if keys is not None and not keys:
                 return _rows(())
-            return _rows(opened.database.read_text(opened.connection, part, keys))
+            return _rows(opened.database.read_text(opened.connection, table_slice, keys))
 
-        return self._stream(request.selection.name, accept, work, messages, idle=Rows(count=0, data=b""))
+        return self._stream(request.table_slice.name, accept, work, messages, idle=Rows(count=0, data=b""))
 
     def _stream(
         self,
@@ -140,28 +140,28 @@ class TableDigestAnswers:
             )
 
 
-def _description(opened: OpenTable, part: Part, request: DescribeTable) -> Generator[Answer, None, None]:
+def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTable) -> Generator[Answer, None, None]:
     database = opened.database
-    rows = database.estimate_rows(opened.connection, part)
-    partitioning = request.partitioning or choose_partitioning(opened, part, rows, request.schemes)
-    sample = request.sample if has_sample(part, partitioning) else 0
+    rows = database.estimate_rows(opened.connection, table_slice)
+    partitioning = request.partitioning or choose_partitioning(opened, table_slice, rows, request.schemes)
+    sample = request.sample if has_sample(table_slice, partitioning) else 0
     yield Described(
         columns=tuple(
             ColumnDescription(name=column.column.name, type=column.type, nullable=column.column.nullable)
-            for column in part.columns
+            for column in table_slice.columns
         ),
-        key=tuple(column.column.name for column in part.key),
+        key=tuple(column.column.name for column in table_slice.key),
         rows=rows,
         partitioning=partitioning,
-        digest=part.digest,
+        digest=table_slice.digest,
         sample=sample,
     )
     if not request.digests:
         return
     if sample:
-        found = digest_sample(database, opened.connection, part, partitioning, sample)
+        found = digest_sample(database, opened.connection, table_slice, partitioning, sample)
     else:
-        found = database.digest_segments(opened.connection, part, partitioning)
+        found = database.digest_segments(opened.connection, table_slice, partitioning)
     # Rows that came since the bounds were told, outside of them, are left to the next sync.
     segments = sorted((number, segment) for number, segment in found.items() if 0 <= number < partitioning.segment_count)
     yield Segments(
@@ -177,8 +177,8 @@ def _agreed(opened: OpenTable, probes: Mapping[str, str]) -> str:
     return next((name for name in DIGESTS if name in own and own[name] == probes.get(name)), SHA256)
 
 
-def _check_key(opened: OpenTable, part: Part) -> None:
-    key = [column.column for column in part.key]
+def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
+    key = [column.column for column in table_slice.key]
     column = opened.database.find_null(opened.connection, opened.table, key)
     if column is not None:
         raise TableError(
@@ -193,22 +193,26 @@ def _check_key(opened: OpenTable, part: Part) -> None:
         )
 
 
-def _refuse_scheme(opened: OpenTable, part: Part, partitioning: Partitioning) -> None:
+def _refuse_scheme(opened: OpenTable, table_slice: TableSlice, partitioning: Partitioning) -> None:
     if partitioning.scheme not in opened.database.schemes:
         raise refused(
             "partitioning", f"Table {opened.source.name!r} is in a database that cannot cut it by the hashes of its keys."
         )
-    if partitioning.scheme == "key_range" and not has_ranges(part):
+    if partitioning.scheme == "key_range" and not has_ranges(table_slice):
         raise refused("partitioning", f"Table {opened.source.name!r} has no single integer key, so it cannot be cut into ranges.")
 
 
-def _digests(opened: OpenTable, part: Part, request: DigestRows) -> Digests:
+def _digests(opened: OpenTable, table_slice: TableSlice, request: DigestRows) -> Digests:
     database = opened.database
     if request.keys is not None:
-        keys = decode_wanted_keys(request.keys, part.key)
-        return database.digest_keys(opened.connection, part, keys) if keys else ()
-    _refuse_scheme(opened, part, request.partitioning)
-    return database.digest_rows(opened.connection, part, request.partitioning, request.runs) if request.runs else ()
+        keys = decode_wanted_keys(request.keys, table_slice.key)
+        return database.digest_keys(opened.connection, table_slice, keys) if keys else ()
+    _refuse_scheme(opened, table_slice, request.partitioning)
+    return (
+        database.digest_rows(opened.connection, table_slice, request.partitioning, request.segment_ranges)
+        if request.segment_ranges
+        else ()
+    )
 
 
 def _row_digests(batches: Digests) -> Generator[Answer, None, None]:

@@ -14,7 +14,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import Selection as FileSelection
-from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, Selection
+from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, RequestedSlice
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.source import SourceFiles
 
@@ -22,16 +22,16 @@ from airflow_provider_sync.sync.directories.source import SourceFiles
 class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):
     """A table, or a slice of one.
 
-    :ivar selection: its columns and window are used by version 2 of the protocol only
+    :ivar table_slice: its columns and window are used by version 2 of the protocol only
     """
 
     kind: ClassVar[str] = "table"
-    selection: Selection
+    table_slice: RequestedSlice
 
     @property
     def name(self) -> str:
         """What the server calls it."""
-        return self.selection.name
+        return self.table_slice.name
 
 
 class WatchedDirectory(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="directory"):
@@ -60,13 +60,13 @@ def source_digest(client: SyncClient, watched: Watched) -> str:
         return _directory_digest(client, watched)
     if client.protocol_for() == 1:
         return client.get_table_hash(watched.name)
-    return repeated(client, lambda: _table_digest(client, watched.selection))
+    return repeated(client, lambda: _table_digest(client, watched.table_slice))
 
 
-def _table_digest(client: SyncClient, selection: Selection) -> str:
+def _table_digest(client: SyncClient, requested_slice: RequestedSlice) -> str:
     # Trailing zeros count: a target may keep them.
-    selection = msgspec.structs.replace(selection, trailing_zeros=ALL_COLUMNS)
-    with client.describe_table(DescribeTable(selection=selection, partitioning=ONE_SEGMENT)) as answer:
+    requested_slice = msgspec.structs.replace(requested_slice, trailing_zeros=ALL_COLUMNS)
+    with client.describe_table(DescribeTable(table_slice=requested_slice, partitioning=ONE_SEGMENT)) as answer:
         described = answer.described
         rows = total = 0
         for segments in answer:

@@ -21,7 +21,7 @@ class TableSyncGroup(TaskGroup):
 
     :param group_id: ``sync_`` and the table's name without, where there is one table
     :param tables: as of ``TableSyncOperator``
-    :param parts: most tasks that ``download`` is mapped over, of all tables together; with 1 it is not mapped. Small tables
+    :param slices: most tasks that ``download`` is mapped over, of all tables together; with 1 it is not mapped. Small tables
         get fewer, and tables whose key is not a single integer one
     :param max_active_downloads: so many of them at once, in one run
     :param outlets: of ``merge``
@@ -37,7 +37,7 @@ class TableSyncGroup(TaskGroup):
         group_id: str | None = None,
         *,
         tables: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
-        parts: int = 16,
+        slices: int = 16,
         max_active_downloads: int = 4,
         outlets: Sequence[Any] = (),
         step_arguments: Mapping[str, Mapping[str, Any]] | None = None,
@@ -48,12 +48,12 @@ class TableSyncGroup(TaskGroup):
         of_tasks["tables"] = tables
         compare, download, merge = by_step(("compare", "download", "merge"), of_tasks, step_arguments)
         with self:
-            self.compare = TableCompareOperator(task_id="compare", parts=parts, **compare)
+            self.compare = TableCompareOperator(task_id="compare", slices=slices, **compare)
             self.download: Any = (
-                TableDownloadOperator(task_id="download", part=self.compare.output, **download)
-                if parts == 1
+                TableDownloadOperator(task_id="download", table_slice=self.compare.output, **download)
+                if slices == 1
                 else TableDownloadOperator.partial(
                     task_id="download", max_active_tis_per_dagrun=max_active_downloads, **download
-                ).expand(part=self.compare.output)
+                ).expand(table_slice=self.compare.output)
             )
-            self.merge = TableMergeOperator(task_id="merge", parts=self.download.output, outlets=list(outlets), **merge)
+            self.merge = TableMergeOperator(task_id="merge", slices=self.download.output, outlets=list(outlets), **merge)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
-from airflow_provider_sync.protocol.v2.messages import Selection
+from airflow_provider_sync.protocol.v2.messages import RequestedSlice
 from airflow_provider_sync.sync import Watched, WatchedTable
 from airflow_provider_sync.triggers.polls import MAX_SECONDS
 from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
@@ -41,7 +41,7 @@ class TableChangedTrigger(SourceWatch):
     @property
     def watched(self) -> Watched:
         """What is watched."""
-        return WatchedTable(selection=Selection(name=self.table, columns=tuple(self.columns) or None))
+        return WatchedTable(table_slice=RequestedSlice(name=self.table, columns=tuple(self.columns) or None))
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -138,8 +138,8 @@ def test_wrong_switch() -> None:
     """What is no switch is an error that names argument and value."""
     with pytest.raises(ConfigurationError, match="'dry_run' is 'maybe'"):
         converted("dry_run", "maybe", bool)
-    with pytest.raises(ConfigurationError, match=r"^'parts' is 'many'\. It must be a whole number, not text\.$"):
-        converted("parts", "many", int)
+    with pytest.raises(ConfigurationError, match=r"^'slices' is 'many'\. It must be a whole number, not text\.$"):
+        converted("slices", "many", int)
     with pytest.raises(ConfigurationError, match=r"^'when_unchanged' is 'never'\. Give 'skip' or 'wait'\.$"):
         converted("when_unchanged", "never", WhenUnchanged)
 

@@ -18,7 +18,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, ProtocolError, SyncError
 from airflow_provider_sync.protocol.v1.frames import frame_header
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Rows, Segments, Selection
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, RequestedSlice, Rows, Segments
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, head, reply, stream
 from tests.client.test_table_streams import DESCRIBED, PARTITIONING
@@ -28,7 +28,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_ORDERS = Selection(name="orders")
+_ORDERS = RequestedSlice(name="orders")
 _MEGABYTE = 1 << 20
 
 
@@ -69,7 +69,7 @@ def test_a_message_of_millions_is_refused(server: ScriptedServer, client: SyncCl
     """A list in a message is refused by its length, before anything is made of it."""
     server.answer(_packed(message))
     with memory(4 * len(message) + 20 * _MEGABYTE), pytest.raises(ProtocolError, match=r"Expected `array` of length <="):
-        client.describe_table(DescribeTable(selection=_ORDERS))
+        client.describe_table(DescribeTable(table_slice=_ORDERS))
 
 
 def test_a_message_that_announces_what_does_not_come(server: ScriptedServer, client: SyncClient) -> None:
@@ -77,7 +77,7 @@ def test_a_message_that_announces_what_does_not_come(server: ScriptedServer, cli
     for announced in (b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"):
         server.answer(_packed(b"\x82" + _text("type") + _text("rows") + _text("data") + announced))
         with memory(20 * _MEGABYTE), pytest.raises(ProtocolError):
-            _read(client.get_rows(GetRows(selection=_ORDERS)))
+            _read(client.get_rows(GetRows(table_slice=_ORDERS)))
 
 
 _MANIFESTS = {
@@ -193,13 +193,13 @@ _ENDLESS: dict[str, tuple[str, Callable[[], Iterator[bytes]], Callable[[SyncClie
     "rows of version 2": (
         media_type("zstd"),
         lambda: write_messages(_endless_rows(), "zstd"),
-        lambda client: client.get_rows(GetRows(selection=_ORDERS)),
+        lambda client: client.get_rows(GetRows(table_slice=_ORDERS)),
         r"limits\.max_rows",
     ),
     "bytes of version 2": (
         media_type("zstd"),
         lambda: write_messages(iter(lambda: Rows(count=1, data=b"x" * 500_000 + b"\n"), None), "zstd"),
-        lambda client: client.get_rows(GetRows(selection=_ORDERS)),
+        lambda client: client.get_rows(GetRows(table_slice=_ORDERS)),
         r"limits\.max_table_bytes",
     ),
     "a file": (
@@ -239,7 +239,7 @@ def test_more_rows_than_a_table_may_have_are_refused_when_they_are_announced(ser
     body = b"".join(write_messages([DESCRIBED, announced], "zstd"))
     server.answer(stream(body, {"Content-Type": media_type("zstd")}))
     with SyncClient(server.url, retries=0) as client:
-        answer = client.describe_table(DescribeTable(selection=_ORDERS))
+        answer = client.describe_table(DescribeTable(table_slice=_ORDERS))
         with answer, pytest.raises(GuardError, match=r"Table 'orders'.*2000000000 rows that limits\.max_rows allows"):
             list(answer)
 
@@ -257,7 +257,7 @@ def test_odd_frames_of_zstd_are_refused(server: ScriptedServer, client: SyncClie
     """Windows beyond 8 MiB, several frames and frames to be skipped are no stream."""
     server.answer(stream(body, {"Content-Type": media_type("zstd")}))
     with memory(40 * _MEGABYTE), pytest.raises(SyncError):
-        _read(client.digest_rows(DigestRows(selection=_ORDERS, partitioning=PARTITIONING)))
+        _read(client.digest_rows(DigestRows(table_slice=_ORDERS, partitioning=PARTITIONING)))
 
 
 @pytest.mark.parametrize("option", list(SizeLimits.model_fields))

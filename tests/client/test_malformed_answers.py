@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.transport import BearerAuth
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError, TransportError
-from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, Failure, GetRows, Selection
+from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, Failure, GetRows, RequestedSlice
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, head, recorded, reply, stream, until_closed
 from tests.client.test_table_streams import DESCRIBED
@@ -88,7 +88,7 @@ def test_a_malformed_answer_is_an_error_of_a_sync(server: ScriptedServer, client
         lambda: client.get_file_hashes("images"),
         lambda: client.get_table("orders"),
         lambda: client.get_files("images", ["a"]),
-        lambda: client.describe_table(DescribeTable(selection=Selection(name="orders"))),
+        lambda: client.describe_table(DescribeTable(table_slice=RequestedSlice(name="orders"))),
         client.ping,
     ]
     server.answer(answer)
@@ -133,7 +133,7 @@ def test_what_a_server_says_is_shown_in_one_short_line(server: ScriptedServer, c
     """Escape codes, line breaks and marks of direction are shown as such, and megabytes are cut."""
     server.answer(answer)
     with pytest.raises(SyncError) as caught:
-        list(client.get_rows(GetRows(selection=Selection(name="orders"))))
+        list(client.get_rows(GetRows(table_slice=RequestedSlice(name="orders"))))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 2_500
 
@@ -149,7 +149,10 @@ def test_the_reason_of_a_stream_that_broke_off_is_shown_in_one_short_line(server
         write_messages(messages(), "zstd", explain=lambda error: Failure(status=17, message=_HOSTILE))  # type: ignore[arg-type]
     )
     server.answer(stream(body, {"Content-Type": media_type("zstd")}))
-    with client.describe_table(DescribeTable(selection=Selection(name="orders"))) as answer, pytest.raises(ServerError) as caught:
+    with (
+        client.describe_table(DescribeTable(table_slice=RequestedSlice(name="orders"))) as answer,
+        pytest.raises(ServerError) as caught,
+    ):
         list(answer)
     assert str(caught.value).isprintable()
     assert "ERROR forged line" in str(caught.value)
@@ -219,7 +222,7 @@ def test_any_answer_is_a_value_or_an_error_of_a_sync(server: ScriptedServer, ans
             lambda: client.get_table_hash("t"),
             lambda: client.get_file_hashes("d"),
             lambda: _all(client.get_table("t", "x")),
-            lambda: _all(client.describe_table(DescribeTable(selection=Selection(name="t")))),
+            lambda: _all(client.describe_table(DescribeTable(table_slice=RequestedSlice(name="t")))),
         ):
             message = ""
             try:

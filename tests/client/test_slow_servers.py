@@ -25,17 +25,17 @@ from airflow_provider_sync.protocol.v2.messages import (
     DigestRows,
     GetRows,
     Message,
+    RequestedSlice,
     RowDigests,
     Rows,
     Segments,
-    Selection,
 )
 from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from tests.client.scripted_server import ScriptedServer, head, recorded, reply, scripted_server
 from tests.client.test_table_streams import DESCRIBED, PARTITIONING
 
-_SELECTION = Selection(name="orders")
-_DESCRIBE = DescribeTable(selection=_SELECTION)
+_SLICE = RequestedSlice(name="orders")
+_DESCRIBE = DescribeTable(table_slice=_SLICE)
 _OK = recorded("hash_ok")
 
 
@@ -147,9 +147,11 @@ _SIGNS_OF_LIFE: dict[str, tuple[Message, Callable[[SyncClient], object]]] = {
     "instead of digests": (Segments(numbers=(), counts=(), sums=()), lambda client: _read(client.describe_table(_DESCRIBE))),
     "instead of digests of rows": (
         RowDigests(count=0, keys=b"", digests=b""),
-        lambda client: _read(client.digest_rows(DigestRows(selection=_SELECTION, partitioning=PARTITIONING, runs=((0, 1),)))),
+        lambda client: _read(
+            client.digest_rows(DigestRows(table_slice=_SLICE, partitioning=PARTITIONING, segment_ranges=((0, 1),)))
+        ),
     ),
-    "instead of rows": (Rows(count=0, data=b""), lambda client: _read(client.get_rows(GetRows(selection=_SELECTION)))),
+    "instead of rows": (Rows(count=0, data=b""), lambda client: _read(client.get_rows(GetRows(table_slice=_SLICE)))),
 }
 
 
@@ -200,7 +202,7 @@ def test_progress_is_waited_for(server: ScriptedServer) -> None:
     server.answer(answer)
     with (
         SyncClient(server.url, retries=0, timeout=10, max_silence=0.6) as client,
-        client.get_rows(GetRows(selection=_SELECTION)) as rows,
+        client.get_rows(GetRows(table_slice=_SLICE)) as rows,
     ):
         assert sum(message.count for message in rows) == 8
 
@@ -219,7 +221,7 @@ def test_a_time_limit_ends_an_answer(server: ScriptedServer, client: SyncClient)
 
     server.answer(answer)
     with client.within(0.4), pytest.raises(TransportError, match=r"longer than the 0\.4 seconds that max_seconds allows"):
-        _read(client.get_rows(GetRows(selection=_SELECTION)))
+        _read(client.get_rows(GetRows(table_slice=_SLICE)))
     server.answer(_OK)
     assert len(client.get_table_hash("v_basic")) == 40, "the limit held for the block alone"
 
@@ -253,7 +255,7 @@ def test_a_server_that_does_not_read_is_given_up() -> None:
         listening.listen()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         with SyncClient(url, retries=0, timeout=0.3) as other, pytest.raises(TransportError):
-            other.get_rows(GetRows(selection=_SELECTION, keys=keys))
+            other.get_rows(GetRows(table_slice=_SLICE, keys=keys))
 
 
 def test_nothing_is_left_behind(slow: tuple[ScriptedServer, SyncClient]) -> None:

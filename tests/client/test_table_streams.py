@@ -30,21 +30,21 @@ from airflow_provider_sync.protocol.v2.messages import (
     GetRows,
     Message,
     Partitioning,
+    RequestedSlice,
     RowDigests,
     Rows,
     Segments,
-    Selection,
     Window,
 )
 from airflow_provider_sync.protocol.v2.stream import accept, media_type, write_messages
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.client.scripted_server import ScriptedServer, reply, stream, until_closed
 
-_SELECTION = Selection(name="orders", columns=("id",), window=Window(column="day", start="2024-01-01", end="2024-02-01"))
+_SLICE = RequestedSlice(name="orders", columns=("id",), window=Window(column="day", start="2024-01-01", end="2024-02-01"))
 PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=1, high=9)
-_DESCRIBE = DescribeTable(selection=_SELECTION)
-_DIGEST = DigestRows(selection=_SELECTION, partitioning=PARTITIONING, runs=((0, 1), (3, 3)))
-_GET = GetRows(selection=_SELECTION, keys="1\n2\n")
+_DESCRIBE = DescribeTable(table_slice=_SLICE)
+_DIGEST = DigestRows(table_slice=_SLICE, partitioning=PARTITIONING, segment_ranges=((0, 1), (3, 3)))
+_GET = GetRows(table_slice=_SLICE, keys="1\n2\n")
 DESCRIBED = Described(
     columns=(ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER)),),
     key=("id",),
@@ -286,7 +286,7 @@ def test_other_columns_than_asked_for_are_refused(server: ScriptedServer, client
     """A description is of the columns of the request."""
     server.answer(_answer([DESCRIBED]))
     with pytest.raises(ProtocolError, match="lacks columns that were asked for: 'price'"):
-        _described(client, DescribeTable(selection=Selection(name="orders", columns=("price",))))
+        _described(client, DescribeTable(table_slice=RequestedSlice(name="orders", columns=("price",))))
 
 
 def test_a_sample_is_the_one_that_was_asked_for(server: ScriptedServer, client: SyncClient) -> None:
@@ -306,7 +306,7 @@ def test_digests_that_do_not_fit_are_refused(server: ScriptedServer, client: Syn
         _digests(client)
     server.answer(_answer(_DIGESTS))
     with pytest.raises(ProtocolError, match="3 rows where 2 were asked for"):
-        _digests(client, DigestRows(selection=_SELECTION, partitioning=PARTITIONING, keys="1\n2\n"))
+        _digests(client, DigestRows(table_slice=_SLICE, partitioning=PARTITIONING, keys="1\n2\n"))
 
 
 def test_rows_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncClient) -> None:
@@ -320,7 +320,7 @@ def test_rows_that_do_not_fit_are_refused(server: ScriptedServer, client: SyncCl
         with pytest.raises(ProtocolError, match=text):
             _rows(client)
     server.answer(_answer([Rows(count=3, data=b"1\n2\n3\n")]))
-    assert len(_rows(client, GetRows(selection=_SELECTION))) == 1
+    assert len(_rows(client, GetRows(table_slice=_SLICE))) == 1
 
 
 def test_rows_are_counted(server: ScriptedServer, client: SyncClient) -> None:

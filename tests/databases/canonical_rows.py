@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, CanonicalDatabase, Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import CanonicalColumn, CanonicalDatabase, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.row_text import key_hash, row_digest, row_text
@@ -29,7 +29,7 @@ def canonical(database: Database) -> CanonicalDatabase:
     return database
 
 
-def part_of(
+def slice_of(
     database: Database,
     table: Table,
     *,
@@ -37,7 +37,7 @@ def part_of(
     key: Sequence[str] = (),
     window: Window | None = None,
     types: Mapping[str, LogicalType] | None = None,
-) -> Part:
+) -> TableSlice:
     """Choose columns and key of a table; all columns, the table's own key, and the types of its own database unless told.
 
     :param types: by column, where values are to be rendered as a source's type says
@@ -50,7 +50,7 @@ def part_of(
         return CanonicalColumn(column=column, type=logical)
 
     chosen = tuple(map(pair, columns or [column.name for column in table.visible]))
-    return Part(table=table, columns=chosen, key=tuple(map(pair, key or table.primary_key)), window=window)
+    return TableSlice(table=table, columns=chosen, key=tuple(map(pair, key or table.primary_key)), window=window)
 
 
 def insert(database: Database, table: Table, rows: Iterable[Sequence[Any]]) -> None:
@@ -72,11 +72,13 @@ def create_keyed(on: Scenario, keys: list[int]) -> None:
     insert(on.database, on.describe("item"), [(key, f"v{key}" if key % 5 else None) for key in keys])
 
 
-def read(database: Database, connection: Connection, part: Part, keys: Sequence[tuple[str, ...]] | None = None) -> list[Text]:
+def read(
+    database: Database, connection: Connection, table_slice: TableSlice, keys: Sequence[tuple[str, ...]] | None = None
+) -> list[Text]:
     """Read the canonical texts of rows."""
     rows: list[Text] = []
-    for count, block in canonical(database).read_text(connection, part, keys):
-        batch = decode_rows(block, len(part.columns))
+    for count, block in canonical(database).read_text(connection, table_slice, keys):
+        batch = decode_rows(block, len(table_slice.columns))
         assert len(batch) == count
         rows += batch
     return rows
@@ -93,23 +95,25 @@ def load(
     return staging, canonical(database).load_text(connection, staging, columns, blocks)
 
 
-def expected_digests(part: Part, rows: Iterable[Text]) -> dict[tuple[str, ...], int]:
+def expected_digests(table_slice: TableSlice, rows: Iterable[Text]) -> dict[tuple[str, ...], int]:
     """Compute the digests of rows in Python, by their keys."""
-    names = [column.column.name for column in part.columns]
-    places = [names.index(column.column.name) for column in part.key]
-    kinds = [column.type.kind for column in part.columns]
+    names = [column.column.name for column in table_slice.columns]
+    places = [names.index(column.column.name) for column in table_slice.key]
+    kinds = [column.type.kind for column in table_slice.columns]
     return {tuple((row[place] or b"").decode() for place in places): row_digest(row_text(row, kinds)) for row in rows}
 
 
 def all_digests(
     database: Database,
     connection: Connection,
-    part: Part,
+    table_slice: TableSlice,
     partitioning: Partitioning = EVERYTHING,
-    runs: Sequence[tuple[int, int]] = ((0, 0),),
+    segment_ranges: Sequence[tuple[int, int]] = ((0, 0),),
 ) -> dict[tuple[str, ...], int]:
     """Collect the digests of rows from the database."""
-    found = [row for batch in canonical(database).digest_rows(connection, part, partitioning, runs) for row in batch]
+    found = [
+        row for batch in canonical(database).digest_rows(connection, table_slice, partitioning, segment_ranges) for row in batch
+    ]
     assert len({key for key, _ in found}) == len(found)
     return dict(found)
 

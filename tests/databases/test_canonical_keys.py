@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.databases.canonical_rows import all_digests, canonical, create_keyed, expected_digests, insert, part_of, read
+from tests.databases.canonical_rows import all_digests, canonical, create_keyed, expected_digests, insert, read, slice_of
 from tests.databases.canonical_types import TYPES
 from tests.scenario import Scenario
 
@@ -45,16 +45,16 @@ def create_text_keyed(on: Scenario) -> None:
 def test_text_keys(on: Scenario) -> None:
     """Keys of text are found by their bytes, whatever is in them."""
     create_text_keyed(on)
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
     wanted = [(key,) for key in TEXT_KEYS[::2]]
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        digests = expected_digests(part, rows)
-        assert all_digests(on.database, connection, part) == digests
+        rows = read(on.database, connection, table_slice)
+        digests = expected_digests(table_slice, rows)
+        assert all_digests(on.database, connection, table_slice) == digests
         assert set(digests) == {(key,) for key in TEXT_KEYS}
-        found = [row for batch in canonical(on.database).digest_keys(connection, part, wanted) for row in batch]
-        chosen = read(on.database, connection, part, wanted)
+        found = [row for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for row in batch]
+        chosen = read(on.database, connection, table_slice, wanted)
 
     assert sorted(found) == sorted((key, digests[key]) for key in wanted)
     assert sorted(chosen) == sorted(row for row in rows if ((row[0] or b"").decode(),) in set(wanted))
@@ -65,13 +65,13 @@ def test_keys_that_a_collation_calls_equal(on: Scenario, present: str) -> None:
     """A key that differs only in case, in an accent or in trailing spaces is another key."""
     on.execute("CREATE TABLE item (k {CASELESS} NOT NULL PRIMARY KEY, v INTEGER)")
     insert(on.database, on.describe("item"), [(present, 1)])
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
     others = [(key,) for key in ("a", "A", "á", "Á", "é", "É", "e", "b", "b ", "B") if key != present]
 
     with on.database.snapshot() as connection:
-        assert list(canonical(on.database).digest_keys(connection, part, others)) in ([], [[]])
-        assert read(on.database, connection, part, others) == []
-        assert len(read(on.database, connection, part, [*others, (present,)])) == 1
+        assert list(canonical(on.database).digest_keys(connection, table_slice, others)) in ([], [[]])
+        assert read(on.database, connection, table_slice, others) == []
+        assert len(read(on.database, connection, table_slice, [*others, (present,)])) == 1
 
 
 def test_composite_keys(on: Scenario) -> None:
@@ -79,15 +79,15 @@ def test_composite_keys(on: Scenario) -> None:
     on.execute("CREATE TABLE item (region VARCHAR(20) NOT NULL, id INTEGER NOT NULL, v VARCHAR(20), PRIMARY KEY (region, id))")
     rows = [(region, number, f"{region}{number}") for region in ("a", "a b", "", "x'y", "z\\") for number in range(-2, 40)]
     insert(on.database, on.describe("item"), rows)
-    part = part_of(on.database, on.describe("item"), key=["id", "region"])
+    table_slice = slice_of(on.database, on.describe("item"), key=["id", "region"])
     wanted = [("-2", "a"), ("39", "x'y"), ("0", ""), ("7", "z\\"), ("7", "nowhere"), ("40", "a")]
 
     with on.database.snapshot() as connection:
-        texts = read(on.database, connection, part)
-        digests = expected_digests(part, texts)
-        assert all_digests(on.database, connection, part) == digests
-        found = [row for batch in canonical(on.database).digest_keys(connection, part, wanted) for row in batch]
-        chosen = read(on.database, connection, part, wanted)
+        texts = read(on.database, connection, table_slice)
+        digests = expected_digests(table_slice, texts)
+        assert all_digests(on.database, connection, table_slice) == digests
+        found = [row for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for row in batch]
+        chosen = read(on.database, connection, table_slice, wanted)
 
     assert len(digests) == len(rows)
     assert sorted(found) == sorted((key, digests[key]) for key in wanted[:4])
@@ -111,14 +111,14 @@ def test_keys_of_other_kinds(on: Scenario, kind: str) -> None:
         sql_type = "VARBINARY(20)"
     on.execute(f"CREATE TABLE item (k {sql_type} NOT NULL PRIMARY KEY, v INTEGER)")
     insert(on.database, on.describe("item"), [(value, number) for number, value in enumerate(KEY_VALUES[kind])])
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        digests = expected_digests(part, rows)
+        rows = read(on.database, connection, table_slice)
+        digests = expected_digests(table_slice, rows)
         wanted = sorted(digests)[1:]
-        found = [row for batch in canonical(on.database).digest_keys(connection, part, wanted) for row in batch]
-        chosen = read(on.database, connection, part, wanted)
+        found = [row for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for row in batch]
+        chosen = read(on.database, connection, table_slice, wanted)
 
     assert len(digests) == len(KEY_VALUES[kind])
     assert sorted(found) == [(key, digests[key]) for key in wanted]
@@ -128,12 +128,12 @@ def test_keys_of_other_kinds(on: Scenario, kind: str) -> None:
 def test_many_keys(on: Scenario) -> None:
     """Thousands of keys may be asked for at once, and half of them may not be there."""
     create_keyed(on, list(range(0, 30_000, 2)))
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
     wanted = [(str(number),) for number in range(20_000)]
 
     with on.database.snapshot() as connection:
-        found = [key for batch in canonical(on.database).digest_keys(connection, part, wanted) for (key,), _ in batch]
-        rows = read(on.database, connection, part, wanted)
+        found = [key for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for (key,), _ in batch]
+        rows = read(on.database, connection, table_slice, wanted)
 
     assert sorted(map(int, found)) == list(range(0, 20_000, 2))
     assert sorted(int(key or b"") for key, _ in rows) == list(range(0, 20_000, 2))

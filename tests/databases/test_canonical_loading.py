@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.exceptions import TableError
-from tests.databases.canonical_rows import Text, all_digests, create_keyed, insert, load, part_of, read
+from tests.databases.canonical_rows import Text, all_digests, create_keyed, insert, load, read, slice_of
 from tests.databases.canonical_types import TEXTS, create, inserted
 from tests.scenario import Scenario
 
@@ -16,14 +16,14 @@ def test_texts_land_as_they_came(on: Scenario, kind: str) -> None:
     create(on, kind)
     table = on.describe("item")
     insert(on.database, table, [*enumerate(inserted(on, kind)), (1000, None)])
-    part = part_of(on.database, table)
+    table_slice = slice_of(on.database, table)
 
     with on.database.connect(loading=True) as connection:
-        rows = read(on.database, connection, part)
-        digests = all_digests(on.database, connection, part)
-        types = [column.type for column in part.columns]
+        rows = read(on.database, connection, table_slice)
+        digests = all_digests(on.database, connection, table_slice)
+        types = [column.type for column in table_slice.columns]
         staging, loaded = load(on.database, connection, table, rows, types, "_sync_test")
-        landed = part_of(on.database, staging, types={"v": part.columns[1].type})
+        landed = slice_of(on.database, staging, types={"v": table_slice.columns[1].type})
         assert sorted(read(on.database, connection, landed)) == sorted(rows)
         assert all_digests(on.database, connection, landed) == digests
         on.database.drop(connection, staging)
@@ -35,12 +35,14 @@ def test_many_blocks_land(on: Scenario) -> None:
     """Blocks of any number of lines land, empty ones too, and are counted."""
     create_keyed(on, [])
     table = on.describe("item")
-    part = part_of(on.database, table)
+    table_slice = slice_of(on.database, table)
     rows = [(b"%d" % number, None if number % 7 == 0 else f"é\t{number}\\".encode()) for number in range(25_000)]
 
     with on.database.connect(loading=True) as connection:
-        staging, loaded = load(on.database, connection, table, rows, [column.type for column in part.columns], "_sync_test")
-        assert read(on.database, connection, part_of(on.database, staging, key=["id"])) == rows
+        staging, loaded = load(
+            on.database, connection, table, rows, [column.type for column in table_slice.columns], "_sync_test"
+        )
+        assert read(on.database, connection, slice_of(on.database, staging, key=["id"])) == rows
         on.database.drop(connection, staging)
 
     assert loaded == len(rows)
@@ -78,13 +80,13 @@ def test_nothing_is_mangled(on: Scenario, name: str) -> None:
     kind, _, text = REFUSED[name]
     create(on, kind)
     table = on.describe("item")
-    part = part_of(on.database, table)
-    types = [column.type for column in part.columns]
+    table_slice = slice_of(on.database, table)
+    types = [column.type for column in table_slice.columns]
 
     with on.database.connect(loading=True) as connection:
         if on.dialect == "sqlite" and name in TAKEN_BY_SQLITE:
             staging, _ = load(on.database, connection, table, [(b"1", text)], types, "_sync_test")
-            assert read(on.database, connection, part_of(on.database, staging)) == [(b"1", text)]
+            assert read(on.database, connection, slice_of(on.database, staging)) == [(b"1", text)]
             on.database.drop(connection, staging)
         else:
             with pytest.raises(TableError) as caught, on.database.translate_errors():
@@ -99,7 +101,7 @@ def test_lengths_and_missing_values_are_checked(on: Scenario) -> None:
     """A text longer than its column, a NULL where none may be, and the same key twice are refused."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(3) NOT NULL)")
     table = on.describe("item")
-    types = [column.type for column in part_of(on.database, table).columns]
+    types = [column.type for column in slice_of(on.database, table).columns]
     refused: list[list[Text]] = [[(b"1", None)], [(b"1", b"a"), (b"1", b"b")]]
     if on.dialect != "sqlite":  # where a length is only a word
         refused.append([(b"1", b"abcd")])

@@ -13,9 +13,9 @@ from tests.databases.canonical_rows import (
     expected_digests,
     expected_segments,
     insert,
-    part_of,
     read,
     segment_of,
+    slice_of,
 )
 from tests.scenario import Scenario
 
@@ -42,13 +42,13 @@ RANGES = [
 def test_ranges(on: Scenario, keys: list[int], partitioning: Partitioning) -> None:
     """A segment's digest is the sum of its rows', and rows outside the partitioning count below and above it."""
     create_keyed(on, keys)
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        digests = expected_digests(part, read(on.database, connection, part))
-        segments = canonical(on.database).digest_segments(connection, part, partitioning)
-        bounds = canonical(on.database).key_bounds(connection, part)
-        everything = all_digests(on.database, connection, part, partitioning, [(-1, partitioning.segment_count)])
+        digests = expected_digests(table_slice, read(on.database, connection, table_slice))
+        segments = canonical(on.database).digest_segments(connection, table_slice, partitioning)
+        bounds = canonical(on.database).key_bounds(connection, table_slice)
+        everything = all_digests(on.database, connection, table_slice, partitioning, [(-1, partitioning.segment_count)])
 
     assert dict(segments) == expected_segments(partitioning, digests)
     assert bounds == ((min(keys), max(keys)) if keys else None)
@@ -57,22 +57,24 @@ def test_ranges(on: Scenario, keys: list[int], partitioning: Partitioning) -> No
     assert [int(key) for (key,) in everything] == keys
 
 
-@pytest.mark.parametrize("runs", [[(0, 0)], [(-1, -1)], [(16, 16)], [(3, 5), (8, 8)], [(-1, 0), (2, 3), (15, 16)], []], ids=str)
-def test_rows_of_some_ranges(on: Scenario, runs: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize(
+    "segment_ranges", [[(0, 0)], [(-1, -1)], [(16, 16)], [(3, 5), (8, 8)], [(-1, 0), (2, 3), (15, 16)], []], ids=str
+)
+def test_rows_of_some_ranges(on: Scenario, segment_ranges: list[tuple[int, int]]) -> None:
     """Only the rows of the segments that were asked for come, in the order of their keys."""
     partitioning = Partitioning(scheme="key_range", segment_count=16, low=0, high=99)
     keys = [*range(-5, 50), *range(70, 120)]
     create_keyed(on, keys)
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        digests = expected_digests(part, read(on.database, connection, part))
-        found = all_digests(on.database, connection, part, partitioning, runs)
+        digests = expected_digests(table_slice, read(on.database, connection, table_slice))
+        found = all_digests(on.database, connection, table_slice, partitioning, segment_ranges)
 
     assert list(found.items()) == [
         ((str(key),), digests[str(key),])
         for key in keys
-        if any(first <= segment_of(partitioning, (str(key),), 0) <= last for first, last in runs)
+        if any(first <= segment_of(partitioning, (str(key),), 0) <= last for first, last in segment_ranges)
     ]
 
 
@@ -83,30 +85,30 @@ def test_unsigned_maxima(on: Scenario) -> None:
     highest = 2**64 - 1 if on.dialect == "mysql" else 2**63 - 1
     keys = [0, 1, 2**62, 2**63 - 1, *range(highest - 5, highest + 1)]
     insert(on.database, on.describe("item"), [(key, "x") for key in sorted(set(keys))])
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
     partitioning = Partitioning(scheme="key_range", segment_count=8, low=0, high=highest)
     narrow = Partitioning(scheme="key_range", segment_count=4, low=highest - 3, high=highest)
 
     with on.database.snapshot() as connection:
-        digests = expected_digests(part, read(on.database, connection, part))
+        digests = expected_digests(table_slice, read(on.database, connection, table_slice))
         for cut in (partitioning, narrow):
-            assert dict(canonical(on.database).digest_segments(connection, part, cut)) == expected_segments(cut, digests)
-            assert all_digests(on.database, connection, part, cut, [(-1, cut.segment_count)]) == digests
-        assert canonical(on.database).key_bounds(connection, part) == (0, highest)
+            assert dict(canonical(on.database).digest_segments(connection, table_slice, cut)) == expected_segments(cut, digests)
+            assert all_digests(on.database, connection, table_slice, cut, [(-1, cut.segment_count)]) == digests
+        assert canonical(on.database).key_bounds(connection, table_slice) == (0, highest)
 
 
 def check_segments(on: Scenario, partitioning: Partitioning) -> None:
     """Check the digests of all segments, and those of the rows in a quarter of them and in one more."""
-    part, parts = part_of(on.database, on.describe("item")), partitioning.segment_count
-    runs = [(0, parts // 4), (parts // 2, parts // 2)] if parts > 2 else [(0, 0)]
+    table_slice, parts = slice_of(on.database, on.describe("item")), partitioning.segment_count
+    segment_ranges = [(0, parts // 4), (parts // 2, parts // 2)] if parts > 2 else [(0, 0)]
 
     with on.database.snapshot() as connection:
-        digests = expected_digests(part, read(on.database, connection, part))
-        segments = canonical(on.database).digest_segments(connection, part, partitioning)
-        found = all_digests(on.database, connection, part, partitioning, runs)
+        digests = expected_digests(table_slice, read(on.database, connection, table_slice))
+        segments = canonical(on.database).digest_segments(connection, table_slice, partitioning)
+        found = all_digests(on.database, connection, table_slice, partitioning, segment_ranges)
 
     assert dict(segments) == expected_segments(partitioning, digests)
-    wanted = {number for first, last in runs for number in range(first, last + 1)}
+    wanted = {number for first, last in segment_ranges for number in range(first, last + 1)}
     assert found == {key: digest for key, digest in digests.items() if segment_of(partitioning, key, digest) in wanted}
 
 
@@ -131,13 +133,13 @@ def test_hashes_of_keys(on: Scenario, parts: int, key: tuple[str, ...]) -> None:
 def test_sums_of_many_rows(on: Scenario) -> None:
     """Sums far beyond 64 bits are exact, modulo 2**64."""
     create_keyed(on, list(range(5_000)))
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
     whole = Partitioning(scheme="key_range", segment_count=1, low=0, high=4_999)
 
     with on.database.snapshot() as connection:
-        digests = expected_digests(part, read(on.database, connection, part))
-        by_range = canonical(on.database).digest_segments(connection, part, whole)
-        by_bucket = canonical(on.database).digest_segments(connection, part, EVERYTHING)
+        digests = expected_digests(table_slice, read(on.database, connection, table_slice))
+        by_range = canonical(on.database).digest_segments(connection, table_slice, whole)
+        by_bucket = canonical(on.database).digest_segments(connection, table_slice, EVERYTHING)
 
     assert sum(digests.values()) > 2**70
     assert dict(by_range) == dict(by_bucket) == expected_segments(EVERYTHING, digests)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind
-from tests.databases.canonical_rows import all_digests, canonical, create_keyed, expected_digests, insert, part_of, read
+from tests.databases.canonical_rows import all_digests, canonical, create_keyed, expected_digests, insert, read, slice_of
 from tests.databases.canonical_types import TEXTS, TYPES, create, inserted
 from tests.scenario import Scenario
 
@@ -16,15 +16,15 @@ def test_canonical_texts(on: Scenario, kind: str) -> None:
     create(on, kind)
     table = on.describe("item")
     insert(on.database, table, [*enumerate(inserted(on, kind)), (1000, None)])
-    part = part_of(on.database, table)
+    table_slice = slice_of(on.database, table)
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        digests = all_digests(on.database, connection, part)
+        rows = read(on.database, connection, table_slice)
+        digests = all_digests(on.database, connection, table_slice)
 
     texts = {number: text.encode() for number, (_, text) in enumerate(TEXTS[kind])}
     assert {int(number or b""): value for number, value in rows} == {**texts, 1000: None}
-    assert digests == expected_digests(part, rows)
+    assert digests == expected_digests(table_slice, rows)
 
 
 def test_kinds(on: Scenario) -> None:
@@ -72,11 +72,11 @@ def test_wide_rows(on: Scenario) -> None:
         (3, *range(124), None),
     ]
     insert(on.database, table, rows)
-    part = part_of(on.database, table)
+    table_slice = slice_of(on.database, table)
 
     with on.database.snapshot() as connection:
-        digests = all_digests(on.database, connection, part)
-        assert digests == expected_digests(part, read(on.database, connection, part))
+        digests = all_digests(on.database, connection, table_slice)
+        assert digests == expected_digests(table_slice, read(on.database, connection, table_slice))
 
     assert len(set(digests.values())) == 4
 
@@ -88,24 +88,24 @@ def test_columns_in_the_order_asked_for(on: Scenario) -> None:
         connection.exec_driver_sql(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, {first} VARCHAR(9), {second} INTEGER)")
     table = on.describe("item")
     insert(on.database, table, [(1, "x", 5)])
-    part = part_of(on.database, table, columns=["a%b", "or der", "id"])
+    table_slice = slice_of(on.database, table, columns=["a%b", "or der", "id"])
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        digests = all_digests(on.database, connection, part)
+        rows = read(on.database, connection, table_slice)
+        digests = all_digests(on.database, connection, table_slice)
 
     assert rows == [(b"5", b"x", b"1")]
-    assert digests == expected_digests(part, rows)
+    assert digests == expected_digests(table_slice, rows)
 
 
 def test_many_rows_come_in_blocks(on: Scenario) -> None:
     """A large table is read in blocks of whole lines, none of them large, and counted."""
     create_keyed(on, list(range(40_000)))
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        blocks = list(canonical(on.database).read_text(connection, part))
-        estimated = canonical(on.database).estimate_rows(connection, part)
+        blocks = list(canonical(on.database).read_text(connection, table_slice))
+        estimated = canonical(on.database).estimate_rows(connection, table_slice)
 
     assert sum(count for count, _ in blocks) == 40_000
     assert all(block.count(b"\n") == count and block.endswith(b"\n") for count, block in blocks if count)

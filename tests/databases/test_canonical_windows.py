@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
-from tests.databases.canonical_rows import all_digests, canonical, expected_digests, expected_segments, insert, part_of, read
+from tests.databases.canonical_rows import all_digests, canonical, expected_digests, expected_segments, insert, read, slice_of
 from tests.scenario import Scenario
 
 WINDOWS = {
@@ -32,16 +32,16 @@ def test_windows(on: Scenario, column: str, start: str, end: str, expected: list
             (5, None, None, None),
         ],
     )
-    part = part_of(on.database, on.describe("item"), window=Window(column=column, start=start, end=end))
+    table_slice = slice_of(on.database, on.describe("item"), window=Window(column=column, start=start, end=end))
     partitioning = Partitioning(scheme="key_range", segment_count=2, low=1, high=5)
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        digests = expected_digests(part, rows)
-        bounds = canonical(on.database).key_bounds(connection, part)
-        segments = canonical(on.database).digest_segments(connection, part, partitioning)
-        assert all_digests(on.database, connection, part, partitioning, [(-1, 2)]) == digests
-        assert all_digests(on.database, connection, part) == digests
+        rows = read(on.database, connection, table_slice)
+        digests = expected_digests(table_slice, rows)
+        bounds = canonical(on.database).key_bounds(connection, table_slice)
+        segments = canonical(on.database).digest_segments(connection, table_slice, partitioning)
+        assert all_digests(on.database, connection, table_slice, partitioning, [(-1, 2)]) == digests
+        assert all_digests(on.database, connection, table_slice) == digests
 
     assert sorted(int(row[0] or b"") for row in rows) == expected
     assert bounds == ((expected[0], expected[-1]) if expected else None)

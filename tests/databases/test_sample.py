@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_sync.databases.sample import digest_sample, has_sample, sampled
 from airflow_provider_sync.databases.slices import narrowed
 from airflow_provider_sync.protocol.v2.messages import Partitioning
-from tests.databases.canonical_rows import part_of
+from tests.databases.canonical_rows import slice_of
 from tests.scenario import Scenario
 
 PARTITIONING = Partitioning(scheme="key_range", segment_count=64, low=1, high=640)
@@ -29,7 +29,7 @@ def test_samples_are_spread_evenly(parts: int, most: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "between", "expected"),
+    ("keys", "key_range", "expected"),
     [
         ((1, 9), None, (1, 9)),
         ((1, 9), (None, None), (1, 9)),
@@ -40,10 +40,10 @@ def test_samples_are_spread_evenly(parts: int, most: int) -> None:
     ],
 )
 def test_ranges_are_narrowed(
-    keys: tuple[int | None, int | None], between: tuple[int | None, int | None] | None, expected: tuple[int | None, int | None]
+    keys: tuple[int | None, int | None], key_range: tuple[int | None, int | None] | None, expected: tuple[int | None, int | None]
 ) -> None:
     """Keys that are in both of two ranges; the lowest is above the highest where there are none."""
-    assert narrowed(keys, between) == expected
+    assert narrowed(keys, key_range) == expected
 
 
 @pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
@@ -52,12 +52,12 @@ def test_a_sample_is_what_a_scan_finds(on: Scenario, key: str) -> None:
     rows = ", ".join(f"({n}, 'row {n}')" for n in range(1, 600) if n % 7)
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {rows}")
     with on.database.connect() as connection:
-        part = part_of(on.database, on.database.describe(connection, "item"), key=["id"])
-        assert has_sample(part, PARTITIONING) == (key == "PRIMARY KEY")
-        every = on.database.digest_segments(connection, part, PARTITIONING)
-        found = digest_sample(on.database, connection, part, PARTITIONING, 8)
+        table_slice = slice_of(on.database, on.database.describe(connection, "item"), key=["id"])
+        assert has_sample(table_slice, PARTITIONING) == (key == "PRIMARY KEY")
+        every = on.database.digest_segments(connection, table_slice, PARTITIONING)
+        found = digest_sample(on.database, connection, table_slice, PARTITIONING, 8)
         assert found == {number: every[number] for number in sampled(PARTITIONING, 8) if number in every}
         assert len(found) == 7  # the last has no rows
-        cut = digest_sample(on.database, connection, msgspec.structs.replace(part, between=(101, 300)), PARTITIONING, 8)
+        cut = digest_sample(on.database, connection, msgspec.structs.replace(table_slice, key_range=(101, 300)), PARTITIONING, 8)
     if key == "PRIMARY KEY":
         assert set(cut) == {number for number in found if 10 <= number < 30}

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.slices import absent_runs, cut, keys_of
+from airflow_provider_sync.databases.slices import absent_segment_ranges, cut, keys_of
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=0, high=10)  # 3 keys in each
 
 
 @pytest.mark.parametrize(
-    ("run", "expected"),
+    ("segment_range", "expected"),
     [
         ((0, 0), (0, 2)),
         ((3, 3), (9, 10)),
@@ -25,9 +25,9 @@ PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=0, high=10)
         ((-1, -1), (None, -1)),
     ],
 )
-def test_keys_of_segments(run: tuple[int, int], expected: tuple[int | None, int | None]) -> None:
+def test_keys_of_segments(segment_range: tuple[int, int], expected: tuple[int | None, int | None]) -> None:
     """A stretch of segments has the keys of its first to its last; beyond the partitioning there is no end."""
-    assert keys_of(PARTITIONING, run) == expected
+    assert keys_of(PARTITIONING, segment_range) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_keys_of_segments(run: tuple[int, int], expected: tuple[int | None, int 
 )
 def test_absent_segments(numbers: list[int], held: set[int], expected: list[tuple[int, int]]) -> None:
     """What is absent comes in stretches that nothing held is in, also across numbers that nobody has."""
-    assert absent_runs(numbers, held) == expected
+    assert absent_segment_ranges(numbers, held) == expected
 
 
 @given(

@@ -21,7 +21,7 @@ from airflow_provider_sync.databases.type_rules import create_table_statement, l
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from tests.databases.canonical_rows import all_digests, canonical, insert, load, part_of, read
+from tests.databases.canonical_rows import all_digests, canonical, insert, load, read, slice_of
 from tests.databases.canonical_types import TYPES
 from tests.scenario import Scenario
 
@@ -91,19 +91,19 @@ def carry(source: Scenario, target: Scenario, rows: list[tuple[Any, ...]]) -> No
     table = source.describe("item")
     source.execute("DELETE FROM item")
     insert(source.database, table, [(number, *row) for number, row in enumerate(rows)])
-    part = part_of(source.database, table)
+    table_slice = slice_of(source.database, table)
     with source.database.snapshot() as connection:
-        texts = read(source.database, connection, part)
-        digests = all_digests(source.database, connection, part)
+        texts = read(source.database, connection, table_slice)
+        digests = all_digests(source.database, connection, table_slice)
     with target.database.connect() as connection:
         described = target.database.describe(connection, "item")
         types = [
             landing_type("item", column.type, own, canonical(target.database).logical_type(own))
-            for column, own in zip(part.columns, described.columns, strict=True)
+            for column, own in zip(table_slice.columns, described.columns, strict=True)
         ]
         staging, loaded = load(target.database, connection, described, texts, types, "_sync_test")
         try:
-            landed = part_of(
+            landed = slice_of(
                 target.database,
                 staging,
                 key=["id"],
@@ -172,8 +172,8 @@ def test_targets_made_from_a_description(pair: Pair) -> None:
     source, target = pair
     create(source)
     table = source.describe("item")
-    part = part_of(source.database, table)
-    columns = [ColumnDescription(name=column.column.name, type=column.type) for column in part.columns]
+    table_slice = slice_of(source.database, table)
+    columns = [ColumnDescription(name=column.column.name, type=column.type) for column in table_slice.columns]
     with target.database.connect() as connection:
         connection.exec_driver_sql(create_table_statement(target.database, "item", columns, ["id"]))
 

@@ -23,7 +23,7 @@ from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import MAX_MESSAGE_BYTES, media_type, parse_media_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES
-from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_RUNS
+from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.server.streaming import IDLE_SECONDS
 from tests.docs.pages import PROJECT, Block, blocks, table_below
@@ -100,7 +100,7 @@ def test_capabilities(base: str) -> None:
 
 def test_gzip_without_accept(base: str) -> None:
     """Who names no compression gets gzip."""
-    answer = send(base, "POST", "/getRows", body=b'{"selection": {"name": "orders"}}')
+    answer = send(base, "POST", "/getRows", body=b'{"table_slice": {"name": "orders"}}')
     assert answer.headers["content-type"] == media_type("gzip")
 
 
@@ -149,7 +149,7 @@ def test_limits() -> None:
     assert limits == {
         "body of a request": [f"{MAX_KEYS_BYTES:,}", f"{MAX_BYTES_BESIDE_KEYS:,}"],
         "keys in a request": [f"{MAX_KEYS:,}"],
-        "stretches in runs": [f"{MAX_RUNS:,}"],
+        "ranges in segment_ranges": [f"{MAX_SEGMENT_RANGES:,}"],
         "segments of a partitioning": [f"{MAX_SEGMENTS:,}"],
         "a message": [f"{MAX_MESSAGE_BYTES:,}"],
         "a name": [str(MAX_NAME)],

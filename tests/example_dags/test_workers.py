@@ -25,7 +25,7 @@ TABLE_TASKS = {"sync_orders.compare", *(f"sync_orders.download[{number}]" for nu
 FILE_TASKS = {"sync_images.compare", *(f"sync_images.download[{number}]" for number in range(3)), "sync_images.delete"}
 ROWS = 200_000
 FILES = 250
-# The first download of `right` stops for good once something is staged and committed; parts are small, and many.
+# The first download of `right` stops for good once something is staged and committed; slices are small, and many.
 KILLED = """
 import os
 import signal
@@ -58,7 +58,7 @@ with DAG("killed_worker", schedule=None, start_date=datetime(2026, 1, 1)):
     TableSyncGroup(
         tables="orders",
         target_conn_id="warehouse",
-        parts=4,
+        slices=4,
         queue="warehouse",
         step_arguments={"download": {"queue": "downloads", "retries": 2, "retry_delay": 0}},
     )
@@ -69,7 +69,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def full_source(source: Source) -> Source:
-    """Give a source with a table for four parts and a directory for three batches."""
+    """Give a source with a table for four slices and a directory for three batches."""
     source.execute("DELETE FROM orders")
     source.execute(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"

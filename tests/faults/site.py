@@ -22,9 +22,9 @@ from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
-from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 from tests.database_servers import SQLITE, DatabaseServers
 from tests.faults.states import Rows, State
 
@@ -122,17 +122,19 @@ class Site:
     def _tables_in_steps(self, client: SyncClient, config: ClientConfig) -> list[Report]:
         database = database_for(self.target)
         reports: list[Report] = []
-        merges: dict[str, tuple[TargetTable, list[StagedPart]]] = {}
+        merges: dict[str, tuple[TargetTable, list[StagedSlice]]] = {}
         for name, table in config.tables.items():
-            found = compare_table(client, table, database, run="run of the faults", parts=2)
+            found = compare_table(client, table, database, run="run of the faults", slices=2)
             if isinstance(found, TableReport):
                 reports.append(found)
                 continue
             # Between tasks there is only what JSON has.
-            parts = [TablePart.from_dict(part.to_dict()) for part in found]
-            staged = [StagedPart.from_dict(download_part(client, table, database, part).to_dict()) for part in parts]
+            slices = [PlannedSlice.from_dict(table_slice.to_dict()) for table_slice in found]
+            staged = [
+                StagedSlice.from_dict(download_slice(client, table, database, table_slice).to_dict()) for table_slice in slices
+            ]
             merges[name] = (table, staged)
-        return reports + list(merge_parts(client, merges, database))
+        return reports + list(merge_slices(client, merges, database))
 
     def _files_in_steps(self, client: SyncClient, directory: TargetDirectory) -> Report:
         storage = open_storage(directory.path)

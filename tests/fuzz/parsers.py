@@ -45,10 +45,10 @@ from airflow_provider_sync.protocol.v2.messages import (
     GetRows,
     Message,
     Partitioning,
+    RequestedSlice,
     RowDigests,
     Rows,
     Segments,
-    Selection,
 )
 from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import choose_compression, parse_media_type, read_messages, write_messages
@@ -62,7 +62,7 @@ LIMIT = 1 << 20
 Parser = Callable[[bytes], object]
 
 _GRID = Partitioning(scheme="key_range", segment_count=4, low=1, high=9)
-_SELECTION = Selection(name="t")
+_SLICE = RequestedSlice(name="t")
 _KINDS = list(LogicalKind)
 
 
@@ -116,7 +116,7 @@ def _messages(data: bytes) -> object:
     for message in read_messages([body], "gzip", limit=LIMIT):
         match message:
             case Described():
-                check_described(message, _SELECTION)
+                check_described(message, _SLICE)
             case Segments():
                 last = check_segments(message, _GRID, after=last)
             case RowDigests():
@@ -162,7 +162,7 @@ def _requests(data: bytes) -> object:
     kinds = (DescribeTable, DigestRows, GetRows)
     request = decode_request(data[1:], kinds[data[0] % 3] if data else GetRows, {"t"})  # type: ignore[type-var]
     if isinstance(request, DigestRows):
-        check_segments_asked(request.runs, request.partitioning)
+        check_segments_asked(request.segment_ranges, request.partitioning)
     return request
 
 
@@ -177,8 +177,8 @@ def _name(data: bytes) -> object:
 
 def _pattern(data: bytes) -> object:
     pattern, _, path = _text(data).partition("\0")
-    selection = FileSelection(include=[pattern])
-    return selection.selects(path), selection.descends(path)
+    requested_slice = FileSelection(include=[pattern])
+    return requested_slice.selects(path), requested_slice.descends(path)
 
 
 def _headers(data: bytes) -> object:
@@ -254,7 +254,7 @@ def _framed(messages: list[Message]) -> bytes:
     return b"".join(struct.pack(">I", len(frame)) + frame for frame in frames)
 
 
-_REQUEST = DigestRows(selection=_SELECTION, partitioning=_GRID, runs=((0, 1), (3, 3)), keys="1\n2\n")
+_REQUEST = DigestRows(table_slice=_SLICE, partitioning=_GRID, segment_ranges=((0, 1), (3, 3)), keys="1\n2\n")
 
 SEEDS: dict[str, list[bytes]] = {
     "v1_frames": [frame_header("a/b", 3) + b"abc" + frame_header("c", 0), frame_header("a", 9) + b'{"message": "Server Error"}'],
@@ -278,7 +278,8 @@ SEEDS: dict[str, list[bytes]] = {
     "v2_tsv": [b"\1a\tb\n\\N\t\\\\\\t\\n\n", b"\0a\\b\\f\\v\n", b"\x001\n2\n"],
     "v2_row_text": [b"\0\3\5" + b"1,text,ab,N,N,N,-2,,"],
     "v2_bounds": [bytes([number]) + text for number in range(11) for text in (b"2024-02-29T12:00:00+02:00", b"-12.5e3", b"7")],
-    "v2_requests": [bytes([number]) + msgspec.json.encode(_REQUEST) for number in range(3)] + [b'\0{"selection":{"name":" t"}}'],
+    "v2_requests": [bytes([number]) + msgspec.json.encode(_REQUEST) for number in range(3)]
+    + [b'\0{"table_slice":{"name":" t"}}'],
     "configuration": [
         b"\0url: http://h/\ntables:\n  a: {max_deletes: 50%, window: [d, 2024-01-01, 2024-02-01]}\nconnections: {c: 'sqlite://'}\n",
         b"\0url: http://h/\nlimits: {max_rows: 5}\ndirectories: {d: &a {path: x}, e: *a}\n",

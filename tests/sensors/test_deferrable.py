@@ -89,7 +89,7 @@ def test_tables_defer(source: Source, synced: Target) -> None:
         "sync_conn_id": "sync_default",
         "watched": {
             "kind": "table",
-            "selection": {"name": "orders", "columns": ["id", "name"]},
+            "table_slice": {"name": "orders", "columns": ["id", "name"]},
         },
         "poll_interval": 7.0,
         "max_seconds": 1800.0,

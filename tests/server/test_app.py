@@ -99,7 +99,7 @@ def test_large_requests(url: str) -> None:
 
 def test_large_requests_of_version_2(url: str) -> None:
     """So many keys fit into one request of version 2, and not more."""
-    start, end = b'{"selection":{"name":"t"},"keys":"', b'"}'
+    start, end = b'{"table_slice":{"name":"t"},"keys":"', b'"}'
     largest = start + b"1" * (MAX_KEYS_BYTES - len(start) - len(end)) + end
     assert send(url, "POST", "/getRows", body=largest).status == 422
     answer = send(url, "POST", "/getRows", body=largest + b" ")
@@ -138,7 +138,7 @@ def test_mounted_where_answers_are_compressed(settings: ServerConfig, path: str)
     host.add_middleware(GZipMiddleware, minimum_size=100)
     host.mount("/sync", create_app(settings, host_compresses=True))
     with TestClient(host) as client:
-        fields: dict[str, Any] = {"json": {"selection": {"name": "t"}}} if path == "/getRows" else {"data": FIELDS}
+        fields: dict[str, Any] = {"json": {"table_slice": {"name": "t"}}} if path == "/getRows" else {"data": FIELDS}
         answer = client.post(f"/sync{path}", headers={"Accept-Encoding": "gzip"}, **fields)
         assert answer.status_code == 200
         assert answer.headers["content-encoding"] == "identity"

@@ -112,7 +112,7 @@ def test_hidden_is_unknown_to_version_2(url: str, path: str) -> None:
 
     def body(name: str, further: str = "") -> bytes:
         partitioning = '"partitioning":{"scheme":"row_hash","segment_count":1},' if path == "/digestRows" else ""
-        return f'{{{partitioning}"selection":{{"name":"{name}"{further}}}}}'.encode()
+        return f'{{{partitioning}"table_slice":{{"name":"{name}"{further}}}}}'.encode()
 
     for further in ("", ',"columns":["nope"]', ',"window":{"column":"id","start":"1","end":"2"}'):
         hidden = ask(url, path, body("closed", further), token="some")

@@ -14,7 +14,7 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, Selection
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice
 from airflow_provider_sync.server import sources
 from airflow_provider_sync.server.serve import RunningServer
 from tests.scenario import Scenario
@@ -48,7 +48,7 @@ def test_a_locked_table_is_told_before_the_client_gives_up(database_url: str, mo
             assert answer.status == 503
             assert any(word in json.loads(answer.body)["message"] for word in ("lock", "busy"))
             with SyncClient(server.url, retries=0) as client, pytest.raises(ServerError, match=r"lock|busy") as failure:
-                list(client.describe_table(DescribeTable(selection=Selection(name="t"))))
+                list(client.describe_table(DescribeTable(table_slice=RequestedSlice(name="t"))))
             assert failure.value.status == 503
             holder.exec_driver_sql("UNLOCK TABLES" if scenario.dialect == "mysql" else "ROLLBACK")
         assert post(server.url, "/getTable", {"config_name": "t"}).status == 200

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from airflow_provider_sync.exceptions import ServerError
-from airflow_provider_sync.protocol.v2.messages import GetRows, Rows, Selection, Window
+from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice, Rows, Window
 from airflow_provider_sync.protocol.v2.stream import parse_media_type, read_messages
 from airflow_provider_sync.server.app import create_app
 from tests.server.served_tables import execute, served
@@ -97,16 +97,16 @@ def fields(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStrat
 
 
 WINDOW = fields({"column": st.sampled_from(["id", "a", "b", "nope"]), "start": "1", "end": "3"}, {})
-SELECTION = fields({"name": "t"}, {"columns": ["a"], "window": WINDOW, "between": [1, 2]})
+SLICE = fields({"name": "t"}, {"columns": ["a"], "window": WINDOW, "between": [1, 2]})
 PARTITIONING = fields({"scheme": "key_range", "segment_count": 4}, {"low": 1, "high": 9})
 MESSAGES = st.one_of(
     st.tuples(
-        st.just("/describeTable"), fields({"selection": SELECTION}, {"partitioning": PARTITIONING, "sample": 4, "digests": True})
+        st.just("/describeTable"), fields({"table_slice": SLICE}, {"partitioning": PARTITIONING, "sample": 4, "digests": True})
     ),
     st.tuples(
-        st.just("/digestRows"), fields({"selection": SELECTION, "partitioning": PARTITIONING}, {"runs": [[0, 1]], "keys": "1\n"})
+        st.just("/digestRows"), fields({"table_slice": SLICE, "partitioning": PARTITIONING}, {"runs": [[0, 1]], "keys": "1\n"})
     ),
-    st.tuples(st.just("/getRows"), fields({"selection": SELECTION}, {"keys": "1\n2\n"})),
+    st.tuples(st.just("/getRows"), fields({"table_slice": SLICE}, {"keys": "1\n2\n"})),
     st.tuples(st.sampled_from(["/describeTable", "/digestRows", "/getRows"]), VALUES),
 )
 
@@ -210,10 +210,10 @@ def test_bytes(client: TestClient, caplog: pytest.LogCaptureFixture, path: str, 
         "Accept": body.translate(None, b"\r\n\0"),
         "Authorization": b"Bearer " + body[:9],
     }
-    check(caplog, client.post(path, content=b'{"selection": {"name": "t"}, "config_name": "' + body, headers=headers))
+    check(caplog, client.post(path, content=b'{"table_slice": {"name": "t"}, "config_name": "' + body, headers=headers))
 
 
-@pytest.mark.parametrize("nested", [b"[" * 100_000, b'{"a":' * 100_000, b'{"selection":' * 100_000])
+@pytest.mark.parametrize("nested", [b"[" * 100_000, b'{"a":' * 100_000, b'{"table_slice":' * 100_000])
 def test_deep_values(client: TestClient, caplog: pytest.LogCaptureFixture, nested: bytes) -> None:
     """Values inside of values without end."""
     for path in ("/getRows", "/getTable", "/getFiles"):
@@ -222,7 +222,7 @@ def test_deep_values(client: TestClient, caplog: pytest.LogCaptureFixture, neste
 
 def test_fields_that_come_twice(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     """A field that comes twice counts once."""
-    for body in (b'{"selection":{"name":"nope"},"selection":{"name":"t"}}', b'{"selection":{"name":"t","name":"nope"}}'):
+    for body in (b'{"table_slice":{"name":"nope"},"table_slice":{"name":"t"}}', b'{"table_slice":{"name":"t","name":"nope"}}'):
         check(caplog, client.post("/getRows", content=body))
     answer = client.post("/getTableHash", content=b"config_name=nope&config_name=t", headers={"Content-Type": FORM})
     assert answer.status_code == 200
@@ -237,7 +237,7 @@ def test_windows_beyond_a_column(database_url: str, caplog: pytest.LogCaptureFix
     with served(database_url, t={"windows": ["id", "b"]}) as url:
         for column, bound in product(("id", "b"), BOUNDS):
             window = Window(column=column, start="-5", end=bound)
-            answer = ask(url, "/getRows", GetRows(selection=Selection(name="t", window=window)))
+            answer = ask(url, "/getRows", GetRows(table_slice=RequestedSlice(name="t", window=window)))
             assert answer.status == 422 or found(answer) in ("422", 0 if bound.startswith("-") else 2)
     assert "did not expect" not in caplog.text
     assert "Traceback" not in caplog.text

@@ -14,13 +14,13 @@ import pytest
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, Selection
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, RequestedSlice
 from airflow_provider_sync.server.serve import RunningServer
 from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import change_alone, fill
 from tests.server.wire import ask, config, open_stream, own_lines, post, read_all
 
-T = GetRows(selection=Selection(name="t"))
+T = GetRows(table_slice=RequestedSlice(name="t"))
 WAITING = ("mariadb", "mysql", "postgresql")
 """Engines on which a reader can wait for a lock."""
 
@@ -82,7 +82,7 @@ def test_the_age_of_a_request(request: pytest.FixtureRequest, engine: str, caplo
             answer = post(server.url, path, {"config_name": "t", "hash": "x"})
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
             assert b"limits.max_stream_seconds" in answer.body
-        answer = ask(server.url, "/describeTable", DescribeTable(selection=T.selection))
+        answer = ask(server.url, "/describeTable", DescribeTable(table_slice=T.table_slice))
         assert answer.status == 503
         assert b"limits.max_stream_seconds" in answer.body
         assert waiting(url) == 0
@@ -100,7 +100,7 @@ def test_a_client_that_goes_away_while_the_source_waits(
     requests: list[tuple[str, list[tuple[str, str]] | msgspec.Struct]] = [
         ("/getTable", [("config_name", "t"), ("hash", "x")]),
         ("/getTableHash", [("config_name", "t")]),
-        ("/describeTable", DescribeTable(selection=T.selection)),
+        ("/describeTable", DescribeTable(table_slice=T.table_slice)),
         ("/getRows", T),
     ]
     with RunningServer(config(url, tables={"t": {}})) as server, locked(url):

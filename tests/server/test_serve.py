@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.protocol.v2.messages import GetRows, Selection
+from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice
 from airflow_provider_sync.server.serve import RunningServer, serve
 from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import fill
@@ -116,7 +116,7 @@ def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, 
             base = server.stdout.readline().split()[-1]
             with (
                 closing(open_stream(base, "/getTableHash", [("config_name", "t")])),
-                closing(open_stream(base, "/getRows", GetRows(selection=Selection(name="t")))),
+                closing(open_stream(base, "/getRows", GetRows(table_slice=RequestedSlice(name="t")))),
             ):
                 while waiting(url) < 2:
                     pass

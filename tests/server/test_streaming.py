@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ServerError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Partitioning, Selection
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Partitioning, RequestedSlice
 from airflow_provider_sync.protocol.v2.stream import read_messages
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.server.streaming import StreamBroken, attachment, is_broken_stream, work_ahead
@@ -251,7 +251,7 @@ def test_file_descriptors(large_files: Path) -> None:
     assert not [link for link in Path("/proc/self/fd").iterdir() if str(large_files) in os.path.realpath(link)]
 
 
-ALL_ROWS = GetRows(selection=Selection(name="t"))
+ALL_ROWS = GetRows(table_slice=RequestedSlice(name="t"))
 
 
 def test_client_of_version_2_that_goes_away(large_url: str) -> None:
@@ -262,14 +262,16 @@ def test_client_of_version_2_that_goes_away(large_url: str) -> None:
             assert is_read(large_url)
         change_alone(large_url)
         requests: list[tuple[str, DescribeTable | DigestRows | GetRows]] = [
-            ("/describeTable", DescribeTable(selection=ALL_ROWS.selection)),
+            ("/describeTable", DescribeTable(table_slice=ALL_ROWS.table_slice)),
             (
                 "/digestRows",
                 DigestRows(
-                    selection=ALL_ROWS.selection, partitioning=Partitioning(scheme="row_hash", segment_count=1), runs=((0, 0),)
+                    table_slice=ALL_ROWS.table_slice,
+                    partitioning=Partitioning(scheme="row_hash", segment_count=1),
+                    segment_ranges=((0, 0),),
                 ),
             ),
-            ("/getRows", GetRows(selection=ALL_ROWS.selection, keys="1\n2\n")),
+            ("/getRows", GetRows(table_slice=ALL_ROWS.table_slice, keys="1\n2\n")),
         ]
         for path, request in requests:
             open_stream(server.url, path, request).close()
@@ -312,7 +314,7 @@ def test_database_that_fails_version_2(request: pytest.FixtureRequest, engine: s
         with pytest.raises(ServerError, match="its log has the reason") as told:
             list(read_messages([body], "gzip", limit=1 << 30))
         assert told.value.retryable
-        assert ask(server.url, "/describeTable", DescribeTable(selection=ALL_ROWS.selection)).status == 200
+        assert ask(server.url, "/describeTable", DescribeTable(table_slice=ALL_ROWS.table_slice)).status == 200
     database.dispose()
     assert "Table 't' broke off" in caplog.text
 
@@ -414,9 +416,11 @@ def peak_memory(source: Path, rows: int, *, version: int = 1) -> int:
                 assert inflate(answer.body)[1]
             else:
                 every = DigestRows(
-                    selection=ALL_ROWS.selection, partitioning=Partitioning(scheme="row_hash", segment_count=1), runs=((0, 0),)
+                    table_slice=ALL_ROWS.table_slice,
+                    partitioning=Partitioning(scheme="row_hash", segment_count=1),
+                    segment_ranges=((0, 0),),
                 )
-                assert ask(url, "/describeTable", DescribeTable(selection=ALL_ROWS.selection)).status == 200
+                assert ask(url, "/describeTable", DescribeTable(table_slice=ALL_ROWS.table_slice)).status == 200
                 assert ask(url, "/digestRows", every).status == 200
                 assert ask(url, "/getRows", ALL_ROWS).status == 200
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, Partitioning, Selection
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, Partitioning, RequestedSlice
 from airflow_provider_sync.protocol.v2.row_text import digest_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 from tests.server.served_tables import execute, served
@@ -47,7 +47,7 @@ def test_digests_are_those_of_the_rows(base: str) -> None:
 
 def test_description_alone(base: str) -> None:
     """Who wants only the description gets it without the digests."""
-    [described] = messages(ask(base, "/describeTable", DescribeTable(selection=T, digests=False)))
+    [described] = messages(ask(base, "/describeTable", DescribeTable(table_slice=T, digests=False)))
     assert described == describe(base)[0]
 
 
@@ -56,7 +56,7 @@ def test_keys(base: str) -> None:
     assert rows(base, 3, keys="2\n5\n") == [(b"20", b"2", "né".encode())]
     assert rows(base, 3, keys="") == []
     assert digests(base, keys="") == {}
-    assert digests(base, runs=()) == {}
+    assert digests(base, segment_ranges=()) == {}
 
 
 def test_segments_of_ranges(url: str) -> None:
@@ -68,10 +68,12 @@ def test_segments_of_ranges(url: str) -> None:
         assert (partitioning.scheme, partitioning.low, partitioning.high) == ("key_range", 0, 999)
         assert 4 <= partitioning.segment_count <= 512
         for number, (count, _) in segments.items():
-            found = {int(key) for (key,) in digests(base, partitioning, runs=((number, number),))}
+            found = {int(key) for (key,) in digests(base, partitioning, segment_ranges=((number, number),))}
             assert found == set(range(number * partitioning.width, min(1000, (number + 1) * partitioning.width)))
             assert len(found) == count
-        assert len(digests(base, partitioning, runs=((0, 1), (3, 3)))) == sum(segments[number][0] for number in (0, 1, 3))
+        assert len(digests(base, partitioning, segment_ranges=((0, 1), (3, 3)))) == sum(
+            segments[number][0] for number in (0, 1, 3)
+        )
 
 
 def test_samples(url: str) -> None:
@@ -84,10 +86,10 @@ def test_samples(url: str) -> None:
         assert (described.sample, sampled.sample) == (0, 5)
         assert some == {number: segments[number] for number in (2, 6, 10, 14, 18)}
         for name in ("by_text", "unindexed"):
-            described, segments = describe(base, Selection(name=name), sample=5)
+            described, segments = describe(base, RequestedSlice(name=name), sample=5)
             assert described.sample == 0
             assert sum(count for count, _ in segments.values()) == 1000
-        field, message = refusal(ask(base, "/describeTable", DescribeTable(selection=T, sample=257)))
+        field, message = refusal(ask(base, "/describeTable", DescribeTable(table_slice=T, sample=257)))
     assert (field, message) == ("sample", "Expected `int` <= 256.")
 
 
@@ -97,12 +99,12 @@ def test_segments_of_digests(url: str) -> None:
     with served(url, t={"primary": ["id", "a"]}, by_text={"table": "t", "primary": "a"}) as base:
         described, segments = describe(base)
         assert described.key == ("id", "a")
-        assert describe(base, Selection(name="by_text"))[0].key == ("a",)
+        assert describe(base, RequestedSlice(name="by_text"))[0].key == ("a",)
         partitioning = described.partitioning
         assert (partitioning.scheme, partitioning.low, partitioning.high) == ("row_hash", 0, -1)
         assert sum(count for count, _ in segments.values()) == 1000
         for number in range(partitioning.segment_count):
-            found = digests(base, partitioning, runs=((number, number),))
+            found = digests(base, partitioning, segment_ranges=((number, number),))
             assert {digest >> (partitioning.shift - 12) for digest in found.values()} == {number}
             assert len(found) == segments[number][0]
         assert len(rows(base, 3, keys="7\trow 7\n8\trow 7\n")) == 1

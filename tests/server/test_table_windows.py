@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from airflow_provider_sync.protocol.v2.messages import GetRows, Selection, Window
+from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice, Window
 from airflow_provider_sync.server.serve import RunningServer
 from tests.server.served_tables import execute, served
 from tests.server.version2_answers import describe, digests, refusal, rows
 from tests.server.wire import ask, config, send
 
 
-def window(column: str, start: str, end: str) -> Selection:
+def window(column: str, start: str, end: str) -> RequestedSlice:
     """Return the part of the table in a window, without the window's column."""
-    return Selection(name="t", columns=("a",), window=Window(column=column, start=start, end=end))
+    return RequestedSlice(name="t", columns=("a",), window=Window(column=column, start=start, end=end))
 
 
 def test_windows(base: str) -> None:
@@ -26,17 +26,19 @@ def test_windows(base: str) -> None:
         ("b", "30", "20", []),
         ("id", "-3", "2", [b"-3", b"1"]),
     ):
-        selection = window(column, start, end)
-        assert [row[0] for row in rows(base, 2, selection=selection)] == expected
-        described, segments = describe(base, selection)
+        requested_slice = window(column, start, end)
+        assert [row[0] for row in rows(base, 2, requested_slice=requested_slice)] == expected
+        described, segments = describe(base, requested_slice)
         assert sum(count for count, _ in segments.values()) == len(expected)
-        assert sorted(key.encode() for (key,) in digests(base, selection=selection)) == expected
+        assert sorted(key.encode() for (key,) in digests(base, requested_slice=requested_slice)) == expected
         if expected:
             assert (described.partitioning.low, described.partitioning.high) == (
                 int(min(expected, key=int)),
                 int(max(expected, key=int)),
             )
-        assert [row[0] for row in rows(base, 2, selection=selection, keys="-3\n2\n")] == [key for key in expected if key != b"1"]
+        assert [row[0] for row in rows(base, 2, requested_slice=requested_slice, keys="-3\n2\n")] == [
+            key for key in expected if key != b"1"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +53,8 @@ def test_windows(base: str) -> None:
 )
 def test_refused_windows(base: str, column: str, start: str, end: str, words: str) -> None:
     """A window of another column than the configuration allows is refused, and so are ends that no value could have."""
-    field, message = refusal(ask(base, "/getRows", GetRows(selection=window(column, start, end))))
-    assert field == "selection.window"
+    field, message = refusal(ask(base, "/getRows", GetRows(table_slice=window(column, start, end))))
+    assert field == "table_slice.window"
     assert words in message
 
 
@@ -68,8 +70,8 @@ def test_windows_of_days(database_url: str) -> None:
     with served(database_url, t={"windows": ["d", "m"]}) as base:
         for column in ("d", "m"):
             for start, end in (("2024-02-29", "2024-03-01"), ("2024-02-28T23:59:59.5+00:00", "2024-03-01T01:00:00+01:00")):
-                selection = Selection(name="t", columns=("id",), window=Window(column=column, start=start, end=end))
-                assert rows(base, 1, selection=selection) == [(b"2",)]
+                requested_slice = RequestedSlice(name="t", columns=("id",), window=Window(column=column, start=start, end=end))
+                assert rows(base, 1, requested_slice=requested_slice) == [(b"2",)]
 
 
 def test_windows_are_announced(url: str) -> None:
@@ -81,7 +83,7 @@ def test_windows_are_announced(url: str) -> None:
 
 def test_ranges_of_keys(base: str) -> None:
     """A range has its lowest key and its highest, in every answer."""
-    for between, expected in (
+    for key_range, expected in (
         ((-3, 1), [b"-3", b"1"]),
         ((2, None), [b"2"]),
         ((None, -4), []),
@@ -89,11 +91,11 @@ def test_ranges_of_keys(base: str) -> None:
         ((2**63, 2**64 - 1), []),
         ((-(2**63), -(2**63)), []),
     ):
-        selection = Selection(name="t", columns=("a",), between=between)
-        assert sorted(row[0] or b"" for row in rows(base, 2, selection=selection)) == expected
-        described, segments = describe(base, selection)
+        requested_slice = RequestedSlice(name="t", columns=("a",), key_range=key_range)
+        assert sorted(row[0] or b"" for row in rows(base, 2, requested_slice=requested_slice)) == expected
+        described, segments = describe(base, requested_slice)
         assert sum(count for count, _ in segments.values()) == len(expected)
-        assert sorted(key.encode() for (key,) in digests(base, selection=selection)) == expected
+        assert sorted(key.encode() for (key,) in digests(base, requested_slice=requested_slice)) == expected
         if expected:
             assert (described.partitioning.low, described.partitioning.high) == (
                 int(min(expected, key=int)),
@@ -101,9 +103,9 @@ def test_ranges_of_keys(base: str) -> None:
             )
 
 
-@pytest.mark.parametrize(("between", "words"), [((2, 1), "no keys between 2 and 1"), ((None, 2**64), "no keys between")])
-def test_refused_ranges_of_keys(base: str, between: tuple[int | None, int | None], words: str) -> None:
+@pytest.mark.parametrize(("key_range", "words"), [((2, 1), "no keys between 2 and 1"), ((None, 2**64), "no keys between")])
+def test_refused_ranges_of_keys(base: str, key_range: tuple[int | None, int | None], words: str) -> None:
     """A range that no keys can be in is refused."""
-    field, message = refusal(ask(base, "/getRows", GetRows(selection=Selection(name="t", between=between))))
-    assert field == "selection.between"
+    field, message = refusal(ask(base, "/getRows", GetRows(table_slice=RequestedSlice(name="t", key_range=key_range))))
+    assert field == "table_slice.key_range"
     assert words in message

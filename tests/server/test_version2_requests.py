@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import MAX_KEYS, DigestRows, GetRows, Partitioning
-from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_RUNS, decode_request
+from airflow_provider_sync.server.message_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES, decode_request
 from tests.server.served_tables import served
 from tests.server.version2_answers import ALL, T, digests, messages, refusal, rows
 from tests.server.wire import ask
@@ -21,80 +21,95 @@ PARTITIONING = b'"partitioning":{"scheme":"row_hash","segment_count":4}'
         ("/describeTable", b"", "body", "truncated"),
         ("/describeTable", b"config_name=t", "body", "malformed"),
         ("/describeTable", b"[]", "body", "Expected `object`"),
-        ("/describeTable", b"{}", "body", "`selection`"),
-        ("/describeTable", b'{"selection":{}}', "selection", "`name`"),
-        ("/describeTable", b'{"selection":{"name":7}}', "selection.name", "Expected `str`"),
-        ("/describeTable", b'{"selection":{"name":""}}', "config_name", "required"),
-        ("/describeTable", b'{"selection":{"name":"t"},"x":1}', "body", "unknown field `x`"),
-        ("/describeTable", b'{"selection":{"name":"t","x":1}}', "selection", "unknown field `x`"),
-        ("/describeTable", b'{"selection":{"name":"t","columns":["a",1]}}', "selection.columns[1]", "Expected `str`"),
-        ("/describeTable", b'{"selection":{"name":"\xff"}}', "body", "utf-8"),
-        ("/describeTable", b'{"selection":{"name":"\\ud800"}}', "body", ""),
-        ("/describeTable", b'{"selection":{"name":"t"},"digests":1}', "digests", "Expected `bool`"),
-        ("/describeTable", b'{"selection":{"name":"t"},"x":' + b"[" * 10_000, "body", ""),
-        ("/digestRows", b'{"selection":{"name":"t"}}', "body", "`partitioning`"),
+        ("/describeTable", b"{}", "body", "`table_slice`"),
+        ("/describeTable", b'{"table_slice":{}}', "table_slice", "`name`"),
+        ("/describeTable", b'{"table_slice":{"name":7}}', "table_slice.name", "Expected `str`"),
+        ("/describeTable", b'{"table_slice":{"name":""}}', "config_name", "required"),
+        ("/describeTable", b'{"table_slice":{"name":"t"},"x":1}', "body", "unknown field `x`"),
+        ("/describeTable", b'{"table_slice":{"name":"t","x":1}}', "table_slice", "unknown field `x`"),
+        ("/describeTable", b'{"table_slice":{"name":"t","columns":["a",1]}}', "table_slice.columns[1]", "Expected `str`"),
+        ("/describeTable", b'{"table_slice":{"name":"\xff"}}', "body", "utf-8"),
+        ("/describeTable", b'{"table_slice":{"name":"\\ud800"}}', "body", ""),
+        ("/describeTable", b'{"table_slice":{"name":"t"},"digests":1}', "digests", "Expected `bool`"),
+        ("/describeTable", b'{"table_slice":{"name":"t"},"x":' + b"[" * 10_000, "body", ""),
+        ("/digestRows", b'{"table_slice":{"name":"t"}}', "body", "`partitioning`"),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},"partitioning":{"scheme":"x","segment_count":1}}',
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"x","segment_count":1}}',
             "partitioning.scheme",
             "'x'",
         ),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":3}}',
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":3}}',
             "partitioning",
             "power of two",
         ),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":0}}',
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":0}}',
             "partitioning",
             "0 segments",
         ),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":1e9}}',
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":1e9}}',
             "partitioning.segment_count",
             "",
         ),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},"partitioning":{"scheme":"key_range","segment_count":99999999}}',
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"key_range","segment_count":99999999}}',
             "partitioning",
             "99999999",
         ),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},"partitioning":{"scheme":"key_range","segment_count":1,"high":99999999999999999999}}',
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"key_range","segment_count":1,"high":99999999999999999999}}',
             "partitioning",
             "99999999999999999999",
         ),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0]]}' % PARTITIONING, "runs[0]", "length 2"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,4]]}' % PARTITIONING, "runs", "0 to 4"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[-1,0]]}' % PARTITIONING, "runs", "-1 to 0"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,1]]}' % PARTITIONING, "runs", "2 to 1"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[2,3],[0,1]]}' % PARTITIONING, "runs", "0 to 1"),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"runs":[[0,1],[1,2]]}' % PARTITIONING, "runs", "1 to 2"),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (PARTITIONING, b"[0,0]," * MAX_RUNS),
-            "runs",
+            b'{"table_slice":{"name":"t"},%b,"segment_ranges":[[0]]}' % PARTITIONING,
+            "segment_ranges[0]",
+            "length 2",
+        ),
+        ("/digestRows", b'{"table_slice":{"name":"t"},%b,"segment_ranges":[[0,4]]}' % PARTITIONING, "segment_ranges", "0 to 4"),
+        ("/digestRows", b'{"table_slice":{"name":"t"},%b,"segment_ranges":[[-1,0]]}' % PARTITIONING, "segment_ranges", "-1 to 0"),
+        ("/digestRows", b'{"table_slice":{"name":"t"},%b,"segment_ranges":[[2,1]]}' % PARTITIONING, "segment_ranges", "2 to 1"),
+        (
+            "/digestRows",
+            b'{"table_slice":{"name":"t"},%b,"segment_ranges":[[2,3],[0,1]]}' % PARTITIONING,
+            "segment_ranges",
+            "0 to 1",
+        ),
+        (
+            "/digestRows",
+            b'{"table_slice":{"name":"t"},%b,"segment_ranges":[[0,1],[1,2]]}' % PARTITIONING,
+            "segment_ranges",
+            "1 to 2",
+        ),
+        (
+            "/digestRows",
+            b'{"table_slice":{"name":"t"},%b,"segment_ranges":[%b[0,0]]}' % (PARTITIONING, b"[0,0]," * MAX_SEGMENT_RANGES),
+            "segment_ranges",
             "65537",
         ),
         (
             "/digestRows",
-            b'{"selection":{"name":"t"},%b,"runs":[%b[0,0]]}' % (PARTITIONING, b"[0,0]," * 400_000),
+            b'{"table_slice":{"name":"t"},%b,"segment_ranges":[%b[0,0]]}' % (PARTITIONING, b"[0,0]," * 400_000),
             "body",
             "2097152",
         ),
-        ("/digestRows", b'{"selection":{"name":"t"},%b,"keys":"1\\t2\\n"}' % PARTITIONING, "keys", "1 fields"),
-        ("/getRows", b'{"selection":{"name":"t"},"keys":["1"]}', "keys", "Expected `str"),
-        ("/getRows", b'{"selection":{"name":"t"},"keys":"1"}', "keys", "line feed"),
-        ("/getRows", b'{"selection":{"name":"t"},"keys":"\\\\N\\n"}', "keys", "NULL"),
-        ("/getRows", b'{"selection":{"name":"t"},"keys":"\\\\x\\n"}', "keys", "escape"),
-        ("/getRows", b'{"selection":{"name":"t"},"keys":"%b"}' % (b"1\\n" * (MAX_KEYS + 1)), "keys", "100001 keys"),
-        ("/getRows", b'{"selection":{"name":"t"},"keys":"%b"}' % (b"\\t" * 1_000_000), "keys", "1 fields"),
-        ("/getRows", b'{"selection":{"name":"t"}%b}' % (b" " * MAX_BYTES_BESIDE_KEYS), "body", "beside its keys"),
+        ("/digestRows", b'{"table_slice":{"name":"t"},%b,"keys":"1\\t2\\n"}' % PARTITIONING, "keys", "1 fields"),
+        ("/getRows", b'{"table_slice":{"name":"t"},"keys":["1"]}', "keys", "Expected `str"),
+        ("/getRows", b'{"table_slice":{"name":"t"},"keys":"1"}', "keys", "line feed"),
+        ("/getRows", b'{"table_slice":{"name":"t"},"keys":"\\\\N\\n"}', "keys", "NULL"),
+        ("/getRows", b'{"table_slice":{"name":"t"},"keys":"\\\\x\\n"}', "keys", "escape"),
+        ("/getRows", b'{"table_slice":{"name":"t"},"keys":"%b"}' % (b"1\\n" * (MAX_KEYS + 1)), "keys", "100001 keys"),
+        ("/getRows", b'{"table_slice":{"name":"t"},"keys":"%b"}' % (b"\\t" * 1_000_000), "keys", "1 fields"),
+        ("/getRows", b'{"table_slice":{"name":"t"}%b}' % (b" " * MAX_BYTES_BESIDE_KEYS), "body", "beside its keys"),
     ],
 )  # fmt: skip
 def test_refused_requests(refusing: str, path: str, body: bytes, field: str, words: str) -> None:
@@ -108,7 +123,9 @@ def test_ranges_need_an_integer_key(url: str) -> None:
     """Ranges of a key that is not a single integer are refused."""
     partitioning = Partitioning(scheme="key_range", segment_count=1, low=0, high=9)
     with served(url, t={"primary": "a"}) as base:
-        field, message = refusal(ask(base, "/digestRows", DigestRows(selection=T, partitioning=partitioning, runs=((0, 0),))))
+        field, message = refusal(
+            ask(base, "/digestRows", DigestRows(table_slice=T, partitioning=partitioning, segment_ranges=((0, 0),)))
+        )
     assert field == "partitioning"
     assert "no single integer key" in message
 
@@ -123,8 +140,8 @@ def test_most_keys(base: str) -> None:
 def test_keys_that_no_row_can_have(base: str, keys: str) -> None:
     """A text that is not a key finds no row, or is refused; never another row, and never a fault of the server's."""
     for path, request in (
-        ("/getRows", GetRows(selection=T, keys=keys)),
-        ("/digestRows", DigestRows(selection=T, partitioning=ALL, keys=keys)),
+        ("/getRows", GetRows(table_slice=T, keys=keys)),
+        ("/digestRows", DigestRows(table_slice=T, partitioning=ALL, keys=keys)),
     ):
         answer = ask(base, path, request)
         assert answer.status in (200, 422)
@@ -143,7 +160,7 @@ def test_keys_are_compared_by_bytes(url: str, keys: str) -> None:
 def test_keys_with_zero_bytes(url: str) -> None:
     """A zero byte, which not every database allows in text, is in no key, or refused; never a fault of the server's."""
     with served(url, t={"primary": "a"}) as base:
-        answer = ask(base, "/getRows", GetRows(selection=T, keys="x\na\0b\n"))
+        answer = ask(base, "/getRows", GetRows(table_slice=T, keys="x\na\0b\n"))
         if answer.status == 200:
             assert [row[2] for row in rows(base, 3, keys="x\na\0b\n")] == [b"x"]
         else:
@@ -153,7 +170,7 @@ def test_keys_with_zero_bytes(url: str) -> None:
 @pytest.mark.parametrize("name", [" t", "t ", "\u200bt\n"])
 def test_blanks_around_a_name_are_trimmed(refusing: str, name: str) -> None:
     """A name finds its table as it does in version 1, whatever invisible characters are around it."""
-    body = msgspec.json.encode({"selection": {"name": name}})
+    body = msgspec.json.encode({"table_slice": {"name": name}})
     for path in ("/describeTable", "/getRows"):
         assert ask(refusing, path, body).status == 200
 
@@ -161,7 +178,7 @@ def test_blanks_around_a_name_are_trimmed(refusing: str, name: str) -> None:
 @pytest.mark.timeout(20)
 def test_an_unknown_field_of_a_megabyte_is_refused_in_a_few_words() -> None:
     """What is wrong is told in short, and found at once, whatever the field is called."""
-    body = b'{"selection":{"name":"t"},"%b":1}' % (b" - at `$" * 200_000)
+    body = b'{"table_slice":{"name":"t"},"%b":1}' % (b" - at `$" * 200_000)
     with pytest.raises(InvalidRequest) as caught:
         decode_request(body, GetRows, {"t"})
     assert len(str(caught.value)) < 1000

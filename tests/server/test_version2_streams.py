@@ -30,7 +30,7 @@ from tests.server.wire import ask, config, open_stream, send
 def test_compression(refusing: str, accept: str | None, compression: str) -> None:
     """A stream is compressed as its reader asks for, and says how; nothing on its way is to change it."""
     for path in ("/describeTable", "/getRows"):
-        body = msgspec.json.encode(GetRows(selection=T) if path == "/getRows" else DescribeTable(selection=T))
+        body = msgspec.json.encode(GetRows(table_slice=T) if path == "/getRows" else DescribeTable(table_slice=T))
         answer = send(refusing, "POST", path, body=body, headers={"Accept": accept} if accept else {})
         assert answer.headers["content-type"] == f"application/vnd.airflow-sync.v2; compression={compression}"
         assert answer.headers["content-encoding"] == "identity"
@@ -41,7 +41,7 @@ def test_no_state(url: str) -> None:
     """What one server process began, any other can go on with."""
     with served(url) as one, served(url) as other:
         described, segments = describe(one)
-        found = digests(other, described.partitioning, runs=tuple((number, number) for number in segments))
+        found = digests(other, described.partitioning, segment_ranges=tuple((number, number) for number in segments))
         assert len(found) == len(rows(one, 3, keys="".join(f"{key}\n" for (key,) in found))) == 3
 
 
@@ -54,7 +54,7 @@ def test_description_comes_first(refusing: str, monkeypatch: pytest.MonkeyPatch)
         return {}
 
     monkeypatch.setattr(SQLiteDatabase, "digest_segments", wait_for_client)
-    with open_stream(refusing, "/describeTable", DescribeTable(selection=T), version="1.0") as stream:
+    with open_stream(refusing, "/describeTable", DescribeTable(table_slice=T), version="1.0") as stream:
         answer = b""
         while b"\r\n\r\n" not in answer or not answer.partition(b"\r\n\r\n")[2]:
             answer += stream.recv(65536)
@@ -83,7 +83,7 @@ def test_error_in_the_middle(
         raise error
 
     monkeypatch.setattr(SQLiteDatabase, "digest_segments", fail)
-    answer = ask(refusing, "/describeTable", DescribeTable(selection=T))
+    answer = ask(refusing, "/describeTable", DescribeTable(table_slice=T))
     assert answer.status == 200
     with pytest.raises(ServerError, match=words) as told:
         list(read_messages([answer.body], parse_media_type(answer.headers["content-type"]), limit=LIMIT))
@@ -96,7 +96,7 @@ def test_sources_that_are_down() -> None:
     """A database that is down may be tried again."""
     settings = config("postgresql://someone:hunter2@127.0.0.1:1/shop", tables={"t": {}})
     with RunningServer(settings) as server:
-        answer = ask(server.url, "/describeTable", DescribeTable(selection=T))
+        answer = ask(server.url, "/describeTable", DescribeTable(table_slice=T))
         assert answer.status == 503
         assert b"hunter2" not in answer.body
         assert send(server.url, "GET", "/capabilities").status == 200

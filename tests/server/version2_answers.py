@@ -14,15 +14,15 @@ from airflow_provider_sync.protocol.v2.messages import (
     GetRows,
     Message,
     Partitioning,
+    RequestedSlice,
     RowDigests,
     Rows,
     Segments,
-    Selection,
 )
 from airflow_provider_sync.protocol.v2.stream import parse_media_type, read_messages
 from tests.server.wire import Answer, ask
 
-T = Selection(name="t")
+T = RequestedSlice(name="t")
 """All columns and rows of the table that most tests serve."""
 
 ALL = Partitioning(scheme="row_hash", segment_count=1)
@@ -42,9 +42,9 @@ def messages(answer: Answer) -> list[Message]:
     return list(read_messages([answer.body], parse_media_type(answer.headers["content-type"]), limit=LIMIT))
 
 
-def describe(url: str, selection: Selection = T, **asked: Any) -> tuple[Described, dict[int, tuple[int, int]]]:
+def describe(url: str, requested_slice: RequestedSlice = T, **asked: Any) -> tuple[Described, dict[int, tuple[int, int]]]:
     """Return the description of a table, and count and sum of its segments."""
-    described, *rest = messages(ask(url, "/describeTable", DescribeTable(selection=selection, **asked)))
+    described, *rest = messages(ask(url, "/describeTable", DescribeTable(table_slice=requested_slice, **asked)))
     assert isinstance(described, Described)
     segments: dict[int, tuple[int, int]] = {}
     for message in rest:
@@ -53,11 +53,13 @@ def describe(url: str, selection: Selection = T, **asked: Any) -> tuple[Describe
     return described, segments
 
 
-def digests(url: str, partitioning: Partitioning = ALL, *, selection: Selection = T, **asked: Any) -> dict[Key, int]:
+def digests(url: str, partitioning: Partitioning = ALL, *, requested_slice: RequestedSlice = T, **asked: Any) -> dict[Key, int]:
     """Return the digests of rows by key, as they come over the wire."""
     found: dict[Key, int] = {}
     request = DigestRows(
-        selection=selection, partitioning=partitioning, **(asked or {"runs": ((0, partitioning.segment_count - 1),)})
+        table_slice=requested_slice,
+        partitioning=partitioning,
+        **(asked or {"segment_ranges": ((0, partitioning.segment_count - 1),)}),
     )
     for message in messages(ask(url, "/digestRows", request)):
         assert isinstance(message, RowDigests)
@@ -68,10 +70,12 @@ def digests(url: str, partitioning: Partitioning = ALL, *, selection: Selection 
     return found
 
 
-def rows(url: str, columns: int, *, selection: Selection = T, keys: str | None = None) -> list[tuple[bytes | None, ...]]:
+def rows(
+    url: str, columns: int, *, requested_slice: RequestedSlice = T, keys: str | None = None
+) -> list[tuple[bytes | None, ...]]:
     """Return rows, sorted."""
     found: list[tuple[bytes | None, ...]] = []
-    for message in messages(ask(url, "/getRows", GetRows(selection=selection, keys=keys))):
+    for message in messages(ask(url, "/getRows", GetRows(table_slice=requested_slice, keys=keys))):
         assert isinstance(message, Rows)
         batch = tsv.decode_rows(message.data, columns)
         assert len(batch) == message.count

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError, ServerError
-from airflow_provider_sync.protocol.v2.messages import Selection
+from airflow_provider_sync.protocol.v2.messages import RequestedSlice
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.sync import Watched, WatchedDirectory, WatchedTable, source_digest
 from tests.server.wire import config
@@ -23,7 +23,7 @@ def digest(source: Source, watched: Watched, protocol: str = "2") -> str:
 
 def table(name: str, *columns: str) -> WatchedTable:
     """Watch a table."""
-    return WatchedTable(selection=Selection(name=name, columns=columns or None))
+    return WatchedTable(table_slice=RequestedSlice(name=name, columns=columns or None))
 
 
 @pytest.mark.parametrize("protocol", ["1", "2"])

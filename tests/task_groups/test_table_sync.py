@@ -33,7 +33,7 @@ def result_of(run: Any, task_id: str) -> Any:
 
 
 def fill(source: Source) -> None:
-    """Give the source enough rows for several parts."""
+    """Give the source enough rows for several slices."""
     values = ", ".join(f"({key}, '{name}', '{amount}')" for key, name, amount in MANY)
     source.execute("DELETE FROM orders")
     source.execute(f"INSERT INTO orders VALUES {values}")
@@ -45,7 +45,7 @@ def test_mapped(source: Source, database_url: str, monkeypatch: pytest.MonkeyPat
     target = Target(database_url, monkeypatch)
     fill(source)
     with DAG("mapped_steps", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        group = TableSyncGroup(tables="orders", target_conn_id="target", parts=3, outlets=[Asset("copied_orders")])
+        group = TableSyncGroup(tables="orders", target_conn_id="target", slices=3, outlets=[Asset("copied_orders")])
     assert group.group_id == "sync_orders"
     run = run_dag(dag)
     assert states_of(run) == {
@@ -61,14 +61,14 @@ def test_mapped(source: Source, database_url: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_several_tables_without_mapping(source: Source, target: Target) -> None:
-    """Several tables share the tasks, and ``parts=1`` maps none; options hold for all steps."""
+    """Several tables share the tasks, and ``slices=1`` maps none; options hold for all steps."""
     target.execute("ALTER TABLE customers RENAME COLUMN name TO title")
     with DAG("single_steps", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params={"conn": "target"}) as dag:
         TableSyncGroup(
             "copy",
             tables={"orders": {}, "customers": {"renames": {"name": "title"}}},
             target_conn_id="{{ params.conn }}",
-            parts=1,
+            slices=1,
             prefix_group_id=False,
             retries=0,
         )
@@ -94,16 +94,16 @@ def test_step_arguments() -> None:
 def test_steps_alone(source: Source, target: Target) -> None:
     """Each step is an operator of its own, whose results are all that the next one needs."""
     arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
-    parts = TableCompareOperator(task_id="compare", **arguments).execute({})
-    staged = TableDownloadOperator(task_id="download", part=parts[0], **arguments).execute({})
+    slices = TableCompareOperator(task_id="compare", **arguments).execute({})
+    staged = TableDownloadOperator(task_id="download", table_slice=slices[0], **arguments).execute({})
     assert target.rows("orders") == []
-    planned = TableMergeOperator(task_id="merge", parts=staged, dry_run=True, **arguments)
+    planned = TableMergeOperator(task_id="merge", slices=staged, dry_run=True, **arguments)
     (report,) = planned.execute({})
     assert (report["status"], report["rows_inserted"]) == ("planned", 3)
     assert target.rows("orders") == []
-    parts = TableCompareOperator(task_id="compare", **arguments).execute({})
-    staged = TableDownloadOperator(task_id="download", part=parts, **arguments).execute({})
-    assert TableMergeOperator(task_id="merge", parts=[staged], **arguments).execute({})[0]["rows_inserted"] == 3
+    slices = TableCompareOperator(task_id="compare", **arguments).execute({})
+    staged = TableDownloadOperator(task_id="download", table_slice=slices, **arguments).execute({})
+    assert TableMergeOperator(task_id="merge", slices=[staged], **arguments).execute({})[0]["rows_inserted"] == 3
     assert target.rows("orders") == ROWS["orders"]
     with pytest.raises(AirflowSkipException, match="up to date"):
         TableCompareOperator(task_id="compare", **arguments).execute({})
@@ -114,23 +114,23 @@ def test_guard(source: Source, target: Target) -> None:
     arguments: dict[str, Any] = {"tables": "orders", "target_conn_id": "target"}
     target.execute("INSERT INTO orders VALUES (7, 'x', '1.00')")
     source.execute("DELETE FROM orders")
-    parts = TableCompareOperator(task_id="compare", **arguments).execute({})
-    staged = TableDownloadOperator(task_id="download", part=parts, **arguments).execute({})
+    slices = TableCompareOperator(task_id="compare", **arguments).execute({})
+    staged = TableDownloadOperator(task_id="download", table_slice=slices, **arguments).execute({})
     with pytest.raises(AirflowFailException, match="allow_empty_source"):
-        TableMergeOperator(task_id="merge", parts=staged, **arguments).execute({})
+        TableMergeOperator(task_id="merge", slices=staged, **arguments).execute({})
     assert target.rows("orders") == [(7, "x", "1.00")]
 
 
 @pytest.mark.parametrize(
     ("operator", "arguments", "message"),
     [
-        (TableCompareOperator, {"parts": 0}, "'parts' is 0"),
-        (TableCompareOperator, {"parts": "many"}, "'parts' is 'many'"),
+        (TableCompareOperator, {"slices": 0}, "'slices' is 0"),
+        (TableCompareOperator, {"slices": "many"}, "'slices' is 'many'"),
         (TableCompareOperator, {"tables": ""}, "'tables' rendered to ''"),
-        (TableDownloadOperator, {"part": 7}, "output of the step before"),
-        (TableDownloadOperator, {"part": {"table": "orders"}}, "not what the step before returns"),
-        (TableMergeOperator, {"parts": None}, "'parts' is empty"),
-        (TableDownloadOperator, {"part": {"table": "x", "run": "r", "protocol": 2}}, "'tables' does not"),
+        (TableDownloadOperator, {"table_slice": 7}, "output of the step before"),
+        (TableDownloadOperator, {"table_slice": {"table": "orders"}}, "not what the step before returns"),
+        (TableMergeOperator, {"slices": None}, "'slices' is empty"),
+        (TableDownloadOperator, {"table_slice": {"table": "x", "run": "r", "protocol": 2}}, "'tables' does not"),
     ],
 )
 def test_wrong_arguments(source: Source, target: Target, operator: Any, arguments: dict[str, Any], message: str) -> None:

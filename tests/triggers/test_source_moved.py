@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
     AIRFLOW_VERSION < (3, 2), reason="Airflow 3.1.0 reads connections from event loops in its triggerer only"
 )
 
-ORDERS = {"kind": "table", "selection": {"name": "orders", "columns": None, "window": None}}
+ORDERS = {"kind": "table", "table_slice": {"name": "orders", "columns": None, "window": None}}
 
 
 def trigger(**arguments: Any) -> SourceMovedTrigger:
@@ -82,7 +82,7 @@ def test_directories(source: Source) -> None:
 
 def test_permanent_errors(source: Source, scripted: ScriptedServer) -> None:
     """What somebody has to fix ends it at the first poll, with the message."""
-    nothing = {"kind": "table", "selection": {"name": "nothing"}}
+    nothing = {"kind": "table", "table_slice": {"name": "nothing"}}
     [event] = events(trigger(watched=nothing))
     assert event["digest"] is None
     assert "nothing" in event["error"]

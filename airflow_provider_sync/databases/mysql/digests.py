@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy import text as sql_text
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.mysql import lookup, text, text_load
 from airflow_provider_sync.databases.mysql.read import stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, key_hash, key_number, row_digest, segment
@@ -27,7 +27,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalType
 _SMALL = 20_000
 """Rows up to which they are counted: statistics of small or young tables are far off."""
 
-_SHARED_PARTS = 128
+_SHARED_SEGMENTS = 128
 """Segments, of about a hundred rows each, below which a second connection takes as long as it spares."""
 
 _SUM_MODULUS = 2**64
@@ -50,33 +50,37 @@ class MySQLCanonical(Database):
         """Return the type of a column; see :func:`.text.logical_type`."""
         return text.logical_type(column)
 
-    def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:
+    def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
         """Ask the index from both ends."""
-        key = part.key[0].column
+        key = table_slice.key[0].column
         number = key_number(key, self.quote(key.name))
         low, high = connection.exec_driver_sql(
-            f"SELECT MIN({number}), MAX({number}) FROM {self.qualified(part.table)} WHERE {self._window(part)}"
+            f"SELECT MIN({number}), MAX({number}) FROM {self.qualified(table_slice.table)} WHERE {self._window(table_slice)}"
         ).one()
         return None if low is None else (int(low), int(high))
 
-    def estimate_rows(self, connection: Connection, part: Part) -> int:
+    def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
         """Ask the statistics; small tables, windows and ranges are counted."""
-        if part.window is None and part.between is None:
-            estimate = connection.execute(_STATISTICS, {"schema": part.table.schema, "name": part.table.name}).scalar()
+        if table_slice.window is None and table_slice.key_range is None:
+            estimate = connection.execute(
+                _STATISTICS, {"schema": table_slice.table.schema, "name": table_slice.table.name}
+            ).scalar()
             if estimate is not None and estimate >= _SMALL:
                 return int(estimate)
-        counted = f"SELECT COUNT(*) FROM {self.qualified(part.table)} WHERE {self._window(part)}"
+        counted = f"SELECT COUNT(*) FROM {self.qualified(table_slice.table)} WHERE {self._window(table_slice)}"
         return int(connection.exec_driver_sql(counted).scalar_one())
 
-    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+    def digest_segments(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
         """Digest every segment of the partitioning in one scan."""
-        digest = self._digest(connection, part)
-        source = f"{self.qualified(part.table)} WHERE {self._window(part)}"
+        digest = self._digest(connection, table_slice)
+        source = f"{self.qualified(table_slice.table)} WHERE {self._window(table_slice)}"
         if partitioning.scheme == "key_range":
-            key = part.key[0].column
+            key = table_slice.key[0].column
             number = segment(key, self.quote(key.name), partitioning)
         elif partitioning.scheme == "key_hash":
-            number = f"{key_hash(part.key, self.quote)} >> {partitioning.shift}"
+            number = f"{key_hash(table_slice.key, self.quote)} >> {partitioning.shift}"
         else:
             # Only a derived table with a limit is not merged into the outer query, which would compute the digest twice.
             number = f"d.digest >> {partitioning.shift}"
@@ -87,21 +91,27 @@ class MySQLCanonical(Database):
         segments = {}
         for segment_number, rows, total in found:
             if total >= TOO_LARGE:
-                raise self._too_large(connection, part.table)
+                raise self._too_large(connection, table_slice.table)
             segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS)
         return segments
 
-    def digest_written(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+    def digest_written(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
         """Digest one half of the keys over this connection, the other over one that reads what is not committed yet.
 
         What somebody else has written and not committed shows, too: as a difference, like everything that is not as announced.
         """
-        if partitioning.scheme != "key_range" or partitioning.segment_count < _SHARED_PARTS or not part.has_indexed_ranges:
-            return self.digest_segments(connection, part, partitioning)
+        if (
+            partitioning.scheme != "key_range"
+            or partitioning.segment_count < _SHARED_SEGMENTS
+            or not table_slice.has_indexed_ranges
+        ):
+            return self.digest_segments(connection, table_slice, partitioning)
         middle = partitioning.segment_count // 2
         lower, upper = (
-            msgspec.structs.replace(part, between=narrowed(keys_of(partitioning, run), part.between))
-            for run in ((-1, middle - 1), (middle, partitioning.segment_count))
+            msgspec.structs.replace(table_slice, key_range=narrowed(keys_of(partitioning, segment_range), table_slice.key_range))
+            for segment_range in ((-1, middle - 1), (middle, partitioning.segment_count))
         )
 
         def digest_upper() -> Mapping[int, SegmentDigest]:
@@ -117,47 +127,55 @@ class MySQLCanonical(Database):
             return {**self.digest_segments(connection, lower, partitioning), **waiting.result()}
 
     def digest_rows(
-        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
+        self,
+        connection: Connection,
+        table_slice: TableSlice,
+        partitioning: Partitioning,
+        segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[Digests]:
         """Stream keys and digests of the rows in these segments: stretches of keys by the index, all else by a scan.
 
         Where the key's hash decides, only rows that are in are digested.
         """
-        digest = self._digest(connection, part)
+        digest = self._digest(connection, table_slice)
         if partitioning.scheme != "key_range":
-            hashed = digest if partitioning.scheme == "row_hash" else key_hash(part.key, self.quote)
-            yield from self._stream_digests(connection, part, digest, lookup.in_buckets(hashed, partitioning, runs))
+            hashed = digest if partitioning.scheme == "row_hash" else key_hash(table_slice.key, self.quote)
+            yield from self._stream_digests(
+                connection, table_slice, digest, lookup.in_buckets(hashed, partitioning, segment_ranges)
+            )
             return
-        key = part.key[0].column
+        key = table_slice.key[0].column
         number = key_number(key, self.quote(key.name))
-        for condition in lookup.in_runs(key, self.quote(key.name), partitioning, runs):
-            yield from self._stream_digests(connection, part, digest, f"{condition} ORDER BY {number}")
+        for condition in lookup.in_segment_ranges(key, self.quote(key.name), partitioning, segment_ranges):
+            yield from self._stream_digests(connection, table_slice, digest, f"{condition} ORDER BY {number}")
 
-    def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[Digests]:
+    def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[Digests]:
         """Stream keys and digests of the rows with these keys, some hundred keys in a statement."""
-        digest = self._digest(connection, part)
-        for condition, some in lookup.by_keys(part.key, self.quote, keys, room=self._room(connection)):
+        digest = self._digest(connection, table_slice)
+        for condition, some in lookup.by_keys(table_slice.key, self.quote, keys, room=self._room(connection)):
             wanted = set(some)
-            for batch in self._stream_digests(connection, part, digest, condition):
+            for batch in self._stream_digests(connection, table_slice, digest, condition):
                 if found := [row for row in batch if row[0] in wanted]:
                     yield found
 
-    def read_text(self, connection: Connection, part: Part, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream rows as TSV, along the primary key where no window or key says otherwise."""
-        texts = self._texts(part.columns)
-        source = self.qualified(part.table)
+        texts = self._texts(table_slice.columns)
+        source = self.qualified(table_slice.table)
         if keys is None:
-            if part.table.primary_key and part.window is None and part.between is None:
+            if table_slice.table.primary_key and table_slice.window is None and table_slice.key_range is None:
                 # Otherwise an index that happens to have all the columns decides about the order.
                 source += " USE INDEX (PRIMARY)"
-            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {self._window(part)}"):
+            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {self._window(table_slice)}"):
                 yield len(batch), encode_rows(batch)
             return
-        names = [column.column.name for column in part.columns]
-        places = [names.index(column.column.name) for column in part.key]
-        for condition, some in lookup.by_keys(part.key, self.quote, keys, room=self._room(connection)):
+        names = [column.column.name for column in table_slice.columns]
+        places = [names.index(column.column.name) for column in table_slice.key]
+        for condition, some in lookup.by_keys(table_slice.key, self.quote, keys, room=self._room(connection)):
             wanted = {tuple([key.encode(errors="surrogatepass") for key in one]) for one in some}
-            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {self._window(part)}"):
+            for batch in stream_texts(
+                connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {self._window(table_slice)}"
+            ):
                 if found := [row for row in batch if tuple([row[place] for place in places]) in wanted]:
                     yield len(found), encode_rows(found)
 
@@ -173,15 +191,15 @@ class MySQLCanonical(Database):
             self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
         return self._packet_bytes // 2
 
-    def _stream_digests(self, connection: Connection, part: Part, digest: str, condition: str) -> Iterator[Digests]:
+    def _stream_digests(self, connection: Connection, table_slice: TableSlice, digest: str, condition: str) -> Iterator[Digests]:
         """Stream keys and digests of the rows of the part that fulfil a condition, an order behind it included."""
         statement = (
-            f"SELECT {self._texts(part.key)}, {digest} FROM {self.qualified(part.table)}"
-            f" WHERE {self._window(part)} AND {condition}"
+            f"SELECT {self._texts(table_slice.key)}, {digest} FROM {self.qualified(table_slice.table)}"
+            f" WHERE {self._window(table_slice)} AND {condition}"
         )
         for batch in stream_texts(connection, statement):
             try:
-                if len(part.key) == 1:
+                if len(table_slice.key) == 1:
                     yield [((key.decode(),), int(number)) for key, number in batch]  # type: ignore[union-attr, arg-type]  # see below
                 else:
                     yield [(tuple([key.decode() for key in row[:-1]]), int(row[-1])) for row in batch]  # type: ignore[union-attr, arg-type]
@@ -189,18 +207,18 @@ class MySQLCanonical(Database):
                 # A NULL among them, looked for only now because of the time that it takes.
                 if any(None in row[:-1] for row in batch):
                     raise TableError(
-                        f"Table {str(part.table)!r} has rows without a key (NULL). Choose a key that all have."
+                        f"Table {str(table_slice.table)!r} has rows without a key (NULL). Choose a key that all have."
                     ) from error
-                raise self._too_large(connection, part.table) from error
+                raise self._too_large(connection, table_slice.table) from error
 
-    def _digest(self, connection: Connection, part: Part) -> str:
-        return row_digest(part.columns, self.quote, _packet(connection))
+    def _digest(self, connection: Connection, table_slice: TableSlice) -> str:
+        return row_digest(table_slice.columns, self.quote, _packet(connection))
 
     def _texts(self, columns: Iterable[CanonicalColumn]) -> str:
         return ", ".join(text.canonical_text(column.column, column.type, self.quote(column.column.name)) for column in columns)
 
-    def _window(self, part: Part) -> str:
-        return lookup.in_window(part, self.quote)
+    def _window(self, table_slice: TableSlice) -> str:
+        return lookup.in_window(table_slice, self.quote)
 
     def _too_large(self, connection: Connection, table: Table) -> TableError:
         return TableError(

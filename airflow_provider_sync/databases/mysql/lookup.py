@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.databases.mysql.row_text import key_number
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.exceptions import TableError
@@ -50,56 +50,60 @@ def literal(column: Column, text: str) -> str | None:
         return None
 
 
-def in_window(part: Part, quote: Callable[[str], str]) -> str:
+def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
     """Return the condition of the part's window and of its range of keys, or one that is always true.
 
     :raises TableError: when a bound is no value of the column
     """
-    conditions = _between(part, quote)
-    if part.window is None:
+    conditions = _key_range_conditions(table_slice, quote)
+    if table_slice.window is None:
         return " AND ".join(conditions) or "TRUE"
-    column = part.table.column(part.window.column)
-    bounds = [literal(column, text) for text in (part.window.start, part.window.end)]
+    column = table_slice.table.column(table_slice.window.column)
+    bounds = [literal(column, text) for text in (table_slice.window.start, table_slice.window.end)]
     if None in bounds:
         raise TableError(
-            f"Table {str(part.table)!r}: the window from {part.window.start!r} to {part.window.end!r} is not one of values of"
-            f" column {column.name!r} ({column.sql_type}). Write both as the column's values are written."
+            f"Table {str(table_slice.table)!r}: the window from {table_slice.window.start!r} to {table_slice.window.end!r} is not"
+            f" one of values of column {column.name!r} ({column.sql_type}). Write both as the column's values are written."
         )
     name = quote(column.name)
     return " AND ".join([*conditions, f"({name} >= {bounds[0]} AND {name} < {bounds[1]})"])
 
 
-def _between(part: Part, quote: Callable[[str], str]) -> list[str]:
-    if part.between is None:
+def _key_range_conditions(table_slice: TableSlice, quote: Callable[[str], str]) -> list[str]:
+    if table_slice.key_range is None:
         return []
-    key = part.key[0].column
+    key = table_slice.key[0].column
     number = key_number(key, quote(key.name))
-    return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), part.between, strict=True) if end is not None]
+    return [f"{number} {sign} {end}" for sign, end in zip((">=", "<="), table_slice.key_range, strict=True) if end is not None]
 
 
-def in_runs(key: Column, name: str, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> Iterator[str]:
+def in_segment_ranges(
+    key: Column, name: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]
+) -> Iterator[str]:
     """Yield conditions for stretches of segments of a partitioning of ranges, a few hundred stretches each, in their order.
 
     :param name: the key's column, quoted
     """
     number = key_number(key, name)
     conditions = []
-    for first, last in runs:
+    for first, last in segment_ranges:
         low = min(partitioning.low + first * partitioning.width, partitioning.high + 1)
         high = min(partitioning.high, partitioning.low + (last + 1) * partitioning.width - 1)
-        parts = [f"{number} >= {low}"] * (first >= 0) + [f"{number} <= {high}"] * (last < partitioning.segment_count)
-        if low <= high or len(parts) < 2:
-            conditions.append(f"({' AND '.join(parts) or 'TRUE'})")
+        bounds = [f"{number} >= {low}"] * (first >= 0) + [f"{number} <= {high}"] * (last < partitioning.segment_count)
+        if low <= high or len(bounds) < 2:
+            conditions.append(f"({' AND '.join(bounds) or 'TRUE'})")
     for start in range(0, len(conditions), _RANGES):
         yield f"({' OR '.join(conditions[start : start + _RANGES])})"
 
 
-def in_buckets(hashed: str, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> str:
+def in_buckets(hashed: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
     """Return the condition that a row is in one of the buckets; rows without a digest are in.
 
     :param hashed: the expression of the row's digest, or of its key's hash
     """
-    numbers = [number for first, last in runs for number in range(max(first, 0), min(last, partitioning.segment_count - 1) + 1)]
+    numbers = [
+        number for first, last in segment_ranges for number in range(max(first, 0), min(last, partitioning.segment_count - 1) + 1)
+    ]
     if len(numbers) >= partitioning.segment_count:
         return "TRUE"
     if not numbers:

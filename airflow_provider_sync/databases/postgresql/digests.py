@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.postgresql.load import load_blocks
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, fetch
-from airflow_provider_sync.databases.postgresql.row_text import PartSQL, hash_of_texts
+from airflow_provider_sync.databases.postgresql.row_text import SliceSQL, hash_of_texts
 from airflow_provider_sync.databases.postgresql.text import literal, logical_type
 from airflow_provider_sync.databases.postgresql.text_load import copy_blocks
 from airflow_provider_sync.databases.schema import Column, Table
@@ -70,43 +70,51 @@ class PostgreSQLCanonical(Database):
             ((found,),) = _run(connection, f"SELECT {hash_of_texts([literal(text) for text in _PROBE])}")
         return {PGHASH: f"{found:x}"}
 
-    def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:
+    def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
         """Ask the index from both ends."""
         with self.translate_errors():
-            ((low, high),) = _run(connection, self._sql(connection, part).bounds())
+            ((low, high),) = _run(connection, self._sql(connection, table_slice).bounds())
         return None if low is None else (int(low), int(high))
 
-    def estimate_rows(self, connection: Connection, part: Part) -> int:
+    def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
         """Ask the planner, who knows about windows and partitions."""
         with self.translate_errors():
-            ((plans,),) = _run(connection, f"EXPLAIN (FORMAT JSON) {self._sql(connection, part).rows()}")
+            ((plans,),) = _run(connection, f"EXPLAIN (FORMAT JSON) {self._sql(connection, table_slice).rows()}")
         return int(plans[0]["Plan"]["Plan Rows"])
 
-    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+    def digest_segments(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
         """Digest every segment in one scan, by as many workers as the server gives."""
         with self.translate_errors(), _settings(connection, _FOR_ONE_SCAN):
-            found = _run(connection, self._sql(connection, part).segments(partitioning))
+            found = _run(connection, self._sql(connection, table_slice).segments(partitioning))
         return {
             int(number): SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS) for number, rows, total in sorted(found)
         }
 
     def digest_rows(
-        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
+        self,
+        connection: Connection,
+        table_slice: TableSlice,
+        partitioning: Partitioning,
+        segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look stretches of keys up by the index; buckets need a scan."""
-        sql = self._sql(connection, part)
+        sql = self._sql(connection, table_slice)
         with _settings(connection, _FOR_STRETCHES):
-            yield from self._digests(connection, part, sql.digests(partitioning, runs))
+            yield from self._digests(connection, table_slice, sql.digests(partitioning, segment_ranges))
 
-    def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
+    def digest_keys(
+        self, connection: Connection, table_slice: TableSlice, keys: Keys
+    ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look the rows up by their keys."""
-        sql = self._sql(connection, part)
+        sql = self._sql(connection, table_slice)
         for start in range(0, len(keys), _KEYS):
-            yield from self._digests(connection, part, sql.digests_by_key(keys[start : start + _KEYS]))
+            yield from self._digests(connection, table_slice, sql.digests_by_key(keys[start : start + _KEYS]))
 
-    def read_text(self, connection: Connection, part: Part, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream what COPY writes."""
-        sql = self._sql(connection, part)
+        sql = self._sql(connection, table_slice)
         if keys is None:
             yield from self._copied(connection, sql.texts())
             return
@@ -133,12 +141,14 @@ class PostgreSQLCanonical(Database):
     def _identifier(self, name: str) -> str:
         return _undoubled(self.quote(name))
 
-    def _sql(self, connection: Connection, part: Part) -> PartSQL:
-        relation = _undoubled(self.qualified(part.table))
-        return PartSQL(part, quote=self._identifier, relation=relation, utf8=_is_utf8(connection))
+    def _sql(self, connection: Connection, table_slice: TableSlice) -> SliceSQL:
+        relation = _undoubled(self.qualified(table_slice.table))
+        return SliceSQL(table_slice, quote=self._identifier, relation=relation, utf8=_is_utf8(connection))
 
-    def _digests(self, connection: Connection, part: Part, statement: str) -> Iterator[list[tuple[tuple[str, ...], int]]]:
-        width = len(part.key)
+    def _digests(
+        self, connection: Connection, table_slice: TableSlice, statement: str
+    ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
+        width = len(table_slice.key)
         for _, block in self._copied(connection, statement):
             if b"\\" not in block:
                 # Column by column, since a million rows one by one cost a second.
@@ -151,7 +161,8 @@ class PostgreSQLCanonical(Database):
                 yield [(tuple([text.decode() for text in row[:width]]), int(row[width])) for row in rows]  # type: ignore[union-attr, arg-type]
             except AttributeError as error:
                 raise TableError(
-                    f"Table {str(part.table)!r} has a row with NULL in its key, which names no row. Declare the key NOT NULL."
+                    f"Table {str(table_slice.table)!r} has a row with NULL in its key, which names no row."
+                    " Declare the key NOT NULL."
                 ) from error
 
     def _copied(self, connection: Connection, statement: str) -> Iterator[tuple[int, bytes]]:

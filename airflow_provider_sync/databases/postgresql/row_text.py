@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, literal, parsed
 from airflow_provider_sync.databases.schema import Kind
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
@@ -26,7 +26,7 @@ _LOWEST_NUMERIC, _HIGHEST_NUMERIC = "-1e131071", "NaN"
 """What no whole number is below, and what sorts after all."""
 
 
-class PartSQL:
+class SliceSQL:
     """Writes the statements about one part of a table.
 
     :param quote: quotes an identifier
@@ -34,8 +34,8 @@ class PartSQL:
     :param utf8: whether the database stores text as UTF-8, whose bytes then need no conversion
     """
 
-    def __init__(self, part: Part, *, quote: Callable[[str], str], relation: str, utf8: bool) -> None:
-        self._part = part
+    def __init__(self, table_slice: TableSlice, *, quote: Callable[[str], str], relation: str, utf8: bool) -> None:
+        self._table_slice = table_slice
         self._quote = quote
         self._relation = relation
         self._utf8 = utf8
@@ -51,15 +51,15 @@ class PartSQL:
 
     def texts(self) -> str:
         """Select the canonical texts of every row."""
-        return f"SELECT {self._texts(self._part.columns)} FROM {self._relation} AS t{self._where()}"
+        return f"SELECT {self._texts(self._table_slice.columns)} FROM {self._relation} AS t{self._where()}"
 
     def texts_by_key(self, keys: Keys) -> str:
         """Select the canonical texts of the rows with these keys."""
-        return f"SELECT {self._texts(self._part.columns)} FROM {self._joined(keys)}"
+        return f"SELECT {self._texts(self._table_slice.columns)} FROM {self._joined(keys)}"
 
     def digests_by_key(self, keys: Keys) -> str:
         """Select key texts and digest of the rows with these keys."""
-        return f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._joined(keys)}"
+        return f"SELECT {self._texts(self._table_slice.key)}, {self._digest()} FROM {self._joined(keys)}"
 
     def segments(self, partitioning: Partitioning) -> str:
         """Select number, rows and sum of every segment."""
@@ -75,18 +75,19 @@ class PartSQL:
             f" (SELECT unnest(ARRAY[{self._digest()}]) AS d FROM {self._relation} AS t{self._where()}) s GROUP BY 1"
         )
 
-    def digests(self, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> str:
+    def digests(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
         """Select key texts and digest of the rows in these segments."""
         if partitioning.scheme == "key_range":
             name = self._number()
             # A join looks each stretch up in the index. Conditions joined by OR end in a scan that tries them all on every row.
             return (
-                f"SELECT {self._texts(self._part.key)}, {self._digest()} FROM {self._stretches(partitioning, runs)}"
+                f"SELECT {self._texts(self._table_slice.key)}, {self._digest()}"
+                f" FROM {self._stretches(partitioning, segment_ranges)}"
                 f" JOIN {self._relation} AS t ON {name} >= r.low AND {name} <= r.high{self._where()} ORDER BY {name}"
             )
-        names = ", ".join(f"k{number}" for number in range(len(self._part.key)))
-        texts = ", ".join(f"{self._text(column)} AS k{number}" for number, column in enumerate(self._part.key))
-        numbers = ",".join(str(number) for first, last in runs for number in range(first, last + 1))
+        names = ", ".join(f"k{number}" for number in range(len(self._table_slice.key)))
+        texts = ", ".join(f"{self._text(column)} AS k{number}" for number, column in enumerate(self._table_slice.key))
+        numbers = ",".join(str(number) for first, last in segment_ranges for number in range(first, last + 1))
         return (
             f"SELECT {names}, d FROM (SELECT {texts}, unnest(ARRAY[{self._digest()}]) AS d"
             f" FROM {self._relation} AS t{self._where()}) s WHERE d >> {partitioning.shift} = ANY('{{{numbers}}}'::bigint[])"
@@ -108,8 +109,8 @@ class PartSQL:
         return f"textsend({text})" if self._utf8 else f"convert_to({text}, 'UTF8')"
 
     def _digest(self) -> str:
-        if self._part.digest == PGHASH:
-            texts = [hashed_text(column.column, column.type, self._name(column)) for column in self._part.columns]
+        if self._table_slice.digest == PGHASH:
+            texts = [hashed_text(column.column, column.type, self._name(column)) for column in self._table_slice.columns]
             return hash_of_texts(
                 [*(f"coalesce({text}, '')" for text in texts), *(f"({bits})::text" for bits in self._all_nulls())]
             )
@@ -119,7 +120,7 @@ class PartSQL:
     def _row_text(self) -> str:
         """Write the text of a row, as ``protocol.v2.row_text`` has it."""
         fields = []
-        for column in self._part.columns:
+        for column in self._table_slice.columns:
             text = self._text(column)
             if column.type.kind in MEASURED:
                 fields.append(f"octet_length({text if self._utf8 else self._bytes(text)})")
@@ -132,7 +133,7 @@ class PartSQL:
         return f"concat_ws('|', {', '.join([*fields, *self._all_nulls()])})"
 
     def _all_nulls(self) -> list[str]:
-        columns = self._part.columns
+        columns = self._table_slice.columns
         return [self._nulls(columns[start : start + NULL_BITS]) for start in range(0, len(columns), NULL_BITS)]
 
     def _nulls(self, columns: Sequence[CanonicalColumn]) -> str:
@@ -146,12 +147,12 @@ class PartSQL:
     # -- conditions --------------------------------------------------------------------------------------------------
 
     def _where(self, condition: str = "") -> str:
-        window = self._part.window
+        window = self._table_slice.window
         conditions = [condition] if condition else []
-        if self._part.between is not None:
-            conditions += self._between(*self._part.between)
+        if self._table_slice.key_range is not None:
+            conditions += self._key_range_conditions(*self._table_slice.key_range)
         if window is not None:
-            column = self._part.table.column(window.column)
+            column = self._table_slice.table.column(window.column)
             name = f"t.{self._quote(window.column)}"
             if column.kind is Kind.TEXT:
                 name += ' COLLATE "C"'
@@ -159,7 +160,7 @@ class PartSQL:
             conditions.append(f"{name} < {parsed(column, literal(window.end))}")
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
-    def _between(self, low: int | None, high: int | None) -> Iterator[str]:
+    def _key_range_conditions(self, low: int | None, high: int | None) -> Iterator[str]:
         """Write conditions on the key that can use its index: literals are of the key's type."""
         name = self._number()
         if low is not None:
@@ -183,7 +184,7 @@ class PartSQL:
 
     def _number(self) -> str:
         """Return the key as a number; beyond all of them where a column of another type has something else."""
-        key = self._part.key[0]
+        key = self._table_slice.key[0]
         if key.column.kind in (Kind.INTEGER, Kind.DECIMAL):
             return self._name(key)
         text = f"({self._text(key)})::text"
@@ -192,10 +193,10 @@ class PartSQL:
     def _clamped(self, key: int) -> int:
         return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
 
-    def _stretches(self, partitioning: Partitioning, runs: Sequence[tuple[int, int]]) -> str:
+    def _stretches(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
         """List the lowest and highest key of each stretch, in the key's type, so that its index can be used."""
         lows, highs = [], []
-        for first, last in runs:
+        for first, last in segment_ranges:
             low = None if first < 0 else min(partitioning.high + 1, partitioning.low + first * partitioning.width)
             high = (
                 None
@@ -214,11 +215,11 @@ class PartSQL:
         return f"unnest('{{{','.join(lows)}}}'::{kind}[], '{{{','.join(highs)}}}'::{kind}[]) AS r(low, high)"
 
     def _is_integer(self) -> bool:
-        return self._part.key[0].column.kind is Kind.INTEGER
+        return self._table_slice.key[0].column.kind is Kind.INTEGER
 
     def _joined(self, keys: Keys) -> str:
         """Join the table to a list of keys: by value, which an index finds, and by the bytes of the canonical text."""
-        columns = self._part.key
+        columns = self._table_slice.key
         if any(column.column.kind is Kind.INTEGER for column in columns):
             # What no column of integers can hold is no row's key, and would be an error of the cast.
             places = [place for place, column in enumerate(columns) if column.column.kind is Kind.INTEGER]

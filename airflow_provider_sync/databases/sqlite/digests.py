@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.schema import Column, Table, Value
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of
 from airflow_provider_sync.databases.sqlite.key_forms import adopt_keys
@@ -61,41 +61,44 @@ class SQLiteCanonical(Database):
         """Take the declaration at its word; see :func:`.text.logical_type`."""
         return logical_type(column)
 
-    def key_bounds(self, connection: Connection, part: Part) -> tuple[int, int] | None:
+    def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
         """Ask the index from both ends.
 
         :raises TableError: when a key is no integer, whatever its column is declared to be
         """
-        name = self.quote(part.key[0].column.name)
-        condition, values = self._window(part)
+        key = table_slice.key[0].column
+        name = self.quote(key.name)
+        condition, values = self._window(table_slice)
         # One subquery for each end: SQLite looks an index up for a minimum only where it stands alone.
         ends = ", ".join(
-            f"(SELECT {end}({name}) FROM {self.qualified(part.table)} AS t{_where(condition)})" for end in ("min", "max")
+            f"(SELECT {end}({name}) FROM {self.qualified(table_slice.table)} AS t{_where(condition)})" for end in ("min", "max")
         )
         low, high = driver_of(connection).execute(f"SELECT {ends}", values * 2).fetchone()
         if low is None:
             return None
         if not (isinstance(low, int) and isinstance(high, int)):
             raise TableError(
-                f"Table {str(part.table)!r}: the key {part.key[0].column.name!r} is declared {part.key[0].column.sql_type} and"
-                " has values that are no integers. Correct them, or declare the column TEXT."
+                f"Table {str(table_slice.table)!r}: the key {key.name!r} is declared {key.sql_type} and has values"
+                " that are no integers. Correct them, or declare the column TEXT."
             )
         return low, high
 
-    def estimate_rows(self, connection: Connection, part: Part) -> int:
+    def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
         """Count them: SQLite keeps no statistics, and counts millions in a blink."""
-        condition, values = self._window(part)
-        statement = f"SELECT COUNT(*) FROM {self.qualified(part.table)} AS t{_where(condition)}"
+        condition, values = self._window(table_slice)
+        statement = f"SELECT COUNT(*) FROM {self.qualified(table_slice.table)} AS t{_where(condition)}"
         return int(driver_of(connection).execute(statement, values).fetchone()[0])
 
-    def digest_segments(self, connection: Connection, part: Part, partitioning: Partitioning) -> Mapping[int, SegmentDigest]:
+    def digest_segments(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
         """Stream all rows and add their digests up."""
         counts: dict[int, int] = {}
         sums: dict[int, int] = {}
-        place = _places(part)[0]
-        condition, values = self._window(part)
-        for rows in _stream(connection, self._select(part, part.columns, condition), values):
-            digests = digest_rows(rows, _kinds(part))
+        place = _places(table_slice)[0]
+        condition, values = self._window(table_slice)
+        for rows in _stream(connection, self._select(table_slice, table_slice.columns, condition), values):
+            digests = digest_rows(rows, _kinds(table_slice))
             # Neighbours share a segment where the rows come in the order of their keys.
             start = 0
             for number, same in groupby(_numbers(partitioning, [row[place] for row in rows], digests)):
@@ -106,43 +109,56 @@ class SQLiteCanonical(Database):
         return {number: SegmentDigest(rows=counts[number], sum=sums[number] % _SUM_MODULUS) for number in sorted(counts)}
 
     def digest_rows(
-        self, connection: Connection, part: Part, partitioning: Partitioning, runs: Sequence[tuple[int, int]]
+        self,
+        connection: Connection,
+        table_slice: TableSlice,
+        partitioning: Partitioning,
+        segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look stretches of an indexed integer key up; otherwise, stream all rows and choose."""
-        condition, values = self._window(part)
+        condition, values = self._window(table_slice)
         if partitioning.scheme == "row_hash":
-            yield from self._digests(connection, part, self._select(part, part.columns, condition), values, partitioning, runs)
+            yield from self._digests(
+                connection,
+                table_slice,
+                self._select(table_slice, table_slice.columns, condition),
+                values,
+                partitioning,
+                segment_ranges,
+            )
             return
-        key = part.key[0].column
+        key = table_slice.key[0].column
         ordered = self.quote(key.name) if _affinity(key) in _NUMERIC else f"sync_order({self.quote(key.name)})"
-        if _affinity(key) not in _NUMERIC or not part.table.is_indexed(key.name):
-            statement = f"{self._select(part, part.columns, condition)} ORDER BY {ordered}"
-            yield from self._digests(connection, part, statement, values, partitioning, runs)
+        if _affinity(key) not in _NUMERIC or not table_slice.table.is_indexed(key.name):
+            statement = f"{self._select(table_slice, table_slice.columns, condition)} ORDER BY {ordered}"
+            yield from self._digests(connection, table_slice, statement, values, partitioning, segment_ranges)
             return
-        for run in runs:
-            bounds = " AND ".join(filter(None, [condition, *_bounds(ordered, partitioning, run)]))
-            statement = f"{self._select(part, part.columns, bounds)} ORDER BY {ordered}"
-            yield from self._digests(connection, part, statement, values, partitioning, [run])
+        for segment_range in segment_ranges:
+            bounds = " AND ".join(filter(None, [condition, *_bounds(ordered, partitioning, segment_range)]))
+            statement = f"{self._select(table_slice, table_slice.columns, bounds)} ORDER BY {ordered}"
+            yield from self._digests(connection, table_slice, statement, values, partitioning, [segment_range])
 
-    def digest_keys(self, connection: Connection, part: Part, keys: Keys) -> Iterator[list[tuple[tuple[str, ...], int]]]:
+    def digest_keys(
+        self, connection: Connection, table_slice: TableSlice, keys: Keys
+    ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
         """Look the rows up by their keys."""
-        expressions = [self._canonical(column) for column in part.columns]
-        for found, rows in self._lookup(connection, part, keys, expressions):
-            yield list(zip(found, digest_rows(rows, _kinds(part)), strict=True))
+        expressions = [self._canonical(column) for column in table_slice.columns]
+        for found, rows in self._lookup(connection, table_slice, keys, expressions):
+            yield list(zip(found, digest_rows(rows, _kinds(table_slice)), strict=True))
 
-    def read_text(self, connection: Connection, part: Part, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream the rows; moments that are no key travel as they are written, and count by what they mean."""
-        key = {column.column.name for column in part.key}
+        key = {column.column.name for column in table_slice.key}
         expressions = [
             self._canonical(column) if column.column.name in key else self._canonical(column, stored_expression)
-            for column in part.columns
+            for column in table_slice.columns
         ]
         if keys is not None:
-            for _, rows in self._lookup(connection, part, keys, expressions):
+            for _, rows in self._lookup(connection, table_slice, keys, expressions):
                 yield from _blocks(rows)
             return
-        condition, values = self._window(part)
-        statement = f"SELECT {', '.join(expressions)} FROM {self.qualified(part.table)} AS t{_where(condition)}"
+        condition, values = self._window(table_slice)
+        statement = f"SELECT {', '.join(expressions)} FROM {self.qualified(table_slice.table)} AS t{_where(condition)}"
         for rows in _stream(connection, statement, values):
             yield from _blocks(rows)
 
@@ -164,20 +180,20 @@ class SQLiteCanonical(Database):
         """Return the expression for the text of a column of the table that is called ``t``."""
         return f"CAST({render(self._inner(column), column.type, _affinity(column.column))} AS TEXT)"
 
-    def _select(self, part: Part, columns: Sequence[CanonicalColumn], condition: str) -> str:
+    def _select(self, table_slice: TableSlice, columns: Sequence[CanonicalColumn], condition: str) -> str:
         """Return the statement that reads canonical texts; its table is called ``t``."""
         expressions = ", ".join(map(self._canonical, columns))
-        return f"SELECT {expressions} FROM {self.qualified(part.table)} AS t{_where(condition)}"
+        return f"SELECT {expressions} FROM {self.qualified(table_slice.table)} AS t{_where(condition)}"
 
-    def _window(self, part: Part) -> tuple[str, tuple[Value, ...]]:
+    def _window(self, table_slice: TableSlice) -> tuple[str, tuple[Value, ...]]:
         """Return the condition of the part's window and range of keys, and its values, or nothing; the table is called ``t``."""
-        conditions = list(self._between(part))
-        if part.window is None:
+        conditions = list(self._key_range_conditions(table_slice))
+        if table_slice.window is None:
             return " AND ".join(conditions), ()
-        window = part.window
-        column = next((column for column in part.columns if column.column.name == window.column), None)
+        window = table_slice.window
+        column = next((column for column in table_slice.columns if column.column.name == window.column), None)
         if column is None:
-            declared = part.table.column(window.column)
+            declared = table_slice.table.column(window.column)
             column = CanonicalColumn(column=declared, type=logical_type(declared))
         name = self._inner(column)
         values: tuple[Value, ...] = (window.start, window.end)
@@ -189,59 +205,59 @@ class SQLiteCanonical(Database):
             name = self._canonical(column)
         return " AND ".join([*conditions, f"{name} >= ? AND {name} < ?"]), values
 
-    def _between(self, part: Part) -> Iterator[str]:
+    def _key_range_conditions(self, table_slice: TableSlice) -> Iterator[str]:
         """Yield the conditions of the part's range of keys; numbers are spelled out, since they may exceed 64 bits."""
-        if part.between is None:
+        if table_slice.key_range is None:
             return
-        key = part.key[0]
+        key = table_slice.key[0]
         name = self._inner(key) if _affinity(key.column) in _NUMERIC else f"sync_order({self._inner(key)})"
-        for sign, end in zip((">=", "<="), part.between, strict=True):
+        for sign, end in zip((">=", "<="), table_slice.key_range, strict=True):
             if end is not None:
                 yield f"{name} {sign} {end}"
 
     def _digests(
         self,
         connection: Connection,
-        part: Part,
+        table_slice: TableSlice,
         statement: str,
         values: tuple[Value, ...],
         partitioning: Partitioning,
-        runs: Sequence[tuple[int, int]],
+        segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[tuple[tuple[str, ...], int]]]:
-        places = _places(part)
-        chosen = {number for first, last in runs for number in range(first, last + 1)}
+        places = _places(table_slice)
+        chosen = {number for first, last in segment_ranges for number in range(first, last + 1)}
         for rows in _stream(connection, statement, values):
-            digests = digest_rows(rows, _kinds(part))
+            digests = digest_rows(rows, _kinds(table_slice))
             columns = [[row[place] for row in rows] for place in places]
             found = [number in chosen for number in _numbers(partitioning, columns[0], digests)]
             keys = _keys(compress(column, found) for column in columns)
             yield list(zip(keys, compress(digests, found), strict=True))
 
     def _lookup(
-        self, connection: Connection, part: Part, keys: Keys, expressions: Sequence[str]
+        self, connection: Connection, table_slice: TableSlice, keys: Keys, expressions: Sequence[str]
     ) -> Iterator[tuple[list[tuple[str, ...]], list[Text]]]:
         """Read ``expressions`` of the rows with these keys, and the keys' canonical texts.
 
         Rows are looked up by whatever may be stored for a key, and chosen by their canonical texts.
         """
-        condition, values = self._window(part)
-        selected = [*expressions, *map(self._canonical, part.key)]
+        condition, values = self._window(table_slice)
+        selected = [*expressions, *map(self._canonical, table_slice.key)]
         width = len(expressions)
         wanted = list(dict.fromkeys(keys))
-        if any(column.type.kind in SECONDS for column in part.key):
+        if any(column.type.kind in SECONDS for column in table_slice.key):
             # Stored in many forms: none of them can be looked up.
-            statement = f"SELECT {', '.join(selected)} FROM {self.qualified(part.table)} AS t{_where(condition)}"
+            statement = f"SELECT {', '.join(selected)} FROM {self.qualified(table_slice.table)} AS t{_where(condition)}"
             yield from _choose(_stream(connection, statement, values), set(wanted), width)
             return
-        match = " AND ".join(f"{self._inner(column)} = w.column{number + 1}" for number, column in enumerate(part.key))
-        marks = f"({', '.join('?' * len(part.key))})"
-        step = max(1, _LOOKUP_VALUES // (len(part.key) * 2 ** len(part.key)))
+        match = " AND ".join(f"{self._inner(column)} = w.column{number + 1}" for number, column in enumerate(table_slice.key))
+        marks = f"({', '.join('?' * len(table_slice.key))})"
+        step = max(1, _LOOKUP_VALUES // (len(table_slice.key) * 2 ** len(table_slice.key)))
         for start in range(0, len(wanted), step):
             chunk = wanted[start : start + step]
-            candidates = [values for key in chunk for values in product(*map(_candidates, key, part.key))]
+            candidates = [values for key in chunk for values in product(*map(_candidates, key, table_slice.key))]
             statement = (
                 f"SELECT {', '.join(selected)} FROM (VALUES {', '.join([marks] * len(candidates))}) AS w"
-                f" CROSS JOIN {self.qualified(part.table)} AS t ON {match}{_where(condition)}"
+                f" CROSS JOIN {self.qualified(table_slice.table)} AS t ON {match}{_where(condition)}"
             )
             bound = (*(value for candidate in candidates for value in candidate), *values)
             yield from _choose(_stream(connection, statement, bound), set(chunk), width)
@@ -343,9 +359,9 @@ def _number_value(text: str) -> Value:
         raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").anonymously() from None
 
 
-def _bounds(name: str, partitioning: Partitioning, run: tuple[int, int]) -> Iterator[str]:
+def _bounds(name: str, partitioning: Partitioning, segment_range: tuple[int, int]) -> Iterator[str]:
     """Return the conditions that hold for the keys of a run; numbers are spelled out, since they may exceed 64 bits."""
-    first, last = run
+    first, last = segment_range
     if first >= 0:
         yield f"{name} >= {min(partitioning.high + 1, partitioning.low + first * partitioning.width)}"
     if last < partitioning.segment_count:
@@ -374,13 +390,13 @@ def _keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
         ).anonymously() from error
 
 
-def _places(part: Part) -> list[int]:
-    names = [column.column.name for column in part.columns]
-    return [names.index(column.column.name) for column in part.key]
+def _places(table_slice: TableSlice) -> list[int]:
+    names = [column.column.name for column in table_slice.columns]
+    return [names.index(column.column.name) for column in table_slice.key]
 
 
-def _kinds(part: Part) -> list[LogicalKind]:
-    return [column.type.kind for column in part.columns]
+def _kinds(table_slice: TableSlice) -> list[LogicalKind]:
+    return [column.type.kind for column in table_slice.columns]
 
 
 def _affinity(column: Column) -> Affinity:

@@ -14,10 +14,10 @@ from airflow_provider_sync.protocol.v2.messages import (
     Described,
     KeyRange,
     Partitioning,
+    RequestedSlice,
     RowDigests,
     Rows,
     Segments,
-    Selection,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
@@ -26,10 +26,10 @@ _MAX_ROWS = 1 << 63
 _MAX_SCALE, _MAX_SIZE = 16383, (1 << 32) - 1
 
 
-def check_described(described: Described, selection: Selection) -> None:
+def check_described(described: Described, requested_slice: RequestedSlice) -> None:
     """Check the description of a table.
 
-    :param selection: what was asked for
+    :param requested_slice: what was asked for
     :raises ProtocolError: for a description that no table can have, or that is of other columns than were asked for
     """
     names = tuple(column.name for column in described.columns)
@@ -37,18 +37,18 @@ def check_described(described: Described, selection: Selection) -> None:
     _check_names(described.key, "column of the key")
     if strange := set(described.key) - set(names):
         raise ProtocolError(f"The key has {_listed(sorted(strange))}, which is not among the columns {_listed(names)}.")
-    if selection.columns is not None:
-        if missing := set(selection.columns) - set(names):
+    if requested_slice.columns is not None:
+        if missing := set(requested_slice.columns) - set(names):
             raise ProtocolError(f"The description lacks columns that were asked for: {_listed(sorted(missing))}.")
-        if further := set(names) - set(selection.columns) - set(described.key):
+        if further := set(names) - set(requested_slice.columns) - set(described.key):
             raise ProtocolError(f"The description has columns that were not asked for: {_listed(sorted(further))}.")
     for column in described.columns:
         _check_type(column)
     if not 0 <= described.rows <= _MAX_ROWS:
         raise ProtocolError(f"A table cannot have {described.rows} rows.")
     check_partitioning(described.partitioning)
-    if selection.between is not None and described.partitioning.scheme == "key_range":
-        low, high = selection.between
+    if requested_slice.key_range is not None and described.partitioning.scheme == "key_range":
+        low, high = requested_slice.key_range
         if (low is not None and described.partitioning.low < low) or (high is not None and described.partitioning.high > high):
             raise ProtocolError(
                 f"Segments reach from {described.partitioning.low} to {described.partitioning.high}, beyond what was asked for."
@@ -72,25 +72,25 @@ def check_partitioning(partitioning: Partitioning) -> None:
         raise ProtocolError(f"Segments cannot reach from {partitioning.low} to {partitioning.high}.")
 
 
-def check_between(between: KeyRange) -> None:
+def check_key_range(key_range: KeyRange) -> None:
     """Check that rows can be between these keys.
 
     :raises ProtocolError: for keys that no integer column has, and for the wrong order
     """
-    low, high = between
-    if any(end is not None and not _LOWEST <= end <= _HIGHEST for end in between) or (
+    low, high = key_range
+    if any(end is not None and not _LOWEST <= end <= _HIGHEST for end in key_range) or (
         low is not None and high is not None and low > high
     ):
         raise ProtocolError(f"There are no keys between {low} and {high}.")
 
 
-def check_runs(runs: Iterable[tuple[int, int]], partitioning: Partitioning) -> None:
+def check_segment_ranges(segment_ranges: Iterable[tuple[int, int]], partitioning: Partitioning) -> None:
     """Check that stretches of segments are of this partitioning, and ascend without overlap.
 
     :raises ProtocolError: when they do not
     """
     least = 0
-    for first, last in runs:
+    for first, last in segment_ranges:
         if not least <= first <= last < partitioning.segment_count:
             raise ProtocolError(
                 f"The stretch of segments {first} to {last} is out of order, or not of {partitioning.segment_count} segments."

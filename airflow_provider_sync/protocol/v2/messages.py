@@ -71,14 +71,14 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ALL_COLUMNS = ("*",)
-"""Instead of the names of columns, in :attr:`Selection.trailing_zeros`."""
+"""Instead of the names of columns, in :attr:`RequestedSlice.trailing_zeros`."""
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What part of a table every request of one sync is about.
 
     :ivar columns: names at the source; ``None`` for all; the primary key always takes part
-    :ivar between: only rows with these keys, where the key is a single integer
+    :ivar key_range: only rows with these keys, where the key is a single integer
     :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
         scale, or ``*`` for all
     """
@@ -86,7 +86,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     columns: tuple[str, ...] | None = None
     window: Window | None = None
-    between: KeyRange | None = None
+    key_range: KeyRange | None = None
     trailing_zeros: tuple[str, ...] = ()
 
 
@@ -139,7 +139,7 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         there; only for servers whose capabilities name such digests
     """
 
-    selection: Selection
+    table_slice: RequestedSlice
     digests: bool = True
     partitioning: Partitioning | None = None
     sample: Annotated[int, msgspec.Meta(ge=0, le=MAX_SAMPLE)] = 0
@@ -150,14 +150,14 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``digestRows``: the key and digest of every row in these segments, or of the rows with these keys.
 
-    :ivar runs: first and last number of stretches of segments, ascending
-    :ivar keys: TSV of canonical key texts, one line a key; ``partitioning`` and ``runs`` are then not looked at
+    :ivar segment_ranges: first and last number of stretches of segments, ascending
+    :ivar keys: TSV of canonical key texts, one line a key; ``partitioning`` and ``segment_ranges`` are then not looked at
     :ivar digest: the one that the table's description told
     """
 
-    selection: Selection
+    table_slice: RequestedSlice
     partitioning: Partitioning
-    runs: tuple[tuple[int, int], ...] = ()
+    segment_ranges: tuple[tuple[int, int], ...] = ()
     keys: str | None = None
     digest: str = SHA256
 
@@ -168,7 +168,7 @@ class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     :ivar keys: TSV of canonical key texts, one line a key; ``None`` for every row of the selection
     """
 
-    selection: Selection
+    table_slice: RequestedSlice
     keys: str | None = None
 
 

@@ -8,25 +8,27 @@ import msgspec
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Part
+from airflow_provider_sync.databases.canonical import CanonicalColumn, TableSlice
 from airflow_provider_sync.databases.type_rules import create_table_statement, landing_type
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
-from airflow_provider_sync.protocol.v2.messages import Described, Selection, Window
+from airflow_provider_sync.protocol.v2.messages import Described, RequestedSlice, Window
 from airflow_provider_sync.sync.tables.target import Target
 
 
-def selection_of(options: TargetTable) -> Selection:
+def requested_slice_of(options: TargetTable) -> RequestedSlice:
     """Return the part of the source's table that the options ask for."""
-    return Selection(name=options.name, columns=options.columns or None, window=_window(options, {}))
+    return RequestedSlice(name=options.name, columns=options.columns or None, window=_window(options, {}))
 
 
-def selection_for(target: Target) -> Selection:
+def requested_slice_for(target: Target) -> RequestedSlice:
     """Return the part of the source's table that a target is compared with, in the form in which it holds it."""
-    return msgspec.structs.replace(selection_of(target.options), between=target.between, trailing_zeros=target.trailing_zeros)
+    return msgspec.structs.replace(
+        requested_slice_of(target.options), key_range=target.key_range, trailing_zeros=target.trailing_zeros
+    )
 
 
-def land(database: Database, target: Target, described: Described) -> Part:
+def land(database: Database, target: Target, described: Described) -> TableSlice:
     """Find the target's column for each of the source's, and render both by the source's type.
 
     :raises TableError: when the target lacks a column, or cannot hold what the source's column holds
@@ -60,7 +62,7 @@ def land(database: Database, target: Target, described: Described) -> Part:
             " Both sides need one key: configure it at the server, too."
         )
     window = _own_window(database, target)
-    return Part(table=target.table, columns=tuple(columns.values()), key=key, window=window, between=target.between)
+    return TableSlice(table=target.table, columns=tuple(columns.values()), key=key, window=window, key_range=target.key_range)
 
 
 def create_statement(database: Database, options: TargetTable, described: Described) -> str:

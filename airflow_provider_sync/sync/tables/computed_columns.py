@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part
+from airflow_provider_sync.databases.canonical import TableSlice
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2 import tsv
@@ -22,25 +22,27 @@ _BATCHES = 40
 """Batches of rows that are searched for them: a column that is computed otherwise differs in nearly every row."""
 
 
-def refuse_other_values(database: Database, connection: Connection, part: Part, staging: Table, *, name: str) -> None:
+def refuse_other_values(
+    database: Database, connection: Connection, table_slice: TableSlice, staging: Table, *, name: str
+) -> None:
     """Find columns that the target computes otherwise among merged rows; to be called when digests differ after a merge.
 
-    :param part: of the target, inside the merge's transaction
+    :param table_slice: of the target, inside the merge's transaction
     :param staging: the rows as the source sent them
     :param name: of the table, for the message
     :raises TableError: naming the columns, where there are any
     """
-    if not any(column.column.generated for column in part.columns):
+    if not any(column.column.generated for column in table_slice.columns):
         return
-    part = msgspec.structs.replace(part, window=None)
-    sent = msgspec.structs.replace(part, table=staging, between=None)
-    keys = _differing_keys(database, connection, part, sent)
-    here, there = (_texts(database, connection, rows, keys) for rows in (part, sent))
+    table_slice = msgspec.structs.replace(table_slice, window=None)
+    sent = msgspec.structs.replace(table_slice, table=staging, key_range=None)
+    keys = _differing_keys(database, connection, table_slice, sent)
+    here, there = (_texts(database, connection, rows, keys) for rows in (table_slice, sent))
     differing = {
         column.column.name
         for key in keys
         if key in here and key in there
-        for column, own, other in zip(part.columns, here[key], there[key], strict=True)
+        for column, own, other in zip(table_slice.columns, here[key], there[key], strict=True)
         if own != other and column.column.generated
     }
     if differing:
@@ -54,21 +56,23 @@ def refuse_other_values(database: Database, connection: Connection, part: Part, 
         )
 
 
-def _differing_keys(database: Database, connection: Connection, part: Part, sent: Part) -> list[Key]:
+def _differing_keys(database: Database, connection: Connection, table_slice: TableSlice, sent: TableSlice) -> list[Key]:
     """Return some keys of rows that are not what was sent."""
     # Read to the end before the next statement: a connection to MySQL has one result at a time.
     batches = islice(database.digest_rows(connection, sent, ONE_SEGMENT, ((0, 0),)), _BATCHES)
     digests = {key: digest for batch in batches for key, digest in batch}
-    found = {key: digest for batch in database.digest_keys(connection, part, list(digests)) for key, digest in batch}
+    found = {key: digest for batch in database.digest_keys(connection, table_slice, list(digests)) for key, digest in batch}
     return [key for key, digest in digests.items() if found.get(key) != digest][:_SAMPLE]
 
 
-def _texts(database: Database, connection: Connection, part: Part, keys: list[Key]) -> dict[Key, tuple[str | None, ...]]:
+def _texts(
+    database: Database, connection: Connection, table_slice: TableSlice, keys: list[Key]
+) -> dict[Key, tuple[str | None, ...]]:
     """Return the canonical texts of rows by their keys."""
-    places = [part.columns.index(column) for column in part.key]
+    places = [table_slice.columns.index(column) for column in table_slice.key]
     found = {}
-    for _, block in database.read_text(connection, part, keys) if keys else ():
-        for row in tsv.decode_rows(block, len(part.columns)):
+    for _, block in database.read_text(connection, table_slice, keys) if keys else ():
+        for row in tsv.decode_rows(block, len(table_slice.columns)):
             texts = tuple(None if field is None else field.decode() for field in row)
             found[tuple(texts[place] or "" for place in places)] = texts
     return found

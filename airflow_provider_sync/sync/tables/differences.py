@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
 from airflow_provider_sync.databases.sample import digest_sample
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
@@ -29,12 +29,12 @@ from airflow_provider_sync.protocol.v2.messages import (
     DescribeTable,
     DigestRows,
     Partitioning,
+    RequestedSlice,
     RowDigests,
     Segments,
-    Selection,
 )
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, key_hash
-from airflow_provider_sync.sync.tables.column_mapping import land, selection_for
+from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
 from airflow_provider_sync.sync.tables.reconcile import (
     Key,
     RowChanges,
@@ -42,7 +42,7 @@ from airflow_provider_sync.sync.tables.reconcile import (
     differing_segments,
     in_slices,
     joined,
-    runs_of,
+    segment_ranges_of,
 )
 from airflow_provider_sync.sync.tables.target import Target
 
@@ -85,7 +85,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     target: Target
-    part: Part
+    table_slice: TableSlice
     described: Described
     source: Mapping[int, SegmentDigest]
     own: Mapping[int, SegmentDigest]
@@ -97,10 +97,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return self.described.partitioning
 
     @property
-    def selection(self) -> Selection:
+    def requested_slice(self) -> RequestedSlice:
         """What to ask about from now on: the described columns by name, so that one that goes meanwhile is missed."""
         columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(selection_for(self.target), columns=columns)
+        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
 
     @property
     def source_rows(self) -> int:
@@ -139,7 +139,7 @@ def compare_segments(
     :raises TableError: when the target cannot hold what the source has
     """
     request = DescribeTable(
-        selection=selection_for(target),
+        table_slice=requested_slice_for(target),
         partitioning=partitioning,
         sample=sample,
         schemes=database.schemes,
@@ -147,17 +147,19 @@ def compare_segments(
     )
     with client.describe_table(request) as answer:
         described = answer.described
-        part = msgspec.structs.replace(land(database, target, described), digest=described.digest)
+        table_slice = msgspec.structs.replace(land(database, target, described), digest=described.digest)
 
         def own_segments(connection: Connection) -> dict[int, SegmentDigest]:
-            _refuse_null_keys(database, connection, part)
+            _refuse_null_keys(database, connection, table_slice)
             if described.sample:
-                return dict(digest_sample(database, connection, part, described.partitioning, described.sample))
-            return dict(database.digest_segments(connection, part, described.partitioning))
+                return dict(digest_sample(database, connection, table_slice, described.partitioning, described.sample))
+            return dict(database.digest_segments(connection, table_slice, described.partitioning))
 
         source, own = _both(database, partial(_segments_in, answer), own_segments)
     differing = differing_segments(source, own)
-    return Comparison(target=target, part=part, described=described, source=source, own=own, differing=tuple(differing))
+    return Comparison(
+        target=target, table_slice=table_slice, described=described, source=source, own=own, differing=tuple(differing)
+    )
 
 
 def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
@@ -177,12 +179,12 @@ def ask_segments_again(
     :param partitioning: another one, for a stretch of ranges alone
     :raises SourceChangedError: when the source is not made as it was
     """
-    before, selection = compared.described, compared.selection
+    before, requested_slice = compared.described, compared.requested_slice
     partitioning = partitioning or compared.partitioning
     if partitioning.scheme == "key_range":
-        selection = msgspec.structs.replace(selection, between=(partitioning.low, partitioning.high))
+        requested_slice = msgspec.structs.replace(requested_slice, key_range=(partitioning.low, partitioning.high))
     request = DescribeTable(
-        selection=selection, partitioning=partitioning, schemes=(partitioning.scheme,), probes=probes_of(client, database)
+        table_slice=requested_slice, partitioning=partitioning, schemes=(partitioning.scheme,), probes=probes_of(client, database)
     )
     with client.describe_table(request) as answer:
         described = answer.described
@@ -280,10 +282,10 @@ def _joined(parts: Iterable[Differences]) -> Differences:
     announced: dict[Key, int] = {}
     changes = []
     replaced: dict[int, SegmentDigest] = {}
-    for part in parts:
-        announced.update(part.announced)
-        changes.append(part.changes)
-        replaced = added(replaced, part.replaced)
+    for found in parts:
+        announced.update(found.announced)
+        changes.append(found.changes)
+        replaced = added(replaced, found.replaced)
     return Differences(changes=joined(changes), announced=announced, replaced=replaced)
 
 
@@ -304,20 +306,26 @@ def compare_slice(
 
     :param connection: see :func:`compare_slices`
     """
-    part, partitioning = compared.part, compared.partitioning
-    runs = runs_of(numbers)
+    table_slice, partitioning = compared.table_slice, compared.partitioning
+    segment_ranges = segment_ranges_of(numbers)
 
     def own_rows(connection: Connection) -> dict[Key, int]:
-        return {key: digest for batch in database.digest_rows(connection, part, partitioning, runs) for key, digest in batch}
+        return {
+            key: digest
+            for batch in database.digest_rows(connection, table_slice, partitioning, segment_ranges)
+            for key, digest in batch
+        }
 
     def source_rows() -> dict[Key, int]:
-        asked = tuple(_inside(runs, partitioning))
+        asked = tuple(_inside(segment_ranges, partitioning))
         if not asked:
             return {}
-        request = DigestRows(selection=compared.selection, partitioning=partitioning, runs=asked, digest=part.digest)
+        request = DigestRows(
+            table_slice=compared.requested_slice, partitioning=partitioning, segment_ranges=asked, digest=table_slice.digest
+        )
         announced = sum(compared.source[number].rows for number in numbers if number in compared.source)
         with client.digest_rows(request) as answer:
-            return announced_digests(_limited(answer, compared, announced), len(part.key))
+            return announced_digests(_limited(answer, compared, announced), len(table_slice.key))
 
     if connection is None:
         source, own = _both(database, source_rows, own_rows)
@@ -380,7 +388,7 @@ def _by_segment(partitioning: Partitioning, rows: Mapping[Key, int]) -> dict[int
             number = segment_of(key[0], partitioning)
         else:
             number = (
-                key_hash(part.encode() for part in key) if partitioning.scheme == "key_hash" else digest
+                key_hash(value.encode() for value in key) if partitioning.scheme == "key_hash" else digest
             ) >> partitioning.shift
         held = segments.get(number, NO_ROWS)
         segments[number] = SegmentDigest(held.rows + 1, (held.sum + digest) % 2**64)
@@ -410,17 +418,18 @@ def to_wire(digest: int) -> int:
     return digest >> (DIGEST_BITS - 8 * DIGEST_BYTES)
 
 
-def _refuse_null_keys(database: Database, connection: Connection, part: Part) -> None:
-    column = database.find_null(connection, part.table, [column.column for column in part.key])
+def _refuse_null_keys(database: Database, connection: Connection, table_slice: TableSlice) -> None:
+    column = database.find_null(connection, table_slice.table, [column.column for column in table_slice.key])
     if column is not None:
         raise TableError(
-            f"Table {str(part.table)!r} has rows without a value in {column.name!r}, a column of the key. Fill or delete them."
+            f"Table {str(table_slice.table)!r} has rows without a value in {column.name!r}, a column of the key."
+            " Fill or delete them."
         )
 
 
-def _inside(runs: Iterable[tuple[int, int]], partitioning: Partitioning) -> Iterable[tuple[int, int]]:
+def _inside(segment_ranges: Iterable[tuple[int, int]], partitioning: Partitioning) -> Iterable[tuple[int, int]]:
     """Cut stretches to the numbers that the source has: outside of its bounds there are rows of the target only."""
-    for first, last in runs:
+    for first, last in segment_ranges:
         if first < partitioning.segment_count and last >= 0:
             yield max(first, 0), min(last, partitioning.segment_count - 1)
 

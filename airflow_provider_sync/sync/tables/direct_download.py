@@ -21,12 +21,12 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows, can_load_directly
-from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, Selection
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, RequestedSlice
 from airflow_provider_sync.report import Verified
-from airflow_provider_sync.sync.tables.column_mapping import land, selection_for
+from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
 from airflow_provider_sync.sync.tables.differences import probes_of
 from airflow_provider_sync.sync.tables.download import Download
 from airflow_provider_sync.sync.tables.target import Target
@@ -49,13 +49,13 @@ def load_directly(
     """
     if target.options.window is not None or not database.is_empty(connection, target.table):
         return None
-    with client.describe_table(DescribeTable(selection=selection_for(target), digests=False)) as answer:
+    with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
         described = answer.described
-    part = land(database, target, described)
+    table_slice = land(database, target, described)
     too_many = most is not None and described.rows > most
-    if not described.rows or too_many or not can_load_directly(target.table, part.columns):
+    if not described.rows or too_many or not can_load_directly(target.table, table_slice.columns):
         return None
-    return FirstRows(client, database, target, described, part, on_rows)
+    return FirstRows(client, database, target, described, table_slice, on_rows)
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -81,17 +81,17 @@ class FirstRows(Download):
         database: Database,
         target: Target,
         described: Described,
-        part: Part,
+        table_slice: TableSlice,
         on_rows: Callable[[int], None],
     ) -> None:
         staged = DirectRows(
-            target=target.table, columns=part.columns, rows=self._count, blocks=self._blocks, verify=target.options.verify
+            target=target.table, columns=table_slice.columns, rows=self._count, blocks=self._blocks, verify=target.options.verify
         )
         super().__init__(target, staged, rows_total=0, rows_received=0)
         self.client = client
         self.database = database
         self.described = described
-        self.part = part
+        self.table_slice = table_slice
         self.on_rows = on_rows
         self._announced: _Announced | None = None
 
@@ -101,8 +101,8 @@ class FirstRows(Download):
         :raises SourceChangedError: when they differ
         """
         announced = self._known()
-        part = msgspec.structs.replace(self.part, digest=announced.digest)
-        if dict(self.database.digest_written(connection, part, announced.partitioning)) != announced.segments:
+        table_slice = msgspec.structs.replace(self.table_slice, digest=announced.digest)
+        if dict(self.database.digest_written(connection, table_slice, announced.partitioning)) != announced.segments:
             raise SourceChangedError(
                 f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
                 " digests and its rows.",
@@ -110,10 +110,10 @@ class FirstRows(Download):
             )
         return "digest"
 
-    def _selection(self) -> Selection:
+    def _requested_slice(self) -> RequestedSlice:
         """Name the described columns, so that one that goes meanwhile is missed."""
         columns = tuple(column.name for column in self.described.columns)
-        return msgspec.structs.replace(selection_for(self.target), columns=columns)
+        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
 
     def _known(self) -> _Announced:
         if self._announced is None:
@@ -132,8 +132,8 @@ class FirstRows(Download):
         with ThreadPoolExecutor(1, thread_name_prefix="source-digests") as pool:
             asked = pool.submit(self._ask, abandoned)
             try:
-                request = GetRows(selection=self._selection())
-                with self.client.get_rows(request, columns=len(self.part.columns)) as answer:
+                request = GetRows(table_slice=self._requested_slice())
+                with self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
                     for rows in answer:
                         self.rows_received += rows.count
                         self.on_rows(rows.count)
@@ -148,7 +148,7 @@ class FirstRows(Download):
         :param abandoned: tells that nobody waits for them any more
         """
         request = DescribeTable(
-            selection=self._selection(), schemes=self.database.schemes, probes=probes_of(self.client, self.database)
+            table_slice=self._requested_slice(), schemes=self.database.schemes, probes=probes_of(self.client, self.database)
         )
         segments: dict[int, SegmentDigest] = {}
         with self.client.describe_table(request) as answer:

@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.type_rules import target_type
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
-from airflow_provider_sync.sync.tables.column_mapping import selection_for
+from airflow_provider_sync.sync.tables.column_mapping import requested_slice_for
 from airflow_provider_sync.sync.tables.differences import (
     Comparison,
     compare_finer,
@@ -104,7 +104,7 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
     target = find_target(client, database, options)
     if target is None:
         raise MissingTableError(f"There is no table {options.table_name!r} in the target database yet. A run makes it.")
-    with client.describe_table(DescribeTable(selection=selection_for(target), digests=False)) as answer:
+    with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
         described = answer.described
     unusable = tuple(_misfits(database, target, described))
     left_out = {finding.column for finding in unusable}
@@ -190,9 +190,9 @@ class _Rows:
         kinds = [types[name] for name in self.described.key]
         reasons = []
         for key, other in zip(sorted(self.missing)[:MOST_READ], sorted(self.surplus)[:MOST_READ], strict=False):
-            for kind, part, own in zip(kinds, key, other, strict=True):
-                if part != own:
-                    reasons.append((kind, (part, own)))
+            for kind, table_slice, own in zip(kinds, key, other, strict=True):
+                if table_slice != own:
+                    reasons.append((kind, (table_slice, own)))
         if not reasons:
             return None
         reason = likely_reason(reasons[0][0], [pair for _, pair in reasons])
@@ -207,15 +207,15 @@ class _Rows:
         return compared, settled(self.client, self.database, compared, found).changes
 
     def _source_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
-        selection = msgspec.structs.replace(compared.selection, window=None)
-        request = GetRows(selection=selection, keys=tsv.encode_keys(keys).decode())
-        with self.client.get_rows(request, columns=len(compared.part.columns)) as answer:
+        requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)
+        request = GetRows(table_slice=requested_slice, keys=tsv.encode_keys(keys).decode())
+        with self.client.get_rows(request, columns=len(compared.table_slice.columns)) as answer:
             return _values(compared, (rows.data for rows in answer))
 
     def _own_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
-        part = msgspec.structs.replace(compared.part, window=None)
+        table_slice = msgspec.structs.replace(compared.table_slice, window=None)
         with self.database.snapshot() as connection:
-            return _values(compared, (block for _, block in self.database.read_text(connection, part, keys)))
+            return _values(compared, (block for _, block in self.database.read_text(connection, table_slice, keys)))
 
 
 def _values(compared: Comparison, blocks: Iterable[bytes]) -> dict[Key, str | None]:

@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.slices import absent_runs, keys_of
+from airflow_provider_sync.databases.slices import absent_segment_ranges, keys_of
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.stale_rows import delete_rows
@@ -76,7 +76,7 @@ class Fetch:
         self.staging = staging
         self.removed = removed or TemporaryStaging(database, purpose="removed")
         self.on_rows = on_rows
-        self.selection = compared.selection
+        self.requested_slice = compared.requested_slice
         self.received = 0
         self.received_bytes = 0
         self.restless: list[Key] = []
@@ -89,18 +89,18 @@ class Fetch:
 
         :raises TableError: when the target cannot keep a value as it is
         """
-        part, resumed = self._open()
-        held = self.database.digest_segments(self.connection, part, self.compared.partitioning) if resumed else {}
+        table_slice, resumed = self._open()
+        held = self.database.digest_segments(self.connection, table_slice, self.compared.partitioning) if resumed else {}
         if held:
-            self._complete(part, held, stretches=True)
+            self._complete(table_slice, held, stretches=True)
         else:
-            self._load(part, GetRows(selection=self.selection))
-        held = self.database.digest_segments(self.connection, part, self.compared.partitioning)
+            self._load(table_slice, GetRows(table_slice=self.requested_slice))
+        held = self.database.digest_segments(self.connection, table_slice, self.compared.partitioning)
         if dict(held) != dict(self.compared.source):
             source = ask_segments_again(self.client, self.database, self.compared)
             self.compared = msgspec.structs.replace(self.compared, source=source)
-            self._complete(part, held, stretches=False)
-            staged = dict(self.database.digest_segments(self.connection, part, self.compared.partitioning))
+            self._complete(table_slice, held, stretches=False)
+            staged = dict(self.database.digest_segments(self.connection, table_slice, self.compared.partitioning))
             differing = tuple(differing_segments(staged, self.compared.own))
             self.compared = msgspec.structs.replace(self.compared, source=staged, differing=differing)
         return self._fetched(self._staged(self.compared.source_rows, None))
@@ -111,16 +111,16 @@ class Fetch:
         :raises TableError: when the target cannot keep a value as it is
         """
         differences = settled(self.client, self.database, self.compared, differences)
-        part, resumed = self._open()
-        held = _digests_of(self.database, self.connection, part) if resumed else {}
-        delete_rows(self.database, self.connection, part, [key for key in held if key not in differences.announced])
+        table_slice, resumed = self._open()
+        held = _digests_of(self.database, self.connection, table_slice) if resumed else {}
+        delete_rows(self.database, self.connection, table_slice, [key for key in held if key not in differences.announced])
         held = {key: digest for key, digest in held.items() if key in differences.announced}
-        staged = self._stage(part, differences, held, alone=True)
+        staged = self._stage(table_slice, differences, held, alone=True)
         deleted = differences.changes.deleted
-        if deleted and self.compared.partitioning.scheme != "row_hash" and self._source_moved(part, staged.replaced):
+        if deleted and self.compared.partitioning.scheme != "row_hash" and self._source_moved(table_slice, staged.replaced):
             # Two answers do not fit together, of which one may lack rows.
             now = confirmed(self.client, self.compared, staged, deleted)
-            staged = self._stage(part, now, staged.announced, alone=True)
+            staged = self._stage(table_slice, now, staged.announced, alone=True)
         announced, deleted = staged.announced, staged.changes.deleted
         removed = self._open_removed()
         self._list_removed(removed, deleted)
@@ -135,9 +135,9 @@ class Fetch:
 
         :raises TableError: when the target cannot keep a value as it is
         """
-        part, resumed = self._open()
+        table_slice, resumed = self._open()
         if resumed:
-            self._empty(part)
+            self._empty(table_slice)
         removed = self._open_removed()
         rows = deleted = 0
         replaced: dict[int, SegmentDigest] = {}
@@ -146,10 +146,10 @@ class Fetch:
             if self.compared.partitioning.scheme == "row_hash" and (rows or deleted):
                 # A row that changed was in an earlier slice, too.
                 keys = [*found.announced, *found.changes.deleted]
-                held = self._digests_by_key(part, keys)
-                delete_rows(self.database, self.connection, part, [key for key in held if key not in found.announced])
+                held = self._digests_by_key(table_slice, keys)
+                delete_rows(self.database, self.connection, table_slice, [key for key in held if key not in found.announced])
                 deleted -= self._unlist_removed(keys)
-            staged = self._stage(part, found, held, alone=False)
+            staged = self._stage(table_slice, found, held, alone=False)
             self._list_removed(removed, staged.changes.deleted)
             rows += len(staged.announced) - len(held)
             deleted += len(staged.changes.deleted)
@@ -178,7 +178,7 @@ class Fetch:
             restless=self.restless,
         )
 
-    def _stage(self, part: Part, wanted: Differences, held: Mapping[Key, int], *, alone: bool) -> Differences:
+    def _stage(self, table_slice: TableSlice, wanted: Differences, held: Mapping[Key, int], *, alone: bool) -> Differences:
         """Stage rows until they are as the source announces them; those that moved meanwhile are asked for again, and only those.
 
         Rows that are other ones each time stay as they came last.
@@ -192,80 +192,89 @@ class Fetch:
         steady: set[Key] | None = None
         for again in reversed(range(ROUNDS)):
             other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
-            delete_rows(self.database, self.connection, part, [key for key in other if key in held])
-            self._load_keys(part, other)
+            delete_rows(self.database, self.connection, table_slice, [key for key in other if key in held])
+            self._load_keys(table_slice, other)
             for key in other:
                 held.pop(key, None)
-            held |= _digests_of(self.database, self.connection, part) if alone else self._digests_by_key(part, other)
+            held |= (
+                _digests_of(self.database, self.connection, table_slice) if alone else self._digests_by_key(table_slice, other)
+            )
             moved = [key for key in other if held.get(key) != wanted.announced[key]]
             if not moved:
                 return wanted
             if again:
                 before = wanted.announced
                 wanted = announced_again(self.client, self.compared, wanted, moved)
-                delete_rows(self.database, self.connection, part, [key for key in moved if key not in wanted.announced])
+                delete_rows(self.database, self.connection, table_slice, [key for key in moved if key not in wanted.announced])
                 same = {key for key in moved if wanted.announced.get(key) == before[key]}
                 steady = same if steady is None else steady & same
-        refuse_unkept_values(self.client, self.database, self.connection, self.compared, part, (steady or set()) & set(moved))
+        refuse_unkept_values(
+            self.client, self.database, self.connection, self.compared, table_slice, (steady or set()) & set(moved)
+        )
         self.restless += moved
         gone = {key for key in moved if key not in held}
         came = {key: held[key] for key in moved if key in held}
         return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
 
-    def _digests_by_key(self, part: Part, keys: Sequence[Key]) -> dict[Key, int]:
+    def _digests_by_key(self, table_slice: TableSlice, keys: Sequence[Key]) -> dict[Key, int]:
         """Return the digests of staged rows, as they would go over the wire."""
         if not keys:
             return {}
-        batches = self.database.digest_keys(self.connection, part, keys)
+        batches = self.database.digest_keys(self.connection, table_slice, keys)
         return {key: to_wire(digest) for batch in batches for key, digest in batch}
 
-    def _open(self) -> tuple[Part, bool]:
+    def _open(self) -> tuple[TableSlice, bool]:
         """Open the staging table; return it as a part, and whether there may be rows of a failed try."""
-        part, target = self.compared.part, self.target
+        table_slice, target = self.compared.table_slice, self.target
         resumed = self.staging.resume(
             self.connection,
             target.table,
-            [column.column for column in part.columns],
-            primary_key=[column.column.name for column in part.key],
+            [column.column for column in table_slice.columns],
+            primary_key=[column.column.name for column in table_slice.key],
             indexes=target.options.import_indexes,
         )
         # A row that leaves the window is staged, too.
-        return msgspec.structs.replace(part, table=self.staging.table, window=None), resumed
+        return msgspec.structs.replace(table_slice, table=self.staging.table, window=None), resumed
 
-    def _complete(self, part: Part, held: Mapping[int, SegmentDigest], *, stretches: bool) -> None:
+    def _complete(self, table_slice: TableSlice, held: Mapping[int, SegmentDigest], *, stretches: bool) -> None:
         """Make a staging table that has some of the rows have all of them.
 
         :param stretches: fetch ranges of keys of which it has none as such, without looking at single rows. In all other
             segments that differ, rows are compared.
         """
         partitioning, differing = self.compared.partitioning, differing_segments(self.compared.source, held)
-        runs = absent_runs(differing, held) if stretches and partitioning.scheme == "key_range" else []
-        if len(runs) > MOST_RANGES:
-            runs = []
-        for run in runs:
-            self._load(part, GetRows(selection=msgspec.structs.replace(self.selection, between=keys_of(partitioning, run))))
-        others = tuple(number for number in differing if number in held or not runs)
-        partly = msgspec.structs.replace(self.compared, part=part, own=held, differing=others)
+        segment_ranges = absent_segment_ranges(differing, held) if stretches and partitioning.scheme == "key_range" else []
+        if len(segment_ranges) > MOST_RANGES:
+            segment_ranges = []
+        for segment_range in segment_ranges:
+            self._load(
+                table_slice,
+                GetRows(
+                    table_slice=msgspec.structs.replace(self.requested_slice, key_range=keys_of(partitioning, segment_range))
+                ),
+            )
+        others = tuple(number for number in differing if number in held or not segment_ranges)
+        partly = msgspec.structs.replace(self.compared, table_slice=table_slice, own=held, differing=others)
         connection = None if self.staging.seen_by_others else self.connection
         for found in confirmed_slices(self.client, self.database, partly, connection):
             # A row that changed meanwhile may be in another slice with what it was.
-            delete_rows(self.database, self.connection, part, [*found.changes.deleted, *found.announced])
-            self._stage(part, found, {}, alone=False)
+            delete_rows(self.database, self.connection, table_slice, [*found.changes.deleted, *found.announced])
+            self._stage(table_slice, found, {}, alone=False)
 
-    def _load_keys(self, part: Part, keys: Sequence[Key]) -> None:
+    def _load_keys(self, table_slice: TableSlice, keys: Sequence[Key]) -> None:
         # A row that left the window is asked for by its key, too.
-        selection = msgspec.structs.replace(self.selection, window=None)
+        requested_slice = msgspec.structs.replace(self.requested_slice, window=None)
         for chunk in in_chunks(keys):
-            loaded = self._load(part, GetRows(selection=selection, keys=tsv.encode_keys(chunk).decode()))
+            loaded = self._load(table_slice, GetRows(table_slice=requested_slice, keys=tsv.encode_keys(chunk).decode()))
             if loaded > len(chunk):
                 raise ProtocolError(f"Table {self.target.name!r}: {loaded} rows came, and {len(chunk)} were asked for.")
 
-    def _load(self, part: Part, request: GetRows) -> int:
+    def _load(self, table_slice: TableSlice, request: GetRows) -> int:
         """Stage the answer to a request, a bounded amount at a time; return its rows."""
         before, loaded = self.received, 0
         with closing(self._blocks(request)) as answer:
             for blocks in _bounded(answer):
-                loaded += self.staging.load_text(self.connection, self.target.table, part.columns, blocks)
+                loaded += self.staging.load_text(self.connection, self.target.table, table_slice.columns, blocks)
         received = self.received - before
         if loaded != received:
             raise SourceChangedError(f"Table {self.target.name!r}: {loaded} rows came of {received}.", NOTHING_CHANGED)
@@ -273,7 +282,7 @@ class Fetch:
 
     def _blocks(self, request: GetRows) -> Generator[bytes]:
         """Ask for rows, and pass their lines on as they come."""
-        with self.client.get_rows(request, columns=len(self.compared.part.columns)) as answer:
+        with self.client.get_rows(request, columns=len(self.compared.table_slice.columns)) as answer:
             for rows in answer:
                 self.received += rows.count
                 self.received_bytes += len(rows.data)
@@ -281,7 +290,7 @@ class Fetch:
                 self.on_rows(rows.count)
                 yield rows.data
 
-    def _source_moved(self, staging: Part, replaced: Mapping[int, SegmentDigest]) -> bool:
+    def _source_moved(self, staging: TableSlice, replaced: Mapping[int, SegmentDigest]) -> bool:
         """Whether the rows that were compared are not those of the segments that the source announced."""
         compared = self.compared
         new = self.database.digest_segments(self.connection, staging, compared.partitioning)
@@ -290,54 +299,54 @@ class Fetch:
 
     def _open_removed(self) -> Table:
         """Open the table for the keys of the rows that go, with none in it."""
-        part = self.compared.part
-        names = [column.column.name for column in part.key]
+        table_slice = self.compared.table_slice
+        names = [column.column.name for column in table_slice.key]
         resumed = self.removed.resume(
-            self.connection, self.target.table, [column.column for column in part.key], primary_key=names
+            self.connection, self.target.table, [column.column for column in table_slice.key], primary_key=names
         )
         if resumed:
-            self._empty(self._removed_part())
+            self._empty(self._removed_slice())
         return self.removed.table
 
-    def _removed_part(self) -> Part:
-        part = self.compared.part
-        return msgspec.structs.replace(part, table=self.removed.table, columns=part.key, window=None)
+    def _removed_slice(self) -> TableSlice:
+        table_slice = self.compared.table_slice
+        return msgspec.structs.replace(table_slice, table=self.removed.table, columns=table_slice.key, window=None)
 
     def _unlist_removed(self, keys: Sequence[Key]) -> int:
         """Take rows from the list of those that go, and return how many were in it."""
-        part = self._removed_part()
-        listed = list(self._digests_by_key(part, keys))
-        delete_rows(self.database, self.connection, part, listed)
+        table_slice = self._removed_slice()
+        listed = list(self._digests_by_key(table_slice, keys))
+        delete_rows(self.database, self.connection, table_slice, listed)
         return len(listed)
 
-    def _empty(self, part: Part) -> None:
+    def _empty(self, table_slice: TableSlice) -> None:
         """Delete what a failed try left in a staging table that other parts may share."""
-        delete_rows(self.database, self.connection, part, list(_digests_of(self.database, self.connection, part)))
+        delete_rows(self.database, self.connection, table_slice, list(_digests_of(self.database, self.connection, table_slice)))
 
     def _list_removed(self, table: Table, keys: Sequence[Key]) -> None:
         if keys:
-            self.database.load_text(self.connection, table, self.compared.part.key, [tsv.encode_keys(keys)])
+            self.database.load_text(self.connection, table, self.compared.table_slice.key, [tsv.encode_keys(keys)])
 
     def _staged(self, rows: int, removed: Table | None) -> StagedTable:
         """Describe what is staged.
 
         :raises ProtocolError: when there are other rows than those that were asked for
         """
-        part, options = self.compared.part, self.target.options
-        if part.between is None:
+        table_slice, options = self.compared.table_slice, self.target.options
+        if table_slice.key_range is None:
             there = self.database.count(self.connection, self.staging.table)
         else:
-            staged = msgspec.structs.replace(part, table=self.staging.table, window=None)
+            staged = msgspec.structs.replace(table_slice, table=self.staging.table, window=None)
             there = self.database.digest_segments(self.connection, staged, ONE_SEGMENT).get(0, SegmentDigest(0, 0)).rows
         if there != rows:
             raise ProtocolError(f"Table {self.target.name!r}: {there} rows are staged, and {rows} were announced.")
         for table in filter(None, (self.staging.table, removed)):
-            self.database.adopt_keys(self.connection, self.target.table, table, part.key)
+            self.database.adopt_keys(self.connection, self.target.table, table, table_slice.key)
         return StagedTable(
             target=self.target.table,
             staging=self.staging.table,
-            key=tuple(column.column.name for column in part.key),
-            columns=tuple(column.column.name for column in part.columns),
+            key=tuple(column.column.name for column in table_slice.key),
+            columns=tuple(column.column.name for column in table_slice.columns),
             rows=rows,
             verify=options.verify,
             removed=removed,
@@ -374,7 +383,7 @@ def _stretch(first: bytes, coming: Iterator[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def _digests_of(database: Database, connection: Connection, part: Part) -> dict[Key, int]:
+def _digests_of(database: Database, connection: Connection, table_slice: TableSlice) -> dict[Key, int]:
     """Return the digest of every row, as it would go over the wire."""
-    batches = database.digest_rows(connection, part, ONE_SEGMENT, ((0, 0),))
+    batches = database.digest_rows(connection, table_slice, ONE_SEGMENT, ((0, 0),))
     return {key: to_wire(digest) for batch in batches for key, digest in batch}

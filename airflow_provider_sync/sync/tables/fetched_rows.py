@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.tables.differences import Comparison, added, ask_segments_again, segment_of, to_wire, without
 from airflow_provider_sync.sync.tables.download import Download, not_as_staged
-from airflow_provider_sync.sync.tables.reconcile import Key, runs_of
+from airflow_provider_sync.sync.tables.reconcile import Key, segment_ranges_of
 
 MAX_NAMED = 5
 """Most keys that a warning names."""
@@ -55,7 +55,7 @@ class FetchedRows(Download):
             staged,
             rows_total=compared.source_rows,
             rows_received=received,
-            warnings=(_never_stood_still(sorted(set(restless)), compared.part),) if restless else (),
+            warnings=(_never_stood_still(sorted(set(restless)), compared.table_slice),) if restless else (),
         )
         self.listed = staged.removed
         self.staging = staged.staging
@@ -86,16 +86,16 @@ class FetchedRows(Download):
         """
         by_key = self.announced is not None and self.compared.partitioning.scheme != "key_range"
         if not (self._keys_hold(connection) if by_key else self._segments_hold(connection)):
-            refuse_other_values(self.database, connection, self.compared.part, self.staging, name=self.target.name)
+            refuse_other_values(self.database, connection, self.compared.table_slice, self.staging, name=self.target.name)
             raise not_as_staged(self.target.name)
         return "digest" if self.proven else None
 
     def rest_holds(self, connection: Connection) -> bool:
         """Digest the whole target: it is what the source announced, or what it was, with the rows that differed replaced."""
-        compared, window = self.compared, self.compared.part.window
+        compared, window = self.compared, self.compared.table_slice.window
         if self.replaced is None or (window is not None and self._lacks(window.column)):
             return True
-        found = dict(self.database.digest_written(connection, compared.part, compared.partitioning))
+        found = dict(self.database.digest_written(connection, compared.table_slice, compared.partitioning))
         return found in (dict(compared.source), dict(self._merged(connection, self.replaced)))
 
     def source_moved(self) -> bool:
@@ -104,8 +104,8 @@ class FetchedRows(Download):
 
     def _keys_hold(self, connection: Connection) -> bool:
         announced = dict(self.announced or {})
-        part = msgspec.structs.replace(self.compared.part, window=None)
-        found = self.database.digest_keys(connection, part, [*announced, *self.deleted])
+        table_slice = msgspec.structs.replace(self.compared.table_slice, window=None)
+        found = self.database.digest_keys(connection, table_slice, [*announced, *self.deleted])
         return {key: to_wire(digest) for batch in found for key, digest in batch} == announced
 
     def _segments_hold(self, connection: Connection) -> bool:
@@ -113,7 +113,7 @@ class FetchedRows(Download):
         touched = compared.differing
         rows = sum(compared.source[number].rows for number in touched if number in compared.source)
         if compared.partitioning.scheme != "key_range" or 2 * rows > compared.source_rows:
-            found = self.database.digest_written(connection, compared.part, compared.partitioning)
+            found = self.database.digest_written(connection, compared.table_slice, compared.partitioning)
         else:
             found = _segments_of_rows(self.database, connection, compared)
         moved = [number for number in touched if found.get(number) != compared.source.get(number)]
@@ -123,7 +123,7 @@ class FetchedRows(Download):
         if expected is not None:
             return all(found.get(number) == expected.get(number) for number in moved)
         # It has to do that the merge has compared the staged rows, which are what the source announced.
-        refuse_other_values(self.database, connection, compared.part, self.staging, name=self.target.name)
+        refuse_other_values(self.database, connection, compared.table_slice, self.staging, name=self.target.name)
         return True
 
     def expected(self, connection: Connection) -> Mapping[int, SegmentDigest] | None:
@@ -135,7 +135,7 @@ class FetchedRows(Download):
         :return: ``None`` where that cannot be told: where rows that change go into other segments, and where the window's column
             is not staged
         """
-        compared, window = self.compared, self.compared.part.window
+        compared, window = self.compared, self.compared.table_slice.window
         if self.replaced is None:
             return compared.source
         if compared.partitioning.scheme == "row_hash" or (window is not None and self._lacks(window.column)):
@@ -143,19 +143,19 @@ class FetchedRows(Download):
         return self._merged(connection, self.replaced)
 
     def _merged(self, connection: Connection, replaced: Mapping[int, SegmentDigest]) -> Mapping[int, SegmentDigest]:
-        staged = msgspec.structs.replace(self.compared.part, table=self.staging)
+        staged = msgspec.structs.replace(self.compared.table_slice, table=self.staging)
         new = self.database.digest_segments(connection, staged, self.compared.partitioning)
         return added(without(self.compared.own, replaced), new)
 
     def _lacks(self, name: str) -> bool:
-        return name not in (column.column.name for column in self.compared.part.columns)
+        return name not in (column.column.name for column in self.compared.table_slice.columns)
 
 
 def _segments_of_rows(database: Database, connection: Connection, compared: Comparison) -> dict[int, SegmentDigest]:
     """Digest only the touched segments, row by row: they are few."""
     partitioning = compared.partitioning
     found: dict[int, SegmentDigest] = {}
-    for batch in database.digest_rows(connection, compared.part, partitioning, runs_of(compared.differing)):
+    for batch in database.digest_rows(connection, compared.table_slice, partitioning, segment_ranges_of(compared.differing)):
         for key, digest in batch:
             number = segment_of(key[0], partitioning)
             held = found.get(number, SegmentDigest(0, 0))
@@ -163,8 +163,8 @@ def _segments_of_rows(database: Database, connection: Connection, compared: Comp
     return found
 
 
-def _never_stood_still(keys: Sequence[Key], part: Part) -> str:
-    names = ", ".join(column.column.name for column in part.key)
+def _never_stood_still(keys: Sequence[Key], table_slice: TableSlice) -> str:
+    names = ", ".join(column.column.name for column in table_slice.key)
     some = "; ".join(", ".join(key)[:50] for key in keys[:MAX_NAMED]) + ("; …" if len(keys) > MAX_NAMED else "")
     rows = "1 row" if len(keys) == 1 else f"{len(keys)} rows"
     return (

@@ -17,7 +17,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2 import tsv
-from airflow_provider_sync.protocol.v2.messages import DigestRows, Selection
+from airflow_provider_sync.protocol.v2.messages import DigestRows, RequestedSlice
 from airflow_provider_sync.sync.tables.differences import (
     Comparison,
     Differences,
@@ -48,14 +48,14 @@ def settled_slices(client: SyncClient, database: Database, compared: Comparison)
     """Compare the rows of the segments that differ, some segments after the other; no key comes twice while both stand still."""
     cut = _is_cut(compared)
     for found in compare_slices(client, database, compared):
-        if compared.selection.window is None and compared.partitioning.scheme != "row_hash":
+        if compared.requested_slice.window is None and compared.partitioning.scheme != "row_hash":
             yield found
             continue
         told = _confirmed(client, database, compared, found, None, cut=cut)
         if cut:
             # A changed row is told where it is new.
             there = [key for key in found.changes.deleted if key in told.announced]
-            elsewhere = digests_by_key(client, compared, compared.selection, there)
+            elsewhere = digests_by_key(client, compared, compared.requested_slice, there)
             changes = told.changes
             updated = tuple(key for key in changes.updated if key not in elsewhere)
             told = msgspec.structs.replace(told, changes=msgspec.structs.replace(changes, updated=updated))
@@ -70,12 +70,14 @@ def settled(client: SyncClient, database: Database, compared: Comparison, found:
 
     :param found: in all slices
     """
-    if compared.selection.window is None and compared.partitioning.scheme != "row_hash":
+    if compared.requested_slice.window is None and compared.partitioning.scheme != "row_hash":
         return found
     return _confirmed(client, database, compared, found, None, cut=False)
 
 
-def digests_by_key(client: SyncClient, compared: Comparison, selection: Selection, keys: Iterable[Key]) -> dict[Key, int]:
+def digests_by_key(
+    client: SyncClient, compared: Comparison, requested_slice: RequestedSlice, keys: Iterable[Key]
+) -> dict[Key, int]:
     """Ask the source for the digests of those of these rows that it has.
 
     :raises ProtocolError: when it answers with others
@@ -83,9 +85,11 @@ def digests_by_key(client: SyncClient, compared: Comparison, selection: Selectio
     wanted, announced = list(keys), dict[Key, int]()
     for chunk in in_chunks(wanted):
         names = tsv.encode_keys(chunk).decode()
-        request = DigestRows(selection=selection, partitioning=compared.partitioning, keys=names, digest=compared.part.digest)
+        request = DigestRows(
+            table_slice=requested_slice, partitioning=compared.partitioning, keys=names, digest=compared.table_slice.digest
+        )
         with client.digest_rows(request) as answer:
-            announced |= announced_digests(answer, len(compared.part.key))
+            announced |= announced_digests(answer, len(compared.table_slice.key))
     if strange := announced.keys() - set(wanted):
         raise ProtocolError(
             f"Table {compared.target.name!r}: the source answered with {len(strange)} keys that were not asked for."
@@ -100,7 +104,7 @@ def announced_again(client: SyncClient, compared: Comparison, found: Differences
     :return: the same differences with what the source says now; rows that are gone there are to be deleted
     """
     changes = found.changes
-    now = digests_by_key(client, compared, msgspec.structs.replace(compared.selection, window=None), moved)
+    now = digests_by_key(client, compared, msgspec.structs.replace(compared.requested_slice, window=None), moved)
     gone = {key for key in moved if key not in now}
     return without_rows(
         msgspec.structs.replace(found, changes=changes, announced={**found.announced, **now}),
@@ -124,7 +128,7 @@ def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
 
 def confirmed(client: SyncClient, compared: Comparison, found: Differences, deleted: Sequence[Key]) -> Differences:
     """Ask the source by their keys for rows that are to be deleted; those that it has are updated instead."""
-    there = digests_by_key(client, compared, msgspec.structs.replace(compared.selection, window=None), deleted)
+    there = digests_by_key(client, compared, msgspec.structs.replace(compared.requested_slice, window=None), deleted)
     return msgspec.structs.replace(
         found,
         changes=RowChanges(
@@ -150,7 +154,7 @@ def _confirmed(
     :param cut: whether the other half of a changed row may be in another slice, with the rows that are new
     """
     found = confirmed(client, compared, found, found.changes.deleted)
-    if not cut and compared.selection.window is None:
+    if not cut and compared.requested_slice.window is None:
         return found
     changes = found.changes
     present = _present(database, compared, changes.inserted, connection)
@@ -173,6 +177,6 @@ def _present(database: Database, compared: Comparison, keys: Sequence[Key], conn
     """Return which of these rows the target has, wherever."""
     if not keys:
         return set()
-    part = msgspec.structs.replace(compared.part, window=None)
+    table_slice = msgspec.structs.replace(compared.table_slice, window=None)
     with nullcontext(connection) if connection is not None else database.snapshot() as reading:
-        return {key for batch in database.digest_keys(reading, part, keys) for key, _ in batch}
+        return {key for batch in database.digest_keys(reading, table_slice, keys) for key, _ in batch}

@@ -47,15 +47,15 @@ def differing_segments(source: Mapping[int, SegmentDigest], target: Mapping[int,
     return sorted(number for number in source.keys() | target.keys() if source.get(number) != target.get(number))
 
 
-def runs_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+def segment_ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """Join ascending numbers to stretches, first and last."""
-    runs: list[tuple[int, int]] = []
+    segment_ranges: list[tuple[int, int]] = []
     for number in numbers:
-        if runs and runs[-1][1] == number - 1:
-            runs[-1] = (runs[-1][0], number)
+        if segment_ranges and segment_ranges[-1][1] == number - 1:
+            segment_ranges[-1] = (segment_ranges[-1][0], number)
         else:
-            runs.append((number, number))
-    return tuple(runs)
+            segment_ranges.append((number, number))
+    return tuple(segment_ranges)
 
 
 def in_slices(numbers: Sequence[int], rows: Mapping[int, int], most: int) -> Iterable[Sequence[int]]:

@@ -18,7 +18,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Part
+from airflow_provider_sync.databases.canonical import CanonicalColumn, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.sync.tables.differences import FINEST_PARTS, SLICE_ROWS, Comparison, compare_segments, compare_slice
 from airflow_provider_sync.sync.tables.target import Target
@@ -101,11 +101,11 @@ def _look(client: SyncClient, database: Database, target: Target) -> Comparison 
     columns = [target.table.column(name) for name in target.key]
     types = [database.logical_type(column) for column in columns]
     key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(columns, types, strict=True) if kind)
-    part = Part(table=target.table, columns=key, key=key, between=target.between)
-    if None in types or target.options.window is not None or not part.has_indexed_ranges:
+    table_slice = TableSlice(table=target.table, columns=key, key=key, key_range=target.key_range)
+    if None in types or target.options.window is not None or not table_slice.has_indexed_ranges:
         return None
     with database.connect() as connection:
-        if database.estimate_rows(connection, part) < MANY_ROWS:
+        if database.estimate_rows(connection, table_slice) < MANY_ROWS:
             return None
     return compare_segments(client, database, target, sample=SAMPLE_SEGMENTS)
 

@@ -14,7 +14,7 @@ class _Passed(StepValue, frozen=True, kw_only=True):
     :ivar table: the name under which the server offers it
     :ivar run: what the names of the staging tables are made of
     :ivar protocol: version that was spoken
-    :ivar between: keys of this part; ``None`` for all
+    :ivar key_range: keys of this part; ``None`` for all
     :ivar source_rows: of the whole table or window, when it was compared
     :ivar target_rows: the same of the target
     """
@@ -22,12 +22,12 @@ class _Passed(StepValue, frozen=True, kw_only=True):
     table: str
     run: str
     protocol: Literal[1, 2]
-    between: KeyRange | None = None
+    key_range: KeyRange | None = None
     source_rows: int = 0
     target_rows: int = 0
 
 
-class TablePart(_Passed, frozen=True, kw_only=True):
+class PlannedSlice(_Passed, frozen=True, kw_only=True):
     """What one download has to do. The costs are those of the comparison, told by the first part.
 
     :ivar rows: to look at, about, on both sides together
@@ -40,7 +40,7 @@ class TablePart(_Passed, frozen=True, kw_only=True):
     source_hash: str | None = None
 
 
-class StagedPart(_Passed, frozen=True, kw_only=True):
+class StagedSlice(_Passed, frozen=True, kw_only=True):
     """What one download left in the staging table. The costs are those of the download and of what its part told.
 
     :ivar whole: all rows are staged, so that what is not goes; otherwise what goes is listed

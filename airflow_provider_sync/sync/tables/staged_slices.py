@@ -11,20 +11,20 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part, SegmentDigest
+from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError, TargetChangedError
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, DescribeTable
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
-from airflow_provider_sync.sync.tables.column_mapping import land, selection_for
+from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.tables.download import Download, Unchanged
 from airflow_provider_sync.sync.tables.failures import reasons, try_each
 from airflow_provider_sync.sync.tables.merge_step import Entry, merge_entries, report_of
 from airflow_provider_sync.sync.tables.pipeline import LOCK_TIMEOUT, present_target
-from airflow_provider_sync.sync.tables.slice_values import StagedPart
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.steps import removed_of, staging_of
 from airflow_provider_sync.sync.tables.target import Target, seen_by
 from airflow_provider_sync.sync.tables.transaction_groups import in_order, transaction_groups
@@ -33,9 +33,9 @@ from airflow_provider_sync.sync.traffic import Measure
 from airflow_provider_sync.time_zones import time_zone_named
 
 
-def merge_parts(
+def merge_slices(
     client: SyncClient,
-    tables: Mapping[str, tuple[TargetTable, Sequence[StagedPart]]],
+    tables: Mapping[str, tuple[TargetTable, Sequence[StagedSlice]]],
     database: Database,
     *,
     single_transaction: bool = True,
@@ -58,7 +58,9 @@ def merge_parts(
     )
     outcomes = Outcomes[TableReport]()
     for group in groups:
-        measures = {options.name: Measure(client, earlier=[part.traffic() for part in parts]) for options, parts in group}
+        measures = {
+            options.name: Measure(client, earlier=[table_slice.traffic() for table_slice in slices]) for options, slices in group
+        }
         with outcomes.going_on(partial(_failed, group, measures)):
             outcomes.add(_merge(client, group, measures, database, dry_run, lock_timeout))
     reports = in_order(outcomes.found, list(tables))
@@ -67,7 +69,7 @@ def merge_parts(
 
 
 def _failed(
-    tables: Sequence[tuple[TargetTable, Sequence[StagedPart]]], measures: Mapping[str, Measure], error: SyncError
+    tables: Sequence[tuple[TargetTable, Sequence[StagedSlice]]], measures: Mapping[str, Measure], error: SyncError
 ) -> list[TableReport]:
     """Report on tables of one transaction, which failed."""
     why = reasons(error, [options.name for options, _ in tables])
@@ -75,18 +77,18 @@ def _failed(
         TableReport(
             name=options.name,
             status="failed",
-            protocol=parts[0].protocol,
+            protocol=slices[0].protocol,
             error=why[options.name],
             **measures[options.name].so_far(),
         )
-        for options, parts in tables
+        for options, slices in tables
     ]
 
 
-class StagedParts(Download):
+class StagedSlices(Download):
     """Rows of the source that several downloads have staged.
 
-    :param part: the whole of what they are part of
+    :param table_slice: the whole of what they are part of
     """
 
     protocol = 2
@@ -96,29 +98,31 @@ class StagedParts(Download):
         client: SyncClient,
         database: Database,
         target: Target,
-        part: Part,
+        table_slice: TableSlice,
         staged: StagedTable,
-        parts: Sequence[StagedPart],
+        slices: Sequence[StagedSlice],
     ) -> None:
         super().__init__(
             target,
             staged,
-            rows_total=parts[0].source_rows,
-            rows_received=sum(entry.received for entry in parts),
-            warnings=tuple(warning for entry in parts for warning in entry.warnings),
+            rows_total=slices[0].source_rows,
+            rows_received=sum(entry.received for entry in slices),
+            warnings=tuple(warning for entry in slices for warning in entry.warnings),
         )
         self.staging = staged.staging
         self.client = client
         self.database = database
-        self.part = part
-        self.parts = parts
+        self.table_slice = table_slice
+        self.slices = slices
         self._rest_holds = True
 
     def source_moved(self) -> bool:
         """Have the source digest the ranges of keys once more."""
-        selection = selection_for(self.target)
-        for entry in self.parts:
-            request = DescribeTable(selection=msgspec.structs.replace(selection, between=entry.between), partitioning=ONE_SEGMENT)
+        requested_slice = requested_slice_for(self.target)
+        for entry in self.slices:
+            request = DescribeTable(
+                table_slice=msgspec.structs.replace(requested_slice, key_range=entry.key_range), partitioning=ONE_SEGMENT
+            )
             with self.client.describe_table(request) as answer:
                 rows = total = 0
                 for segments in answer:
@@ -134,11 +138,11 @@ class StagedParts(Download):
         :raises TargetChangedError: when they differ
         :raises TableError: when they differ because the target computes a column otherwise
         """
-        for entry in self.parts:
-            part = msgspec.structs.replace(self.part, between=entry.between, digest=entry.algorithm)
-            found = self.database.digest_segments(connection, part, ONE_SEGMENT).get(0, SegmentDigest(0, 0))
+        for entry in self.slices:
+            table_slice = msgspec.structs.replace(self.table_slice, key_range=entry.key_range, digest=entry.algorithm)
+            found = self.database.digest_segments(connection, table_slice, ONE_SEGMENT).get(0, SegmentDigest(0, 0))
             if found != SegmentDigest(entry.rows, entry.digest):
-                refuse_other_values(self.database, connection, part, self.staging, name=self.target.name)
+                refuse_other_values(self.database, connection, table_slice, self.staging, name=self.target.name)
                 if entry.by_key:
                     self._rest_holds = False
                     continue
@@ -148,7 +152,7 @@ class StagedParts(Download):
                     NOTHING_CHANGED,
                     "Run the steps again from the first.",
                 )
-        return "digest" if all(entry.proven for entry in self.parts) else None
+        return "digest" if all(entry.proven for entry in self.slices) else None
 
     def rest_holds(self, connection: Connection) -> bool:
         """Whether :meth:`verify` found all that it digested as it was announced, parts whose rows were compared by key, too."""
@@ -157,7 +161,7 @@ class StagedParts(Download):
 
 def _merge(
     client: SyncClient,
-    tables: Sequence[tuple[TargetTable, Sequence[StagedPart]]],
+    tables: Sequence[tuple[TargetTable, Sequence[StagedSlice]]],
     measures: Mapping[str, Measure],
     database: Database,
     dry_run: bool,
@@ -169,41 +173,41 @@ def _merge(
         targets: dict[str, Target] = {}
         entries = []
 
-        def adopt(options: TargetTable, parts: Sequence[StagedPart]) -> None:
+        def adopt(options: TargetTable, slices: Sequence[StagedSlice]) -> None:
             target = targets[options.name] = present_target(client, database, options)
             target.check_rollback()
-            outcome = _adopt(client, database, connection, target, parts)
+            outcome = _adopt(client, database, connection, target, slices)
             measures[options.name].pause()
             entries.append(Entry(target, measures[options.name], outcome))
 
-        if failure := try_each([(options.name, partial(adopt, options, parts)) for options, parts in tables]):
+        if failure := try_each([(options.name, partial(adopt, options, slices)) for options, slices in tables]):
             raise failure
         merge_entries(database, connection, entries, lock=lock, dry_run=dry_run)
         reports = [report_of(entry, dry_run) for entry in entries]
         after = CleanUp()
-        for options, parts in tables:
-            for staging in (staging_of(database, parts[0].run), removed_of(database, parts[0].run)):
+        for options, slices in tables:
+            for staging in (staging_of(database, slices[0].run), removed_of(database, slices[0].run)):
                 with after.of(options.name):
                     staging.clear(connection, targets[options.name].table)
     return after.told(reports)
 
 
 def _adopt(
-    client: SyncClient, database: Database, connection: Connection, target: Target, parts: Sequence[StagedPart]
+    client: SyncClient, database: Database, connection: Connection, target: Target, slices: Sequence[StagedSlice]
 ) -> Download | Unchanged:
     """Take over what the downloads staged.
 
     :raises TableError: when it is not all there
     """
-    first = parts[0]
-    if not any(part.changes for part in parts):
+    first = slices[0]
+    if not any(table_slice.changes for table_slice in slices):
         verified: Verified = "digest" if first.protocol == 2 else "hash"
         return Unchanged(protocol=first.protocol, rows=first.source_rows, verified=verified, warnings=first.warnings)
-    whole = all(part.whole for part in parts)
+    whole = all(table_slice.whole for table_slice in slices)
     staging, removed = staging_of(database, first.run), removed_of(database, first.run)
     table = staging.adopt(connection, target.table)
     listed = None if whole else removed.adopt(connection, target.table)
-    expected = sum(part.staged for part in parts), sum(part.removed for part in parts)
+    expected = sum(table_slice.staged for table_slice in slices), sum(table_slice.removed for table_slice in slices)
     found = database.count(connection, table), database.count(connection, listed) if listed else 0
     if found != expected:
         raise TableError(
@@ -232,7 +236,7 @@ def _adopt(
             zone=time_zone_named(first.time_zone),
             received=first.received,
         )
-    request = DescribeTable(selection=selection_for(target), digests=False)
+    request = DescribeTable(table_slice=requested_slice_for(target), digests=False)
     with client.describe_table(request) as answer:
-        part = land(database, target, answer.described)
-    return StagedParts(client, database, target, part, staged, parts)
+        table_slice = land(database, target, answer.described)
+    return StagedSlices(client, database, target, table_slice, staged, slices)

@@ -41,7 +41,7 @@ from airflow_provider_sync.sync.tables.fetch import Fetch
 from airflow_provider_sync.sync.tables.made_target import made_target
 from airflow_provider_sync.sync.tables.pipeline import LOCK_TIMEOUT, find_target, present_target
 from airflow_provider_sync.sync.tables.sampling import compare_tables
-from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
+from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.target import Target, seen_by
 from airflow_provider_sync.sync.tables.version1 import download as version1
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
@@ -54,8 +54,8 @@ TASK_ROWS = 50_000
 
 @within_max_seconds
 def compare_table(
-    client: SyncClient, options: TargetTable, database: Database, *, run: str, parts: int = 1, dry_run: bool = False
-) -> list[TablePart] | TableReport:
+    client: SyncClient, options: TargetTable, database: Database, *, run: str, slices: int = 1, dry_run: bool = False
+) -> list[PlannedSlice] | TableReport:
     """Compare a table with the source, and cut what has to be downloaded into parts; a missing target is made if it may be.
 
     :param run: what tells this run from all others; the same for each try
@@ -75,7 +75,7 @@ def compare_table(
     target = find_target(client, database, options)
     if target is not None:
         target.check_rollback()
-        return _compare(client, options, database, target, measure, run, parts)
+        return _compare(client, options, database, target, measure, run, slices)
     if dry_run:
         raise MissingTableError(
             f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
@@ -86,12 +86,12 @@ def compare_table(
         if find_target(client, database, options) is None:
             made.enter_context(made_target(client, database, options, lock))
         target = present_target(client, database, options)
-        return _compare(client, options, database, target, measure, run, parts)
+        return _compare(client, options, database, target, measure, run, slices)
 
 
 def _compare(
-    client: SyncClient, options: TargetTable, database: Database, target: Target, measure: Measure, run: str, parts: int
-) -> list[TablePart] | TableReport:
+    client: SyncClient, options: TargetTable, database: Database, target: Target, measure: Measure, run: str, slices: int
+) -> list[PlannedSlice] | TableReport:
     with database.connect() as connection:
         for staging in (staging_of(database, run), removed_of(database, run)):
             staging.clear(connection, target.table)
@@ -101,33 +101,33 @@ def _compare(
             with database.connect() as connection:
                 rows = database.count(connection, target.table)
             return _unchanged(target, 1, rows, "hash", measure, warnings)
-        found = [TablePart(table=options.name, run=run, protocol=1, whole=True, source_hash=source_hash)]
+        found = [PlannedSlice(table=options.name, run=run, protocol=1, whole=True, source_hash=source_hash)]
     else:
         compared = repeated(client, lambda: compare_segments(client, database, target))
         if not compared.differing:
             return _unchanged(target, 2, compared.source_rows, "digest", measure)
-        found = _parts(client, database, compared, run, parts)
-    return [msgspec.structs.replace(part, **measure.so_far()) for part in found[:1]] + found[1:]
+        found = _slices(client, database, compared, run, slices)
+    return [msgspec.structs.replace(table_slice, **measure.so_far()) for table_slice in found[:1]] + found[1:]
 
 
 @within_max_seconds
-def download_part(
+def download_slice(
     client: SyncClient,
     options: TargetTable,
     database: Database,
-    part: TablePart,
+    table_slice: PlannedSlice,
     *,
     lock_timeout: float = LOCK_TIMEOUT,
     progress: Progress | None = None,
-) -> StagedPart:
+) -> StagedSlice:
     """Stage what the target needs of one part; what a failed try left there is taken over as far as it still is right.
 
     :raises SourceChangedError: when the source never stood still
     """
-    measure = Measure(client, earlier=[part.traffic()])
+    measure = Measure(client, earlier=[table_slice.traffic()])
     database = seen_by(database, [options])
     target = present_target(client, database, options)
-    target = msgspec.structs.replace(target, between=part.between)
+    target = msgspec.structs.replace(target, key_range=table_slice.key_range)
     target.check_rollback()
     telling = progress or silent
 
@@ -135,11 +135,13 @@ def download_part(
         telling(target.name, rows, "rows")
 
     # Should a try that Airflow holds for dead still be at work, its retry waits.
-    low = part.between[0] if part.between else None
-    lock = f"{staging_of(database, part.run).name_for(target.table)}_{low}"
-    stage = _stage_whole if part.protocol == 1 else _stage
+    low = table_slice.key_range[0] if table_slice.key_range else None
+    lock = f"{staging_of(database, table_slice.run).name_for(target.table)}_{low}"
+    stage = _stage_whole if table_slice.protocol == 1 else _stage
     with database.exclusive([lock], timeout=lock_timeout), database.connect(loading=True) as connection:
-        staged = Attempts(client).run(lambda: stage(client, database, connection, target, part, on_rows), is_moved=source_changed)
+        staged = Attempts(client).run(
+            lambda: stage(client, database, connection, target, table_slice, on_rows), is_moved=source_changed
+        )
     return msgspec.structs.replace(staged, **measure.so_far())
 
 
@@ -182,11 +184,11 @@ def _unchanged(
     )
 
 
-def _parts(client: SyncClient, database: Database, compared: Comparison, run: str, parts: int) -> list[TablePart]:
+def _slices(client: SyncClient, database: Database, compared: Comparison, run: str, slices: int) -> list[PlannedSlice]:
     """Make the staging tables, and cut what differs."""
     target = compared.target
-    columns = [column.column for column in compared.part.columns]
-    key = [column.column for column in compared.part.key]
+    columns = [column.column for column in compared.table_slice.columns]
+    key = [column.column for column in compared.table_slice.key]
     names = [column.name for column in key]
     with database.connect() as connection:
         staging_of(database, run).create(
@@ -195,28 +197,28 @@ def _parts(client: SyncClient, database: Database, compared: Comparison, run: st
         removed_of(database, run).create(connection, target.table, key, primary_key=names)
     whole = repeated(client, lambda: version2.pays_to_send_all(client, database, compared))
     return [
-        TablePart(
+        PlannedSlice(
             table=target.name,
             run=run,
             protocol=2,
-            between=between,
+            key_range=key_range,
             rows=rows,
             whole=whole,
             source_rows=compared.source_rows,
             target_rows=compared.target_rows,
         )
-        for between, rows in _ranges(compared, parts, whole=bool(whole))
+        for key_range, rows in _ranges(compared, slices, whole=bool(whole))
     ]
 
 
-def _ranges(compared: Comparison, parts: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
+def _ranges(compared: Comparison, slices: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
     numbers = compared.source.keys() | compared.own.keys() if whole else compared.differing
     rows = compared.rows_in(numbers)
     total = sum(rows.values())
-    parts = min(parts, -(-total // TASK_ROWS))
-    if parts <= 1 or compared.partitioning.scheme != "key_range":
+    slices = min(slices, -(-total // TASK_ROWS))
+    if slices <= 1 or compared.partitioning.scheme != "key_range":
         return [(None, total)]
-    return cut(compared.partitioning, rows, parts, whole=whole)
+    return cut(compared.partitioning, rows, slices, whole=whole)
 
 
 def _stage(
@@ -224,33 +226,33 @@ def _stage(
     database: Database,
     connection: Connection,
     target: Target,
-    part: TablePart,
+    table_slice: PlannedSlice,
     on_rows: Callable[[int], None],
-) -> StagedPart:
+) -> StagedSlice:
     compared = compare_tables(client, database, target)
-    staging, removed = staging_of(database, part.run), removed_of(database, part.run)
+    staging, removed = staging_of(database, table_slice.run), removed_of(database, table_slice.run)
     fetch = Fetch(client, database, connection, compared, staging, removed=removed, on_rows=on_rows)
-    if part.whole is None:
+    if table_slice.whole is None:
         download = version2.stage_differences(fetch)
-    elif part.whole:
+    elif table_slice.whole:
         download = fetch.everything()
     else:
         download = version2.stage_rows(fetch)
     expected = download.expected(connection)
     segments = (download.compared.source if expected is None else expected).values()
-    return StagedPart(
-        table=part.table,
-        run=part.run,
+    return StagedSlice(
+        table=table_slice.table,
+        run=table_slice.run,
         protocol=2,
-        between=part.between,
-        source_rows=part.source_rows,
-        target_rows=part.target_rows,
+        key_range=table_slice.key_range,
+        source_rows=table_slice.source_rows,
+        target_rows=table_slice.target_rows,
         whole=download.whole,
         staged=download.rows_staged,
         removed=download.deleted_rows,
         received=download.rows_received,
         rows=sum(segment.rows for segment in segments),
-        algorithm=download.compared.part.digest,
+        algorithm=download.compared.table_slice.digest,
         digest=sum(segment.sum for segment in segments) % 2**64,
         by_key=expected is None,
         proven=download.proven,
@@ -263,19 +265,19 @@ def _stage_whole(
     database: Database,
     connection: Connection,
     target: Target,
-    part: TablePart,
+    table_slice: PlannedSlice,
     on_rows: Callable[[int], None],
-) -> StagedPart:
+) -> StagedSlice:
     """Version 1: begin anew."""
-    staging, removed = staging_of(database, part.run), removed_of(database, part.run)
+    staging, removed = staging_of(database, table_slice.run), removed_of(database, table_slice.run)
     removed.clear(connection, target.table)
     download = version1.download(
-        client, database, connection, target, staging, on_rows=on_rows, known_hash=part.source_hash, removed=removed
+        client, database, connection, target, staging, on_rows=on_rows, known_hash=table_slice.source_hash, removed=removed
     )
     if isinstance(download, Unchanged):
-        return StagedPart(
-            table=part.table,
-            run=part.run,
+        return StagedSlice(
+            table=table_slice.table,
+            run=table_slice.run,
             protocol=1,
             whole=False,
             staged=0,
@@ -283,9 +285,9 @@ def _stage_whole(
             warnings=download.warnings,
         )
     listed = download.listed
-    return StagedPart(
-        table=part.table,
-        run=part.run,
+    return StagedSlice(
+        table=table_slice.table,
+        run=table_slice.run,
         protocol=1,
         source_rows=download.rows_total,
         target_rows=download.target_rows,

@@ -24,14 +24,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A target table, its options, and the columns that identify a row.
 
     :ivar key: columns of the target, configured or its own primary key
-    :ivar between: keys of the rows that a sync is about, where it is not about all
+    :ivar key_range: keys of the rows that a sync is about, where it is not about all
     :ivar trailing_zeros: columns of the source whose decimals the target holds with the zeros at their end
     """
 
     options: TargetTable
     table: Table
     key: tuple[str, ...]
-    between: KeyRange | None = None
+    key_range: KeyRange | None = None
     trailing_zeros: tuple[str, ...] = ()
 
     @property

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Part
+from airflow_provider_sync.databases.canonical import TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows
@@ -28,11 +28,16 @@ MAX_LOOKED_AT = 20
 
 
 def refuse_unkept_values(
-    client: SyncClient, database: Database, connection: Connection, compared: Comparison, part: Part, keys: Collection[Key]
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    compared: Comparison,
+    table_slice: TableSlice,
+    keys: Collection[Key],
 ) -> None:
     """Compare the texts of rows at the source and in the staging table, and raise what explains that they are not as announced.
 
-    :param part: the staging table
+    :param table_slice: the staging table
     :param keys: of rows that the source announced alike each time, and that are staged otherwise; nothing is done where none are
     :raises TableError: naming the columns that do not keep their values
     :raises SourceChangedError: where the source sends other rows than it announces
@@ -40,17 +45,17 @@ def refuse_unkept_values(
     if not keys:
         return
     looked_at = sorted(keys)[:MAX_LOOKED_AT]
-    width, places = len(part.columns), [part.columns.index(column) for column in part.key]
-    selection = msgspec.structs.replace(compared.selection, window=None)
-    with client.get_rows(GetRows(selection=selection, keys=tsv.encode_keys(looked_at).decode()), columns=width) as answer:
+    width, places = len(table_slice.columns), [table_slice.columns.index(column) for column in table_slice.key]
+    requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)
+    with client.get_rows(GetRows(table_slice=requested_slice, keys=tsv.encode_keys(looked_at).decode()), columns=width) as answer:
         sent = _by_key((rows.data for rows in answer), width, places)
-    staged = _by_key((lines for _, lines in database.read_text(connection, part, looked_at)), width, places)
-    asked = {tuple(part.encode() for part in key) for key in looked_at}
+    staged = _by_key((lines for _, lines in database.read_text(connection, table_slice, looked_at)), width, places)
+    asked = {tuple(value.encode() for value in key) for key in looked_at}
     lost = (sent.keys() & asked) - staged.keys()
     changed = {
         number for key in sent.keys() & staged.keys() for number in range(width) if sent[key][number] != staged[key][number]
     }
-    columns = [part.columns[number] for number in sorted(changed)] or (list(part.key) if lost else [])
+    columns = [table_slice.columns[number] for number in sorted(changed)] or (list(table_slice.key) if lost else [])
     if not columns:
         raise SourceChangedError(
             f"Table {compared.target.name!r}: the source sent other rows than it announced, {ROUNDS} times in a row"

@@ -23,7 +23,7 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v2.messages import DescribeTable
-from airflow_provider_sync.sync.tables.column_mapping import create_statement, land, selection_of
+from airflow_provider_sync.sync.tables.column_mapping import create_statement, land, requested_slice_of
 from airflow_provider_sync.sync.tables.differences import (
     MOST_SCANS,
     Comparison,
@@ -59,7 +59,7 @@ def differs(client: SyncClient, database: Database, target: Target) -> bool:
 
 def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
     """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
-    request = DescribeTable(selection=selection_of(options), digests=False)
+    request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
     with client.describe_table(request) as answer:
         statement = create_statement(database, options, answer.described)
     return MissingTableError(
@@ -69,7 +69,7 @@ def missing(client: SyncClient, database: Database, options: TargetTable) -> Mis
 
 def create(client: SyncClient, database: Database, options: TargetTable) -> Table:
     """Make a missing target from the source's description, and return it."""
-    request = DescribeTable(selection=selection_of(options), digests=False)
+    request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
     with client.describe_table(request) as answer, database.connect() as connection:
         connection.exec_driver_sql(create_statement(database, options, answer.described))
         return database.describe(connection, options.table_name)
@@ -77,7 +77,7 @@ def create(client: SyncClient, database: Database, options: TargetTable) -> Tabl
 
 def count_rows(client: SyncClient, options: TargetTable) -> int:
     """Count the rows of the source."""
-    with client.describe_table(DescribeTable(selection=selection_of(options))) as answer:
+    with client.describe_table(DescribeTable(table_slice=requested_slice_of(options))) as answer:
         return sum(sum(segments.counts) for segments in answer)
 
 
@@ -86,7 +86,7 @@ def check(client: SyncClient, database: Database, target: Target) -> None:
 
     :raises SyncError: when not
     """
-    with client.describe_table(DescribeTable(selection=selection_of(target.options), digests=False)) as answer:
+    with client.describe_table(DescribeTable(table_slice=requested_slice_of(target.options), digests=False)) as answer:
         land(database, target, answer.described)
 
 

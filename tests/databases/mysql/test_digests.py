@@ -30,8 +30,8 @@ from tests.databases.canonical_rows import (
     expected_segments,
     insert,
     load,
-    part_of,
     read,
+    slice_of,
 )
 from tests.scenario import Scenario
 
@@ -58,10 +58,10 @@ def texts_of(on: Scenario, sql_type: str, values: list[str], logical: LogicalTyp
     """Write values of a type, given as SQL, by a logical type; check that their digests are those of the texts."""
     on.execute(f"CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v {sql_type})")
     on.execute(*(f"INSERT INTO item VALUES ({number}, {value})" for number, value in enumerate(values)))
-    part = part_of(on.database, on.describe("item"), types={"v": logical} if logical else None)
+    table_slice = slice_of(on.database, on.describe("item"), types={"v": logical} if logical else None)
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        assert all_digests(on.database, connection, part) == expected_digests(part, rows)
+        rows = read(on.database, connection, table_slice)
+        assert all_digests(on.database, connection, table_slice) == expected_digests(table_slice, rows)
     return [None if text is None else text.decode() for _, text in sorted(rows, key=lambda row: int(row[0] or b""))]
 
 
@@ -157,11 +157,11 @@ def test_two_collations_by_bytes(on: Scenario) -> None:
         "INSERT INTO item VALUES ('é', 'ß', 1)",
     )
     table = on.describe("item")
-    part = part_of(on.database, table)
+    table_slice = slice_of(on.database, table)
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        assert all_digests(on.database, connection, part) == expected_digests(part, rows)
+        rows = read(on.database, connection, table_slice)
+        assert all_digests(on.database, connection, table_slice) == expected_digests(table_slice, rows)
         assert hash_table(on.database, connection, table) == sha1("|é|ß|1".encode()).hexdigest()
 
 
@@ -173,11 +173,11 @@ def test_mixed_character_sets(on: Scenario) -> None:
         " f VARCHAR(9) CHARACTER SET ascii, g VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci, h VARBINARY(9))",
         "INSERT INTO item VALUES (1, 'é', 'ж', '😀', 'x', x'00ff', 'a', 'ß', 'é')",
     )
-    part = part_of(on.database, on.describe("item"), types={"h": TEXT})
+    table_slice = slice_of(on.database, on.describe("item"), types={"h": TEXT})
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        assert all_digests(on.database, connection, part) == expected_digests(part, rows)
+        rows = read(on.database, connection, table_slice)
+        assert all_digests(on.database, connection, table_slice) == expected_digests(table_slice, rows)
 
     assert [text.decode() for text in rows[0] if text is not None] == ["1", "é", "ж", "😀", "x", "00ff", "a", "ß", "é"]
 
@@ -199,17 +199,17 @@ def test_rows_larger_than_a_packet(mariadb_url: str, size: int, partitioning: Pa
         f"INSERT INTO item VALUES (2, REPEAT('b', {size}), 'z')",
         "INSERT INTO item VALUES (3, 'x', REPEAT('é', 1000))",
     )
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
         if 2 * size < SIXTEEN_MB - 1000:
-            rows = read(on.database, connection, part)
-            assert all_digests(on.database, connection, part) == expected_digests(part, rows)
+            rows = read(on.database, connection, table_slice)
+            assert all_digests(on.database, connection, table_slice) == expected_digests(table_slice, rows)
             return
         with pytest.raises(TableError, match="max_allowed_packet"):
-            canonical(on.database).digest_segments(connection, part, partitioning)
+            canonical(on.database).digest_segments(connection, table_slice, partitioning)
         with pytest.raises(TableError, match="max_allowed_packet"):
-            all_digests(on.database, connection, part, partitioning)
+            all_digests(on.database, connection, table_slice, partitioning)
 
 
 def test_texts_through_either_driver(with_driver: Scenario) -> None:
@@ -219,15 +219,15 @@ def test_texts_through_either_driver(with_driver: Scenario) -> None:
         "CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v TEXT, w DECIMAL(9,2), x BLOB, y DATETIME(6))",
         r"INSERT INTO item VALUES (1, 'é\t\\', 1.5, x'00ff', '2024-02-29'), (2, NULL, NULL, NULL, NULL)",
     )
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        rows = read(on.database, connection, part)
-        digests = all_digests(on.database, connection, part)
+        rows = read(on.database, connection, table_slice)
+        digests = all_digests(on.database, connection, table_slice)
         later = connection.exec_driver_sql("SELECT 1, 'é', 1.5e0").one()
 
     assert rows == [(b"1", "é\t\\".encode(), b"1.50", b"00ff", b"2024-02-29 00:00:00.000000"), (b"2", None, None, None, None)]
-    assert digests == expected_digests(part, rows)
+    assert digests == expected_digests(table_slice, rows)
     assert tuple(later) == (1, "é", 1.5)
 
 
@@ -236,10 +236,10 @@ def test_a_reader_that_stops(with_driver: Scenario) -> None:
     on = with_driver
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v TEXT)")
     insert(on.database, on.describe("item"), [(number, "x" * 500) for number in range(20_000)])
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        blocks = canonical(on.database).read_text(connection, part)
+        blocks = canonical(on.database).read_text(connection, table_slice)
         next(blocks)
         blocks.close()
         assert connection.exec_driver_sql("SELECT COUNT(*) FROM item").scalar_one() == 20_000
@@ -250,10 +250,10 @@ def test_large_rows_come_one_by_one(with_driver: Scenario) -> None:
     on = with_driver
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v LONGTEXT)")
     on.execute(*(f"INSERT INTO item VALUES ({number}, REPEAT('x', 300000))" for number in range(150)))
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        sizes = [len(block) for _, block in canonical(on.database).read_text(connection, part)]
+        sizes = [len(block) for _, block in canonical(on.database).read_text(connection, table_slice)]
 
     assert sum(sizes) > 45_000_000
     assert max(sizes[1:]) < 2_000_000
@@ -273,7 +273,7 @@ def test_keys_that_are_no_keys(on: Scenario, key: str) -> None:
 
     with on.database.snapshot() as connection:
         for name in ("item", "other"):
-            assert read(on.database, connection, part_of(on.database, on.describe(name)), [(key,)]) == []
+            assert read(on.database, connection, slice_of(on.database, on.describe(name)), [(key,)]) == []
 
 
 def test_constants_of_every_kind() -> None:
@@ -339,14 +339,14 @@ def numbers(count: int) -> str:
 
 def recorded(on: Scenario, *, part_key: list[tuple[str, ...]] | None = None, window: Window | None = None) -> list[str]:
     """Read from the table ``item`` and return the statements that do so."""
-    part = part_of(on.database, on.describe("item"), window=window)
+    table_slice = slice_of(on.database, on.describe("item"), window=window)
     statements: list[str] = []
     with on.database.snapshot() as connection:
         driver: Any = connection.connection.driver_connection
         query = driver.query
         driver.query = lambda statement: (statements.append(bytes(statement).decode()), query(statement))[1]
         try:
-            assert read(on.database, connection, part, part_key)
+            assert read(on.database, connection, table_slice, part_key)
         finally:
             driver.query = query
     return [statement for statement in statements if " FROM `item`" in statement]
@@ -368,7 +368,7 @@ def load_one(on: Scenario, sql_type: str, logical: LogicalType, text: bytes | No
         try:
             staging, loaded = load(on.database, connection, table, [(b"1", text)], [INTEGER, logical], "_sync_test")
             assert loaded == 1
-            landed = part_of(on.database, staging, types={"v": logical}, key=[key])
+            landed = slice_of(on.database, staging, types={"v": logical}, key=[key])
             assert read(on.database, connection, landed) == [(b"1", text)]
         finally:
             on.database.drop(connection, on.database.describe(connection, "_sync_test"))
@@ -462,13 +462,15 @@ def test_partitions_and_unsigned_keys_below_zero(on: Scenario) -> None:
         "CREATE TABLE item (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, v INT) PARTITION BY HASH (id) PARTITIONS 3",
         "INSERT INTO item VALUES (0, 1), (5, 2), (3, 3), (18446744073709551615, 4)",
     )
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
     partitioning = Partitioning(scheme="key_range", segment_count=4, low=-10, high=7)
 
     with on.database.snapshot() as connection:
-        digests = expected_digests(part, read(on.database, connection, part))
-        assert canonical(on.database).digest_segments(connection, part, partitioning) == expected_segments(partitioning, digests)
-        assert [key for (key,) in all_digests(on.database, connection, part, partitioning, [(-1, 4)])] == [
+        digests = expected_digests(table_slice, read(on.database, connection, table_slice))
+        assert canonical(on.database).digest_segments(connection, table_slice, partitioning) == expected_segments(
+            partitioning, digests
+        )
+        assert [key for (key,) in all_digests(on.database, connection, table_slice, partitioning, [(-1, 4)])] == [
             "0",
             "3",
             "5",
@@ -481,20 +483,20 @@ def test_small_tables_are_counted(on: Scenario, rows: int, estimated: int) -> No
     """The estimate of a small table is its number of rows."""
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY)")
     on.execute(f"INSERT INTO item SELECT seq FROM ({numbers(rows)}) AS n")
-    part = part_of(on.database, on.describe("item"))
+    table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        assert canonical(on.database).estimate_rows(connection, part) == estimated
+        assert canonical(on.database).estimate_rows(connection, table_slice) == estimated
 
 
 @pytest.mark.parametrize("start", ["yesterday", "1' OR '1", "2024-02-29; --"])
 def test_windows_that_are_none(on: Scenario, start: str) -> None:
     """A bound that is no value of the column is refused with its name."""
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, at DATETIME)")
-    part = part_of(on.database, on.describe("item"), window=Window(column="at", start=start, end="2024-03-01"))
+    table_slice = slice_of(on.database, on.describe("item"), window=Window(column="at", start=start, end="2024-03-01"))
 
     def ask(connection: Connection) -> None:
-        canonical(on.database).digest_segments(connection, part, EVERYTHING)
+        canonical(on.database).digest_segments(connection, table_slice, EVERYTHING)
 
     with on.database.snapshot() as connection, pytest.raises(TableError, match="'at'"):
         ask(connection)

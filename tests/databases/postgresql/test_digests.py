@@ -19,7 +19,7 @@ from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.database_servers import DatabaseServers
-from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_digests, expected_segments, load, part_of, read
+from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_digests, expected_segments, load, read, slice_of
 from tests.databases.postgresql.databases import DRIVERS, empty, open_database, run, shared_database
 
 
@@ -48,9 +48,9 @@ def texts(database: PostgreSQLDatabase, sql_type: str, *values: str, as_type: Lo
     run(database, *(f"INSERT INTO item VALUES ({number}, {value})" for number, value in enumerate(values)))
     with database.snapshot() as connection:
         table = database.describe(connection, "item")
-        part = part_of(database, table, types={"v": as_type} if as_type else None)
-        rows = read(database, connection, part)
-        assert all_digests(database, connection, part) == expected_digests(part, rows)
+        table_slice = slice_of(database, table, types={"v": as_type} if as_type else None)
+        rows = read(database, connection, table_slice)
+        assert all_digests(database, connection, table_slice) == expected_digests(table_slice, rows)
     return [None if text is None else text.decode() for _, text in sorted(rows)]
 
 
@@ -159,7 +159,7 @@ def test_any_double(url: str, numbers: list[float]) -> None:
         run(database, "CREATE TABLE item (id serial PRIMARY KEY, v float8)")
         run(database, f"INSERT INTO item (v) SELECT unnest(ARRAY[{', '.join(values)}])")
         with database.snapshot() as connection:
-            rows = read(database, connection, part_of(database, database.describe(connection, "item")))
+            rows = read(database, connection, slice_of(database, database.describe(connection, "item")))
 
     found = {int(number or b""): (text or b"").decode() for number, text in rows}
     assert [found[number] for number in sorted(found)] == [mysql_double(number) for number in numbers]
@@ -186,11 +186,11 @@ def test_settings_are_put_back(database: PostgreSQLDatabase) -> None:
     names = "current_setting('enable_sort'), current_setting('work_mem'), current_setting('parallel_tuple_cost')"
     with database.connect() as connection:
         before = connection.exec_driver_sql(f"SELECT {names}").one()
-        part = part_of(database, database.describe(connection, "item"))
-        database.digest_segments(connection, part, EVERYTHING)
+        table_slice = slice_of(database, database.describe(connection, "item"))
+        database.digest_segments(connection, table_slice, EVERYTHING)
         assert connection.exec_driver_sql(f"SELECT {names}").one() == before
         with database.transaction(connection):
-            database.digest_segments(connection, part, EVERYTHING)
+            database.digest_segments(connection, table_slice, EVERYTHING)
             assert connection.exec_driver_sql(f"SELECT {names}").one() == before
 
 
@@ -205,13 +205,15 @@ def test_parallel_workers_find_the_same(database: PostgreSQLDatabase) -> None:
     )
     database.engine.dispose()
     with database.snapshot() as connection:
-        part = part_of(database, database.describe(connection, "item"))
-        digests = expected_digests(part, read(database, connection, part))
+        table_slice = slice_of(database, database.describe(connection, "item"))
+        digests = expected_digests(table_slice, read(database, connection, table_slice))
         for partitioning in (
             Partitioning(scheme="key_range", segment_count=8, low=1, high=5000),
             Partitioning(scheme="row_hash", segment_count=8),
         ):
-            assert dict(database.digest_segments(connection, part, partitioning)) == expected_segments(partitioning, digests)
+            assert dict(database.digest_segments(connection, table_slice, partitioning)) == expected_segments(
+                partitioning, digests
+            )
 
 
 def test_keys_that_no_integer_holds(database: PostgreSQLDatabase) -> None:
@@ -219,15 +221,15 @@ def test_keys_that_no_integer_holds(database: PostgreSQLDatabase) -> None:
     run(database, "CREATE TABLE item (id bigint PRIMARY KEY)", f"INSERT INTO item VALUES (0), (5), ({2**63 - 1})")
     partitioning = Partitioning(scheme="key_range", segment_count=4, low=5, high=2**64 - 1)
     with database.snapshot() as connection:
-        part = part_of(database, database.describe(connection, "item"))
-        digests = expected_digests(part, read(database, connection, part))
-        found = list(database.digest_keys(connection, part, [(str(2**64 - 1),), ("5",)]))
+        table_slice = slice_of(database, database.describe(connection, "item"))
+        digests = expected_digests(table_slice, read(database, connection, table_slice))
+        found = list(database.digest_keys(connection, table_slice, [(str(2**64 - 1),), ("5",)]))
 
         assert [key for batch in found for key, _ in batch] == [("5",)]
-        assert list(database.digest_keys(connection, part, [(str(2**64 - 1),)])) == []
-        assert dict(database.digest_segments(connection, part, partitioning)) == expected_segments(partitioning, digests)
-        assert all_digests(database, connection, part, partitioning, [(-1, -1), (0, 4)]) == digests
-        assert all_digests(database, connection, part, partitioning, [(3, 4)]) == {}
+        assert list(database.digest_keys(connection, table_slice, [(str(2**64 - 1),)])) == []
+        assert dict(database.digest_segments(connection, table_slice, partitioning)) == expected_segments(partitioning, digests)
+        assert all_digests(database, connection, table_slice, partitioning, [(-1, -1), (0, 4)]) == digests
+        assert all_digests(database, connection, table_slice, partitioning, [(3, 4)]) == {}
 
 
 @pytest.mark.parametrize(
@@ -246,9 +248,9 @@ def test_keys_of_every_type(database: PostgreSQLDatabase, sql_type: str) -> None
     }.get(sql_type, ("1", "2.5" if sql_type in ("money", "real") else "3"))
     run(database, f"CREATE TABLE item (id {sql_type} PRIMARY KEY)", *(f"INSERT INTO item VALUES ({value})" for value in values))
     with database.snapshot() as connection:
-        part = part_of(database, database.describe(connection, "item"))
-        digests = all_digests(database, connection, part)
-        found = [row for batch in database.digest_keys(connection, part, sorted(digests)) for row in batch]
+        table_slice = slice_of(database, database.describe(connection, "item"))
+        digests = all_digests(database, connection, table_slice)
+        found = [row for batch in database.digest_keys(connection, table_slice, sorted(digests)) for row in batch]
 
     assert len(digests) == 2
     assert dict(found) == digests
@@ -263,17 +265,17 @@ def test_window_on_text_and_on_a_column_that_takes_no_part(database: PostgreSQLD
     )
     with database.snapshot() as connection:
         table = database.describe(connection, "item")
-        part = part_of(database, table, columns=["id"], window=Window(column="v", start="B", end="b"))
-        assert read(database, connection, part) == [(b"2",)]
+        table_slice = slice_of(database, table, columns=["id"], window=Window(column="v", start="B", end="b"))
+        assert read(database, connection, table_slice) == [(b"2",)]
 
 
 def test_a_key_that_is_null(database: PostgreSQLDatabase) -> None:
     """A row that its key does not name is an error that says so."""
     run(database, "CREATE TABLE item (id integer, v text)", "INSERT INTO item VALUES (NULL, 'x')")
     with database.snapshot() as connection:
-        part = part_of(database, database.describe(connection, "item"), key=["id"])
+        table_slice = slice_of(database, database.describe(connection, "item"), key=["id"])
         with pytest.raises(TableError, match="NULL in its key"):
-            all_digests(database, connection, part)
+            all_digests(database, connection, table_slice)
 
 
 LOADED: dict[str, tuple[str, LogicalType, bytes]] = {
@@ -299,7 +301,7 @@ def test_types_that_load_their_own_way(database: PostgreSQLDatabase, sql_type: s
         target = database.describe(connection, "item")
         types = [LogicalType(kind=LogicalKind.INTEGER), kind]
         staging, loaded = load(database, connection, target, [(b"1", text), (b"2", None)], types, "_sync_x")
-        assert read(database, connection, part_of(database, staging, types={"v": kind})) == [(b"1", text), (b"2", None)]
+        assert read(database, connection, slice_of(database, staging, types={"v": kind})) == [(b"1", text), (b"2", None)]
 
     assert loaded == 2
 
@@ -341,8 +343,8 @@ def test_reading_can_be_given_up(database: PostgreSQLDatabase) -> None:
         "INSERT INTO item SELECT n, repeat('x', 200) FROM generate_series(1, 9000) n",
     )
     with database.connect() as connection:
-        part = part_of(database, database.describe(connection, "item"))
-        blocks = database.read_text(connection, part)
+        table_slice = slice_of(database, database.describe(connection, "item"))
+        blocks = database.read_text(connection, table_slice)
         next(iter(blocks))
         blocks.close()  # type: ignore[attr-defined]
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1

@@ -10,12 +10,12 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.canonical import Part
+from airflow_provider_sync.databases.canonical import TableSlice
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.database_servers import POSTGRESQL, DatabaseServers
-from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_segments, part_of, read
+from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_segments, read, slice_of
 from tests.databases.postgresql.databases import DRIVERS, empty, open_database, run, shared_database
 
 
@@ -34,24 +34,24 @@ def database(url: str, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDat
         yield opened
 
 
-def hashed(database: PostgreSQLDatabase, name: str = "item", types: dict[str, LogicalType] | None = None) -> Part:
+def hashed(database: PostgreSQLDatabase, name: str = "item", types: dict[str, LogicalType] | None = None) -> TableSlice:
     """Return the whole of a table, to be digested by ``pghash``."""
     with database.connect() as connection:
-        return msgspec.structs.replace(part_of(database, database.describe(connection, name), types=types), digest=PGHASH)
+        return msgspec.structs.replace(slice_of(database, database.describe(connection, name), types=types), digest=PGHASH)
 
 
-def digests(database: PostgreSQLDatabase, part: Part) -> list[int]:
+def digests(database: PostgreSQLDatabase, table_slice: TableSlice) -> list[int]:
     """Return the digests of the rows, by integer key."""
     with database.snapshot() as connection:
-        found = all_digests(database, connection, part)
+        found = all_digests(database, connection, table_slice)
     return [found[key] for key in sorted(found, key=lambda key: int(key[0]))]
 
 
 def total(database: PostgreSQLDatabase) -> int:
     """Return the sum of all rows' digests."""
-    part = hashed(database)
+    table_slice = hashed(database)
     with database.snapshot() as connection:
-        return database.digest_segments(connection, part, EVERYTHING)[0].sum
+        return database.digest_segments(connection, table_slice, EVERYTHING)[0].sum
 
 
 def test_swapped_values_change_the_sum(database: PostgreSQLDatabase) -> None:
@@ -87,8 +87,8 @@ def test_values_that_other_hashes_take_for_equal(database: PostgreSQLDatabase, a
     run(database, "CREATE COLLATION en_ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
     run(database, f"CREATE TABLE item (id integer PRIMARY KEY, v {sql_type})")
     run(database, *(f"INSERT INTO item VALUES ({number}, {value})" for number, value in enumerate(values)))
-    part = hashed(database)
-    value_only = msgspec.structs.replace(part, columns=part.columns[1:])
+    table_slice = hashed(database)
+    value_only = msgspec.structs.replace(table_slice, columns=table_slice.columns[1:])
 
     found = digests(database, value_only)
 
@@ -101,9 +101,9 @@ def test_zeros_that_make_no_difference(database: PostgreSQLDatabase) -> None:
     run(database, "CREATE TABLE item (id integer PRIMARY KEY, n numeric, f float8, c char(5))")
     run(database, *(f"INSERT INTO item VALUES ({number}, {value}, 0, 'a')" for number, value in enumerate(values)))
     run(database, "UPDATE item SET f = '-0', c = 'a  ' WHERE id = 1")
-    part = hashed(database)
+    table_slice = hashed(database)
 
-    assert len(set(digests(database, msgspec.structs.replace(part, columns=part.columns[1:])))) == 1
+    assert len(set(digests(database, msgspec.structs.replace(table_slice, columns=table_slice.columns[1:])))) == 1
 
 
 MOMENTS = [
@@ -127,15 +127,15 @@ def test_moments_in_other_columns(database: PostgreSQLDatabase, source: str, tar
         f"CREATE TABLE kept (id integer PRIMARY KEY, v {target})",
     )
     run(database, *(f"INSERT INTO item VALUES ({number}, '{moment}')" for number, moment in enumerate(MOMENTS)))
-    part = hashed(database)
-    types = {column.column.name: column.type for column in part.columns}
+    table_slice = hashed(database)
+    types = {column.column.name: column.type for column in table_slice.columns}
     with database.connect() as connection:
-        for key, text in read(database, connection, part):
+        for key, text in read(database, connection, table_slice):
             assert key is not None
             assert text is not None
             run(database, f"INSERT INTO kept VALUES ({key.decode()}, '{text.decode()}')")
 
-    assert digests(database, hashed(database, "kept", types)) == digests(database, part)
+    assert digests(database, hashed(database, "kept", types)) == digests(database, table_slice)
 
 
 @given(st.lists(st.text("0.:- BC?1", max_size=30), min_size=2, max_size=6, unique=True))
@@ -150,12 +150,12 @@ def test_any_text_among_moments(database: PostgreSQLDatabase, values: list[str])
     run(database, *(f"INSERT INTO kept VALUES ({number}, '{value}')" for number, value in enumerate(near)))
 
     def by_text(name: str) -> dict[bytes | None, set[int]]:
-        part = hashed(database, name, {"v": moment})
-        part = msgspec.structs.replace(part, columns=part.columns[1:])
+        table_slice = hashed(database, name, {"v": moment})
+        table_slice = msgspec.structs.replace(table_slice, columns=table_slice.columns[1:])
         with database.snapshot() as connection:
             texts = [text for _, text in sorted(read(database, connection, hashed(database, name, {"v": moment})), key=_number)]
         found: dict[bytes | None, set[int]] = {}
-        for text, digest in zip(texts, digests(database, part), strict=True):
+        for text, digest in zip(texts, digests(database, table_slice), strict=True):
             found.setdefault(text, set()).add(digest)
         return found
 
@@ -178,9 +178,9 @@ def test_every_column_of_a_wide_table_counts(database: PostgreSQLDatabase) -> No
     run(database, "INSERT INTO item (id) VALUES (0)")
     changed = [0, 58, 59, 98, 99, 100, 199, 200, 249]
     run(database, *(f"INSERT INTO item (id, c{place}) VALUES ({number}, 'x')" for number, place in enumerate(changed, 1)))
-    part = hashed(database)
+    table_slice = hashed(database)
 
-    found = digests(database, msgspec.structs.replace(part, columns=part.columns[1:]))
+    found = digests(database, msgspec.structs.replace(table_slice, columns=table_slice.columns[1:]))
 
     assert len(set(found)) == len(changed) + 1
 
@@ -189,22 +189,22 @@ def test_segments_are_of_the_rows(database: PostgreSQLDatabase) -> None:
     """Sums of ranges and of buckets are those of the rows' digests, which have 60 bits."""
     run(database, "CREATE TABLE item (id bigint PRIMARY KEY, v text)")
     run(database, "INSERT INTO item SELECT i, md5(i::text) FROM generate_series(-50, 450) AS i")
-    part = hashed(database)
+    table_slice = hashed(database)
     with database.snapshot() as connection:
-        found = all_digests(database, connection, part)
+        found = all_digests(database, connection, table_slice)
         assert max(found.values()).bit_length() == 60
         for partitioning in (
             Partitioning(scheme="row_hash", segment_count=64),
             Partitioning(scheme="key_range", segment_count=7, low=1, high=400),
         ):
-            assert database.digest_segments(connection, part, partitioning) == expected_segments(partitioning, found)
-            runs = ((-1, 0), (3, 4), (6, 7)) if partitioning.scheme == "key_range" else ((0, 1), (5, 5))
-            chosen = all_digests(database, connection, part, partitioning, runs)
+            assert database.digest_segments(connection, table_slice, partitioning) == expected_segments(partitioning, found)
+            segment_ranges = ((-1, 0), (3, 4), (6, 7)) if partitioning.scheme == "key_range" else ((0, 1), (5, 5))
+            chosen = all_digests(database, connection, table_slice, partitioning, segment_ranges)
             segments = expected_segments(partitioning, chosen)
             assert {number: segments[number] for number in segments} == {
                 number: segment
                 for number, segment in expected_segments(partitioning, found).items()
-                if any(first <= number <= last for first, last in runs)
+                if any(first <= number <= last for first, last in segment_ranges)
             }
 
 

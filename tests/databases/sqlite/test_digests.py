@@ -23,8 +23,8 @@ from tests.databases.canonical_rows import (
     expected_segments,
     insert,
     load,
-    part_of,
     read,
+    slice_of,
 )
 from tests.scenario import Scenario
 
@@ -51,14 +51,14 @@ def test_values_of_another_type(sqlite_on: Scenario, kind: str) -> None:
     create(sqlite_on, sql_type)
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, enumerate(values))
-    part = part_of(sqlite_on.database, table)
+    table_slice = slice_of(sqlite_on.database, table)
 
     with sqlite_on.database.snapshot() as connection:
-        rows = read(sqlite_on.database, connection, part)
-        digests = all_digests(sqlite_on.database, connection, part)
+        rows = read(sqlite_on.database, connection, table_slice)
+        digests = all_digests(sqlite_on.database, connection, table_slice)
 
     assert [value for _, value in rows] == texts
-    assert digests == expected_digests(part, rows)
+    assert digests == expected_digests(table_slice, rows)
 
 
 def test_untyped_columns_keep_the_type_of_each_value(sqlite_on: Scenario) -> None:
@@ -67,11 +67,11 @@ def test_untyped_columns_keep_the_type_of_each_value(sqlite_on: Scenario) -> Non
     values = ["5", 5, 5.0, b"5", None, "", "a\x00b", 2**63 - 1, 0.1]
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, enumerate(values))
-    part = part_of(sqlite_on.database, table)
+    table_slice = slice_of(sqlite_on.database, table)
 
     with sqlite_on.database.connect() as connection:
-        texts = read(sqlite_on.database, connection, part)
-        staging, _ = load(sqlite_on.database, connection, table, texts, [part.columns[0].type, ANY], "_sync_test")
+        texts = read(sqlite_on.database, connection, table_slice)
+        staging, _ = load(sqlite_on.database, connection, table, texts, [table_slice.columns[0].type, ANY], "_sync_test")
         batches = list(sqlite_on.database.read(connection, staging, staging.columns))
 
     landed = [value for batch in batches for _, value in batch]
@@ -94,14 +94,14 @@ def test_moments_count_by_what_they_mean(sqlite_on: Scenario, written: str) -> N
     create(sqlite_on, "DATETIME")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [(1, written)])
-    part = part_of(sqlite_on.database, table)
+    table_slice = slice_of(sqlite_on.database, table)
 
     with sqlite_on.database.snapshot() as connection:
-        rows = read(sqlite_on.database, connection, part)
-        digests = all_digests(sqlite_on.database, connection, part)
+        rows = read(sqlite_on.database, connection, table_slice)
+        digests = all_digests(sqlite_on.database, connection, table_slice)
 
     assert rows == [(b"1", written.encode())]
-    assert digests == expected_digests(part, [(b"1", b"2024-02-29 12:34:56.500000")])
+    assert digests == expected_digests(table_slice, [(b"1", b"2024-02-29 12:34:56.500000")])
 
 
 def test_keys_that_are_moments(sqlite_on: Scenario) -> None:
@@ -109,12 +109,12 @@ def test_keys_that_are_moments(sqlite_on: Scenario) -> None:
     sqlite_on.execute("CREATE TABLE item (k DATETIME NOT NULL PRIMARY KEY, v INTEGER)")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [("2024-02-29T12:34:56", 1), ("2024-03-01 00:00:00.25", 2)])
-    part = part_of(sqlite_on.database, table)
+    table_slice = slice_of(sqlite_on.database, table)
     wanted = [("2024-02-29 12:34:56.000000",), ("2030-01-01 00:00:00.000000",)]
 
     with sqlite_on.database.snapshot() as connection:
-        rows = read(sqlite_on.database, connection, part, wanted)
-        found = [key for batch in canonical(sqlite_on.database).digest_keys(connection, part, wanted) for key, _ in batch]
+        rows = read(sqlite_on.database, connection, table_slice, wanted)
+        found = [key for batch in canonical(sqlite_on.database).digest_keys(connection, table_slice, wanted) for key, _ in batch]
 
     assert rows == [(b"2024-02-29 12:34:56.000000", b"1")]
     assert found == wanted[:1]
@@ -126,13 +126,13 @@ def test_integer_keys_in_text(sqlite_on: Scenario) -> None:
     table = sqlite_on.describe("item")
     keys = [-5, 9, 10, 2**63, 2**64 - 1]
     insert(sqlite_on.database, table, [(str(key), 1) for key in keys])
-    part = part_of(sqlite_on.database, table, types={"id": LogicalType(kind=LogicalKind.INTEGER, unsigned=True)})
+    table_slice = slice_of(sqlite_on.database, table, types={"id": LogicalType(kind=LogicalKind.INTEGER, unsigned=True)})
     partitioning = Partitioning(scheme="key_range", segment_count=8, low=0, high=2**64 - 2)
 
     with sqlite_on.database.snapshot() as connection:
-        digests = expected_digests(part, read(sqlite_on.database, connection, part))
-        segments = canonical(sqlite_on.database).digest_segments(connection, part, partitioning)
-        found = all_digests(sqlite_on.database, connection, part, partitioning, [(-1, 8)])
+        digests = expected_digests(table_slice, read(sqlite_on.database, connection, table_slice))
+        segments = canonical(sqlite_on.database).digest_segments(connection, table_slice, partitioning)
+        found = all_digests(sqlite_on.database, connection, table_slice, partitioning, [(-1, 8)])
 
     assert dict(segments) == expected_segments(partitioning, digests)
     assert [int(key) for (key,) in found] == keys
@@ -145,7 +145,7 @@ def test_keys_that_are_no_integers(sqlite_on: Scenario) -> None:
     insert(sqlite_on.database, table, [(1, 1), ("x", 2)])
 
     with sqlite_on.database.snapshot() as connection, pytest.raises(TableError, match=r"'id'.*no integers"):
-        canonical(sqlite_on.database).key_bounds(connection, part_of(sqlite_on.database, table))
+        canonical(sqlite_on.database).key_bounds(connection, slice_of(sqlite_on.database, table))
 
 
 @pytest.mark.parametrize(
@@ -232,11 +232,11 @@ def test_lines_of_another_width(sqlite_on: Scenario) -> None:
     """A line with a field too many is refused where the next one has too few, and nothing is loaded."""
     create(sqlite_on, "TEXT")
     table = sqlite_on.describe("item")
-    part = part_of(sqlite_on.database, table)
+    table_slice = slice_of(sqlite_on.database, table)
 
     with sqlite_on.database.connect() as connection:
         with pytest.raises(ProtocolError, match="fields"):
-            canonical(sqlite_on.database).load_text(connection, table, part.columns, [b"1\ta\tb\n2\n"])
+            canonical(sqlite_on.database).load_text(connection, table, table_slice.columns, [b"1\ta\tb\n2\n"])
         assert sqlite_on.database.count(connection, table) == 0
 
 
@@ -255,12 +255,12 @@ def test_moments_as_long_as_canonical_ones(sqlite_on: Scenario, written: str, te
     create(sqlite_on, "DATETIME")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [(1, written)])
-    part = part_of(sqlite_on.database, table)
+    table_slice = slice_of(sqlite_on.database, table)
 
     with sqlite_on.database.snapshot() as connection:
-        digests = all_digests(sqlite_on.database, connection, part)
+        digests = all_digests(sqlite_on.database, connection, table_slice)
 
-    assert digests == expected_digests(part, [(b"1", text.encode())])
+    assert digests == expected_digests(table_slice, [(b"1", text.encode())])
 
 
 @settings(max_examples=40)
@@ -287,18 +287,18 @@ def test_two_threads_read_at_once(sqlite_on: Scenario) -> None:
     create(sqlite_on, "TEXT")
     table = sqlite_on.describe("item")
     insert(sqlite_on.database, table, [(number, f"value {number}") for number in range(5_000)])
-    part = part_of(sqlite_on.database, table)
+    table_slice = slice_of(sqlite_on.database, table)
 
     def rows() -> list[tuple[bytes | None, ...]]:
         with sqlite_on.database.snapshot() as connection:
-            return read(sqlite_on.database, connection, part)
+            return read(sqlite_on.database, connection, table_slice)
 
     def digests() -> dict[tuple[str, ...], int]:
         with sqlite_on.database.snapshot() as connection:
-            return all_digests(sqlite_on.database, connection, part)
+            return all_digests(sqlite_on.database, connection, table_slice)
 
     with ThreadPoolExecutor(2) as threads:
         reading, digesting = threads.submit(rows), threads.submit(digests)
 
     assert reading.result() == rows()
-    assert digesting.result() == digests() == expected_digests(part, rows())
+    assert digesting.result() == digests() == expected_digests(table_slice, rows())

@@ -14,17 +14,17 @@ from airflow_provider_sync.protocol.v2.checks import (
     check_partitioning,
     check_row_digests,
     check_rows,
-    check_runs,
+    check_segment_ranges,
     check_segments,
 )
 from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
     Partitioning,
+    RequestedSlice,
     RowDigests,
     Rows,
     Segments,
-    Selection,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
@@ -32,7 +32,7 @@ _INTEGER = LogicalType(kind=LogicalKind.INTEGER)
 _TEXT = LogicalType(kind=LogicalKind.TEXT)
 _RANGE = Partitioning(scheme="key_range", segment_count=4, low=-7, high=12)
 _BUCKET = Partitioning(scheme="row_hash", segment_count=8)
-_ALL = Selection(name="orders")
+_ALL = RequestedSlice(name="orders")
 
 
 def _column(name: str, kind: LogicalType = _INTEGER) -> ColumnDescription:
@@ -92,17 +92,17 @@ def test_descriptions_of_no_table_are_refused(changes: dict[str, Any], reason: s
 )
 def test_a_description_of_other_columns_is_refused(columns: tuple[str, ...], reason: str) -> None:
     """A client that asks for columns gets those, and the key."""
-    check_described(_DESCRIBED, Selection(name="orders", columns=("name",)))
+    check_described(_DESCRIBED, RequestedSlice(name="orders", columns=("name",)))
     with pytest.raises(ProtocolError, match=reason):
-        check_described(_DESCRIBED, Selection(name="orders", columns=columns))
+        check_described(_DESCRIBED, RequestedSlice(name="orders", columns=columns))
 
 
-@pytest.mark.parametrize("between", [(-6, None), (None, 11), (0, 5)], ids=str)
-def test_a_description_of_other_keys_is_refused(between: tuple[int | None, int | None]) -> None:
+@pytest.mark.parametrize("key_range", [(-6, None), (None, 11), (0, 5)], ids=str)
+def test_a_description_of_other_keys_is_refused(key_range: tuple[int | None, int | None]) -> None:
     """A client that asks for a range of keys gets segments within it."""
-    check_described(_DESCRIBED, Selection(name="orders", between=(-7, 12)))
+    check_described(_DESCRIBED, RequestedSlice(name="orders", key_range=(-7, 12)))
     with pytest.raises(ProtocolError, match="beyond what was asked for"):
-        check_described(_DESCRIBED, Selection(name="orders", between=between))
+        check_described(_DESCRIBED, RequestedSlice(name="orders", key_range=key_range))
 
 
 def test_a_description_with_endless_names_is_refused_in_time() -> None:
@@ -132,12 +132,12 @@ def test_absurd_grids_are_refused(partitioning: Partitioning) -> None:
         check_partitioning(partitioning)
 
 
-@pytest.mark.parametrize("runs", [[(1, 0)], [(-1, 0)], [(0, 4)], [(0, 1), (1, 2)], [(2, 3), (0, 1)]])
-def test_runs_of_no_grid_are_refused(runs: list[tuple[int, int]]) -> None:
+@pytest.mark.parametrize("segment_ranges", [[(1, 0)], [(-1, 0)], [(0, 4)], [(0, 1), (1, 2)], [(2, 3), (0, 1)]])
+def test_runs_of_no_grid_are_refused(segment_ranges: list[tuple[int, int]]) -> None:
     """Stretches ascend, do not overlap, and are of the partitioning."""
-    check_runs([(0, 0), (1, 3)], _RANGE)
+    check_segment_ranges([(0, 0), (1, 3)], _RANGE)
     with pytest.raises(ProtocolError, match="out of order, or not of 4"):
-        check_runs(runs, _RANGE)
+        check_segment_ranges(segment_ranges, _RANGE)
 
 
 def test_segments_go_on_where_they_were() -> None:

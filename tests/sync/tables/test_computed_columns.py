@@ -6,8 +6,8 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 from tests.sync.link import Link
 
 PLAIN = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER)"
@@ -67,11 +67,11 @@ def test_computed_otherwise_in_steps(two_into: Link) -> None:
     two_into.target.execute(THRICE, "INSERT INTO t (id, n) VALUES (1, 5)")
     options = table_from_options("t", {})
     with two_into.client("t") as client:
-        parts = compare_table(client, options, two_into.target.database, run="r")
-        assert isinstance(parts, list)
-        staged = [download_part(client, options, two_into.target.database, part) for part in parts]
+        slices = compare_table(client, options, two_into.target.database, run="r")
+        assert isinstance(slices, list)
+        staged = [download_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
         with pytest.raises(SyncFailed, match=REFUSED) as failed:
-            merge_parts(client, {"t": (options, staged)}, two_into.target.database)
+            merge_slices(client, {"t": (options, staged)}, two_into.target.database)
     assert not failed.value.retryable
     assert two_into.target.rows("t") == [(1, 5, 15)]
 

@@ -11,8 +11,8 @@ import pytest
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync.tables.doctor import diagnose_table
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
@@ -70,10 +70,10 @@ def test_zeros_at_the_end_in_steps(pair: Link) -> None:
     options = table_from_options("t", {"renames": {"n": "amount"}})
     with pair.client("t") as client:
         assert "zeros at the end" in str(diagnose_table(client, options, pair.target.database))
-        parts = compare_table(client, options, pair.target.database, run="r")
-        assert isinstance(parts, list)
-        staged = [download_part(client, options, pair.target.database, part) for part in parts]
-        assert merge_parts(client, {"t": (options, staged)}, pair.target.database)[0].rows_updated == 2
+        slices = compare_table(client, options, pair.target.database, run="r")
+        assert isinstance(slices, list)
+        staged = [download_slice(client, options, pair.target.database, table_slice) for table_slice in slices]
+        assert merge_slices(client, {"t": (options, staged)}, pair.target.database)[0].rows_updated == 2
     assert pair.target.rows("t") == [(1, "1.10"), (2, "5")]
 
 

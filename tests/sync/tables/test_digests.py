@@ -21,7 +21,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     DigestRows,
     Message,
     Partitioning,
-    Selection,
+    RequestedSlice,
 )
 from airflow_provider_sync.protocol.v2.stream import media_type, parse_media_type, read_messages, write_messages
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -33,7 +33,7 @@ from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.server.wire import ask
 from tests.sync.link import Link, linked
 
-T = Selection(name="t")
+T = RequestedSlice(name="t")
 ALL = Partitioning(scheme="row_hash", segment_count=1)
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(40), at TIMESTAMP)"
 
@@ -65,7 +65,7 @@ def test_two_postgresql_databases(postgresql: Link) -> None:
         compared = compare_segments(client, postgresql.target.database, target)
         found = compare_rows(client, postgresql.target.database, compared)
 
-    assert compared.part.digest == PGHASH
+    assert compared.table_slice.digest == PGHASH
     assert (found.changes.inserted, found.changes.updated, found.changes.deleted) == ((("1000",),), (("7",),), (("8",),))
     assert postgresql.sync_one("t").verified == "digest"
     postgresql.assert_equal("t")
@@ -80,7 +80,7 @@ def test_other_pairs(into: Link) -> None:
     with into.client("t") as client:
         target = find_target(client, into.target.database, table_from_options("t", {}))
         assert target is not None
-        assert compare_segments(client, into.target.database, target).part.digest == SHA256
+        assert compare_segments(client, into.target.database, target).table_slice.digest == SHA256
 
 
 def _described(url: str, request: DescribeTable | bytes) -> Described:
@@ -98,24 +98,30 @@ def test_only_a_probe_that_agrees(postgresql: Link) -> None:
     with postgresql.target.database.connect() as connection:
         probes = dict(postgresql.target.database.probes(connection))
     with postgresql.client("t") as client:
-        assert _described(client.url, DescribeTable(selection=T, probes=probes)).digest == PGHASH
-        assert _described(client.url, DescribeTable(selection=T, probes=probes | {"blake": "1"})).digest == PGHASH
-        assert _described(client.url, DescribeTable(selection=T, probes={PGHASH: "0"})).digest == SHA256
-        assert _described(client.url, b'{"selection": {"name": "t"}}').digest == SHA256
+        assert _described(client.url, DescribeTable(table_slice=T, probes=probes)).digest == PGHASH
+        assert _described(client.url, DescribeTable(table_slice=T, probes=probes | {"blake": "1"})).digest == PGHASH
+        assert _described(client.url, DescribeTable(table_slice=T, probes={PGHASH: "0"})).digest == SHA256
+        assert _described(client.url, b'{"table_slice": {"name": "t"}}').digest == SHA256
         old = _messages(
             client.url,
             "/digestRows",
-            b'{"selection":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":1},"runs":[[0,0]]}',
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":1},"segment_ranges":[[0,0]]}',
         )
-        same = _messages(client.url, "/digestRows", DigestRows(selection=T, partitioning=ALL, runs=((0, 0),), digest=SHA256))
-        other = _messages(client.url, "/digestRows", DigestRows(selection=T, partitioning=ALL, runs=((0, 0),), digest=PGHASH))
+        same = _messages(
+            client.url, "/digestRows", DigestRows(table_slice=T, partitioning=ALL, segment_ranges=((0, 0),), digest=SHA256)
+        )
+        other = _messages(
+            client.url, "/digestRows", DigestRows(table_slice=T, partitioning=ALL, segment_ranges=((0, 0),), digest=PGHASH)
+        )
     assert old == same != other
 
 
 def test_unknown_digests_are_refused(postgresql: Link) -> None:
     """A digest that the table's database does not have is refused by its name."""
     with postgresql.client("t") as client:
-        answer = ask(client.url, "/digestRows", DigestRows(selection=T, partitioning=ALL, runs=((0, 0),), digest="blake"))
+        answer = ask(
+            client.url, "/digestRows", DigestRows(table_slice=T, partitioning=ALL, segment_ranges=((0, 0),), digest="blake")
+        )
 
     assert (answer.status, list(json.loads(answer.body))) == (422, ["digest"])
 

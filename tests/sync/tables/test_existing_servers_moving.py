@@ -17,8 +17,8 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 from tests.scenario import Scenario
 from tests.sync.tables.paging_server import PagingServer, paging_server
 
@@ -88,10 +88,10 @@ def sync_in_steps(source: Source, target: Scenario, **options: Any) -> TableRepo
     """Sync in three steps."""
     table = table_from_options("t", options)
     with SyncClient(source.server.url, retries=0) as client:
-        parts = compare_table(client, table, target.database, run="run")
-        assert isinstance(parts, list)
-        staged = [download_part(client, table, target.database, part) for part in parts]
-        return merge_parts(client, {"t": (table, staged)}, target.database)[0]
+        slices = compare_table(client, table, target.database, run="run")
+        assert isinstance(slices, list)
+        staged = [download_slice(client, table, target.database, table_slice) for table_slice in slices]
+        return merge_slices(client, {"t": (table, staged)}, target.database)[0]
 
 
 BOTH = pytest.mark.parametrize("way", [sync, sync_in_steps])

@@ -12,8 +12,8 @@ from sqlalchemy import event
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TableBusyError
 from airflow_provider_sync.sync.tables import steps
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 from tests.databases.test_locks import lose_locks
 from tests.sync.link import Link
 
@@ -45,13 +45,13 @@ def test_a_lost_lock_stops_the_commit_of_steps(two_into: Link) -> None:
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
     options = table_from_options("t", {})
     with two_into.client("t") as client:
-        parts = compare_table(client, options, two_into.target.database, run="r")
-        assert isinstance(parts, list)
-        staged = [download_part(client, options, two_into.target.database, part) for part in parts]
+        slices = compare_table(client, options, two_into.target.database, run="r")
+        assert isinstance(slices, list)
+        staged = [download_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
         with losing_locks(two_into, "UPDATE"), pytest.raises(SyncFailed, match="lock of table 't' was lost"):
-            merge_parts(client, {"t": (options, staged)}, two_into.target.database)
+            merge_slices(client, {"t": (options, staged)}, two_into.target.database)
         assert two_into.target.rows("t") == [(1, "old")]
-        merge_parts(client, {"t": (options, staged)}, two_into.target.database)
+        merge_slices(client, {"t": (options, staged)}, two_into.target.database)
     two_into.assert_equal("t")
 
 

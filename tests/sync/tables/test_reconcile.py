@@ -18,7 +18,7 @@ from airflow_provider_sync.sync.tables.reconcile import (
     differing_segments,
     in_slices,
     joined,
-    runs_of,
+    segment_ranges_of,
 )
 
 Rows = Mapping[Key, str]
@@ -103,9 +103,9 @@ def test_equal_tables_have_no_differing_segment(rows: Rows, data: st.DataObject)
 @given(st.sets(st.integers(-1, 80)).map(sorted))
 def test_runs_hold_exactly_the_numbers(numbers: list[int]) -> None:
     """Stretches of segments are ascending, apart from each other, and hold the numbers and no more."""
-    runs = runs_of(numbers)
-    assert [number for first, last in runs for number in range(first, last + 1)] == numbers
-    assert all(last + 1 < first for (_, last), (first, _) in pairwise(runs))
+    segment_ranges = segment_ranges_of(numbers)
+    assert [number for first, last in segment_ranges for number in range(first, last + 1)] == numbers
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(segment_ranges))
 
 
 @given(st.dictionaries(st.integers(0, 60), st.integers(1, 30)), st.integers(1, 60))

@@ -114,19 +114,19 @@ def test_another_shape_is_begun_anew(two_into: Link) -> None:
 @pytest.mark.quick_on("sqlite-first", "postgresql-changes")
 @pytest.mark.parametrize("first", [True, False], ids=["first", "changes"])
 def test_a_cut_part_goes_on(two_into: Link, first: bool) -> None:
-    """A download in parts that was cut, tried again, fetches only what is missing of its part."""
+    """A download in slices that was cut, tried again, fetches only what is missing of its part."""
     two_into.create(INTEGERS)
     fill(two_into, "t", f"i * 3, {VALUE}", ROWS)
     if not first:
         Steps(two_into, run="run 0").all()
         two_into.source.execute("UPDATE t SET v = v || '.' WHERE rowid % 3 = 0")
-    parts = Steps(two_into, parts=2).compare()
-    assert len(parts) == 2
+    slices = Steps(two_into, slices=2).compare()
+    assert len(slices) == 2
     wanted = [ROWS // 2, ROWS // 2] if first else [ROWS // 6, ROWS // 6]
     with pytest.raises(IncompleteStreamError):
-        Steps(two_into).download(parts[1], progress=Cut(wanted[1] * 3 // 4))
-    staged = [Steps(two_into).download(part) for part in parts]
-    again = Steps(two_into).download(parts[0])
+        Steps(two_into).download(slices[1], progress=Cut(wanted[1] * 3 // 4))
+    staged = [Steps(two_into).download(table_slice) for table_slice in slices]
+    again = Steps(two_into).download(slices[0])
     assert staged[0].received >= wanted[0] * 9 // 10
     assert staged[1].received < wanted[1] * 3 // 4
     assert (again.received, again.staged) == (0, staged[0].staged)

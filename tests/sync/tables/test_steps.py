@@ -14,9 +14,9 @@ from airflow_provider_sync.exceptions import ConfigurationError, MissingTableErr
 from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables import steps
-from airflow_provider_sync.sync.tables.slice_values import StagedPart, TablePart
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 from tests.sync.link import Link
 from tests.sync.tables.test_version2 import fill
 
@@ -32,37 +32,37 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 class Steps:
     """The steps of one table, each with a client of its own, with only JSON between them."""
 
-    def __init__(self, link: Link, options: dict[str, Any] | None = None, *, parts: int = 4, run: str = "run 1") -> None:
+    def __init__(self, link: Link, options: dict[str, Any] | None = None, *, slices: int = 4, run: str = "run 1") -> None:
         self.link = link
         self.options: TargetTable = table_from_options("t", options or {})
-        self.number = parts
+        self.number = slices
         self.run = run
 
-    def compare(self, **arguments: Any) -> list[TablePart]:
+    def compare(self, **arguments: Any) -> list[PlannedSlice]:
         """Compare, and cut into parts."""
         with self.link.client("t") as client:
-            parts = compare_table(client, self.options, self.link.target.database, run=self.run, parts=self.number, **arguments)
-        if isinstance(parts, TableReport):
-            assert parts.status == "unchanged"
-            assert parts.rows_total == len(self.link.source.rows("t"))
+            slices = compare_table(client, self.options, self.link.target.database, run=self.run, slices=self.number, **arguments)
+        if isinstance(slices, TableReport):
+            assert slices.status == "unchanged"
+            assert slices.rows_total == len(self.link.source.rows("t"))
             return []
-        return [TablePart.from_dict(through_json(part.to_dict())) for part in parts]
+        return [PlannedSlice.from_dict(through_json(table_slice.to_dict())) for table_slice in slices]
 
-    def download(self, part: TablePart, **arguments: Any) -> StagedPart:
+    def download(self, table_slice: PlannedSlice, **arguments: Any) -> StagedSlice:
         """Download one part."""
         with self.link.client("t") as client:
-            staged = download_part(client, self.options, self.link.target.database, part, **arguments)
-        return StagedPart.from_dict(through_json(staged.to_dict()))
+            staged = download_slice(client, self.options, self.link.target.database, table_slice, **arguments)
+        return StagedSlice.from_dict(through_json(staged.to_dict()))
 
-    def merge(self, parts: Sequence[StagedPart], **arguments: Any) -> TableReport:
+    def merge(self, slices: Sequence[StagedSlice], **arguments: Any) -> TableReport:
         """Merge all parts."""
         with self.link.client("t") as client:
-            (report,) = merge_parts(client, {"t": (self.options, parts)}, self.link.target.database, **arguments)
+            (report,) = merge_slices(client, {"t": (self.options, slices)}, self.link.target.database, **arguments)
         return report
 
     def all(self, **arguments: Any) -> TableReport:
         """Run all steps."""
-        return self.merge([self.download(part) for part in self.compare()], **arguments)
+        return self.merge([self.download(table_slice) for table_slice in self.compare()], **arguments)
 
 
 def through_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def test_a_table_arrives_in_parts(two: Link) -> None:
     two.create(TABLE)
     fill(two, "t", "i * 3, 'some text'", 2_000)
     steps = Steps(two)
-    parts = steps.compare()
-    assert len(parts) == 4
-    report = steps.merge([steps.download(part) for part in reversed(parts)])
+    slices = steps.compare()
+    assert len(slices) == 4
+    report = steps.merge([steps.download(table_slice) for table_slice in reversed(slices)])
     assert (report.status, report.protocol, report.rows_inserted, report.rows_received) == ("changed", 2, 2_000, 2_000)
     assert (report.rows_total, report.verified, report.requests) == (2_000, "digest", 2 + 4 * 3 + 1)
     two.assert_equal("t")
@@ -124,8 +124,8 @@ def test_most_rows_differ(two_into: Link) -> None:
     two_into.target.execute(
         "INSERT INTO t VALUES (-7, 'goes'), (4, 'goes'), (3000, 'old'), (3001, 'goes'), (6000, 'old'), (70000, 'goes')"
     )
-    parts = Steps(two_into).compare()
-    assert ({part.whole for part in parts}, len(parts)) == ({True}, 4)
+    slices = Steps(two_into).compare()
+    assert ({table_slice.whole for table_slice in slices}, len(slices)) == ({True}, 4)
     report = Steps(two_into).all()
     assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (1_998, 2, 4)
     two_into.assert_equal("t")
@@ -189,7 +189,7 @@ def test_guards_stop_the_merge(two_into: Link) -> None:
     two_into.source.execute("INSERT INTO t VALUES (1, 'x')")
     fill_target = "INSERT INTO t VALUES " + ", ".join(f"({key}, 'x')" for key in range(1, 301))
     two_into.target.execute(fill_target)
-    staged = [Steps(two_into).download(part) for part in Steps(two_into).compare()]
+    staged = [Steps(two_into).download(table_slice) for table_slice in Steps(two_into).compare()]
     with pytest.raises(SyncFailed, match="max_deletes is 50%") as failure:
         Steps(two_into).merge(staged)
     assert not failure.value.retryable
@@ -203,10 +203,10 @@ def test_version_1(into: Link) -> None:
     into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
     into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     into.target.execute("INSERT INTO t VALUES (2, 'old'), (3, 'goes')")
-    parts = Steps(into).compare()
-    assert [(part.protocol, part.whole) for part in parts] == [(1, True)]
-    Steps(into).download(parts[0])  # and again: a retry begins anew
-    report = Steps(into).merge([Steps(into).download(parts[0])])
+    slices = Steps(into).compare()
+    assert [(table_slice.protocol, table_slice.whole) for table_slice in slices] == [(1, True)]
+    Steps(into).download(slices[0])  # and again: a retry begins anew
+    report = Steps(into).merge([Steps(into).download(slices[0])])
     assert (report.protocol, report.rows_inserted, report.rows_updated, report.rows_deleted) == (1, 1, 1, 1)
     assert report.verified == "hash"
     into.assert_equal("t")
@@ -217,10 +217,10 @@ def test_staging_of_others_is_not_seen(two_same: Link) -> None:
     """Two runs do not touch each other's staging tables; a comparison that is tried again clears up after its failed try."""
     two_same.create(TABLE)
     fill(two_same, "t", "i, 'x'", 300)
-    (first, *_), (second, *_) = Steps(two_same, parts=1).compare(), Steps(two_same, parts=1, run="run 2").compare()
+    (first, *_), (second, *_) = Steps(two_same, slices=1).compare(), Steps(two_same, slices=1, run="run 2").compare()
     staged = Steps(two_same).download(first)
     Steps(two_same).download(second)
-    Steps(two_same, parts=1, run="run 2").compare()
+    Steps(two_same, slices=1, run="run 2").compare()
     assert Steps(two_same).merge([staged]).rows_inserted == 300
     with two_same.target.database.connect() as connection:
         assert len(find_staging(connection)) == 2
@@ -231,7 +231,7 @@ def test_lost_rows_are_noticed(two_into: Link) -> None:
     """A staging table that lost rows between download and merge is an error, and nothing is written."""
     two_into.create(TABLE)
     fill(two_into, "t", "i, 'x'", 300)
-    staged = [Steps(two_into).download(part) for part in Steps(two_into).compare()]
+    staged = [Steps(two_into).download(table_slice) for table_slice in Steps(two_into).compare()]
     names = [name for name in two_into.target.names() if name.startswith("_sync")]
     for name in names:
         two_into.target.execute(f"DELETE FROM {name}")
@@ -249,7 +249,7 @@ def test_a_target_that_moves_is_noticed(two_into: Link) -> None:
     fill(two_into, "t", "i, 'x'", 300)
     Steps(two_into).all()
     two_into.source.execute("UPDATE t SET v = 'y' WHERE id IN (10, 200)")
-    staged = [Steps(two_into).download(part) for part in Steps(two_into).compare()]
+    staged = [Steps(two_into).download(table_slice) for table_slice in Steps(two_into).compare()]
     two_into.target.execute("UPDATE t SET v = 'z' WHERE id = 11")
     with pytest.raises(SyncFailed, match="the target changed") as failure:
         Steps(two_into).merge(staged)
@@ -270,7 +270,7 @@ def test_only_permanent_staging(two_same: Link, staging: str) -> None:
 def test_only_what_a_step_returned_is_taken() -> None:
     """A value that no step returned is an error that says so."""
     with pytest.raises(ConfigurationError, match="step before"):
-        TablePart.from_dict({"table": "t"})
+        PlannedSlice.from_dict({"table": "t"})
 
 
 def test_version_1_sends_a_table_that_it_cannot_hash(same: Link) -> None:

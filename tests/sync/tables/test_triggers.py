@@ -7,8 +7,8 @@ import pytest
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import compare_table, download_part
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 from tests.sync.link import Link
 
 TRIGGERS = {
@@ -41,10 +41,13 @@ def in_steps(link: Link, *names: str) -> list[TableReport]:
     with link.client(*names) as client:
         for name in names:
             options = table_from_options(name, {})
-            parts = compare_table(client, options, link.target.database, run="r", parts=2)
-            assert not isinstance(parts, TableReport)
-            staged[name] = (options, [download_part(client, options, link.target.database, part) for part in parts])
-        return merge_parts(client, staged, link.target.database)
+            slices = compare_table(client, options, link.target.database, run="r", slices=2)
+            assert not isinstance(slices, TableReport)
+            staged[name] = (
+                options,
+                [download_slice(client, options, link.target.database, table_slice) for table_slice in slices],
+            )
+        return merge_slices(client, staged, link.target.database)
 
 
 @pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])

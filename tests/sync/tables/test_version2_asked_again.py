@@ -67,7 +67,7 @@ def test_only_a_segment_that_moved_is_digested_again(filled: Link) -> None:
     _, asked = interrupted(filled, DigestRows, 1, lambda _: filled.source.execute("UPDATE t SET v = 'second' WHERE n = 5"))
     _, *again = [one for one in asked if isinstance(one, DescribeTable)]
     for one in again:
-        low, high = one.selection.between or (None, None)
+        low, high = one.table_slice.key_range or (None, None)
         assert low is not None
         assert high is not None
         assert low <= 5 <= high < 2000

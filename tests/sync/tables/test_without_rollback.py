@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed, TableError
-from airflow_provider_sync.sync.tables.staged_slices import merge_parts
-from airflow_provider_sync.sync.tables.steps import download_part
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import download_slice
 from tests.sync.link import Link, linked
 from tests.sync.tables.test_steps import Steps
 
@@ -60,15 +60,15 @@ def test_refused_in_steps(into: Link, protocol: str) -> None:
     fill(into, bad=None)
     into.target.execute(TABLE, "INSERT INTO t VALUES (1, 5)")
     steps = Steps(into)
-    parts = steps.compare()
-    staged = [steps.download(part) for part in parts]
+    slices = steps.compare()
+    staged = [steps.download(table_slice) for table_slice in slices]
     into.target.execute("ALTER TABLE t ENGINE=MyISAM")
     with pytest.raises(TableError, match="allow_non_transactional"):
         steps.compare()
     with into.client("t") as client, pytest.raises(TableError, match="allow_non_transactional"):
-        download_part(client, steps.options, into.target.database, parts[0])
+        download_slice(client, steps.options, into.target.database, slices[0])
     with into.client("t") as client, pytest.raises(SyncFailed, match="allow_non_transactional"):
-        merge_parts(client, {"t": (steps.options, staged)}, into.target.database)
+        merge_slices(client, {"t": (steps.options, staged)}, into.target.database)
     assert into.target.rows("t") == [(1, 5)]
 
 
@@ -116,7 +116,7 @@ def test_steps_that_fail_say_what_may_have_changed(into: Link) -> None:
     fill(into)
     into.target.execute(f"{CHECKED} ENGINE=MyISAM", "INSERT INTO t VALUES (1, 5)")
     steps = Steps(into, ALLOWED)
-    staged = [steps.download(part) for part in steps.compare()]
+    staged = [steps.download(table_slice) for table_slice in steps.compare()]
     with pytest.raises(SyncFailed, match=r"Rows of table 't' \(MyISAM\) may have changed"):
         steps.merge(staged)
 

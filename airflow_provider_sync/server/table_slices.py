@@ -6,69 +6,75 @@ from collections.abc import Container, Sequence
 
 import msgspec
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Part
+from airflow_provider_sync.databases.canonical import CanonicalColumn, TableSlice
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
-from airflow_provider_sync.protocol.v2.checks import check_between
-from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Partitioning, Scheme, Selection, Window
+from airflow_provider_sync.protocol.v2.checks import check_key_range
+from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Partitioning, RequestedSlice, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
 
 
-def selected_part(opened: OpenTable, selection: Selection) -> Part:
+def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSlice:
     """Return the part of the table that a request is about: the columns asked for and those of the key.
 
     :raises InvalidRequest: for columns and windows that there are not, or that are not allowed
     :raises TableError: where the configuration does not fit the table
     """
-    columns = _selected_columns(opened, selection.columns)
-    by_name = {column.name: _canonical(opened, column, "selection.columns") for column in columns}
-    zeros = by_name.keys() if selection.trailing_zeros == ALL_COLUMNS else by_name.keys() & set(selection.trailing_zeros)
+    columns = _selected_columns(opened, requested_slice.columns)
+    by_name = {column.name: _canonical(opened, column, "table_slice.columns") for column in columns}
+    zeros = (
+        by_name.keys() if requested_slice.trailing_zeros == ALL_COLUMNS else by_name.keys() & set(requested_slice.trailing_zeros)
+    )
     for name in zeros:
         by_name[name] = _with_zeros(by_name[name])
-    part = Part(
+    table_slice = TableSlice(
         table=opened.table,
         columns=tuple(by_name.values()),
         key=tuple(by_name[name] for name in opened.key(columns)),
-        window=_window(opened, selection.window),
-        between=selection.between,
+        window=_window(opened, requested_slice.window),
+        key_range=requested_slice.key_range,
     )
-    if selection.between is not None:
-        _check_between(part, selection.name, selection.between)
-    return part
+    if requested_slice.key_range is not None:
+        _check_key_range(table_slice, requested_slice.name, requested_slice.key_range)
+    return table_slice
 
 
-def choose_partitioning(opened: OpenTable, part: Part, rows: int, schemes: Container[Scheme]) -> Partitioning:
+def choose_partitioning(opened: OpenTable, table_slice: TableSlice, rows: int, schemes: Container[Scheme]) -> Partitioning:
     """Cut a part into about as many segments as pays.
 
     :param rows: that it has, about
     :param schemes: in which ways the client can cut its own
     """
-    parts = min(USUAL_SEGMENTS, segments_for(rows, each=SEGMENT_ROWS))
-    bounds = opened.database.key_bounds(opened.connection, part) if has_ranges(part) else None
+    segment_count = min(USUAL_SEGMENTS, segments_for(rows, each=SEGMENT_ROWS))
+    bounds = opened.database.key_bounds(opened.connection, table_slice) if has_ranges(table_slice) else None
     if bounds is None:
         by_key = "key_hash" in schemes and "key_hash" in opened.database.schemes
-        return Partitioning(scheme="key_hash" if by_key else "row_hash", segment_count=parts)
+        return Partitioning(scheme="key_hash" if by_key else "row_hash", segment_count=segment_count)
     low, high = bounds
     keys = high - low + 1
-    return Partitioning(scheme="key_range", segment_count=min(parts, 1 << (keys.bit_length() - 1)), low=low, high=high)
+    return Partitioning(scheme="key_range", segment_count=min(segment_count, 1 << (keys.bit_length() - 1)), low=low, high=high)
 
 
-def has_ranges(part: Part) -> bool:
+def has_ranges(table_slice: TableSlice) -> bool:
     """Whether the part can be cut into ranges of its key."""
-    return len(part.key) == 1 and part.key[0].type.kind == LogicalKind.INTEGER and part.key[0].column.kind == Kind.INTEGER
+    return (
+        len(table_slice.key) == 1
+        and table_slice.key[0].type.kind == LogicalKind.INTEGER
+        and table_slice.key[0].column.kind == Kind.INTEGER
+    )
 
 
-def _check_between(part: Part, name: str, between: KeyRange) -> None:
-    if not has_ranges(part):
-        raise refused("selection.between", f"Table {name!r} has no single integer key, so it has no ranges of keys.")
+def _check_key_range(table_slice: TableSlice, name: str, key_range: KeyRange) -> None:
+    if not has_ranges(table_slice):
+        raise refused("table_slice.key_range", f"Table {name!r} has no single integer key, so it has no ranges of keys.")
     try:
-        check_between(between)
+        check_key_range(key_range)
     except ProtocolError as error:
-        raise refused("selection.between", str(error)) from error
+        raise refused("table_slice.key_range", str(error)) from error
 
 
 def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequence[Column]:
@@ -80,7 +86,7 @@ def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequenc
     if unknown := sorted(chosen - {column.name for column in columns}):
         known = ", ".join(column.name for column in columns)
         message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns are {known}."
-        raise refused("selection.columns", message)
+        raise refused("table_slice.columns", message)
     chosen.update(key)
     return [column for column in columns if column.name in chosen]
 
@@ -110,13 +116,13 @@ def _window(opened: OpenTable, window: Window | None) -> Window | None:
     if window.column not in source.windows:
         allowed = f"Allowed are {', '.join(source.windows)}." if source.windows else "None is."
         raise refused(
-            "selection.window",
+            "table_slice.window",
             f"Table {source.name!r} does not allow windows of the column {window.column!r}. {allowed}"
             f" Name it under `windows` in the server's configuration.",
         )
     opened.check_names("windows", source.windows)
-    kind = _canonical(opened, opened.table.column(window.column), "selection.window").type
+    kind = _canonical(opened, opened.table.column(window.column), "table_slice.window").type
     try:
         return msgspec.structs.replace(window, start=canonical_bound(window.start, kind), end=canonical_bound(window.end, kind))
     except ProtocolError as error:
-        raise refused("selection.window", str(error)) from error
+        raise refused("table_slice.window", str(error)) from error
