@@ -103,6 +103,8 @@ _TABLE = _argument("--table", action="append", default=[], metavar="NAME", help=
 _DIRECTORY = _argument("--directory", action="append", default=[], metavar="NAME", help="only this directory; may be repeated")
 _JSON = _argument("--json", action="store_true", help="print JSON on standard output, and nothing else there")
 
+_KINDS = ("server", "client")
+
 COMMANDS = (
     Command(
         "serve",
@@ -149,6 +151,17 @@ COMMANDS = (
         "doctor",
         "explain why tables differ although they look alike; exit code 1 if any does",
         (_CONFIG, _TABLE, _JSON),
+    ),
+    Command(
+        "check",
+        "check",
+        "find what is wrong with a configuration file; exit 2 when anything is",
+        (
+            _argument("--config", metavar="FILE", help="server.yaml or client.yaml"),
+            _argument("--as", dest="kind", choices=_KINDS, metavar="KIND", help="server or client, where the file does not tell"),
+            _argument("--connect", action="store_true", help="also try what the file names; exit 3 when anything fails"),
+            _argument("--schema", choices=_KINDS, metavar="KIND", help="print the JSON Schema of a server's or client's file"),
+        ),
     ),
     Command("list", "listing", "list the tables and directories that the server offers", (_CONFIG, _JSON)),
     Command(

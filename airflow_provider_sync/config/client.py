@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from airflow_provider_sync.config.directories import TargetDirectory
 from airflow_provider_sync.config.limits import SizeLimits
 from airflow_provider_sync.config.options import (
+    VARIABLE,
+    NotNegativeWhole,
     Options,
     PositiveNumber,
     PositiveWhole,
     TimeZoneName,
-    Whole,
     named_entries,
     wrong_value,
 )
@@ -34,6 +35,13 @@ def _protocol(value: Any) -> Any:
     return value
 
 
+Protocol = Annotated[
+    str | int,
+    BeforeValidator(_protocol),
+    WithJsonSchema({"anyOf": [{"enum": ["auto", 1, 2, "1", "2"]}, {"type": "string", "pattern": VARIABLE}]}),
+]
+
+
 class ClientConfig(Options, frozen=True):
     """``client.yaml``: where the source is, and what to keep in step with it."""
 
@@ -42,7 +50,7 @@ class ClientConfig(Options, frozen=True):
     login: str | None = Field(default=None, description="User name of basic authentication, with `password`.")
     password: str | None = Field(default=None, description="Password of basic authentication, with `login`.")
     headers: dict[str, str] = Field(default={}, description="Further headers of every request.")
-    protocol: Annotated[str | int, BeforeValidator(_protocol)] = Field(
+    protocol: Protocol = Field(
         default="auto", description="Of tables: `auto` takes version 2 where the server has it, otherwise version 1."
     )
     timeout: PositiveNumber = Field(
@@ -61,7 +69,7 @@ class ClientConfig(Options, frozen=True):
     verify: bool | str = Field(
         default=True, description="Check the server's TLS certificate; or the path of a bundle of authorities."
     )
-    retries: Annotated[Whole, Field(ge=0)] = Field(default=3, description="Attempts after a transient failure.")
+    retries: NotNegativeWhole = Field(default=3, description="Attempts after a transient failure.")
     time_zone: TimeZoneName | None = Field(
         default=None,
         description="Time zone in which a server of version 1 sends TIMESTAMP, that of its database: as `+01:00` or"

@@ -6,9 +6,9 @@ import re
 from typing import Annotated, Any, Self
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from airflow_provider_sync.config.options import Options, PositiveNumber, PositiveWhole, checked_by
+from airflow_provider_sync.config.options import VARIABLE, Options, PositiveNumber, PositiveWhole, checked_by
 from airflow_provider_sync.exceptions import ConfigurationError
 
 DEFAULT_MAX_DELETES = "50%"
@@ -52,7 +52,11 @@ def _checked_limit(value: Any) -> Any:
     return value
 
 
-MaxDeletes = Annotated[str | int, checked_by(_checked_limit)]
+MaxDeletes = Annotated[
+    str | int,
+    checked_by(_checked_limit),
+    WithJsonSchema({"type": ["integer", "string"], "minimum": 0, "pattern": rf"^\s*[0-9]+(\.[0-9]+)?\s*%?\s*$|{VARIABLE}"}),
+]
 
 
 class SizeLimits(Options, frozen=True):

@@ -57,10 +57,12 @@ class Mistake:
 
     :ivar place: keys and indexes from the top of the options to the value, or to where it is missing
     :ivar message: a sentence or two: what is wrong, and what to give instead
+    :ivar line: in the file, from 1 on, where it is known
     """
 
     place: Place
     message: str
+    line: int | None = None
 
 
 class WrongOptions(ConfigurationError):
@@ -131,6 +133,8 @@ def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
     match details["type"]:
         case "missing":
             return f"{_within(place)}{str(place[-1])!r} is missing. Give it a value."
+        case "invalid_key":
+            return f"{_within(place)}the name {place[-1]} must be text. Write it in quotes."
         case "greater_than":
             return f"{subject} is {given}. Give more than {context['gt']:g}."
         case "greater_than_equal":

@@ -15,6 +15,9 @@ from airflow_provider_sync.config.mistakes import KIND, SENTENCE, VALUE, mistake
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.time_zones import checked_time_zone
 
+VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+"""Pattern of a variable of the environment, which may stand in a file for any value."""
+
 Value = TypeVar("Value")
 Entry = TypeVar("Entry", bound="Options")
 
@@ -118,6 +121,7 @@ def _no_switch(wanted: str) -> BeforeValidator:
 
 
 Whole = Annotated[int, _no_switch("a whole number")]
+NotNegativeWhole = Annotated[int, Field(ge=0), _no_switch("a whole number")]
 PositiveWhole = Annotated[int, Field(gt=0), _no_switch("a whole number")]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), _no_switch("a number")]
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from airflow_provider_sync.config.mistakes import Mistake, Place, refusal
 from airflow_provider_sync.exceptions import ConfigurationError
 
 MAX_VALUES = 100_000
 """Most values of a file: a few aliases of aliases stand for billions."""
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -20,13 +25,20 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
     :raises ConfigurationError: when it cannot be read, holds no mapping, or uses a variable that is not set
     """
+    return parse_yaml(read_text(path), path)
+
+
+def read_text(path: str | Path) -> str:
+    """Read the text of a configuration file.
+
+    :raises ConfigurationError: when it cannot be read, or is not UTF-8
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"Cannot read {path}: {error.strerror}. Give the path of a configuration file.") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}. Save it as UTF-8.") from error
-    return parse_yaml(text, path)
 
 
 def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
@@ -34,10 +46,23 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
 
     :param path: where it comes from, for messages
     """
+    settings, mistakes = expand(load_yaml(text, path), path)
+    if mistakes:
+        raise refusal(mistakes)
+    return settings
+
+
+def load_yaml(text: str, path: str | Path) -> dict[str, Any]:
+    """Read YAML with its variables as they are written.
+
+    :raises ConfigurationError: when it is not YAML, or holds no mapping; a ``WrongOptions`` has the line where that is known
+    """
     try:
         settings = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise refusal(
+            [Mistake((), f"{path} is not valid YAML: {' '.join(str(error).split())}", _line_of_error(error))]
+        ) from error
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         # What it takes for a date or a number and is none, such as 2024-02-30, and what follows a tag that does not fit.
         raise ConfigurationError(
@@ -47,38 +72,98 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is nested too deeply.") from error
     if not isinstance(settings, dict):
         raise ConfigurationError(f"{path} must hold a mapping at its top level.")
+    return settings
+
+
+def expand(settings: dict[str, Any], path: str | Path) -> tuple[dict[str, Any], list[Mistake]]:
+    """Replace variables in all that a file says, with aliases written out.
+
+    :return: the settings, in which a variable that is not set stays as it is written; and the places of these variables
+    :raises ConfigurationError: for an alias within what it stands for, and for more than :data:`MAX_VALUES` values
+    """
+    expansion = _Expansion(path)
     try:
-        expanded: dict[str, Any] = _Expansion(path).of(settings)
+        expanded: dict[str, Any] = expansion.of(settings, ())
     except RecursionError as error:
         raise ConfigurationError(f"{path} has an alias within what it stands for.") from error
-    return expanded
+    return expanded, expansion.mistakes
+
+
+def with_lines(mistakes: list[Mistake], text: str) -> list[Mistake]:
+    """Give mistakes the lines of a file on which they are: that of the option, or of what lacks one.
+
+    :param text: of a file that can be read
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    return [mistake if mistake.line else replace(mistake, line=_line(root, mistake.place)) for mistake in mistakes]
 
 
 class _Expansion:
-    """Replaces variables in all that a file says, aliases written out."""
+    """Replaces variables, and counts values, while it goes through all of a file.
+
+    :ivar mistakes: variables that are not set
+    """
 
     def __init__(self, path: str | Path) -> None:
+        self.mistakes: list[Mistake] = []
         self._path = path
         self._left = MAX_VALUES
 
-    def of(self, value: Any) -> Any:
+    def of(self, value: Any, place: Place) -> Any:
         self._left -= 1
         if self._left < 0:
             raise ConfigurationError(f"{self._path} has more than {MAX_VALUES} values, aliases written out.")
         if isinstance(value, str):
-            return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", _environment, value)
+            return _VARIABLE.sub(lambda match: self._variable(match, place), value)
         if isinstance(value, dict):
-            return {key: self.of(item) for key, item in value.items()}
+            return {key: self.of(item, (*place, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.of(item) for item in value]
+            return [self.of(item, (*place, index)) for index, item in enumerate(value)]
+        return value
+
+    def _variable(self, match: re.Match[str], place: Place) -> str:
+        value = os.environ.get(match[1])
+        if value is None:
+            self.mistakes.append(
+                Mistake(
+                    place,
+                    f"The environment variable {match[1]} is not set, but the configuration uses it."
+                    " Export it, or add it to the environment of the service.",
+                )
+            )
+            return match[0]
         return value
 
 
-def _environment(match: re.Match[str]) -> str:
-    try:
-        return os.environ[match[1]]
-    except KeyError:
-        raise ConfigurationError(
-            f"The environment variable {match[1]} is not set, but the configuration uses it."
-            " Export it, or add it to the environment of the service."
-        ) from None
+def _line_of_error(error: yaml.YAMLError) -> int | None:
+    mark = getattr(error, "problem_mark", None)
+    return None if mark is None else int(mark.line) + 1
+
+
+def _line(node: yaml.Node | None, place: Place) -> int | None:
+    """Return the line of a place, from 1 on; where it is not there, that of the last step that is."""
+    line = None
+    for step in place:
+        key, node = _step(node, step)
+        if key is None:
+            break
+        line = key.start_mark.line + 1
+    return line
+
+
+def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    """Return the key and the value of one step, which of a list are the same."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    if not isinstance(node, yaml.MappingNode):
+        return None, None
+    for key, value in node.value:
+        if key.value == str(step):
+            return key, value
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                found = _step(merged, step)
+                if found[0] is not None:
+                    return found
+    return None, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,12 @@ def blocks(page: Path) -> list[Block]:
     """Return the blocks of code of a page."""
     found = re.findall(r"(?:<!-- ([^\n]*?) -->\n)?```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     return [Block(language, note, text) for note, language, text in found]
+
+
+def kind_of_configuration(text: str) -> str:
+    """Return which file an example is of, by the comments that it begins with: ``server`` or ``client``."""
+    comments = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return "server" if any("server." in line for line in comments) else "client"
 
 
 def table_below(page: Path, heading: str) -> dict[str, list[str]]:

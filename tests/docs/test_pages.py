@@ -36,7 +36,7 @@ from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sensors.difference import DifferenceSensor
 from airflow_provider_sync.sensors.files_changed import FilesChangedSensor
 from airflow_provider_sync.sensors.table_changed import TableChangedSensor
-from tests.docs.pages import PAGES, PROJECT, anchors, blocks, table_below
+from tests.docs.pages import PAGES, PROJECT, anchors, blocks, kind_of_configuration, table_below
 from tests.docs.references import PACKAGE, missing_commands, missing_definitions, missing_names, missing_paths, missing_rooms
 
 REFERENCE = PROJECT / "docs" / "reference"
@@ -102,7 +102,7 @@ def test_configurations(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             continue
         for variable in re.findall(r"\$\{(\w+)\}", block.text):
             monkeypatch.setenv(variable, f"value{number}")
-        kind = ServerConfig if "server.yaml" in block.text.splitlines()[0] else ClientConfig
+        kind = ServerConfig if kind_of_configuration(block.text) == "server" else ClientConfig
         kind.from_dict(yaml.safe_load(block.text))
 
 

@@ -1,0 +1,180 @@
+"""Try what a configuration names, one after the other, without changing anything: for ``check --connect``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import (
+    ClientConfig,
+    ServerConfig,
+    SourceDirectory,
+    SourceTable,
+    TableConfig,
+    TargetDirectory,
+    TargetTable,
+    connection_url,
+)
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.session_rules import check_all_rows_seen
+from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, foreseen
+from airflow_provider_sync.files.hashers import load_hasher
+from airflow_provider_sync.server.open_table import OpenTable
+from airflow_provider_sync.sync.tables.target import resolve_target
+
+AnyTable = TypeVar("AnyTable", bound=TableConfig)
+TryTable = Callable[[Database, Connection, AnyTable], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One thing that was tried.
+
+    :ivar what: ``server``, ``connection``, ``table`` or ``directory``
+    :ivar message: what was found, or why it failed
+    """
+
+    what: str
+    name: str
+    failed: bool
+    message: str
+
+    @property
+    def mark(self) -> str:
+        """How a table shows whether it failed."""
+        return "FAILED" if self.failed else "ok"
+
+
+def try_client(config: ClientConfig) -> Iterator[Trial]:
+    """Ask the server what it offers, open every database and directory, and look for every table and its key."""
+    yield from _try_server_of(config)
+    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), _target_table)
+    for directory in config.directories.values():
+        yield _trial("directory", directory.name, partial(_target_directory, directory))
+
+
+def try_server(config: ServerConfig) -> Iterator[Trial]:
+    """Open every database and directory, and look for every table, its key and the columns that options name."""
+    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), _source_table)
+    for directory in config.directories.values():
+        hasher = directory.hasher or config.default_file_hasher
+        yield _trial("directory", directory.name, partial(_source_directory, directory, hasher))
+
+
+def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
+    try:
+        with foreseen():
+            return Trial(what, name, False, attempt())
+    except SyncError as error:
+        return Trial(what, name, True, str(error))
+
+
+def _try_server_of(config: ClientConfig) -> Iterator[Trial]:
+    try:
+        with foreseen(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
+            offered = client.capabilities()
+    except SyncError as error:
+        yield Trial("server", config.url, True, str(error))
+        return
+    if offered is None:
+        yield Trial("server", config.url, False, "version 1 of the protocol, which cannot tell what it offers")
+        return
+    found = f"version 2 of the protocol, tables offered: {len(offered.tables)}, directories: {len(offered.directories)}"
+    yield Trial("server", config.url, False, found)
+    for wanted, names in ((config.tables, offered.tables), (config.directories, offered.directories)):
+        for name in wanted:
+            if name not in names:
+                known = ", ".join(names) or "none"
+                yield Trial("server", name, True, f"The server does not offer it to this client. It offers: {known}.")
+
+
+def _try_databases(
+    connections: Mapping[str, str], default: str | None, tables: Iterable[AnyTable], attempt: TryTable[AnyTable]
+) -> Iterator[Trial]:
+    """Open each database once, also one that no table uses, and try its tables."""
+    by_url: dict[str, list[AnyTable]] = {url: [] for url in connections.values()}
+    for table in tables:
+        by_url.setdefault(connection_url(connections, default, table), []).append(table)
+    names = {url: name for name, url in connections.items()}
+    for url, group in by_url.items():
+        yield from _try_database(names.get(url), url, group, attempt)
+
+
+def _try_database(name: str | None, url: str, tables: list[AnyTable], attempt: TryTable[AnyTable]) -> Iterator[Trial]:
+    # A URL may hold a password.
+    shown = name or f"of table {tables[0].name}"
+    try:
+        with foreseen(), OPENER.database(url) as opened:
+            database = opened.with_session(allow_row_security=any(table.allow_row_security for table in tables))
+            with database.snapshot():
+                yield Trial("connection", shown, False, f"opened, {database.engine.dialect.name}")
+            for table in tables:
+                yield _trial("table", table.name, partial(_in_snapshot, database, table, attempt))
+    except SyncError as error:
+        yield Trial("connection", shown, True, str(error))
+
+
+def _in_snapshot(database: Database, table: AnyTable, attempt: TryTable[AnyTable]) -> str:
+    # Each in a snapshot of its own, which an error of another one does not end.
+    with database.snapshot() as connection:
+        return attempt(database, connection, table)
+
+
+def _target_table(database: Database, connection: Connection, options: TargetTable) -> str:
+    try:
+        target = resolve_target(database, connection, options)
+    except MissingTableError:
+        if not options.create_table:
+            raise
+        return "missing; a run makes it"
+    target.check_rollback()
+    return _found(target.table, target.key)
+
+
+def _source_table(database: Database, connection: Connection, source: SourceTable) -> str:
+    table = database.describe(connection, source.table_name)
+    check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
+    opened = OpenTable(source, database, connection, table)
+    opened.check_names("windows", source.windows)
+    return _found(table, opened.key(opened.offered_columns()))
+
+
+def _found(table: Table, key: Sequence[str]) -> str:
+    return f"{table} with {len(table.columns)} columns, key {', '.join(key)}"
+
+
+def _source_directory(directory: SourceDirectory, hasher: str) -> str:
+    load_hasher(hasher)
+    _first_file(directory.path, missing_ok=False)
+    return f"{directory.path} can be read"
+
+
+def _target_directory(directory: TargetDirectory) -> str:
+    if directory.hasher:
+        load_hasher(directory.hasher)
+    _first_file(directory.path, missing_ok=True)
+    if "://" in directory.path:
+        return f"{directory.path} can be read; whether it can be written shows only in a run"
+    path = Path(directory.path).expanduser().absolute()
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise FileError(f"{existing} cannot be written. Give the user of this process write permission, or name another path.")
+    return f"{path} can be read and written" if existing == path else f"{path} is missing; a run makes it"
+
+
+def _first_file(path: str, *, missing_ok: bool) -> None:
+    """Open a directory, and read its beginning.
+
+    :raises SyncError: when it cannot be read
+    """
+    for _ in OPENER.storage(path).scan(missing_ok=missing_ok):
+        return

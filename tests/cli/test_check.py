@@ -1,0 +1,123 @@
+"""``check`` finds what is wrong with a configuration, and with what it names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from airflow_provider_sync.cli.main import main
+from airflow_provider_sync.config.schema import json_schema
+from tests.cli.conftest import Command
+from tests.cli.site import Site, execute
+
+
+def results(output: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """Read what was tried, by what it is and its name: ``ok`` or ``FAILED``, and the reason."""
+    rows = [line.split(maxsplit=3) for line in output.splitlines()[1:]]
+    return {(what, name): (mark, message) for mark, what, name, message in rows}
+
+
+def test_nothing_is_wrong(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file without mistakes is said to be of its kind; the exit code is 0."""
+    assert command("check") == 0
+    assert main(["check", "--config", str(site.server_config)]) == 0
+    client, server = capsys.readouterr().out.splitlines()
+    assert client.startswith(f"{site.config}: nothing is wrong with it, as a client.yaml.")
+    assert server.startswith(f"{site.server_config}: nothing is wrong with it, as a server.yaml.")
+
+
+def test_all_mistakes_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each mistake is one line with file and line number on standard output; the exit code is 2, and nothing is opened."""
+    path = tmp_path / "client.yaml"
+    database = tmp_path / "new.db"
+    path.write_text(f"url: http://x\nretries: -1\nconnections: {{a: 'sqlite:///{database}'}}\ntables:\n  t: {{colums: [a]}}\n")
+    assert main(["check", "--config", str(path), "--connect"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == f"{path}:2: retries is -1. Give 0 or more."
+    assert printed.out.splitlines()[1].startswith(f"{path}:5: 't': there is no option 'colums'. Did you mean 'columns'?")
+    assert (len(printed.out.splitlines()), printed.err) == (2, "")
+    assert not database.exists()
+
+
+@pytest.mark.parametrize("kind", ["server", "client"])
+def test_schemas(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--schema`` prints the JSON Schema of a file."""
+    assert main(["check", "--schema", kind]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema(kind)
+
+
+def test_nothing_to_check(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a file and a schema the usage is wrong."""
+    assert main(["check"]) == 2
+    assert capsys.readouterr().err.startswith("airflow-sync: There is nothing to check. Give --config FILE")
+
+
+def test_a_client_that_reaches_everything(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--connect`` tries the server, databases, tables and directories; where all is well the exit code is 0."""
+    assert command("check", "--connect") == 0
+    found = results(capsys.readouterr().out)
+    assert {mark for mark, _ in found.values()} == {"ok"}
+    assert [what for what, _ in found] == ["server", "connection", "table", "table", "directory"]
+    assert found["table", "orders"][1] == "orders with 2 columns, key id"
+    assert found["directory", "images"][1] == f"{site.folder / 'copies'} is missing; a run makes it"
+    assert not (site.folder / "copies").exists()
+
+
+def test_a_client_that_does_not(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--connect`` names everything that fails, and why; the exit code is 3, and nothing is changed."""
+    execute(site.target, "CREATE TABLE keyless (id INTEGER)", "DROP TABLE customers")
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(
+        settings["url"],
+        connections={"local": f"sqlite:///{site.target}", "away": f"sqlite:///{site.folder}/missing/x.db"},
+        default_connection="local",
+        tables={"orders": {"table": "keyless"}, "customers": {"create_table": True}, "letters": {"table": "orders"}},
+        directories={"images": {"path": str(site.target)}},
+    )
+    assert command("check", "--connect") == 3
+    found = results(capsys.readouterr().out)
+    failed = {key: message for key, (mark, message) in found.items() if mark == "FAILED"}
+    assert failed.keys() == {("connection", "away"), ("table", "orders"), ("server", "letters"), ("directory", "images")}
+    assert "has no primary key" in failed["table", "orders"]
+    assert found["table", "customers"] == ("ok", "missing; a run makes it")
+    assert site.rows("orders") == []
+
+
+def test_what_the_server_does_not_offer(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that the server does not offer to this client fails with those that it offers."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(settings["url"], tables={"letters": {"table": "orders"}}, directories={})
+    assert command("check", "--connect") == 3
+    found = results(capsys.readouterr().out)
+    assert found["server", "letters"] == ("FAILED", "The server does not offer it to this client. It offers: orders, customers.")
+    assert found["table", "letters"][0] == "ok"
+
+
+def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that does not answer is one failure; databases and directories are tried all the same."""
+    site.configure("http://127.0.0.1:9")
+    assert command("check", "--connect") == 3
+    found = results(capsys.readouterr().out)
+    assert [what for (what, _), (mark, _) in found.items() if mark == "FAILED"] == ["server"]
+    assert ("table", "orders") in found
+
+
+def test_what_a_server_names(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a server's file, tables, their keys and columns, directories and hashers are tried."""
+    settings = {
+        **site.server_settings,
+        "tables": {"orders": {}, "customers": {"windows": ["created_at"]}, "letters": {}},
+        "directories": {"images": {"path": str(site.folder / "images")}, "lost": {"path": str(site.folder / "lost")}},
+    }
+    site.server_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert main(["check", "--config", str(site.server_config), "--connect"]) == 3
+    found = results(capsys.readouterr().out)
+    assert {key for key, (mark, _) in found.items() if mark == "ok"} == {
+        ("connection", "source"),
+        ("table", "orders"),
+        ("directory", "images"),
+    }
+    assert "has no column 'created_at', which `windows` names" in found["table", "customers"][1]

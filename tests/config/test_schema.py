@@ -1,0 +1,110 @@
+"""The JSON Schemas say what the models accept, and the published ones are those of the code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from airflow_provider_sync.config.options import Options
+from airflow_provider_sync.config.schema import MODELS, json_schema
+from tests.docs.pages import PAGES, PROJECT, blocks, kind_of_configuration
+
+URL = {"url": "http://source.example"}
+KINDS = list(MODELS)
+
+
+def errors(kind: str, settings: Any) -> list[str]:
+    """Return what an editor would mark."""
+    return [error.message for error in jsonschema.Draft202012Validator(json_schema(kind)).iter_errors(settings)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_published_schema_is_that_of_the_code(kind: str) -> None:
+    """The reference has the schema that the models give; `airflow-sync check --schema KIND > FILE` writes it anew."""
+    published = PROJECT / "docs" / "reference" / "schemas" / f"{kind}.schema.json"
+    assert json.loads(published.read_text(encoding="utf-8")) == json_schema(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_schema_is_one(kind: str) -> None:
+    """The schema is valid itself."""
+    jsonschema.Draft202012Validator.check_schema(json_schema(kind))
+
+
+def examples() -> Iterator[Any]:
+    """Give every configuration that the documentation and the contracts show, with its kind."""
+    for page in PAGES:
+        for number, block in enumerate(blocks(page)):
+            if block.language == "yaml":
+                yield pytest.param(kind_of_configuration(block.text), block.text, id=f"{page.stem}-{number}")
+    for kind in KINDS:
+        yield pytest.param(kind, (PROJECT / "tests" / "contracts" / f"{kind}.yaml").read_text(), id=f"contract-{kind}")
+
+
+@pytest.mark.parametrize(("kind", "text"), list(examples()))
+def test_examples_fit(kind: str, text: str) -> None:
+    """Editors mark nothing in the examples, whose variables are not replaced yet."""
+    assert errors(kind, yaml.safe_load(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("client", {}),
+        ("client", {**URL, "tabels": {}}),
+        ("client", {**URL, "retries": "many"}),
+        ("client", {**URL, "retries": -1}),
+        ("client", {**URL, "protocol": 3}),
+        ("client", {**URL, "tables": {"orders": {"name": "orders"}}}),
+        ("client", {**URL, "tables": {"orders": {"max_seconds": 0}}}),
+        ("client", {**URL, "tables": {"orders": {"max_deletes": "half"}}}),
+        ("client", {**URL, "directories": {"images": {}}}),
+        ("client", {**URL, "limits": {"max_rows": 0}}),
+        ("server", {"tokens": "abc"}),
+        ("server", {"tokens": [{"tables": ["a"]}]}),
+        ("server", {"tables": {"orders": {"renames": {}}}}),
+    ],
+)
+def test_mistakes_are_marked(kind: str, settings: dict[str, Any]) -> None:
+    """Editors mark what the models refuse."""
+    assert errors(kind, settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("client", {**URL, "retries": "${RETRIES}", "timeout": "${SECONDS}", "single_transaction": "${TOGETHER}"}),
+        ("client", {**URL, "tables": {"orders": None}, "directories": None}),
+        ("client", {**URL, "protocol": 1, "verify": "/etc/ssl/company.pem", "limits": {"max_rows": 10}}),
+        ("client", {**URL, "tables": {"orders": {"primary": ["a", "b"], "max_deletes": 10}}}),
+        ("server", {"tokens": ["${A}", {"token": "${B}", "tables": ["a"]}], "tables": {"a": {}}}),
+    ],
+)
+def test_what_may_stand_in_a_file(kind: str, settings: dict[str, Any]) -> None:
+    """Editors mark neither variables nor what may be left empty."""
+    assert errors(kind, settings) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_option_is_described(kind: str) -> None:
+    """Editors show what each option means."""
+
+    def undescribed(schema: dict[str, Any]) -> list[str]:
+        return [name for name, option in schema.get("properties", {}).items() if "description" not in option]
+
+    schema = json_schema(kind)
+    assert [*undescribed(schema), *(name for model in schema["$defs"].values() for name in undescribed(model))] == []
+
+
+def test_every_model_is_frozen_and_closed() -> None:
+    """No model of options can be changed, and none takes options that it does not know."""
+    found = [Options]
+    for model in found:
+        found += model.__subclasses__()
+    assert len(found) > 10
+    assert all(model.model_config.get("frozen") and model.model_config.get("extra") == "forbid" for model in found)
