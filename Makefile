@@ -1,13 +1,13 @@
-# One command each. Every one of them sets up .venv first, once per change of what it is made from.
+# One command for each purpose. Each sets up .venv first, again only if what it is made from has changed.
 PYTEST = .venv/bin/python -m pytest
-# Tests mostly wait for databases: more of them at once than there are cores. Each worker starts servers of its own.
+# Tests mostly wait for databases, so more workers than cores pay off. Each worker starts servers of its own.
 WORKERS = 3
-# The newest Airflow is in .venv. Others are tested beside it, the oldest that is supported unless another is named:
+# .venv has the newest Airflow. Tests beside another one take the oldest that is supported, or the one named:
 # make test-airflow-matrix BESIDE=airflow-3.2
 BESIDE = airflow-3.1
-# How long each parser is fuzzed.
+# Seconds for which each parser is fuzzed.
 SECONDS = 20
-# What faces Airflow.
+# Tests of the code that faces Airflow.
 ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks operators sensors triggers task_groups plugin history cli example_dags) \
 	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,7 +19,7 @@ export PYTHON
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
-setup: ## make .venv and install everything, system packages too where that is allowed
+setup: ## create .venv and install everything, as root system packages too
 	@.ci/setup dev
 
 demo: ## sync a real table and a real directory, three times
@@ -29,12 +29,12 @@ demo: ## sync a real table and a real directory, three times
 test: setup ## run the tests, on every database (under ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
-test-all: setup ## run all tests: the slow ones too, installations of the wheel, and those beside the oldest Airflow
+test-all: setup ## run all tests: also slow ones, installations of the wheel, and those with the oldest Airflow
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup
 	@$(MAKE) --no-print-directory test-airflow-matrix
 
-# Warnings of an old Airflow about its libraries are not ours.
-test-airflow-matrix: ## run the tests of what faces Airflow beside the oldest one that is supported, or BESIDE=airflow-3.2
+# Warnings of an old Airflow about its own libraries are not errors.
+test-airflow-matrix: ## test the code that faces Airflow with the oldest supported Airflow, or BESIDE=airflow-3.2
 	@.ci/setup $(BESIDE)
 	@.cache/$(BESIDE)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" -W default $(ADAPTERS)
 
@@ -44,31 +44,31 @@ lint: setup ## check style, types and layers
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-format: setup ## let ruff format and mend what it can
+format: setup ## let ruff format, and fix what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-fuzz: setup ## feed every parser with mutated bytes, SECONDS=20 for each; what is found is kept for the tests
+fuzz: setup ## feed every parser with mutated bytes, SECONDS=20 for each; findings are kept for the tests
 	@.venv/bin/python -c 'import atheris' 2>/dev/null || .venv/bin/python -m pip install -q --disable-pip-version-check -e '.[fuzz]'
 	@.venv/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(PARSERS)
 
-bench: ## measure, side by side with what others take for the same work
+bench: ## measure speed and memory beside other programs that do the same work
 	@.ci/setup bench
 	@.venv/bin/python -m tests.benchmarks.run
 
-faults: setup ## disturb syncs in every way, thousands of times (an hour); FAULTS="'kill-*' --share 0.1" for a part of it
+faults: setup ## disturb syncs in every way, thousands of times (an hour); FAULTS="'kill-*' --share 0.1" for less
 	@.venv/bin/python -m tests.faults.run $(FAULTS)
 
-screenshots: setup ## take the pictures of the documentation anew
+screenshots: setup ## take the pictures of the documentation again
 	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py
 
 package: setup ## build the wheel and the source archive into dist/
 	@.venv/bin/python -m build
 
-constraints: setup ## pin what CI installs, for every Python: present pins stay where they fit; delete the file to move on
+constraints: setup ## pin what CI installs, for every Python; pins that still fit stay, so delete the file to upgrade
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \
 		pyproject.toml -o .ci/constraints.txt
 
-clean: ## remove what was made here, .venv and the cached MySQL included
+clean: ## remove everything that these commands made, .venv and the cached MySQL included
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

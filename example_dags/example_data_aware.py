@@ -1,4 +1,4 @@
-"""Start a DAG when a sync has brought something new: an event of the asset is there only when the table changed.
+"""Run a DAG when a sync has changed a table: the table's asset gets an event only if the table changed.
 
 It needs two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's database.
 """
@@ -17,7 +17,7 @@ ORDERS = Asset("sync://source.example/api/sync/tables/orders")
 
 with DAG(
     dag_id="example_data_aware",
-    description="Keep a table equal to that of another server, and tell when it changed",
+    description="Keep a table equal to that of another server, and announce its changes",
     schedule="@hourly",
     start_date=datetime(2026, 1, 1),
     catchup=False,

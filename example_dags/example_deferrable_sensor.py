@@ -1,6 +1,6 @@
-"""Wait for a change of the source without keeping a worker busy, and sync then.
+"""Wait for a change of the source without keeping a worker busy, then sync.
 
-It needs a triggerer, and two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's
+It needs a triggerer and two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's
 database. The target table exists already.
 """
 

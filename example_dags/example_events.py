@@ -1,6 +1,6 @@
-"""Sync when the source has changed, rather than by the clock: a table and a directory that the triggerer watches.
+"""Sync when the source has changed, instead of by the clock: the triggerer watches a table and a directory.
 
-It needs a triggerer, and two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's
+It needs a triggerer and two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's
 database. The target table exists already.
 """
 
@@ -10,7 +10,7 @@ from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG, Asset, Param
 
-# Only Airflow's own path has it.
+# The common path does not have it.
 from airflow.sdk import AssetWatcher  # noqa: TID251
 
 from airflow_provider_sync.operators.file_sync import FileSyncOperator

@@ -1,4 +1,4 @@
-"""Keep the same tables in several databases: each target has a task, and one that fails does not keep the others.
+"""Keep the same tables in several databases: each target has a task of its own, and if one fails, the others go on.
 
 It needs the connection ``sync_default``, of the type "Sync server", and one for each target.
 """
@@ -25,7 +25,7 @@ with DAG(
     TableSyncOperator.partial(
         task_id="to_each",
         tables=["orders", "customers"],
-        # How many targets may read the source at once.
+        # At most so many targets read the source at once.
         max_active_tis_per_dagrun=2,
     ).expand(target_conn_id=["warehouse", "reporting"])
     # [END howto_operator_table_sync_fan_out]

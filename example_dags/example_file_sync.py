@@ -1,7 +1,7 @@
 """Keep directories equal to those that a sync server offers.
 
-It needs the connection ``sync_default``, of the type "Sync server". The folder comes with the run: start it with
-``{"folder": "/srv/images"}``, or with a URL such as ``s3://my_aws@bucket/images`` (extra ``s3``).
+It needs the connection ``sync_default``, of the type "Sync server". Start a run with the folder as a parameter:
+``{"folder": "/srv/images"}``, or a URL such as ``s3://my_aws@bucket/images`` (extra ``s3``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Keep the folder of each day equal to that of the server, for each day: ``exports/2026-01-02`` is the run of that day.
+"""Keep a folder for each day equal to the server's: the run of January 2 syncs ``exports/2026-01-02``.
 
-It needs the connection ``sync_default``, of the type "Sync server". The folder comes with the run: ``{"folder":
-"/srv/exports"}``, or a URL such as ``s3://my_aws@bucket/exports`` (extra ``s3``). Days of the past are asked for::
+It needs the connection ``sync_default``, of the type "Sync server". Start a run with the folder as a parameter:
+``{"folder": "/srv/exports"}``, or a URL such as ``s3://my_aws@bucket/exports`` (extra ``s3``). To sync past days::
 
     airflow backfill create --dag-id example_file_window --from-date 2026-01-01 --to-date 2026-01-31
 """

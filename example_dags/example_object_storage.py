@@ -1,7 +1,7 @@
 """Keep a bucket of S3 equal to directories that a sync server offers.
 
 It needs two connections: ``sync_default``, of the type "Sync server", and ``store``, of the type "Amazon Web Services" (extra
-``s3``). The bucket comes with the run: ``{"bucket": "company-images"}``.
+``s3``). Start a run with the bucket as a parameter: ``{"bucket": "company-images"}``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Keep one day of a large table equal to that of the server, for each day, by windows of its ``created_at``.
+"""Keep a large table equal to the server's, one day in each run, by windows on its column ``created_at``.
 
 It needs two connections: ``sync_default``, of the type "Sync server", and ``warehouse``, the target's database. The server
-allows windows of the column: ``events: {windows: [created_at]}``. Days of the past are asked for::
+has to allow windows on the column: ``events: {windows: [created_at]}``. To sync past days::
 
     airflow backfill create --dag-id example_table_window --from-date 2026-01-01 --to-date 2026-01-31
 """
@@ -18,7 +18,7 @@ from airflow_provider_sync.operators.table_sync import TableSyncOperator
 with DAG(
     dag_id="example_table_window",
     description="Keep each day of a table equal to that of another server",
-    # What `schedule="@daily"` means in Airflow 3 has no interval: it starts where it ends.
+    # In Airflow 3, the data interval of `schedule="@daily"` is empty: it ends where it starts.
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=datetime(2026, 1, 1),
     catchup=False,

@@ -1,4 +1,4 @@
-"""Let the steps of a sync run on workers that share no disk, each step where its data are near.
+"""Run the steps of a sync on workers that share no disk, each step near its data.
 
 It needs the CeleryExecutor, workers that serve the queues ``warehouse`` and ``downloads``, and the connections ``sync_default``,
 of the type "Sync server", ``warehouse``, the target's database, and ``store``, an object store. The target table exists already.
