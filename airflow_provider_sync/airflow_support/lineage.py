@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from airflow.providers.common.compat.sdk import Asset, AssetAlias, Context, get_hook_lineage_collector
 
-from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+from airflow_provider_sync.airflow_support.database_connections import engine_from_connection
 from airflow_provider_sync.assets import asset_uri, offered_name
 from airflow_provider_sync.config import ClientConfig, TargetDirectory
 from airflow_provider_sync.databases.registry import entry_of

@@ -20,7 +20,7 @@ def open_database(url: str) -> Engine:
     """Open a database URL, or ``airflow://CONN_ID``."""
     if not url.startswith(AIRFLOW_SCHEME):
         return open_engine(url)
-    from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+    from airflow_provider_sync.airflow_support.database_connections import engine_from_connection
 
     conn_id = url.removeprefix(AIRFLOW_SCHEME)
     with _published(conn_id):
@@ -32,7 +32,7 @@ def open_directory(path: str) -> Storage:
     conn_id, at, _ = urlsplit(path).netloc.rpartition("@")
     if not at:
         return open_storage(path)
-    from airflow_provider_sync.airflow_support.storage import storage_from_path
+    from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 
     with _published(conn_id):
         return storage_from_path(path)

@@ -1,1 +1,1 @@
-"""Airflow connections turned into what the core works with: a client, a database, a storage."""
+"""The hook of the connection type ``sync``."""

@@ -1,4 +1,4 @@
-"""The hook of the connection type ``sync``."""
+"""The hook that talks to a sync server, by what a connection of the type ``sync`` says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_sync.airflow_support.connection_form import client_config
+from airflow_provider_sync.airflow_support.server_connection import client_config
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.provider_info import get_provider_info
@@ -82,10 +82,10 @@ class SyncServerHook(BaseHook):
         return self._client.get_files(name, paths)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether a sync server answers under the connection's URL and accepts its credentials, and what was found."""
+        """Return whether a sync server answers under the connection's URL and accepts its credentials, and a sentence."""
         try:
             config = self.get_config()
-            # Somebody waits for it before a browser.
+            # No retries, and one time limit: somebody waits for the answer in a browser.
             with SyncClient.from_config(config.model_copy(update={"retries": 0})) as client, client.within(config.timeout):
                 client.ping()
         except SyncError as error:
@@ -101,7 +101,7 @@ class SyncServerHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Describe the further fields of the connection form, for Airflow 3.1."""
-        # Neither package is needed by Airflow 3; where they are missing it puts stand-ins of its own in their place.
+        # Airflow 3 needs none of these packages; where they are missing, it puts stand-ins of its own in their place.
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
         from wtforms import BooleanField, IntegerField, StringField

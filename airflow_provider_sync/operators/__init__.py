@@ -1,1 +1,1 @@
-"""Operators: one call into ``sync`` each."""
+"""Operators that sync tables and directories, in one task or in steps; each makes one call into ``sync``."""

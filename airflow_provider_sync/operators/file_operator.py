@@ -1,4 +1,4 @@
-"""The arguments of every operator that is about directories, and what they mean together."""
+"""The arguments of all operators on directories, and the plan that they make together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_sync.sync.run import RunPlan
 
 
 class FileOperator(SyncOperator):
-    """What operators on directories have in common; :class:`~.file_sync.FileSyncOperator` tells of the arguments."""
+    """What operators on directories have in common; :class:`~.file_sync.FileSyncOperator` documents the arguments."""
 
     report_kind = DirectoryReport
     names_argument = "directories"

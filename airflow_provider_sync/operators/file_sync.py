@@ -1,4 +1,4 @@
-"""The operator that keeps directories in step, in one task; its steps as tasks of their own can be imported from here, too."""
+"""The operator that syncs directories in one task. The operators of the single steps can be imported from here, too."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ class FileSyncOperator(FileOperator):
     :param skip_unreadable: whether files that cannot be read, sent or written are left out with a warning, rather than an error
     :param files_per_request: at most this many files in one request
     :param bytes_per_request: ask for fewer files at once where they are so large that a request would exceed this
-    :param max_seconds: seconds that comparing and downloading one directory may take; what the connection says without
+    :param max_seconds: seconds that comparing and downloading one directory may take; without it, what the connection says
     """

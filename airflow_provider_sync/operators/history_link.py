@@ -1,4 +1,4 @@
-"""The link from a task to what its syncs did."""
+"""The link from a task to the history of its syncs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey  # noqa: TID251  # only named here
 
 STATUS_PREFIX = "/sync-status"
-"""Where the API server shows the history; the plugin mounts it there."""
-
+"""Path of the API server at which the plugin mounts the history."""
 
 URL_ROUTE = "sync"
-"""Name of the frame in which Airflow shows the history."""
+"""Route of Airflow's own page around the history."""
 
-_FRAMES_HAVE_PLACES = tuple(map(int, airflow.__version__.split(".")[:2])) >= (3, 3)
+_FRAMES_TAKE_PATHS = tuple(map(int, airflow.__version__.split(".")[:2])) >= (3, 3)
 
 
 class SyncHistoryLink(BaseOperatorLink):
-    """Lead to the page with the runs of a task's tables and directories."""
+    """Link a task to the page that shows the past syncs of its tables and directories."""
 
     name = "Sync history"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the address of the page; it needs nothing that the task would have to leave behind.
+        """Return the address of the page, which follows from the ids of DAG and task alone.
 
-        It is in Airflow's frame from 3.3 on; before that, a frame could be opened at its first page only.
+        From Airflow 3.3 on the page opens inside Airflow's own; older versions can open only the first page of a frame there.
         """
         base_url = conf.get("api", "base_url", fallback="").rstrip("/")
-        frame = f"/plugin/{URL_ROUTE}{urlsplit(base_url).path}" if _FRAMES_HAVE_PLACES else ""
+        frame = f"/plugin/{URL_ROUTE}{urlsplit(base_url).path}" if _FRAMES_TAKE_PATHS else ""
         return f"{base_url}{frame}{STATUS_PREFIX}/?{urlencode({'job': f'{ti_key.dag_id}/{ti_key.task_id}'})}"

@@ -1,4 +1,4 @@
-"""The arguments of every operator that is about tables, and what they mean together."""
+"""The arguments of all operators on tables, and the plan that they make together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_sync.sync.run import RunPlan
 
 
 class TableOperator(SyncOperator):
-    """What operators on tables have in common; :class:`~.table_sync.TableSyncOperator` tells of the arguments."""
+    """What operators on tables have in common; :class:`~.table_sync.TableSyncOperator` documents the arguments."""
 
     report_kind = TableReport
     names_argument = "tables"
@@ -92,8 +92,10 @@ class TableOperator(SyncOperator):
         self.max_seconds = max_seconds
 
     def server(self) -> ClientConfig:
-        """Read the connection of the server, with the time zone that this operator gives for it."""
-        return with_time_zone(super().server(), self.time_zone)
+        """Read the connection of the server; ``time_zone`` and ``single_transaction`` are this operator's."""
+        single_transaction = converted("single_transaction", self.single_transaction, bool)
+        config = with_time_zone(super().server(), self.time_zone)
+        return config.model_copy(update={"single_transaction": single_transaction})
 
     def plan(self) -> RunPlan:
         """Group the tables by the connection of their database."""

@@ -9,35 +9,18 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, Context
+from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_sync.airflow_support.rendered_arguments import converted, number_of_tasks, results_of_steps
-from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
-from airflow_provider_sync.operators.step_reports import StepReports, failing_as
-from airflow_provider_sync.operators.sync_operator import OPENER
+from airflow_provider_sync.airflow_support.opener import OPENER
+from airflow_provider_sync.airflow_support.rendered_arguments import number_of_tasks, results_of_steps
+from airflow_provider_sync.operators.step_operator import StepOperator
 from airflow_provider_sync.operators.table_operator import TableOperator
-from airflow_provider_sync.report import Report, TableReport
-from airflow_provider_sync.report_table import format_reports
-from airflow_provider_sync.sync.tables.failures import is_of_the_server
-from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice, PlannedSlice
 
 
-class TableStepOperator(StepReports, TableOperator):
-    """What the steps have in common; all take the arguments of :class:`~.table_sync.TableSyncOperator`, and need the same."""
-
-    def find_table(self, name: str) -> tuple[str, TargetTable]:
-        """Return the connection and the options of a table that a step before has named.
-
-        :raises ConfigurationError: when this task's ``tables`` do not have it
-        """
-        for conn_id, tables in self.plan().tables.items():
-            for table in tables:
-                if table.name == name:
-                    return conn_id, table
-        raise ConfigurationError(f"The step before names the table {name!r}, which 'tables' does not. Give all steps the same.")
+class TableStepOperator(StepOperator, TableOperator):
+    """Do one step of a table's sync; all steps take the same arguments, those of :class:`~.table_sync.TableSyncOperator`."""
 
 
 class TableCompareOperator(TableStepOperator):
@@ -46,7 +29,7 @@ class TableCompareOperator(TableStepOperator):
     The result is a list of slices, each for one :class:`TableDownloadOperator`. When all tables are up to date, the task is
     skipped, and so is what follows it.
 
-    :param slices: most slices, of all tables together
+    :param slices: greatest number of slices, of all tables together
     """
 
     template_fields: Sequence[str] = (*TableStepOperator.template_fields, "slices")
@@ -60,51 +43,18 @@ class TableCompareOperator(TableStepOperator):
 
         :raises AirflowSkipException: when there is nothing to do
         """
-        found: list[PlannedSlice] = []
-        unchanged: list[TableReport] = []
-        failures: list[SyncFailed] = []
         with self.failing_tasks(context):
-            dry_run = converted("dry_run", self.is_dry_run, bool)
-            most = number_of_tasks("slices", self.slices)
-            tables = self.plan().tables
-            each = max(1, most // sum(map(len, tables.values())))
-            with self.client() as client:
-                for conn_id, group in tables.items():
-                    with OPENER.database(conn_id) as database:
-                        for table in group:
-                            try:
-                                with failing_as(TableReport, table.name):
-                                    outcome = compare_table(
-                                        client, table, database, run=_run_of(context), slices=each, dry_run=dry_run
-                                    )
-                            except SyncFailed as failure:
-                                failures.append(failure)
-                                if is_of_the_server(failure.__cause__):
-                                    break
-                                continue
-                            if isinstance(outcome, TableReport):
-                                unchanged.append(outcome)
-                            else:
-                                found += outcome
-            if failures:
-                raise SyncFailed.of(failures, [*unchanged, *(report for failure in failures for report in failure.reports)])
-        self.record(context, unchanged)
-        if not found:
-            raise AirflowSkipException("Everything is up to date.")
-        for table_slice in found:
-            self.log.info(
-                "Table %r, keys %s: about %s rows to look at.",
-                table_slice.table,
-                table_slice.key_range or "all",
-                f"{table_slice.rows:,}",
+            slices = number_of_tasks("slices", self.slices)
+            compared = compare_tables(
+                self.server(), self.plan(), opener=OPENER, run=_run_id(context), slices=slices, dry_run=self.dry()
             )
-        return [table_slice.to_dict() for table_slice in found]
+        return self.finish_comparison(context, compared)
 
 
 class TableDownloadOperator(TableStepOperator):
     """Stage what the target needs of one slice, or of several.
 
-    A retry goes on with what its failed try has staged. The result is for :class:`TableMergeOperator`.
+    A retry keeps what its failed try has staged. The result is for :class:`TableMergeOperator`.
 
     :param table_slice: a slice that :class:`TableCompareOperator` returned, or a list of them
     """
@@ -118,20 +68,10 @@ class TableDownloadOperator(TableStepOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
-        staged: list[StagedSlice] = []
-        progress = self.progress()
-        with self.failing_tasks(context), self.client() as client:
-            for value in results_of_steps("table_slice", self.table_slice):
-                table_slice = PlannedSlice.from_dict(value)
-                conn_id, table = self.find_table(table_slice.table)
-                with failing_as(TableReport, table_slice.table), OPENER.database(conn_id) as database:
-                    entry = download_slice(client, table, database, table_slice, progress=progress)
-                self.log.info(
-                    "Table %r: %s rows staged, of which %s came now, and %s to delete.",
-                    *(entry.table, f"{entry.staged:,}", f"{entry.received:,}", f"{entry.removed:,}"),
-                )
-                staged.append(entry)
-        return [entry.to_dict() for entry in staged]
+        with self.failing_tasks(context):
+            slices = [PlannedSlice.from_dict(value) for value in results_of_steps("table_slice", self.table_slice)]
+            staged = download_tables(self.server(), self.plan(), slices, opener=OPENER, progress=self.progress())
+        return self.passed_on(staged)
 
 
 class TableMergeOperator(TableStepOperator):
@@ -152,32 +92,14 @@ class TableMergeOperator(TableStepOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Merge, log the reports as a table, and return them."""
-        reports: list[Report] = []
-        failures: list[SyncFailed] = []
-        with self.failing_tasks(context), self.client() as client:
-            by_connection: dict[str, dict[str, tuple[TargetTable, list[StagedSlice]]]] = {}
-            for value in results_of_steps("slices", self.slices):
-                table_slice = StagedSlice.from_dict(value)
-                conn_id, table = self.find_table(table_slice.table)
-                by_connection.setdefault(conn_id, {}).setdefault(table_slice.table, (table, []))[1].append(table_slice)
-            single_transaction = converted("single_transaction", self.single_transaction, bool)
-            dry_run = converted("dry_run", self.is_dry_run, bool)
-            for conn_id, tables in by_connection.items():
-                with OPENER.database(conn_id) as database:
-                    try:
-                        reports += merge_slices(client, tables, database, single_transaction=single_transaction, dry_run=dry_run)
-                    except SyncFailed as failure:
-                        failures.append(failure)
-                        reports += failure.reports
-            if failures:
-                raise SyncFailed.of(failures, reports)
+        with self.failing_tasks(context):
+            slices = [StagedSlice.from_dict(value) for value in results_of_steps("slices", self.slices)]
             config, plan = self.server(), self.plan()
-        self.record(context, reports)
-        self.log.info("\n%s", format_reports(reports))
+            reports = merge_tables(config, plan, slices, opener=OPENER, dry_run=self.dry())
         return self.finish(context, config, plan, reports)
 
 
-def _run_of(context: Context) -> str:
+def _run_id(context: Context) -> str:
     """Return what tells this run of the task from all others, the same for each try."""
     instance = context.get("ti")
     if instance is None:

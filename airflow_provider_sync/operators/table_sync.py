@@ -1,4 +1,4 @@
-"""The operator that keeps tables in step, in one task; its steps as tasks of their own can be imported from here, too."""
+"""The operator that syncs tables in one task. The operators of the single steps can be imported from here, too."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class TableSyncOperator(TableOperator):
     :param target_conn_id: connection of the target database, for tables without a ``connection`` of their own
     :param sync_conn_id: connection of the server
     :param single_transaction: commit all tables of a connection together, or none of them
-    :param time_zone: of the source's database, in which an existing server (version 1) sends TIMESTAMP; the connection's without
+    :param time_zone: of the source's database, in which an existing server (version 1) sends TIMESTAMP; else the connection's
     :param skip_unchanged: skip the task, and so what follows it, when every table was up to date
     :param dry_run: report what would change, and write nothing
     :param table: name of the target table where it is not the server's, ``schema.table`` outside the default schema
     :param primary: column or columns that identify a row, where that is not the target's primary key
-    :param columns: columns to synchronise, as the source calls them; all without
+    :param columns: columns to synchronise, as the source calls them; without it, all
     :param renames: column of the source to column of the target
     :param max_deletes: rows that one sync may delete: a number, or a share such as ``50%``
     :param allow_empty_source: whether an empty source may empty the target
@@ -38,5 +38,5 @@ class TableSyncOperator(TableOperator):
     :param staging: ``permanent``, ``temporary``, or the import path of a class
     :param hasher: import path of a class that hashes the target table
     :param verify: compare staged rows and target before the commit
-    :param max_seconds: seconds that comparing and downloading one table may take; what the connection says without
+    :param max_seconds: seconds that comparing and downloading one table may take; without it, what the connection says
     """

@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from airflow_provider_sync.airflow_support.database_hooks import AIRFLOW_SCHEME, engine_from_connection
+from airflow_provider_sync.airflow_support.database_connections import AIRFLOW_SCHEME, engine_from_connection
 from airflow_provider_sync.airflow_support.metadata_connections import publish_connection
 from airflow_provider_sync.airflow_support.settings import read_settings
-from airflow_provider_sync.airflow_support.storage import storage_from_path
+from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from airflow_provider_sync.airflow_support.recording import open_airflow_history
+from airflow_provider_sync.airflow_support.task_history import open_airflow_history
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history import Origin, Record, SyncKey
 from airflow_provider_sync.history.records import storable

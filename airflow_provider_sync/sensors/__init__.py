@@ -1,1 +1,1 @@
-"""Sensors that ask whether the source differs from the target."""
+"""Sensors that wait until the source differs from the target."""

@@ -1,7 +1,7 @@
-"""What the sensors share: ask whether source and target differ, and skip or wait while they do not.
+"""What the sensors have in common: compare source and target, and skip or wait while they are equal.
 
-Only :meth:`DifferenceSensor.poke` decides. A sensor that waits in the triggerer is woken when the source is no longer what it
-was, and looks again then, here in the task: the target may be out of the triggerer's reach.
+Only :meth:`DifferenceSensor.poke` compares them, in a task: the triggerer may not reach the target. It watches the source
+alone, and wakes the task when the source changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator, Context, conf
@@ -26,6 +26,8 @@ from airflow_provider_sync.sync import Watched, source_digest
 from airflow_provider_sync.triggers.polls import MAX_SECONDS
 from airflow_provider_sync.triggers.source_moved import SourceMovedTrigger
 
+T = TypeVar("T")
+
 
 class WhenUnchanged(StrEnum):
     """What a sensor does while source and target are equal."""
@@ -34,20 +36,31 @@ class WhenUnchanged(StrEnum):
     WAIT = "wait"
 
 
+def only_one(argument: str, found: Sequence[T]) -> T:
+    """Return the one table or directory that an argument names.
+
+    :raises ConfigurationError: when it names several
+    """
+    if len(found) != 1:
+        raise ConfigurationError(f"{argument!r} names {len(found)} of them. Use one sensor for each.")
+    return found[0]
+
+
 class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
     """Succeed when source and target differ; in the modes ``poke`` and ``reschedule``, or deferrable.
 
     :param sync_conn_id: connection of the server
     :param when_unchanged: ``skip`` the task, and so what follows it, or ``wait`` until they differ
-    :param deferrable: wait in the triggerer, where only the source is watched; a target that somebody else changes is seen at the
+    :param deferrable: wait in the triggerer, which watches only the source: a target that somebody else changes is noticed at the
         source's next change
-    :param max_seconds: seconds that one look may take; without it what the connection says, and half an hour in the triggerer
+    :param max_seconds: seconds that one comparison may take; without it what the connection says, and half an hour in the
+        triggerer
     """
 
     template_fields: Sequence[str] = ("sync_conn_id", "when_unchanged", "max_seconds")
     ui_color = "#e4f0d5"
 
-    # Of the run that execute or execute_complete began.
+    # Set by execute and execute_complete for the calls of poke that follow.
     _known: str | None = None
     _started: float | None = None
 
@@ -79,34 +92,35 @@ class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
         """Return what to watch at the source."""
 
     def execute(self, context: Context) -> Any:
-        """Look until source and target differ, or defer."""
-        return self._look(context, known=None, started=time.time())
+        """Compare until source and target differ, or defer."""
+        return self._compare(context, known=None, started=time.time())
 
     def execute_complete(self, context: Context, event: Mapping[str, Any], started: float | None = None) -> Any:
-        """Look again, after the triggerer has seen the source move, or could not see it any more.
+        """Compare again, after the source changed or the triggerer could no longer watch it.
 
         :param event: of :class:`~airflow_provider_sync.triggers.source_moved.SourceMovedTrigger`
-        :param started: when the first look was, as Unix time
+        :param started: when the first comparison began, as Unix time
         """
         if event["error"] is not None:
-            self.log.warning("Watching the source failed, so this task looks for itself: %s", event["error"])
-        return self._look(context, known=event["digest"], started=started)
+            self.log.warning("Watching the source failed, so this task compares by itself: %s", event["error"])
+        return self._compare(context, known=event["digest"], started=started)
 
-    def _look(self, context: Context, *, known: str | None, started: float | None) -> Any:
+    def _compare(self, context: Context, *, known: str | None, started: float | None) -> Any:
         self._known = known
         self._started = started
         return super().execute(context)
 
     def poke(self, context: Context) -> bool:
-        """Ask once, and defer if they are equal and this is how to wait.
+        """Compare once; defer when source and target are equal and the sensor is deferrable.
 
         :raises AirflowSkipException: when they are equal and ``when_unchanged`` is ``skip``
         """
         with failing_tasks():
             when_unchanged = converted("when_unchanged", self.when_unchanged, WhenUnchanged)
             hook = SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str))
-            with SyncClient.from_config(self.server(hook)) as client, client.within(self._look_seconds):
+            with SyncClient.from_config(self.server(hook)) as client, client.within(self._comparison_seconds):
                 if self._known is None and self.deferrable and when_unchanged is WhenUnchanged.WAIT:
+                    # Before comparing, so that a change in between is not missed.
                     self._known = self._digest(client)
                 differs = self.differs(client)
         if not differs and when_unchanged is WhenUnchanged.SKIP:
@@ -117,7 +131,7 @@ class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
         return differs
 
     @property
-    def _look_seconds(self) -> float | None:
+    def _comparison_seconds(self) -> float | None:
         if self.max_seconds is None:
             return None
         seconds = converted("max_seconds", self.max_seconds, float)
@@ -126,11 +140,11 @@ class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
         return seconds
 
     def _digest(self, client: SyncClient) -> str | None:
-        """Ask for what is no news to the triggerer: before the comparison, so that no change falls in between."""
+        """Return the source's digest, by which the triggerer notices a change; ``None`` when it cannot be read."""
         try:
             return source_digest(client, self.watched())
         except SyncError:
-            return None  # what is the matter shows when the same source is compared; without it, any digest is news
+            return None  # the comparison reports the error; without a known digest the triggerer wakes the task at its first poll
 
     def _wait_in_triggerer(self, sync_conn_id: str) -> None:
         started = self._started or time.time()
@@ -139,11 +153,11 @@ class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
             raise AirflowSensorTimeout(f"Source and target are equal after {self.timeout} seconds, the sensor's timeout.")
         trigger = SourceMovedTrigger(
             sync_conn_id=sync_conn_id,
-            # The way through JSON leaves nothing but plain data.
+            # Airflow stores the arguments of triggers as JSON.
             watched=msgspec.json.decode(msgspec.json.encode(self.watched())),
             known=self._known,
             poll_interval=self.poke_interval,
-            max_seconds=self._look_seconds or MAX_SECONDS,
+            max_seconds=self._comparison_seconds or MAX_SECONDS,
         )
         self.defer(
             trigger=trigger,

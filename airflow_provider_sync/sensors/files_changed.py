@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import target_directories
-from airflow_provider_sync.airflow_support.storage import storage_from_path
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.sensors.difference import DifferenceSensor
+from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
 from airflow_provider_sync.sync import WatchedDirectory, directory_differs
 
 
@@ -60,9 +59,9 @@ class FilesChangedSensor(DifferenceSensor):
         self.exclude = exclude
 
     def differs(self, client: SyncClient) -> bool:
-        """Compare the two manifests."""
+        """Whether the manifests of source and target differ."""
         directory = self._target()
-        return directory_differs(client, directory, storage_from_path(directory.path))
+        return directory_differs(client, directory, OPENER.storage(directory.path))
 
     def watched(self) -> WatchedDirectory:
         """Return the source's files that are compared."""
@@ -73,7 +72,4 @@ class FilesChangedSensor(DifferenceSensor):
 
     def _target(self) -> TargetDirectory:
         options = {name: getattr(self, name) for name in self.directory_options}
-        directories = target_directories("directory", self.directory, self.path, options)
-        if len(directories) != 1:
-            raise ConfigurationError(f"'directory' names {len(directories)} directories. Use one sensor for each.")
-        return directories[0]
+        return only_one("directory", target_directories("directory", self.directory, self.path, options))

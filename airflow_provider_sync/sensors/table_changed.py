@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import converted, target_tables, with_time_zone
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
-from airflow_provider_sync.exceptions import ConfigurationError, ServerError
+from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
-from airflow_provider_sync.sensors.difference import DifferenceSensor
-from airflow_provider_sync.sync import Opener, WatchedTable, table_differs
+from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
+from airflow_provider_sync.sync import WatchedTable, table_differs
 from airflow_provider_sync.sync.tables.column_mapping import requested_slice_of
 
 
 class TableChangedSensor(DifferenceSensor):
     """Succeed when a table of the source differs from its target; nothing is downloaded.
 
-    The hash of the target table is computed in its database and compared with the one that the server answers. A
-    server that cannot hash the table (an existing one beside MySQL 9.6 or newer) is logged as a warning and counts as a
-    difference: the sync that follows finds out.
+    The target's database hashes its table, and the hash is compared with the one that the server answers. A server that cannot
+    hash the table (an existing one beside MySQL 9.6 or newer) counts as changed, with a warning in the log: the sync that follows
+    compares the rows.
 
     :param table: the name that the server offers, or a mapping of it to options, as ``TableSyncOperator`` takes them
     :param target_conn_id: connection of the target database
@@ -66,10 +66,10 @@ class TableChangedSensor(DifferenceSensor):
         return with_time_zone(super().server(hook), self.time_zone)
 
     def differs(self, client: SyncClient) -> bool:
-        """Compare the two hashes."""
+        """Whether the hashes of source and target differ."""
         table = self._target()
         conn_id = table.connection or self.target_conn_id
-        with Opener(engine=engine_from_connection).database(converted("target_conn_id", conn_id, str)) as database:
+        with OPENER.database(converted("target_conn_id", conn_id, str)) as database:
             try:
                 return table_differs(client, table, database)
             except ServerError as error:
@@ -83,7 +83,5 @@ class TableChangedSensor(DifferenceSensor):
         return WatchedTable(table_slice=requested_slice_of(self._target()))
 
     def _target(self) -> TargetTable:
-        tables = target_tables("table", self.table, {name: getattr(self, name) for name in self.table_options})
-        if len(tables) != 1:
-            raise ConfigurationError(f"'table' names {len(tables)} tables. Use one sensor for each.")
-        return tables[0]
+        options = {name: getattr(self, name) for name in self.table_options}
+        return only_one("table", target_tables("table", self.table, options))

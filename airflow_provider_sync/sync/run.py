@@ -51,6 +51,29 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     tables: dict[str, tuple[TargetTable, ...]]
     directories: tuple[TargetDirectory, ...]
 
+    def find_table(self, name: str) -> tuple[str, TargetTable]:
+        """Return the database URL and the options of a table that the step before has named.
+
+        :raises ConfigurationError: when this plan does not have it
+        """
+        for url, tables in self.tables.items():
+            for table in tables:
+                if table.name == name:
+                    return url, table
+        raise ConfigurationError(f"The step before names the table {name!r}, which 'tables' does not. Give all steps the same.")
+
+    def find_directory(self, name: str) -> TargetDirectory:
+        """Return the options of a directory that the step before has named.
+
+        :raises ConfigurationError: when this plan does not have it
+        """
+        for directory in self.directories:
+            if directory.name == name:
+                return directory
+        raise ConfigurationError(
+            f"The step before names the directory {name!r}, which 'directories' does not. Give all steps the same."
+        )
+
 
 def plan_run(config: ClientConfig, *, tables: Sequence[str] = (), directories: Sequence[str] = ()) -> RunPlan:
     """Choose what to synchronise: what is named, or everything when nothing is named.
@@ -93,7 +116,7 @@ def run(
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client:
         for url, tables in plan.tables.items():
-            with outcomes.going_on(partial(_tables_failed, tables)), opener.database(url) as database:
+            with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
                 outcomes.add(
                     sync_tables(
                         client,
@@ -106,7 +129,7 @@ def run(
                     )
                 )
         for directory in plan.directories:
-            with outcomes.going_on(partial(_directory_failed, directory)):
+            with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
                 options = _with_defaults(directory, config)
                 outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress)])
@@ -114,12 +137,12 @@ def run(
     return outcomes.found
 
 
-def _tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[Report]:
+def tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[Report]:
     """Return the reports of an error, or make them: a database that cannot be opened is no reason to leave the others alone."""
     return error.reports or [TableReport(name=table.name, status="failed", error=str(error)) for table in tables]
 
 
-def _directory_failed(directory: TargetDirectory, error: SyncError) -> Sequence[Report]:
+def directory_failed(directory: TargetDirectory, error: SyncError) -> Sequence[Report]:
     """Return the report of an error, or make it."""
     return error.reports or [DirectoryReport(name=directory.name, status="failed", error=str(error))]
 

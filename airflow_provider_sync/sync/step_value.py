@@ -18,6 +18,11 @@ class StepValue(msgspec.Struct, frozen=True, kw_only=True):
     bytes_sent: int = 0
     seconds: float = 0.0
 
+    @property
+    def summary(self) -> str:
+        """What the step found or did, in a sentence for the log."""
+        raise NotImplementedError
+
     def to_dict(self) -> dict[str, Any]:
         """Return the value as a mapping of JSON values."""
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))

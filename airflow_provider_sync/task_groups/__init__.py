@@ -1,1 +1,1 @@
-"""Task groups: the steps of a sync, wired."""
+"""Task groups that run the steps of a sync as tasks of their own."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from airflow.providers.common.compat.sdk import TaskGroup
+from typing import Any, ClassVar
 
 from airflow_provider_sync.operators.file_steps import FileCompareOperator, FileDeleteOperator, FileDownloadOperator
-from airflow_provider_sync.task_groups.group_arguments import by_step, default_id, split_arguments
+from airflow_provider_sync.task_groups.step_group import StepGroup
 
 
-class FileSyncGroup(TaskGroup):
+class FileSyncGroup(StepGroup):
     """Make directories equal to those that a sync server offers, in three steps: ``compare``, ``download``, ``delete``.
 
     When everything is up to date, ``compare`` is skipped, and so are the others. The result of ``delete`` is that of
@@ -19,18 +17,23 @@ class FileSyncGroup(TaskGroup):
 
     .. seealso:: The how-to guide "Sync tables and directories with Airflow".
 
-    :param group_id: ``sync_`` and the directory's name without, where there is one directory
+    :param group_id: without it, ``sync_`` and the directory's name, where there is one directory
     :param directories: as of ``FileSyncOperator``
-    :param batches: most tasks that ``download`` is mapped over, of all directories together; with 1 it is not mapped. Where few
-        files differ there are fewer
-    :param max_active_downloads: so many of them at once, in one run
+    :param batches: greatest number of tasks that ``download`` is mapped to, for all directories together; 1 for no mapping.
+        Where few files differ there are fewer
+    :param max_active_downloads: greatest number of downloads that run at once, in one run
     :param outlets: of ``delete``
-    :param step_arguments: what one step has otherwise than the others, by its name: its queue, its pool, its retries
+    :param step_arguments: arguments of single steps, by their names, which win over those of all: a queue, a pool, retries
     :param arguments: of ``FileSyncOperator`` or of any operator, for all three; or of ``TaskGroup``
     :ivar compare: the first task
     :ivar download: the tasks between
     :ivar delete: the last task
     """
+
+    operators: ClassVar = {"compare": FileCompareOperator, "download": FileDownloadOperator, "delete": FileDeleteOperator}
+    names_argument = "directories"
+    piece_argument = "batch"
+    pieces_argument = "batches"
 
     def __init__(
         self,
@@ -43,17 +46,13 @@ class FileSyncGroup(TaskGroup):
         step_arguments: Mapping[str, Mapping[str, Any]] | None = None,
         **arguments: Any,
     ) -> None:
-        of_group, of_tasks = split_arguments(arguments)
-        super().__init__(group_id=group_id or default_id(directories), **of_group)
-        of_tasks["directories"] = directories
-        compare, download, delete = by_step(("compare", "download", "delete"), of_tasks, step_arguments)
-        with self:
-            self.compare = FileCompareOperator(task_id="compare", batches=batches, **compare)
-            self.download: Any = (
-                FileDownloadOperator(task_id="download", batch=self.compare.output, **download)
-                if batches == 1
-                else FileDownloadOperator.partial(
-                    task_id="download", max_active_tis_per_dagrun=max_active_downloads, **download
-                ).expand(batch=self.compare.output)
-            )
-            self.delete = FileDeleteOperator(task_id="delete", batches=self.download.output, outlets=list(outlets), **delete)
+        super().__init__(
+            group_id,
+            names=directories,
+            pieces=batches,
+            max_active_downloads=max_active_downloads,
+            outlets=outlets,
+            step_arguments=step_arguments,
+            arguments=arguments,
+        )
+        self.delete = self.last

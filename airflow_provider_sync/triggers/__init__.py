@@ -1,1 +1,1 @@
-"""Triggers: what waits in the triggerer for a change of the source."""
+"""Triggers, which wait in the triggerer for a change of the source."""

@@ -1,4 +1,4 @@
-"""The watcher of a directory."""
+"""The trigger that watches a directory of the source for an asset."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
 class FilesChangedTrigger(SourceWatch):
     """Watch a directory of the source for an asset, as ``AssetWatcher(name=…, trigger=FilesChangedTrigger(directory=…))``.
 
-    Each poll has the source hash its files; nothing of a target is looked at. An event carries ``name``, ``kind``
+    Each poll has the source hash its files; no target is read. An event carries ``name``, ``kind``
     (``"directory"``) and ``digest``. A source that does not hash (hasher ``none``) cannot be watched.
 
     :param directory: the name that the server offers
-    :param prefix: a folder of the directory, such as ``2026/01``: only its files matter, and patterns apply to what is below it
-    :param include: glob patterns of the files that matter; all without
-    :param exclude: glob patterns of files that do not
+    :param prefix: a folder of the directory, such as ``2026/01``: only its files count, and patterns apply to the paths below it
+    :param include: glob patterns of the files that count; without it, all
+    :param exclude: glob patterns of files that do not count
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
     :param max_seconds: seconds that one poll may take
@@ -45,10 +45,10 @@ class FilesChangedTrigger(SourceWatch):
 
     @property
     def watched(self) -> Watched:
-        """What is watched."""
+        """The directory to watch."""
         return WatchedDirectory(name=self.directory, prefix=self.prefix, include=tuple(self.include), exclude=tuple(self.exclude))
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the class itself, as plain data."""
+        """The arguments that only this trigger has, as plain data."""
         return {"directory": self.directory, "prefix": self.prefix, "include": self.include, "exclude": self.exclude}

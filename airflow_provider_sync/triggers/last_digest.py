@@ -1,7 +1,7 @@
-"""Where the digest that was last announced survives a restart of the triggerer.
+"""Keep the digest that was last announced across restarts of the triggerer.
 
-From Airflow 3.3 on that is the state store of the asset. Before, and where several assets share one watcher, so that none of
-their stores is the right one, it is an Airflow variable.
+From Airflow 3.3 on it is kept in the state store of the asset. Older versions have none, and where several assets share one
+watcher no store is the right one; there it is kept in an Airflow variable.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 
 
 class StateStore(Protocol):
-    """What is used of Airflow's ``asset_state_store``."""
+    """The methods of Airflow's ``asset_state_store`` that are used."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a value."""
@@ -35,7 +35,7 @@ class LastDigest:
 
     async def read(self) -> str | None:
         """Return the digest; ``None`` when none was kept yet."""
-        # Calls of a thread find their way to the triggerer only if asgiref made the thread: so in Airflow 3.1 and 3.2.
+        # On Airflow 3.1 and 3.2 only threads that asgiref created can talk to the triggerer.
         return await sync_to_async(self._read, thread_sensitive=False)()
 
     async def write(self, digest: str) -> None:

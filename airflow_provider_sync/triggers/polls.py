@@ -1,7 +1,7 @@
-"""Ask the source for its state from the triggerer's event loop.
+"""Ask the source for its digest, from the triggerer's event loop.
 
-A trigger asks the source alone. The target is left to tasks: its database, its driver or its disk may be out of the triggerer's
-reach.
+Triggers ask only the source. Comparing it with the target is left to tasks: the triggerer may not reach the target's database or
+disk.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ THREADS_PER_SERVER = 8
 def _threads(sync_conn_id: str) -> ThreadPoolExecutor:
     """Return the threads for one server.
 
-    Not those of the event loop, which serve all triggers of the triggerer; and some for each server, so that one that takes its
-    time, or does not answer at all, keeps nobody waiting but its own.
+    The threads of the event loop serve all triggers of the triggerer, so they are not used here. Each server has its own, so that
+    polls of a slow server delay no polls of other servers.
     """
     return ThreadPoolExecutor(THREADS_PER_SERVER, thread_name_prefix="sync-poll")
 
@@ -33,7 +33,7 @@ def _threads(sync_conn_id: str) -> ThreadPoolExecutor:
 async def poll(sync_conn_id: str, watched: Watched, *, max_seconds: float = MAX_SECONDS) -> str:
     """Ask once for the digest of a table or directory; see :func:`~airflow_provider_sync.sync.source_digest`.
 
-    Nothing is repeated here: the next poll is the repetition. When it is cancelled, the thread ends within a second or so.
+    Failed requests are not retried: the next poll does that. When the poll is cancelled, its thread ends within a second or so.
 
     :param max_seconds: how long it may take, from when a thread is free
     :raises ConfigurationError: when there is no such connection
@@ -47,7 +47,7 @@ async def poll(sync_conn_id: str, watched: Watched, *, max_seconds: float = MAX_
             return source_digest(client, watched)
 
     try:
-        # Connections were read above: in Airflow 3.1, what a thread asks its triggerer gets lost.
+        # The connection is read above, outside the thread: on Airflow 3.1, a thread's requests to the triggerer are lost.
         return await asyncio.get_running_loop().run_in_executor(_threads(sync_conn_id), ask)
     except asyncio.CancelledError:
         client.give_up()

@@ -1,4 +1,4 @@
-"""What the deferrable sensors wait for."""
+"""The trigger that the deferrable sensors wait for."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.sync import Watched
 from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
 
-MOST_ERRORS = 5
+MAX_ERRORS = 5
 """Transient failures in a row after which the task is woken."""
 
 
 class SourceMovedTrigger(BaseTrigger):
-    """Fire once, when a table or directory of the source is no longer what it was.
+    """Fire once, when a table or directory of the source has another digest than the known one.
 
-    The first poll comes after a pause: whoever defers has just looked. The event is a mapping: ``digest`` is what the
-    source has now; ``error`` says instead why it cannot be told. Either way it is time to look again.
+    The first poll comes after a pause, since the sensor has just compared. The event is a mapping: ``digest`` is the new digest;
+    where it cannot be read, it is ``None`` and ``error`` says why. In both cases the sensor compares again.
 
     :param sync_conn_id: connection of the server
     :param watched: the table or directory, as plain data of :data:`~airflow_provider_sync.sync.Watched`
-    :param known: the digest that is no news; with ``None`` any is
+    :param known: the digest that the sensor compared; with ``None`` the first poll fires
     :param poll_interval: seconds between two polls
     :param max_seconds: seconds that one poll may take
     """
@@ -57,7 +57,7 @@ class SourceMovedTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until there is news, an error that somebody has to fix, or one that does not pass."""
+        """Poll until the digest is another one, an error is permanent, or :data:`MAX_ERRORS` transient ones came in a row."""
         watched = msgspec.convert(self.watched, Watched)
         errors = 0
         while True:
@@ -66,10 +66,10 @@ class SourceMovedTrigger(BaseTrigger):
                 digest = await poll(self.sync_conn_id, watched, max_seconds=self.max_seconds)
             except SyncError as error:
                 errors += 1
-                if not error.retryable or errors == MOST_ERRORS:
+                if not error.retryable or errors == MAX_ERRORS:
                     yield TriggerEvent({"digest": None, "error": str(error)})
                     return
-                self.log.warning("Failed %s of %s times in a row: %s", errors, MOST_ERRORS, error)
+                self.log.warning("Failed %s of %s times in a row: %s", errors, MAX_ERRORS, error)
                 continue
             errors = 0
             if digest != self.known:

@@ -1,4 +1,4 @@
-"""What the watchers of assets share: announce each state of the source once, also across restarts."""
+"""What the watchers of assets have in common: announce each state of the source once, also across restarts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from airflow_provider_sync.triggers.last_digest import LastDigest
 from airflow_provider_sync.triggers.polls import MAX_SECONDS, poll
 
 DELIVERY_SECONDS = 5.0
-"""How long the triggerer may take to store an event. Until then its digest is not kept: it is sent again rather than lost."""
+"""Seconds for the triggerer to store an event, before its digest is kept: after a crash it is sent again rather than lost."""
 
 PERMANENT_ERROR_SECONDS = 600.0
-"""Pause after an error that somebody has to fix."""
+"""Pause, in seconds, after an error that somebody has to fix."""
 
 
 class SourceWatch(BaseEventTrigger):
     """Send an event for each new state of a table or directory of the source.
 
-    The first state ever seen is new, too: the target may be behind. What was announced last is kept, see
-    :mod:`.last_digest`, so that a restart neither misses a change nor announces one again, unless it falls into the seconds after
-    an event. Errors are logged, and polling goes on: Airflow would start a watcher that ended right again.
+    The first state ever seen counts as new, since the target may be behind. The digest that was announced last is kept, see
+    :mod:`.last_digest`: after a restart no change is missed, and none is announced twice unless the restart came within
+    :data:`DELIVERY_SECONDS` of an event. Errors are logged and polling continues: Airflow would restart a watcher that ended.
 
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
@@ -48,12 +48,12 @@ class SourceWatch(BaseEventTrigger):
     @property
     @abstractmethod
     def watched(self) -> Watched:
-        """What is watched."""
+        """The table or directory to watch."""
 
     @property
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the class itself, as plain data."""
+        """The arguments that only the subclass has, as plain data."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the path of this class, and its arguments."""
@@ -84,7 +84,7 @@ class SourceWatch(BaseEventTrigger):
 
     @property
     def key(self) -> str:
-        """The key under which the last digest is kept: readable, and another for everything that is watched."""
+        """The key under which the last digest is kept: readable, and unique for each connection and what is watched."""
         identity = msgspec.json.encode([self.sync_conn_id, self.watched])
         name = re.sub(r"[^\w.-]", "_", self.watched.name)[:100]
         return f"sync_digest.{name}.{hashlib.sha256(identity).hexdigest()[:12]}"

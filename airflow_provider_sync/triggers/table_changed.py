@@ -1,4 +1,4 @@
-"""The watcher of a table."""
+"""The trigger that watches a table of the source for an asset."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
 class TableChangedTrigger(SourceWatch):
     """Watch a table of the source for an asset, as ``AssetWatcher(name=…, trigger=TableChangedTrigger(table=…))``.
 
-    Each poll costs the source one scan of the table; nothing of a target is looked at. An event carries ``name``, ``kind``
+    Each poll costs the source one scan of the table; no target is read. An event carries ``name``, ``kind``
     (``"table"``) and ``digest``.
 
     :param table: the name that the server offers
-    :param columns: the columns that matter, beside the key; all without (version 2 of the protocol)
+    :param columns: the columns that count, beside the key (version 2 of the protocol); without it, all
     :param sync_conn_id: connection of the server
     :param poll_interval: seconds between two polls
     :param max_seconds: seconds that one poll may take
@@ -40,10 +40,10 @@ class TableChangedTrigger(SourceWatch):
 
     @property
     def watched(self) -> Watched:
-        """What is watched."""
+        """The table to watch."""
         return WatchedTable(table_slice=RequestedSlice(name=self.table, columns=tuple(self.columns) or None))
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the class itself, as plain data."""
+        """The arguments that only this trigger has, as plain data."""
         return {"table": self.table, "columns": self.columns}

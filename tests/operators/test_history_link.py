@@ -28,7 +28,7 @@ KEY: Any = SimpleNamespace(dag_id="shop", task_id="group.tables", run_id="r", tr
 )
 def test_where_it_leads(monkeypatch: pytest.MonkeyPatch, base_url: str, in_frame: bool, expected: str) -> None:
     """The link is the page of the task's own syncs, in the frame of Airflow where that can be opened at any place."""
-    monkeypatch.setattr(history_link, "_FRAMES_HAVE_PLACES", in_frame)
+    monkeypatch.setattr(history_link, "_FRAMES_TAKE_PATHS", in_frame)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
     assert conf.get("api", "base_url") == base_url
     operator = TableSyncOperator(task_id="t", tables="orders")

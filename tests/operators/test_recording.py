@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_sync.airflow_support.recording import open_airflow_history
+from airflow_provider_sync.airflow_support.task_history import open_airflow_history
 from airflow_provider_sync.history import History, open_history
 from airflow_provider_sync.operators import sync_operator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_sync.triggers.source_moved import MOST_ERRORS, SourceMovedTrigger
+from airflow_provider_sync.triggers.source_moved import MAX_ERRORS, SourceMovedTrigger
 from tests.airflow_runs import AIRFLOW_VERSION
 from tests.client.scripted_server import ScriptedServer
 from tests.source_server import Source
@@ -94,14 +94,14 @@ def test_errors_that_may_pass(scripted: ScriptedServer) -> None:
     """What may pass is polled again, up to a number of times in a row."""
     [event] = events(trigger(sync_conn_id="scripted"))
     assert event["digest"] is None
-    assert len(scripted.requests) == MOST_ERRORS
+    assert len(scripted.requests) == MAX_ERRORS
 
 
 def test_errors_that_pass(scripted: ScriptedServer) -> None:
     """After an answer, errors are counted anew."""
     known = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"hash":"a"}'
     news = known.replace(b'"a"', b'"b"')
-    scripted.answer(*[b""] * (MOST_ERRORS - 1), known, *[b""] * (MOST_ERRORS - 1), news)
+    scripted.answer(*[b""] * (MAX_ERRORS - 1), known, *[b""] * (MAX_ERRORS - 1), news)
     assert events(trigger(sync_conn_id="scripted", known="a")) == [{"digest": "b", "error": None}]
 
 

@@ -49,6 +49,11 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     proven: bool = True
 
+    @property
+    def summary(self) -> str:
+        """Which files to download."""
+        return f"Directory {self.directory!r}: {self.files:,} files, {self.first!r} to {self.last!r}."
+
 
 @within_max_seconds
 def compare_directory(

@@ -39,6 +39,11 @@ class PlannedSlice(_Passed, frozen=True, kw_only=True):
     whole: bool | None = None
     source_hash: str | None = None
 
+    @property
+    def summary(self) -> str:
+        """Which keys to look at."""
+        return f"Table {self.table!r}, keys {self.key_range or 'all'}: about {self.rows:,} rows to look at."
+
 
 class StagedSlice(_Passed, frozen=True, kw_only=True):
     """What one download left in the staging table. The costs are those of the download and of what its part told.
@@ -70,6 +75,14 @@ class StagedSlice(_Passed, frozen=True, kw_only=True):
     hashed: tuple[str, ...] | None = None
     time_zone: str = "UTC"
     warnings: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """What was staged, and how much of it now."""
+        return (
+            f"Table {self.table!r}: {self.staged:,} rows staged, of which {self.received:,} came now,"
+            f" and {self.removed:,} to delete."
+        )
 
     @property
     def changes(self) -> bool:

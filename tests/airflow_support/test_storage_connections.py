@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, ObjectStoragePath
 
-from airflow_provider_sync.airflow_support.storage import storage_from_path
+from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage
 from tests.airflow_runs import in_any_process

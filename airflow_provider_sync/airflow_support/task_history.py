@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_sync.airflow_support.database_hooks import engine_from_connection
+from airflow_provider_sync.airflow_support.database_connections import engine_from_connection
 from airflow_provider_sync.airflow_support.settings import read_settings
 from airflow_provider_sync.history import History, Origin, open_history, record_or_warn
 from airflow_provider_sync.report import Report

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_sync.airflow_support.connection_form import client_config
+from airflow_provider_sync.airflow_support.server_connection import client_config
 from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError
 

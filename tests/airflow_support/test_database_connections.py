@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from sqlalchemy import make_url
 
-from airflow_provider_sync.airflow_support.database_hooks import database_from_connection, engine_from_connection
+from airflow_provider_sync.airflow_support.database_connections import database_from_connection, engine_from_connection
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from tests.airflow_runs import in_any_process
 from tests.rogue_mysql import RogueMySQL

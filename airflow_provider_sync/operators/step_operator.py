@@ -1,0 +1,37 @@
+"""What the operators of single steps have in common: they are recorded as one sync, and pass pieces of work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, Context
+
+from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.sync.run_steps import Compared
+from airflow_provider_sync.sync.step_value import StepValue
+
+
+class StepOperator(SyncOperator):
+    """Do one step of a sync, whose other steps are other tasks of the same task group."""
+
+    @property
+    def series(self) -> str | None:
+        """The id of the group, with which the ids of its tasks begin."""
+        return self.task_id.rpartition(".")[0] or None
+
+    def finish_comparison(self, context: Context, compared: Compared[Any]) -> list[dict[str, Any]]:
+        """Record what is up to date, and return the pieces of work for the downloads.
+
+        :raises AirflowSkipException: when there is nothing to download, merge or delete
+        """
+        self.record(context, compared.unchanged)
+        if not compared.pieces:
+            raise AirflowSkipException("Everything is up to date.")
+        return self.passed_on(compared.pieces)
+
+    def passed_on(self, pieces: Sequence[StepValue]) -> list[dict[str, Any]]:
+        """Log pieces of work, and return them as the next step takes them."""
+        for piece in pieces:
+            self.log.info("%s", piece.summary)
+        return [piece.to_dict() for piece in pieces]

@@ -1,0 +1,196 @@
+"""The steps of a run, each of which may be a task on another machine: compare, download, then merge tables or delete files.
+
+What a step does with one table is in :mod:`.tables.steps`, and with one directory in :mod:`.directories.steps`. Here it is done
+with everything that a plan names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig, TargetTable
+from airflow_provider_sync.exceptions import SyncError, SyncFailed
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
+from airflow_provider_sync.sync.outcomes import Outcomes
+from airflow_provider_sync.sync.progress import Progress
+from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
+from airflow_provider_sync.sync.tables.failures import is_of_the_server
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice, PlannedSlice
+from airflow_provider_sync.sync.tables.staged_slices import merge_slices
+from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+
+Piece = TypeVar("Piece", PlannedSlice, FileBatch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Generic[Piece]):
+    """What the first step found.
+
+    :ivar unchanged: the reports of what is up to date
+    :ivar pieces: what to download, of all tables or directories that differ
+    """
+
+    unchanged: Sequence[Report]
+    pieces: Sequence[Piece]
+
+
+def compare_tables(
+    config: ClientConfig, plan: RunPlan, *, opener: Opener, run: str, slices: int = 1, dry_run: bool = False
+) -> Compared[PlannedSlice]:
+    """Compare the tables of a plan with the source, the rest even when one fails, and cut what differs into slices.
+
+    :param run: what tells this run from all others; the same for each try
+    :param slices: most slices, of all tables together; each table that differs has at least one
+    :param dry_run: make no missing target
+    :raises SyncFailed: when any failed, with the reports of those and of what is up to date
+    """
+    each = max(1, slices // sum(map(len, plan.tables.values())))
+    outcomes = Outcomes[Report]()
+    found: list[PlannedSlice] = []
+    with SyncClient.from_config(config) as client:
+        for url, tables in plan.tables.items():
+            with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+                for table in tables:
+                    with outcomes.going_on(partial(tables_failed, [table])):
+                        compared = compare_table(client, table, database, run=run, slices=each, dry_run=dry_run)
+                        if isinstance(compared, TableReport):
+                            outcomes.add([compared])
+                        else:
+                            found += compared
+                    if outcomes.failures and is_of_the_server(outcomes.failures[-1]):
+                        break  # the others would be answered the same
+    outcomes.check(outcomes.found)
+    return Compared(unchanged=outcomes.found, pieces=found)
+
+
+def download_tables(
+    config: ClientConfig, plan: RunPlan, slices: Sequence[PlannedSlice], *, opener: Opener, progress: Progress | None = None
+) -> list[StagedSlice]:
+    """Stage what the target needs of each slice.
+
+    :return: what was done with each slice, for the merge
+    :raises ConfigurationError: for a slice of a table that the plan does not have
+    :raises SyncFailed: for the first slice that fails, with the report of its table
+    """
+    staged: list[StagedSlice] = []
+    with SyncClient.from_config(config) as client:
+        for table_slice in slices:
+            url, table = plan.find_table(table_slice.table)
+            with _failing(TableReport, table.name), opener.database(url) as database:
+                staged.append(download_slice(client, table, database, table_slice, progress=progress))
+    return staged
+
+
+def merge_tables(
+    config: ClientConfig, plan: RunPlan, slices: Sequence[StagedSlice], *, opener: Opener, dry_run: bool = False
+) -> list[Report]:
+    """Merge what was staged, in one short transaction for each database or table, and drop the staging tables.
+
+    A merge that fails leaves its staging tables for the next try; the databases after it are merged all the same.
+
+    :param slices: everything that the downloads returned
+    :return: a report for each table, with the costs of all steps
+    :raises ConfigurationError: for a slice of a table that the plan does not have; nothing was merged
+    :raises SyncFailed: when any failed, with the reports of all
+    """
+    by_url: dict[str, dict[str, tuple[TargetTable, list[StagedSlice]]]] = {}
+    for table_slice in slices:
+        url, table = plan.find_table(table_slice.table)
+        by_url.setdefault(url, {}).setdefault(table_slice.table, (table, []))[1].append(table_slice)
+    outcomes = Outcomes[Report]()
+    with SyncClient.from_config(config) as client:
+        for url, staged in by_url.items():
+            tables = [table for table, _ in staged.values()]
+            with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+                outcomes.add(merge_slices(client, staged, database, single_transaction=config.single_transaction, dry_run=dry_run))
+    outcomes.check(outcomes.found)
+    return outcomes.found
+
+
+def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, batches: int = 1) -> Compared[FileBatch]:
+    """Compare the directories of a plan with the source, the rest even when one fails, and cut what differs into batches.
+
+    :param batches: most batches, of all directories together; each directory that differs has at least one
+    :raises SyncFailed: when any failed, with the reports of those and of what is up to date
+    """
+    each = max(1, batches // len(plan.directories))
+    outcomes = Outcomes[Report]()
+    found: list[FileBatch] = []
+    with SyncClient.from_config(config) as client:
+        for directory in plan.directories:
+            with outcomes.going_on(partial(directory_failed, directory)):
+                compared = compare_directory(client, directory, opener.storage(directory.path), batches=each)
+                if isinstance(compared, DirectoryReport):
+                    outcomes.add([compared])
+                else:
+                    found += compared
+    outcomes.check(outcomes.found)
+    return Compared(unchanged=outcomes.found, pieces=found)
+
+
+def download_directories(
+    config: ClientConfig,
+    plan: RunPlan,
+    batches: Sequence[FileBatch],
+    *,
+    opener: Opener,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> list[FileBatch]:
+    """Download the files of each batch that still differ.
+
+    :return: the batches, with what was done and what it cost
+    :raises ConfigurationError: for a batch of a directory that the plan does not have
+    :raises SyncFailed: for the first batch that fails, with the report of its directory
+    """
+    done: list[FileBatch] = []
+    with SyncClient.from_config(config) as client:
+        for batch in batches:
+            directory = plan.find_directory(batch.directory)
+            with _failing(DirectoryReport, directory.name):
+                storage = opener.storage(directory.path)
+                done.append(download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress))
+    return done
+
+
+def delete_in_directories(
+    config: ClientConfig, plan: RunPlan, batches: Sequence[FileBatch], *, opener: Opener, dry_run: bool = False
+) -> list[Report]:
+    """Delete what the source lacks, last, in each directory of which files were downloaded.
+
+    :param batches: everything that the downloads returned
+    :return: a report for each directory, with the costs of all steps
+    :raises ConfigurationError: for a batch of a directory that the plan does not have; nothing was deleted
+    :raises SyncFailed: when any failed, with the reports of all
+    """
+    by_name: dict[str, list[FileBatch]] = {}
+    for batch in batches:
+        by_name.setdefault(plan.find_directory(batch.directory).name, []).append(batch)
+    outcomes = Outcomes[Report]()
+    with SyncClient.from_config(config) as client:
+        for name, downloaded in by_name.items():
+            directory = plan.find_directory(name)
+            with outcomes.going_on(partial(directory_failed, directory)):
+                storage = opener.storage(directory.path)
+                outcomes.add([delete_files(client, directory, storage, downloaded, dry_run=dry_run)])
+    outcomes.check(outcomes.found)
+    return outcomes.found
+
+
+@contextmanager
+def _failing(kind: type[TableReport] | type[DirectoryReport], name: str) -> Iterator[None]:
+    """Make an error of the block the failure of a table or directory, with its report.
+
+    :raises SyncFailed: for any :class:`SyncError`
+    """
+    try:
+        yield
+    except SyncError as error:
+        reports = error.reports or (kind(name=name, status="failed", error=str(error)),)
+        raise SyncFailed(str(error), reports, error.retryable) from error
