@@ -36,13 +36,14 @@ class WhenUnchanged(StrEnum):
     WAIT = "wait"
 
 
-def only_one(argument: str, found: Sequence[T]) -> T:
+def only_one(argument: str, found: Sequence[T], *, plural: str) -> T:
     """Return the one table or directory that an argument names.
 
+    :param plural: what several would be called
     :raises ConfigurationError: when it names several
     """
     if len(found) != 1:
-        raise ConfigurationError(f"{argument!r} names {len(found)} of them. Use one sensor for each.")
+        raise ConfigurationError(f"{argument!r} names {len(found)} {plural}. Use one sensor for each.")
     return found[0]
 
 

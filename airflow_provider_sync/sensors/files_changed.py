@@ -72,4 +72,4 @@ class FilesChangedSensor(DifferenceSensor):
 
     def _target(self) -> TargetDirectory:
         options = {name: getattr(self, name) for name in self.directory_options}
-        return only_one("directory", target_directories("directory", self.directory, self.path, options))
+        return only_one("directory", target_directories("directory", self.directory, self.path, options), plural="directories")

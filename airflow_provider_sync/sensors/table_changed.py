@@ -84,4 +84,4 @@ class TableChangedSensor(DifferenceSensor):
 
     def _target(self) -> TargetTable:
         options = {name: getattr(self, name) for name in self.table_options}
-        return only_one("table", target_tables("table", self.table, options))
+        return only_one("table", target_tables("table", self.table, options), plural="tables")

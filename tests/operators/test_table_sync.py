@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException, AirflowSkipException, task
 from structlog.testing import capture_logs
 
+from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from airflow_provider_sync.time_zones import time_zone_named
 from tests.airflow_runs import in_any_process, run_dag, task_states
@@ -287,7 +288,7 @@ def test_time_zone(source: Source, target: Target) -> None:
     """The operator's ``time_zone`` is taken instead of the connection's, and a wrong one fails the task at once."""
     operator = TableSyncOperator(task_id="sync", tables="orders", target_conn_id="target", time_zone="+01:00")
     assert operator.server().time_zone == "+01:00"
-    assert operator.client().time_zone == time_zone_named("+01:00")
+    assert SyncClient.from_config(operator.server()).time_zone == time_zone_named("+01:00")
     with pytest.raises(AirflowFailException, match="time_zone is 'SYSTEM'"):
         execute(tables="orders", time_zone="SYSTEM")
 
