@@ -16,7 +16,7 @@ from airflow_provider_sync.airflow_support.rendered_arguments import number_of_t
 from airflow_provider_sync.operators.step_operator import StepOperator
 from airflow_provider_sync.operators.table_operator import TableOperator
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
-from airflow_provider_sync.sync.tables.slice_values import StagedSlice, PlannedSlice
+from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 
 
 class TableStepOperator(StepOperator, TableOperator):

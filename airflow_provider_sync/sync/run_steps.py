@@ -21,7 +21,7 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
-from airflow_provider_sync.sync.tables.slice_values import StagedSlice, PlannedSlice
+from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_slices import merge_slices
 from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
 
@@ -108,7 +108,9 @@ def merge_tables(
         for url, staged in by_url.items():
             tables = [table for table, _ in staged.values()]
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
-                outcomes.add(merge_slices(client, staged, database, single_transaction=config.single_transaction, dry_run=dry_run))
+                outcomes.add(
+                    merge_slices(client, staged, database, single_transaction=config.single_transaction, dry_run=dry_run)
+                )
     outcomes.check(outcomes.found)
     return outcomes.found
 
