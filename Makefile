@@ -1,5 +1,6 @@
 # One command for each purpose. Each sets up .venv first, again only if what it is made from has changed.
 PYTEST = .venv/bin/python -m pytest
+COVERAGE = .venv/bin/python -m coverage
 # Tests mostly wait for databases, so more workers than cores pay off. Each worker starts servers of its own.
 WORKERS = 3
 # .venv has the newest Airflow. Tests beside another one take the oldest that is supported, or the one named:
@@ -14,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-airflow-matrix lint format fuzz faults bench screenshots package constraints clean
+.PHONY: help setup demo test test-all test-airflow-matrix coverage coverage-report lint format fuzz faults bench screenshots package constraints clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,9 +30,22 @@ demo: ## sync a real table and a real directory, three times
 test: setup ## run the tests, on every database (under ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
-test-all: setup ## run all tests: also slow ones, installations of the wheel, and those with the oldest Airflow
-	@$(PYTEST) -n $(WORKERS) --dist loadgroup
+# Branches are measured in the quick tests only: they reach what there is to reach, and slow ones would take twice their time.
+test-all: setup ## run all tests, those with the oldest Airflow too, and print which branches were not reached
+	@rm -rf .coverage
+	@$(COVERAGE) run -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m slow
 	@$(MAKE) --no-print-directory test-airflow-matrix
+	@$(MAKE) --no-print-directory coverage-report
+
+coverage: setup ## run the quick tests, and print which branches they do not reach
+	@rm -rf .coverage
+	@$(COVERAGE) run -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+	@$(MAKE) --no-print-directory coverage-report
+
+coverage-report:
+	@$(COVERAGE) combine -q
+	@$(COVERAGE) report
 
 # Warnings of an old Airflow about its own libraries are not errors.
 test-airflow-matrix: ## test the code that faces Airflow with the oldest supported Airflow, or BESIDE=airflow-3.2
@@ -70,5 +84,5 @@ constraints: setup ## pin what CI installs, for every Python; pins that still fi
 		pyproject.toml -o .ci/constraints.txt
 
 clean: ## remove everything that these commands made, .venv and the cached MySQL included
-	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
