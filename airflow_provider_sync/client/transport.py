@@ -28,7 +28,7 @@ from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 
 MAX_RETRY_AFTER = 60.0
-"""Seconds; a server that asks for more gets its way only from a later run."""
+"""Longest Retry-After, in seconds, that is honoured; above it the request fails."""
 
 Answer = TypeVar("Answer")
 
@@ -43,7 +43,7 @@ class BearerAuth(AuthBase):
         """Add the header."""
         if self._token is not None:
             # As UTF-8, whatever characters it has; in a text, Latin-1 is all that a header could have.
-            request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]
+            request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]  # requests takes bytes, too
         return request
 
 
@@ -264,6 +264,7 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
         return None
     text = retry_after.strip()
     try:
+        # urllib3's own parser takes an impossible date for one in the past, after which nobody would wait.
         if text.isascii() and text.isdecimal():
             return float(text)
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
