@@ -49,9 +49,9 @@ class ClientConfig(Options, frozen=True):
     token: str | None = Field(default=None, description="Bearer token.")
     login: str | None = Field(default=None, description="User name of basic authentication, with `password`.")
     password: str | None = Field(default=None, description="Password of basic authentication, with `login`.")
-    headers: dict[str, str] = Field(default={}, description="Further headers of every request.")
+    headers: dict[str, str] = Field(default={}, description="Headers to send with every request.")
     protocol: Protocol = Field(
-        default="auto", description="Of tables: `auto` takes version 2 where the server has it, otherwise version 1."
+        default="auto", description="Version for tables: `auto` takes 2 if the server has it, and 1 otherwise."
     )
     timeout: PositiveNumber = Field(
         default=60.0,
@@ -59,36 +59,36 @@ class ClientConfig(Options, frozen=True):
     )
     max_silence: PositiveNumber = Field(
         default=DEFAULT_MAX_SILENCE,
-        description="Seconds that an answer may take without rows, digests or content of files, whatever else the server sends.",
+        description="Longest time, in seconds, without rows, digests or content of files in an answer.",
     )
     max_seconds: PositiveNumber = Field(
         default=DEFAULT_MAX_SECONDS,
-        description="Seconds that comparing and downloading one table, or one directory, may take.",
+        description="Longest time, in seconds, for comparing and downloading one table or one directory.",
     )
     limits: SizeLimits = Field(default_factory=SizeLimits, description="How much the server may send.")
     verify: bool | str = Field(
-        default=True, description="Check the server's TLS certificate; or the path of a bundle of authorities."
+        default=True, description="Whether to check the server's TLS certificate; or the path of a bundle of authorities."
     )
     retries: NotNegativeWhole = Field(default=3, description="Attempts after a transient failure.")
     time_zone: TimeZoneName | None = Field(
         default=None,
-        description="Time zone in which a server of version 1 sends TIMESTAMP, that of its database: as `+01:00` or"
+        description="Time zone of an existing server's database, in which version 1 sends TIMESTAMP: `+01:00` or"
         " `Europe/Berlin`.",
     )
     files_per_request: PositiveWhole = Field(
         default=DEFAULT_FILES_PER_REQUEST, description="Files to ask for at once, at most 998."
     )
     single_transaction: bool = Field(
-        default=True, description="All tables of one connection arrive together, or none does. With `false` each by itself."
+        default=True, description="Either all tables of one connection arrive, or none. With `false`, each by itself."
     )
     history: str | None = Field(
         default=None,
-        description="URL of a database, or `airflow://CONN_ID`, in which `run` records each table and directory. Otherwise none.",
+        description="URL of a database, or `airflow://CONN_ID`, in which `run` keeps records of its syncs. Otherwise none.",
     )
-    history_days: PositiveWhole = Field(default=90, description="Days for which records are kept.")
+    history_days: PositiveWhole = Field(default=90, description="Number of days for which records are kept.")
     connections: dict[str, str] = Field(
         default={},
-        description="Names of databases, and their SQLAlchemy URLs (the password percent-encoded) or `airflow://CONN_ID`.",
+        description="SQLAlchemy URLs of databases (the password percent-encoded), or `airflow://CONN_ID`, by name.",
     )
     default_connection: str | None = Field(
         default=None, description="The connection of tables that name none. Otherwise the only one."

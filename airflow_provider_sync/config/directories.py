@@ -63,11 +63,11 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     )
     bytes_per_request: PositiveWhole = Field(
         default=64 * 1024 * 1024,
-        description="Ask for fewer files at once where they are so large that an answer would exceed this.",
+        description="Ask for fewer large files at once, so that an answer does not exceed this.",
     )
     max_seconds: PositiveNumber | None = Field(
         default=None,
-        description="Seconds that comparing and downloading this directory may take. Otherwise the client's `max_seconds`.",
+        description="Longest time, in seconds, for comparing and downloading this directory. Otherwise the client's.",
     )
 
 

@@ -63,7 +63,7 @@ class SizeLimits(Options, frozen=True):
     """``limits`` of ``client.yaml``: a sync that reaches one ends before it has stored more, with an error that names it."""
 
     max_table_bytes: PositiveWhole = Field(
-        default=100 * _GIB, description="Bytes of text of the rows that one sync of a table may receive."
+        default=100 * _GIB, description="Bytes, uncompressed, of the rows that one sync of a table may receive."
     )
     max_rows: PositiveWhole = Field(default=2_000_000_000, description="Rows of a table.")
     max_file_bytes: PositiveWhole = Field(default=100 * _GIB, description="Bytes of one file.")
@@ -80,7 +80,7 @@ class ServerLimits(Options, frozen=True):
     """``limits`` of ``server.yaml``: what keeps a server answering whoever else is connected. Times are in seconds."""
 
     requests: PositiveWhole = Field(
-        default=64, description="Requests at work at once. One more is answered 503 with `Retry-After`."
+        default=64, description="Requests served at once. One more is answered 503 with `Retry-After`."
     )
     connections: PositiveWhole = Field(
         default=512,
@@ -98,10 +98,10 @@ class ServerLimits(Options, frozen=True):
     )
     stall_seconds: PositiveNumber = Field(
         default=300.0,
-        description="Longest time for which a client may stop sending a request, or reading an answer.",
+        description="Longest time in which a client may send nothing of a request, or read nothing of an answer.",
     )
     min_bytes_per_second: PositiveWhole = Field(
-        default=4000, description="Slowest rate at which a client has to send or read. A slower one uses up `stall_seconds`."
+        default=4000, description="Slowest rate at which a client may send or read. A slower one uses up `stall_seconds`."
     )
     max_stream_seconds: PositiveNumber = Field(
         default=21600.0, description="Longest time from the head of a request to the end of its answer."

@@ -25,9 +25,9 @@ class Token(Options, frozen=True):
     """A bearer token and what it may see."""
 
     token: Annotated[str, AfterValidator(_not_empty)] = Field(description="The secret itself.")
-    tables: tuple[str, ...] | None = Field(default=None, description="Names of the tables that it may see. Otherwise all.")
+    tables: tuple[str, ...] | None = Field(default=None, description="Names of the tables that the token may see. Otherwise all.")
     directories: tuple[str, ...] | None = Field(
-        default=None, description="Names of the directories that it may see. Otherwise all."
+        default=None, description="Names of the directories that the token may see. Otherwise all."
     )
 
     def __repr__(self) -> str:
@@ -62,13 +62,15 @@ class ServerConfig(Options, frozen=True):
 
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Names by which clients may address the server, in the header `Host`. Empty for any where there are tokens,"
-        " and for this machine's own names where there are none.",
+        description="Names that the header `Host` of a request may have. Empty for any name if there are tokens, and for this"
+        " machine's own names if there are none.",
     )
-    limits: ServerLimits = Field(default_factory=ServerLimits, description="What clients may take, and for how long.")
+    limits: ServerLimits = Field(
+        default_factory=ServerLimits, description="How much of the server clients may use, and for how long."
+    )
     connections: dict[str, str] = Field(
         default={},
-        description="Names of databases, and their SQLAlchemy URLs (the password percent-encoded) or `airflow://CONN_ID`.",
+        description="SQLAlchemy URLs of databases (the password percent-encoded), or `airflow://CONN_ID`, by name.",
     )
     default_connection: str | None = Field(
         default=None, description="The connection of tables that name none. Otherwise the only one."
@@ -92,8 +94,8 @@ class ServerConfig(Options, frozen=True):
         BeforeValidator(_list_of_tokens),
     ] = Field(
         default=(),
-        description="Who is let in: bearer tokens, or mappings that also say what a token may see. Required unless the server"
-        " listens on a loopback address.",
+        description="Tokens that clients may use: texts, or mappings that also say what a token may see. Required unless the"
+        " server listens on a loopback address.",
     )
 
     @classmethod

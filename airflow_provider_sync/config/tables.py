@@ -52,7 +52,7 @@ class TableConfig(Options, frozen=True):
     )
     table: str | None = Field(
         default=None,
-        description="Name in the database, `schema.table` where the schema is not the default one. Otherwise the name here.",
+        description="Name in the database; `schema.table` if the schema is not the default one. Otherwise the name here.",
     )
     primary: str | tuple[str, ...] | None = Field(
         default=None, description="The column, or the columns, that identify a row. Otherwise the table's primary key."
@@ -89,7 +89,7 @@ class SourceTable(TableConfig, frozen=True):
 class TargetTable(TableConfig, frozen=True):
     """A table that a client keeps in step."""
 
-    renames: Renames = Field(default={}, description="Column of the source to column of the target.")
+    renames: Renames = Field(default={}, description="Column names of the source, each with the target's name for it.")
     max_deletes: MaxDeletes = Field(
         default=DEFAULT_MAX_DELETES,
         description="How much one sync may delete: a share such as `50%`, which applies above 100 rows, or a number of rows.",
@@ -99,27 +99,25 @@ class TargetTable(TableConfig, frozen=True):
         default=False, description="Sync into a table that cannot be rolled back, such as one of MyISAM."
     )
     create_table: bool = Field(
-        default=False, description="Make a missing target with the source's columns, types and key (version 2)."
+        default=False, description="Create a missing target with the source's columns, types and key (version 2)."
     )
     window: Window | None = Field(
         default=None,
         description="A column of the source, its first value, and the value after its last: only rows between are synced"
         " (version 2).",
     )
-    import_indexes: tuple[str, ...] = Field(
-        default=(), description="Columns of the staging table to index for the join, beside the key."
-    )
+    import_indexes: tuple[str, ...] = Field(default=(), description="Columns of the staging table to index, beside the key.")
     staging: str = Field(
         default="permanent",
         description="`permanent`, `temporary`, or the import path of a class with `create` and `drop`.",
     )
     verify: bool = Field(
         default=True,
-        description="Compare the target, before the commit, with what was staged and with what the source announced.",
+        description="Whether to compare the target, before the commit, with the staged rows and with what the source announced.",
     )
     max_seconds: PositiveNumber | None = Field(
         default=None,
-        description="Seconds that comparing and downloading this table may take. Otherwise the client's `max_seconds`.",
+        description="Longest time, in seconds, for comparing and downloading this table. Otherwise the client's.",
     )
 
 
