@@ -83,20 +83,20 @@ class Scenario:
     def describe(self, name: str) -> Table:
         """Describe a table."""
         with self.database.connect() as connection:
-            return self.database.describe(connection, name)
+            return self.database.catalog.describe(connection, name)
 
     def rows(self, table: str, *columns: str) -> list[Row]:
         """Read a table, in no particular order but always the same one."""
         described = self.describe(table)
         wanted = [described.column(name) for name in columns] if columns else described.columns
         with self.database.snapshot() as connection:
-            batches = list(self.database.read(connection, described, wanted))
+            batches = list(self.database.reader.read(connection, described, wanted))
         return sorted((row for batch in batches for row in batch), key=repr)
 
     def names(self) -> list[str]:
         """Name every table that is left, staging tables and all."""
         with self.database.connect() as connection:
-            return sorted(self.database.list_tables(connection) + [table.name for table, _ in find_staging(connection)])
+            return sorted(self.database.catalog.list_tables(connection) + [table.name for table, _ in find_staging(connection)])
 
     def sync(
         self,
@@ -132,7 +132,7 @@ class Scenario:
             connection = connection or cleanup.enter_context(self.database.connect(loading=True))
             staged = []
             for name, rows, columns, key in tables:
-                target = self.database.describe(connection, name)
+                target = self.database.catalog.describe(connection, name)
                 names = tuple(columns or (column.name for column in target.columns if not column.generated))
                 key = tuple(key or target.primary_key)
                 stage = staging_for(self.database, staging)

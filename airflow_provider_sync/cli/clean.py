@@ -24,7 +24,7 @@ def main(options: Namespace) -> int:
             with OPENER.database(url) as database, database.connect() as connection:
                 for staging, age in find_staging(connection, schemas=schemas):
                     if age >= options.older_than:
-                        database.drop(connection, staging)
+                        database.ddl.drop(connection, staging)
                         print(f"Dropped {staging}, {age / 3600:.1f} hours old.", file=results)
                         tables += 1
         files = sum(OPENER.storage(directory.path).clean(options.older_than) for directory in plan.directories)

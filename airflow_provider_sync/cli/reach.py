@@ -141,7 +141,7 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
 
 
 def _source_table(database: Database, connection: Connection, source: SourceTable) -> str:
-    table = database.describe(connection, source.table_name)
+    table = database.catalog.describe(connection, source.table_name)
     check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
     opened = OpenTable(source, database, connection, table)
     opened.check_names("windows", source.windows)

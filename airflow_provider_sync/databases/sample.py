@@ -30,10 +30,12 @@ def digest_sample(
     """Digest the segments that :func:`sampled` names, without those that have no rows; by one scan where there is no index."""
     numbers = sampled(partitioning, most)
     if not has_sample(table_slice, partitioning):
-        every = database.digest_segments(connection, table_slice, partitioning)
+        every = database.digests.digest_segments(connection, table_slice, partitioning)
         return {number: every[number] for number in numbers if number in every}
     found: dict[int, SegmentDigest] = {}
     for number in numbers:
         key_range = narrowed(keys_of(partitioning, (number, number)), table_slice.key_range)
-        found |= database.digest_segments(connection, msgspec.structs.replace(table_slice, key_range=key_range), partitioning)
+        found |= database.digests.digest_segments(
+            connection, msgspec.structs.replace(table_slice, key_range=key_range), partitioning
+        )
     return found

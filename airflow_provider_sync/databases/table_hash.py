@@ -38,13 +38,13 @@ def hash_table(
     :raises TableError: when the table has no primary key
     """
     columns = table.columns if columns is None else tuple(columns)
-    database.hash_order(table)  # refuses a table without a key
-    inside = database.hash_in_database(connection, table, columns, zone)
+    database.version1.hash_order(table)  # refuses a table without a key
+    inside = database.version1.hash_in_database(connection, table, columns, zone)
     if inside is not None:
         return inside
-    renderers = [database.hash_column(column, columns) for column in columns]
+    renderers = [database.version1.hash_column(column, columns) for column in columns]
     chain = TableHash()
-    for rows in in_zone(database, columns, database.read_in_hash_order(connection, table, columns), zone):
+    for rows in in_zone(database, columns, database.version1.read_in_hash_order(connection, table, columns), zone):
         # Column by column: a loop in C per column and batch instead of a call per value.
         fields = [render(values) for render, values in zip(renderers, zip(*rows, strict=True), strict=True)]
         chain.update(zip(*fields, strict=True))
@@ -53,13 +53,17 @@ def hash_table(
 
 def zoned_places(database: Database, columns: Sequence[Column]) -> list[int]:
     """Return the places of the columns whose text depends on a time zone."""
-    return [place for place, column in enumerate(columns) if column.kind is Kind.TIMESTAMP] if database.keeps_instants else []
+    return (
+        [place for place, column in enumerate(columns) if column.kind is Kind.TIMESTAMP]
+        if database.version1.keeps_instants
+        else []
+    )
 
 
 def in_zone(
     database: Database, columns: Sequence[Column], batches: Iterable[Sequence[Row]], zone: TimeZone
 ) -> Iterator[Sequence[Row]]:
-    """Turn the instants of what :meth:`~.base.Database.read` gives from UTC into a time zone."""
+    """Turn the instants of what :meth:`~.contract.read.Reader.read` gives from UTC into a time zone."""
     places = [] if zone.is_utc else zoned_places(database, columns)
     if not places:
         yield from batches

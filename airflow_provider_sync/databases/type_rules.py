@@ -1,4 +1,4 @@
-"""Which types of a source may land in which columns of a target, and the columns that a new target gets.
+"""Which types of a source may land in which columns of a target.
 
 Both sides render their values by the source's type. What the source's type promises is decided here, before a row is sent;
 what only the values can tell (a number beyond a column's range) is found when they are loaded, and checked by digests.
@@ -6,16 +6,10 @@ what only the values can tell (a number beyond a column's range) is found when t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib import import_module
-from typing import cast
-
 import msgspec
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 SQLITE = "sqlite"
@@ -63,24 +57,6 @@ def target_type(name: str, source: LogicalType, target: Column, own: LogicalType
 def landing_type(name: str, source: LogicalType, target: Column, own: LogicalType | None) -> LogicalType:
     """Return the type by which a column of the target is rendered; see :func:`target_type`."""
     return target_type(name, source, target, own).type
-
-
-def create_table_statement(database: Database, name: str, columns: Sequence[ColumnDescription], key: Sequence[str]) -> str:
-    """Return the statement that makes a table for what the source describes, as its driver takes it.
-
-    :param name: of the table; with its schema before a dot where the database has schemas
-    :param key: names of the primary key's columns
-    """
-    engine = import_module(f"airflow_provider_sync.databases.{database.family}.type_names")
-    definitions = []
-    for column in columns:
-        in_key = column.name in key
-        sql_type = cast("str", engine.sql_type(column.type, key=in_key))
-        required = in_key or not column.nullable
-        definitions.append(f"{database.quote(column.name)} {engine.definition(sql_type, required=required)}")
-    definitions.append(f"PRIMARY KEY ({database.columns(key)})")
-    parts = name.split(".", 1) if engine.SCHEMAS else [name]
-    return f"CREATE TABLE {'.'.join(map(database.quote, parts))} ({', '.join(definitions)}){engine.OPTIONS}"
 
 
 def spelled(logical: LogicalType) -> str:

@@ -45,14 +45,15 @@ class ChangeList:
     ) -> None:
         self.renames = 0
         self.database = database
+        self.statements = database.statements
         self.connection = connection
         self.staged = staged
         self.work = work
         self.key = key
         self.compared = [column for column in written if column.name not in staged.key]
         # A row whose key is only written in another way stays: deleting it would fire actions and lose what is not synced.
-        self.forms = database.many_forms(key) if key_is_unique(staged.target, staged.key) else []
-        self.found = database.equal(key, "t", "s") if self.forms else database.match(key, "t", "s")
+        self.forms = self.statements.loosely_compared(key) if key_is_unique(staged.target, staged.key) else []
+        self.found = self.statements.equal(key, "t", "s") if self.forms else self.statements.match(key, "t", "s")
 
     def fill(self) -> MergeCounts:
         """Write the keys into the work table, and count them."""
@@ -74,37 +75,36 @@ class ChangeList:
     def _list_deletes(self) -> None:
         database, names = self.database, self.staged.key
         without_staged = (
-            f"LEFT JOIN {database.looked_up(self.staged.staging, 's', names)} ON {self.found}"
-            f" WHERE {database.absent(self.key, 's')}"
+            f"LEFT JOIN {self.statements.by_index(self.staged.staging, 's', names)} ON {self.found}"
+            f" WHERE {self.statements.absent(self.key, 's')}"
         )
         if self.staged.removed is None:
             rows = f"{database.qualified(self.staged.target)} AS t {without_staged}"
         else:
-            rows = database.removed_rows(self.staged.target, self.staged.removed, self.key)
+            rows = self.statements.removed_rows(self.staged.target, self.staged.removed, self.key)
             rows += f" {without_staged}" if self.forms else ""
         self._list(f"'{Op.DELETE}', {database.columns(names, 't')} FROM {rows}")
 
     def _list_others(self) -> None:
         database, names = self.database, self.staged.key
-        absent = database.absent(self.key, "t")
+        absent = self.statements.absent(self.key, "t")
         rows = (
             f"{database.qualified(self.staged.staging)} AS s"
-            f" LEFT JOIN {database.looked_up(self.staged.target, 't', names)} ON {self.found}"
+            f" LEFT JOIN {self.statements.by_index(self.staged.target, 't', names)} ON {self.found}"
         )
-        same = [database.same(column, "t", "s") for column in self.compared]
+        same = [self.statements.same(column, "t", "s") for column in self.compared]
         renamed = ""
         if self.forms:
-            same_key = " AND ".join(database.same(column, "t", "s") for column in self.forms)
+            same_key = " AND ".join(self.statements.same(column, "t", "s") for column in self.forms)
             op = Op.RENAME.join("''")
             # Numbers that are equal are one key at the source as well, with whatever zeros at the end it writes them.
             texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
             if texts and self.staged.removed is not None:
                 # A row that is not listed as gone has its own row at the source, which no other may take the place of.
-                rows += (
-                    f" LEFT JOIN {database.looked_up(self.staged.removed, 'r', names)} ON {database.match(self.key, 't', 'r')}"
-                )
-                same_texts = " AND ".join(database.same(column, "t", "s") for column in texts)
-                kept = f"{database.absent(self.key, 'r')} AND NOT ({same_texts})"
+                gone = self.statements.by_index(self.staged.removed, "r", names)
+                rows += f" LEFT JOIN {gone} ON {self.statements.match(self.key, 't', 'r')}"
+                same_texts = " AND ".join(self.statements.same(column, "t", "s") for column in texts)
+                kept = f"{self.statements.absent(self.key, 'r')} AND NOT ({same_texts})"
                 op = f"CASE WHEN {kept} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"
             renamed = f" WHEN NOT ({same_key}) THEN {op}"
             same.append(same_key)

@@ -61,7 +61,7 @@ class DirectLoad:
 
         :raises TargetChangedError: when it is not
         """
-        if not self.database.is_empty(self.connection, self.target):
+        if not self.database.reader.is_empty(self.connection, self.target):
             raise TargetChangedError(f"Table {str(self.target)!r} was empty, and has rows now.", NOTHING_CHANGED, "Try again.")
         self.counts = MergeCounts(target_rows=0, inserted=0, updated=0, deleted=0)
 
@@ -80,8 +80,8 @@ class DirectLoad:
         """
         # Closed here, so that the answer of the source does not stay open as long as the error that ended the load.
         with naming_table(self.target.name), self.database.translate_errors(), closing(self.staged.blocks()) as blocks:
-            loaded = self.database.load_text(self.connection, self.target, self.staged.columns, blocks)
-            self.database.after_insert(self.connection, self.target)
+            loaded = self.database.loader.load_text(self.connection, self.target, self.staged.columns, blocks)
+            self.database.identities.move_past_keys(self.connection, self.target)
         expected = self.staged.rows()
         if loaded != expected:
             raise SourceChangedError(f"Table {str(self.target)!r}: {loaded} rows came of {expected}.", NOTHING_CHANGED)

@@ -39,6 +39,7 @@ class TableMerge:
 
     def __init__(self, database: Database, connection: Connection, staged: StagedTable) -> None:
         self.database = database
+        self.statements = database.statements
         self.connection = connection
         self.staged = staged
         self.target = staged.target
@@ -94,7 +95,7 @@ class TableMerge:
         """Delete what the source lacks: first, because of unique keys."""
         if self.counts.deleted:
             with self._naming_table():
-                self._execute(self.database.delete_listed(self.target, self.work, self.key))
+                self._execute(self.statements.delete_listed(self.target, self.work, self.key))
 
     def release(self) -> None:
         """Let rows that go refer to nothing any more, where what they refer to goes before them."""
@@ -105,7 +106,7 @@ class TableMerge:
             self._execute(
                 f"UPDATE {self._from('target', 't')} SET {assignments} WHERE EXISTS (SELECT 1 FROM"
                 f" {self.database.qualified(self.work)} AS w WHERE w.{OP} IN ('{Op.DELETE}', '{Op.DELETE_LAST}')"
-                f" AND {self.database.match(self.key, 't', 'w')})"
+                f" AND {self.statements.match(self.key, 't', 'w')})"
             )
 
     def write_last(self) -> None:
@@ -122,13 +123,13 @@ class TableMerge:
                     f" SELECT '{Op.INSERT}', {names} FROM {self.database.qualified(staging)}"
                 )
             for op in (Op.UPDATE, Op.INSERT):
-                self._execute(self.database.update_listed(self.target, staging, self.work, self.key, columns, op))
+                self._execute(self.statements.update_listed(self.target, staging, self.work, self.key, columns, op))
 
     def delete_last(self) -> None:
         """Delete the rows to which others referred until now."""
         if self.counts.deleted and self.target.foreign_keys:
             with self._naming_table():
-                self._execute(self.database.delete_listed(self.target, self.work, self.key, Op.DELETE_LAST))
+                self._execute(self.statements.delete_listed(self.target, self.work, self.key, Op.DELETE_LAST))
 
     def prepare(self) -> None:
         """Do what has to come before any row is written: let columns be updated that take a value only from an insert.
@@ -139,12 +140,12 @@ class TableMerge:
         if not differing:
             return
         with self._naming_table():
-            if self.database.let_identities_change(self.connection, self.target, self._insert_only):
+            if self.database.identities.allow_updates(self.connection, self.target, self._insert_only):
                 self.identities_change = True
                 return
             self._list_replaced(differing)
             changes = self.listed
-            if reason := self.database.why_not_replace(self.connection, changes):
+            if reason := self.database.foreign_keys.why_not_replace(self.connection, changes):
                 names = ", ".join(column.name for column in differing)
                 raise TableError(
                     f"rows differ in {names}, which is GENERATED ALWAYS AS IDENTITY: only the owner of the table can update it,"
@@ -157,7 +158,7 @@ class TableMerge:
         """Take back what :meth:`prepare` did, after all writes."""
         if self.identities_change:
             with self._naming_table():
-                self.database.fix_identities(self.connection, self.target, self._insert_only)
+                self.database.identities.forbid_updates(self.connection, self.target, self._insert_only)
 
     def write(self) -> None:
         """Update what differs, then insert what is missing; the other way round where updated rows refer to new ones."""
@@ -178,7 +179,7 @@ class TableMerge:
                     self._insert()
                     self._update()
             if self.counts.inserted:
-                self.database.after_insert(self.connection, self.target)
+                self.database.identities.move_past_keys(self.connection, self.target)
         if self.counts.changes and self.target.triggers:
             triggers = ", ".join(self.target.triggers)
             self.warnings.append(
@@ -191,7 +192,7 @@ class TableMerge:
             if self.staged.verify:
                 self._verify_rows()
             if self.target.foreign_keys:
-                self.orphans = self.database.count_orphans(self.connection, self.target)
+                self.orphans = self.database.foreign_keys.count_orphans(self.connection, self.target)
 
     def result(self) -> MergeResult:
         """Tell what was done."""
@@ -199,7 +200,7 @@ class TableMerge:
 
     def _rename(self) -> None:
         """Write keys in the form in which they are staged, where the database calls both forms equal; then these are updates."""
-        self._execute(self.database.rename_listed(self.target, self.staged.staging, self.work, self.key))
+        self._execute(self.statements.rename_listed(self.target, self.staged.staging, self.work, self.key))
         self._execute(f"UPDATE {self.database.qualified(self.work)} SET {OP} = '{Op.UPDATE}' WHERE {OP} = '{Op.RENAME}'")
 
     def _update(self) -> None:
@@ -247,10 +248,10 @@ class TableMerge:
         self.replaced = True
 
     def _differing_pair(self, columns: Sequence[Column]) -> str:
-        same = " AND ".join(self.database.same(column, "t", "s") for column in columns)
+        same = " AND ".join(self.statements.same(column, "t", "s") for column in columns)
         return (
             f"SELECT 1 FROM {self._from('target', 't')} JOIN {self._from('staging', 's')}"
-            f" ON {self.database.match(self.key, 's', 't')} WHERE {self.database.match(self.key, 't', 'w')} AND NOT ({same})"
+            f" ON {self.statements.match(self.key, 's', 't')} WHERE {self.statements.match(self.key, 't', 'w')} AND NOT ({same})"
         )
 
     def _insert(self) -> None:
@@ -258,14 +259,14 @@ class TableMerge:
             return
         names = [column.name for column in self.written if column.name not in self.last]
         if self.counts.target_rows:
-            self._execute(self.database.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
+            self._execute(self.statements.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
         else:
-            self._execute(self.database.insert_all(self.target, self.staged.staging, names))
+            self._execute(self.statements.insert_all(self.target, self.staged.staging, names))
 
     def _verify_rows(self) -> None:
         rows = self.staged.rows
         if not self.staged.removed:
-            rows = self.database.count(self.connection, self.target)
+            rows = self.database.reader.count(self.connection, self.target)
         compared = [column for column in self.written if column.name not in self.staged.key]
         differing = self._count_differing(compared)
         kept = self._count_kept()
@@ -296,20 +297,20 @@ class TableMerge:
         if written_only and self.counts.target_rows:
             written = (
                 f" JOIN {self.database.qualified(self.work)} w"
-                f" ON {self.database.match(self.key, 's', 'w')} AND w.{OP} <> '{Op.DELETE}'"
+                f" ON {self.statements.match(self.key, 's', 'w')} AND w.{OP} <> '{Op.DELETE}'"
             )
         return self._count(
             f"SELECT COUNT(*) FROM {self._from('staging', 's')}{written}"
-            f" LEFT JOIN {self.database.looked_up(self.target, 't', self.staged.key)}"
-            f" ON {self.database.match(self.key, 't', 's')}"
-            f" WHERE ({self.database.absent(self.key, 't')}{self._differs(columns)})"
+            f" LEFT JOIN {self.statements.by_index(self.target, 't', self.staged.key)}"
+            f" ON {self.statements.match(self.key, 't', 's')}"
+            f" WHERE ({self.statements.absent(self.key, 't')}{self._differs(columns)})"
         )
 
     def _count_kept(self) -> int:
         """Count rows that are listed to be deleted, and still there."""
         if not self.counts.deleted:
             return 0
-        listed = self.database.removed_rows(self.target, self.work, self.key)
+        listed = self.statements.removed_rows(self.target, self.work, self.key)
         return self._count(f"SELECT COUNT(*) FROM {listed} WHERE r.{OP} = '{Op.DELETE}'")
 
     def _who_changes_rows(self, columns: Sequence[Column]) -> str:
@@ -342,7 +343,7 @@ class TableMerge:
                 raise TableError(f"the target has rows without a value in the key column {column.name!r}. Fill or delete them.")
         if key_is_unique(self.target, self.staged.key):
             return
-        by_bytes = ", ".join(self.database.comparable(column, "t") for column in self.key)
+        by_bytes = ", ".join(self.statements.comparable(column, "t") for column in self.key)
         doubles = f"SELECT 1 FROM {target} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
         if self.connection.exec_driver_sql(doubles).first():
             raise TableError(
@@ -354,7 +355,7 @@ class TableMerge:
         return f"{self.database.qualified(table)} {alias}"
 
     def _differs(self, columns: Sequence[Column]) -> str:
-        same = " AND ".join(self.database.same(column, "t", "s") for column in columns)
+        same = " AND ".join(self.statements.same(column, "t", "s") for column in columns)
         return f" OR NOT ({same})" if same else ""
 
     def _execute(self, statement: str) -> None:

@@ -62,6 +62,7 @@ class RowUpdates:
         late: bool,
     ) -> None:
         self.database = database
+        self.statements = database.statements
         self.connection = connection
         self.staged = staged
         self.changes = changes
@@ -108,7 +109,7 @@ class RowUpdates:
         :param label: what makes it necessary, if it is not that
         :raises TableError: when something else would happen
         """
-        reason = self.database.why_not_replace(self.connection, self.changes)
+        reason = self.database.foreign_keys.why_not_replace(self.connection, self.changes)
         if self.loses_columns:
             reason = "the values of columns that are not synced would be lost"
         if reason:
@@ -120,12 +121,12 @@ class RowUpdates:
             self._execute(
                 f"INSERT INTO {self.database.qualified(self.kept)} ({self.database.columns(names)})"
                 f" SELECT {self.database.columns(names, 't')} FROM {self._work} AS w"
-                f" JOIN {self.database.looked_up(target, 't', self.staged.key)} ON {self.database.match(key, 't', 'w')}"
+                f" JOIN {self.statements.by_index(target, 't', self.staged.key)} ON {self.statements.match(key, 't', 'w')}"
                 f" WHERE w.{OP} = '{Op.REPLACE}'"
             )
-        self._execute(self.database.delete_listed(target, work, key, Op.REPLACE))
+        self._execute(self.statements.delete_listed(target, work, key, Op.REPLACE))
         written = self.changes.written
-        self._execute(self.database.insert_listed(target, staging, work, key, written, op=Op.REPLACE, kept=self.kept))
+        self._execute(self.statements.insert_listed(target, staging, work, key, written, op=Op.REPLACE, kept=self.kept))
 
     def _park(self) -> None:
         if not self.unique_keys:
@@ -141,7 +142,7 @@ class RowUpdates:
     def _update_all(self) -> None:
         changes = self.changes
         if self.values:
-            self._execute(self.database.update_listed(changes.target, changes.staging, changes.work, changes.key, self.values))
+            self._execute(self.statements.update_listed(changes.target, changes.staging, changes.work, changes.key, self.values))
 
     def _one_by_one(self, first: Exception) -> None:
         """Update row after row until none is left, forwards and backwards in turn, so that chains are short.
@@ -158,7 +159,7 @@ class RowUpdates:
             pending = left[::-1]
 
     def _listed_keys(self) -> Iterator[Row]:
-        for rows in self.database.read(self.connection, self.changes.work, self.changes.work.columns):
+        for rows in self.database.reader.read(self.connection, self.changes.work, self.changes.work.columns):
             yield from (row[1:] for row in rows if row[0] == Op.UPDATE)
 
     def _updated(self, key: Row) -> bool:
@@ -167,7 +168,7 @@ class RowUpdates:
         with suppress(_TakenError):
             with self.database.savepoint(self.connection):
                 self._list(key)
-                statement = self.database.update_listed(changes.target, changes.staging, self.parked, changes.key, self.values)
+                statement = self.statements.update_listed(changes.target, changes.staging, self.parked, changes.key, self.values)
                 self._try(statement)
                 self._execute(f"DELETE FROM {self.database.qualified(self.parked)}")
             return True
@@ -201,7 +202,7 @@ class RowUpdates:
         if not free:
             raise _TakenError
         statement, value, names = set_where_key(self.changes.target, self.changes.key, column)
-        parts = zip(names, map(self.database.parameter, self.changes.key, key), strict=True)
+        parts = zip(names, map(self.statements.parameter, self.changes.key, key), strict=True)
         try:
             self.connection.execute(statement, {value: free[0], **dict(parts)})
         except SQLAlchemyError as error:
@@ -212,7 +213,7 @@ class RowUpdates:
     def _list(self, key: Row) -> None:
         names = (OP, *self.staged.key)
         table = core_table(self.parked, *names)
-        values = (str(Op.UPDATE), *map(self.database.parameter, self.changes.key, key))
+        values = (str(Op.UPDATE), *map(self.statements.parameter, self.changes.key, key))
         parameters = [f"sync_value_{number}" for number in range(len(names))]
         bound = {name: bindparam(parameter, type_=NullType()) for name, parameter in zip(names, parameters, strict=True)}
         self.connection.execute(insert(table).values(bound), dict(zip(parameters, values, strict=True)))

@@ -118,7 +118,7 @@ class Staging(ABC):
         :raises TableError: for a value that the target cannot hold as it is
         """
         with self._naming(target):
-            return self.database.load(connection, self.table, batches)
+            return self.database.loader.load(connection, self.table, batches)
 
     def load_text(
         self, connection: Connection, target: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
@@ -128,7 +128,7 @@ class Staging(ABC):
         :param columns: of the staging table, with the types of the source
         """
         with self._naming(target):
-            return self.database.load_text(connection, self.table, columns, blocks)
+            return self.database.loader.load_text(connection, self.table, columns, blocks)
 
     @contextmanager
     def _naming(self, target: Table) -> Iterator[None]:
@@ -150,7 +150,7 @@ class Staging(ABC):
     def clear(self, connection: Connection, target: Table) -> None:
         """Drop what a run before left that was killed."""
         for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
-            self.database.drop(connection, leftover)
+            self.database.ddl.drop(connection, leftover)
 
     @abstractmethod
     def _create(
@@ -161,7 +161,7 @@ class Staging(ABC):
     def drop(self, connection: Connection) -> None:
         """Drop the table, if it is there."""
         if self._table is not None:
-            self.database.drop(connection, self._table)
+            self.database.ddl.drop(connection, self._table)
             self._table = None
 
 
@@ -175,7 +175,7 @@ class PermanentStaging(Staging):
     ) -> Table:
         self.clear(connection, target)
         name = staging_name(target, self.run, time.time())
-        return self.database.create_staging(connection, target, columns, name=name, primary_key=primary_key, indexes=indexes)
+        return self.database.ddl.create_staging(connection, target, columns, name=name, primary_key=primary_key, indexes=indexes)
 
     def resume(
         self,
@@ -210,7 +210,7 @@ class PermanentStaging(Staging):
                 f"Table {str(target)!r}: its staging table is gone. Run the download again, or what comes before it."
             )
         youngest, _ = min(found, key=lambda entry: entry[1])
-        self._table = msgspec.structs.replace(self.database.describe(connection, str(youngest)), stands_for=str(target))
+        self._table = msgspec.structs.replace(self.database.catalog.describe(connection, str(youngest)), stands_for=str(target))
         return self._table
 
 
@@ -251,7 +251,7 @@ class TemporaryStaging(Staging):
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
     ) -> Table:
         with naming_temporary_tables(self.database, target):
-            return self.database.create_staging(
+            return self.database.ddl.create_staging(
                 connection,
                 target,
                 columns,

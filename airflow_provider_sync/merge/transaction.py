@@ -61,7 +61,7 @@ def merge_tables(
         with (
             remains.told(database),
             suppress(_DryRunEnded),
-            database.foreign_keys_off(connection, targets),
+            database.foreign_keys.switched_off(connection, targets),
             database.transaction(connection),
         ):
             for merge in ordered:
@@ -72,8 +72,8 @@ def merge_tables(
             listing = [merge for merge in ordered if isinstance(merge, TableMerge)]
             with database.translate_errors():
                 changes = [merge.listed for merge in listing]
-                references_kept = database.references_kept(connection, changes)
-                for merge, last in zip(listing, database.written_last(connection, changes), strict=True):
+                references_kept = database.foreign_keys.references_kept(connection, changes)
+                for merge, last in zip(listing, database.foreign_keys.written_last(connection, changes), strict=True):
                     merge.last = last
             if dry_run:
                 raise _DryRunEnded
@@ -141,7 +141,7 @@ def _prepared(
 
         def work_table(purpose: str) -> Table:
             with naming_temporary_tables(database, staged.target):
-                work = database.create_work_table(connection, staged.target, staged.key, name=f"{prefix}_{purpose}{number}")
+                work = database.ddl.create_work_table(connection, staged.target, staged.key, name=f"{prefix}_{purpose}{number}")
             dropped_in_the_end(work)
             return work
 
@@ -160,7 +160,7 @@ def _table_to_keep(database: Database, connection: Connection, merge: TableMerge
     columns = (*merge.key, *merge.left_alone)
     try:
         with database.translate_errors():
-            return database.create_staging(
+            return database.ddl.create_staging(
                 connection, merge.target, columns, name=name, primary_key=merge.staged.key, temporary=True
             )
     except TableError as error:
@@ -174,7 +174,7 @@ def _drop(database: Database, connection: Connection, work: Table, *, failed: bo
     if connection.invalidated:
         return
     try:
-        database.drop(connection, work)
+        database.ddl.drop(connection, work)
     except (SQLAlchemyError, SyncError) as error:
         # The connection may be what failed, and the first error is the one to be told.
         if not failed:

@@ -81,6 +81,7 @@ class _Conflict:
 
     def __init__(self, database: Database, connection: Connection, staged: StagedTable, unique: UniqueKey) -> None:
         self.database = database
+        self.statements = database.statements
         self.connection = connection
         self.unique = unique
         self.label = f"{unique.name!r} ({', '.join(unique.columns)})"
@@ -94,29 +95,29 @@ class _Conflict:
     def list_holders(self, work: Table, parked: Table, *, late: bool) -> int:
         """Write the keys of rows that hold what another row is about to take into ``parked``, and count them."""
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
-        mover = f" JOIN {self._table(self.target)} m ON {self.database.match(self.key, 'm', 'w')}" if self.kept else ""
+        mover = f" JOIN {self._table(self.target)} m ON {self.statements.match(self.key, 'm', 'w')}" if self.kept else ""
         movers = f"w.{OP} = '{Op.UPDATE}'"
         if late:
             goes = f"SELECT 1 FROM {self._table(work)} l WHERE l.{OP} = '{Op.DELETE_LAST}'"
-            movers = f"({movers} OR (w.{OP} = '{Op.INSERT}' AND EXISTS ({goes} AND {self.database.match(self.key, 'h', 'l')})))"
+            movers = f"({movers} OR (w.{OP} = '{Op.INSERT}' AND EXISTS ({goes} AND {self.statements.match(self.key, 'h', 'l')})))"
         self.connection.exec_driver_sql(
             f"INSERT INTO {self._table(parked)} ({self.database.columns((OP, *self.key_names))})"
             f" SELECT DISTINCT '{Op.PARK}', {self.database.columns(self.key_names, 'h')} FROM {self._table(work)} w"
-            f" JOIN {self._table(self.staging)} s ON {self.database.match(self.key, 's', 'w')}{mover}"
+            f" JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'w')}{mover}"
             f" JOIN {self._table(self.target)} h ON {' AND '.join(taken)}"
-            f" WHERE {movers} AND NOT ({self.database.match(self.key, 'h', 's')})"
+            f" WHERE {movers} AND NOT ({self.statements.match(self.key, 'h', 's')})"
         )
-        return self.database.count(self.connection, parked)
+        return self.database.reader.count(self.connection, parked)
 
     def check_moving(self, work: Table, parked: Table) -> None:
         """Refuse when a row that holds a value is not about to give it up."""
         keeps = " AND ".join(self._equal(name, "t", "s") for name in self.sent)
         rows = self.connection.exec_driver_sql(
             f"SELECT COUNT(*) FROM {self._table(parked)} p"
-            f" JOIN {self._table(self.target)} t ON {self.database.match(self.key, 't', 'p')}"
-            f" LEFT JOIN {self._table(self.staging)} s ON {self.database.match(self.key, 's', 'p')}"
-            f" WHERE ({self.database.absent(self.key, 's')} OR ({keeps})) AND NOT EXISTS (SELECT 1 FROM {self._table(work)} l"
-            f" WHERE l.{OP} = '{Op.DELETE_LAST}' AND {self.database.match(self.key, 'l', 'p')})"
+            f" JOIN {self._table(self.target)} t ON {self.statements.match(self.key, 't', 'p')}"
+            f" LEFT JOIN {self._table(self.staging)} s ON {self.statements.match(self.key, 's', 'p')}"
+            f" WHERE ({self.statements.absent(self.key, 's')} OR ({keeps})) AND NOT EXISTS (SELECT 1 FROM {self._table(work)} l"
+            f" WHERE l.{OP} = '{Op.DELETE_LAST}' AND {self.statements.match(self.key, 'l', 'p')})"
         ).scalar_one()
         if rows:
             raise TableError(
@@ -128,12 +129,12 @@ class _Conflict:
     def park(self, parked: Table) -> None:
         """Give the listed rows NULL or free values."""
         column = self._column_to_park()
-        batches = self.database.read(self.connection, parked, parked.columns[1:])
+        batches = self.database.reader.read(self.connection, parked, parked.columns[1:])
         keys = [row for rows in batches for row in rows]
         free: Sequence[Value] = [None] * len(keys) if self._takes_null(column) else self._free_values(column, len(keys))
         statement, name, names = set_where_key(self.target, self.key, column)
         for key, value in zip(keys, free, strict=True):
-            parts = zip(names, map(self.database.parameter, self.key, key), strict=True)
+            parts = zip(names, map(self.statements.parameter, self.key, key), strict=True)
             self.connection.execute(statement, {name: value, **dict(parts)})
 
     def _column_to_park(self) -> Column:

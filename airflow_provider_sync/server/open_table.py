@@ -54,7 +54,7 @@ class OpenTable:
         return self.table.visible
 
     def _check_all_seen(self) -> None:
-        if not self.database.sees_all_columns(self.connection, self.table):
+        if not self.database.catalog.sees_all_columns(self.connection, self.table):
             raise TableError(
                 f"Table {self.source.name!r} has columns that the source's user may not read, and which would be left out without"
                 " a word. Grant SELECT on the whole table, or name the columns to offer with `columns` in the server's"
@@ -114,6 +114,6 @@ def open_table(sources: Sources, source: SourceTable, work: Work) -> Iterator[Op
     """
     database = sources.database(source)
     with database.snapshot() as connection, work.cancels(database.canceller(connection)):
-        table = database.describe(connection, source.table_name)
+        table = database.catalog.describe(connection, source.table_name)
         check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
         yield OpenTable(source, database, connection, table)

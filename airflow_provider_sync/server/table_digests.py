@@ -91,7 +91,7 @@ class TableDigestAnswers:
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             table_slice = resolve_slice(opened, request.table_slice)
-            if request.digest != SHA256 and request.digest not in opened.database.probes(opened.connection):
+            if request.digest != SHA256 and request.digest not in opened.database.digests.probes(opened.connection):
                 raise refused("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
             return _row_digests(_digests(opened, msgspec.structs.replace(table_slice, digest=request.digest), request))
 
@@ -106,7 +106,7 @@ class TableDigestAnswers:
             keys = None if request.keys is None else decode_wanted_keys(request.keys, table_slice.key)
             if keys is not None and not keys:
                 return _rows(())
-            return _rows(opened.database.read_text(opened.connection, table_slice, keys))
+            return _rows(opened.database.reader.read_text(opened.connection, table_slice, keys))
 
         return self._stream(request.table_slice.name, accept, work, messages, idle=Rows(count=0, data=b""))
 
@@ -142,7 +142,7 @@ class TableDigestAnswers:
 
 def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTable) -> Generator[Answer, None, None]:
     database = opened.database
-    rows = database.estimate_rows(opened.connection, table_slice)
+    rows = database.digests.estimate_rows(opened.connection, table_slice)
     partitioning = request.partitioning or choose_partitioning(opened, table_slice, rows, request.schemes)
     sample = request.sample if has_sample(table_slice, partitioning) else 0
     yield Described(
@@ -161,7 +161,7 @@ def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTa
     if sample:
         found = digest_sample(database, opened.connection, table_slice, partitioning, sample)
     else:
-        found = database.digest_segments(opened.connection, table_slice, partitioning)
+        found = database.digests.digest_segments(opened.connection, table_slice, partitioning)
     # Rows that came since the bounds were told, outside of them, are left to the next sync.
     segments = sorted((number, segment) for number, segment in found.items() if 0 <= number < partitioning.segment_count)
     yield Segments(
@@ -173,19 +173,19 @@ def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTa
 
 def _agreed(opened: OpenTable, probes: Mapping[str, str]) -> str:
     """Return the fastest digest that this table's database computes as the client's does."""
-    own = opened.database.probes(opened.connection) if probes else {}
+    own = opened.database.digests.probes(opened.connection) if probes else {}
     return next((name for name in DIGESTS if name in own and own[name] == probes.get(name)), SHA256)
 
 
 def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
     key = [column.column for column in table_slice.key]
-    column = opened.database.find_null(opened.connection, opened.table, key)
+    column = opened.database.reader.find_null(opened.connection, opened.table, key)
     if column is not None:
         raise TableError(
             f"Table {opened.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
             f" name another key with `primary` in the server's configuration."
         )
-    if opened.database.has_duplicates(opened.connection, opened.table, key):
+    if opened.database.reader.has_duplicates(opened.connection, opened.table, key):
         names = ", ".join(column.name for column in key)
         raise TableError(
             f"Table {opened.source.name!r} has several rows with the same {names}, which `primary` names as its key in the"
@@ -194,7 +194,7 @@ def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
 
 
 def _refuse_scheme(opened: OpenTable, table_slice: TableSlice, partitioning: Partitioning) -> None:
-    if partitioning.scheme not in opened.database.schemes:
+    if partitioning.scheme not in opened.database.digests.schemes:
         raise refused(
             "partitioning", f"Table {opened.source.name!r} is in a database that cannot cut it by the hashes of its keys."
         )
@@ -206,10 +206,10 @@ def _digests(opened: OpenTable, table_slice: TableSlice, request: DigestRows) ->
     database = opened.database
     if request.keys is not None:
         keys = decode_wanted_keys(request.keys, table_slice.key)
-        return database.digest_keys(opened.connection, table_slice, keys) if keys else ()
+        return database.digests.digest_keys(opened.connection, table_slice, keys) if keys else ()
     _refuse_scheme(opened, table_slice, request.partitioning)
     return (
-        database.digest_rows(opened.connection, table_slice, request.partitioning, request.segment_ranges)
+        database.digests.digest_rows(opened.connection, table_slice, request.partitioning, request.segment_ranges)
         if request.segment_ranges
         else ()
     )

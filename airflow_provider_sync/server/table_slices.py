@@ -50,9 +50,9 @@ def choose_partitioning(opened: OpenTable, table_slice: TableSlice, rows: int, s
     :param schemes: in which ways the client can cut its own
     """
     segment_count = min(USUAL_SEGMENTS, segments_for(rows, each=SEGMENT_ROWS))
-    bounds = opened.database.key_bounds(opened.connection, table_slice) if has_ranges(table_slice) else None
+    bounds = opened.database.digests.key_bounds(opened.connection, table_slice) if has_ranges(table_slice) else None
     if bounds is None:
-        by_key = "key_hash" in schemes and "key_hash" in opened.database.schemes
+        by_key = "key_hash" in schemes and "key_hash" in opened.database.digests.schemes
         return Partitioning(scheme="key_hash" if by_key else "row_hash", segment_count=segment_count)
     low, high = bounds
     keys = high - low + 1
@@ -92,7 +92,7 @@ def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequenc
 
 
 def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn:
-    kind = opened.database.logical_type(column)
+    kind = opened.database.catalog.logical_type(column)
     if kind is None:
         raise refused(
             field,

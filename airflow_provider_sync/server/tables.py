@@ -78,7 +78,7 @@ class TableAnswers:
                     return Response(status_code=304, headers={**zone, "ETag": f'"{current}"'})
                 headers["ETag"] = f'"{current}"'
             _refuse_unsendable(opened, columns)
-            read = opened.database.read(opened.connection, opened.table, columns, order_by=key)
+            read = opened.database.reader.read(opened.connection, opened.table, columns, order_by=key)
             batches = in_zone(opened.database, columns, read, self._zone)
             return StreamResponse(
                 compress(_lines(columns, batches)),
@@ -100,7 +100,7 @@ def _has_hash(opened: OpenTable) -> bool:
     if opened.source.hasher:
         return True
     try:
-        opened.database.hash_order(opened.table)
+        opened.database.version1.hash_order(opened.table)
     except TableError:
         return False
     return True
@@ -117,7 +117,7 @@ def _hash(opened: OpenTable, zone: TimeZone) -> str:
 
 
 def _refuse_unsendable(opened: OpenTable, columns: Sequence[Column]) -> None:
-    column = opened.database.find_unsendable(opened.connection, opened.table, columns)
+    column = opened.database.version1.find_unsendable(opened.connection, opened.table, columns)
     if column is not None:
         message = (
             f"Table {opened.source.name!r} has values in column {column.name!r} that version 1 of the protocol cannot carry."

@@ -11,12 +11,11 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from sqlalchemy import make_url
 
 from airflow_provider_sync.airflow_support.database_connections import database_from_connection, engine_from_connection
+from airflow_provider_sync.databases.registry import entry_for_url
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from tests.airflow_runs import in_any_process
 from tests.rogue_mysql import RogueMySQL
 from tests.source_server import airflow_connection
-
-FAMILIES = {"sqlite": "sqlite", "mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql"}
 
 
 @pytest.mark.parametrize("scheme", ["", "airflow://"])
@@ -24,12 +23,12 @@ def test_every_engine(database_url: str, scheme: str, monkeypatch: pytest.Monkey
     """A connection to any engine becomes the database that it names, also when it is written as ``airflow://``."""
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", airflow_connection(database_url))
     database = database_from_connection(f"{scheme}target")
-    assert database.family == FAMILIES[make_url(database_url).get_backend_name()]
+    assert type(database) is entry_for_url(make_url(database_url)).load()
     with database.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE found (name VARCHAR(20))")
         connection.exec_driver_sql("INSERT INTO found VALUES ('äöü €😀')")
         assert connection.exec_driver_sql("SELECT name FROM found").scalar() == "äöü €😀"
-        assert database.list_tables(connection) == ["found"]
+        assert database.catalog.list_tables(connection) == ["found"]
     database.engine.dispose()
 
 
@@ -53,7 +52,7 @@ def test_no_file_is_given_away(
         database = database_from_connection("target")
         with pytest.raises(TableError, match="asked for a file of this machine"), database.connect(loading=True) as connection:  # noqa: PT012
             connection.exec_driver_sql("CREATE TABLE t (id INT PRIMARY KEY)")
-            database.load(connection, database.describe(connection, "t"), [[(1,)]])
+            database.loader.load(connection, database.catalog.describe(connection, "t"), [[(1,)]])
         assert rogue.asked
         assert rogue.stolen == b""
 
@@ -64,7 +63,7 @@ def test_rows_are_loaded_by_load_data(mariadb_url: str, monkeypatch: pytest.Monk
     database = database_from_connection("target")
     with database.connect(loading=True) as connection:
         connection.exec_driver_sql("CREATE TABLE t (id INT PRIMARY KEY)")
-        assert database.load(connection, database.describe(connection, "t"), [[(1,), (2,)]]) == 2
+        assert database.loader.load(connection, database.catalog.describe(connection, "t"), [[(1,), (2,)]]) == 2
         [(_, count)] = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_load'")
     assert int(count) == 2  # the probe and the rows
 
@@ -83,7 +82,7 @@ def test_unbuffered_cursors(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", json.dumps({**fields, "extra": {"cursor": "SSCursor"}}))
     database = database_from_connection("target")
     with database.connect() as connection:
-        assert database.list_tables(connection) == []
+        assert database.catalog.list_tables(connection) == []
 
 
 def test_rows_as_mappings(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, CanonicalDatabase, SegmentDigest, TableSlice
+from airflow_provider_sync.databases.canonical import CanonicalColumn, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.row_text import key_hash, row_digest, row_text
@@ -21,12 +21,6 @@ Text = tuple[bytes | None, ...]
 
 EVERYTHING = Partitioning(scheme="row_hash", segment_count=1)
 """A partitioning of one segment, for the digests of all rows."""
-
-
-def canonical(database: Database) -> CanonicalDatabase:
-    """Return the part of an engine that version 2 needs."""
-    assert isinstance(database, CanonicalDatabase)
-    return database
 
 
 def slice_of(
@@ -45,7 +39,7 @@ def slice_of(
 
     def pair(name: str) -> CanonicalColumn:
         column = table.column(name)
-        logical = (types or {}).get(name) or canonical(database).logical_type(column)
+        logical = (types or {}).get(name) or database.catalog.logical_type(column)
         assert logical is not None, f"{column} has no logical type"
         return CanonicalColumn(column=column, type=logical)
 
@@ -77,7 +71,7 @@ def read(
 ) -> list[Text]:
     """Read the canonical texts of rows."""
     rows: list[Text] = []
-    for count, block in canonical(database).read_text(connection, table_slice, keys):
+    for count, block in database.reader.read_text(connection, table_slice, keys):
         batch = decode_rows(block, len(table_slice.columns))
         assert len(batch) == count
         rows += batch
@@ -88,11 +82,11 @@ def load(
     database: Database, connection: Connection, target: Table, rows: Iterable[Text], types: Sequence[LogicalType], name: str
 ) -> tuple[Table, int]:
     """Load canonical texts into a staging table of all columns of ``target``, a few rows at a time."""
-    staging = database.create_staging(connection, target, target.columns, name=name, primary_key=target.primary_key)
+    staging = database.ddl.create_staging(connection, target, target.columns, name=name, primary_key=target.primary_key)
     columns = [CanonicalColumn(column=column, type=logical) for column, logical in zip(target.columns, types, strict=True)]
     listed = list(rows)
     blocks = (encode_rows(listed[start : start + 100]) for start in range(0, len(listed), 100))
-    return staging, canonical(database).load_text(connection, staging, columns, blocks)
+    return staging, database.loader.load_text(connection, staging, columns, blocks)
 
 
 def expected_digests(table_slice: TableSlice, rows: Iterable[Text]) -> dict[tuple[str, ...], int]:
@@ -112,7 +106,7 @@ def all_digests(
 ) -> dict[tuple[str, ...], int]:
     """Collect the digests of rows from the database."""
     found = [
-        row for batch in canonical(database).digest_rows(connection, table_slice, partitioning, segment_ranges) for row in batch
+        row for batch in database.digests.digest_rows(connection, table_slice, partitioning, segment_ranges) for row in batch
     ]
     assert len({key for key, _ in found}) == len(found)
     return dict(found)

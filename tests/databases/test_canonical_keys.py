@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.databases.canonical_rows import all_digests, canonical, create_keyed, expected_digests, insert, read, slice_of
+from tests.databases.canonical_rows import all_digests, create_keyed, expected_digests, insert, read, slice_of
 from tests.databases.canonical_types import TYPES
 from tests.scenario import Scenario
 
@@ -53,7 +53,7 @@ def test_text_keys(on: Scenario) -> None:
         digests = expected_digests(table_slice, rows)
         assert all_digests(on.database, connection, table_slice) == digests
         assert set(digests) == {(key,) for key in TEXT_KEYS}
-        found = [row for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for row in batch]
+        found = [row for batch in on.database.digests.digest_keys(connection, table_slice, wanted) for row in batch]
         chosen = read(on.database, connection, table_slice, wanted)
 
     assert sorted(found) == sorted((key, digests[key]) for key in wanted)
@@ -69,7 +69,7 @@ def test_keys_that_a_collation_calls_equal(on: Scenario, present: str) -> None:
     others = [(key,) for key in ("a", "A", "á", "Á", "é", "É", "e", "b", "b ", "B") if key != present]
 
     with on.database.snapshot() as connection:
-        assert list(canonical(on.database).digest_keys(connection, table_slice, others)) in ([], [[]])
+        assert list(on.database.digests.digest_keys(connection, table_slice, others)) in ([], [[]])
         assert read(on.database, connection, table_slice, others) == []
         assert len(read(on.database, connection, table_slice, [*others, (present,)])) == 1
 
@@ -86,7 +86,7 @@ def test_composite_keys(on: Scenario) -> None:
         texts = read(on.database, connection, table_slice)
         digests = expected_digests(table_slice, texts)
         assert all_digests(on.database, connection, table_slice) == digests
-        found = [row for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for row in batch]
+        found = [row for batch in on.database.digests.digest_keys(connection, table_slice, wanted) for row in batch]
         chosen = read(on.database, connection, table_slice, wanted)
 
     assert len(digests) == len(rows)
@@ -117,7 +117,7 @@ def test_keys_of_other_kinds(on: Scenario, kind: str) -> None:
         rows = read(on.database, connection, table_slice)
         digests = expected_digests(table_slice, rows)
         wanted = sorted(digests)[1:]
-        found = [row for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for row in batch]
+        found = [row for batch in on.database.digests.digest_keys(connection, table_slice, wanted) for row in batch]
         chosen = read(on.database, connection, table_slice, wanted)
 
     assert len(digests) == len(KEY_VALUES[kind])
@@ -132,7 +132,7 @@ def test_many_keys(on: Scenario) -> None:
     wanted = [(str(number),) for number in range(20_000)]
 
     with on.database.snapshot() as connection:
-        found = [key for batch in canonical(on.database).digest_keys(connection, table_slice, wanted) for (key,), _ in batch]
+        found = [key for batch in on.database.digests.digest_keys(connection, table_slice, wanted) for (key,), _ in batch]
         rows = read(on.database, connection, table_slice, wanted)
 
     assert sorted(map(int, found)) == list(range(0, 20_000, 2))

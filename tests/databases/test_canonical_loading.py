@@ -26,7 +26,7 @@ def test_texts_land_as_they_came(on: Scenario, kind: str) -> None:
         landed = slice_of(on.database, staging, types={"v": table_slice.columns[1].type})
         assert sorted(read(on.database, connection, landed)) == sorted(rows)
         assert all_digests(on.database, connection, landed) == digests
-        on.database.drop(connection, staging)
+        on.database.ddl.drop(connection, staging)
 
     assert loaded == len(rows)
 
@@ -43,7 +43,7 @@ def test_many_blocks_land(on: Scenario) -> None:
             on.database, connection, table, rows, [column.type for column in table_slice.columns], "_sync_test"
         )
         assert read(on.database, connection, slice_of(on.database, staging, key=["id"])) == rows
-        on.database.drop(connection, staging)
+        on.database.ddl.drop(connection, staging)
 
     assert loaded == len(rows)
 
@@ -87,12 +87,12 @@ def test_nothing_is_mangled(on: Scenario, name: str) -> None:
         if on.dialect == "sqlite" and name in TAKEN_BY_SQLITE:
             staging, _ = load(on.database, connection, table, [(b"1", text)], types, "_sync_test")
             assert read(on.database, connection, slice_of(on.database, staging)) == [(b"1", text)]
-            on.database.drop(connection, staging)
+            on.database.ddl.drop(connection, staging)
         else:
             with pytest.raises(TableError) as caught, on.database.translate_errors():
                 load(on.database, connection, table, [(b"1", text)], types, "_sync_test")
             assert "_sync_test" in str(caught.value)
-            on.database.drop(connection, on.database.describe(connection, "_sync_test"))
+            on.database.ddl.drop(connection, on.database.catalog.describe(connection, "_sync_test"))
 
     assert on.scalar("SELECT COUNT(*) FROM item") == 0
 
@@ -110,4 +110,4 @@ def test_lengths_and_missing_values_are_checked(on: Scenario) -> None:
         with on.database.connect(loading=True) as connection:
             with pytest.raises(TableError), on.database.translate_errors():
                 load(on.database, connection, table, rows, types, "_sync_test")
-            on.database.drop(connection, on.database.describe(connection, "_sync_test"))
+            on.database.ddl.drop(connection, on.database.catalog.describe(connection, "_sync_test"))

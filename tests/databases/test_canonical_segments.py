@@ -8,7 +8,6 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning
 from tests.databases.canonical_rows import (
     EVERYTHING,
     all_digests,
-    canonical,
     create_keyed,
     expected_digests,
     expected_segments,
@@ -46,8 +45,8 @@ def test_ranges(on: Scenario, keys: list[int], partitioning: Partitioning) -> No
 
     with on.database.snapshot() as connection:
         digests = expected_digests(table_slice, read(on.database, connection, table_slice))
-        segments = canonical(on.database).digest_segments(connection, table_slice, partitioning)
-        bounds = canonical(on.database).key_bounds(connection, table_slice)
+        segments = on.database.digests.digest_segments(connection, table_slice, partitioning)
+        bounds = on.database.digests.key_bounds(connection, table_slice)
         everything = all_digests(on.database, connection, table_slice, partitioning, [(-1, partitioning.segment_count)])
 
     assert dict(segments) == expected_segments(partitioning, digests)
@@ -92,9 +91,9 @@ def test_unsigned_maxima(on: Scenario) -> None:
     with on.database.snapshot() as connection:
         digests = expected_digests(table_slice, read(on.database, connection, table_slice))
         for cut in (partitioning, narrow):
-            assert dict(canonical(on.database).digest_segments(connection, table_slice, cut)) == expected_segments(cut, digests)
+            assert dict(on.database.digests.digest_segments(connection, table_slice, cut)) == expected_segments(cut, digests)
             assert all_digests(on.database, connection, table_slice, cut, [(-1, cut.segment_count)]) == digests
-        assert canonical(on.database).key_bounds(connection, table_slice) == (0, highest)
+        assert on.database.digests.key_bounds(connection, table_slice) == (0, highest)
 
 
 def check_segments(on: Scenario, partitioning: Partitioning) -> None:
@@ -104,7 +103,7 @@ def check_segments(on: Scenario, partitioning: Partitioning) -> None:
 
     with on.database.snapshot() as connection:
         digests = expected_digests(table_slice, read(on.database, connection, table_slice))
-        segments = canonical(on.database).digest_segments(connection, table_slice, partitioning)
+        segments = on.database.digests.digest_segments(connection, table_slice, partitioning)
         found = all_digests(on.database, connection, table_slice, partitioning, segment_ranges)
 
     assert dict(segments) == expected_segments(partitioning, digests)
@@ -123,7 +122,7 @@ def test_buckets(on: Scenario, parts: int) -> None:
 @pytest.mark.parametrize("parts", [1, 8, 1024])
 def test_hashes_of_keys(on: Scenario, parts: int, key: tuple[str, ...]) -> None:
     """Rows fall into segments by the hashes of their keys, whatever bytes those have, on databases that say that they can."""
-    if "key_hash" not in on.database.schemes:
+    if "key_hash" not in on.database.digests.schemes:
         pytest.skip("cuts tables by ranges and digests only")
     on.execute(f"CREATE TABLE item (id BIGINT NOT NULL, code VARCHAR(20) NOT NULL, v VARCHAR(9), PRIMARY KEY ({', '.join(key)}))")
     insert(on.database, on.describe("item"), [(number, f"{number} é|東\t{number % 3}", None) for number in range(300)])
@@ -138,8 +137,8 @@ def test_sums_of_many_rows(on: Scenario) -> None:
 
     with on.database.snapshot() as connection:
         digests = expected_digests(table_slice, read(on.database, connection, table_slice))
-        by_range = canonical(on.database).digest_segments(connection, table_slice, whole)
-        by_bucket = canonical(on.database).digest_segments(connection, table_slice, EVERYTHING)
+        by_range = on.database.digests.digest_segments(connection, table_slice, whole)
+        by_bucket = on.database.digests.digest_segments(connection, table_slice, EVERYTHING)
 
     assert sum(digests.values()) > 2**70
     assert dict(by_range) == dict(by_bucket) == expected_segments(EVERYTHING, digests)

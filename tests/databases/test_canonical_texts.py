@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind
-from tests.databases.canonical_rows import all_digests, canonical, create_keyed, expected_digests, insert, read, slice_of
+from tests.databases.canonical_rows import all_digests, create_keyed, expected_digests, insert, read, slice_of
 from tests.databases.canonical_types import TEXTS, TYPES, create, inserted
 from tests.scenario import Scenario
 
@@ -51,11 +51,11 @@ def test_kinds(on: Scenario) -> None:
     found = {
         kind: logical.kind
         for kind in expected
-        if (logical := canonical(on.database).logical_type(table.column(f"{kind}_"))) is not None
+        if (logical := on.database.catalog.logical_type(table.column(f"{kind}_"))) is not None
     }
 
     assert found == expected
-    decimal = canonical(on.database).logical_type(table.column("decimal_"))
+    decimal = on.database.catalog.logical_type(table.column("decimal_"))
     assert decimal is not None
     assert (decimal.scale, decimal.size) == (2, 14)
 
@@ -104,8 +104,8 @@ def test_many_rows_come_in_blocks(on: Scenario) -> None:
     table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        blocks = list(canonical(on.database).read_text(connection, table_slice))
-        estimated = canonical(on.database).estimate_rows(connection, table_slice)
+        blocks = list(on.database.reader.read_text(connection, table_slice))
+        estimated = on.database.digests.estimate_rows(connection, table_slice)
 
     assert sum(count for count, _ in blocks) == 40_000
     assert all(block.count(b"\n") == count and block.endswith(b"\n") for count, block in blocks if count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
-from tests.databases.canonical_rows import all_digests, canonical, expected_digests, expected_segments, insert, read, slice_of
+from tests.databases.canonical_rows import all_digests, expected_digests, expected_segments, insert, read, slice_of
 from tests.scenario import Scenario
 
 WINDOWS = {
@@ -38,8 +38,8 @@ def test_windows(on: Scenario, column: str, start: str, end: str, expected: list
     with on.database.snapshot() as connection:
         rows = read(on.database, connection, table_slice)
         digests = expected_digests(table_slice, rows)
-        bounds = canonical(on.database).key_bounds(connection, table_slice)
-        segments = canonical(on.database).digest_segments(connection, table_slice, partitioning)
+        bounds = on.database.digests.key_bounds(connection, table_slice)
+        segments = on.database.digests.digest_segments(connection, table_slice, partitioning)
         assert all_digests(on.database, connection, table_slice, partitioning, [(-1, 2)]) == digests
         assert all_digests(on.database, connection, table_slice) == digests
 

@@ -87,7 +87,7 @@ def test_a_database_in_memory_stays() -> None:
     with database.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE item (id INTEGER PRIMARY KEY)")
     with database.snapshot() as connection:
-        assert database.list_tables(connection) == ["item"]
+        assert database.catalog.list_tables(connection) == ["item"]
 
     assert isinstance(engine.pool, StaticPool)
     engine.dispose()

@@ -85,7 +85,7 @@ def test_lists_tables_without_views_and_staging_tables(on: Scenario) -> None:
     )
 
     with on.database.connect() as connection:
-        assert on.database.list_tables(connection) == ["b", "item"]
+        assert on.database.catalog.list_tables(connection) == ["b", "item"]
 
 
 def test_unsendable_values_are_found(on: Scenario) -> None:
@@ -94,11 +94,11 @@ def test_unsendable_values_are_found(on: Scenario) -> None:
     on.sync("item", [(1, b"abc", None), (2, "é".encode(), b"")])
     table = on.describe("item")
     with on.database.snapshot() as connection:
-        assert on.database.find_unsendable(connection, table, table.columns) is None
+        assert on.database.version1.find_unsendable(connection, table, table.columns) is None
 
     on.sync("item", [(1, b"abc", None), (2, b"a", b"\xff")])
     with on.database.snapshot() as connection:
-        found = on.database.find_unsendable(connection, table, table.columns)
+        found = on.database.version1.find_unsendable(connection, table, table.columns)
 
     assert found is not None
     assert found.name == "b"

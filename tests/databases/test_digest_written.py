@@ -26,15 +26,15 @@ def test_rows_that_are_not_committed(on: Scenario, key: str, partitioning: Parti
     before = ", ".join(f"({n}, 'row')" for n in range(-5, 110))
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {before}")
     with on.database.connect() as connection:
-        table_slice = slice_of(on.database, on.database.describe(connection, "item"), key=["id"])
+        table_slice = slice_of(on.database, on.database.catalog.describe(connection, "item"), key=["id"])
         narrow = msgspec.structs.replace(table_slice, key_range=(20, 80))
         with on.database.transaction(connection):
             for statement in ("DELETE FROM item WHERE id < 10", "UPDATE item SET name = 'other' WHERE id > 90"):
                 connection.exec_driver_sql(statement)
             connection.exec_driver_sql("INSERT INTO item VALUES (3, 'new'), (200, 'new')")
-            written = on.database.digest_written(connection, table_slice, partitioning)
-            assert written == on.database.digest_segments(connection, table_slice, partitioning)
+            written = on.database.digests.digest_written(connection, table_slice, partitioning)
+            assert written == on.database.digests.digest_segments(connection, table_slice, partitioning)
             assert sum(segment.rows for segment in written.values()) == 102
-            some = on.database.digest_written(connection, narrow, partitioning)
-            assert some == on.database.digest_segments(connection, narrow, partitioning)
-        assert on.database.digest_segments(connection, table_slice, partitioning) == written
+            some = on.database.digests.digest_written(connection, narrow, partitioning)
+            assert some == on.database.digests.digest_segments(connection, narrow, partitioning)
+        assert on.database.digests.digest_segments(connection, table_slice, partitioning) == written

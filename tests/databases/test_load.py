@@ -64,11 +64,11 @@ def test_many_batches(on: Scenario) -> None:
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))")
     batches = [[], [(1, "a")], [], [(number, "é") for number in range(2, 12_000)], []]
     with on.database.connect() as connection:
-        target = on.database.describe(connection, "item")
-        staging = on.database.create_staging(connection, target, target.columns, name="_sync_test", primary_key=["id"])
-        loaded = on.database.load(connection, staging, batches)
-        found = on.database.count(connection, staging)
-        on.database.drop(connection, staging)
+        target = on.database.catalog.describe(connection, "item")
+        staging = on.database.ddl.create_staging(connection, target, target.columns, name="_sync_test", primary_key=["id"])
+        loaded = on.database.loader.load(connection, staging, batches)
+        found = on.database.reader.count(connection, staging)
+        on.database.ddl.drop(connection, staging)
 
     assert loaded == found == 11_999
 
@@ -78,8 +78,8 @@ def test_reading_is_sorted_and_in_batches(on: Scenario) -> None:
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)")
     on.sync("item", [(number, -number) for number in range(12_000)])
     with on.database.snapshot() as connection:
-        target = on.database.describe(connection, "item")
-        batches = list(on.database.read(connection, target, [target.column("id")], order_by=["v"]))
+        target = on.database.catalog.describe(connection, "item")
+        batches = list(on.database.reader.read(connection, target, [target.column("id")], order_by=["v"]))
 
     assert [row for batch in batches for row in batch] == [(number,) for number in reversed(range(12_000))]
     assert max(map(len, batches)) <= 5_000
@@ -92,9 +92,9 @@ def test_snapshot_stays_as_it_was(on: Scenario) -> None:
         on.execute("PRAGMA journal_mode = WAL")
     target = on.describe("item")
     with on.database.snapshot() as connection:
-        assert on.database.count(connection, target) == 1
+        assert on.database.reader.count(connection, target) == 1
         on.execute("INSERT INTO item VALUES (2)")
-        seen = [row for batch in on.database.read(connection, target, target.columns) for row in batch]
+        seen = [row for batch in on.database.reader.read(connection, target, target.columns) for row in batch]
 
     assert seen == [(1,)]
     assert on.rows("item") == [(1,), (2,)]

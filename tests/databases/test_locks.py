@@ -124,7 +124,7 @@ def test_a_lost_lock_is_noticed(item: Scenario) -> None:
 def test_an_empty_table_is_dropped_again(item: Scenario) -> None:
     """What a failed sync has made is dropped while it is empty."""
     with item.database.connect() as connection:
-        item.database.drop_if_empty(connection, item.describe("item"))
+        item.database.ddl.drop_if_empty(connection, item.describe("item"))
     with pytest.raises(MissingTableError):
         item.describe("item")
 
@@ -134,12 +134,12 @@ def test_rows_of_others_are_not_dropped(item: Scenario) -> None:
     made = item.describe("item")
     item.execute("INSERT INTO item VALUES (1, 'a')")
     with item.database.connect() as connection:
-        item.database.drop_if_empty(connection, made)
+        item.database.ddl.drop_if_empty(connection, made)
     assert item.rows("item") == [(1, "a")]
 
     item.execute("DROP TABLE item", "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(9), w INTEGER)")
     with item.database.connect() as connection:
-        item.database.drop_if_empty(connection, made)
+        item.database.ddl.drop_if_empty(connection, made)
     assert item.rows("item") == []
 
 

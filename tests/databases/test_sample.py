@@ -52,9 +52,9 @@ def test_a_sample_is_what_a_scan_finds(on: Scenario, key: str) -> None:
     rows = ", ".join(f"({n}, 'row {n}')" for n in range(1, 600) if n % 7)
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {rows}")
     with on.database.connect() as connection:
-        table_slice = slice_of(on.database, on.database.describe(connection, "item"), key=["id"])
+        table_slice = slice_of(on.database, on.database.catalog.describe(connection, "item"), key=["id"])
         assert has_sample(table_slice, PARTITIONING) == (key == "PRIMARY KEY")
-        every = on.database.digest_segments(connection, table_slice, PARTITIONING)
+        every = on.database.digests.digest_segments(connection, table_slice, PARTITIONING)
         found = digest_sample(on.database, connection, table_slice, PARTITIONING, 8)
         assert found == {number: every[number] for number in sampled(PARTITIONING, 8) if number in every}
         assert len(found) == 7  # the last has no rows

@@ -29,7 +29,7 @@ def chained(rows: list[str]) -> str:
 def hash_of(on: Scenario, table: str, *columns: str) -> str:
     """Hash a table, or some of its columns."""
     with on.database.snapshot() as connection:
-        described = on.database.describe(connection, table)
+        described = on.database.catalog.describe(connection, table)
         wanted = [described.column(name) for name in columns] if columns else None
         return hash_table(on.database, connection, described, wanted)
 

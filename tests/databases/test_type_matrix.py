@@ -17,11 +17,11 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.sqlite.text import ANY
-from airflow_provider_sync.databases.type_rules import create_table_statement, landing_type, spelled, target_type
+from airflow_provider_sync.databases.type_rules import landing_type, spelled, target_type
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from tests.databases.canonical_rows import all_digests, canonical, insert, load, read, slice_of
+from tests.databases.canonical_rows import all_digests, insert, load, read, slice_of
 from tests.databases.canonical_types import TYPES
 from tests.scenario import Scenario
 
@@ -96,9 +96,9 @@ def carry(source: Scenario, target: Scenario, rows: list[tuple[Any, ...]]) -> No
         texts = read(source.database, connection, table_slice)
         digests = all_digests(source.database, connection, table_slice)
     with target.database.connect() as connection:
-        described = target.database.describe(connection, "item")
+        described = target.database.catalog.describe(connection, "item")
         types = [
-            landing_type("item", column.type, own, canonical(target.database).logical_type(own))
+            landing_type("item", column.type, own, target.database.catalog.logical_type(own))
             for column, own in zip(table_slice.columns, described.columns, strict=True)
         ]
         staging, loaded = load(target.database, connection, described, texts, types, "_sync_test")
@@ -113,7 +113,7 @@ def carry(source: Scenario, target: Scenario, rows: list[tuple[Any, ...]]) -> No
             assert all_digests(target.database, connection, landed) == digests
             assert len(digests) == len(rows)
         finally:
-            target.database.drop(connection, staging)
+            target.database.ddl.drop(connection, staging)
 
 
 def prepare(pair: Pair) -> None:
@@ -153,9 +153,9 @@ def test_json_between_databases(pair: Pair) -> None:
     source, target = pair
     for on in pair:
         create(on)
-    theirs = canonical(source.database).logical_type(source.describe("item").column("json_"))
+    theirs = source.database.catalog.logical_type(source.describe("item").column("json_"))
     column = target.describe("item").column("json_")
-    own = canonical(target.database).logical_type(column)
+    own = target.database.catalog.logical_type(column)
     assert theirs is not None
     assert own is not None
     assert own.kind is LogicalKind.JSON
@@ -175,7 +175,7 @@ def test_targets_made_from_a_description(pair: Pair) -> None:
     table_slice = slice_of(source.database, table)
     columns = [ColumnDescription(name=column.column.name, type=column.type) for column in table_slice.columns]
     with target.database.connect() as connection:
-        connection.exec_driver_sql(create_table_statement(target.database, "item", columns, ["id"]))
+        connection.exec_driver_sql(target.database.ddl.create_table_statement("item", columns, ["id"]))
 
     _few(pair)
 

@@ -13,7 +13,7 @@ from tests.scenario import Scenario
 def order(on: Scenario, *names: str) -> list[str]:
     """Sort tables by name."""
     with on.database.connect() as connection:
-        tables = [on.database.describe(connection, name) for name in names]
+        tables = [on.database.catalog.describe(connection, name) for name in names]
         return [table.name for table in parents_first(connection, tables, lambda table: table)]
 
 

@@ -223,7 +223,7 @@ def test_odd_names(on: Scenario) -> None:
         assert on.rows(table) == sorted(after, key=repr)
 
     with on.database.connect() as connection:
-        assert on.database.list_tables(connection) == sorted(ODD)
+        assert on.database.catalog.list_tables(connection) == sorted(ODD)
 
 
 def test_unicode_and_control_characters(on: Scenario) -> None:

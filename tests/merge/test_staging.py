@@ -32,7 +32,7 @@ def test_staging_has_types_and_key_and_nothing_else(item: Scenario) -> None:
     with item.database.connect() as connection:
         columns = [target.column(name) for name in ("code", "id", "twice")]
         made = staging.create(connection, target, columns, primary_key=["id"], indexes=["code"])
-        described = item.database.describe(connection, made.name)
+        described = item.database.catalog.describe(connection, made.name)
         staging.drop(connection)
 
     assert [column.name for column in described.columns] == ["code", "id", "twice"]
@@ -69,7 +69,7 @@ def test_a_later_step_adopts_the_table(item: Scenario) -> None:
         second = PermanentStaging(item.database, "run 1")
         adopted = second.adopt(connection, target)
         assert [column.name for column in adopted.columns] == ["id", "n"]
-        assert item.database.count(connection, adopted) == 1
+        assert item.database.reader.count(connection, adopted) == 1
         second.drop(connection)
         with pytest.raises(TableError, match=r"'item'.*Run the download again"):
             PermanentStaging(item.database, "run 1").adopt(connection, target)

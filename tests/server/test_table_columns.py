@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from airflow_provider_sync.databases.sqlite.database import SQLiteDatabase
+from airflow_provider_sync.databases.sqlite.catalog import SQLiteCatalog
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, RequestedSlice, Window
 from tests.server.served_tables import BESIDE_T, MISFITS, execute, served
 from tests.server.version2_answers import ALL, T, describe, digests, refusal, rows
@@ -80,8 +80,8 @@ def test_odd_column_names(database_url: str) -> None:
 
 def test_types_that_cannot_be_carried(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A column that has no canonical text is named, with what to do about it; without it, the table is sent."""
-    known = SQLiteDatabase.logical_type
-    monkeypatch.setattr(SQLiteDatabase, "logical_type", lambda self, column: known(self, column) if column.name != "p" else None)
+    known = SQLiteCatalog.logical_type
+    monkeypatch.setattr(SQLiteCatalog, "logical_type", lambda self, column: known(self, column) if column.name != "p" else None)
     execute(sqlite_url, "CREATE TABLE t (id INT PRIMARY KEY NOT NULL, p POINT)", "INSERT INTO t (id) VALUES (1)")
     with served(sqlite_url, t={"windows": ["p"]}, narrow={"table": "t", "columns": ["id"]}) as base:
         field, message = refusal(ask(base, "/describeTable", DescribeTable(table_slice=T)))

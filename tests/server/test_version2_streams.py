@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_sync.databases.sqlite.database import SQLiteDatabase
+from airflow_provider_sync.databases.sqlite.digests import SQLiteDigests
 from airflow_provider_sync.exceptions import ServerError, TableError, TransportError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Segments
 from airflow_provider_sync.protocol.v2.stream import parse_media_type, read_messages
@@ -53,7 +53,7 @@ def test_description_comes_first(refusing: str, monkeypatch: pytest.MonkeyPatch)
         assert received.wait(60)
         return {}
 
-    monkeypatch.setattr(SQLiteDatabase, "digest_segments", wait_for_client)
+    monkeypatch.setattr(SQLiteDigests, "digest_segments", wait_for_client)
     with open_stream(refusing, "/describeTable", DescribeTable(table_slice=T), version="1.0") as stream:
         answer = b""
         while b"\r\n\r\n" not in answer or not answer.partition(b"\r\n\r\n")[2]:
@@ -82,7 +82,7 @@ def test_error_in_the_middle(
     def fail(*_: object) -> dict[int, Any]:
         raise error
 
-    monkeypatch.setattr(SQLiteDatabase, "digest_segments", fail)
+    monkeypatch.setattr(SQLiteDigests, "digest_segments", fail)
     answer = ask(refusing, "/describeTable", DescribeTable(table_slice=T))
     assert answer.status == 200
     with pytest.raises(ServerError, match=words) as told:

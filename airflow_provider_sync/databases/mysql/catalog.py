@@ -11,10 +11,21 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, text
+import sqlalchemy
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
 
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.mysql.errors import (
+    NO_COLUMN_PRIVILEGE,
+    error_number,
+)
+from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
+from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _KINDS = {
     **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), Kind.INTEGER),
@@ -105,7 +116,7 @@ class MySQLTable(Table, frozen=True, kw_only=True):
         return self.storage_engine.lower() == "innodb"
 
 
-def describe(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
+def describe_table(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
     """Describe the table called ``name``: as it stands, or split at its first dot into database and table.
 
     :param mariadb: whether the server is MariaDB
@@ -164,7 +175,7 @@ def lock_key(connection: Connection, name: str) -> str:
     return f"{found.TABLE_SCHEMA}\0{found.TABLE_NAME}"
 
 
-def _find(connection: Connection, name: str) -> tuple[str | None, Row[Any]]:
+def _find(connection: Connection, name: str) -> tuple[str | None, sqlalchemy.Row[Any]]:
     schema, dot, table = name.partition(".")
     candidates: list[tuple[str | None, str]] = [(None, name)]
     if dot:
@@ -188,7 +199,7 @@ def _json_columns(connection: Connection, key: dict[str, str]) -> frozenset[str]
     return frozenset(match[1].replace("``", "`") for match in matches if match)
 
 
-def _column(row: Row[Any], json_columns: Collection[str]) -> Column:
+def _column(row: sqlalchemy.Row[Any], json_columns: Collection[str]) -> Column:
     kind = Kind.JSON if row.COLUMN_NAME in json_columns else _KINDS.get(row.DATA_TYPE, Kind.OTHER)
     # "DEFAULT_GENERATED" is another thing: a default that is an expression.
     generated = bool(row.GENERATION_EXPRESSION) or "VIRTUAL GENERATED" in row.EXTRA or "STORED GENERATED" in row.EXTRA
@@ -213,3 +224,33 @@ def _column(row: Row[Any], json_columns: Collection[str]) -> Column:
         system=row.GENERATION_EXPRESSION in ("ROW START", "ROW END"),
         required=not (nullable or generated or "auto_increment" in row.EXTRA or row.COLUMN_DEFAULT is not None),
     )
+
+
+class MySQLCatalog(Catalog):
+    """What information_schema says."""
+
+    def __init__(self, database: Database, server: Server) -> None:
+        super().__init__(database)
+        self.server = server
+
+    def describe(self, connection: Connection, name: str) -> Table:
+        """Describe the table called ``name``: as it stands, or split at its first dot into database and table."""
+        return describe_table(connection, name, mariadb=self.server.is_mariadb(connection))
+
+    def sees_all_columns(self, connection: Connection, table: Table) -> bool:
+        """Ask for all: columns without a privilege are in no list, and are an error here."""
+        try:
+            connection.exec_driver_sql(f"SELECT * FROM {self.qualified(table)} LIMIT 0").all()
+        except SQLAlchemyError as error:
+            if error_number(error) in NO_COLUMN_PRIVILEGE:
+                return False
+            raise
+        return True
+
+    def list_tables(self, connection: Connection) -> list[str]:
+        """Name the tables of the default database, sorted; views and staging tables are left out."""
+        return list_tables(connection)
+
+    def logical_type(self, column: Column) -> LogicalType:
+        """Return the type of a column; see :func:`.text.logical_type`."""
+        return logical_type(column)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
+from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.mysql import type_names
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
 from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _INDEX_BYTES = 3072
 """Longest key that InnoDB takes in the row format DYNAMIC with pages of 16 KB."""
@@ -110,3 +116,59 @@ def _bytes(column: Column) -> int:
 
 def _character(column: Column) -> int:
     return 1 if column.kind is Kind.BINARY else _BYTES_PER_CHARACTER.get(column.charset or "", 4)
+
+
+class MySQLDdl(Ddl):
+    """Tables of InnoDB."""
+
+    table_options = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
+    """The server's defaults may not roll back, and have no room for long keys."""
+
+    def sql_type(self, logical: LogicalType, *, key: bool) -> str:
+        """See :func:`.type_names.sql_type`."""
+        return type_names.sql_type(logical, key=key)
+
+    def definition(self, sql_type: str, *, required: bool) -> str:
+        """See :func:`.type_names.definition`."""
+        return type_names.definition(sql_type, required=required)
+
+    def create_staging(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        name: str,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> Table:
+        """Create an empty InnoDB table beside ``target``, with those of its columns and its types, and that primary key."""
+        table = staging_table(target, columns, name, primary_key, temporary=temporary)
+        statement = create_table(table, self.qualified(table), self.quote, indexes=indexes)
+        connection.exec_driver_sql(statement)
+        return table
+
+    def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
+        """Create the temporary table that lists the keys to change."""
+        table = work_table(target, key, name)
+        connection.exec_driver_sql(create_table(table, self.qualified(table), self.quote))
+        return table
+
+    def drop(self, connection: Connection, table: Table) -> None:
+        """Drop a staging or work table, if it is there; for a temporary one, its user needs no privilege to DROP."""
+        kind = "TEMPORARY TABLE" if isinstance(table, MySQLTable) and table.temporary else "TABLE"
+        connection.exec_driver_sql(f"DROP {kind} IF EXISTS {self.qualified(table)}")
+
+    def drop_if_empty(self, connection: Connection, table: Table) -> None:
+        """Look and drop while the table is locked where the user may: a DROP ends a transaction, and its locks."""
+        name = self.qualified(table)
+        with suppress(SQLAlchemyError):  # the privilege is one of its own
+            connection.exec_driver_sql(f"LOCK TABLES {name} WRITE")
+        try:
+            unchanged = self.database.catalog.describe(connection, str(table)) == table
+            if unchanged and self.database.reader.is_empty(connection, table):
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+        finally:
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql("UNLOCK TABLES")

@@ -5,7 +5,7 @@ Sums are of DECIMALs, hence exact. SHA2 is the only hash that every server has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -13,16 +13,16 @@ from sqlalchemy import Connection
 from sqlalchemy import text as sql_text
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, SegmentDigest, TableSlice
-from airflow_provider_sync.databases.mysql import lookup, text, text_load
+from airflow_provider_sync.databases.canonical import Keys, SegmentDigest, TableSlice
+from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
+from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, key_hash, key_number, row_digest, segment
-from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import keys_of, narrowed
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
-from airflow_provider_sync.protocol.v2.tsv import encode_rows
-from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _SMALL = 20_000
 """Rows up to which they are counted: statistics of small or young tables are far off."""
@@ -36,26 +36,23 @@ _STATISTICS = sql_text(
     "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name"
 )
 
-Digests = list[tuple[tuple[str, ...], int]]
 
-
-class MySQLCanonical(Database):
-    """The part of :class:`~.mysql.database.MySQLDatabase` that version 2 needs."""
+class MySQLDigests(Digests):
+    """Digests by SQL, in one scan for each question."""
 
     schemes = ("key_range", "row_hash", "key_hash")
 
-    _packet_bytes: int | None = None
-
-    def logical_type(self, column: Column) -> LogicalType:
-        """Return the type of a column; see :func:`.text.logical_type`."""
-        return text.logical_type(column)
+    def __init__(self, database: Database, server: Server) -> None:
+        super().__init__(database)
+        self.server = server
 
     def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
         """Ask the index from both ends."""
         key = table_slice.key[0].column
         number = key_number(key, self.quote(key.name))
         low, high = connection.exec_driver_sql(
-            f"SELECT MIN({number}), MAX({number}) FROM {self.qualified(table_slice.table)} WHERE {self._window(table_slice)}"
+            f"SELECT MIN({number}), MAX({number}) FROM {self.qualified(table_slice.table)}"
+            f" WHERE {lookup.in_window(table_slice, self.quote)}"
         ).one()
         return None if low is None else (int(low), int(high))
 
@@ -67,7 +64,7 @@ class MySQLCanonical(Database):
             ).scalar()
             if estimate is not None and estimate >= _SMALL:
                 return int(estimate)
-        counted = f"SELECT COUNT(*) FROM {self.qualified(table_slice.table)} WHERE {self._window(table_slice)}"
+        counted = f"SELECT COUNT(*) FROM {self.qualified(table_slice.table)} WHERE {lookup.in_window(table_slice, self.quote)}"
         return int(connection.exec_driver_sql(counted).scalar_one())
 
     def digest_segments(
@@ -75,7 +72,7 @@ class MySQLCanonical(Database):
     ) -> Mapping[int, SegmentDigest]:
         """Digest every segment of the partitioning in one scan."""
         digest = self._digest(connection, table_slice)
-        source = f"{self.qualified(table_slice.table)} WHERE {self._window(table_slice)}"
+        source = f"{self.qualified(table_slice.table)} WHERE {lookup.in_window(table_slice, self.quote)}"
         if partitioning.scheme == "key_range":
             key = table_slice.key[0].column
             number = segment(key, self.quote(key.name), partitioning)
@@ -115,7 +112,7 @@ class MySQLCanonical(Database):
         )
 
         def digest_upper() -> Mapping[int, SegmentDigest]:
-            with self.connect() as other:
+            with self.database.connect() as other:
                 other.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
                 other.exec_driver_sql("START TRANSACTION READ ONLY")
                 found = self.digest_segments(other, upper, partitioning)
@@ -132,7 +129,7 @@ class MySQLCanonical(Database):
         table_slice: TableSlice,
         partitioning: Partitioning,
         segment_ranges: Sequence[tuple[int, int]],
-    ) -> Iterator[Digests]:
+    ) -> Iterator[list[KeyDigest]]:
         """Stream keys and digests of the rows in these segments: stretches of keys by the index, all else by a scan.
 
         Where the key's hash decides, only rows that are in are digested.
@@ -149,53 +146,24 @@ class MySQLCanonical(Database):
         for condition in lookup.in_segment_ranges(key, self.quote(key.name), partitioning, segment_ranges):
             yield from self._stream_digests(connection, table_slice, digest, f"{condition} ORDER BY {number}")
 
-    def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[Digests]:
+    def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
         """Stream keys and digests of the rows with these keys, some hundred keys in a statement."""
         digest = self._digest(connection, table_slice)
-        for condition, some in lookup.by_keys(table_slice.key, self.quote, keys, room=self._room(connection)):
+        for condition, some in lookup.by_keys(
+            table_slice.key, self.quote, keys, room=self.server.characters_for_keys(connection)
+        ):
             wanted = set(some)
             for batch in self._stream_digests(connection, table_slice, digest, condition):
                 if found := [row for row in batch if row[0] in wanted]:
                     yield found
 
-    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
-        """Stream rows as TSV, along the primary key where no window or key says otherwise."""
-        texts = self._texts(table_slice.columns)
-        source = self.qualified(table_slice.table)
-        if keys is None:
-            if table_slice.table.primary_key and table_slice.window is None and table_slice.key_range is None:
-                # Otherwise an index that happens to have all the columns decides about the order.
-                source += " USE INDEX (PRIMARY)"
-            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {self._window(table_slice)}"):
-                yield len(batch), encode_rows(batch)
-            return
-        names = [column.column.name for column in table_slice.columns]
-        places = [names.index(column.column.name) for column in table_slice.key]
-        for condition, some in lookup.by_keys(table_slice.key, self.quote, keys, room=self._room(connection)):
-            wanted = {tuple([key.encode(errors="surrogatepass") for key in one]) for one in some}
-            for batch in stream_texts(
-                connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {self._window(table_slice)}"
-            ):
-                if found := [row for row in batch if tuple([row[place] for place in places]) in wanted]:
-                    yield len(found), encode_rows(found)
-
-    def load_text(
-        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
-    ) -> int:
-        """Load TSV by LOAD DATA LOCAL as it is, or by multi-row INSERTs where that is not allowed."""
-        return text_load.load_text(connection, staging, self.qualified(staging), self.quote, columns, blocks)
-
-    def _room(self, connection: Connection) -> int:
-        """Return how many characters a list of keys may have in a statement, beside the expressions of all columns."""
-        if self._packet_bytes is None:
-            self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
-        return self._packet_bytes // 2
-
-    def _stream_digests(self, connection: Connection, table_slice: TableSlice, digest: str, condition: str) -> Iterator[Digests]:
+    def _stream_digests(
+        self, connection: Connection, table_slice: TableSlice, digest: str, condition: str
+    ) -> Iterator[list[KeyDigest]]:
         """Stream keys and digests of the rows of the part that fulfil a condition, an order behind it included."""
         statement = (
-            f"SELECT {self._texts(table_slice.key)}, {digest} FROM {self.qualified(table_slice.table)}"
-            f" WHERE {self._window(table_slice)} AND {condition}"
+            f"SELECT {row_text.texts(table_slice.key, self.quote)}, {digest} FROM {self.qualified(table_slice.table)}"
+            f" WHERE {lookup.in_window(table_slice, self.quote)} AND {condition}"
         )
         for batch in stream_texts(connection, statement):
             try:
@@ -213,12 +181,6 @@ class MySQLCanonical(Database):
 
     def _digest(self, connection: Connection, table_slice: TableSlice) -> str:
         return row_digest(table_slice.columns, self.quote, _packet(connection))
-
-    def _texts(self, columns: Iterable[CanonicalColumn]) -> str:
-        return ", ".join(text.canonical_text(column.column, column.type, self.quote(column.column.name)) for column in columns)
-
-    def _window(self, table_slice: TableSlice) -> str:
-        return lookup.in_window(table_slice, self.quote)
 
     def _too_large(self, connection: Connection, table: Table) -> TableError:
         return TableError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
+from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
 from airflow_provider_sync.databases.schema import Table
 
 # References from other databases are not looked for: see mysql_describe.
@@ -68,3 +71,22 @@ def count_orphans(connection: Connection, table: Table, quote: Callable[[str], s
         for key in foreign_keys(connection, table)
     }
     return {name: count for name, count in counts.items() if count}
+
+
+class MySQLForeignKeys(ForeignKeys):
+    """Switches the session's checks off."""
+
+    @contextmanager
+    def switched_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
+        """Switch the session's foreign-key checks off, and back to what they were in any case."""
+        before = int(connection.exec_driver_sql("SELECT @@SESSION.foreign_key_checks").scalar_one())
+        connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
+        try:
+            yield
+        finally:
+            with suppress(SQLAlchemyError):
+                connection.exec_driver_sql(f"SET SESSION foreign_key_checks = {before}")
+
+    def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
+        """Count rows whose foreign key points to nothing, in ``table`` and in the tables that refer to it."""
+        return count_orphans(connection, table, self.quote)

@@ -9,10 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.base import BATCH_ROWS
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import Keys, TableSlice
+from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
+from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
+from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.tsv import encode_rows
 
 _AS_TEXT = frozenset({Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP, Kind.YEAR, Kind.UUID, Kind.OTHER})
 """Drivers turn these into Python objects that cost more than the network and cannot hold a zero date; text is quick and exact."""
@@ -134,3 +139,65 @@ def _close(connection: Connection, cursor: Any, *, finished: bool) -> None:
         if error_number(error) not in _KILLED:
             # What is left of the result can no longer be told from the answer to the next statement.
             connection.invalidate()
+
+
+def read_rows(
+    database: Database,
+    connection: Connection,
+    table: Table,
+    columns: Sequence[Column],
+    order_by: Sequence[str],
+    partition: str = "",
+) -> Iterator[list[Row]]:
+    """Stream the rows of a table, or of one of its partitions.
+
+    :param partition: a PARTITION clause, or nothing for the whole table
+    """
+    expressions = ", ".join(selected(column, f"t.{database.quote(column.name)}") for column in columns)
+    statement = f"SELECT {expressions} FROM {database.qualified(table)}{partition} AS t"
+    if order_by:
+        statement += f" ORDER BY {database.columns(order_by, 't')}"
+    elif table.primary_key:
+        # Otherwise an index that happens to have all the columns decides about the order.
+        statement += " USE INDEX (PRIMARY)"
+    return stream(connection, table, columns, statement)
+
+
+class MySQLReader(Reader):
+    """Streams rows through unbuffered cursors."""
+
+    def __init__(self, database: Database, server: Server) -> None:
+        super().__init__(database)
+        self.server = server
+
+    def read(
+        self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
+    ) -> Iterator[list[Row]]:
+        """Stream the rows in batches through an unbuffered cursor."""
+        return read_rows(self.database, connection, table, columns, order_by)
+
+    def count(self, connection: Connection, table: Table) -> int:
+        """Count the rows."""
+        return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.qualified(table)}").scalar_one())
+
+    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+        """Stream rows as TSV, along the primary key where no window or key says otherwise."""
+        window = lookup.in_window(table_slice, self.quote)
+        texts = row_text.texts(table_slice.columns, self.quote)
+        source = self.qualified(table_slice.table)
+        if keys is None:
+            if table_slice.table.primary_key and table_slice.window is None and table_slice.key_range is None:
+                # Otherwise an index that happens to have all the columns decides about the order.
+                source += " USE INDEX (PRIMARY)"
+            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {window}"):
+                yield len(batch), encode_rows(batch)
+            return
+        names = [column.column.name for column in table_slice.columns]
+        places = [names.index(column.column.name) for column in table_slice.key]
+        for condition, some in lookup.by_keys(
+            table_slice.key, self.quote, keys, room=self.server.characters_for_keys(connection)
+        ):
+            wanted = {tuple([key.encode(errors="surrogatepass") for key in one]) for one in some}
+            for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {condition} AND {window}"):
+                if found := [row for row in batch if tuple([row[place] for place in places]) in wanted]:
+                    yield len(found), encode_rows(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.mysql.text import canonical_text
@@ -34,6 +34,11 @@ def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], 
     if lost:
         hashed = f"IF({' OR '.join(lost)}, NULL, {hashed})"
     return f"CAST(CONV(LEFT({hashed}, {DIGEST_BITS // 4}), 16, 10) AS UNSIGNED)"
+
+
+def texts(columns: Iterable[CanonicalColumn], quote: Callable[[str], str]) -> str:
+    """List the expressions of the columns' canonical texts."""
+    return ", ".join(canonical_text(column.column, column.type, quote(column.column.name)) for column in columns)
 
 
 def key_hash(key: Sequence[CanonicalColumn], quote: Callable[[str], str]) -> str:

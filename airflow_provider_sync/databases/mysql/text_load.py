@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.canonical import CanonicalColumn
-from airflow_provider_sync.databases.mysql import load
+from airflow_provider_sync.databases.mysql.load_data import insert_statement, load_statement, send
 from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, texts
 from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.exceptions import TableError
@@ -43,12 +43,12 @@ def load_text(
     :raises TableError: for a value that the table would change or refuses
     """
     fields = [(quote(column.column.name), _decoding(column)) for column in columns]
-    return load.send(
+    return send(
         connection,
         table,
         qualified,
-        (load.load_statement(qualified, fields, field="\t", line="\n"), _checked_blocks(table, columns, blocks)),
-        (load.insert_statement(qualified, [name for name, _ in fields]), _literal_rows(table, columns, blocks)),
+        (load_statement(qualified, fields, field="\t", line="\n"), _checked_blocks(table, columns, blocks)),
+        (insert_statement(qualified, [name for name, _ in fields]), _literal_rows(table, columns, blocks)),
     )
 
 

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-SCHEMAS = True
-"""Whether a dot in a table's name stands between database and table."""
-
-OPTIONS = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
-"""What follows a new table's columns: the server's defaults may not roll back, and have no room for long keys."""
-
 _SHORT = 255
 """Longer texts go into types that do not count into the 65,535 bytes of a row."""
 

@@ -7,13 +7,27 @@ the same value from streamed rows.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.version1 import Version1
+from airflow_provider_sync.databases.mysql import time_zone
+from airflow_provider_sync.databases.mysql.catalog import MySQLTable
+from airflow_provider_sync.databases.mysql.errors import (
+    MIXED_COLLATIONS,
+    error_number,
+)
+from airflow_provider_sync.databases.mysql.read import not_utf8, read_rows, selected
+from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.mysql.text import UTF8, utf8_text
-from airflow_provider_sync.databases.schema import Column, Kind, Value
+from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v1 import NULL
+from airflow_provider_sync.protocol.v1 import EMPTY, NULL
 from airflow_provider_sync.protocol.v1.numbers import fixed_float, mysql_double, mysql_float
+from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _BINARY = frozenset({Kind.BINARY, Kind.BIT, Kind.GEOMETRY})
 """One such column makes the whole row text binary, and all others go in with the bytes that they are stored with."""
@@ -137,3 +151,91 @@ def _encoder(column: Column) -> Callable[[Value], bytes]:
             return b"".join(bytes([ord(c)]) if "\x80" <= c <= "\x9f" else codec.encode(c)[0] for c in text)
 
     return render
+
+
+class MySQLVersion1(Version1):
+    """The hash by the statement that existing servers run."""
+
+    def __init__(self, database: Database, server: Server) -> None:
+        super().__init__(database)
+        self.server = server
+
+    def default_time_zone(self, connection: Connection) -> str | None:
+        """Return the server's ``time_zone``; where that is the machine's, what the server tells of it."""
+        return time_zone.default_time_zone(connection)
+
+    def hash_in_database(
+        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
+    ) -> str | None:
+        """Compute the version 1 hash inside the database; ``None`` where SHA1 or the exact text is not to be had.
+
+        Another zone than UTC has to be an offset: a server may not know names, and its rules may be older than those here.
+        """
+        if not table.primary_key or not self.server.has_sha1(connection):
+            return None
+        if zone.is_utc or not any(column.kind is Kind.TIMESTAMP for column in columns):
+            return self._chain_in_database(connection, table, columns)
+        if zone.offset not in time_zone.OFFSETS:
+            return None
+        with time_zone.session_in(connection, zone.offset):
+            return self._chain_in_database(connection, table, columns)
+
+    def _chain_in_database(self, connection: Connection, table: Table, columns: Sequence[Column]) -> str | None:
+        connection.exec_driver_sql("SET @sync_chain = ''")
+        empty = True
+        for partition in self._scanned(table, columns, mariadb=self.server.is_mariadb(connection)):
+            # By its PRIMARY index, so that no other one that has all the columns decides about the order.
+            source = f"{self.qualified(table)}{partition} USE INDEX (PRIMARY)"
+            statement = chain(columns, source, self.quote, mariadb=self.server.is_mariadb(connection))
+            if statement is None:
+                return None
+            try:
+                broken = connection.exec_driver_sql(statement).scalar()
+            except SQLAlchemyError as error:
+                if error_number(error) in MIXED_COLLATIONS:
+                    return None
+                raise
+            if broken:
+                return None
+            empty = empty and broken is None
+        return EMPTY if empty else str(connection.exec_driver_sql("SELECT @sync_chain").scalar_one())
+
+    def _scanned(self, table: Table, columns: Sequence[Column], *, mariadb: bool) -> list[str]:
+        """Return the PARTITION clauses of the parts of a table in the order in which existing servers scan them."""
+        if not isinstance(table, MySQLTable) or not table.partitions:
+            return [""]
+        if mariadb and {column.name for column in columns} <= set(table.primary_key):
+            return [""]  # it reads the index alone, through all partitions at once
+        return [f" PARTITION ({self.quote(name)})" for name in table.partitions]
+
+    def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
+        """Stream the rows partition after partition, in each as existing servers scan it."""
+        order = self.hash_order(table)
+        for partition in self._scanned(table, columns, mariadb=self.server.is_mariadb(connection)):
+            yield from read_rows(self.database, connection, table, columns, order, partition)
+
+    def hash_order(self, table: Table) -> Sequence[str]:
+        """Name the columns of the PRIMARY index; none where existing servers follow the scan of another storage engine."""
+        if not table.primary_key:
+            raise TableError(f"Table {str(table)!r} has no primary key, which version 1 of the protocol needs. Add one.")
+        if isinstance(table, MySQLTable) and not table.keeps_key_order:
+            return ()
+        return table.primary_key
+
+    def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
+        """Return the function that renders a value of :meth:`read`, never ``None``, as version 1 hashes it."""
+        return text_of(column, row)
+
+    def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
+        """Return the first column with bytes that are not UTF-8, or ``None``."""
+        suspects = [column for column in columns if column.kind in (Kind.BINARY, Kind.GEOMETRY)]
+        if not suspects:
+            return None
+        mariadb = self.server.is_mariadb(connection)
+        values = (selected(column, self.quote(column.name)) for column in suspects)
+        conditions = [not_utf8(value, mariadb=mariadb) for value in values]
+        cases = " ".join(f"WHEN {condition} THEN {place}" for place, condition in enumerate(conditions))
+        found = connection.exec_driver_sql(
+            f"SELECT CASE {cases} END FROM {self.qualified(table)} WHERE ({') OR ('.join(conditions)}) LIMIT 1"
+        ).scalar()
+        return None if found is None else suspects[found]

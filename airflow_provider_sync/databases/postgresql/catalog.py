@@ -5,12 +5,20 @@ Reading and writing rows belongs to :mod:`.database`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.schema import Column, Kind, Table, UniqueKey
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.postgresql.errors import (
+    translated,
+)
+from airflow_provider_sync.databases.postgresql.session import undoubled
+from airflow_provider_sync.databases.postgresql.text import logical_type
+from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
+from airflow_provider_sync.exceptions import MissingTableError, TableError
+from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _KINDS = {
     "bool": Kind.BOOLEAN,
@@ -215,3 +223,60 @@ def _decimal(base: str, typmod: int) -> dict[str, int]:
         return {}
     packed = typmod - 4
     return {"precision": packed >> 16 & 0xFFFF, "scale": ((packed & 0x7FF) ^ 1024) - 1024}
+
+
+def readings(name: str) -> Iterator[tuple[str | None, str]]:
+    """Yield schema and table that ``name`` may mean."""
+    if not name or "\0" in name:
+        return
+    yield None, name
+    schema, dot, table = name.partition(".")
+    if dot and schema and table:
+        yield schema, table
+
+
+def lock_key(connection: Connection, name: str, quote: Callable[[str], str]) -> str:
+    """Return schema and name of a table, or of the one that would be made under this name."""
+    candidates = list(readings(name))
+    for schema, table in candidates:
+        quoted = f"{quote(schema)}.{quote(table)}" if schema else quote(table)
+        found = connection.exec_driver_sql(
+            "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.oid = to_regclass(%s) AND c.relname = %s",
+            (undoubled(quoted), table),
+        ).scalar()
+        if found is not None:
+            return f"{found}.{table}"
+    schema, table = candidates[-1] if candidates else (None, name)
+    return f"{schema or connection.exec_driver_sql('SELECT current_schema()').scalar()}.{table}"
+
+
+class PostgreSQLCatalog(Catalog):
+    """What the catalogs say."""
+
+    def describe(self, connection: Connection, name: str) -> Table:
+        """Describe a plain or partitioned table; one without a schema is looked for in the search path."""
+        with translated():
+            for schema, table in readings(name):
+                quoted = f"{self.quote(schema)}.{self.quote(table)}" if schema else self.quote(table)
+                found = describe_table(connection, undoubled(quoted), name=table, schema=schema)
+                if found is not None:
+                    return found
+        raise MissingTableError(
+            f"There is no table {name!r} that this role sees. Name it as it is written in the database, as schema.table"
+            " where its schema is not in the search path, and check the role's privileges."
+        )
+
+    def list_tables(self, connection: Connection) -> list[str]:
+        """Name the tables of the current schema; partitions are left out too."""
+        with translated():
+            names = connection.exec_driver_sql(
+                "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))"
+                " AND relkind IN ('r', 'p') AND NOT relispartition AND NOT starts_with(relname::text, %s)",
+                (STAGING_PREFIX,),
+            ).scalars()
+            return sorted(names)
+
+    def logical_type(self, column: Column) -> LogicalType:
+        """See :func:`.text.logical_type`; every type of PostgreSQL has a text that it reads again."""
+        return logical_type(column)

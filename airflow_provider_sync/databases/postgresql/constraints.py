@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 from sqlalchemy import Connection
 
+from airflow_provider_sync.databases.postgresql.session import doubled
+
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 # Copies that a constraint has on partitions act as it does. Servers before PostgreSQL 18 enforce all constraints.
@@ -107,13 +109,3 @@ def touched(connection: Connection, name: str) -> tuple[int, ...]:
     """
     oid = connection.exec_driver_sql("SELECT to_regclass(%s)::oid", (name,)).scalar_one()
     return tuple(connection.exec_driver_sql(TOUCHED, (oid, oid)).one())
-
-
-def plain(qualified: str) -> str:
-    """Take the doubling of percent signs back, for a name that is a parameter."""
-    return qualified.replace("%%", "%")
-
-
-def doubled(name: str) -> str:
-    """Double percent signs, which the driver expects; names that the server quotes come without."""
-    return name.replace("%", "%%")

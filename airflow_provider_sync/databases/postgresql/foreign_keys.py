@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
+from airflow_provider_sync.databases.listed_changes import ListedChanges
+from airflow_provider_sync.databases.postgresql import references
 from airflow_provider_sync.databases.postgresql.errors import (
     FOREIGN_KEY_VIOLATION,
     INSUFFICIENT_PRIVILEGE,
     error_message,
     sqlstate,
+    translated,
 )
-from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import ReferencedRowsError, TableError
+from airflow_provider_sync.databases.postgresql.session import undoubled
+from airflow_provider_sync.databases.schema import Op, Table
+from airflow_provider_sync.exceptions import (
+    ReferencedRowsError,
+    TableError,
+)
 
 # Of the table and of its partitions, whose triggers and constraints fire as well.
 _NEEDED_IN_REPLICA_ROLE = """
@@ -161,3 +169,53 @@ def _switch_off(
             grant,
         )
     return None
+
+
+class PostgreSQLForeignKeys(ForeignKeys):
+    """Switches foreign keys off, or defers them: see :class:`.PostgreSQLDatabase`."""
+
+    def switched_off(self, connection: Connection, tables: Sequence[Table]) -> AbstractContextManager[None]:
+        """Switch foreign keys off, or defer them: see the class."""
+        return switched_off(connection, tables, self.qualified)
+
+    def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
+        """Look at what refers to the rows that change, where foreign keys stay on; see :mod:`.references`."""
+        remedy = stays_on(connection)
+        if remedy is None or not any(change.target.foreign_keys for change in changes):
+            return nullcontext()
+        return references.kept(self.database, connection, changes, remedy)
+
+    def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
+        """Look for rings of foreign keys, where they stay on."""
+        if len(changes) < 2 or stays_on(connection) is None:
+            return super().written_last(connection, changes)
+        return references.written_last(self.database, connection, changes)
+
+    def merged_together(self, names: Sequence[str]) -> list[list[int]]:
+        """Group the tables between which there are foreign keys that this role cannot switch off."""
+        with self.database.connect() as connection:
+            found: dict[int, Table] = {}
+            for number, name in enumerate(names):
+                with suppress(TableError):
+                    found[number] = self.database.catalog.describe(connection, name)
+            bound = {number: table for number, table in found.items() if table.foreign_keys}
+            if len(bound) < 2:
+                return super().merged_together(names)
+            with switched_off(connection, list(bound.values()), self.qualified):
+                if stays_on(connection) is None:
+                    return super().merged_together(names)
+            return references.joined(self.database, connection, bound, len(names))
+
+    def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
+        """Look for rows that refer to those, too, where foreign keys stay on."""
+        if (reason := super().why_not_replace(connection, change)) or not change.target.foreign_keys:
+            return reason
+        if stays_on(connection) is None:
+            return None
+        constraint = references.references_to_listed(self.database, connection, change, Op.REPLACE)
+        return constraint and f"rows refer to them by {constraint}"
+
+    def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
+        """Count the rows without the row that they refer to, for each constraint in either direction."""
+        with translated():
+            return orphans(connection, undoubled(self.qualified(table)))

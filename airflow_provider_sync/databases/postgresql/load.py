@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from airflow_provider_sync.databases.postgresql.copy_text import CopyText
-from airflow_provider_sync.databases.postgresql.errors import DRIVER_ERRORS, copied_column, error_message, sqlstate
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import CanonicalColumn
+from airflow_provider_sync.databases.contract.load import Loader
+from airflow_provider_sync.databases.postgresql.errors import (
+    DRIVER_ERRORS,
+    copied_column,
+    error_message,
+    sqlstate,
+    translated,
+)
+from airflow_provider_sync.databases.postgresql.read import IDLE
+from airflow_provider_sync.databases.postgresql.session import driver_of, run, undoubled
+from airflow_provider_sync.databases.postgresql.text_load import copy_blocks
+from airflow_provider_sync.databases.postgresql.value_load import CopyText
 from airflow_provider_sync.databases.schema import Row, Table
 from airflow_provider_sync.exceptions import TableError
 
 _DATA_ERRORS = ("22", "23", "54")
 """Classes of SQLSTATE that tell of a value: it is wrong, it breaks a constraint, it is too large."""
+
+
+_ANALYZE_ROWS = 1_000
 
 
 def copy_rows(driver: Any, table: Table, statement: str, batches: Iterable[Sequence[Row]]) -> int:
@@ -96,3 +113,34 @@ def _explained(error: Exception, table: Table) -> Exception:
     column = copied_column(error, [column.name for column in table.columns])
     place = f", column {column!r} ({table.column(column).sql_type})" if column else ""
     return TableError(f"Table {table.label!r}{place}: {error_message(error)}. Nothing was loaded.")
+
+
+class PostgreSQLLoader(Loader):
+    """Loads by one COPY, of which all rows stay or none."""
+
+    def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
+        """Load by one COPY, of which all rows stay or none; the planner then learns what has arrived."""
+        with translated():
+            rows = copy_rows(driver_of(connection), staging, undoubled(_copy_statement(self.database, staging)), batches)
+            if rows >= _ANALYZE_ROWS:
+                connection.exec_driver_sql(f"ANALYZE {self.qualified(staging)}")
+        return rows
+
+    def load_text(
+        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+    ) -> int:
+        """Load by one COPY, of which all rows stay or none; the planner then learns what has arrived.
+
+        Not inside a transaction: there the table is the target itself, and what is still to be done with it is one scan.
+        """
+        names = ", ".join(undoubled(self.quote(column.column.name)) for column in columns)
+        statement = f"COPY {undoubled(self.qualified(staging))} ({names}) FROM STDIN"
+        with translated():
+            rows = load_blocks(driver_of(connection), staging, statement, copy_blocks(staging, columns, blocks))
+            if rows >= _ANALYZE_ROWS and driver_of(connection).info.transaction_status == IDLE:
+                run(connection, f"ANALYZE {undoubled(self.qualified(staging))}")
+        return rows
+
+
+def _copy_statement(database: Database, table: Table) -> str:
+    return f"COPY {database.qualified(table)} ({database.columns(column.name for column in table.columns)}) FROM STDIN"

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from decimal import Decimal
 from importlib import import_module
-from itertools import count
+from itertools import count as numbers
 from typing import Any
 
-from airflow_provider_sync.databases.base import BATCH_ROWS
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.canonical import Keys, TableSlice
+from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
+from airflow_provider_sync.databases.postgresql.constraints import touched
+from airflow_provider_sync.databases.postgresql.errors import (
+    translated,
+)
+from airflow_provider_sync.databases.postgresql.row_text import slice_sql
+from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
+from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
+from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
+from airflow_provider_sync.protocol.v2.tsv import encode_rows, from_copy
 
 IDLE, FAILED = 0, 3
 """Transaction states of libpq: outside of any, and inside one that can only be rolled back."""
@@ -15,7 +30,24 @@ IDLE, FAILED = 0, 3
 _BATCH_BYTES = 8 * 1024 * 1024
 _FIRST_ROWS = 100
 
-_numbers = count(1)
+_ORDERED_AS_THEY_ARE = re.compile(
+    r"(inet|cidr|macaddr8?|interval|time|xid8|pg_lsn|bit varying|bit|int[48]range|numrange|tsrange|tstzrange|daterange)"
+    r"( ?\(\d+\))?( with time zone)?"
+)
+"""Types that only PostgreSQL has, and whose order depends neither on a collation nor on a version of one."""
+_ORDERED_BY_BYTES = frozenset({'pg_catalog."C"', 'pg_catalog."POSIX"', "pg_catalog.ucs_basic"})
+_KEYS = 100_000
+"""Keys looked up by one statement."""
+Convert = Callable[[Sequence[Any]], Sequence[Value]]
+"""Turns the values of one column, as the driver gives them, into those of ``Database.read``."""
+
+_PLAIN = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.DOUBLE, Kind.BINARY})
+"""Kinds that both drivers read as they should; the others are asked for as text."""
+
+_CLOCK = {Kind.TIME: 8, Kind.DATETIME: 19, Kind.TIMESTAMP: 19}
+"""Kinds with fractions of a second, and their length up to the seconds."""
+
+_numbers = numbers(1)
 
 
 def fetch(driver: Any, statement: str) -> Generator[list[tuple[Any, ...]], None, None]:
@@ -59,3 +91,165 @@ def _next_size(rows: Sequence[tuple[Any, ...]]) -> int:
     width = sum(len(value) if isinstance(value, str | bytes | memoryview) else 8 for row in sample for value in row) / len(sample)
     # Never many times as many as before: the sample may mislead.
     return max(1, min(BATCH_ROWS, len(rows) * 10, int(_BATCH_BYTES / max(width, 1))))
+
+
+def copied(connection: Connection, statement: str) -> Iterator[tuple[int, bytes]]:
+    """Stream the result of a SELECT as blocks of whole lines, with their number."""
+    driver = driver_of(connection)
+    with translated():
+        if type(driver).__module__.startswith("psycopg2"):
+            # Its COPY pushes what it has, which could only be stopped from another thread.
+            with closing(fetch(driver, f"SELECT * FROM ({statement}) AS q")) as batches:
+                for batch in batches:
+                    yield len(batch), encode_rows([[_encoded(value) for value in row] for row in batch])
+            return
+        copy_out = import_module("airflow_provider_sync.databases.postgresql.copy_out").copy_out
+        with closing(copy_out(driver, statement)) as blocks:
+            for rows, block in blocks:
+                yield rows, from_copy(block)
+
+
+def selected(column: Column, name: str) -> str:
+    """Return the expression that reads ``column`` so that psycopg 3 and psycopg2 give the same value.
+
+    :param name: the quoted name
+    """
+    match column.kind:
+        case Kind.INTEGER if column.unsigned:
+            return f"{name}::bigint"
+        case Kind.BOOLEAN:
+            return f"{name}::integer"
+        case Kind.BIT:
+            # Through the built-in type, since a domain has no such cast.
+            return f"{name}::bit({column.length})::bigint"
+        case Kind.TIMESTAMP:
+            return f"({name} AT TIME ZONE 'UTC')::text"
+        case Kind.DECIMAL:
+            # Money would come with its currency; numerics stay as they are.
+            return f"{name}::numeric::text"
+        case kind if kind in _PLAIN:
+            return name
+        case _:
+            return f"{name}::text"
+
+
+def converter(column: Column) -> Convert | None:
+    """Return what turns the driver's values of ``column`` into the contract's; ``None`` where they are that already."""
+    match column.kind:
+        case Kind.FLOAT:
+            return _six_digits
+        case Kind.BINARY:
+            return _bytes
+        case Kind.BIT if column.length == 64:
+            return _unsigned
+        case Kind.TIME | Kind.DATETIME | Kind.TIMESTAMP if column.scale:
+            return _padded(_CLOCK[column.kind], column.scale)
+    return None
+
+
+def _six_digits(values: Sequence[Any]) -> Sequence[Value]:
+    return [None if value is None else float(f"{value:.6g}") for value in values]
+
+
+def _bytes(values: Sequence[Any]) -> Sequence[Value]:
+    # psycopg2 gives a memoryview.
+    return [None if value is None else bytes(value) for value in values]
+
+
+def _unsigned(values: Sequence[Any]) -> Sequence[Value]:
+    return [None if value is None else value & 0xFFFF_FFFF_FFFF_FFFF for value in values]
+
+
+def _padded(seconds: int, scale: int) -> Convert:
+    """Return what gives every value as many digits of a second as its column has; PostgreSQL drops zeros at the end."""
+    full = seconds + 1 + scale
+
+    def pad(values: Sequence[Any]) -> Sequence[Value]:
+        return [value if value is None or len(value) == full else _pad(value, scale) for value in values]
+
+    return pad
+
+
+def _pad(value: str, scale: int) -> str:
+    clock, blank, era = value.partition(" BC")
+    if not clock[-1].isdigit():
+        return value  # infinity
+    whole, _, fraction = clock.partition(".")
+    return f"{whole}.{fraction:0<{scale}}{blank}{era}"
+
+
+def _converted(rows: Sequence[tuple[Any, ...]], converters: Sequence[tuple[int, Convert]]) -> list[Row]:
+    """Apply each converter to the column at its place."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for place, convert in converters:
+        columns[place] = convert(columns[place])
+    return list(zip(*columns, strict=True))
+
+
+def _encoded(value: Any) -> bytes | None:
+    if value is None:
+        return None
+    # Never with an exponent, as small decimals would have.
+    return (f"{value:f}" if isinstance(value, Decimal) else str(value)).encode()
+
+
+class PostgreSQLReader(Reader):
+    """Streams rows by cursors of the server, canonical texts by COPY."""
+
+    def read(
+        self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
+    ) -> Iterator[list[Row]]:
+        """See :meth:`.Reader.read`.
+
+        Text keys are sorted by bytes (``COLLATE "C"``), whatever their collation: see the class. A batch has fewer rows
+        where rows are wide, so that it stays near 8 MB. Outside of a transaction the read opens its own.
+        """
+        expressions = ", ".join(selected(column, self.quote(column.name)) for column in columns)
+        statement = f"SELECT {expressions} FROM {self.qualified(table)} AS t"
+        with translated():
+            if order_by:
+                by_bytes = self._sorts_by_bytes(connection)
+                statement += " ORDER BY " + ", ".join(self._sorted(table.column(name), by_bytes) for name in order_by)
+            converters = [(place, convert) for place, column in enumerate(columns) if (convert := converter(column)) is not None]
+            with closing(fetch(driver_of(connection), undoubled(statement))) as batches:
+                for rows in batches:
+                    yield _converted(rows, converters) if converters else rows
+
+    def count(self, connection: Connection, table: Table) -> int:
+        """Count the rows."""
+        with translated():
+            return int(connection.exec_driver_sql(f"SELECT count(*) FROM {self.qualified(table)}").scalar_one())
+
+    def fingerprint(self, connection: Connection, table: Table) -> object:
+        """Return how many rows of the table this transaction has changed, as the server counts them."""
+        return touched(connection, undoubled(self.qualified(table)))
+
+    def _sorts_by_bytes(self, connection: Connection) -> bool:
+        """Whether text without a collation of its own sorts by bytes in this database, and its indexes with it."""
+        return bool(
+            connection.exec_driver_sql(
+                "SELECT CASE coalesce(to_jsonb(d) ->> 'datlocprovider', 'c')"
+                " WHEN 'c' THEN datcollate IN ('C', 'POSIX') WHEN 'b' THEN true ELSE false END"
+                " FROM pg_database d WHERE datname = current_database()"
+            ).scalar_one()
+        )
+
+    def _sorted(self, column: Column, by_bytes: bool) -> str:
+        # With the table's alias: the plain name would be that of the text which is selected.
+        name = f"t.{self.quote(column.name)}"
+        if column.kind in COMPARED_AS_TEXT:
+            ordered = column.kind is Kind.OTHER and _ORDERED_AS_THEY_ARE.fullmatch(column.sql_type)
+            return name if ordered else self.database.statements.as_bytes(name)
+        if column.kind not in (Kind.TEXT, Kind.CHAR):
+            return name
+        already = by_bytes if column.collation is None else column.collation in _ORDERED_BY_BYTES
+        return name if already else f'{name} COLLATE "C"'
+
+    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+        """Stream what COPY writes."""
+        sql = slice_sql(self.database, connection, table_slice)
+        if keys is None:
+            yield from copied(connection, sql.texts())
+            return
+        for start in range(0, len(keys), _KEYS):
+            yield from copied(connection, sql.texts_by_key(keys[start : start + _KEYS]))

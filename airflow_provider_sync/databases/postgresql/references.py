@@ -26,10 +26,9 @@ from airflow_provider_sync.databases.postgresql.constraints import (
     TOUCHED,
     Constraint,
     constraints_to,
-    doubled,
-    plain,
 )
 from airflow_provider_sync.databases.postgresql.errors import FOREIGN_KEY_VIOLATION, error_message, sqlstate
+from airflow_provider_sync.databases.postgresql.session import doubled, undoubled
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table
 from airflow_provider_sync.exceptions import ReferencedRowsError
 
@@ -50,14 +49,14 @@ def kept(
 
 def references_to_listed(database: Database, connection: Connection, change: ListedChanges, op: Op) -> str | None:
     """Return a constraint by which a row refers to one of those that are listed under ``op``; ``None`` where none does."""
-    for constraint in constraints_to(connection, plain(database.qualified(change.target))):
+    for constraint in constraints_to(connection, undoubled(database.qualified(change.target))):
         if constraint.on_delete == _NO_ACTION and constraint.deferrable:
             continue
         if not constraint.readable:
             return constraint.label
         statement = (
             f"SELECT 1 FROM {database.qualified(change.work)} AS w"
-            f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.statements.match(change.key, 'p', 'w')}"
             f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} = '{op}' LIMIT 1"
         )
@@ -74,11 +73,11 @@ def joined(database: Database, connection: Connection, tables: Mapping[int, Tabl
     """
     owner: dict[int, int] = {}
     for place, table in tables.items():
-        name = plain(database.qualified(table))
+        name = undoubled(database.qualified(table))
         owner |= dict.fromkeys(connection.exec_driver_sql(INVOLVED, (name, name)).scalars(), place)
     group = list(range(number))
     for place, table in tables.items():
-        for constraint in constraints_to(connection, plain(database.qualified(table))):
+        for constraint in constraints_to(connection, undoubled(database.qualified(table))):
             other = owner.get(constraint.child_oid)
             if other is not None:
                 low, high = sorted((group[place], group[other]))
@@ -95,7 +94,7 @@ def written_last(database: Database, connection: Connection, changes: Sequence[L
     references = _References(database, connection, changes, "")
     for change in changes:
         touched = change.inserted or change.deleted
-        for constraint in constraints_to(connection, plain(database.qualified(change.target))) if touched else ():
+        for constraint in constraints_to(connection, undoubled(database.qualified(change.target))) if touched else ():
             if (child := references.needed_before(change, constraint)) and not constraint.mine:
                 columns = map(child.target.column, constraint.names)
                 keys = {column.name for column in child.key}
@@ -114,7 +113,7 @@ class _References:
         self.remedy = remedy
         self.by_oid: dict[int, ListedChanges] = {}
         for change in changes:
-            name = plain(database.qualified(change.target))
+            name = undoubled(database.qualified(change.target))
             for oid in connection.exec_driver_sql(INVOLVED, (name, name)).scalars():
                 self.by_oid[oid] = change
         self.dropped: list[Constraint] = []
@@ -126,7 +125,7 @@ class _References:
         for change in self.changes:
             if not (change.deleted or change.updated or change.inserted):
                 continue
-            constraints = constraints_to(self.connection, plain(self.database.qualified(change.target)))
+            constraints = constraints_to(self.connection, undoubled(self.database.qualified(change.target)))
             for constraint in constraints:
                 self._plan_ring(change, constraint)
             if not constraints or not (change.deleted or change.updated):
@@ -193,7 +192,7 @@ class _References:
         child = self.by_oid.get(constraint.child_oid)
         if child is None and not self._first(
             f"SELECT 1 FROM {database.qualified(change.work)} AS w"
-            f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.statements.match(change.key, 'p', 'w')}"
             f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} = '{Op.DELETE}' LIMIT 1"
         ):
@@ -220,7 +219,7 @@ class _References:
                     f"UPDATE {database.qualified(change.work)} AS w SET {OP} = '{Op.DELETE_LAST}'"
                     f" WHERE w.{OP} = '{Op.DELETE}' AND EXISTS (SELECT FROM {database.qualified(change.target)} AS p"
                     f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
-                    f" WHERE {database.match(change.key, 'p', 'w')}{stays})"
+                    f" WHERE {database.statements.match(change.key, 'p', 'w')}{stays})"
                 )
                 moved = moved or found.rowcount > 0
 
@@ -229,7 +228,7 @@ class _References:
         database = self.database
         goes = (
             f"FROM {database.qualified(change.work)} AS w"
-            f" JOIN {database.qualified(change.target)} AS p ON {database.match(change.key, 'p', 'w')}"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.statements.match(change.key, 'p', 'w')}"
         )
         where = f" WHERE w.{OP} = '{Op.DELETE}'"
         refers = constraint.refers(database.quote, "p", "c")
@@ -242,7 +241,7 @@ class _References:
         if child is not None and set(constraint.names) <= set(child.staged):
             found[0] += (
                 f" AND NOT EXISTS (SELECT FROM {database.qualified(child.staging)} AS s"
-                f" WHERE {database.equal(child.key, 's', 'c')})"
+                f" WHERE {database.statements.equal(child.key, 's', 'c')})"
             )
             found.append(f"{counted} {goes} JOIN {database.qualified(child.staging)} AS c ON {refers}{where}")
         counts = [self.connection.exec_driver_sql(statement).one() for statement in found]
@@ -258,11 +257,11 @@ class _References:
             return
         database = self.database
         child = self.by_oid.get(constraint.child_oid)
-        same = " AND ".join(database.same(column, "p", "s") for column in columns)
+        same = " AND ".join(database.statements.same(column, "p", "s") for column in columns)
         touched = (
             f"SELECT count(*) FROM {database.qualified(change.work)} AS w"
-            f" JOIN {database.qualified(change.target)} AS p ON {database.equal(change.key, 'p', 'w')}"
-            f" JOIN {database.qualified(change.staging)} AS s ON {database.match(change.key, 's', 'w')}"
+            f" JOIN {database.qualified(change.target)} AS p ON {database.statements.equal(change.key, 'p', 'w')}"
+            f" JOIN {database.qualified(change.staging)} AS s ON {database.statements.match(change.key, 's', 'w')}"
             f" JOIN {doubled(constraint.child)} AS c ON {constraint.refers(database.quote, 'p', 'c')}"
             f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND NOT ({same}){self._not_listed(child, Op.DELETE)}"
         )
@@ -273,7 +272,7 @@ class _References:
             # These rows get their own values after their parents got theirs.
             touched += (
                 f" AND NOT EXISTS (SELECT FROM {database.qualified(child.work)} AS d"
-                f" WHERE d.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND {database.equal(child.key, 'd', 'c')})"
+                f" WHERE d.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND {database.statements.equal(child.key, 'd', 'c')})"
             )
         rows = self.connection.exec_driver_sql(touched).scalar_one()
         if not rows:
@@ -318,7 +317,7 @@ class _References:
         listed = ", ".join(f"'{op}'" for op in ops)
         self.connection.exec_driver_sql(
             f"SELECT count(*) FROM (SELECT 1 FROM {self.database.qualified(change.target)} AS p"
-            f" JOIN {self.database.qualified(change.work)} AS w ON {self.database.equal(change.key, 'p', 'w')}"
+            f" JOIN {self.database.qualified(change.work)} AS w ON {self.database.statements.equal(change.key, 'p', 'w')}"
             f" WHERE w.{OP} IN ({listed}) FOR UPDATE OF p) AS locked"
         ).scalar_one()
 
@@ -328,7 +327,7 @@ class _References:
             return ""
         return (
             f" AND NOT EXISTS (SELECT FROM {self.database.qualified(child.work)} AS d"
-            f" WHERE d.{OP} = '{op}' AND {self.database.match(child.key, 'c', 'd')})"
+            f" WHERE d.{OP} = '{op}' AND {self.database.statements.match(child.key, 'c', 'd')})"
         )
 
     def _touched(self, oid: int) -> int:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, TableSlice
+from airflow_provider_sync.databases.postgresql.session import stores_utf8, undoubled
 from airflow_provider_sync.databases.postgresql.text import canonical_text, hashed_text, literal, parsed
 from airflow_provider_sync.databases.schema import Kind
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
@@ -24,6 +28,17 @@ _MAX_LINKS = 100
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _LOWEST_NUMERIC, _HIGHEST_NUMERIC = "-1e131071", "NaN"
 """What no whole number is below, and what sorts after all."""
+
+
+def slice_sql(database: Database, connection: Connection, table_slice: TableSlice) -> SliceSQL:
+    """Return what writes the statements about a table slice, for a cursor without parameters."""
+
+    def quote(name: str) -> str:
+        return undoubled(database.quote(name))
+
+    return SliceSQL(
+        table_slice, quote=quote, relation=undoubled(database.qualified(table_slice.table)), utf8=stores_utf8(connection)
+    )
 
 
 class SliceSQL:

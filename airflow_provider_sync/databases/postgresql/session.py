@@ -100,3 +100,30 @@ def _set_encoding(driver: Any, _record: object) -> None:
         autocommit, driver.autocommit = driver.autocommit, True
         driver.execute("SET client_encoding TO 'UTF8'")
         driver.autocommit = autocommit
+
+
+def driver_of(connection: Connection) -> Any:
+    """Return the connection of psycopg or psycopg2 below SQLAlchemy's."""
+    return connection.connection.driver_connection
+
+
+def undoubled(statement: str) -> str:
+    """Take back the doubling of percent signs, for statements that go to a cursor, or as a parameter."""
+    return statement.replace("%%", "%")
+
+
+def doubled(statement: str) -> str:
+    """Double percent signs, as the driver expects them; names that the server quotes come without."""
+    return statement.replace("%", "%%")
+
+
+def run(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement by a cursor of the driver, percent signs not doubled, and return its rows."""
+    with driver_of(connection).cursor() as cursor:
+        cursor.execute(statement)
+        return [] if cursor.description is None else list(cursor.fetchall())
+
+
+def stores_utf8(connection: Connection) -> bool:
+    """Whether the database stores text as UTF-8."""
+    return bool(driver_of(connection).info.parameter_status("server_encoding") == "UTF8")

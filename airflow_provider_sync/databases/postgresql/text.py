@@ -25,6 +25,9 @@ _WIDE = {
     Kind.TIMESTAMP: "timestamptz",
 }
 
+COMPARED_AS_TEXT = frozenset({Kind.JSON, Kind.OTHER})
+"""Kinds without an ``=``, or whose ``=`` calls different texts the same."""
+
 
 def logical_type(column: Column) -> LogicalType:
     """Return the type of a column; what has no type of its own in version 2 travels as the text that PostgreSQL reads again."""

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-SCHEMAS = True
-"""Whether a dot in a table's name stands between schema and table."""
-
-OPTIONS = ""
-"""What follows a new table's columns."""
-
 _MOST_CHARACTERS = 10_485_760
 _MOST_DIGITS = 1000
 
@@ -24,7 +18,7 @@ _TYPES = {
 _SECONDS = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "TIMESTAMP", LogicalKind.INSTANT: "TIMESTAMPTZ"}
 
 
-def sql_type(logical: LogicalType, *, key: bool) -> str:
+def sql_type(logical: LogicalType) -> str:
     """Return the type of a column that holds every value of a logical type."""
     match logical.kind:
         case LogicalKind.INTEGER if logical.fixed:
@@ -45,8 +39,3 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
         case kind if kind in _SECONDS:
             return f"{_SECONDS[kind]}({logical.scale or 0})"
     return _TYPES.get(logical.kind, "TEXT")
-
-
-def definition(sql_type: str, *, required: bool) -> str:
-    """Return what follows the name of a column."""
-    return f"{sql_type}{' NOT NULL' if required else ''}"

@@ -1,62 +1,26 @@
-"""Columns of PostgreSQL as every engine gives their values, and as version 1 hashes them."""
+"""What version 1 needs of PostgreSQL: values as MySQL would write them for the hash, and values that JSON cannot carry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
-from airflow_provider_sync.databases.schema import Column, Kind, Value
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.version1 import Version1
+from airflow_provider_sync.databases.postgresql.errors import (
+    translated,
+)
+from airflow_provider_sync.databases.postgresql.read import fetch
+from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
+from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
+from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import mysql_double, mysql_float
-
-Convert = Callable[[Sequence[Any]], Sequence[Value]]
-"""Turns the values of one column, as the driver gives them, into those of ``Database.read``."""
-
-_PLAIN = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.DOUBLE, Kind.BINARY})
-"""Kinds that both drivers read as they should; the others are asked for as text."""
-
-_CLOCK = {Kind.TIME: 8, Kind.DATETIME: 19, Kind.TIMESTAMP: 19}
-"""Kinds with fractions of a second, and their length up to the seconds."""
+from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
-def selected(column: Column, name: str) -> str:
-    """Return the expression that reads ``column`` so that psycopg 3 and psycopg2 give the same value.
-
-    :param name: the quoted name
-    """
-    match column.kind:
-        case Kind.INTEGER if column.unsigned:
-            return f"{name}::bigint"
-        case Kind.BOOLEAN:
-            return f"{name}::integer"
-        case Kind.BIT:
-            # Through the built-in type, since a domain has no such cast.
-            return f"{name}::bit({column.length})::bigint"
-        case Kind.TIMESTAMP:
-            return f"({name} AT TIME ZONE 'UTC')::text"
-        case Kind.DECIMAL:
-            # Money would come with its currency; numerics stay as they are.
-            return f"{name}::numeric::text"
-        case kind if kind in _PLAIN:
-            return name
-        case _:
-            return f"{name}::text"
-
-
-def converter(column: Column) -> Convert | None:
-    """Return what turns the driver's values of ``column`` into the contract's; ``None`` where they are that already."""
-    match column.kind:
-        case Kind.FLOAT:
-            return _six_digits
-        case Kind.BINARY:
-            return _bytes
-        case Kind.BIT if column.length == 64:
-            return _unsigned
-        case Kind.TIME | Kind.DATETIME | Kind.TIMESTAMP if column.scale:
-            return _padded(_CLOCK[column.kind], column.scale)
-    return None
-
-
-def hashed(column: Column) -> Callable[[Value], bytes]:
+def _hashed(column: Column) -> Callable[[Value], bytes]:
     """Return what writes a value, never ``None``, as MySQL would for the version 1 hash."""
     match column.kind:
         case Kind.DOUBLE:
@@ -87,32 +51,71 @@ def _text(value: Value) -> bytes:
     return str(value).encode()
 
 
-def _six_digits(values: Sequence[Any]) -> Sequence[Value]:
-    return [None if value is None else float(f"{value:.6g}") for value in values]
+def _has_unsendable(connection: Connection, column: Column, *, name: str, table: str) -> bool:
+    """Look for bytes that are not UTF-8, NaN and infinity, infinite dates, and dates before the common era.
+
+    :param name: the quoted name of the column
+    :param table: the quoted name of its table
+    """
+    match column.kind:
+        case Kind.FLOAT | Kind.DOUBLE:
+            condition = f"{name} IN ('NaN', 'Infinity', '-Infinity')"
+        case Kind.DATE | Kind.DATETIME | Kind.TIMESTAMP:
+            # No other engine has these.
+            condition = f"NOT isfinite({name}) OR {name} < '0001-01-01'"
+        case Kind.BINARY:
+            return _has_other_than_utf8(connection, name, table)
+        case _:
+            return False
+    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table} WHERE {condition})").scalar_one())
 
 
-def _bytes(values: Sequence[Any]) -> Sequence[Value]:
-    # psycopg2 gives a memoryview.
-    return [None if value is None else bytes(value) for value in values]
+def _has_other_than_utf8(connection: Connection, name: str, table: str) -> bool:
+    # No function of every supported version tests for UTF-8 without raising an error. Plain ASCII is told by SQL: in the
+    # escape format only other bytes, and the backslash itself, have a backslash.
+    suspects = f"SELECT {name} FROM {table} WHERE position(chr(92) IN encode({name}, 'escape')) > 0"
+    with closing(fetch(driver_of(connection), undoubled(suspects))) as batches:
+        return any(not _is_utf8(value) for rows in batches for (value,) in rows)
 
 
-def _unsigned(values: Sequence[Any]) -> Sequence[Value]:
-    return [None if value is None else value & 0xFFFF_FFFF_FFFF_FFFF for value in values]
+def _is_utf8(value: Any) -> bool:
+    try:
+        bytes(value).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
-def _padded(seconds: int, scale: int) -> Convert:
-    """Return what gives every value as many digits of a second as its column has; PostgreSQL drops zeros at the end."""
-    full = seconds + 1 + scale
+class PostgreSQLVersion1(Version1):
+    """Hashes streamed rows: see :meth:`PostgreSQLVersion1.hash_text`."""
 
-    def pad(values: Sequence[Any]) -> Sequence[Value]:
-        return [value if value is None or len(value) == full else _pad(value, scale) for value in values]
+    def default_time_zone(self, connection: Connection) -> str | None:
+        """Return what server, database or role set before this session set its own."""
+        setting = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
+        return str(connection.exec_driver_sql(setting).scalar_one())
 
-    return pad
+    def hash_in_database(
+        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
+    ) -> str | None:
+        """Return ``None``: see :meth:`hash_text`."""
+        # Each link of the chain needs the one before: only a recursive query or an aggregate of one's own could do it, and
+        # both take longer than reading the rows.
+        return None
 
+    def hash_order(self, table: Table) -> Sequence[str]:
+        """Name the primary key's columns."""
+        if not table.primary_key:
+            raise TableError(f"Table {str(table)!r} has no primary key, so its rows have no order to hash them in. Add one.")
+        return table.primary_key
 
-def _pad(value: str, scale: int) -> str:
-    clock, blank, era = value.partition(" BC")
-    if not clock[-1].isdigit():
-        return value  # infinity
-    whole, _, fraction = clock.partition(".")
-    return f"{whole}.{fraction:0<{scale}}{blank}{era}"
+    def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
+        """Return what writes a value as MySQL would; text is UTF-8 whatever else is in the row."""
+        return _hashed(column)
+
+    def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
+        """Look for bytes that are not UTF-8, for infinity and NaN, and for dates that no other engine has."""
+        with translated():
+            for column in columns:
+                if _has_unsendable(connection, column, name=self.quote(column.name), table=self.qualified(table)):
+                    return column
+        return None

@@ -7,9 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.schema import Column, Kind, Table, UniqueKey
+from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.databases.sqlite.affinities import kind_of, sizes_of
+from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.exceptions import MissingTableError, TableError
+from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _ROW_IDS = ("rowid", "_rowid_", "oid")
 """The names of the hidden integer that identifies a row; a column of the same name hides one of them."""
@@ -181,3 +184,22 @@ def _column(name: str, sql_type: str, *, nullable: bool, generated: bool, requir
         collation=collation,
         required=required,
     )
+
+
+class SQLiteCatalog(Catalog):
+    """What the PRAGMAs say."""
+
+    def describe(self, connection: Connection, name: str) -> Table:
+        """Describe a table; see :func:`.catalog.describe_table`."""
+        return describe_table(connection, name)
+
+    def list_tables(self, connection: Connection) -> list[str]:
+        """Name the tables of the main database, without SQLite's own."""
+        rows = connection.exec_driver_sql(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
+        ).fetchall()
+        return sorted(row[0] for row in rows if not row[0].startswith((STAGING_PREFIX, "sqlite_")))
+
+    def logical_type(self, column: Column) -> LogicalType:
+        """Take the declaration at its word; see :func:`.text.logical_type`."""
+        return logical_type(column)

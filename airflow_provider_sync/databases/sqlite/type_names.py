@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-SCHEMAS = False
-"""Whether a dot in a table's name stands between schema and table."""
-
-OPTIONS = ""
-"""What follows a new table's columns."""
-
 _EXACT_DIGITS = 15
 """Decimals of so many digits are the same again after they were a double."""
 
@@ -23,7 +17,7 @@ _TYPES = {
 }
 
 
-def sql_type(logical: LogicalType, *, key: bool) -> str:
+def sql_type(logical: LogicalType) -> str:
     """Return the type of a column that holds every value of a logical type exactly, where SQLite has one."""
     match logical.kind:
         case LogicalKind.INTEGER:
@@ -38,8 +32,3 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
             return f"{'CHAR' if logical.fixed else 'VARCHAR'}({logical.size})"
     # JSON as well: a column that is declared so makes a number of `1.0`.
     return _TYPES.get(logical.kind, "TEXT")
-
-
-def definition(sql_type: str, *, required: bool) -> str:
-    """Return what follows the name of a column."""
-    return f"{sql_type}{' NOT NULL' if required else ''}"

@@ -9,7 +9,7 @@ import msgspec
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.canonical import CanonicalColumn, TableSlice
-from airflow_provider_sync.databases.type_rules import create_table_statement, landing_type
+from airflow_provider_sync.databases.type_rules import landing_type
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.messages import Described, RequestedSlice, Window
@@ -52,7 +52,7 @@ def land(database: Database, target: Target, described: Described) -> TableSlice
             )
         if any(name == landed.column.name for landed in columns.values()):
             raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Correct 'renames'.")
-        logical = landing_type(str(target.table), column.type, own[name], database.logical_type(own[name]))
+        logical = landing_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
         columns[column.name] = CanonicalColumn(column=own[name], type=logical)
     key = tuple(columns[name] for name in described.key)
     wanted = options.primary_key
@@ -74,7 +74,7 @@ def create_statement(database: Database, options: TargetTable, described: Descri
         msgspec.structs.replace(column, name=options.renames.get(column.name, column.name)) for column in described.columns
     ]
     key = [options.renames.get(name, name) for name in described.key]
-    return create_table_statement(database, options.table_name, renamed, key)
+    return database.ddl.create_table_statement(options.table_name, renamed, key)
 
 
 def _own_window(database: Database, target: Target) -> Window | None:
@@ -85,7 +85,7 @@ def _own_window(database: Database, target: Target) -> Window | None:
     column = next((column for column in target.table.columns if column.name == window.column), None)
     if column is None:
         raise ConfigurationError(f"Table {target.name!r}: the target has no column {window.column!r}, which the window is of.")
-    logical = database.logical_type(column)
+    logical = database.catalog.logical_type(column)
     if logical is None:
         raise ConfigurationError(
             f"Table {target.name!r}: a window cannot be of {window.column!r}, whose type {column.sql_type} has no order."

@@ -59,9 +59,11 @@ def refuse_other_values(
 def _differing_keys(database: Database, connection: Connection, table_slice: TableSlice, sent: TableSlice) -> list[Key]:
     """Return some keys of rows that are not what was sent."""
     # Read to the end before the next statement: a connection to MySQL has one result at a time.
-    batches = islice(database.digest_rows(connection, sent, ONE_SEGMENT, ((0, 0),)), _BATCHES)
+    batches = islice(database.digests.digest_rows(connection, sent, ONE_SEGMENT, ((0, 0),)), _BATCHES)
     digests = {key: digest for batch in batches for key, digest in batch}
-    found = {key: digest for batch in database.digest_keys(connection, table_slice, list(digests)) for key, digest in batch}
+    found = {
+        key: digest for batch in database.digests.digest_keys(connection, table_slice, list(digests)) for key, digest in batch
+    }
     return [key for key, digest in digests.items() if found.get(key) != digest][:_SAMPLE]
 
 
@@ -71,7 +73,7 @@ def _texts(
     """Return the canonical texts of rows by their keys."""
     places = [table_slice.columns.index(column) for column in table_slice.key]
     found = {}
-    for _, block in database.read_text(connection, table_slice, keys) if keys else ():
+    for _, block in database.reader.read_text(connection, table_slice, keys) if keys else ():
         for row in tsv.decode_rows(block, len(table_slice.columns)):
             texts = tuple(None if field is None else field.decode() for field in row)
             found[tuple(texts[place] or "" for place in places)] = texts

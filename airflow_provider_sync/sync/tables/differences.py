@@ -142,7 +142,7 @@ def compare_segments(
         table_slice=requested_slice_for(target),
         partitioning=partitioning,
         sample=sample,
-        schemes=database.schemes,
+        schemes=database.digests.schemes,
         probes=probes_of(client, database),
     )
     with client.describe_table(request) as answer:
@@ -153,7 +153,7 @@ def compare_segments(
             _refuse_null_keys(database, connection, table_slice)
             if described.sample:
                 return dict(digest_sample(database, connection, table_slice, described.partitioning, described.sample))
-            return dict(database.digest_segments(connection, table_slice, described.partitioning))
+            return dict(database.digests.digest_segments(connection, table_slice, described.partitioning))
 
         source, own = _both(database, partial(_segments_in, answer), own_segments)
     differing = differing_segments(source, own)
@@ -168,7 +168,7 @@ def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
     if capabilities is None or set(capabilities.digests) <= {SHA256}:
         return {}
     with database.connect() as connection:
-        return {name: probe for name, probe in database.probes(connection).items() if name in capabilities.digests}
+        return {name: probe for name, probe in database.digests.probes(connection).items() if name in capabilities.digests}
 
 
 def ask_segments_again(
@@ -312,7 +312,7 @@ def compare_slice(
     def own_rows(connection: Connection) -> dict[Key, int]:
         return {
             key: digest
-            for batch in database.digest_rows(connection, table_slice, partitioning, segment_ranges)
+            for batch in database.digests.digest_rows(connection, table_slice, partitioning, segment_ranges)
             for key, digest in batch
         }
 
@@ -419,7 +419,7 @@ def to_wire(digest: int) -> int:
 
 
 def _refuse_null_keys(database: Database, connection: Connection, table_slice: TableSlice) -> None:
-    column = database.find_null(connection, table_slice.table, [column.column for column in table_slice.key])
+    column = database.reader.find_null(connection, table_slice.table, [column.column for column in table_slice.key])
     if column is not None:
         raise TableError(
             f"Table {str(table_slice.table)!r} has rows without a value in {column.name!r}, a column of the key."

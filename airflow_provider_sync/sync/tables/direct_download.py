@@ -47,7 +47,7 @@ def load_directly(
     :return: ``None`` where the target is not such that they can be, or where there seem to be none
     :raises TableError: when the target cannot hold what the source has
     """
-    if target.options.window is not None or not database.is_empty(connection, target.table):
+    if target.options.window is not None or not database.reader.is_empty(connection, target.table):
         return None
     with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
         described = answer.described
@@ -102,7 +102,7 @@ class FirstRows(Download):
         """
         announced = self._known()
         table_slice = msgspec.structs.replace(self.table_slice, digest=announced.digest)
-        if dict(self.database.digest_written(connection, table_slice, announced.partitioning)) != announced.segments:
+        if dict(self.database.digests.digest_written(connection, table_slice, announced.partitioning)) != announced.segments:
             raise SourceChangedError(
                 f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
                 " digests and its rows.",
@@ -148,7 +148,9 @@ class FirstRows(Download):
         :param abandoned: tells that nobody waits for them any more
         """
         request = DescribeTable(
-            table_slice=self._requested_slice(), schemes=self.database.schemes, probes=probes_of(self.client, self.database)
+            table_slice=self._requested_slice(),
+            schemes=self.database.digests.schemes,
+            probes=probes_of(self.client, self.database),
         )
         segments: dict[int, SegmentDigest] = {}
         with self.client.describe_table(request) as answer:

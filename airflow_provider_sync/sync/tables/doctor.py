@@ -134,7 +134,7 @@ def _misfits(database: Database, target: Target, described: Described) -> Iterab
             yield ColumnFinding(column=column.name, reason=f"the target has no column {name!r}")
             continue
         try:
-            target_type(str(target.table), column.type, own[name], database.logical_type(own[name]))
+            target_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
         except TableError as error:
             yield ColumnFinding(column=column.name, reason=str(error))
 
@@ -215,7 +215,7 @@ class _Rows:
     def _own_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
         table_slice = msgspec.structs.replace(compared.table_slice, window=None)
         with self.database.snapshot() as connection:
-            return _values(compared, (block for _, block in self.database.read_text(connection, table_slice, keys)))
+            return _values(compared, (block for _, block in self.database.reader.read_text(connection, table_slice, keys)))
 
 
 def _values(compared: Comparison, blocks: Iterable[bytes]) -> dict[Key, str | None]:

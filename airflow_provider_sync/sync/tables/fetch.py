@@ -90,17 +90,17 @@ class Fetch:
         :raises TableError: when the target cannot keep a value as it is
         """
         table_slice, resumed = self._open()
-        held = self.database.digest_segments(self.connection, table_slice, self.compared.partitioning) if resumed else {}
+        held = self.database.digests.digest_segments(self.connection, table_slice, self.compared.partitioning) if resumed else {}
         if held:
             self._complete(table_slice, held, stretches=True)
         else:
             self._load(table_slice, GetRows(table_slice=self.requested_slice))
-        held = self.database.digest_segments(self.connection, table_slice, self.compared.partitioning)
+        held = self.database.digests.digest_segments(self.connection, table_slice, self.compared.partitioning)
         if dict(held) != dict(self.compared.source):
             source = ask_segments_again(self.client, self.database, self.compared)
             self.compared = msgspec.structs.replace(self.compared, source=source)
             self._complete(table_slice, held, stretches=False)
-            staged = dict(self.database.digest_segments(self.connection, table_slice, self.compared.partitioning))
+            staged = dict(self.database.digests.digest_segments(self.connection, table_slice, self.compared.partitioning))
             differing = tuple(differing_segments(staged, self.compared.own))
             self.compared = msgspec.structs.replace(self.compared, source=staged, differing=differing)
         return self._fetched(self._staged(self.compared.source_rows, None))
@@ -220,7 +220,7 @@ class Fetch:
         """Return the digests of staged rows, as they would go over the wire."""
         if not keys:
             return {}
-        batches = self.database.digest_keys(self.connection, table_slice, keys)
+        batches = self.database.digests.digest_keys(self.connection, table_slice, keys)
         return {key: to_wire(digest) for batch in batches for key, digest in batch}
 
     def _open(self) -> tuple[TableSlice, bool]:
@@ -293,7 +293,7 @@ class Fetch:
     def _source_moved(self, staging: TableSlice, replaced: Mapping[int, SegmentDigest]) -> bool:
         """Whether the rows that were compared are not those of the segments that the source announced."""
         compared = self.compared
-        new = self.database.digest_segments(self.connection, staging, compared.partitioning)
+        new = self.database.digests.digest_segments(self.connection, staging, compared.partitioning)
         expected = added(without(compared.own, replaced), new)
         return any(expected.get(number) != compared.source.get(number) for number in compared.differing)
 
@@ -325,7 +325,7 @@ class Fetch:
 
     def _list_removed(self, table: Table, keys: Sequence[Key]) -> None:
         if keys:
-            self.database.load_text(self.connection, table, self.compared.table_slice.key, [tsv.encode_keys(keys)])
+            self.database.loader.load_text(self.connection, table, self.compared.table_slice.key, [tsv.encode_keys(keys)])
 
     def _staged(self, rows: int, removed: Table | None) -> StagedTable:
         """Describe what is staged.
@@ -334,14 +334,14 @@ class Fetch:
         """
         table_slice, options = self.compared.table_slice, self.target.options
         if table_slice.key_range is None:
-            there = self.database.count(self.connection, self.staging.table)
+            there = self.database.reader.count(self.connection, self.staging.table)
         else:
             staged = msgspec.structs.replace(table_slice, table=self.staging.table, window=None)
-            there = self.database.digest_segments(self.connection, staged, ONE_SEGMENT).get(0, SegmentDigest(0, 0)).rows
+            there = self.database.digests.digest_segments(self.connection, staged, ONE_SEGMENT).get(0, SegmentDigest(0, 0)).rows
         if there != rows:
             raise ProtocolError(f"Table {self.target.name!r}: {there} rows are staged, and {rows} were announced.")
         for table in filter(None, (self.staging.table, removed)):
-            self.database.adopt_keys(self.connection, self.target.table, table, table_slice.key)
+            self.database.loader.adopt_keys(self.connection, self.target.table, table, table_slice.key)
         return StagedTable(
             target=self.target.table,
             staging=self.staging.table,
@@ -385,5 +385,5 @@ def _stretch(first: bytes, coming: Iterator[bytes]) -> Iterator[bytes]:
 
 def _digests_of(database: Database, connection: Connection, table_slice: TableSlice) -> dict[Key, int]:
     """Return the digest of every row, as it would go over the wire."""
-    batches = database.digest_rows(connection, table_slice, ONE_SEGMENT, ((0, 0),))
+    batches = database.digests.digest_rows(connection, table_slice, ONE_SEGMENT, ((0, 0),))
     return {key: to_wire(digest) for batch in batches for key, digest in batch}

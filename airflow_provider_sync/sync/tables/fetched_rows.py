@@ -95,7 +95,7 @@ class FetchedRows(Download):
         compared, window = self.compared, self.compared.table_slice.window
         if self.replaced is None or (window is not None and self._lacks(window.column)):
             return True
-        found = dict(self.database.digest_written(connection, compared.table_slice, compared.partitioning))
+        found = dict(self.database.digests.digest_written(connection, compared.table_slice, compared.partitioning))
         return found in (dict(compared.source), dict(self._merged(connection, self.replaced)))
 
     def source_moved(self) -> bool:
@@ -105,7 +105,7 @@ class FetchedRows(Download):
     def _keys_hold(self, connection: Connection) -> bool:
         announced = dict(self.announced or {})
         table_slice = msgspec.structs.replace(self.compared.table_slice, window=None)
-        found = self.database.digest_keys(connection, table_slice, [*announced, *self.deleted])
+        found = self.database.digests.digest_keys(connection, table_slice, [*announced, *self.deleted])
         return {key: to_wire(digest) for batch in found for key, digest in batch} == announced
 
     def _segments_hold(self, connection: Connection) -> bool:
@@ -113,7 +113,7 @@ class FetchedRows(Download):
         touched = compared.differing
         rows = sum(compared.source[number].rows for number in touched if number in compared.source)
         if compared.partitioning.scheme != "key_range" or 2 * rows > compared.source_rows:
-            found = self.database.digest_written(connection, compared.table_slice, compared.partitioning)
+            found = self.database.digests.digest_written(connection, compared.table_slice, compared.partitioning)
         else:
             found = _segments_of_rows(self.database, connection, compared)
         moved = [number for number in touched if found.get(number) != compared.source.get(number)]
@@ -144,7 +144,7 @@ class FetchedRows(Download):
 
     def _merged(self, connection: Connection, replaced: Mapping[int, SegmentDigest]) -> Mapping[int, SegmentDigest]:
         staged = msgspec.structs.replace(self.compared.table_slice, table=self.staging)
-        new = self.database.digest_segments(connection, staged, self.compared.partitioning)
+        new = self.database.digests.digest_segments(connection, staged, self.compared.partitioning)
         return added(without(self.compared.own, replaced), new)
 
     def _lacks(self, name: str) -> bool:
@@ -155,7 +155,9 @@ def _segments_of_rows(database: Database, connection: Connection, compared: Comp
     """Digest only the touched segments, row by row: they are few."""
     partitioning = compared.partitioning
     found: dict[int, SegmentDigest] = {}
-    for batch in database.digest_rows(connection, compared.table_slice, partitioning, segment_ranges_of(compared.differing)):
+    for batch in database.digests.digest_rows(
+        connection, compared.table_slice, partitioning, segment_ranges_of(compared.differing)
+    ):
         for key, digest in batch:
             number = segment_of(key[0], partitioning)
             held = found.get(number, SegmentDigest(0, 0))

@@ -27,5 +27,5 @@ def made_target(client: SyncClient, database: Database, options: TargetTable, lo
         with suppress(SyncError):
             lock.check()
             with database.connect() as connection:
-                database.drop_if_empty(connection, table)
+                database.ddl.drop_if_empty(connection, table)
         raise

@@ -110,7 +110,7 @@ class _Bystanders:
     def begin(self) -> None:
         """Note what they are like before the first write."""
         if self.before is None:
-            self.before = [self.database.fingerprint(self.connection, target.table) for target in self.equal]
+            self.before = [self.database.reader.fingerprint(self.connection, target.table) for target in self.equal]
 
     def check(self) -> None:
         """See that they are as they were, since their reports say that they are equal to the source.
@@ -118,7 +118,7 @@ class _Bystanders:
         :raises TableError: when one is not
         """
         for target, before in zip(self.equal, self.before or (), strict=False):
-            if self.database.fingerprint(self.connection, target.table) != before:
+            if self.database.reader.fingerprint(self.connection, target.table) != before:
                 raise self.changed(target)
 
     def changed(self, target: Target) -> TableError:

@@ -179,4 +179,4 @@ def _present(database: Database, compared: Comparison, keys: Sequence[Key], conn
         return set()
     table_slice = msgspec.structs.replace(compared.table_slice, window=None)
     with nullcontext(connection) if connection is not None else database.snapshot() as reading:
-        return {key for batch in database.digest_keys(reading, table_slice, keys) for key, _ in batch}
+        return {key for batch in database.digests.digest_keys(reading, table_slice, keys) for key, _ in batch}

@@ -99,13 +99,13 @@ def compare_scattered(client: SyncClient, database: Database, compared: Comparis
 def _look(client: SyncClient, database: Database, target: Target) -> Comparison | None:
     """Compare a sample of the segments, or all where the source has none; ``None`` where a look cannot pay."""
     columns = [target.table.column(name) for name in target.key]
-    types = [database.logical_type(column) for column in columns]
+    types = [database.catalog.logical_type(column) for column in columns]
     key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(columns, types, strict=True) if kind)
     table_slice = TableSlice(table=target.table, columns=key, key=key, key_range=target.key_range)
     if None in types or target.options.window is not None or not table_slice.has_indexed_ranges:
         return None
     with database.connect() as connection:
-        if database.estimate_rows(connection, table_slice) < MANY_ROWS:
+        if database.digests.estimate_rows(connection, table_slice) < MANY_ROWS:
             return None
     return compare_segments(client, database, target, sample=SAMPLE_SEGMENTS)
 

@@ -140,7 +140,7 @@ class StagedSlices(Download):
         """
         for entry in self.slices:
             table_slice = msgspec.structs.replace(self.table_slice, key_range=entry.key_range, digest=entry.algorithm)
-            found = self.database.digest_segments(connection, table_slice, ONE_SEGMENT).get(0, SegmentDigest(0, 0))
+            found = self.database.digests.digest_segments(connection, table_slice, ONE_SEGMENT).get(0, SegmentDigest(0, 0))
             if found != SegmentDigest(entry.rows, entry.digest):
                 refuse_other_values(self.database, connection, table_slice, self.staging, name=self.target.name)
                 if entry.by_key:
@@ -208,7 +208,7 @@ def _adopt(
     table = staging.adopt(connection, target.table)
     listed = None if whole else removed.adopt(connection, target.table)
     expected = sum(table_slice.staged for table_slice in slices), sum(table_slice.removed for table_slice in slices)
-    found = database.count(connection, table), database.count(connection, listed) if listed else 0
+    found = database.reader.count(connection, table), database.reader.count(connection, listed) if listed else 0
     if found != expected:
         raise TableError(
             f"Table {target.name!r}: {found[0]} rows and {found[1]} keys to delete are staged, and the downloads told of"

@@ -99,7 +99,7 @@ def _compare(
         differs, source_hash, warnings = _compare_hashes(client, database, target)
         if not differs:
             with database.connect() as connection:
-                rows = database.count(connection, target.table)
+                rows = database.reader.count(connection, target.table)
             return _unchanged(target, 1, rows, "hash", measure, warnings)
         found = [PlannedSlice(table=options.name, run=run, protocol=1, whole=True, source_hash=source_hash)]
     else:
@@ -293,7 +293,7 @@ def _stage_whole(
         target_rows=download.target_rows,
         whole=listed is None,
         staged=download.rows_total,
-        removed=0 if listed is None else database.count(connection, listed),
+        removed=0 if listed is None else database.reader.count(connection, listed),
         received=download.rows_received,
         rows=download.rows_total,
         source_hash=download.source_hash,

@@ -78,7 +78,7 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
     :raises TableError: when it has no key and none is configured, the configured one is not there, or its rows are not all
         to be seen
     """
-    table = database.describe(connection, options.table_name)
+    table = database.catalog.describe(connection, options.table_name)
     check_all_rows_seen(table, options.table_name, allowed=options.allow_row_security)
     key = options.primary_key or table.primary_key
     if not key:
@@ -99,7 +99,7 @@ def _keeping_zeros(database: Database, table: Table, options: TargetTable) -> tu
     return tuple(
         names.get(column.name, column.name)
         for column in table.columns
-        if not column.generated and database.logical_type(column) == _ANY_SCALE
+        if not column.generated and database.catalog.logical_type(column) == _ANY_SCALE
     )
 
 

@@ -29,7 +29,7 @@ def transaction_groups(
     groups = [[entry] for entry in entries]
     # A database that cannot be asked is one that no table can be merged into, each of which then says so.
     with suppress(SyncError):
-        bound = database.merged_together([name_of(entry) for entry in entries])
+        bound = database.foreign_keys.merged_together([name_of(entry) for entry in entries])
         groups = [[entries[number] for number in group] for group in bound]
     return groups
 

@@ -49,7 +49,7 @@ def refuse_unkept_values(
     requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)
     with client.get_rows(GetRows(table_slice=requested_slice, keys=tsv.encode_keys(looked_at).decode()), columns=width) as answer:
         sent = _by_key((rows.data for rows in answer), width, places)
-    staged = _by_key((lines for _, lines in database.read_text(connection, table_slice, looked_at)), width, places)
+    staged = _by_key((lines for _, lines in database.reader.read_text(connection, table_slice, looked_at)), width, places)
     asked = {tuple(value.encode() for value in key) for key in looked_at}
     lost = (sent.keys() & asked) - staged.keys()
     changed = {

@@ -72,7 +72,7 @@ def create(client: SyncClient, database: Database, options: TargetTable) -> Tabl
     request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
     with client.describe_table(request) as answer, database.connect() as connection:
         connection.exec_driver_sql(create_statement(database, options, answer.described))
-        return database.describe(connection, options.table_name)
+        return database.catalog.describe(connection, options.table_name)
 
 
 def count_rows(client: SyncClient, options: TargetTable) -> int:

@@ -40,8 +40,8 @@ def test_zero_dates_are_read(database: MySQLDatabase) -> None:
         "INSERT INTO t VALUES (1, '0000-00-00', '2024-00-00')",
     )
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
-        assert list(database.read(connection, table, table.columns)) == [[(1, "0000-00-00", "2024-00-00 00:00:00.000")]]
+        table = database.catalog.describe(connection, "t")
+        assert list(database.reader.read(connection, table, table.columns)) == [[(1, "0000-00-00", "2024-00-00 00:00:00.000")]]
 
 
 @pytest.mark.parametrize("sql_type", ["DATE", "DATETIME", "TIMESTAMP"])
@@ -66,8 +66,8 @@ def test_instants_are_read_in_utc(database: MySQLDatabase) -> None:
         "INSERT INTO t VALUES (1, '2024-07-01 12:00:00')",
     )
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
-        assert list(database.read(connection, table, table.columns)) == [[(1, "2024-07-01 07:00:00")]]
+        table = database.catalog.describe(connection, "t")
+        assert list(database.reader.read(connection, table, table.columns)) == [[(1, "2024-07-01 07:00:00")]]
 
 
 def test_snapshot_sees_one_state(database: MySQLDatabase) -> None:
@@ -75,8 +75,8 @@ def test_snapshot_sees_one_state(database: MySQLDatabase) -> None:
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     with database.snapshot() as connection:
         run(database, "INSERT INTO t VALUES (2)")
-        table = database.describe(connection, "t")
-        assert database.count(connection, table) == 1
+        table = database.catalog.describe(connection, "t")
+        assert database.reader.count(connection, table) == 1
         with pytest.raises(TableError, match="READ ONLY"), database.translate_errors():
             connection.exec_driver_sql("INSERT INTO t VALUES (3)")
     assert rows(database, "SELECT id FROM t") == [(1,), (2,)]
@@ -98,10 +98,10 @@ def test_writing_reads_committed_rows(database: MySQLDatabase) -> None:
     """A transaction for writing sees what others commit meanwhile, so that it locks only the rows that it changes."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
     with database.connect() as connection, database.transaction(connection):
-        table = database.describe(connection, "t")
-        assert database.count(connection, table) == 0
+        table = database.catalog.describe(connection, "t")
+        assert database.reader.count(connection, table) == 0
         run(database, "INSERT INTO t VALUES (1)")
-        assert database.count(connection, table) == 1
+        assert database.reader.count(connection, table) == 1
 
 
 def test_duplicate_key_is_not_retryable(database: MySQLDatabase) -> None:
@@ -162,8 +162,8 @@ def test_two_syncs_of_a_table_exclude_each_other(database: MySQLDatabase) -> Non
     """A second sync of a table fails in time, one of another table does not wait, and the lock ends with its block."""
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE other (id INT PRIMARY KEY)")
     with database.connect() as connection:
-        table, other = database.describe(connection, "t"), database.describe(connection, "other")
-        qualified = database.describe(connection, f"{database.engine.url.database}.t")
+        table, other = database.catalog.describe(connection, "t"), database.catalog.describe(connection, "other")
+        qualified = database.catalog.describe(connection, f"{database.engine.url.database}.t")
     with database.exclusive([str(table)], timeout=5):
         with database.exclusive([str(other)], timeout=0):
             pass
@@ -183,7 +183,7 @@ def test_foreign_key_checks_come_back(database: MySQLDatabase) -> None:
     with database.connect() as connection:
         for before in (1, 0):
             connection.exec_driver_sql(f"SET SESSION foreign_key_checks = {before}")
-            with pytest.raises(KeyError), database.foreign_keys_off(connection, []):  # noqa: PT012
+            with pytest.raises(KeyError), database.foreign_keys.switched_off(connection, []):  # noqa: PT012
                 assert connection.exec_driver_sql("SELECT @@foreign_key_checks").scalar_one() == 0
                 raise KeyError
             assert connection.exec_driver_sql("SELECT @@foreign_key_checks").scalar_one() == before
@@ -198,12 +198,12 @@ def test_orphans_are_counted_both_ways(database: MySQLDatabase) -> None:
         "CREATE TABLE child (id INT PRIMARY KEY, a INT, b INT, CONSTRAINT pair FOREIGN KEY (a, b) REFERENCES parent (a, b))",
     )
     with database.connect() as connection:
-        with database.foreign_keys_off(connection, []):
+        with database.foreign_keys.switched_off(connection, []):
             connection.exec_driver_sql("INSERT INTO parent VALUES (1, 1, NULL), (2, 2, 1), (3, 3, 9)")
             connection.exec_driver_sql("INSERT INTO child VALUES (1, 1, 1), (2, 1, 2), (3, NULL, 7), (4, 8, 8)")
-        parent, child = database.describe(connection, "parent"), database.describe(connection, "child")
-        assert database.count_orphans(connection, parent) == {"parent.self": 1, "child.pair": 2}
-        assert database.count_orphans(connection, child) == {"child.pair": 2}
+        parent, child = database.catalog.describe(connection, "parent"), database.catalog.describe(connection, "child")
+        assert database.foreign_keys.count_orphans(connection, parent) == {"parent.self": 1, "child.pair": 2}
+        assert database.foreign_keys.count_orphans(connection, child) == {"child.pair": 2}
 
 
 def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
@@ -214,17 +214,17 @@ def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
         "INSERT INTO t VALUES ('a', 'old', '1'), ('b', 'keep', '2'), ('c', 'x', '3'), ('d', 'x ', '4')",
     )
     with database.connect() as connection:
-        table = database.describe(connection, "t")
+        table = database.catalog.describe(connection, "t")
         key = [table.column("k")]
-        staging = database.create_staging(connection, table, table.columns, name="_sync_s", primary_key=["k"])
-        database.load(connection, staging, [[("A", "new", "1"), ("b", "keep", "2"), ("c", "X", "3"), ("d", "x", "4")]])
-        work = database.create_work_table(connection, table, ["k"], name="_sync_w")
-        differs = " OR ".join(f"NOT ({database.same(table.column(name), 't', 's')})" for name in ("v", "j"))
-        join = f"FROM t AS t JOIN _sync_s AS s ON {database.match(key, 't', 's')}"
+        staging = database.ddl.create_staging(connection, table, table.columns, name="_sync_s", primary_key=["k"])
+        database.loader.load(connection, staging, [[("A", "new", "1"), ("b", "keep", "2"), ("c", "X", "3"), ("d", "x", "4")]])
+        work = database.ddl.create_work_table(connection, table, ["k"], name="_sync_w")
+        differs = " OR ".join(f"NOT ({database.statements.same(table.column(name), 't', 's')})" for name in ("v", "j"))
+        join = f"FROM t AS t JOIN _sync_s AS s ON {database.statements.match(key, 't', 's')}"
         connection.exec_driver_sql(f"INSERT INTO _sync_w SELECT 'U', s.k {join} WHERE {differs}")
         missing = "FROM {} AS {} LEFT JOIN {} AS {} ON {} WHERE {}.k IS NULL"
         for op, here, there in (("D", ("t", "t"), ("_sync_s", "s")), ("I", ("_sync_s", "s"), ("t", "t"))):
-            found = missing.format(*here, *there, database.match(key, "t", "s"), there[1])
+            found = missing.format(*here, *there, database.statements.match(key, "t", "s"), there[1])
             connection.exec_driver_sql(f"INSERT INTO _sync_w SELECT '{op}', {here[1]}.k {found}")
         listed = connection.exec_driver_sql(f"SELECT {OP}, k FROM _sync_w ORDER BY {OP}, k").fetchall()
         assert [tuple(row) for row in listed] == [("D", "a"), ("I", "A"), ("U", "c"), ("U", "d")]
@@ -232,15 +232,15 @@ def test_listed_changes_are_made_by_bytes(database: MySQLDatabase) -> None:
             counts = [
                 connection.exec_driver_sql(statement).rowcount
                 for statement in (
-                    database.delete_listed(table, work, key),
-                    database.update_listed(table, staging, work, key, ["v", "j"]),
-                    database.insert_listed(table, staging, work, key, ["k", "v", "j"]),
+                    database.statements.delete_listed(table, work, key),
+                    database.statements.update_listed(table, staging, work, key, ["v", "j"]),
+                    database.statements.insert_listed(table, staging, work, key, ["k", "v", "j"]),
                 )
             ]
         assert counts == [1, 2, 1]
-        database.drop(connection, work)
-        database.drop(connection, staging)
-        assert database.list_tables(connection) == ["t"]
+        database.ddl.drop(connection, work)
+        database.ddl.drop(connection, staging)
+        assert database.catalog.list_tables(connection) == ["t"]
     assert rows(database, "SELECT k, v FROM t ORDER BY k") == [("A", "new"), ("b", "keep"), ("c", "X"), ("d", "x")]
 
 
@@ -248,13 +248,13 @@ def test_lookups_by_text_use_the_index(database: MySQLDatabase) -> None:
     """A key of text is looked up through its index, although it is compared by its bytes."""
     run(database, "CREATE TABLE t (k VARCHAR(20) PRIMARY KEY, v INT) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
     with database.connect() as connection:
-        table = database.describe(connection, "t")
+        table = database.catalog.describe(connection, "t")
         batch = [(f"key {number}", number) for number in range(2000)]
-        database.load(connection, table, [batch])
-        work = database.create_work_table(connection, table, ["k"], name="_sync_w")
-        database.load(connection, work, [[("D", key) for key, _ in islice(batch, 10)]])
+        database.loader.load(connection, table, [batch])
+        work = database.ddl.create_work_table(connection, table, ["k"], name="_sync_w")
+        database.loader.load(connection, work, [[("D", key) for key, _ in islice(batch, 10)]])
         plan = connection.exec_driver_sql(
-            f"EXPLAIN FORMAT=TRADITIONAL {database.delete_listed(table, work, [table.column('k')])}"
+            f"EXPLAIN FORMAT=TRADITIONAL {database.statements.delete_listed(table, work, [table.column('k')])}"
         ).mappings()
         access = {row["table"]: row["key"] for row in plan}
     assert access["t"] == "PRIMARY"

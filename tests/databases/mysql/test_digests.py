@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.mysql import load as mysql_load
+from airflow_provider_sync.databases.mysql import load_data as mysql_load
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.databases.mysql.lookup import literal
 from airflow_provider_sync.databases.schema import Column, Kind
@@ -25,7 +25,6 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import (
     EVERYTHING,
     all_digests,
-    canonical,
     expected_digests,
     expected_segments,
     insert,
@@ -207,7 +206,7 @@ def test_rows_larger_than_a_packet(mariadb_url: str, size: int, partitioning: Pa
             assert all_digests(on.database, connection, table_slice) == expected_digests(table_slice, rows)
             return
         with pytest.raises(TableError, match="max_allowed_packet"):
-            canonical(on.database).digest_segments(connection, table_slice, partitioning)
+            on.database.digests.digest_segments(connection, table_slice, partitioning)
         with pytest.raises(TableError, match="max_allowed_packet"):
             all_digests(on.database, connection, table_slice, partitioning)
 
@@ -239,7 +238,7 @@ def test_a_reader_that_stops(with_driver: Scenario) -> None:
     table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        blocks = canonical(on.database).read_text(connection, table_slice)
+        blocks = on.database.reader.read_text(connection, table_slice)
         next(blocks)
         blocks.close()
         assert connection.exec_driver_sql("SELECT COUNT(*) FROM item").scalar_one() == 20_000
@@ -253,7 +252,7 @@ def test_large_rows_come_one_by_one(with_driver: Scenario) -> None:
     table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        sizes = [len(block) for _, block in canonical(on.database).read_text(connection, table_slice)]
+        sizes = [len(block) for _, block in on.database.reader.read_text(connection, table_slice)]
 
     assert sum(sizes) > 45_000_000
     assert max(sizes[1:]) < 2_000_000
@@ -371,7 +370,7 @@ def load_one(on: Scenario, sql_type: str, logical: LogicalType, text: bytes | No
             landed = slice_of(on.database, staging, types={"v": logical}, key=[key])
             assert read(on.database, connection, landed) == [(b"1", text)]
         finally:
-            on.database.drop(connection, on.database.describe(connection, "_sync_test"))
+            on.database.ddl.drop(connection, on.database.catalog.describe(connection, "_sync_test"))
 
 
 LANDING: dict[str, tuple[str, LogicalType, bytes | None]] = {
@@ -450,10 +449,10 @@ def test_lines_that_are_no_rows(on: Scenario, block: bytes) -> None:
     """A line with too few or too many fields, or without its end, is refused."""
     on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v TEXT)")
     table = on.describe("item")
-    columns = [CanonicalColumn(column=column, type=canonical(on.database).logical_type(column)) for column in table.columns]
+    columns = [CanonicalColumn(column=column, type=on.database.catalog.logical_type(column)) for column in table.columns]
 
     with on.database.connect(loading=True) as connection, pytest.raises((TableError, ProtocolError)):
-        canonical(on.database).load_text(connection, table, columns, [block])
+        on.database.loader.load_text(connection, table, columns, [block])
 
 
 def test_partitions_and_unsigned_keys_below_zero(on: Scenario) -> None:
@@ -467,7 +466,7 @@ def test_partitions_and_unsigned_keys_below_zero(on: Scenario) -> None:
 
     with on.database.snapshot() as connection:
         digests = expected_digests(table_slice, read(on.database, connection, table_slice))
-        assert canonical(on.database).digest_segments(connection, table_slice, partitioning) == expected_segments(
+        assert on.database.digests.digest_segments(connection, table_slice, partitioning) == expected_segments(
             partitioning, digests
         )
         assert [key for (key,) in all_digests(on.database, connection, table_slice, partitioning, [(-1, 4)])] == [
@@ -486,7 +485,7 @@ def test_small_tables_are_counted(on: Scenario, rows: int, estimated: int) -> No
     table_slice = slice_of(on.database, on.describe("item"))
 
     with on.database.snapshot() as connection:
-        assert canonical(on.database).estimate_rows(connection, table_slice) == estimated
+        assert on.database.digests.estimate_rows(connection, table_slice) == estimated
 
 
 @pytest.mark.parametrize("start", ["yesterday", "1' OR '1", "2024-02-29; --"])
@@ -496,7 +495,7 @@ def test_windows_that_are_none(on: Scenario, start: str) -> None:
     table_slice = slice_of(on.database, on.describe("item"), window=Window(column="at", start=start, end="2024-03-01"))
 
     def ask(connection: Connection) -> None:
-        canonical(on.database).digest_segments(connection, table_slice, EVERYTHING)
+        on.database.digests.digest_segments(connection, table_slice, EVERYTHING)
 
     with on.database.snapshot() as connection, pytest.raises(TableError, match="'at'"):
         ask(connection)

@@ -69,15 +69,15 @@ def described(database: MySQLDatabase, name: str) -> Table:
     with database.connect() as connection:
         load_vector(connection, name)
     with database.connect() as connection:
-        return database.describe(connection, vector_of(name)["table"])
+        return database.catalog.describe(connection, vector_of(name)["table"])
 
 
 def streamed_hash(database: MySQLDatabase, table: Table) -> str:
     """Hash a table from its rows."""
-    texts = [database.hash_text(column, table.columns) for column in table.columns]
+    texts = [database.version1.hash_text(column, table.columns) for column in table.columns]
     digest = TableHash()
     with database.snapshot() as connection:
-        for batch in database.read(connection, table, table.columns, order_by=database.hash_order(table)):
+        for batch in database.reader.read(connection, table, table.columns, order_by=database.version1.hash_order(table)):
             digest.update(
                 [NULL if value is None else text(value) for text, value in zip(texts, row, strict=True)] for row in batch
             )
@@ -94,7 +94,7 @@ def lines(database: MySQLDatabase, table: Table, columns: tuple[Column, ...], ke
     """Return a table's rows as they go over the wire."""
     encoder = RowEncoder([column.name for column in columns])
     with database.snapshot() as connection:
-        return b"".join(encoder.encode(batch) for batch in database.read(connection, table, columns, order_by=key))
+        return b"".join(encoder.encode(batch) for batch in database.reader.read(connection, table, columns, order_by=key))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +102,7 @@ def test_hash_in_mariadb(mariadb: MySQLDatabase, name: str) -> None:
     """MariaDB itself computes the hash that an existing server gave."""
     table = described(mariadb, name)
     with mariadb.snapshot() as connection:
-        found = mariadb.hash_in_database(connection, table, table.columns)
+        found = mariadb.version1.hash_in_database(connection, table, table.columns)
     if table.primary_key:
         assert found == (vector_of(name)["hash"] or streamed_hash(mariadb, table))
     else:
@@ -120,7 +120,7 @@ def test_hash_streamed_from_mariadb(mariadb: MySQLDatabase, name: str) -> None:
     found = streamed_hash(mariadb, table)
     # Where an existing server fails on a name, the database's own hash stands in.
     with mariadb.snapshot() as connection:
-        assert found == (vector_of(name)["hash"] or mariadb.hash_in_database(connection, table, table.columns))
+        assert found == (vector_of(name)["hash"] or mariadb.version1.hash_in_database(connection, table, table.columns))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,7 +128,7 @@ def test_rows_from_mariadb(either_driver: MySQLDatabase, name: str) -> None:
     """Rows streamed from MariaDB go over the wire as an existing server sent them, and a table that cannot is found out."""
     table = described(either_driver, name)
     with either_driver.snapshot() as connection:
-        unsendable = either_driver.find_unsendable(connection, table, table.visible)
+        unsendable = either_driver.version1.find_unsendable(connection, table, table.visible)
     assert (unsendable.name if unsendable else None) == UNSENDABLE.get(name)
     if name not in UNSENDABLE:
         expected = (GOLDEN / "tables" / f"{name}.ndjson").read_bytes()
@@ -140,8 +140,8 @@ def test_mysql(mysql: MySQLDatabase, name: str) -> None:
     """MySQL streams the same rows and the same hash, although it cannot compute it."""
     table = described(mysql, name)
     with mysql.snapshot() as connection:
-        assert mysql.hash_in_database(connection, table, table.columns) is None
-        unsendable = mysql.find_unsendable(connection, table, table.visible)
+        assert mysql.version1.hash_in_database(connection, table, table.columns) is None
+        unsendable = mysql.version1.find_unsendable(connection, table, table.visible)
     assert (unsendable.name if unsendable else None) == UNSENDABLE.get(name)
     if name not in UNSENDABLE:
         expected = (GOLDEN / "tables" / f"{name}.ndjson").read_bytes()
@@ -161,7 +161,7 @@ def test_hash_in_mysql(mysql: MySQLDatabase) -> None:
     with mysql.connect() as connection:
         connection.exec_driver_sql(f"INSTALL {component}")
         try:
-            found = {name: mysql.hash_in_database(connection, table, table.columns) for name, table in tables.items()}
+            found = {name: mysql.version1.hash_in_database(connection, table, table.columns) for name, table in tables.items()}
         finally:
             connection.exec_driver_sql(f"UNINSTALL {component}")
     expected = {name: vector_of(name)["hash"] for name in tables}
@@ -180,13 +180,13 @@ def test_staging_holds_every_value(name: str, local_infile: bool, server: str, r
         table = described(database, name)
         key = key_of(vector_of(name), table)
         with database.snapshot() as connection:
-            rows = [row for batch in database.read(connection, table, table.columns, order_by=key) for row in batch]
+            rows = [row for batch in database.reader.read(connection, table, table.columns, order_by=key) for row in batch]
         if name == "enumset":
             # A value that the ENUM does not have, put there without strict mode, cannot be written again.
             rows = [row for row in rows if row[0] != 6]
         with database.connect(loading=True) as connection:
-            staging = database.create_staging(connection, table, table.columns, name="_sync_golden", primary_key=key)
-            assert database.load(connection, staging, [rows[:2], [], rows[2:]]) == len(rows)
+            staging = database.ddl.create_staging(connection, table, table.columns, name="_sync_golden", primary_key=key)
+            assert database.loader.load(connection, staging, [rows[:2], [], rows[2:]]) == len(rows)
         with database.snapshot() as connection:
-            staged = [row for batch in database.read(connection, staging, staging.columns, order_by=key) for row in batch]
+            staged = [row for batch in database.reader.read(connection, staging, staging.columns, order_by=key) for row in batch]
         assert staged == rows

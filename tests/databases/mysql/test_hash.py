@@ -8,6 +8,7 @@ from hashlib import sha1
 import pytest
 
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
+from airflow_provider_sync.databases.mysql.version1 import MySQLVersion1
 from airflow_provider_sync.databases.table_hash import hash_table
 from airflow_provider_sync.exceptions import (
     TableError,
@@ -42,8 +43,8 @@ def test_a_row_too_large_for_the_server_is_hashed_from_the_stream(mariadb: MySQL
     for row in (b"1|x|y", b"2|" + b"a" * 9000000 + b"|" + b"b" * 9000000, b"3|x|" + NULL):
         expected = sha1(expected.encode() + b"|" + row).hexdigest()
     with mariadb.snapshot() as connection:
-        table = mariadb.describe(connection, "t")
-        assert mariadb.hash_in_database(connection, table, table.columns) is None
+        table = mariadb.catalog.describe(connection, "t")
+        assert mariadb.version1.hash_in_database(connection, table, table.columns) is None
         assert hash_table(mariadb, connection, table) == expected
 
 
@@ -75,11 +76,11 @@ def test_partitioned_table_is_hashed_as_it_is_scanned(
             connection.exec_driver_sql("SET @seen = NULL")
             connection.exec_driver_sql(scanned)
             seen = connection.exec_driver_sql("SELECT @seen").scalar_one()
-            table = database.describe(connection, "t")
-            read = [row for batch in database.read_in_hash_order(connection, table, table.columns) for row in batch]
+            table = database.catalog.describe(connection, "t")
+            read = [row for batch in database.version1.read_in_hash_order(connection, table, table.columns) for row in batch]
             assert ",".join(str(value) for row in read for value in row if value is not None).encode() == seen
-            inside = database.hash_in_database(connection, table, table.columns)
-            monkeypatch.setattr(database, "hash_in_database", lambda *_: None)
+            inside = database.version1.hash_in_database(connection, table, table.columns)
+            monkeypatch.setattr(MySQLVersion1, "hash_in_database", lambda *_: None)
             outside = hash_table(database, connection, table)
         expected = ""
         for row in read:
@@ -93,7 +94,7 @@ def test_partitioned_table_without_rows(mariadb: MySQLDatabase) -> None:
     """Partitions without rows do not count, and a table of such ones is empty."""
     run(mariadb, f"CREATE TABLE t (id INT PRIMARY KEY, a INT) PARTITION BY {PARTITIONS['hash']}")
     with mariadb.snapshot() as connection:
-        table = mariadb.describe(connection, "t")
+        table = mariadb.catalog.describe(connection, "t")
         assert hash_table(mariadb, connection, table) == "--EMPTY--"
 
 
@@ -109,9 +110,9 @@ def test_mixed_character_sets_are_hashed_as_utf8(mariadb: MySQLDatabase) -> None
     expected = sha1("|1|✓é|ж|📦|ß|ů|a".encode()).hexdigest()
     expected = sha1(f"{expected}|2|{NULL.decode()}||x|y|z|{NULL.decode()}".encode()).hexdigest()
     with mariadb.snapshot() as connection:
-        table = mariadb.describe(connection, "t")
-        assert mariadb.hash_in_database(connection, table, table.columns) == expected
-        mariadb._sha1 = False
+        table = mariadb.catalog.describe(connection, "t")
+        assert mariadb.version1.hash_in_database(connection, table, table.columns) == expected
+        mariadb.server._sha1 = False
         assert hash_table(mariadb, connection, table) == expected
 
 
@@ -125,10 +126,10 @@ def test_text_beside_binary_is_hashed_as_it_is_stored(mariadb: MySQLDatabase, ch
         f"INSERT INTO t VALUES (1, '{letters}', '{letters}', x'ff00'), (2, '', NULL, '')",
     )
     with mariadb.snapshot() as connection:
-        table = mariadb.describe(connection, "t")
+        table = mariadb.catalog.describe(connection, "t")
         inside = hash_table(mariadb, connection, table)
-        mariadb._sha1 = False
-        assert mariadb.hash_in_database(connection, table, table.columns) is None
+        mariadb.server._sha1 = False
+        assert mariadb.version1.hash_in_database(connection, table, table.columns) is None
         assert hash_table(mariadb, connection, table) == inside
 
 
@@ -140,9 +141,9 @@ def test_scan_order_of_other_storage_engines_is_one_order(mariadb: MySQLDatabase
         "INSERT INTO t VALUES (5, 1), (3, 9), (4, 3), (1, 4), (2, 5)",
     )
     with mariadb.snapshot() as connection:
-        table = mariadb.describe(connection, "t")
+        table = mariadb.catalog.describe(connection, "t")
         inside = hash_table(mariadb, connection, table)
-        mariadb._sha1 = False
+        mariadb.server._sha1 = False
         assert hash_table(mariadb, connection, table) == inside
 
 
@@ -150,6 +151,6 @@ def test_table_without_primary_key_has_no_hash(database: MySQLDatabase) -> None:
     """A table without a primary key is refused with what to do."""
     run(database, "CREATE TABLE t (id INT, UNIQUE (id))")
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
+        table = database.catalog.describe(connection, "t")
         with pytest.raises(TableError, match="'t' has no primary key"):
             hash_table(database, connection, table)

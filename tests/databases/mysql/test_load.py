@@ -88,14 +88,14 @@ def staging_of(database: MySQLDatabase, connection: Connection, types: Sequence[
     """Create a target whose columns `c0`, `c1`, … have these types, and a staging table of it."""
     columns = ", ".join(f"c{number} {sql_type}" for number, sql_type in enumerate(types)).replace("%", "%%")
     connection.exec_driver_sql(f"CREATE TABLE target (id INT PRIMARY KEY, {columns}) CHARACTER SET utf8mb4")
-    target = database.describe(connection, "target")
-    return database.create_staging(connection, target, target.columns, name="_sync_1", primary_key=["id"])
+    target = database.catalog.describe(connection, "target")
+    return database.ddl.create_staging(connection, target, target.columns, name="_sync_1", primary_key=["id"])
 
 
 def refusal(database: MySQLDatabase, connection: Connection, staging: Table, row: Row) -> str:
     """Return the message with which a row is refused, or nothing."""
     try:
-        database.load(connection, staging, [[row]])
+        database.loader.load(connection, staging, [[row]])
     except TableError as error:
         return f"retryable {error}" if error.retryable else str(error)
     return ""
@@ -112,7 +112,7 @@ def test_value_that_would_change_is_refused(database: MySQLDatabase) -> None:
             assert found.startswith("Table '_sync_1'"), (sql_type, value)
             # The server does not say in which column it has no geometry.
             assert f"c{number}" in found or "geometry" in found, (sql_type, value, found)
-        assert database.count(connection, database.describe(connection, "target")) == 0
+        assert database.reader.count(connection, database.catalog.describe(connection, "target")) == 0
 
 
 @pytest.mark.parametrize("sql_type", ["INT NOT NULL", "TIMESTAMP NOT NULL", "TEXT NOT NULL"])
@@ -121,8 +121,8 @@ def test_null_is_refused(database: MySQLDatabase, sql_type: str) -> None:
     with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type])
         with pytest.raises(TableError, match=r"'c0'.*NOT NULL"):
-            database.load(connection, staging, [[(1, None)]])
-        assert database.count(connection, staging) == 0
+            database.loader.load(connection, staging, [[(1, None)]])
+        assert database.reader.count(connection, staging) == 0
 
 
 TAKEN: list[tuple[str, Value, Value]] = [
@@ -171,8 +171,8 @@ def test_value_of_another_engine_is_taken(database: MySQLDatabase) -> None:
     nulls = [None] * len(TAKEN)
     with database.connect(loading=True) as connection:
         staging = staging_of(database, connection, [sql_type for sql_type, _, _ in TAKEN])
-        database.load(connection, staging, [[(1, *nulls), (2, *(value for _, value, _ in TAKEN)), (3, *nulls)]])
-        [rows] = database.read(connection, staging, staging.columns, order_by=["id"])
+        database.loader.load(connection, staging, [[(1, *nulls), (2, *(value for _, value, _ in TAKEN)), (3, *nulls)]])
+        [rows] = database.reader.read(connection, staging, staging.columns, order_by=["id"])
     assert rows == [(1, *nulls), (2, *(expected for _, _, expected in TAKEN)), (3, *nulls)]
 
 
@@ -180,18 +180,18 @@ def test_one_empty_text_is_a_row(database: MySQLDatabase) -> None:
     """A table of one column takes an empty text for a row, and NULL for none."""
     with database.connect(loading=True) as connection:
         connection.exec_driver_sql("CREATE TABLE `100%%` (`%%s` VARCHAR(9) PRIMARY KEY)")
-        table = database.describe(connection, "100%")
-        assert database.load(connection, table, [[("",), ("a",)]]) == 2
-        assert list(database.read(connection, table, table.columns)) == [[("",), ("a",)]]
+        table = database.catalog.describe(connection, "100%")
+        assert database.loader.load(connection, table, [[("",), ("a",)]]) == 2
+        assert list(database.reader.read(connection, table, table.columns)) == [[("",), ("a",)]]
         with pytest.raises(TableError, match=r"'%s'.*NOT NULL"):
-            database.load(connection, table, [[(None,)]])
+            database.loader.load(connection, table, [[(None,)]])
 
 
 def test_duplicate_key_is_refused(database: MySQLDatabase) -> None:
     """A key that comes twice is an error, by any way of loading and in any batch."""
     table = _table(database, "INT")
     with database.connect(loading=True) as connection, pytest.raises(TableError, match="Duplicate entry '1'"):
-        database.load(connection, table, [[(1, 1), (1, 2)]])
+        database.loader.load(connection, table, [[(1, 1), (1, 2)]])
 
 
 def test_staging_table_has_the_types_of_the_target(database: MySQLDatabase) -> None:
@@ -203,9 +203,9 @@ def test_staging_table_has_the_types_of_the_target(database: MySQLDatabase) -> N
             " CURRENT_TIMESTAMP(2) ON UPDATE CURRENT_TIMESTAMP(2), at2 TIMESTAMP NULL DEFAULT NULL, j JSON,"
             " e ENUM('a''b','c\\\\d'), hidden INT INVISIBLE, g POINT) CHARACTER SET utf8mb4"
         )
-        target = database.describe(connection, "target")
-        made = database.create_staging(connection, target, target.columns, name="_sync_1", primary_key=["id"], indexes=["n"])
-        found = database.describe(connection, "_sync_1")
+        target = database.catalog.describe(connection, "target")
+        made = database.ddl.create_staging(connection, target, target.columns, name="_sync_1", primary_key=["id"], indexes=["n"])
+        found = database.catalog.describe(connection, "_sync_1")
         indexes = {row[2] for row in connection.exec_driver_sql("SHOW INDEX FROM _sync_1")}
         created = connection.exec_driver_sql("SHOW CREATE TABLE _sync_1").fetchone()[1]  # type: ignore[index]
     assert indexes == {"PRIMARY", "n"}
@@ -224,25 +224,25 @@ def test_long_keys_are_indexed_in_part(database: MySQLDatabase) -> None:
         connection.exec_driver_sql(
             "CREATE TABLE target (k TEXT, l VARCHAR(900), b BLOB, PRIMARY KEY (k(20), b(7))) CHARACTER SET utf8mb4"
         )
-        target = database.describe(connection, "target")
+        target = database.catalog.describe(connection, "target")
         for number, key in enumerate((["k", "b"], ["l"], ["l", "k"], ["b"])):
-            staging = database.create_staging(connection, target, target.columns, name=f"_sync_{number}", primary_key=key)
-            database.create_work_table(connection, target, key, name=f"_sync_w{number}")
-            assert database.load(connection, staging, [[("k" * 30, "l" * 900, b"b"), ("j" * 30, "m" * 900, b"c")]]) == 2
+            staging = database.ddl.create_staging(connection, target, target.columns, name=f"_sync_{number}", primary_key=key)
+            database.ddl.create_work_table(connection, target, key, name=f"_sync_w{number}")
+            assert database.loader.load(connection, staging, [[("k" * 30, "l" * 900, b"b"), ("j" * 30, "m" * 900, b"c")]]) == 2
 
 
 def test_many_rows_of_many_batches(database: MySQLDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     """More rows than one statement takes all arrive, in batches of any size."""
-    monkeypatch.setattr("airflow_provider_sync.databases.mysql.load.LOAD_BYTES", 100_000)
-    monkeypatch.setattr("airflow_provider_sync.databases.mysql.load.INSERT_BYTES", 100_000)
+    monkeypatch.setattr("airflow_provider_sync.databases.mysql.load_data.LOAD_BYTES", 100_000)
+    monkeypatch.setattr("airflow_provider_sync.databases.mysql.load_data.INSERT_BYTES", 100_000)
     batches: list[list[Row]] = [
         [(number, f"{number} ✓" * 5) for number in range(start, start + 700)] for start in range(0, 7000, 700)
     ]
     batches.insert(3, [])
     with database.connect(loading=True) as connection:
         table = _table(database, "VARCHAR(99)")
-        assert database.load(connection, table, batches) == 7000
-        found = [row for batch in database.read(connection, table, table.columns, order_by=["id"]) for row in batch]
+        assert database.loader.load(connection, table, batches) == 7000
+        found = [row for batch in database.reader.read(connection, table, table.columns, order_by=["id"]) for row in batch]
     assert found == [row for batch in batches for row in batch]
 
 
@@ -257,7 +257,7 @@ def test_failing_source_ends_the_load(database: MySQLDatabase) -> None:
     with database.connect(loading=True) as connection:
         threads, descriptors = threading.active_count(), _descriptors()
         with pytest.raises(BrokenPipeError, match="the network went away"):
-            database.load(connection, table, batches())
+            database.loader.load(connection, table, batches())
         assert (threading.active_count(), _descriptors()) == (threads, descriptors)
         # The connection is still in step with the server.
         assert connection.exec_driver_sql("SELECT 42").scalar_one() == 42
@@ -280,7 +280,7 @@ def test_failing_server_ends_the_load(database: MySQLDatabase) -> None:
     threads, descriptors = threading.active_count(), _descriptors()
     with pytest.raises(TransportError) as raised, database.connect(loading=True) as connection:  # noqa: PT012
         thread = connection.exec_driver_sql("SELECT CONNECTION_ID()").scalar_one()
-        database.load(connection, table, batches())
+        database.loader.load(connection, table, batches())
     assert raised.value.retryable
     assert (threading.active_count(), _descriptors()) == (threads, descriptors)
 
@@ -290,9 +290,9 @@ def test_failing_transaction_takes_the_rows_back(database: MySQLDatabase) -> Non
     table = _table(database, "DATETIME")
     with database.connect(loading=True) as connection:
         with pytest.raises(TableError), database.transaction(connection):  # noqa: PT012
-            database.load(connection, table, [[(1, "2024-01-01 00:00:00")]])
-            database.load(connection, table, [[(2, "2024-02-31 00:00:00")]])
-        assert database.count(connection, table) == 0
+            database.loader.load(connection, table, [[(1, "2024-01-01 00:00:00")]])
+            database.loader.load(connection, table, [[(2, "2024-02-31 00:00:00")]])
+        assert database.reader.count(connection, table) == 0
 
 
 def test_row_too_large_for_a_statement(mysql_url: str) -> None:
@@ -301,14 +301,14 @@ def test_row_too_large_for_a_statement(mysql_url: str) -> None:
         table = _table(database, "LONGBLOB")
         packet = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
         with pytest.raises(TableError, match="max_allowed_packet"):
-            database.load(connection, table, [[(1, b"x" * (packet // 2))]])
-        assert database.count(connection, table) == 0
+            database.loader.load(connection, table, [[(1, b"x" * (packet // 2))]])
+        assert database.reader.count(connection, table) == 0
 
 
 def _table(database: MySQLDatabase, sql_type: str) -> Table:
     with database.connect(loading=True) as connection:
         connection.exec_driver_sql(f"CREATE TABLE t (id INT PRIMARY KEY, v {sql_type}) CHARACTER SET utf8mb4")
-        return database.describe(connection, "t")
+        return database.catalog.describe(connection, "t")
 
 
 def _descriptors() -> set[str]:

@@ -94,7 +94,7 @@ def test_another_file_than_the_pipe(mariadb_url: str, driver: str, number: int, 
             pytest.raises(TableError, match=r"asked for a file of this machine, and got none.*secret"),
             database.connect(loading=True) as connection,
         ):
-            database.load(connection, database.describe(connection, "t"), [[(1,), (2,)]])
+            database.loader.load(connection, database.catalog.describe(connection, "t"), [[(1,), (2,)]])
         assert len(rogue.asked) == 1
         assert rogue.stolen == b""
 
@@ -105,7 +105,7 @@ def test_the_pipe_again_after_the_rows(mariadb_url: str, driver: str, engines: l
         database = open_through(rogue, driver, engines)
         run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
         with pytest.raises(TableError, match="asked for a file"), database.connect(loading=True) as connection:  # noqa: PT012
-            assert database.load(connection, database.describe(connection, "t"), [[(1,), (2,)]]) == 2
+            assert database.loader.load(connection, database.catalog.describe(connection, "t"), [[(1,), (2,)]]) == 2
             connection.exec_driver_sql("select 1")
         assert rogue.stolen == b""
 
@@ -116,7 +116,7 @@ def test_rows_are_loaded_by_load_data(mariadb_url: str, driver: str, engines: li
     database = MySQLDatabase(engines[-1])
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
     with database.connect(loading=True) as connection:
-        assert database.load(connection, database.describe(connection, "t"), [[(1,), (2,)]]) == 2
+        assert database.loader.load(connection, database.catalog.describe(connection, "t"), [[(1,), (2,)]]) == 2
         counted = dict(tuple(row) for row in connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_load'"))
     assert int(counted["Com_load"]) == 2  # the probe and the rows
 
@@ -132,5 +132,5 @@ def test_a_driver_that_cannot_be_held_to_it(
         database = open_through(rogue, missing, engines)
         run(database, "CREATE TABLE t (id INT PRIMARY KEY)")
         with pytest.raises(TableError, match="asked for a file"), database.connect(loading=True) as connection:
-            database.load(connection, database.describe(connection, "t"), [[(1,), (2,)]])
+            database.loader.load(connection, database.catalog.describe(connection, "t"), [[(1,), (2,)]])
         assert (rogue.stolen, any(rogue.offers)) == (b"", False)

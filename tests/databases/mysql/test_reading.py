@@ -43,7 +43,7 @@ def test_description_of_columns(database: MySQLDatabase) -> None:
         " twice INT AS (z * 2) VIRTUAL, hidden INT INVISIBLE) CHARACTER SET utf8mb4",
     )
     with database.connect() as connection:
-        table = database.describe(connection, "t")
+        table = database.catalog.describe(connection, "t")
     kinds = [column.kind for column in table.columns]
     assert kinds == [
         *(Kind.INTEGER, Kind.INTEGER, Kind.DECIMAL, Kind.DOUBLE, Kind.FLOAT, Kind.CHAR, Kind.TEXT, Kind.JSON, Kind.ENUM),
@@ -72,7 +72,7 @@ def test_description_of_keys(database: MySQLDatabase) -> None:
         "CREATE TRIGGER watch BEFORE INSERT ON lonely FOR EACH ROW SET NEW.id = NEW.id",
     )
     with database.connect() as connection:
-        parent, child, lonely = (database.describe(connection, name) for name in ("parent", "child", "lonely"))
+        parent, child, lonely = (database.catalog.describe(connection, name) for name in ("parent", "child", "lonely"))
     assert parent.primary_key == ("b", "a")
     assert [(key.name, key.columns) for key in parent.unique_keys] == [("u", ("n",))]
     assert (parent.foreign_keys, child.foreign_keys, lonely.foreign_keys) == (True, True, False)
@@ -89,11 +89,11 @@ def test_names_with_dots(database: MySQLDatabase) -> None:
         "CREATE TABLE `%s` (a INT)",
     )
     with database.connect() as connection:
-        assert database.describe(connection, f"{name}.t").primary_key == ("other",)
+        assert database.catalog.describe(connection, f"{name}.t").primary_key == ("other",)
         connection.exec_driver_sql(f"DROP TABLE `{name}.t`")
-        table = database.describe(connection, f"{name}.t")
+        table = database.catalog.describe(connection, f"{name}.t")
         assert (table.schema, table.name, table.primary_key) == (name, "t", ("id",))
-        assert database.describe(connection, "%s").columns[0].name == "a"
+        assert database.catalog.describe(connection, "%s").columns[0].name == "a"
 
 
 def test_what_is_no_table_is_refused(database: MySQLDatabase) -> None:
@@ -101,9 +101,9 @@ def test_what_is_no_table_is_refused(database: MySQLDatabase) -> None:
     run(database, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE VIEW v AS SELECT * FROM t")
     with database.connect() as connection:
         with pytest.raises(TableError, match="'v' is not a table but a view"):
-            database.describe(connection, "v")
+            database.catalog.describe(connection, "v")
         with pytest.raises(MissingTableError, match=r"no table 'nowhere\.t'"):
-            database.describe(connection, "nowhere.t")
+            database.catalog.describe(connection, "nowhere.t")
 
 
 def test_list_of_tables(database: MySQLDatabase) -> None:
@@ -116,7 +116,7 @@ def test_list_of_tables(database: MySQLDatabase) -> None:
         "CREATE VIEW v AS SELECT * FROM a",
     )
     with database.connect() as connection:
-        assert database.list_tables(connection) == ["a", "b"]
+        assert database.catalog.list_tables(connection) == ["a", "b"]
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -127,12 +127,12 @@ def test_reading_may_stop_early(database: MySQLDatabase) -> None:
     run(database, "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, pad CHAR(200))", "INSERT INTO t (pad) VALUES ('x')")
     run(database, *["INSERT INTO t (pad) SELECT pad FROM t"] * 15)
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
-        batches = database.read(connection, table, table.columns, order_by=["id"])
+        table = database.catalog.describe(connection, "t")
+        batches = database.reader.read(connection, table, table.columns, order_by=["id"])
         assert len(next(batches)) == 5000
         batches.close()  # type: ignore[attr-defined]
         run(database, "DELETE FROM t")
-        assert database.count(connection, table) == 2**15
+        assert database.reader.count(connection, table) == 2**15
 
 
 def test_reading_in_key_order_of_odd_names(database: MySQLDatabase) -> None:
@@ -143,8 +143,8 @@ def test_reading_in_key_order_of_odd_names(database: MySQLDatabase) -> None:
         "INSERT INTO `100%` VALUES (10, 1), (9, 2)",
     )
     with database.snapshot() as connection:
-        table = database.describe(connection, "100%")
-        assert list(database.read(connection, table, table.columns, order_by=["a`b"])) == [[("9", 2), ("10", 1)]]
+        table = database.catalog.describe(connection, "100%")
+        assert list(database.reader.read(connection, table, table.columns, order_by=["a`b"])) == [[("9", 2), ("10", 1)]]
 
 
 def test_text_that_is_not_utf8_is_refused(mariadb: MySQLDatabase) -> None:
@@ -155,9 +155,9 @@ def test_text_that_is_not_utf8_is_refused(mariadb: MySQLDatabase) -> None:
         "INSERT INTO t VALUES (1, _utf8mb4 x'eda080')",
     )
     with mariadb.snapshot() as connection:
-        table = mariadb.describe(connection, "t")
+        table = mariadb.catalog.describe(connection, "t")
         with pytest.raises(TableError, match=r"'t' has text with the bytes ed.* columns 'a'"):
-            list(mariadb.read(connection, table, table.columns))
+            list(mariadb.reader.read(connection, table, table.columns))
 
 
 @pytest.mark.parametrize("value", ["ff", "c3", "eda080", "f4908080", "c080", "e29c93c3"])
@@ -169,11 +169,11 @@ def test_bytes_that_are_not_utf8_are_found(database: MySQLDatabase, value: str) 
         "INSERT INTO t VALUES (1, 'plain', NULL, 'x'), (2, x'e29c93', '', 'y')",
     )
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
-        assert database.find_unsendable(connection, table, table.columns) is None
+        table = database.catalog.describe(connection, "t")
+        assert database.version1.find_unsendable(connection, table, table.columns) is None
     run(database, f"INSERT INTO t VALUES (3, 'plain', x'{value}', 'z')")
     with database.snapshot() as connection:
-        found = database.find_unsendable(connection, table, table.columns)
+        found = database.version1.find_unsendable(connection, table, table.columns)
         assert found is not None
         assert found.name == "b"
-        assert database.find_unsendable(connection, table, [table.column("id"), table.column("a")]) is None
+        assert database.version1.find_unsendable(connection, table, [table.column("id"), table.column("a")]) is None

@@ -89,10 +89,10 @@ def test_snapshot_sees_one_state(database: PostgreSQLDatabase) -> None:
     """What others commit during a snapshot is not seen in it, and nothing can be written."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
-        assert database.count(connection, table) == 1
+        table = database.catalog.describe(connection, "t")
+        assert database.reader.count(connection, table) == 1
         run(database, "INSERT INTO t VALUES (2)")
-        assert database.count(connection, table) == 1
+        assert database.reader.count(connection, table) == 1
     with pytest.raises(TableError, match="read-only transaction"), database.snapshot() as connection:
         connection.exec_driver_sql("DELETE FROM t")
     assert rows(database, "SELECT id FROM t ORDER BY id") == [(1,), (2,)]
@@ -148,12 +148,12 @@ def test_lost_connection_is_retryable(database: PostgreSQLDatabase) -> None:
     """A session that the server ends is a transport error, even inside transaction, switch and lock."""
     run(database, "CREATE TABLE p (id integer PRIMARY KEY)", "CREATE TABLE t (id integer PRIMARY KEY REFERENCES p)")
     with database.connect() as connection:
-        table = database.describe(connection, "t")
+        table = database.catalog.describe(connection, "t")
     with (
         pytest.raises(TransportError) as raised,
         database.exclusive([str(table)], timeout=5),
         database.connect() as connection,
-        database.foreign_keys_off(connection, [table]),
+        database.foreign_keys.switched_off(connection, [table]),
         database.transaction(connection),
     ):
         _end_session(database, connection)
@@ -192,7 +192,7 @@ def test_exclusive_keeps_two_syncs_apart(database: PostgreSQLDatabase) -> None:
     """The second to ask for a table's lock fails clearly; another table's lock is free, and so is this one afterwards."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "CREATE TABLE u (id integer PRIMARY KEY)")
     with database.connect() as connection:
-        table, qualified, other = (database.describe(connection, name) for name in ("t", "public.t", "u"))
+        table, qualified, other = (database.catalog.describe(connection, name) for name in ("t", "public.t", "u"))
     with database.exclusive([str(table)], timeout=5):
         busy = pytest.raises(TableBusyError, match=r"table 'public\.t' has been at work for more than 0\.1 seconds")
         with busy, database.exclusive([str(qualified)], timeout=0.1):
@@ -222,7 +222,7 @@ def test_describe_names_every_type(database: PostgreSQLDatabase) -> None:
            twice integer GENERATED ALWAYS AS (small * 2) STORED)""",
     )
     with database.connect() as connection:
-        table = database.describe(connection, "t")
+        table = database.catalog.describe(connection, "t")
     kinds = {column.name: (column.kind, column.precision, column.scale, column.length) for column in table.columns}
     assert kinds == {
         "id": (Kind.INTEGER, None, None, None),
@@ -283,7 +283,7 @@ def test_describe_keys_triggers_and_references(database: PostgreSQLDatabase) -> 
         "CREATE TRIGGER audit BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
     )
     with database.connect() as connection:
-        table, parent = database.describe(connection, "t"), database.describe(connection, "parent")
+        table, parent = database.catalog.describe(connection, "t"), database.catalog.describe(connection, "parent")
     assert table.primary_key == ("a", "b")
     assert table.unique_keys == (
         UniqueKey(name="covering", columns=("lower_code",)),
@@ -310,24 +310,24 @@ def test_names_are_taken_as_written(database: PostgreSQLDatabase) -> None:
         "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)",
     )
     with database.connect() as connection:
-        assert database.describe(connection, "shop.orders").schema is None
-        assert database.list_tables(connection) == ["parts", "shop.orders"]
+        assert database.catalog.describe(connection, "shop.orders").schema is None
+        assert database.catalog.list_tables(connection) == ["parts", "shop.orders"]
         connection.exec_driver_sql('DROP TABLE "shop.orders"')
-        assert database.describe(connection, "shop.orders").schema == "shop"
-        odd = database.describe(connection, 'shop.Odd "100%s" name')
-        assert database.load(connection, odd, [[(1, "a", "b")]]) == 1
-        assert list(database.read(connection, odd, odd.columns, order_by=["50%"])) == [[(1, "a", "b")]]
-        assert database.find_unsendable(connection, odd, odd.columns) is None
+        assert database.catalog.describe(connection, "shop.orders").schema == "shop"
+        odd = database.catalog.describe(connection, 'shop.Odd "100%s" name')
+        assert database.loader.load(connection, odd, [[(1, "a", "b")]]) == 1
+        assert list(database.reader.read(connection, odd, odd.columns, order_by=["50%"])) == [[(1, "a", "b")]]
+        assert database.version1.find_unsendable(connection, odd, odd.columns) is None
         for name in ("Shop.orders", "orders", "", "nothing.there", "a\0b"):
             with pytest.raises(MissingTableError):
-                database.describe(connection, name)
+                database.catalog.describe(connection, name)
 
 
 def test_long_name_is_not_another_table(database: PostgreSQLDatabase) -> None:
     """A name that the server would cut to 63 bytes does not find the table of the cut name."""
     run(database, f"CREATE TABLE {'x' * 63} (id integer PRIMARY KEY)")
     with database.connect() as connection, pytest.raises(MissingTableError):
-        database.describe(connection, "x" * 64)
+        database.catalog.describe(connection, "x" * 64)
 
 
 @pytest.mark.parametrize(
@@ -345,11 +345,11 @@ def test_what_is_not_a_table_is_refused(database: PostgreSQLDatabase, name: str,
         "CREATE TABLE child () INHERITS (parent)",
     )
     with database.connect() as connection, pytest.raises(TableError, match=reason):
-        database.describe(connection, name)
+        database.catalog.describe(connection, name)
 
 
 def test_table_without_primary_key_has_no_hash_order(database: PostgreSQLDatabase) -> None:
     """Without a primary key the order of the version 1 hash is undefined, and that is said."""
     run(database, "CREATE TABLE t (id integer)")
     with database.connect() as connection, pytest.raises(TableError, match="has no primary key"):
-        database.hash_order(database.describe(connection, "t"))
+        database.version1.hash_order(database.catalog.describe(connection, "t"))

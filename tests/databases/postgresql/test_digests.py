@@ -47,7 +47,7 @@ def texts(database: PostgreSQLDatabase, sql_type: str, *values: str, as_type: Lo
     run(database, "DROP TABLE IF EXISTS item", f"CREATE TABLE item (id integer PRIMARY KEY, v {sql_type})")
     run(database, *(f"INSERT INTO item VALUES ({number}, {value})" for number, value in enumerate(values)))
     with database.snapshot() as connection:
-        table = database.describe(connection, "item")
+        table = database.catalog.describe(connection, "item")
         table_slice = slice_of(database, table, types={"v": as_type} if as_type else None)
         rows = read(database, connection, table_slice)
         assert all_digests(database, connection, table_slice) == expected_digests(table_slice, rows)
@@ -159,7 +159,7 @@ def test_any_double(url: str, numbers: list[float]) -> None:
         run(database, "CREATE TABLE item (id serial PRIMARY KEY, v float8)")
         run(database, f"INSERT INTO item (v) SELECT unnest(ARRAY[{', '.join(values)}])")
         with database.snapshot() as connection:
-            rows = read(database, connection, slice_of(database, database.describe(connection, "item")))
+            rows = read(database, connection, slice_of(database, database.catalog.describe(connection, "item")))
 
     found = {int(number or b""): (text or b"").decode() for number, text in rows}
     assert [found[number] for number in sorted(found)] == [mysql_double(number) for number in numbers]
@@ -186,11 +186,11 @@ def test_settings_are_put_back(database: PostgreSQLDatabase) -> None:
     names = "current_setting('enable_sort'), current_setting('work_mem'), current_setting('parallel_tuple_cost')"
     with database.connect() as connection:
         before = connection.exec_driver_sql(f"SELECT {names}").one()
-        table_slice = slice_of(database, database.describe(connection, "item"))
-        database.digest_segments(connection, table_slice, EVERYTHING)
+        table_slice = slice_of(database, database.catalog.describe(connection, "item"))
+        database.digests.digest_segments(connection, table_slice, EVERYTHING)
         assert connection.exec_driver_sql(f"SELECT {names}").one() == before
         with database.transaction(connection):
-            database.digest_segments(connection, table_slice, EVERYTHING)
+            database.digests.digest_segments(connection, table_slice, EVERYTHING)
             assert connection.exec_driver_sql(f"SELECT {names}").one() == before
 
 
@@ -205,13 +205,13 @@ def test_parallel_workers_find_the_same(database: PostgreSQLDatabase) -> None:
     )
     database.engine.dispose()
     with database.snapshot() as connection:
-        table_slice = slice_of(database, database.describe(connection, "item"))
+        table_slice = slice_of(database, database.catalog.describe(connection, "item"))
         digests = expected_digests(table_slice, read(database, connection, table_slice))
         for partitioning in (
             Partitioning(scheme="key_range", segment_count=8, low=1, high=5000),
             Partitioning(scheme="row_hash", segment_count=8),
         ):
-            assert dict(database.digest_segments(connection, table_slice, partitioning)) == expected_segments(
+            assert dict(database.digests.digest_segments(connection, table_slice, partitioning)) == expected_segments(
                 partitioning, digests
             )
 
@@ -221,13 +221,15 @@ def test_keys_that_no_integer_holds(database: PostgreSQLDatabase) -> None:
     run(database, "CREATE TABLE item (id bigint PRIMARY KEY)", f"INSERT INTO item VALUES (0), (5), ({2**63 - 1})")
     partitioning = Partitioning(scheme="key_range", segment_count=4, low=5, high=2**64 - 1)
     with database.snapshot() as connection:
-        table_slice = slice_of(database, database.describe(connection, "item"))
+        table_slice = slice_of(database, database.catalog.describe(connection, "item"))
         digests = expected_digests(table_slice, read(database, connection, table_slice))
-        found = list(database.digest_keys(connection, table_slice, [(str(2**64 - 1),), ("5",)]))
+        found = list(database.digests.digest_keys(connection, table_slice, [(str(2**64 - 1),), ("5",)]))
 
         assert [key for batch in found for key, _ in batch] == [("5",)]
-        assert list(database.digest_keys(connection, table_slice, [(str(2**64 - 1),)])) == []
-        assert dict(database.digest_segments(connection, table_slice, partitioning)) == expected_segments(partitioning, digests)
+        assert list(database.digests.digest_keys(connection, table_slice, [(str(2**64 - 1),)])) == []
+        assert dict(database.digests.digest_segments(connection, table_slice, partitioning)) == expected_segments(
+            partitioning, digests
+        )
         assert all_digests(database, connection, table_slice, partitioning, [(-1, -1), (0, 4)]) == digests
         assert all_digests(database, connection, table_slice, partitioning, [(3, 4)]) == {}
 
@@ -248,9 +250,9 @@ def test_keys_of_every_type(database: PostgreSQLDatabase, sql_type: str) -> None
     }.get(sql_type, ("1", "2.5" if sql_type in ("money", "real") else "3"))
     run(database, f"CREATE TABLE item (id {sql_type} PRIMARY KEY)", *(f"INSERT INTO item VALUES ({value})" for value in values))
     with database.snapshot() as connection:
-        table_slice = slice_of(database, database.describe(connection, "item"))
+        table_slice = slice_of(database, database.catalog.describe(connection, "item"))
         digests = all_digests(database, connection, table_slice)
-        found = [row for batch in database.digest_keys(connection, table_slice, sorted(digests)) for row in batch]
+        found = [row for batch in database.digests.digest_keys(connection, table_slice, sorted(digests)) for row in batch]
 
     assert len(digests) == 2
     assert dict(found) == digests
@@ -264,7 +266,7 @@ def test_window_on_text_and_on_a_column_that_takes_no_part(database: PostgreSQLD
         "INSERT INTO item VALUES (1, 'A'), (2, 'a'), (3, 'b'), (4, NULL)",
     )
     with database.snapshot() as connection:
-        table = database.describe(connection, "item")
+        table = database.catalog.describe(connection, "item")
         table_slice = slice_of(database, table, columns=["id"], window=Window(column="v", start="B", end="b"))
         assert read(database, connection, table_slice) == [(b"2",)]
 
@@ -273,7 +275,7 @@ def test_a_key_that_is_null(database: PostgreSQLDatabase) -> None:
     """A row that its key does not name is an error that says so."""
     run(database, "CREATE TABLE item (id integer, v text)", "INSERT INTO item VALUES (NULL, 'x')")
     with database.snapshot() as connection:
-        table_slice = slice_of(database, database.describe(connection, "item"), key=["id"])
+        table_slice = slice_of(database, database.catalog.describe(connection, "item"), key=["id"])
         with pytest.raises(TableError, match="NULL in its key"):
             all_digests(database, connection, table_slice)
 
@@ -298,7 +300,7 @@ def test_types_that_load_their_own_way(database: PostgreSQLDatabase, sql_type: s
     """What COPY reads in another form than the canonical one lands as it came, beside NULL."""
     run(database, f"CREATE TABLE item (id integer PRIMARY KEY, v {sql_type})")
     with database.connect() as connection:
-        target = database.describe(connection, "item")
+        target = database.catalog.describe(connection, "item")
         types = [LogicalType(kind=LogicalKind.INTEGER), kind]
         staging, loaded = load(database, connection, target, [(b"1", text), (b"2", None)], types, "_sync_x")
         assert read(database, connection, slice_of(database, staging, types={"v": kind})) == [(b"1", text), (b"2", None)]
@@ -322,7 +324,7 @@ def test_what_a_column_would_change_is_refused(
     """Digits that a column cannot keep are an error that names it, and no row is loaded."""
     run(database, f"CREATE TABLE item (id integer PRIMARY KEY, v {sql_type})")
     with database.connect() as connection:
-        target = database.describe(connection, "item")
+        target = database.catalog.describe(connection, "item")
         with pytest.raises(TableError, match="column 'v'"):
             load(
                 database,
@@ -343,8 +345,8 @@ def test_reading_can_be_given_up(database: PostgreSQLDatabase) -> None:
         "INSERT INTO item SELECT n, repeat('x', 200) FROM generate_series(1, 9000) n",
     )
     with database.connect() as connection:
-        table_slice = slice_of(database, database.describe(connection, "item"))
-        blocks = database.read_text(connection, table_slice)
+        table_slice = slice_of(database, database.catalog.describe(connection, "item"))
+        blocks = database.reader.read_text(connection, table_slice)
         next(iter(blocks))
         blocks.close()  # type: ignore[attr-defined]
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1

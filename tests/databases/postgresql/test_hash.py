@@ -37,7 +37,9 @@ def database(url: str, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDat
 def hashed(database: PostgreSQLDatabase, name: str = "item", types: dict[str, LogicalType] | None = None) -> TableSlice:
     """Return the whole of a table, to be digested by ``pghash``."""
     with database.connect() as connection:
-        return msgspec.structs.replace(slice_of(database, database.describe(connection, name), types=types), digest=PGHASH)
+        return msgspec.structs.replace(
+            slice_of(database, database.catalog.describe(connection, name), types=types), digest=PGHASH
+        )
 
 
 def digests(database: PostgreSQLDatabase, table_slice: TableSlice) -> list[int]:
@@ -51,7 +53,7 @@ def total(database: PostgreSQLDatabase) -> int:
     """Return the sum of all rows' digests."""
     table_slice = hashed(database)
     with database.snapshot() as connection:
-        return database.digest_segments(connection, table_slice, EVERYTHING)[0].sum
+        return database.digests.digest_segments(connection, table_slice, EVERYTHING)[0].sum
 
 
 def test_swapped_values_change_the_sum(database: PostgreSQLDatabase) -> None:
@@ -197,7 +199,9 @@ def test_segments_are_of_the_rows(database: PostgreSQLDatabase) -> None:
             Partitioning(scheme="row_hash", segment_count=64),
             Partitioning(scheme="key_range", segment_count=7, low=1, high=400),
         ):
-            assert database.digest_segments(connection, table_slice, partitioning) == expected_segments(partitioning, found)
+            assert database.digests.digest_segments(connection, table_slice, partitioning) == expected_segments(
+                partitioning, found
+            )
             segment_ranges = ((-1, 0), (3, 4), (6, 7)) if partitioning.scheme == "key_range" else ((0, 1), (5, 5))
             chosen = all_digests(database, connection, table_slice, partitioning, segment_ranges)
             segments = expected_segments(partitioning, chosen)
@@ -211,7 +215,7 @@ def test_segments_are_of_the_rows(database: PostgreSQLDatabase) -> None:
 def test_probes(database: PostgreSQLDatabase, database_servers: DatabaseServers) -> None:
     """Databases that store text as UTF-8 agree on a probe; one that stores it otherwise has none."""
     with database.connect() as connection:
-        probes = database.probes(connection)
+        probes = database.digests.probes(connection)
     engine = sqlalchemy.create_engine(database.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     name = f"{database.engine.url.database}_latin1"
     with engine.connect() as server:
@@ -219,10 +223,10 @@ def test_probes(database: PostgreSQLDatabase, database_servers: DatabaseServers)
         try:
             url = database.engine.url.set(database=name).render_as_string(hide_password=False)
             with open_database(url, "psycopg") as other, other.connect() as connection:
-                assert other.probes(connection) == {}
+                assert other.digests.probes(connection) == {}
         finally:
             server.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     engine.dispose()
     with open_database(database_servers.url(POSTGRESQL)) as same, same.connect() as connection:
-        assert same.probes(connection) == probes
+        assert same.digests.probes(connection) == probes
     assert probes.keys() == {PGHASH}

@@ -60,8 +60,8 @@ def test_rows_come_in_the_order_of_the_key(database: PostgreSQLDatabase) -> None
         listed = ", ".join(f"('{value}', {place})" for place, value in reversed(list(enumerate(values))))
         run(database, f"CREATE TABLE t{number} (id {sql_type} PRIMARY KEY, place int)", f"INSERT INTO t{number} VALUES {listed}")
         with database.snapshot() as connection:
-            table = database.describe(connection, f"t{number}")
-            rows = [row for batch in database.read(connection, table, table.columns, order_by=["id"]) for row in batch]
+            table = database.catalog.describe(connection, f"t{number}")
+            rows = [row for batch in database.reader.read(connection, table, table.columns, order_by=["id"]) for row in batch]
         found[sql_type] = [values[place] for _, place in rows if isinstance(place, int)]
 
     assert found == ORDERED
@@ -72,5 +72,5 @@ def test_the_hash_of_a_numeric_key(database: PostgreSQLDatabase) -> None:
     run(database, "CREATE TABLE n (id numeric(20,0) PRIMARY KEY, a int)", "CREATE TABLE i (id bigint PRIMARY KEY, a int)")
     run(database, *(f"INSERT INTO {name} SELECT i, i FROM generate_series(1, 12) i" for name in "ni"))
     with database.snapshot() as connection:
-        hashes = {hash_table(database, connection, database.describe(connection, name), None) for name in "ni"}
+        hashes = {hash_table(database, connection, database.catalog.describe(connection, name), None) for name in "ni"}
     assert len(hashes) == 1

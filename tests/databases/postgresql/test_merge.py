@@ -58,12 +58,12 @@ def test_foreign_keys_are_off_and_on_again(database: PostgreSQLDatabase) -> None
     """Inside the switch nothing is checked and nothing cascades; afterwards all is as before; orphans are counted."""
     run(database, *_FAMILY)
     with database.connect() as connection:
-        parent, child = database.describe(connection, "parent"), database.describe(connection, "child")
-        with database.foreign_keys_off(connection, [parent]), database.transaction(connection):
+        parent, child = database.catalog.describe(connection, "parent"), database.catalog.describe(connection, "child")
+        with database.foreign_keys.switched_off(connection, [parent]), database.transaction(connection):
             connection.exec_driver_sql("DELETE FROM parent WHERE id = 2")
         assert connection.exec_driver_sql("SHOW session_replication_role").scalar_one() == "origin"
-        assert database.count_orphans(connection, parent) == {"child.child_parent": 1}
-        assert database.count_orphans(connection, child) == {"child.child_parent": 1}
+        assert database.foreign_keys.count_orphans(connection, parent) == {"child.child_parent": 1}
+        assert database.foreign_keys.count_orphans(connection, child) == {"child.child_parent": 1}
     assert rows(database, "SELECT id FROM child ORDER BY id") == [(10,), (20,), (30,)]
 
 
@@ -85,14 +85,14 @@ def test_foreign_keys_stay_on_where_more_would_be_off(database: PostgreSQLDataba
         needed,
     )
     with database.connect() as connection:
-        parent, child = database.describe(connection, "parent"), database.describe(connection, "child")
+        parent, child = database.catalog.describe(connection, "parent"), database.catalog.describe(connection, "child")
         with (
             pytest.raises(TableError, match=r'constraint "child_parent"\. Foreign keys stay on while table \'parent\' has the'),
-            database.foreign_keys_off(connection, [parent, child]),
+            database.foreign_keys.switched_off(connection, [parent, child]),
             database.transaction(connection),
         ):
             connection.exec_driver_sql("INSERT INTO child VALUES (40, 4)")
-        with database.foreign_keys_off(connection, [parent]), database.transaction(connection):
+        with database.foreign_keys.switched_off(connection, [parent]), database.transaction(connection):
             connection.exec_driver_sql("DELETE FROM parent WHERE id = 2")
     assert rows(database, "SELECT id FROM child ORDER BY id") == [(10,), (30,)]
 
@@ -101,13 +101,13 @@ def test_role_without_the_grant_is_told_its_name(plain_role: PostgreSQLDatabase)
     """A role that may not switch foreign keys off works with them on, and a broken one names constraint and grant."""
     run(plain_role, *_FAMILY)
     with plain_role.connect() as connection:
-        tables = [plain_role.describe(connection, name) for name in ("parent", "child")]
-        with plain_role.foreign_keys_off(connection, tables), plain_role.transaction(connection):
+        tables = [plain_role.catalog.describe(connection, name) for name in ("parent", "child")]
+        with plain_role.foreign_keys.switched_off(connection, tables), plain_role.transaction(connection):
             connection.exec_driver_sql("INSERT INTO parent VALUES (3)")
             connection.exec_driver_sql("INSERT INTO child VALUES (40, 3)")
         with (
             pytest.raises(TableError, match=r'"child_parent".*GRANT SET ON PARAMETER session_replication_role TO \w+_plain') as e,
-            plain_role.foreign_keys_off(connection, tables),
+            plain_role.foreign_keys.switched_off(connection, tables),
             plain_role.transaction(connection),
         ):
             connection.exec_driver_sql("INSERT INTO child VALUES (50, 9)")
@@ -119,13 +119,13 @@ def test_deferrable_foreign_key_may_be_broken_meanwhile(plain_role: PostgreSQLDa
     """Where foreign keys stay on, a deferrable one is checked at the commit, where a broken one is still explained."""
     run(plain_role, *_FAMILY, "ALTER TABLE child ALTER CONSTRAINT child_parent DEFERRABLE")
     with plain_role.connect() as connection:
-        tables = [plain_role.describe(connection, name) for name in ("parent", "child")]
-        with plain_role.foreign_keys_off(connection, tables), plain_role.transaction(connection):
+        tables = [plain_role.catalog.describe(connection, name) for name in ("parent", "child")]
+        with plain_role.foreign_keys.switched_off(connection, tables), plain_role.transaction(connection):
             connection.exec_driver_sql("INSERT INTO child VALUES (40, 4)")
             connection.exec_driver_sql("INSERT INTO parent VALUES (4)")
         with (
             pytest.raises(TableError, match="GRANT SET ON PARAMETER"),
-            plain_role.foreign_keys_off(connection, tables),
+            plain_role.foreign_keys.switched_off(connection, tables),
             plain_role.transaction(connection),
         ):
             connection.exec_driver_sql("INSERT INTO child VALUES (50, 9)")
@@ -145,8 +145,12 @@ def test_orphans_of_composite_keys_and_partitions(database: PostgreSQLDatabase) 
         "RESET session_replication_role",
     )
     with database.connect() as connection:
-        assert database.count_orphans(connection, database.describe(connection, "parent")) == {"odd % child.fk %": 2}
-        assert database.count_orphans(connection, database.describe(connection, "odd % child")) == {"odd % child.fk %": 2}
+        assert database.foreign_keys.count_orphans(connection, database.catalog.describe(connection, "parent")) == {
+            "odd % child.fk %": 2
+        }
+        assert database.foreign_keys.count_orphans(connection, database.catalog.describe(connection, "odd % child")) == {
+            "odd % child.fk %": 2
+        }
 
 
 # -- sequences and statements of the merge -----------------------------------------------------------------------------
@@ -163,14 +167,14 @@ def test_sequences_move_forward_only(database: PostgreSQLDatabase) -> None:
         'INSERT INTO "T %" (id, "n %", l, d, low) OVERRIDING SYSTEM VALUE VALUES (1, 70, 5, -9, 1)',
     )
     with database.connect() as connection:
-        table = database.describe(connection, "T %")
+        table = database.catalog.describe(connection, "T %")
         with database.transaction(connection):
-            database.after_insert(connection, table)
+            database.identities.move_past_keys(connection, table)
     run(database, 'INSERT INTO "T %" DEFAULT VALUES')
     assert rows(database, 'SELECT id, "n %", l, d, low FROM "T %" ORDER BY id DESC LIMIT 1') == [(2, 71, 6, -10, 2)]
     run(database, 'DELETE FROM "T %"')
     with database.connect() as connection:
-        database.after_insert(connection, table)
+        database.identities.move_past_keys(connection, table)
     run(database, 'INSERT INTO "T %" DEFAULT VALUES')
     assert rows(database, 'SELECT id, "n %" FROM "T %"') == [(3, 72)]
 
@@ -186,16 +190,16 @@ def test_merge_statements_change_what_is_listed(database: PostgreSQLDatabase) ->
            VALUES ('a', 1, '{}', 1), ('b', 2, '{"x": 1}', 1.0), ('c', 3, NULL, 1)""",
     )
     with database.connect() as connection:
-        target = database.describe(connection, "t")
+        target = database.catalog.describe(connection, "t")
         key = [target.column("region"), target.column("id")]
         names = [column.name for column in target.columns]
-        staging = database.create_staging(connection, target, target.columns, name="_sync_s", primary_key=target.primary_key)
-        work = database.create_work_table(connection, target, target.primary_key, name="_sync_w")
-        assert database.describe(connection, "pg_temp._sync_w").primary_key == (OP, "region", "id")
-        database.load(connection, staging, [[("A", 1, "{}", "1"), ("b", 2, '{"x":1}', "1.00"), ("c", 3, None, "1")]])
-        differs = " OR ".join(f"NOT ({database.same(column, 't', 's')})" for column in target.columns[2:])
+        staging = database.ddl.create_staging(connection, target, target.columns, name="_sync_s", primary_key=target.primary_key)
+        work = database.ddl.create_work_table(connection, target, target.primary_key, name="_sync_w")
+        assert database.catalog.describe(connection, "pg_temp._sync_w").primary_key == (OP, "region", "id")
+        database.loader.load(connection, staging, [[("A", 1, "{}", "1"), ("b", 2, '{"x":1}', "1.00"), ("c", 3, None, "1")]])
+        differs = " OR ".join(f"NOT ({database.statements.same(column, 't', 's')})" for column in target.columns[2:])
         keys, s_keys = database.columns(target.primary_key, "t"), database.columns(target.primary_key, "s")
-        match = database.match(key, "t", "s")
+        match = database.statements.match(key, "t", "s")
         t, s, w = database.qualified(target), database.qualified(staging), database.qualified(work)
         for statement in (
             f"SELECT 'D', {keys} FROM {t} t WHERE NOT EXISTS (SELECT FROM {s} s WHERE {match})",
@@ -210,14 +214,14 @@ def test_merge_statements_change_what_is_listed(database: PostgreSQLDatabase) ->
         ]
         with database.transaction(connection):
             for statement in (
-                database.delete_listed(target, work, key),
-                database.update_listed(target, staging, work, key, ["doc", "n"]),
-                database.insert_listed(target, staging, work, key, names),
+                database.statements.delete_listed(target, work, key),
+                database.statements.update_listed(target, staging, work, key, ["doc", "n"]),
+                database.statements.insert_listed(target, staging, work, key, names),
             ):
                 assert connection.exec_driver_sql(statement).rowcount == 1
-        database.drop(connection, work)
-        database.drop(connection, staging)
-        database.drop(connection, staging)
+        database.ddl.drop(connection, work)
+        database.ddl.drop(connection, staging)
+        database.ddl.drop(connection, staging)
     assert rows(database, "SELECT region, id, doc::text, n::text FROM t ORDER BY id") == [
         ("A", 1, "{}", "1"),
         ("b", 2, '{"x":1}', "1.00"),
@@ -234,13 +238,13 @@ def test_large_merge_joins_by_hash_or_merge(database: PostgreSQLDatabase) -> Non
         "ANALYZE t",
     )
     with database.connect() as connection:
-        target = database.describe(connection, "t")
-        staging = database.create_staging(connection, target, target.columns, name="_sync_s", primary_key=target.primary_key)
-        database.load(connection, staging, [[(f"code-{i}", str(i), "note") for i in range(20000)]])
-        same = " AND ".join(database.same(column, "t", "s") for column in target.columns[1:])
+        target = database.catalog.describe(connection, "t")
+        staging = database.ddl.create_staging(connection, target, target.columns, name="_sync_s", primary_key=target.primary_key)
+        database.loader.load(connection, staging, [[(f"code-{i}", str(i), "note") for i in range(20000)]])
+        same = " AND ".join(database.statements.same(column, "t", "s") for column in target.columns[1:])
         plan = connection.exec_driver_sql(
             f"EXPLAIN SELECT t.code FROM {database.qualified(target)} t JOIN {database.qualified(staging)} s"
-            f" ON {database.match([target.columns[0]], 't', 's')} WHERE NOT ({same})"
+            f" ON {database.statements.match([target.columns[0]], 't', 's')} WHERE NOT ({same})"
         ).scalars()
         text = "\n".join(plan)
     assert "Hash Join" in text or "Merge Join" in text
@@ -257,9 +261,9 @@ def test_staging_has_the_types_and_nothing_else(database: PostgreSQLDatabase) ->
            p price DEFAULT 5, twice integer GENERATED ALWAYS AS (1) STORED, "50%" text)""",
     )
     with database.connect() as connection:
-        target = database.describe(connection, "shop.t")
+        target = database.catalog.describe(connection, "shop.t")
         for temporary in (False, True):
-            staging = database.create_staging(
+            staging = database.ddl.create_staging(
                 connection,
                 target,
                 target.columns,
@@ -268,7 +272,7 @@ def test_staging_has_the_types_and_nothing_else(database: PostgreSQLDatabase) ->
                 indexes=["p", "50%"],
                 temporary=temporary,
             )
-            found = database.describe(connection, str(staging))
+            found = database.catalog.describe(connection, str(staging))
             assert [(c.name, c.sql_type, c.collation) for c in found.columns] == [
                 (c.name, c.sql_type, c.collation) for c in target.columns
             ]
@@ -281,9 +285,9 @@ def test_staging_has_the_types_and_nothing_else(database: PostgreSQLDatabase) ->
                 (database.qualified(staging),),
             ).one()
             assert indexes == (3, "t" if temporary else "u")
-            database.drop(connection, staging)
+            database.ddl.drop(connection, staging)
             with pytest.raises(MissingTableError):
-                database.describe(connection, str(staging))
+                database.catalog.describe(connection, str(staging))
 
 
 def test_missing_privilege_says_what_to_do(database: PostgreSQLDatabase, plain_role: PostgreSQLDatabase) -> None:
@@ -291,7 +295,7 @@ def test_missing_privilege_says_what_to_do(database: PostgreSQLDatabase, plain_r
     run(database, "CREATE SCHEMA closed", "CREATE TABLE closed.t (id integer PRIMARY KEY)")
     run(database, f"GRANT USAGE ON SCHEMA closed TO {plain_role.engine.url.username}")
     with plain_role.connect() as connection:
-        target = plain_role.describe(connection, "closed.t")
+        target = plain_role.catalog.describe(connection, "closed.t")
         with pytest.raises(TableError, match=r"permission denied for schema closed\. Grant it to the role"):
-            plain_role.create_staging(connection, target, target.columns, name="_sync_s", primary_key=["id"])
+            plain_role.ddl.create_staging(connection, target, target.columns, name="_sync_s", primary_key=["id"])
     assert rows(database, "SELECT to_regclass('closed._sync_s')") == [(None,)]

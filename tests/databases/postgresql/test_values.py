@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.base import BATCH_ROWS
+from airflow_provider_sync.databases.contract.read import BATCH_ROWS
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
 from airflow_provider_sync.databases.schema import Row, Table, Value
 from airflow_provider_sync.exceptions import ProtocolError, TableError
@@ -40,29 +40,29 @@ def database(request: pytest.FixtureRequest, shared_url: str) -> Iterator[Postgr
 def described(database: PostgreSQLDatabase, name: str = "t") -> Table:
     """Describe a table over a connection of its own."""
     with database.connect() as connection:
-        return database.describe(connection, name)
+        return database.catalog.describe(connection, name)
 
 
 def load(database: PostgreSQLDatabase, *values: Row, name: str = "t") -> int:
     """Load rows straight into a table."""
     with database.connect() as connection:
-        return database.load(connection, database.describe(connection, name), [values])
+        return database.loader.load(connection, database.catalog.describe(connection, name), [values])
 
 
 def read(database: PostgreSQLDatabase, name: str = "t", order_by: tuple[str, ...] = ()) -> list[Row]:
     """Read a whole table."""
     with database.snapshot() as connection:
-        table = database.describe(connection, name)
-        return [row for batch in database.read(connection, table, table.columns, order_by=order_by) for row in batch]
+        table = database.catalog.describe(connection, name)
+        return [row for batch in database.reader.read(connection, table, table.columns, order_by=order_by) for row in batch]
 
 
 def hashed(database: PostgreSQLDatabase, name: str = "t") -> str:
     """Return the version 1 hash, made from the rows."""
     chain = TableHash()
     with database.snapshot() as connection:
-        table = database.describe(connection, name)
-        write = [database.hash_text(column, table.columns) for column in table.columns]
-        for batch in database.read(connection, table, table.columns, order_by=database.hash_order(table)):
+        table = database.catalog.describe(connection, name)
+        write = [database.version1.hash_text(column, table.columns) for column in table.columns]
+        for batch in database.reader.read(connection, table, table.columns, order_by=database.version1.hash_order(table)):
             chain.update([[NULL if v is None else w(v) for w, v in zip(write, row, strict=True)] for row in batch])
     return chain.hexdigest()
 
@@ -149,10 +149,10 @@ def test_every_type_is_read_and_loaded_again(database: PostgreSQLDatabase) -> No
     assert [type(value) for value in found[0][1:]] == [type(value) for _, _, value in _VALUES]
     assert found[1] == (2,) + (None,) * len(_VALUES)
     with database.connect() as connection:
-        table = database.describe(connection, "t")
-        staging = database.create_staging(connection, table, table.columns, name="_sync_s", primary_key=["id"])
-        assert database.load(connection, staging, [found[:1], [], found[1:]]) == 2
-        same = " AND ".join(database.same(column, "t", "s") for column in table.columns if column.name != "c11 %")
+        table = database.catalog.describe(connection, "t")
+        staging = database.ddl.create_staging(connection, table, table.columns, name="_sync_s", primary_key=["id"])
+        assert database.loader.load(connection, staging, [found[:1], [], found[1:]]) == 2
+        same = " AND ".join(database.statements.same(column, "t", "s") for column in table.columns if column.name != "c11 %")
         assert connection.exec_driver_sql(f"SELECT count(*) FROM t JOIN _sync_s s USING (id) WHERE {same}").scalar_one() == 2
     assert read(database, "_sync_s", ("id",)) == found
 
@@ -260,14 +260,14 @@ def test_a_failed_source_leaves_nothing(database: PostgreSQLDatabase) -> None:
 
     with database.connect() as connection:
         with pytest.raises(ProtocolError, match="cut"):
-            database.load(connection, table, batches())
-        assert database.count(connection, table) == 0
+            database.loader.load(connection, table, batches())
+        assert database.reader.count(connection, table) == 0
         with pytest.raises(TableError, match="do not have the 1 values"):
-            database.load(connection, table, [[(1,)], [(1, 2)]])
+            database.loader.load(connection, table, [[(1,)], [(1, 2)]])
         with pytest.raises(TableError, match="duplicate key"):
-            database.load(connection, table, [[(1,)], [(1,)]])
-        assert database.count(connection, table) == 0
-        assert database.load(connection, table, []) == 0
+            database.loader.load(connection, table, [[(1,)], [(1,)]])
+        assert database.reader.count(connection, table) == 0
+        assert database.loader.load(connection, table, []) == 0
 
 
 def test_a_trigger_that_drops_rows_is_noticed(database: PostgreSQLDatabase) -> None:
@@ -316,12 +316,12 @@ def test_read_streams_in_batches(database: PostgreSQLDatabase) -> None:
         "INSERT INTO wide SELECT i, repeat('x', 1000000) FROM generate_series(1, 120) i",
     )
     with database.snapshot() as connection:
-        table, wide = database.describe(connection, "t"), database.describe(connection, "wide")
+        table, wide = database.catalog.describe(connection, "t"), database.catalog.describe(connection, "wide")
         sizes, widths = [], []
-        for narrow in database.read(connection, table, table.columns):
+        for narrow in database.reader.read(connection, table, table.columns):
             sizes.append(len(narrow))
             if len(sizes) == 1:
-                widths = [len(batch) for batch in database.read(connection, wide, wide.columns, order_by=["id"])]
+                widths = [len(batch) for batch in database.reader.read(connection, wide, wide.columns, order_by=["id"])]
     assert sum(sizes) == 20000
     assert max(sizes) == BATCH_ROWS
     assert widths == [100, 8, 8, 4]
@@ -331,13 +331,13 @@ def test_read_outside_of_a_transaction_leaves_none(database: PostgreSQLDatabase)
     """A read on a plain connection opens a transaction of its own, and ends it, when it is given up half-way too."""
     run(database, "CREATE TABLE t (id integer PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 1000)")
     with database.connect() as connection:
-        table = database.describe(connection, "t")
-        started = database.read(connection, table, table.columns)
+        table = database.catalog.describe(connection, "t")
+        started = database.reader.read(connection, table, table.columns)
         assert len(next(started)) == 100
         started.close()  # type: ignore[attr-defined]  # it is a generator
         connection.exec_driver_sql("INSERT INTO t VALUES (0)")
-        assert sum(len(batch) for batch in database.read(connection, table, table.columns)) == 1001
-        gone = database.read(connection, Table(name="nothing", columns=table.columns), table.columns)
+        assert sum(len(batch) for batch in database.reader.read(connection, table, table.columns)) == 1001
+        gone = database.reader.read(connection, Table(name="nothing", columns=table.columns), table.columns)
         with pytest.raises(TableError, match="does not exist"):
             next(gone)
         connection.exec_driver_sql("INSERT INTO t VALUES (-1)")
@@ -396,8 +396,8 @@ def test_every_kind_is_hashed_as_mysql_renders_it(database: PostgreSQLDatabase) 
     )  # fmt: skip
     assert hashed(database) == expected.hexdigest()
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
-        assert database.hash_in_database(connection, table, table.columns) is None
+        table = database.catalog.describe(connection, "t")
+        assert database.version1.hash_in_database(connection, table, table.columns) is None
 
 
 @pytest.mark.parametrize(
@@ -417,14 +417,14 @@ def test_unsendable_values_are_found(database: PostgreSQLDatabase, kind: str, se
     run(database, f'CREATE TABLE t (id integer PRIMARY KEY, "a %" {kind}, z {kind})')
     run(database, f"INSERT INTO t VALUES (1, '{sendable}', '{sendable}'), (2, NULL, '{sendable}')")
     with database.snapshot() as connection:
-        table = database.describe(connection, "t")
-        assert database.find_unsendable(connection, table, table.columns) is None
+        table = database.catalog.describe(connection, "t")
+        assert database.version1.find_unsendable(connection, table, table.columns) is None
     run(database, f"UPDATE t SET z = '{unsendable}' WHERE id = 2")
     with database.snapshot() as connection:
-        found = database.find_unsendable(connection, table, table.columns)
+        found = database.version1.find_unsendable(connection, table, table.columns)
         assert found is not None
         assert found.name == "z"
-        assert database.find_unsendable(connection, table, table.columns[:2]) is None
+        assert database.version1.find_unsendable(connection, table, table.columns[:2]) is None
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ UNSENDABLE = {"s_real": "d", "s_blob": "b"}
 def hash_of(on: Scenario, table: str) -> str:
     """Hash a table."""
     with on.database.snapshot() as connection:
-        return hash_table(on.database, connection, on.database.describe(connection, table))
+        return hash_table(on.database, connection, on.database.catalog.describe(connection, table))
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
@@ -39,9 +39,9 @@ def test_recorded_rows(sqlite_on: Scenario, vector: dict[str, str]) -> None:
     name = vector["name"]
     sqlite_on.run_script((GOLDEN / "tables" / f"{name}.sql").read_text())
     with sqlite_on.database.snapshot() as connection:
-        table = sqlite_on.database.describe(connection, vector["table"])
-        unsendable = sqlite_on.database.find_unsendable(connection, table, table.columns)
-        batches = list(sqlite_on.database.read(connection, table, table.columns, order_by=table.primary_key))
+        table = sqlite_on.database.catalog.describe(connection, vector["table"])
+        unsendable = sqlite_on.database.version1.find_unsendable(connection, table, table.columns)
+        batches = list(sqlite_on.database.reader.read(connection, table, table.columns, order_by=table.primary_key))
 
     assert (unsendable.name if unsendable else None) == UNSENDABLE.get(name)
     if unsendable is None:
@@ -67,7 +67,7 @@ def test_row_ids(sqlite_on: Scenario, create: str, row_id: str | None, order: tu
     table = sqlite_on.describe("item")
 
     assert table.row_id == row_id
-    assert sqlite_on.database.hash_order(table) == order
+    assert sqlite_on.database.version1.hash_order(table) == order
 
 
 def test_without_rowid(sqlite_on: Scenario) -> None:
@@ -77,7 +77,7 @@ def test_without_rowid(sqlite_on: Scenario) -> None:
     sqlite_on.execute("CREATE TABLE same (a TEXT, b INTEGER, v, PRIMARY KEY (b, a))")
     sqlite_on.execute("INSERT INTO same SELECT * FROM item ORDER BY b, a")
 
-    assert sqlite_on.database.hash_order(sqlite_on.describe("item")) == ("b", "a")
+    assert sqlite_on.database.version1.hash_order(sqlite_on.describe("item")) == ("b", "a")
     assert hash_of(sqlite_on, "item") == hash_of(sqlite_on, "same")
 
     counts = sqlite_on.sync("item", [("x", 2, 9), ("z", 1, 0)]).counts
@@ -258,7 +258,7 @@ def test_text_that_is_not_utf8(sqlite_on: Scenario) -> None:
     sqlite_on.execute("INSERT INTO item VALUES (1, 'ok', CAST(x'61ff' AS TEXT))")
     table = sqlite_on.describe("item")
     with sqlite_on.database.snapshot() as connection:
-        found = sqlite_on.database.find_unsendable(connection, table, table.columns)
+        found = sqlite_on.database.version1.find_unsendable(connection, table, table.columns)
 
     assert found is not None
     assert found.name == "b"
@@ -305,12 +305,12 @@ def test_a_database_without_tables_has_another_path(tmp_path: Path) -> None:
     """SQLite makes a file of any name, so an empty database asks for its path; one with tables for the table's name."""
     database = database_for(open_engine(f"sqlite:///{tmp_path / 'typo.db'}"))
     with database.snapshot() as connection, pytest.raises(MissingTableError, match="no tables at all: is its path right"):
-        database.describe(connection, "orders")
+        database.catalog.describe(connection, "orders")
     with sqlite3.connect(tmp_path / "typo.db") as other:
         other.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
     other.close()
     with database.snapshot() as connection, pytest.raises(MissingTableError, match="correct its name"):
-        database.describe(connection, "orders")
+        database.catalog.describe(connection, "orders")
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import (
     all_digests,
-    canonical,
     expected_digests,
     expected_segments,
     insert,
@@ -72,7 +71,7 @@ def test_untyped_columns_keep_the_type_of_each_value(sqlite_on: Scenario) -> Non
     with sqlite_on.database.connect() as connection:
         texts = read(sqlite_on.database, connection, table_slice)
         staging, _ = load(sqlite_on.database, connection, table, texts, [table_slice.columns[0].type, ANY], "_sync_test")
-        batches = list(sqlite_on.database.read(connection, staging, staging.columns))
+        batches = list(sqlite_on.database.reader.read(connection, staging, staging.columns))
 
     landed = [value for batch in batches for _, value in batch]
     assert landed == values
@@ -114,7 +113,7 @@ def test_keys_that_are_moments(sqlite_on: Scenario) -> None:
 
     with sqlite_on.database.snapshot() as connection:
         rows = read(sqlite_on.database, connection, table_slice, wanted)
-        found = [key for batch in canonical(sqlite_on.database).digest_keys(connection, table_slice, wanted) for key, _ in batch]
+        found = [key for batch in sqlite_on.database.digests.digest_keys(connection, table_slice, wanted) for key, _ in batch]
 
     assert rows == [(b"2024-02-29 12:34:56.000000", b"1")]
     assert found == wanted[:1]
@@ -131,7 +130,7 @@ def test_integer_keys_in_text(sqlite_on: Scenario) -> None:
 
     with sqlite_on.database.snapshot() as connection:
         digests = expected_digests(table_slice, read(sqlite_on.database, connection, table_slice))
-        segments = canonical(sqlite_on.database).digest_segments(connection, table_slice, partitioning)
+        segments = sqlite_on.database.digests.digest_segments(connection, table_slice, partitioning)
         found = all_digests(sqlite_on.database, connection, table_slice, partitioning, [(-1, 8)])
 
     assert dict(segments) == expected_segments(partitioning, digests)
@@ -145,7 +144,7 @@ def test_keys_that_are_no_integers(sqlite_on: Scenario) -> None:
     insert(sqlite_on.database, table, [(1, 1), ("x", 2)])
 
     with sqlite_on.database.snapshot() as connection, pytest.raises(TableError, match=r"'id'.*no integers"):
-        canonical(sqlite_on.database).key_bounds(connection, slice_of(sqlite_on.database, table))
+        sqlite_on.database.digests.key_bounds(connection, slice_of(sqlite_on.database, table))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ def test_what_affinities_would_change(sqlite_on: Scenario, sql_type: str, logica
                 [LogicalType(kind=LogicalKind.INTEGER), logical],
                 "_sync_test",
             )
-        assert sqlite_on.database.count(connection, sqlite_on.database.describe(connection, "_sync_test")) == 0
+        assert sqlite_on.database.reader.count(connection, sqlite_on.database.catalog.describe(connection, "_sync_test")) == 0
 
 
 @pytest.mark.parametrize(
@@ -209,7 +208,7 @@ def test_blocks_land_value_by_value(
         staging, loaded = load(
             sqlite_on.database, connection, table, rows, [LogicalType(kind=LogicalKind.INTEGER), logical], "_sync_test"
         )
-        found = [value for batch in sqlite_on.database.read(connection, staging, staging.columns) for _, value in batch]
+        found = [value for batch in sqlite_on.database.reader.read(connection, staging, staging.columns) for _, value in batch]
 
     assert loaded == len(texts)
     assert found == landed
@@ -225,7 +224,7 @@ def test_decimals_that_are_written_otherwise(sqlite_on: Scenario, text: bytes) -
     with sqlite_on.database.connect() as connection:
         with pytest.raises(TableError, match="'v'"):
             load(sqlite_on.database, connection, table, [(b"1", b"1.00"), (b"2", text)], types, "_sync_test")
-        assert sqlite_on.database.count(connection, sqlite_on.database.describe(connection, "_sync_test")) == 0
+        assert sqlite_on.database.reader.count(connection, sqlite_on.database.catalog.describe(connection, "_sync_test")) == 0
 
 
 def test_lines_of_another_width(sqlite_on: Scenario) -> None:
@@ -236,8 +235,8 @@ def test_lines_of_another_width(sqlite_on: Scenario) -> None:
 
     with sqlite_on.database.connect() as connection:
         with pytest.raises(ProtocolError, match="fields"):
-            canonical(sqlite_on.database).load_text(connection, table, table_slice.columns, [b"1\ta\tb\n2\n"])
-        assert sqlite_on.database.count(connection, table) == 0
+            sqlite_on.database.loader.load_text(connection, table, table_slice.columns, [b"1\ta\tb\n2\n"])
+        assert sqlite_on.database.reader.count(connection, table) == 0
 
 
 @pytest.mark.parametrize(

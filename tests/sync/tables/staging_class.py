@@ -14,7 +14,7 @@ class NamedStaging:
     def create(self, connection: Connection, target: Table) -> Table:
         """Make the table."""
         database = database_for(connection.engine)
-        return database.create_staging(
+        return database.ddl.create_staging(
             connection, target, target.columns, name=f"my_{target.name}", primary_key=target.primary_key
         )
 

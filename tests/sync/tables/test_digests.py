@@ -96,7 +96,7 @@ def _messages(url: str, path: str, request: DescribeTable | DigestRows | bytes) 
 def test_only_a_probe_that_agrees(postgresql: Link) -> None:
     """The server takes the hash only where its own database computes the same; from a client of before it gets no probe."""
     with postgresql.target.database.connect() as connection:
-        probes = dict(postgresql.target.database.probes(connection))
+        probes = dict(postgresql.target.database.digests.probes(connection))
     with postgresql.client("t") as client:
         assert _described(client.url, DescribeTable(table_slice=T, probes=probes)).digest == PGHASH
         assert _described(client.url, DescribeTable(table_slice=T, probes=probes | {"blake": "1"})).digest == PGHASH

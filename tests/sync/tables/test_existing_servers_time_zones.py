@@ -142,7 +142,7 @@ def test_our_server_hashes_as_an_existing_one(source: tuple[Scenario, PagingServ
     with RunningServer(config) as server, SyncClient(server.url) as ours, SyncClient(existing.url) as theirs:
         assert ours.get_table_hash("t") == theirs.get_table_hash("t")
     with scenario.database.snapshot() as connection:
-        table = scenario.database.describe(connection, "t")
+        table = scenario.database.catalog.describe(connection, "t")
         for zone in ("+01:00", "Africa/Algiers"):
             with SyncClient(existing.url) as theirs:
                 hashed = hash_table(scenario.database, connection, table, zone=time_zone_named(zone))

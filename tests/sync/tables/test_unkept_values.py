@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.databases.sqlite.database import SQLiteDatabase
+from airflow_provider_sync.databases.sqlite.load import SQLiteLoader
 from airflow_provider_sync.exceptions import SyncFailed
 from tests.sync.link import Link
 
@@ -16,14 +16,14 @@ def test_a_column_that_keeps_other_values_is_named(two_same: Link, all_rows: boo
     two_same.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'same', 2), (3, 'same', 3)")
     two_same.target.execute(f"INSERT INTO t VALUES (1, 'old', 1), (2, '{'old' if all_rows else 'same'}', 2), (3, 'same', 3)")
     before = two_same.target.rows("t")
-    load = SQLiteDatabase.load_text
+    load = SQLiteLoader.load_text
 
     def load_otherwise(database, connection, staging, columns, blocks):  # type: ignore[no-untyped-def]  # as the original
         if len(columns) != 3:
             return load(database, connection, staging, columns, blocks)
         return load(database, connection, staging, columns, (block.replace(b"a", b"A") for block in blocks))
 
-    monkeypatch.setattr(SQLiteDatabase, "load_text", load_otherwise)
+    monkeypatch.setattr(SQLiteLoader, "load_text", load_otherwise)
     with pytest.raises(SyncFailed, match=r"does not keep all values of 'v' \(VARCHAR\(20\)\)") as failure:
         two_same.sync_one("t")
     assert not failure.value.retryable

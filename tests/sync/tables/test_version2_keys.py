@@ -57,15 +57,15 @@ def test_each_engine_finds_keys_that_are_not_unique(into: Link) -> None:
     into.target.execute(CREATE, "INSERT INTO t VALUES (1, 'a', 1), (2, 'A', 1), (3, 'b', 2)")
     database = into.target.database
     with database.connect() as connection:
-        table = database.describe(connection, "t")
+        table = database.catalog.describe(connection, "t")
         identity, code, value = table.columns
-        assert not database.has_duplicates(connection, table, [identity])
-        assert not database.has_duplicates(connection, table, [code])
-        assert not database.has_duplicates(connection, table, [value, identity])
-        assert database.has_duplicates(connection, table, [value])
+        assert not database.reader.has_duplicates(connection, table, [identity])
+        assert not database.reader.has_duplicates(connection, table, [code])
+        assert not database.reader.has_duplicates(connection, table, [value, identity])
+        assert database.reader.has_duplicates(connection, table, [value])
         into.target.execute("INSERT INTO t VALUES (4, 'A', 3)")
-        assert database.has_duplicates(connection, table, [code])
-        assert not database.has_duplicates(connection, table, [code, value])
+        assert database.reader.has_duplicates(connection, table, [code])
+        assert not database.reader.has_duplicates(connection, table, [code, value])
 
 
 def test_keys_that_differ_only_in_case_tell_rows_apart(keyed: Link) -> None:

@@ -313,7 +313,7 @@ class _Fetching:
     def _unchanged(self) -> Unchanged:
         return Unchanged(
             protocol=1,
-            rows=self.database.count(self.connection, self.target.table),
+            rows=self.database.reader.count(self.connection, self.target.table),
             verified="hash",
             warnings=(*self.warnings, *self.zone.warnings(self.target.table)),
         )
@@ -352,7 +352,7 @@ class _Fetching:
             rows=staged.rows,
             verify=options.verify,
             removed=listed,
-            target_rows=self.database.count(self.connection, self.target.table) if listed is not None else 0,
+            target_rows=self.database.reader.count(self.connection, self.target.table) if listed is not None else 0,
         )
         warnings = [*self.warnings, *warnings_of(self.target, staged.columns), *staged.zone.warnings(self.target.table)]
         untyped = [column.name for column in staged.columns if not column.sql_type.strip()]

@@ -57,7 +57,7 @@ def hash_rows(
 ) -> str | None:
     """Hash rows of the target over an open connection; ``None`` when they have no order."""
     try:
-        database.hash_order(target.table)
+        database.version1.hash_order(target.table)
     except TableError:
         return None
     return hash_table(database, connection, target.table, columns, zone)

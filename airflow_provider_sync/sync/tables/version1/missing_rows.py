@@ -41,7 +41,8 @@ def list_missing(
 
 def _missing(database: Database, target: Target, table: Table, staged: Table) -> str:
     key = [target.table.column(name) for name in target.key]
+    statements = database.statements
     return (
-        f"FROM {database.qualified(table)} t LEFT JOIN {database.qualified(staged)} s ON {database.match(key, 't', 's')}"
-        f" WHERE {database.absent(key, 's')}"
+        f"FROM {database.qualified(table)} t LEFT JOIN {database.qualified(staged)} s ON {statements.match(key, 't', 's')}"
+        f" WHERE {statements.absent(key, 's')}"
     )

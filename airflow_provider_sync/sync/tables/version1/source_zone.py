@@ -84,17 +84,18 @@ def rows_in_common(
     database: Database, connection: Connection, target: Table, staged: Table, key: Sequence[Column], columns: Sequence[Column]
 ) -> int:
     """Count the values, other than NULL, that ``columns`` have in staged rows and in those of the target with the same key."""
+    same = database.statements.same
     equal = " + ".join(
-        f"SUM(CASE WHEN s.{database.quote(column.name)} IS NOT NULL AND {database.same(column, 't', 's')} THEN 1 ELSE 0 END)"
+        f"SUM(CASE WHEN s.{database.quote(column.name)} IS NOT NULL AND {same(column, 't', 's')} THEN 1 ELSE 0 END)"
         for column in columns
     )
-    joined = f"{database.qualified(staged)} s JOIN {database.qualified(target)} t ON {database.match(key, 't', 's')}"
+    joined = f"{database.qualified(staged)} s JOIN {database.qualified(target)} t ON {database.statements.match(key, 't', 's')}"
     statement = f"SELECT {equal} FROM {joined}"
     return int(connection.exec_driver_sql(statement).scalar() or 0)
 
 
 def _default_zone(database: Database, connection: Connection) -> TimeZone:
-    name = database.default_time_zone(connection)
+    name = database.version1.default_time_zone(connection)
     try:
         return UTC if name is None else time_zone_named(name)
     except ConfigurationError:  # a name that only the database knows

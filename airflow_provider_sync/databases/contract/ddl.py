@@ -1,0 +1,97 @@
+"""Tables that are made and dropped: staging tables, work tables, and missing targets."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.protocol.v2.messages import ColumnDescription
+from airflow_provider_sync.protocol.v2.types import LogicalType
+
+
+class Ddl(DatabaseComponent):
+    """Makes and drops tables."""
+
+    has_schemas: ClassVar[bool] = True
+    """Whether a dot in a new table's name stands between schema, or database, and table."""
+
+    table_options: ClassVar[str] = ""
+    """What follows the columns of a new table."""
+
+    @abstractmethod
+    def sql_type(self, logical: LogicalType, *, key: bool) -> str:
+        """Return the type of a new target's column that holds every value of a logical type, where this database has one.
+
+        :param key: whether the column is part of the primary key
+        """
+
+    def definition(self, sql_type: str, *, required: bool) -> str:
+        """Return what follows the name of a new target's column.
+
+        :param required: whether it is NOT NULL
+        """
+        return f"{sql_type}{' NOT NULL' if required else ''}"
+
+    def create_table_statement(self, name: str, columns: Sequence[ColumnDescription], key: Sequence[str]) -> str:
+        """Return the statement that makes a table for what the source describes, as the driver takes it.
+
+        :param name: of the table; with its schema before a dot where the database has schemas
+        :param key: names of the primary key's columns
+        """
+        definitions = []
+        for column in columns:
+            in_key = column.name in key
+            required = in_key or not column.nullable
+            sql_type = self.sql_type(column.type, key=in_key)
+            definitions.append(f"{self.database.quote(column.name)} {self.definition(sql_type, required=required)}")
+        definitions.append(f"PRIMARY KEY ({self.database.columns(key)})")
+        table = ".".join(map(self.database.quote, name.split(".", 1) if self.has_schemas else [name]))
+        return f"CREATE TABLE {table} ({', '.join(definitions)}){self.table_options}"
+
+    @abstractmethod
+    def create_staging(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        name: str,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> Table:
+        """Create an empty table beside ``target``, with those of its columns and its types, and that primary key.
+
+        No defaults, no AUTO_INCREMENT, no generated columns, no foreign keys, no triggers.
+        """
+
+    def drop(self, connection: Connection, table: Table) -> None:
+        """Drop a staging or work table, if it is there."""
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
+
+    def drop_if_empty(self, connection: Connection, table: Table) -> None:
+        """Drop a table that a failed sync has made, unless somebody has put rows into it or replaced it.
+
+        :param table: as it was described when it was made
+        """
+        with self.database.transaction(connection):
+            self.lock_whole(connection, table)
+            unchanged = self.database.catalog.describe(connection, str(table)) == table
+            if unchanged and self.database.reader.is_empty(connection, table):
+                self.drop(connection, table)
+
+    def lock_whole(self, connection: Connection, table: Table) -> None:  # SQLite's transactions lock everything
+        """Keep everybody else from writing to ``table`` until the transaction ends."""
+
+    @abstractmethod
+    def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
+        """Create the temporary table that lists the keys to change.
+
+        Its columns are :data:`~.schema.OP`, one character, then the key with the types and collations of ``target``; all
+        together are its primary key. The first is an :class:`~.schema.Op`.
+        """

@@ -1,0 +1,83 @@
+"""Digests of rows and segments for version 2 of the protocol, computed inside the database where it has the functions.
+
+Both sides render their values as the source's logical types say, so that equal content has equal digests on every engine.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.canonical import Keys, SegmentDigest, TableSlice
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.protocol.v2.messages import Partitioning, Scheme
+
+KeyDigest = tuple[tuple[str, ...], int]
+"""The canonical texts of a row's key, and the row's 60-bit digest."""
+
+
+class Digests(DatabaseComponent):
+    """Digests rows.
+
+    Every method works over one connection, usually of :meth:`~.base.Database.snapshot` on the source and inside the merge's
+    transaction on the target; none keeps more than a batch in memory.
+    """
+
+    schemes: ClassVar[tuple[Scheme, ...]] = ("key_range", "row_hash")
+    """In which ways this database can cut a table."""
+
+    def probes(self, connection: Connection) -> Mapping[str, str]:
+        """Compute fixed texts by every digest that this database has besides SHA-256.
+
+        :return: what came out, by the name of the digest; two databases with the same answer digest all rows alike
+        """
+        return {}
+
+    @abstractmethod
+    def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
+        """Return the lowest and highest integer key of the part's rows; ``None`` when there are none."""
+
+    @abstractmethod
+    def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
+        """Return about how many rows there are, from statistics where there are any."""
+
+    @abstractmethod
+    def digest_segments(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
+        """Digest every segment of the partitioning in one scan; segments without rows are left out.
+
+        On the target, a ``key_range`` partitioning counts rows below ``low`` into segment -1, and rows above ``high`` into
+        segment ``segment_count``.
+
+        :raises TableError: for a row that cannot be digested inside the database (one above ``max_allowed_packet``)
+        """
+
+    def digest_written(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
+        """Digest every segment as :meth:`digest_segments` does, what the open transaction has written included.
+
+        Engines whose other connections can see that, too, share the scan among several.
+        """
+        return self.digest_segments(connection, table_slice, partitioning)
+
+    @abstractmethod
+    def digest_rows(
+        self,
+        connection: Connection,
+        table_slice: TableSlice,
+        partitioning: Partitioning,
+        segment_ranges: Sequence[tuple[int, int]],
+    ) -> Iterator[list[KeyDigest]]:
+        """Stream key texts and 60-bit digests of the rows in these segments, in batches; ordered by key for ``key_range``.
+
+        :param segment_ranges: first and last number of stretches of segments, ascending, -1 and ``segment_count`` included
+        """
+
+    @abstractmethod
+    def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
+        """Stream key texts and 60-bit digests of the rows with these keys, by bytes; keys without a row are left out."""

@@ -1,0 +1,27 @@
+"""Columns that the database counts up: identity columns and sequences.
+
+By default nothing has to be done, as on engines whose counters follow the highest key by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.schema import Column, Table
+
+
+class IdentityColumns(DatabaseComponent):
+    """Lets identity columns be written, and moves their counters on."""
+
+    def allow_updates(self, connection: Connection, target: Table, columns: Sequence[Column]) -> bool:
+        """Let columns that are :attr:`~.schema.Column.insert_only` be updated, if this role may; before any other write."""
+        return False
+
+    def forbid_updates(self, connection: Connection, target: Table, columns: Sequence[Column]) -> None:
+        """Take :meth:`allow_updates` back, after all other writes of the transaction."""
+
+    def move_past_keys(self, connection: Connection, target: Table) -> None:
+        """Move sequences past the highest key, inside the transaction. Nothing where the engine does so itself."""

@@ -1,0 +1,45 @@
+"""Rows into a staging table, or into an empty target, by the fastest way that the server allows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.canonical import CanonicalColumn
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.schema import Row, Table
+
+
+class Loader(DatabaseComponent):
+    """Loads rows in bulk."""
+
+    @abstractmethod
+    def load_text(
+        self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
+    ) -> int:
+        """Load TSV of canonical texts into a staging table by the fastest way that the server allows.
+
+        Each block holds whole lines. Nothing is mangled silently, as in :meth:`load`.
+
+        :param columns: columns of the staging table with the types of the source, in the order of the text's fields
+        :return: rows loaded
+        :raises TableError: naming the table, the column where it is known, and the reason
+        """
+
+    def adopt_keys(  # nothing to do where every key has one form, as in most databases
+        self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]
+    ) -> None:
+        """Write staged keys as the target writes those with the same canonical text."""
+
+    @abstractmethod
+    def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
+        """Load rows, whose values stand in the order of the table's columns, by the fastest way that the server allows.
+
+        Values are those of :meth:`.Reader.read`, from any engine. Nothing is mangled silently: a value that the column would
+        change (a decimal cut, a text shortened, a date zeroed, a NULL replaced) is an error.
+
+        :return: rows loaded
+        :raises TableError: naming the table, the column where it is known, and the reason
+        """

@@ -1,0 +1,135 @@
+"""The SQL of a merge: how keys and values are compared, and the statements that change rows.
+
+What is written here is what PostgreSQL and SQLite have in common; MySQL overrides where it differs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.schema import OP, TEXTUAL, Column, Op, Table, Value
+
+
+class MergeStatements(DatabaseComponent):
+    """Writes the conditions and statements of a merge."""
+
+    overriding: ClassVar[str] = ""
+    """What an INSERT says so that identity columns take the values that it has."""
+
+    straight_join: ClassVar[str] = "JOIN"
+    """How tables are joined in the order in which they are named."""
+
+    def comparable(self, column: Column, alias: str) -> str:
+        """Return the column as an expression whose equality is equality of bytes."""
+        name = f"{alias}.{self.quote(column.name)}"
+        return self.as_bytes(name) if column.kind in TEXTUAL else name
+
+    @abstractmethod
+    def as_bytes(self, expression: str) -> str:
+        """Return an expression that compares text by its bytes, whatever the collation."""
+
+    def same(self, column: Column, left: str, right: str) -> str:
+        """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
+        return f"{self.comparable(column, left)} IS NOT DISTINCT FROM {self.comparable(column, right)}"
+
+    def match(self, key: Sequence[Column], left: str, right: str) -> str:
+        """Return a condition: both rows have the same key, by bytes, in a form that can use the key's index."""
+        conditions = [self.equal(key, left, right)]
+        conditions += [
+            f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if column.kind in TEXTUAL
+        ]
+        return " AND ".join(conditions)
+
+    def equal(self, key: Sequence[Column], left: str, right: str) -> str:
+        """Return a condition: the database calls the keys of both rows equal, as a unique index does; their bytes may differ."""
+        return " AND ".join(f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key)
+
+    def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
+        """Return the columns whose values the database may call equal though their bytes differ: ``ab`` and ``AB``."""
+        return [column for column in key if self.comparable(column, "t") != f"t.{self.quote(column.name)}"]
+
+    def absent(self, key: Sequence[Column], alias: str) -> str:
+        """Return a condition: an outer join found no row, whose key would have no NULL."""
+        return f"{alias}.{self.quote(key[0].name)} IS NULL"
+
+    def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
+        """Return the table under an alias, for a join that looks its rows up by these columns whatever statistics say."""
+        return f"{self.qualified(table)} AS {alias}"
+
+    def removed_rows(self, target: Table, removed: Table, key: Sequence[Column]) -> str:
+        """Return the join ``t`` with ``r`` of the rows of ``target`` whose keys ``removed`` lists."""
+        names = [column.name for column in key]
+        return f"{self.qualified(removed)} AS r JOIN {self.by_index(target, 't', names)} ON {self.match(key, 't', 'r')}"
+
+    def parameter(self, column: Column, value: Value) -> Value:
+        """Return a value of :meth:`.Reader.read` as the driver has to have it, to compare it with the column."""
+        return value
+
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
+        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``op``."""
+        return (
+            f"DELETE FROM {self.qualified(target)} AS t USING {self.qualified(work)} AS w"
+            f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
+        )
+
+    def rename_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column]) -> str:
+        """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
+        assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in key)
+        return (
+            f"UPDATE {self.qualified(target)} AS t SET {assignments}"
+            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
+            f" WHERE w.{OP} = '{Op.RENAME}' AND {self.equal(key, 't', 'w')}"
+        )
+
+    def update_listed(
+        self,
+        target: Table,
+        staging: Table,
+        work: Table,
+        key: Sequence[Column],
+        columns: Sequence[str],
+        op: Op = Op.UPDATE,
+    ) -> str:
+        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``op`` to what is staged."""
+        assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        return (
+            f"UPDATE {self.qualified(target)} AS t SET {assignments}"
+            f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
+            f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
+        )
+
+    def insert_listed(
+        self,
+        target: Table,
+        staging: Table,
+        work: Table,
+        key: Sequence[Column],
+        columns: Sequence[str],
+        *,
+        op: Op = Op.INSERT,
+        kept: Table | None = None,
+    ) -> str:
+        """Return the statement that inserts the staged rows that ``work`` lists under ``op``.
+
+        :param kept: has the values of further columns by the same key
+        """
+        names = [column.name for column in key]
+        others = [column.name for column in kept.columns if column.name not in names] if kept else []
+        listed = f"{self.columns(columns, 's')}{', ' + self.columns(others, 'k') if others else ''}"
+        return (
+            f"INSERT INTO {self.qualified(target)} ({self.columns([*columns, *others])}) {self.overriding}SELECT {listed}"
+            f" FROM {self.qualified(work)} AS w {self.straight_join} {self.by_index(staging, 's', names)}"
+            f" ON {self.match(key, 's', 'w')}"
+            + (f" JOIN {self.by_index(kept, 'k', names)} ON {self.match(key, 'k', 'w')}" if kept else "")
+            + f" WHERE w.{OP} = '{op}'"
+        )
+
+    def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:
+        """Return the statement that inserts every staged row, for a target that has none."""
+        return (
+            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) {self.overriding}SELECT {self.columns(columns, 's')}"
+            f" FROM {self.qualified(staging)} AS s"
+        )

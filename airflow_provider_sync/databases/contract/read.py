@@ -1,0 +1,83 @@
+"""Rows out of a database, as values for version 1 and as canonical texts for version 2."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.canonical import Keys, TableSlice
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.schema import TEXTUAL, Column, Row, Table
+
+BATCH_ROWS = 5_000
+"""Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""
+
+
+class Reader(DatabaseComponent):
+    """Reads rows. No method keeps more than one batch in memory."""
+
+    @abstractmethod
+    def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
+        """Stream rows as TSV of canonical texts (:mod:`airflow_provider_sync.protocol.v2.tsv`).
+
+        :param keys: only the rows with these keys, by bytes; ``None`` for all rows of the part
+        :return: number of rows and their lines, a few hundred KB at once
+        """
+
+    @abstractmethod
+    def read(
+        self, connection: Connection, table: Table, columns: Sequence[Column], *, order_by: Sequence[str] = ()
+    ) -> Iterator[list[Row]]:
+        """Stream the rows in batches of at most :data:`BATCH_ROWS`, never more than one batch in memory.
+
+        Values are what version 1 calls the JSON value of a column: ``int`` for integers, booleans and bits, ``float``
+        for doubles, ``str`` for decimals with their scale, dates and times as MySQL writes them, text, enums, JSON;
+        ``bytes`` for binary columns; ``None``. FLOAT comes as ``float`` with 6 significant digits, a zero-filled
+        integer as padded ``str``, CHAR without trailing spaces, instants in UTC.
+
+        :param connection: usually one of :meth:`~.base.Database.snapshot`
+        :param order_by: columns to sort by, as the database sorts them
+        """
+
+    @abstractmethod
+    def count(self, connection: Connection, table: Table) -> int:
+        """Count the rows."""
+
+    def find_null(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
+        """Return the first of the columns that holds NULL, or ``None``; those that cannot are not looked at."""
+        for column in columns:
+            statement = f"SELECT 1 FROM {self.qualified(table)} WHERE {self.quote(column.name)} IS NULL LIMIT 1"
+            if column.nullable and connection.exec_driver_sql(statement).first() is not None:
+                return column
+        return None
+
+    def has_duplicates(self, connection: Connection, table: Table, key: Sequence[Column]) -> bool:
+        """Whether several rows have the same key, by bytes; where a unique index rules that out, nothing is read.
+
+        Without one this reads all keys. NULL counts as a value.
+        """
+        names = {column.name for column in key}
+        unique = [table.primary_key, *(unique.columns for unique in table.unique_keys)]
+        if any(columns and names.issuperset(columns) for columns in unique):
+            return False
+        comparable = self.database.statements.comparable
+        values = ", ".join(
+            comparable(column, "t") if column.kind in TEXTUAL else f"t.{self.quote(column.name)}" for column in key
+        )
+        statement = f"SELECT 1 FROM {self.qualified(table)} AS t GROUP BY {values} HAVING COUNT(*) > 1 LIMIT 1"
+        return connection.exec_driver_sql(statement).first() is not None
+
+    def is_empty(self, connection: Connection, table: Table) -> bool:
+        """Whether a table has no rows."""
+        return connection.exec_driver_sql(f"SELECT 1 FROM {self.qualified(table)} LIMIT 1").first() is None
+
+    def fingerprint(self, connection: Connection, table: Table) -> object:
+        """Return what differs as soon as this transaction changes the table; seen over the transaction's own connection."""
+        digest = sha256()
+        for rows in self.read(connection, table, table.columns, order_by=table.primary_key):
+            for row in rows:
+                digest.update(repr(row).encode(errors="surrogatepass"))
+        return digest.digest()

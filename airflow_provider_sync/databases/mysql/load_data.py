@@ -1,0 +1,225 @@
+"""Bulk loading into MySQL and MariaDB: LOAD DATA LOCAL through a pipe, or multi-row INSERTs where that is not allowed.
+
+LOAD DATA LOCAL is lax even in strict mode: whatever goes wrong with a row is a warning. Each statement's counts are
+therefore checked, and any warning is an error here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.mysql.errors import (
+    DRIVER_ERRORS,
+    DUPLICATE,
+    NO_LOCAL_INFILE,
+    UNSAFE_STATEMENT,
+    error_number,
+    shortened,
+    translate,
+)
+from airflow_provider_sync.databases.mysql.local_file import DESCRIPTORS, file_name
+from airflow_provider_sync.databases.mysql.local_infile import can_send, offered
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import DuplicateKeyError, TableError
+
+LOAD_BYTES = 64 * 1024 * 1024
+"""Text in one LOAD DATA: enough that statements cost nothing, little enough that a bad row is known soon."""
+
+INSERT_BYTES = 1024 * 1024
+"""Text in one INSERT, if the server's `max_allowed_packet` is not smaller still."""
+
+
+def send(
+    connection: Connection,
+    table: Table,
+    qualified: str,
+    load_data: tuple[str, Iterator[tuple[int, bytes]]],
+    insert: tuple[bytes, Iterator[bytes]],
+) -> int:
+    """Load rows by the fastest way that the server allows; only its rows are asked for, in the calling thread.
+
+    :param load_data: a :func:`load_statement`, and blocks of lines with their numbers of rows
+    :param insert: an :func:`insert_statement`, and rows as it lists them
+    :return: rows loaded
+    :raises TableError: for a value that the table would change or refuses
+    """
+    cursors = import_module(f"{connection.dialect.loaded_dbapi.__name__}.cursors")
+    cursor = cursors.Cursor(connection.connection.driver_connection)
+    try:
+        if _allows_load_data(cursor, qualified):
+            return _load_data(cursor, table, *load_data)
+        return _insert(cursor, table, *insert)
+    except DRIVER_ERRORS as error:
+        translated = translate(error)
+        if type(translated) is TableError:
+            raise translated.about(f"Table {table.label!r}") from error
+        raise translated.anonymously() from error
+    finally:
+        cursor.close()
+
+
+def _allows_load_data(cursor: Any, qualified: str) -> bool:
+    """Try with no rows: it takes the server, the client library, the driver's options and any proxy to agree."""
+    if not (DESCRIPTORS.is_dir() and can_send(cursor.connection)):
+        return False
+    cursor.execute("SELECT @@local_infile")
+    if not int(cursor.fetchone()[0]):
+        return False
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    try:
+        with offered(cursor.connection, nothing):
+            cursor.execute(f"LOAD DATA LOCAL INFILE '{file_name(nothing)}' INTO TABLE {qualified}", ())
+    except DRIVER_ERRORS as error:
+        if error_number(error) not in NO_LOCAL_INFILE:
+            raise
+        return False
+    finally:
+        os.close(nothing)
+    return True
+
+
+# -- LOAD DATA -------------------------------------------------------------------------------------------------------
+
+
+def load_statement(qualified: str, fields: Sequence[tuple[str, str | None]], *, field: str, line: str) -> str:
+    """Return the LOAD DATA of a file whose name is still ``{}``.
+
+    :param fields: quoted columns in the order of the text, each with the function around its text, if any: ``UNHEX({})``
+    :param field: what ends a field
+    :param line: what ends a line
+    """
+    places = [name if function is None else f"@v{number}" for number, (name, function) in enumerate(fields)]
+    assignments = [
+        f"{name} = {function.replace('{}', f'@v{number}')}" for number, (name, function) in enumerate(fields) if function
+    ]
+    # ESCAPED BY in hexadecimal means a backslash in every SQL mode.
+    return (
+        f"LOAD DATA LOCAL INFILE '{{}}' INTO TABLE {qualified} CHARACTER SET utf8mb4"
+        f" FIELDS TERMINATED BY x'{ord(field):02x}' ESCAPED BY x'5c' LINES TERMINATED BY x'{ord(line):02x}'"
+        f" ({', '.join(places)})" + (f" SET {', '.join(assignments)}" if assignments else "")
+    )
+
+
+def _load_data(cursor: Any, table: Table, statement: str, blocks: Iterator[tuple[int, bytes]]) -> int:
+    total = 0
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-data") as executor:
+        for first in blocks:
+            total += _load_blocks(executor, cursor, table, statement, chain([first], blocks))
+    return total
+
+
+def _load_blocks(
+    executor: ThreadPoolExecutor, cursor: Any, table: Table, statement: str, blocks: Iterator[tuple[int, bytes]]
+) -> int:
+    """Run one LOAD DATA over as many blocks as it may take."""
+    reading, writing = os.pipe()
+    loading = executor.submit(_execute, cursor, statement.replace("{}", file_name(reading), 1), reading)
+    rows = size = 0
+    try:
+        for count, block in blocks:
+            if not _write(writing, block):
+                break
+            rows += count
+            size += len(block)
+            if size >= LOAD_BYTES:
+                break
+    finally:
+        # The statement ends with its file, also when the rows could not be had; the executor waits for it.
+        os.close(writing)
+    _verify(cursor, table, rows, *loading.result())
+    return rows
+
+
+def _execute(cursor: Any, statement: str, reading: int) -> tuple[int, int]:
+    try:
+        with offered(cursor.connection, reading):
+            cursor.execute(statement, ())
+        return cursor.rowcount, _warning_count(cursor)
+    finally:
+        # The writer must not wait for a statement that has ended.
+        os.close(reading)
+
+
+def _write(descriptor: int, block: bytes) -> bool:
+    """Write to the pipe; false when nobody reads it any more."""
+    rest = memoryview(block)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except BrokenPipeError:
+        return False
+    return True
+
+
+# -- INSERT ----------------------------------------------------------------------------------------------------------
+
+
+def insert_statement(qualified: str, names: Iterable[str]) -> bytes:
+    """Return the beginning of an INSERT, to which rows are appended as ``(1, 'a'),(2, 'b')``.
+
+    :param names: quoted columns
+    """
+    # Undoes the doubling of percent signs that `quote` does for statements with parameters.
+    return f"INSERT INTO {qualified} ({', '.join(names)}) VALUES ".replace("%%", "%").encode()
+
+
+def _insert(cursor: Any, table: Table, statement: bytes, rows: Iterator[bytes]) -> int:
+    cursor.execute("SELECT @@max_allowed_packet")
+    packet = int(cursor.fetchone()[0])
+    limit = min(INSERT_BYTES, packet // 2)
+    total = 0
+    pending: list[bytes] = []
+    size = 0
+    for row in rows:
+        if len(statement) + len(row) >= packet:
+            raise TableError(
+                f"Table {table.label!r}: a row of {len(row)} bytes does not fit into a statement of at most {packet} bytes."
+                " Raise the server's max_allowed_packet, or switch local_infile on."
+            )
+        if size + len(row) > limit and pending:
+            total += _insert_rows(cursor, table, statement, pending)
+            pending, size = [], 0
+        pending.append(row)
+        size += len(row) + 1
+    return total + _insert_rows(cursor, table, statement, pending) if pending else total
+
+
+def _insert_rows(cursor: Any, table: Table, statement: bytes, rows: Sequence[bytes]) -> int:
+    cursor.execute(statement + b",".join(rows))
+    _verify(cursor, table, len(rows), cursor.rowcount, _warning_count(cursor))
+    return len(rows)
+
+
+def _warning_count(cursor: Any) -> int:
+    """Return how many warnings the last statement had."""
+    if hasattr(cursor, "warning_count"):
+        return int(cursor.warning_count)
+    # mysqlclient before 2.3 tells it by the connection only.
+    return int(cursor.connection.warning_count())
+
+
+def _verify(cursor: Any, table: Table, sent: int, loaded: int, warnings: int) -> None:
+    """Raise unless the statement took every row exactly as it was sent."""
+    if loaded == sent and not warnings:
+        return
+    cursor.execute("SHOW WARNINGS")
+    found: Sequence[tuple[str, int, str]] = cursor.fetchall()
+    if loaded == sent and len(found) == warnings and all(number == UNSAFE_STATEMENT for _, number, _ in found):
+        return
+    # A note explains nothing where there is a warning.
+    found = sorted(found, key=lambda warning: bool(warning[0] == "Note"))
+    number, reason = (found[0][1], shortened(found[0][2])) if found else (None, f"{sent} rows were sent and {loaded} arrived")
+    advice = (
+        "Two rows of the source are one to the target: compare the keys and collations of both."
+        if number == DUPLICATE
+        else "Change the type of the target's column, or leave it out with `columns`."
+    )
+    kind = DuplicateKeyError if number == DUPLICATE else TableError
+    raise kind(f"Table {table.label!r} cannot hold what was sent: {reason}. {advice}")

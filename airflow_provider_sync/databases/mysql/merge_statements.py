@@ -1,0 +1,82 @@
+"""The SQL of a merge on MySQL and MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
+
+
+class MySQLMergeStatements(MergeStatements):
+    """Statements whose join order is given, so that only listed rows are looked up, and locked."""
+
+    straight_join = "STRAIGHT_JOIN"
+
+    def comparable(self, column: Column, alias: str) -> str:
+        """Return the column as an expression whose equality is equality of bytes."""
+        name = f"{alias}.{self.quote(column.name)}"
+        if column.kind is Kind.JSON:
+            # MySQL compares its JSON type by meaning, by which 1 and 1.0 are the same.
+            return self.as_bytes(f"CAST({name} AS CHAR)")
+        return self.as_bytes(name) if column.kind is Kind.GEOMETRY else super().comparable(column, alias)
+
+    def as_bytes(self, expression: str) -> str:
+        """Return an expression that compares text by its bytes, whatever the collation."""
+        return f"CAST({expression} AS BINARY)"
+
+    def absent(self, key: Sequence[Column], alias: str) -> str:
+        """Take another operator where the key is a date: ``IS NULL`` finds ``0000-00-00`` too, for the sake of ODBC."""
+        if key[0].kind in (Kind.DATE, Kind.DATETIME):
+            return f"{alias}.{self.quote(key[0].name)} <=> NULL"
+        return super().absent(key, alias)
+
+    def same(self, column: Column, left: str, right: str) -> str:
+        """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
+        return f"{self.comparable(column, left)} <=> {self.comparable(column, right)}"
+
+    def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
+        """Name the index to use: after a crash the server may believe that the table is empty, and read all of it each time."""
+        unique = (("PRIMARY", table.primary_key), *((unique.name, unique.columns) for unique in table.unique_keys))
+        index = next((name for name, columns in unique if columns and set(columns) <= set(key)), None)
+        return super().by_index(table, alias, key) + (f" FORCE INDEX ({self.quote(index)})" if index else "")
+
+    def removed_rows(self, target: Table, removed: Table, key: Sequence[Column]) -> str:
+        """Return the join in the order in which only the listed rows are looked up."""
+        target_rows = self.by_index(target, "t", [column.name for column in key])
+        return f"{self.qualified(removed)} AS r STRAIGHT_JOIN {target_rows} ON {self.match(key, 't', 'r')}"
+
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
+        """Return the statement that deletes the rows of ``target`` that ``work`` lists under ``op``."""
+        # The join order is given, so that only listed rows are looked up, and locked, in the target.
+        target_rows = self.by_index(target, "t", [column.name for column in key])
+        return (
+            f"DELETE t FROM {self.qualified(work)} AS w STRAIGHT_JOIN {target_rows}"
+            f" ON {self.match(key, 't', 'w')} WHERE w.{OP} = '{op}'"
+        )
+
+    def rename_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column]) -> str:
+        """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
+        return self._assigned(target, staging, work, key, [column.name for column in key], Op.RENAME)
+
+    def update_listed(
+        self,
+        target: Table,
+        staging: Table,
+        work: Table,
+        key: Sequence[Column],
+        columns: Sequence[str],
+        op: Op = Op.UPDATE,
+    ) -> str:
+        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``op`` to what is staged."""
+        return self._assigned(target, staging, work, key, columns, op)
+
+    def _assigned(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op) -> str:
+        assignments = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        names = [column.name for column in key]
+        found = self.equal(key, "t", "w") if op is Op.RENAME else self.match(key, "t", "w")
+        return (
+            f"UPDATE {self.qualified(work)} AS w"
+            f" STRAIGHT_JOIN {self.by_index(staging, 's', names)} ON {self.match(key, 's', 'w')}"
+            f" STRAIGHT_JOIN {self.by_index(target, 't', names)} ON {found} SET {assignments} WHERE w.{OP} = '{op}'"
+        )

@@ -1,0 +1,50 @@
+"""What a MySQL or MariaDB server is asked once, and all connections to it then know."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_provider_sync.databases.mysql import binlog
+from airflow_provider_sync.databases.mysql.errors import NO_FUNCTION, error_number
+
+
+class Server:
+    """Facts about one server, asked over whatever connection comes first."""
+
+    def __init__(self) -> None:
+        self._mariadb: bool | None = None
+        self._sha1: bool | None = None
+        self._logs_statements: bool | None = None
+        self._packet_bytes: int | None = None
+
+    def is_mariadb(self, connection: Connection) -> bool:
+        """Whether it is MariaDB rather than MySQL."""
+        if self._mariadb is None:
+            self._mariadb = "mariadb" in str(connection.exec_driver_sql("SELECT VERSION()").scalar_one()).lower()
+        return self._mariadb
+
+    def logs_statements(self, connection: Connection) -> bool:
+        """Whether its sessions log statements, as long as they are as the server has them: see :mod:`.binlog`."""
+        if self._logs_statements is None:
+            self._logs_statements = binlog.logs_statements(connection)
+        return self._logs_statements
+
+    def has_sha1(self, connection: Connection) -> bool:
+        """Whether there is SHA1(), which MySQL 9.6 moved to a component that is not installed by default."""
+        if self._sha1 is None:
+            try:
+                connection.exec_driver_sql("SELECT SHA1('')")
+            except SQLAlchemyError as error:
+                if error_number(error) not in NO_FUNCTION:
+                    raise
+                self._sha1 = False
+            else:
+                self._sha1 = True
+        return self._sha1
+
+    def characters_for_keys(self, connection: Connection) -> int:
+        """Return how many characters a list of keys may have in a statement, beside the expressions of all columns."""
+        if self._packet_bytes is None:
+            self._packet_bytes = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+        return self._packet_bytes // 2

@@ -1,0 +1,93 @@
+"""Values as the text of LOAD DATA or INSERT, for MySQL and MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.mysql.load_data import insert_statement, load_statement, send
+from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, Texts, texts
+from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
+from airflow_provider_sync.exceptions import TableError
+
+_FIELD, _LINE, _NULL = "\x1f", "\x1e", "\x1d"
+_ESCAPES = str.maketrans({character: f"\\{character}" for character in ("\\", _FIELD, _LINE)})
+_QUOTES = str.maketrans({"\\": "\\\\", "'": "\\'"})
+
+
+def load(
+    connection: Connection, table: Table, qualified: str, quote: Callable[[str], str], batches: Iterable[Sequence[Row]]
+) -> int:
+    """Load rows, whose values stand in the order of the table's columns.
+
+    :param qualified: the table's quoted name
+    :return: rows loaded
+    :raises TableError: for a value that the table would change or refuses
+    """
+    fields = [(quote(column.name), _decoding(column)) for column in table.columns]
+    blocks = ((len(batch), _block(table, batch)) for batch in batches if batch)
+    return send(
+        connection,
+        table,
+        qualified,
+        (load_statement(qualified, fields, field=_FIELD, line=_LINE), blocks),
+        (insert_statement(qualified, [name for name, _ in fields]), _literal_rows(table, batches)),
+    )
+
+
+def _decoding(column: Column) -> str | None:
+    if column.kind in HEXADECIMAL:
+        return "UNHEX({})"
+    return "CAST({} AS UNSIGNED)" if column.kind is Kind.BIT else None
+
+
+def _block(table: Table, batch: Sequence[Row]) -> bytes:
+    """Write rows as LOAD DATA reads them."""
+    columns = _columns(table, batch)
+    nulls = sum(column.count(None) for column in columns)
+    fields = [[_NULL if text is None else text for text in column] if None in column else column for column in columns]
+    block = _LINE.join(map(_FIELD.join, zip(*fields, strict=True)))
+    separators = len(batch) * (len(columns) - 1)
+    if (block.count(_FIELD), block.count(_LINE), block.count(_NULL)) == (separators, len(batch) - 1, nulls):
+        # Nearly always: no value has one of the three characters in it.
+        block = block.replace("\\", "\\\\").replace(_NULL, "\\N")
+    else:
+        escaped = [["\\N" if text is None else text.translate(_ESCAPES) for text in column] for column in columns]
+        block = _LINE.join(map(_FIELD.join, zip(*escaped, strict=True)))
+    return _encoded(table, columns, f"{block}{_LINE}")
+
+
+def _literal_rows(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+    for batch in batches:
+        if batch:
+            columns = _columns(table, batch)
+            literals = [_literals(column, column_texts) for column, column_texts in zip(table.columns, columns, strict=True)]
+            for row in map(",".join, zip(*literals, strict=True)):
+                yield _encoded(table, columns, f"({row})")
+
+
+def _literals(column: Column, values: Texts) -> list[str]:
+    if column.kind in HEXADECIMAL:
+        return ["NULL" if text is None else f"x'{text}'" for text in values]
+    if column.kind is Kind.BIT:
+        return ["NULL" if text is None else text for text in values]
+    return ["NULL" if text is None else f"'{text.translate(_QUOTES)}'" for text in values]
+
+
+def _columns(table: Table, batch: Sequence[Row]) -> list[Texts]:
+    return [texts(table.label, column, values) for column, values in zip(table.columns, zip(*batch, strict=True), strict=True)]
+
+
+def _encoded(table: Table, columns: Sequence[Texts], text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        # Half of a surrogate pair: JSON can write it down, but it is no character.
+        half = error.object[error.start]
+        places = zip(table.columns, columns, strict=True)
+        name = next(column.name for column, found in places if any(half in value for value in found if value))
+        raise TableError(
+            f"Table {table.label!r}, column {name!r}: a text has the lone surrogate U+{ord(half):04X}, which is no character."
+            " Correct the row in the source."
+        ) from error

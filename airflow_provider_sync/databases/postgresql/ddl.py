@@ -1,0 +1,79 @@
+"""Staging and work tables of PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.postgresql import type_names
+from airflow_provider_sync.databases.postgresql.errors import (
+    translated,
+)
+from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.protocol.v2.types import LogicalType
+
+_TEMPORARY = "pg_temp"
+
+
+class PostgreSQLDdl(Ddl):
+    """UNLOGGED and temporary tables."""
+
+    def sql_type(self, logical: LogicalType, *, key: bool) -> str:
+        """See :func:`.type_names.sql_type`."""
+        return type_names.sql_type(logical)
+
+    def create_staging(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        name: str,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> Table:
+        """See :meth:`Database.create_staging`. A permanent one is UNLOGGED: a crash of the server empties it."""
+        schema = _TEMPORARY if temporary else target.schema
+        staging = Table(name=name, schema=schema, columns=tuple(columns), primary_key=tuple(primary_key))
+        definitions = [_definition(self.quote, column) + ("" if column.nullable else " NOT NULL") for column in columns]
+        definitions.append(f"PRIMARY KEY ({self.columns(primary_key)})")
+        with translated():
+            connection.exec_driver_sql(
+                f"CREATE {'TEMPORARY' if temporary else 'UNLOGGED'} TABLE {self.qualified(staging)} ({', '.join(definitions)})"
+            )
+            for column in indexes:
+                connection.exec_driver_sql(f"CREATE INDEX ON {self.qualified(staging)} ({self.quote(column)})")
+        return staging
+
+    def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
+        """Create the table in the session's temporary schema; it outlives commits."""
+        op = Column(name=OP, kind=Kind.CHAR, sql_type="character(1)", nullable=False, length=1)
+        columns = (op, *(target.column(column) for column in key))
+        work = Table(name=name, schema=_TEMPORARY, columns=columns, primary_key=(OP, *key))
+        definitions = ", ".join(f"{_definition(self.quote, column)} NOT NULL" for column in columns)
+        with translated():
+            connection.exec_driver_sql(
+                f"CREATE TEMPORARY TABLE {self.qualified(work)} ({definitions}, PRIMARY KEY ({self.columns(work.primary_key)}))"
+                " ON COMMIT PRESERVE ROWS"
+            )
+        return work
+
+    def drop(self, connection: Connection, table: Table) -> None:
+        """Drop a staging or work table, if it is there."""
+        with translated():
+            super().drop(connection, table)
+
+    def lock_whole(self, connection: Connection, table: Table) -> None:
+        """Keep everybody else from the table until the transaction ends."""
+        with translated():
+            connection.exec_driver_sql(f"LOCK TABLE {self.qualified(table)}")
+
+
+def _definition(quote: Callable[[str], str], column: Column) -> str:
+    """Write name, type and collation: the same as the target's, or a join between the two could not choose one."""
+    # Type and collation come quoted by the server, and so without the doubled percent signs that the driver expects.
+    kind = column.sql_type + (f" COLLATE {column.collation}" if column.collation else "")
+    return f"{quote(column.name)} {kind.replace('%', '%%')}"

@@ -1,0 +1,66 @@
+"""Staging and work tables of SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.schema import OP, Column, Table
+from airflow_provider_sync.databases.sqlite import type_names
+from airflow_provider_sync.databases.sqlite.catalog import is_strict
+from airflow_provider_sync.protocol.v2.types import LogicalType
+
+
+class SQLiteDdl(Ddl):
+    """Staging tables beside the target, work tables in the connection's own temporary database."""
+
+    has_schemas = False
+
+    def sql_type(self, logical: LogicalType, *, key: bool) -> str:
+        """See :func:`.type_names.sql_type`."""
+        return type_names.sql_type(logical)
+
+    def create_staging(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        name: str,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> Table:
+        """Create the table in the target's database, STRICT where the target is."""
+        staging = Table(
+            name=name, schema="temp" if temporary else target.schema, columns=tuple(columns), primary_key=tuple(primary_key)
+        )
+        definitions = [_definition(self.quote, column, key=column.name in primary_key) for column in columns]
+        definitions.append(f"PRIMARY KEY ({self.columns(primary_key)})")
+        options = " STRICT" if is_strict(connection, target) else ""
+        connection.exec_driver_sql(f"CREATE TABLE {self.qualified(staging)} ({', '.join(definitions)}){options}")
+        prefix = f"{self.quote(staging.schema)}." if staging.schema else ""
+        for number, column_name in enumerate(indexes):
+            connection.exec_driver_sql(
+                f"CREATE INDEX {prefix}{self.quote(f'{name}_{number}')} ON {self.quote(name)} ({self.quote(column_name)})"
+            )
+        return staging
+
+    def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
+        """Create the list of keys in the connection's own temporary database."""
+        columns = (
+            Column(name=OP, kind=target.columns[0].kind, sql_type="CHAR(1)", nullable=False),
+            *(target.column(column) for column in key),
+        )
+        work = Table(name=name, schema="temp", columns=columns, primary_key=tuple(column.name for column in columns))
+        definitions = [_definition(self.quote, column, key=True) for column in columns]
+        definitions.append(f"PRIMARY KEY ({self.columns(work.primary_key)})")
+        connection.exec_driver_sql(f"CREATE TABLE {self.qualified(work)} ({', '.join(definitions)}) WITHOUT ROWID")
+        return work
+
+
+def _definition(quote: Callable[[str], str], column: Column, *, key: bool) -> str:
+    collation = f" COLLATE {quote(column.collation)}" if column.collation else ""
+    return f"{quote(column.name)} {column.sql_type}{' NOT NULL' if key or not column.nullable else ''}{collation}"

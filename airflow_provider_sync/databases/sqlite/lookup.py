@@ -1,0 +1,211 @@
+"""Rows of a table slice of SQLite: conditions on windows, key ranges and keys, and the streams of their canonical texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product, repeat
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, TableSlice
+from airflow_provider_sync.databases.schema import Column, Value
+from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of
+from airflow_provider_sync.databases.sqlite.session import driver_of
+from airflow_provider_sync.databases.sqlite.text import ANY, SECONDS, expression, logical_type
+from airflow_provider_sync.databases.sqlite.text_load import stored_value
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+_FETCHED_ROWS = 1_000
+"""Rows that are fetched and put into their form at once: few enough for the processor's own memory, which pays."""
+
+_FETCHING = Lock()
+"""Held by the thread that fetches: the driver lets other threads run at every row, and two that fetch would take turns at each,
+which takes half as long again as one after the other."""
+
+_LOOKUP_VALUES = 900
+"""Values bound in one statement that looks rows up; older builds of SQLite allow 999."""
+
+Text = tuple[Any, ...]
+"""A row of canonical texts: ``bytes`` or ``None``."""
+
+NUMERIC = frozenset({Affinity.INTEGER, Affinity.NUMERIC, Affinity.REAL})
+_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.DECIMAL, LogicalKind.FLOAT})
+
+
+class SliceSQL:
+    """Writes the statements about one table slice; its table is called ``t``.
+
+    :param database: quotes names
+    """
+
+    def __init__(self, table_slice: TableSlice, database: Database) -> None:
+        self.table_slice = table_slice
+        self.quote = database.quote
+        self.relation = database.qualified(table_slice.table)
+
+    def _name(self, column: CanonicalColumn) -> str:
+        return f"t.{self.quote(column.column.name)}"
+
+    def canonical(self, column: CanonicalColumn, render: Callable[[str, LogicalType, Affinity], str] = expression) -> str:
+        """Return the expression for the text of a column of the table that is called ``t``."""
+        return f"CAST({render(self._name(column), column.type, affinity(column.column))} AS TEXT)"
+
+    def select(self, condition: str) -> str:
+        """Return the statement that reads canonical texts; its table is called ``t``."""
+        expressions = ", ".join(map(self.canonical, self.table_slice.columns))
+        return f"SELECT {expressions} FROM {self.relation} AS t{where(condition)}"
+
+    def condition(self) -> tuple[str, tuple[Value, ...]]:
+        """Return the condition of the part's window and range of keys, and its values, or nothing; the table is called ``t``."""
+        conditions = list(self._key_range_conditions())
+        if self.table_slice.window is None:
+            return " AND ".join(conditions), ()
+        window = self.table_slice.window
+        column = next((column for column in self.table_slice.columns if column.column.name == window.column), None)
+        if column is None:
+            declared = self.table_slice.table.column(window.column)
+            column = CanonicalColumn(column=declared, type=logical_type(declared))
+        name = self._name(column)
+        values: tuple[Value, ...] = (window.start, window.end)
+        if column.type.kind in _NUMBERS:
+            if affinity(column.column) not in NUMERIC:
+                name = f"CAST({name} AS NUMERIC)"
+            values = (_number_value(window.start), _number_value(window.end))
+        else:
+            name = self.canonical(column)
+        return " AND ".join([*conditions, f"{name} >= ? AND {name} < ?"]), values
+
+    def _key_range_conditions(self) -> Iterator[str]:
+        """Yield the conditions of the part's range of keys; numbers are spelled out, since they may exceed 64 bits."""
+        if self.table_slice.key_range is None:
+            return
+        key = self.table_slice.key[0]
+        name = self._name(key) if affinity(key.column) in NUMERIC else f"sync_order({self._name(key)})"
+        for sign, end in zip((">=", "<="), self.table_slice.key_range, strict=True):
+            if end is not None:
+                yield f"{name} {sign} {end}"
+
+    def look_up(
+        self, connection: Connection, keys: Keys, expressions: Sequence[str]
+    ) -> Iterator[tuple[list[tuple[str, ...]], list[Text]]]:
+        """Read ``expressions`` of the rows with these keys, and the keys' canonical texts.
+
+        Rows are looked up by whatever may be stored for a key, and chosen by their canonical texts.
+        """
+        condition, values = self.condition()
+        selected = [*expressions, *map(self.canonical, self.table_slice.key)]
+        width = len(expressions)
+        wanted = list(dict.fromkeys(keys))
+        if any(column.type.kind in SECONDS for column in self.table_slice.key):
+            # Stored in many forms: none of them can be looked up.
+            statement = f"SELECT {', '.join(selected)} FROM {self.relation} AS t{where(condition)}"
+            yield from _choose(stream(connection, statement, values), set(wanted), width)
+            return
+        match = " AND ".join(f"{self._name(column)} = w.column{number + 1}" for number, column in enumerate(self.table_slice.key))
+        marks = f"({', '.join('?' * len(self.table_slice.key))})"
+        step = max(1, _LOOKUP_VALUES // (len(self.table_slice.key) * 2 ** len(self.table_slice.key)))
+        for start in range(0, len(wanted), step):
+            chunk = wanted[start : start + step]
+            candidates = [values for key in chunk for values in product(*map(_candidates, key, self.table_slice.key))]
+            statement = (
+                f"SELECT {', '.join(selected)} FROM (VALUES {', '.join([marks] * len(candidates))}) AS w"
+                f" CROSS JOIN {self.relation} AS t ON {match}{where(condition)}"
+            )
+            bound = (*(value for candidate in candidates for value in candidate), *values)
+            yield from _choose(stream(connection, statement, bound), set(chunk), width)
+
+
+def stream(connection: Connection, statement: str, values: tuple[Value, ...]) -> Iterator[list[Text]]:
+    """Run a statement and fetch its texts as bytes, whatever they are."""
+    driver = driver_of(connection)
+    cursor = driver.execute(statement, values)
+    try:
+        while rows := _fetch(driver, cursor):
+            yield rows
+    finally:
+        cursor.close()
+
+
+def _fetch(driver: Any, cursor: Any) -> list[Text]:
+    # Only meanwhile, since whoever takes the rows may ask the same connection for others.
+    factory = driver.text_factory
+    driver.text_factory = bytes
+    try:
+        with _FETCHING:
+            return cursor.fetchmany(_FETCHED_ROWS)  # type: ignore[no-any-return]  # a list of tuples
+    finally:
+        driver.text_factory = factory
+
+
+def _choose(
+    batches: Iterable[list[Text]], wanted: set[tuple[str, ...]], width: int
+) -> Iterator[tuple[list[tuple[str, ...]], list[Text]]]:
+    """Keep the rows whose key, in the columns from ``width`` on, is wanted; each once."""
+    for rows in batches:
+        keys: list[tuple[str, ...]] = []
+        chosen: list[Text] = []
+        columns = ([row[place] for row in rows] for place in range(width, len(rows[0])))
+        for row, key in zip(rows, read_keys(columns), strict=True):
+            if key in wanted:
+                wanted.remove(key)
+                keys.append(key)
+                chosen.append(row[:width])
+        if keys:
+            yield keys, chosen
+
+
+def _candidates(text: str, column: CanonicalColumn) -> Sequence[Value]:
+    """Return what may be stored for the canonical text of a key, at most two values; comparisons convert to numbers."""
+    declared = affinity(column.column)
+    kind = column.type.kind
+    if kind is LogicalKind.UUID:
+        return (text, text.upper())
+    if kind is LogicalKind.BYTES or column.type == ANY or (kind in _NUMBERS and declared is not Affinity.TEXT):
+        try:
+            value = stored_value(text, column.type, Affinity.REAL if kind in _NUMBERS else declared)
+        except ValueError:
+            return (text,)
+        return (value, value.decode(errors="replace")) if isinstance(value, bytes) else (text, value)
+    return (text,) if declared in NUMERIC else (text, text.encode())
+
+
+def _number_value(text: str) -> Value:
+    try:
+        number = int(text)
+        if -(1 << 63) <= number < 1 << 63:
+            return number
+    except ValueError:
+        pass
+    try:
+        # Also of an integer that SQLite does not have: it is beyond all of those in the column.
+        return float(text)
+    except ValueError:
+        raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").anonymously() from None
+
+
+def read_keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
+    """Read keys from the columns that they are made of."""
+    try:
+        return list(zip(*(map(str, column, repeat("utf-8")) for column in columns), strict=True))  # type: ignore[arg-type]  # NULL
+    except TypeError as error:
+        raise TableError(
+            "A part of a key is NULL, which identifies no row. Choose other columns with `primary`."
+        ).anonymously() from error
+    except UnicodeDecodeError as error:
+        raise TableError(
+            "A key is not valid UTF-8, which identifies no row elsewhere. Correct it at the source."
+        ).anonymously() from error
+
+
+def affinity(column: Column) -> Affinity:
+    """Return what a column converts values to."""
+    return affinity_of(column.sql_type)
+
+
+def where(condition: str) -> str:
+    """Write a condition as a WHERE clause, or nothing."""
+    return f" WHERE {condition}" if condition else ""

@@ -1,0 +1,37 @@
+"""The SQL of a merge on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.schema import OP, Column, Op, Table
+
+
+class SQLiteMergeStatements(MergeStatements):
+    """Compares every column by its bytes, since any may hold text."""
+
+    def comparable(self, column: Column, alias: str) -> str:
+        """Compare every column by its bytes: whatever its type, it may hold text, and have a collation."""
+        return self.as_bytes(f"{alias}.{self.quote(column.name)}")
+
+    def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
+        """Return the columns with a collation of their own."""
+        return [column for column in key if column.collation]
+
+    def as_bytes(self, expression: str) -> str:
+        """Overrule the column's collation."""
+        return f"{expression} COLLATE BINARY"
+
+    def same(self, column: Column, left: str, right: str) -> str:
+        """Compare with IS, which every version has."""
+        return f"{self.comparable(column, left)} IS {self.comparable(column, right)}"
+
+    def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
+        """Find the rows by their key and delete them by what identifies them in SQLite, which has no DELETE with a join."""
+        identity = (target.row_id,) if target.row_id else target.primary_key
+        return (
+            f"DELETE FROM {self.qualified(target)} WHERE ({self.columns(identity)}) IN"
+            f" (SELECT {self.columns(identity, 't')} FROM {self.qualified(work)} AS w"
+            f" JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} WHERE w.{OP} = '{op}')"
+        )

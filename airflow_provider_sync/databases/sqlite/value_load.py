@@ -1,0 +1,70 @@
+"""Load rows into a staging table of SQLite, exactly as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.schema import Row, Table, Value
+from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of, refusal, storable
+from airflow_provider_sync.databases.sqlite.catalog import is_strict
+from airflow_provider_sync.databases.sqlite.session import driver_of, write_transaction
+
+_TRANSACTION_BYTES = 24 * 1024 * 1024
+"""How much is inserted in one transaction, and held in memory for it."""
+
+_VALUE_BYTES = 64
+"""What a value costs in memory beside its text."""
+
+
+def load_rows(
+    connection: Connection, staging: Table, qualified: str, quote: Callable[[str], str], batches: Iterable[Sequence[Row]]
+) -> int:
+    """Insert in transactions of some ten thousand rows, begun only when their rows are there.
+
+    A slow source thus never holds the database's write lock, and few commits wait for the disk.
+
+    :param qualified: the table's quoted name
+    :return: rows loaded
+    :raises TableError: naming table and column, for a value that the column would change
+    """
+    strict = is_strict(connection, staging)
+    affinities = [affinity_of(column.sql_type, strict=strict) for column in staging.columns]
+    names = ", ".join(quote(column.name) for column in staging.columns)
+    marks = ", ".join("?" * len(staging.columns))
+    statement = f"INSERT INTO {qualified} ({names}) VALUES ({marks})"
+    loaded = 0
+    pending: list[Row] = []
+    size = 0
+    for rows in filter(None, batches):
+        columns, text = _convert(staging, affinities, rows)
+        pending += zip(*columns, strict=True)
+        size += text + len(rows) * len(columns) * _VALUE_BYTES
+        if size >= _TRANSACTION_BYTES:
+            loaded += _insert(connection, statement, pending)
+            pending, size = [], 0
+    return loaded + _insert(connection, statement, pending)
+
+
+def _insert(connection: Connection, statement: str, rows: Sequence[Row]) -> int:
+    if rows:
+        with write_transaction(connection):
+            driver_of(connection).executemany(statement, rows)
+    return len(rows)
+
+
+def _convert(staging: Table, affinities: Sequence[Affinity], rows: Sequence[Row]) -> tuple[list[Sequence[Value]], int]:
+    """Return the columns of a batch as they are stored, and the bytes of their text."""
+    columns = []
+    size = 0
+    for column, affinity, values in zip(staging.columns, affinities, zip(*rows, strict=True), strict=True):
+        try:
+            size += len("".join([value for value in values if isinstance(value, str)]).encode())
+            size += sum(len(value) for value in values if isinstance(value, bytes))
+            columns.append(storable(values, column, affinity))
+        except UnicodeEncodeError as error:
+            raise refusal(staging.label, column, "half of a surrogate pair is not text") from error
+        except ValueError as error:
+            raise refusal(staging.label, column, error) from error
+    return columns, size
