@@ -26,6 +26,7 @@ from airflow_provider_sync.client.patience import Patience, TimeLimits
 from airflow_provider_sync.client.refusals import check_framing, refusal
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.protocol import content_digest
 
 MAX_RETRY_AFTER = 60.0
 """Longest Retry-After, in seconds, that is honoured; above it the request fails."""
@@ -176,6 +177,8 @@ class Transport:
         headers = {**self._headers, "Accept": call.accept, "Accept-Encoding": call.accept_encoding}
         if call.content_type is not None:
             headers["Content-Type"] = call.content_type
+        if call.body is not None:
+            headers[content_digest.HEADER] = content_digest.content_digest(call.body)
         patience = Patience(url, self.time_limits, self._max_silence)
         patience.check()
         with request_errors(url), waiting(patience):

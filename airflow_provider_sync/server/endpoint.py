@@ -12,9 +12,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.protocol import content_digest
 from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.auth import Grant
-from airflow_provider_sync.server.http_errors import RequestTooLarge, RequestTooSlow
+from airflow_provider_sync.server.http_errors import RequestDamaged, RequestTooLarge, RequestTooSlow
 from airflow_provider_sync.server.patience import Patience
 from airflow_provider_sync.server.work import ClientGone, Places, Work
 
@@ -48,6 +49,8 @@ class Endpoint:
         with self._places.place() as work:
             try:
                 body = await self._read(request, work)
+                if not content_digest.is_intact(request.headers.get(content_digest.HEADER), body):
+                    raise RequestDamaged
                 # Parsing, databases and files all block, so none of it runs in the event loop.
                 answer = partial(self._answer, request, body, grant, work)
                 response = await work.attend(receive, partial(work.in_thread, answer))

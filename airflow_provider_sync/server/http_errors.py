@@ -8,6 +8,7 @@
     ├── RequestTooLarge      413    a body above the limit
     ├── TooManyRefused       429    too many answers to wrong tokens are already delayed
     ├── CannotServe          500    the data is offered, and cannot be read as things are
+    ├── RequestDamaged       503    a body that is not what its client digested
     ├── TooManyRequests      503    as many requests as may be at work
     └── RequestEnded         503    the server ended the request: it took too long, or the server stops
 
@@ -97,6 +98,20 @@ class CannotServe(HttpError):
 
     status = 500
     logged = True
+
+
+class RequestDamaged(HttpError):
+    """The body of a request is not what its client digested.
+
+    A status of the 500s, since the same request may succeed: clients repeat what failed so.
+    """
+
+    status = 503
+    headers = MappingProxyType({"Retry-After": "0"})
+    logged = True
+
+    def __init__(self) -> None:
+        super().__init__("The request was damaged on its way: its body does not match its Content-Digest. Send it again.")
 
 
 class TooManyRequests(HttpError):

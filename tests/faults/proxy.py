@@ -91,6 +91,8 @@ class Proxy:
         self.cut_all()
         for thread in self._threads:
             thread.join(10)
+        for connection in self._open:
+            connection.close()
 
     def set(self, damage: Damage | None) -> None:
         """Count from zero again, with another damage."""
@@ -122,7 +124,7 @@ class Proxy:
             with self._lock:
                 self._open |= {client, server}
             for direction, source, sink in ((REQUESTS, client, server), (ANSWERS, server, client)):
-                thread = threading.Thread(target=self._pass, args=(direction, source, sink), daemon=True)
+                thread = threading.Thread(target=self._pass, args=(direction, source, sink), name="fault-proxy", daemon=True)
                 self._threads.append(thread)
                 thread.start()
             self._threads = [thread for thread in self._threads if thread.is_alive()]

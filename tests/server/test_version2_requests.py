@@ -41,6 +41,12 @@ PARTITIONING = b'"partitioning":{"scheme":"row_hash","segment_count":4}'
         ),
         (
             "/digestRows",
+            b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"key_range","segment_count":1,"low":0,"hkgh":9}}',
+            "partitioning",
+            "unknown field `hkgh`",
+        ),
+        (
+            "/digestRows",
             b'{"table_slice":{"name":"t"},"partitioning":{"scheme":"row_hash","segment_count":3}}',
             "partitioning",
             "power of two",
@@ -111,6 +117,8 @@ PARTITIONING = b'"partitioning":{"scheme":"row_hash","segment_count":4}'
         ("/getRows", b'{"table_slice":{"name":"t"},"keys":"%b"}' % (b"\\t" * 1_000_000), "keys", "1 fields"),
         ("/getRows", b'{"table_slice":{"name":"t"}%b}' % (b" " * MAX_BYTES_BESIDE_KEYS), "body", "beside its keys"),
     ],
+    # Some bodies have megabytes.
+    ids=lambda value: value[:60].decode(errors="replace") if isinstance(value, bytes) else None,
 )  # fmt: skip
 def test_refused_requests(refusing: str, path: str, body: bytes, field: str, words: str) -> None:
     """What is not a request is refused by the name of the field that is wrong."""

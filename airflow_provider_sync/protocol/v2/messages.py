@@ -58,7 +58,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     digests: tuple[str, ...] = (SHA256,)
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A half-open range: rows with ``start <= column < end``; NULL is in none.
 
     :ivar start: canonical text of the first value
@@ -93,7 +93,7 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 Scheme = Literal["key_range", "row_hash", "key_hash"]
 
 
-class Partitioning(msgspec.Struct, frozen=True, kw_only=True):
+class Partitioning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a table is cut into segments, numbered from 0.
 
     Client and server cut alike, so a segment's number means the same on both sides.
