@@ -20,8 +20,8 @@ import msgspec
 from sqlalchemy import Connection, inspect
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Row, Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import ConfigurationError, DuplicateKeyError, TableError
 
 PERMANENT = "permanent"

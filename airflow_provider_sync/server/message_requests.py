@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request

@@ -10,8 +10,8 @@ import msgspec
 from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.databases.canonical import TableSlice
 from airflow_provider_sync.databases.sample import digest_sample, has_sample
+from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.row_text import key_hash, row_digest, row_text
 from airflow_provider_sync.protocol.v2.tsv import decode_rows, encode_rows

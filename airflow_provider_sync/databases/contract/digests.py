@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Scheme
 
 KeyDigest = tuple[tuple[str, ...], int]

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.schema import Row, Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 
 
 class Loader(DatabaseComponent):

@@ -8,9 +8,9 @@ from hashlib import sha256
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import Keys, TableSlice
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.schema import TEXTUAL, Column, Row, Table
+from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 
 BATCH_ROWS = 5_000
 """Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from sqlalchemy import text as sql_text
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import stream_texts
@@ -21,6 +20,7 @@ from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, key_hash, 
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import keys_of, narrowed
+from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 

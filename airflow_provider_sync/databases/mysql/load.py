@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.mysql import text_load, value_load
 from airflow_provider_sync.databases.schema import Row, Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 
 
 class MySQLLoader(Loader):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.databases.mysql.row_text import key_number
 from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import Keys, TableSlice
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, DRIVER_ERRORS, error_number
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table
+from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 

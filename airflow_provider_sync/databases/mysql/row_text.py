@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.mysql.text import canonical_text
 from airflow_provider_sync.databases.schema import TEXTUAL, Column, Kind
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
 from airflow_provider_sync.protocol.v2.types import MEASURED

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.mysql.load_data import insert_statement, load_statement, send
 from airflow_provider_sync.databases.mysql.values import HEXADECIMAL, texts
 from airflow_provider_sync.databases.schema import Column, Kind, Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.postgresql.errors import (
     translated,
@@ -20,6 +19,7 @@ from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, copied
 from airflow_provider_sync.databases.postgresql.row_text import hash_of_texts, slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, run, stores_utf8
 from airflow_provider_sync.databases.postgresql.text import literal
+from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.tsv import decode_rows

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.postgresql.errors import (
     DRIVER_ERRORS,
@@ -22,6 +21,7 @@ from airflow_provider_sync.databases.postgresql.session import driver_of, run, u
 from airflow_provider_sync.databases.postgresql.text_load import copy_blocks
 from airflow_provider_sync.databases.postgresql.value_load import CopyText
 from airflow_provider_sync.databases.schema import Row, Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
 
 _DATA_ERRORS = ("22", "23", "54")

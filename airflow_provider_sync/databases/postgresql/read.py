@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import Keys, TableSlice
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.postgresql.constraints import touched
 from airflow_provider_sync.databases.postgresql.errors import (
@@ -22,6 +21,7 @@ from airflow_provider_sync.databases.postgresql.row_text import slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
 from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
+from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 from airflow_provider_sync.protocol.v2.tsv import encode_rows, from_copy
 
 IDLE, FAILED = 0, 3

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import NoReturn
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.postgresql.value_load import digits_after_point
 from airflow_provider_sync.databases.schema import Column, Kind, Table
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 

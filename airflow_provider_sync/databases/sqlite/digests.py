@@ -12,11 +12,11 @@ from itertools import compress, groupby
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.schema import Value
 from airflow_provider_sync.databases.sqlite.lookup import NUMERIC, SliceSQL, affinity, read_keys, stream, where
 from airflow_provider_sync.databases.sqlite.session import driver_of
+from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import digest_rows

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.schema import Row, Table
 from airflow_provider_sync.databases.sqlite.key_forms import adopt_keys
 from airflow_provider_sync.databases.sqlite.text_load import load_blocks
 from airflow_provider_sync.databases.sqlite.value_load import load_rows
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 
 
 class SQLiteLoader(Loader):

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.databases.schema import Column, Value
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.sqlite.text import ANY, SECONDS, expression, logical_type
 from airflow_provider_sync.databases.sqlite.text_load import stored_value
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 

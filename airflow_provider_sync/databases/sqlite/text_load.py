@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.canonical import CanonicalColumn
 from airflow_provider_sync.databases.schema import Table, Value
 from airflow_provider_sync.databases.sqlite.affinities import INT64, NUMBER, Affinity, affinity_of, refusal
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
 from airflow_provider_sync.databases.sqlite.session import decode, driver_of, write_transaction
 from airflow_provider_sync.databases.sqlite.text import ANY, decimal_text, float_text
+from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 

@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import TableSlice
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT

@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import absent_segment_ranges, keys_of
+from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.stale_rows import delete_rows

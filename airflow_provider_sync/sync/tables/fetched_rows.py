@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import SegmentDigest, TableSlice
+from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from airflow_provider_sync.databases.canonical import SegmentDigest
+from airflow_provider_sync.databases.table_slice import SegmentDigest
 
 Key = tuple[str, ...]
 

@@ -18,7 +18,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.canonical import CanonicalColumn, TableSlice
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.sync.tables.differences import FINEST_PARTS, SLICE_ROWS, Comparison, compare_segments, compare_slice
 from airflow_provider_sync.sync.tables.target import Target

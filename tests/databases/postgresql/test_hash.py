@@ -10,8 +10,8 @@ import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.canonical import TableSlice
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
+from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.database_servers import POSTGRESQL, DatabaseServers

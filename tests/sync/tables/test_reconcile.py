@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.canonical import SegmentDigest
+from airflow_provider_sync.databases.table_slice import SegmentDigest
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import row_digest
 from airflow_provider_sync.sync.tables.reconcile import (
