@@ -22,8 +22,7 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 
 Piece = TypeVar("Piece", PlannedSlice, FileBatch)
 
@@ -59,10 +58,8 @@ def compare_tables(
                 for table in tables:
                     with outcomes.going_on(partial(tables_failed, [table])):
                         compared = compare_table(client, table, database, run=run, slices=each, dry_run=dry_run)
-                        if isinstance(compared, TableReport):
-                            outcomes.add([compared])
-                        else:
-                            found += compared
+                        found += compared.slices
+                        outcomes.add([] if compared.slices else [compared.report])
                     if outcomes.failures and is_of_the_server(outcomes.failures[-1]):
                         break  # the others would be answered the same
     outcomes.check(outcomes.found)
@@ -83,7 +80,7 @@ def download_tables(
         for table_slice in slices:
             url, table = plan.find_table(table_slice.table)
             with _failing(TableReport, table.name), opener.database(url) as database:
-                staged.append(download_slice(client, table, database, table_slice, progress=progress))
+                staged.append(stage_slice(client, table, database, table_slice, progress=progress))
     return staged
 
 

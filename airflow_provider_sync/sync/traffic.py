@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
@@ -33,15 +34,14 @@ class Measure:
         """Count traffic again, after a pause."""
         self._since = self._counters()
 
-    def counting(self, blocks: Callable[[], Generator[bytes]]) -> Callable[[], Generator[bytes]]:
-        """Count the traffic of ``blocks``, too, which are requested after a pause."""
-
-        def counted() -> Generator[bytes]:
-            self.resume()
-            yield from blocks()
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the traffic of the block, after a pause and until the next."""
+        self.resume()
+        try:
+            yield
+        finally:
             self.pause()
-
-        return counted
 
     def so_far(self) -> dict[str, Any]:
         """Return ``requests``, ``bytes_received``, ``bytes_sent`` and ``seconds`` since the start."""

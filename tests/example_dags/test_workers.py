@@ -35,11 +35,11 @@ from pathlib import Path
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_sync.sync.tables import fetch
-from airflow_provider_sync.sync.tables import steps
+from airflow_provider_sync.sync.tables import version2_source
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
-steps.TASK_ROWS = 10_000
+version2_source.TASK_ROWS = 10_000
 fetch.COMMIT_BYTES = 64 * 1024
 bounded = fetch._bounded
 

@@ -23,8 +23,7 @@ from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.database_servers import SQLITE, DatabaseServers
 from tests.faults.states import Rows, State
 
@@ -125,13 +124,13 @@ class Site:
         merges: dict[str, tuple[TargetTable, list[StagedSlice]]] = {}
         for name, table in config.tables.items():
             found = compare_table(client, table, database, run="run of the faults", slices=2)
-            if isinstance(found, TableReport):
-                reports.append(found)
+            if not found.slices:
+                reports.append(found.report)
                 continue
             # Between tasks there is only what JSON has.
-            slices = [PlannedSlice.from_dict(table_slice.to_dict()) for table_slice in found]
+            slices = [PlannedSlice.from_dict(table_slice.to_dict()) for table_slice in found.slices]
             staged = [
-                StagedSlice.from_dict(download_slice(client, table, database, table_slice).to_dict()) for table_slice in slices
+                StagedSlice.from_dict(stage_slice(client, table, database, table_slice).to_dict()) for table_slice in slices
             ]
             merges[name] = (table, staged)
         return reports + list(merge_slices(client, merges, database))

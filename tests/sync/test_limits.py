@@ -21,7 +21,7 @@ from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from airflow_provider_sync.sync import plan_run, run, sync_directory, sync_tables
 from airflow_provider_sync.sync.tables import differences
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, stage_slice
 from tests.client.scripted_server import Answer, ScriptedServer, head, reply, scripted_server, stream
 from tests.sync.link import Link
 from tests.sync.tables.test_version2_lies import CAPABLE, DESCRIBED, DIGESTS, SEGMENTS, answer
@@ -150,7 +150,7 @@ def test_the_time_limit_holds_for_each_step(same: Link, server: ScriptedServer) 
     table_slice = PlannedSlice(table="t", run="r", protocol=2)
     steps: list[Callable[[SyncClient], object]] = [
         lambda client: compare_table(client, options, same.target.database, run="r"),
-        lambda client: download_slice(client, options, same.target.database, table_slice),
+        lambda client: stage_slice(client, options, same.target.database, table_slice),
     ]
     for step in steps:
         server.answer(CAPABLE, endless(server, lambda: repeat(SIGN), 0.02))

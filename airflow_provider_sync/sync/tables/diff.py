@@ -20,7 +20,8 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, run
 from airflow_provider_sync.sync.tables.differences import Comparison, compare_finer, compare_segments
-from airflow_provider_sync.sync.tables.pipeline import find_target, sync_tables
+from airflow_provider_sync.sync.tables.missing_target import find_target
+from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.reclassify import settled_slices
 from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
 from airflow_provider_sync.sync.tables.target import seen_by

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event
 
 import msgspec
@@ -28,7 +29,7 @@ from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable,
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
 from airflow_provider_sync.sync.tables.differences import probes_of
-from airflow_provider_sync.sync.tables.download import Download
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 
 
@@ -39,10 +40,12 @@ def load_directly(
     target: Target,
     on_rows: Callable[[int], None],
     *,
+    asking: Callable[[], AbstractContextManager[None]] = nullcontext,
     most: int | None = None,
 ) -> FirstRows | None:
     """Leave all rows to the final transaction, which loads them as they come.
 
+    :param asking: opens the block within which the rows are asked for, during the merge
     :param most: rows from which on they had better be staged
     :return: ``None`` where the target is not such that they can be, or where there seem to be none
     :raises TableError: when the target cannot hold what the source has
@@ -55,7 +58,7 @@ def load_directly(
     too_many = most is not None and described.rows > most
     if not described.rows or too_many or not can_load_directly(target.table, table_slice.columns):
         return None
-    return FirstRows(client, database, target, described, table_slice, on_rows)
+    return FirstRows(client, database, target, described, table_slice, on_rows, asking)
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -70,7 +73,7 @@ class _Announced(msgspec.Struct, frozen=True):
         return sum(segment.rows for segment in self.segments.values())
 
 
-class FirstRows(Download):
+class FirstRows(StagedRows):
     """All rows of the source, which come only when the merge asks for them."""
 
     protocol = 2
@@ -83,6 +86,7 @@ class FirstRows(Download):
         described: Described,
         table_slice: TableSlice,
         on_rows: Callable[[int], None],
+        asking: Callable[[], AbstractContextManager[None]],
     ) -> None:
         staged = DirectRows(
             target=target.table, columns=table_slice.columns, rows=self._count, blocks=self._blocks, verify=target.options.verify
@@ -93,6 +97,7 @@ class FirstRows(Download):
         self.described = described
         self.table_slice = table_slice
         self.on_rows = on_rows
+        self.asking = asking
         self._announced: _Announced | None = None
 
     def verify(self, connection: Connection) -> Verified | None:
@@ -129,7 +134,7 @@ class FirstRows(Download):
         """Ask for rows and, in another thread, for their digests; pass the rows' lines on as they come."""
         self._announced, self.rows_received = None, 0
         abandoned = Event()
-        with ThreadPoolExecutor(1, thread_name_prefix="source-digests") as pool:
+        with self.asking(), ThreadPoolExecutor(1, thread_name_prefix="source-digests") as pool:
             asked = pool.submit(self._ask, abandoned)
             try:
                 request = GetRows(table_slice=self._requested_slice())

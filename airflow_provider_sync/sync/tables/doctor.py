@@ -20,7 +20,7 @@ from airflow_provider_sync.sync.tables.differences import (
     compare_rows,
     compare_segments,
 )
-from airflow_provider_sync.sync.tables.pipeline import find_target, present_target
+from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.reclassify import settled
 from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from typing import Literal
 
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError, TransportError
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.traffic import Measure
 
 _OF_THE_SERVER = frozenset({401, 404, 405, 429, 502, 503, 504})
 """Statuses that any other table would be answered with, too."""
+
+
+Check = tuple[str, Callable[[], object]]
+"""The name of a table, and what raises its error if anything is wrong with it."""
 
 
 class TablesFailed(SyncError):
@@ -48,17 +56,20 @@ def is_of_the_server(error: BaseException | None) -> bool:
     return isinstance(error, TransportError | ProtocolError)
 
 
-def try_each(tables: Iterable[tuple[str, Callable[[], object]]], first: SyncError | None = None) -> SyncError | None:
-    """Look for what is wrong with each table, as far as that can be told; return the error of all.
+def try_each(
+    tables: Iterable[Check], first: SyncError | None = None, *, after_failures: Iterable[Check] = ()
+) -> SyncError | None:
+    """Find out what is wrong with each table, as far as that can be known; return the error of all.
 
-    :param tables: names, and what raises the error of each
+    :param tables: names, each with what raises the error of that table
     :param first: an error that is known already, about the table that it names
-    :return: ``None`` when there is none
+    :param after_failures: further tables that are checked only if any failed, since all failures are reported at once
+    :return: ``None`` when nothing is wrong
     """
     if first is not None and (first.table is None or is_of_the_server(first)):
         return first
     failures = {first.table: first} if first is not None and first.table is not None else {}
-    for name, check in tables:
+    for name, check in chain(tables, (entry for entry in after_failures if failures)):
         try:
             check()
         except SyncError as error:
@@ -69,6 +80,17 @@ def try_each(tables: Iterable[tuple[str, Callable[[], object]]], first: SyncErro
     if not failures:
         return None
     return TablesFailed(failures) if len(failures) > 1 or first is None else first
+
+
+def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], error: SyncError) -> list[TableReport]:
+    """Report on the tables of one transaction, which failed.
+
+    :param measures: what each of them cost, by name
+    """
+    return [
+        TableReport(name=name, status="failed", protocol=protocol, error=reason, **measures[name].so_far())
+        for name, reason in reasons(error, list(measures)).items()
+    ]
 
 
 def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:

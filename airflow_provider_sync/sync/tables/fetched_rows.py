@@ -14,14 +14,14 @@ from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.tables.differences import Comparison, added, ask_segments_again, segment_of, to_wire, without
-from airflow_provider_sync.sync.tables.download import Download, not_as_staged
 from airflow_provider_sync.sync.tables.reconcile import Key, segment_ranges_of
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows, not_as_staged
 
 MAX_NAMED = 5
 """Most keys that a warning names."""
 
 
-class FetchedRows(Download):
+class FetchedRows(StagedRows):
     """Rows of the source, all of them or those that differ.
 
     :param announced: the source's digests of the fetched rows, by key; ``None`` when all rows were fetched, or too many to hold

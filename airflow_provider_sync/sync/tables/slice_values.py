@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
 
 from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange
+from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.step_value import StepValue
 
 
-class _Passed(StepValue, frozen=True, kw_only=True):
-    """A value that goes from step to step.
+class _SliceValue(StepValue, frozen=True, kw_only=True):
+    """What a step says of one slice of a table.
 
     :ivar table: the name under which the server offers it
     :ivar run: what the names of the staging tables are made of
-    :ivar protocol: version that was spoken
-    :ivar key_range: keys of this part; ``None`` for all
-    :ivar source_rows: of the whole table or window, when it was compared
+    :ivar protocol: version of the protocol that was spoken
+    :ivar key_range: lowest and highest key of the slice; ``None`` for all keys
+    :ivar source_rows: rows of the whole table or window at the source, when it was compared
     :ivar target_rows: the same of the target
     """
 
@@ -27,12 +31,12 @@ class _Passed(StepValue, frozen=True, kw_only=True):
     target_rows: int = 0
 
 
-class PlannedSlice(_Passed, frozen=True, kw_only=True):
-    """What one download has to do. The costs are those of the comparison, told by the first part.
+class PlannedSlice(_SliceValue, frozen=True, kw_only=True):
+    """A slice that is to be staged. The costs are those of the comparison; the first slice has them.
 
-    :ivar rows: to look at, about, on both sides together
-    :ivar whole: stage all rows rather than those that differ; ``None`` to decide when rows were compared
-    :ivar source_hash: version 1: of the table, where the source told it
+    :ivar rows: how many rows of both sides are to be compared or fetched, about
+    :ivar whole: stage all rows rather than those that differ; ``None`` to decide once rows were compared
+    :ivar source_hash: version 1: the hash of the table, where the source told it
     """
 
     rows: int = 0
@@ -45,21 +49,21 @@ class PlannedSlice(_Passed, frozen=True, kw_only=True):
         return f"Table {self.table!r}, keys {self.key_range or 'all'}: about {self.rows:,} rows to look at."
 
 
-class StagedSlice(_Passed, frozen=True, kw_only=True):
-    """What one download left in the staging table. The costs are those of the download and of what its part told.
+class StagedSlice(_SliceValue, frozen=True, kw_only=True):
+    """What was staged of one slice. The costs are those of staging it and of what was planned.
 
-    :ivar whole: all rows are staged, so that what is not goes; otherwise what goes is listed
-    :ivar staged: rows
-    :ivar removed: keys listed
-    :ivar received: rows that came over the wire in the try that succeeded
-    :ivar rows: of the target, in this part, after the merge
+    :ivar whole: all rows are staged, so that any other is deleted; otherwise the keys of rows to delete are listed
+    :ivar staged: rows in the staging table
+    :ivar removed: keys of rows to delete
+    :ivar received: rows that came over the wire in the attempt that succeeded
+    :ivar rows: rows of the target in this slice, after the merge
     :ivar digest: sum of the digests of these rows, modulo 2**64
-    :ivar by_key: no more can be told of this part than that the staged rows arrive
-    :ivar proven: whether each staged row is what the source announced of it; not where rows never stood still
+    :ivar by_key: the digest is not known: only the staged rows can be verified
+    :ivar proven: whether each staged row is what the source announced of it; not where rows changed each time they were asked for
     :ivar algorithm: the name of the digest, which both databases have
-    :ivar source_hash: version 1: of the table, where the source told it
+    :ivar source_hash: version 1: the hash of the table, where the source told it
     :ivar hashed: version 1: the columns that the source hashes
-    :ivar time_zone: version 1: in which the source hashes TIMESTAMP
+    :ivar time_zone: version 1: the one in which the source hashes TIMESTAMP
     """
 
     whole: bool
@@ -88,3 +92,21 @@ class StagedSlice(_Passed, frozen=True, kw_only=True):
     def changes(self) -> bool:
         """Whether there is anything to merge."""
         return self.whole or bool(self.staged or self.removed)
+
+
+class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comparison of a table found.
+
+    :ivar report: ``unchanged``, or ``planned`` where source and target differ
+    :ivar slices: what is to be staged; nothing where they are equal
+    """
+
+    report: TableReport
+    slices: tuple[PlannedSlice, ...] = ()
+
+    def costing(self, costs: Mapping[str, Any]) -> ComparedTable:
+        """Add what the comparison cost, by the names of a report; its first slice carries that on to the next step."""
+        return ComparedTable(
+            report=msgspec.structs.replace(self.report, **costs),
+            slices=(*(msgspec.structs.replace(first, **costs) for first in self.slices[:1]), *self.slices[1:]),
+        )

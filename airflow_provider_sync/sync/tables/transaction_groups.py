@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncError
-from airflow_provider_sync.report import TableReport
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another sync of the same table."""
 
 Entry = TypeVar("Entry")
+
+
+class _HasName(Protocol):
+    @property
+    def name(self) -> str:
+        """The name under which the server offers a table."""
+
+
+Named = TypeVar("Named", bound=_HasName)
 
 
 def transaction_groups(
@@ -34,7 +45,7 @@ def transaction_groups(
     return groups
 
 
-def in_order(reports: Sequence[TableReport], names: Sequence[str]) -> list[TableReport]:
-    """Sort the reports of all groups as the run names its tables."""
+def in_order(named: Sequence[Named], names: Sequence[str]) -> list[Named]:
+    """Sort reports or targets as the run names its tables."""
     places = {name: place for place, name in enumerate(names)}
-    return sorted(reports, key=lambda report: places[report.name])
+    return sorted(named, key=lambda entry: places[entry.name])

@@ -13,6 +13,7 @@ fetch, which :mod:`.fetch` does.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from sqlalchemy import Connection
 
@@ -32,7 +33,6 @@ from airflow_provider_sync.sync.tables.differences import (
     scans_of,
 )
 from airflow_provider_sync.sync.tables.direct_download import load_directly
-from airflow_provider_sync.sync.tables.download import Download, Unchanged
 from airflow_provider_sync.sync.tables.fetch import Fetch
 from airflow_provider_sync.sync.tables.fetched_rows import FetchedRows
 from airflow_provider_sync.sync.tables.sampling import (
@@ -42,6 +42,7 @@ from airflow_provider_sync.sync.tables.sampling import (
     sample_changes,
     tables_differ,
 )
+from airflow_provider_sync.sync.tables.staged_rows import EqualRows, StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 
 MOST_LISTED = 250_000
@@ -98,22 +99,25 @@ def download(
     staging: Staging,
     *,
     on_rows: Callable[[int], None],
+    asking: Callable[[], AbstractContextManager[None]] = nullcontext,
     resume: bool = False,
     direct: bool = True,
-) -> Download | Unchanged:
+) -> StagedRows:
     """Find the rows that differ, and stage those that the source has.
 
     :param connection: over which the staging tables are made and filled
     :param on_rows: called with the number of rows that arrived
+    :param asking: opens the block within which rows are asked for during the merge
     :param resume: stage large tables also where they could be loaded directly, so that a failed try is not for nothing
     :param direct: load an empty target directly where that is possible
     :raises SourceChangedError: when the source's columns changed between two answers
     """
-    if direct and (first := load_directly(client, database, connection, target, on_rows, most=MOST_DIRECT if resume else None)):
+    most = MOST_DIRECT if resume else None
+    if direct and (first := load_directly(client, database, connection, target, on_rows, asking=asking, most=most)):
         return first
     compared = compare_tables(client, database, target)
     if not compared.differing:
-        return Unchanged(protocol=2, rows=compared.source_rows, verified="digest")
+        return EqualRows(target, protocol=2, rows=compared.source_rows, verified="digest")
     return stage_differences(Fetch(client, database, connection, compared, staging, on_rows=on_rows))
 
 

@@ -23,43 +23,43 @@ PROJECT = Path(__file__).parents[3]
 PACKAGE = "airflow_provider_sync."
 
 DIFFERENCE_POINTS = {
-    "lock held": "before sync.tables:_TransactionGroup._tries",
-    "segments compared": "after sync.version2:compare_tables",
-    "staging table made": "after tables.staging:Staging.create",
-    "rows staged": "after tables.staging:Staging.load_text",
-    "keys to delete staged": "after sync.fetch:Fetch._list_removed",
-    "work tables made": "before tables.table_merge:TableMerge.list_changes",
-    "changes listed": "after tables.table_merge:TableMerge.list_changes",
-    "rows deleted": "after tables.table_merge:TableMerge.delete",
-    "rows written": "after tables.table_merge:TableMerge.write",
-    "rows compared": "after tables.table_merge:TableMerge.verify",
-    "digests compared": "after sync.fetched_rows:FetchedRows.verify",
+    "lock held": "before sync.tables.pipeline:_TransactionSync._stage_and_merge",
+    "segments compared": "after sync.tables.version2:compare_tables",
+    "staging table made": "after merge.staging:Staging.create",
+    "rows staged": "after merge.staging:Staging.load_text",
+    "keys to delete staged": "after sync.tables.fetch:Fetch._list_removed",
+    "work tables made": "before merge.merge:TableMerge.list_changes",
+    "changes listed": "after merge.merge:TableMerge.list_changes",
+    "rows deleted": "after merge.merge:TableMerge.delete",
+    "rows written": "after merge.merge:TableMerge.write",
+    "rows compared": "after merge.merge:TableMerge.verify",
+    "digests compared": "after sync.tables.fetched_rows:FetchedRows.verify",
 }
 """Points of a sync that updates, inserts and deletes, before its commit: the target is as it was."""
 
 FIRST_POINTS = {
-    "direct load begun": "before tables.direct_load:DirectLoad.write",
+    "direct load begun": "before merge.direct_load:DirectLoad.write",
     "first rows arrive": "after client.table_streams:RowsAnswer.__init__",
-    "all rows loaded": "after tables.direct_load:DirectLoad.write",
-    "load compared": "after sync.direct:FirstRows.verify",
+    "all rows loaded": "after merge.direct_load:DirectLoad.write",
+    "load compared": "after sync.tables.direct_download:FirstRows.verify",
 }
 """Points of a first sync, before its commit: the target is empty."""
 
 COMMITTED_POINTS = {
-    "staging to be dropped": "before tables.staging:Staging.drop",
-    "staging dropped": "after tables.staging:Staging.drop",
+    "staging to be dropped": "before merge.staging:Staging.drop",
+    "staging dropped": "after merge.staging:Staging.drop",
 }
 """Points behind the commit: the target is new."""
 
 FILE_POINTS = {
     "directory locked": "before files.local:LocalStorage.clean",
-    "manifests compared": "after sync.directories:DirectorySync.compare",
+    "manifests compared": "after sync.directories.pipeline:DirectorySync.compare",
     "temporary file made": "after files.local_writer:LocalFileWriter.__enter__",
     "content written": "after files.local_writer:LocalFileWriter.write",
     "content durable": "before files.local_writer:LocalFileWriter._place",
     "moved aside": "after files.local_writer:LocalFileWriter._move_aside",
     "file placed": "after files.local_writer:LocalFileWriter._place",
-    "all files arrived": "after sync.file_downloads:FileDownloads.run",
+    "all files arrived": "after sync.directories.downloads:FileDownloads.run",
     "file deleted": "after files.local:LocalStorage.delete",
     "before it is made durable": "before files.local:LocalStorage.flush",
 }
@@ -72,14 +72,20 @@ def die(*_: Any, **__: Any) -> NoReturn:
     raise AssertionError
 
 
-def die_at(point: str) -> None:
-    """Let this process die at a point, the first time that it gets there."""
-    when, _, place = point.partition(" ")
-    module_name, _, path = place.partition(":")
+def owner_of(point: str) -> tuple[Any, str]:
+    """Return the module or class that has a point, and its name there."""
+    module_name, _, path = point.partition(" ")[2].partition(":")
     owner: Any = import_module(PACKAGE + module_name)
     *classes, name = path.split(".")
     for class_name in classes:
         owner = getattr(owner, class_name)
+    return owner, name
+
+
+def die_at(point: str) -> None:
+    """Let this process die at a point, the first time that it gets there."""
+    when = point.partition(" ")[0]
+    owner, name = owner_of(point)
     original = getattr(owner, name)
 
     @wraps(original)

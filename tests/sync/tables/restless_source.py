@@ -10,8 +10,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.sync.link import Link
 from tests.sync.tables.interrupted import Interrupted
 
@@ -75,10 +74,10 @@ class RestlessSource:
         table, database = table_from_options("t", options or {}), self.link.target.database
         with self.link.client("t") as client, Interrupted(client.url, protocol="2", retries=0) as other:
             other.interrupt(lambda _: True, 10_000, self.write)
-            slices = compare_table(other, table, database, run="restless", slices=3)
-            assert not isinstance(slices, TableReport)
+            slices = compare_table(other, table, database, run="restless", slices=3).slices
+            assert slices
             (report,) = merge_slices(
-                other, {"t": (table, [download_slice(other, table, database, table_slice) for table_slice in slices])}, database
+                other, {"t": (table, [stage_slice(other, table, database, table_slice) for table_slice in slices])}, database
             )
         return report
 

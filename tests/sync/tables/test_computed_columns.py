@@ -6,8 +6,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.sync.link import Link
 
 PLAIN = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER)"
@@ -67,9 +66,9 @@ def test_computed_otherwise_in_steps(two_into: Link) -> None:
     two_into.target.execute(THRICE, "INSERT INTO t (id, n) VALUES (1, 5)")
     options = table_from_options("t", {})
     with two_into.client("t") as client:
-        slices = compare_table(client, options, two_into.target.database, run="r")
-        assert isinstance(slices, list)
-        staged = [download_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
+        slices = compare_table(client, options, two_into.target.database, run="r").slices
+        assert slices
+        staged = [stage_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
         with pytest.raises(SyncFailed, match=REFUSED) as failed:
             merge_slices(client, {"t": (options, staged)}, two_into.target.database)
     assert not failed.value.retryable

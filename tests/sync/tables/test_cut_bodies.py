@@ -18,8 +18,7 @@ from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.sync import diff_table, sync_directory, sync_tables, table_differs
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.scenario import Scenario
 from tests.sync.directories.mirror import contents, everything, put, target_directory
 from tests.sync.tables.cutting_proxy import CuttingProxy, cutting_proxy
@@ -81,9 +80,9 @@ def sync(client: SyncClient, target: Scenario) -> TableReport:
 def sync_in_steps(client: SyncClient, target: Scenario) -> TableReport:
     """Sync in steps."""
     table = table_from_options("t", {})
-    slices = compare_table(client, table, target.database, run="run")
-    assert isinstance(slices, list)
-    staged = [download_slice(client, table, target.database, table_slice) for table_slice in slices]
+    slices = compare_table(client, table, target.database, run="run").slices
+    assert slices
+    staged = [stage_slice(client, table, target.database, table_slice) for table_slice in slices]
     return merge_slices(client, {"t": (table, staged)}, target.database)[0]
 
 

@@ -11,8 +11,7 @@ import pytest
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync.tables.doctor import diagnose_table
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
@@ -70,9 +69,9 @@ def test_zeros_at_the_end_in_steps(pair: Link) -> None:
     options = table_from_options("t", {"renames": {"n": "amount"}})
     with pair.client("t") as client:
         assert "zeros at the end" in str(diagnose_table(client, options, pair.target.database))
-        slices = compare_table(client, options, pair.target.database, run="r")
-        assert isinstance(slices, list)
-        staged = [download_slice(client, options, pair.target.database, table_slice) for table_slice in slices]
+        slices = compare_table(client, options, pair.target.database, run="r").slices
+        assert slices
+        staged = [stage_slice(client, options, pair.target.database, table_slice) for table_slice in slices]
         assert merge_slices(client, {"t": (options, staged)}, pair.target.database)[0].rows_updated == 2
     assert pair.target.rows("t") == [(1, "1.10"), (2, "5")]
 

@@ -17,8 +17,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.scenario import Scenario
 from tests.sync.tables.paging_server import PagingServer, paging_server
 
@@ -88,9 +87,9 @@ def sync_in_steps(source: Source, target: Scenario, **options: Any) -> TableRepo
     """Sync in three steps."""
     table = table_from_options("t", options)
     with SyncClient(source.server.url, retries=0) as client:
-        slices = compare_table(client, table, target.database, run="run")
-        assert isinstance(slices, list)
-        staged = [download_slice(client, table, target.database, table_slice) for table_slice in slices]
+        slices = compare_table(client, table, target.database, run="run").slices
+        assert slices
+        staged = [stage_slice(client, table, target.database, table_slice) for table_slice in slices]
         return merge_slices(client, {"t": (table, staged)}, target.database)[0]
 
 

@@ -19,8 +19,7 @@ from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.serve import RunningServer
 from airflow_provider_sync.sync import diagnose_table, diff_table, sync_tables, table_differs
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from airflow_provider_sync.time_zones import time_zone_named
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, DatabaseServers
 from tests.scenario import Scenario
@@ -109,10 +108,10 @@ def sync_in_steps(url: str, target: Scenario, time_zone: str | None = None) -> T
     """Sync in steps by version 1."""
     table = table_from_options("t", {})
     with SyncClient(url, retries=0, protocol=1, time_zone=time_zone) as client:
-        slices = compare_table(client, table, target.database, run="run")
-        if isinstance(slices, TableReport):
-            return slices
-        staged = [download_slice(client, table, target.database, table_slice) for table_slice in slices]
+        compared = compare_table(client, table, target.database, run="run")
+        if not compared.slices:
+            return compared.report
+        staged = [stage_slice(client, table, target.database, table_slice) for table_slice in compared.slices]
         return merge_slices(client, {"t": (table, staged)}, target.database)[0]
 
 

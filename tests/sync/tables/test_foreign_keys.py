@@ -10,8 +10,7 @@ from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import sync_tables
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.databases.plain_role import plain_role
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
@@ -180,9 +179,9 @@ def _in_steps(plain: PlainLink, names: tuple[str, ...], *, run: str = "first", *
         staged = {}
         for name in names:
             options = table_from_options(name, {})
-            slices = compare_table(client, options, database, run=run)
-            assert isinstance(slices, list)
-            staged[name] = (options, [download_slice(client, options, database, table_slice) for table_slice in slices])
+            slices = compare_table(client, options, database, run=run).slices
+            assert slices
+            staged[name] = (options, [stage_slice(client, options, database, table_slice) for table_slice in slices])
         return merge_slices(client, staged, database, **arguments)
 
 

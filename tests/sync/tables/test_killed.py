@@ -10,7 +10,7 @@ import pytest
 
 from tests.sync.directories.mirror import Mirror, everything
 from tests.sync.link import Link
-from tests.sync.tables.killing import COMMITTED_POINTS, DIFFERENCE_POINTS, FILE_POINTS, FIRST_POINTS, run_killed
+from tests.sync.tables.killing import COMMITTED_POINTS, DIFFERENCE_POINTS, FILE_POINTS, FIRST_POINTS, owner_of, run_killed
 
 CREATE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))"
 FILL = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT i, 'x' FROM n"
@@ -27,6 +27,13 @@ def check_next_run(link: Link) -> None:
     """Check that another run makes both sides equal, and leaves nothing behind."""
     link.sync_one("t")
     link.assert_equal("t")
+
+
+def test_the_points_are_there() -> None:
+    """Renaming code does not go unnoticed here, though the other tests are left out of quick runs."""
+    for point in (DIFFERENCE_POINTS | FIRST_POINTS | COMMITTED_POINTS | FILE_POINTS).values():
+        owner, name = owner_of(point)
+        assert callable(getattr(owner, name)), point
 
 
 @pytest.mark.slow

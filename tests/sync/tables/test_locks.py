@@ -11,9 +11,8 @@ from sqlalchemy import event
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed, TableBusyError
-from airflow_provider_sync.sync.tables import steps
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
+from airflow_provider_sync.sync.tables.version2_source import Version2Source
 from tests.databases.test_locks import lose_locks
 from tests.sync.link import Link
 
@@ -45,9 +44,9 @@ def test_a_lost_lock_stops_the_commit_of_steps(two_into: Link) -> None:
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
     options = table_from_options("t", {})
     with two_into.client("t") as client:
-        slices = compare_table(client, options, two_into.target.database, run="r")
-        assert isinstance(slices, list)
-        staged = [download_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
+        slices = compare_table(client, options, two_into.target.database, run="r").slices
+        assert slices
+        staged = [stage_slice(client, options, two_into.target.database, table_slice) for table_slice in slices]
         with losing_locks(two_into, "UPDATE"), pytest.raises(SyncFailed, match="lock of table 't' was lost"):
             merge_slices(client, {"t": (options, staged)}, two_into.target.database)
         assert two_into.target.rows("t") == [(1, "old")]
@@ -72,7 +71,7 @@ def test_what_failed_is_undone_inside_the_lock_in_steps(two_into: Link, monkeypa
     """So it is when the first of the steps fails after it has made the table."""
     two_into.source.execute(CREATE, "INSERT INTO t VALUES (1, 'a')")
     options = table_from_options("t", OPTIONS)
-    monkeypatch.setattr(steps, "_parts", interrupt)
+    monkeypatch.setattr(Version2Source, "compare", interrupt)
     with two_into.client("t") as client:
         with drops(two_into, lambda: assert_locked(two_into)) as seen, pytest.raises(InterruptedError):
             compare_table(client, options, two_into.target.database, run="r")

@@ -13,10 +13,9 @@ from airflow_provider_sync.config import TargetTable, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncFailed
 from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables import steps
+from airflow_provider_sync.sync.tables import version2_source
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.sync.link import Link
 from tests.sync.tables.test_version2 import fill
 
@@ -26,7 +25,7 @@ TABLE = "CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40))"
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let parts of a few rows be worth a task."""
-    monkeypatch.setattr(steps, "TASK_ROWS", 100)
+    monkeypatch.setattr(version2_source, "TASK_ROWS", 100)
 
 
 class Steps:
@@ -41,17 +40,17 @@ class Steps:
     def compare(self, **arguments: Any) -> list[PlannedSlice]:
         """Compare, and cut into parts."""
         with self.link.client("t") as client:
-            slices = compare_table(client, self.options, self.link.target.database, run=self.run, slices=self.number, **arguments)
-        if isinstance(slices, TableReport):
-            assert slices.status == "unchanged"
-            assert slices.rows_total == len(self.link.source.rows("t"))
-            return []
-        return [PlannedSlice.from_dict(through_json(table_slice.to_dict())) for table_slice in slices]
+            database = self.link.target.database
+            compared = compare_table(client, self.options, database, run=self.run, slices=self.number, **arguments)
+        assert compared.report.status == ("planned" if compared.slices else "unchanged")
+        if not compared.slices:
+            assert compared.report.rows_total == len(self.link.source.rows("t"))
+        return [PlannedSlice.from_dict(through_json(table_slice.to_dict())) for table_slice in compared.slices]
 
     def download(self, table_slice: PlannedSlice, **arguments: Any) -> StagedSlice:
         """Download one part."""
         with self.link.client("t") as client:
-            staged = download_slice(client, self.options, self.link.target.database, table_slice, **arguments)
+            staged = stage_slice(client, self.options, self.link.target.database, table_slice, **arguments)
         return StagedSlice.from_dict(through_json(staged.to_dict()))
 
     def merge(self, slices: Sequence[StagedSlice], **arguments: Any) -> TableReport:

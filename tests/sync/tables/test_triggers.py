@@ -7,8 +7,7 @@ import pytest
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import compare_table, download_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.sync.link import Link
 
 TRIGGERS = {
@@ -41,11 +40,11 @@ def in_steps(link: Link, *names: str) -> list[TableReport]:
     with link.client(*names) as client:
         for name in names:
             options = table_from_options(name, {})
-            slices = compare_table(client, options, link.target.database, run="r", slices=2)
-            assert not isinstance(slices, TableReport)
+            slices = compare_table(client, options, link.target.database, run="r", slices=2).slices
+            assert slices
             staged[name] = (
                 options,
-                [download_slice(client, options, link.target.database, table_slice) for table_slice in slices],
+                [stage_slice(client, options, link.target.database, table_slice) for table_slice in slices],
             )
         return merge_slices(client, staged, link.target.database)
 

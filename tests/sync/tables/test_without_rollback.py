@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed, TableError
-from airflow_provider_sync.sync.tables.staged_slices import merge_slices
-from airflow_provider_sync.sync.tables.steps import download_slice
+from airflow_provider_sync.sync.tables.steps import merge_slices, stage_slice
 from tests.sync.link import Link, linked
 from tests.sync.tables.test_steps import Steps
 
@@ -66,7 +65,7 @@ def test_refused_in_steps(into: Link, protocol: str) -> None:
     with pytest.raises(TableError, match="allow_non_transactional"):
         steps.compare()
     with into.client("t") as client, pytest.raises(TableError, match="allow_non_transactional"):
-        download_slice(client, steps.options, into.target.database, slices[0])
+        stage_slice(client, steps.options, into.target.database, slices[0])
     with into.client("t") as client, pytest.raises(SyncFailed, match="allow_non_transactional"):
         merge_slices(client, {"t": (steps.options, staged)}, into.target.database)
     assert into.target.rows("t") == [(1, 5)]

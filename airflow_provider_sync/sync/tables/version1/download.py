@@ -6,13 +6,9 @@ and belongs to :mod:`.pipeline`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy import Connection
-
 from airflow_provider_sync.client import SyncClient, TableAnswer
-from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_hash import zoned_places
@@ -20,17 +16,15 @@ from airflow_provider_sync.exceptions import (
     NOTHING_CHANGED,
     ConfigurationError,
     DuplicateKeyError,
-    MissingTableError,
     ServerError,
     TableBusyError,
 )
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.sync.attempts import Attempts
-from airflow_provider_sync.sync.tables.download import Unchanged
-from airflow_provider_sync.sync.tables.target import Target, select_columns, warnings_of
-from airflow_provider_sync.sync.tables.version1.guessed_table import describe_missing
-from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, compare_hashes, hash_target, hashed_in_order
+from airflow_provider_sync.sync.tables.table_source import StagingArea
+from airflow_provider_sync.sync.tables.target import select_columns, warnings_of
+from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, hash_target, hashed_in_order
 from airflow_provider_sync.sync.tables.version1.missing_rows import has_rows, lacks_rows, list_missing
 from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, find_zone, told_zone
 from airflow_provider_sync.sync.tables.version1.stage_answer import StagedAnswer, stage
@@ -47,44 +41,7 @@ _GUESSED = (
 )
 
 
-def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
-    """Return the error for a missing target, with the CREATE TABLE that the source's first rows suggest."""
-    return describe_missing(client, database, options)
-
-
-def differs(client: SyncClient, database: Database, target: Target) -> bool:
-    """Whether source and target differ, by asking for the source's hash; nothing is downloaded.
-
-    :raises ServerError: when the source cannot hash the table
-    """
-    return compare_hashes(client, database, target).differs
-
-
-def check(client: SyncClient, database: Database, target: Target) -> None:
-    """See that the source offers the table, and that the target has its columns.
-
-    :raises SyncError: when not
-    """
-    answer = client.get_table(target.name)
-    if answer is not None:
-        with answer:
-            if next(iter(answer), []):
-                select_columns(target, answer.columns)
-
-
-def download(
-    client: SyncClient,
-    database: Database,
-    connection: Connection,
-    target: Target,
-    staging: Staging,
-    *,
-    on_rows: Callable[[int], None],
-    resume: bool = False,  # there is no telling which rows of a failed try are still right
-    known_hash: str | None = None,
-    removed: Staging | None = None,
-    direct: bool = True,  # what comes can be checked only beside the target
-) -> WholeTable | Unchanged:
+def download(client: SyncClient, database: Database, area: StagingArea, *, known_hash: str | None = None) -> WholeTable:
     """Send the target's hash along, and stage what the source answers.
 
     Existing servers read page after page while others write, so that rows that are there may be missing in an answer, or come
@@ -96,17 +53,15 @@ def download(
 
     Otherwise it is asked for again. Where the source cannot hash, what two answers lack is deleted.
 
-    :param connection: over which the staging table is made and filled
-    :param on_rows: called with the number of rows of each batch
+    :param area: its table of removed rows is used only if some rows stay that are missing
     :param known_hash: what the source told as its hash at some time before
-    :param removed: where to list the rows to delete, if not all that are missing are; by default in a temporary table
     :raises TableBusyError: when rows came twice each time, and the source changed meanwhile
     """
-    if target.options.window:
+    if area.target.options.window:
         raise ConfigurationError(
-            f"Table {target.name!r}: a window needs version 2 of the protocol; version 1 sends whole tables."
+            f"Table {area.target.name!r}: a window needs version 2 of the protocol; version 1 sends whole tables."
         )
-    return _Fetching(client, database, connection, target, staging, on_rows, removed).run(known_hash)
+    return _Download(client, database, area).run(known_hash)
 
 
 class _RepeatedKeyError(Exception):
@@ -117,32 +72,23 @@ class _RepeatedKeyError(Exception):
         self.error = error
 
 
-class _Fetching:
+class _Download:
     """The answers about one table, until one of them can be merged."""
 
-    def __init__(
-        self,
-        client: SyncClient,
-        database: Database,
-        connection: Connection,
-        target: Target,
-        staging: Staging,
-        on_rows: Callable[[int], None],
-        removed: Staging | None,
-    ) -> None:
+    def __init__(self, client: SyncClient, database: Database, area: StagingArea) -> None:
         self.client = client
         self.database = database
-        self.connection = connection
-        self.target = target
-        self.staging = staging
-        self.on_rows = on_rows
-        self.removed = removed or TemporaryStaging(database, purpose="removed")
-        self.zone = find_zone(client, database, connection, target.table)
+        self.connection = area.connection
+        self.target = area.target
+        self.staging = area.rows
+        self.removed = area.removed
+        self.on_rows = area.on_rows
+        self.zone = find_zone(client, database, area.connection, area.target.table)
         self.warnings: list[str] = []
         self.source_hash: str | None = None
         self.received = 0
 
-    def run(self, told: str | None) -> WholeTable | Unchanged:
+    def run(self, told: str | None) -> WholeTable:
         """Ask until the answer can be merged.
 
         :param told: the source's hash before its first answer
@@ -158,7 +104,7 @@ class _Fetching:
                 told = self._check_moved(repeated.error, told, asked)
                 continue
             if staged is None:
-                return self._unchanged()
+                return self._equal()
             asked += 1
             if staged.hashed is None or staged.one_snapshot:
                 return self._whole(staged)
@@ -310,11 +256,12 @@ class _Fetching:
     def _list_missing(self, listed: Staging, among: Table | None = None) -> Table:
         return list_missing(self.database, self.connection, self.target, self.staging.table, listed, among=among)
 
-    def _unchanged(self) -> Unchanged:
-        return Unchanged(
-            protocol=1,
+    def _equal(self) -> WholeTable:
+        return WholeTable(
+            self.database,
+            self.target,
+            None,
             rows=self.database.reader.count(self.connection, self.target.table),
-            verified="hash",
             warnings=(*self.warnings, *self.zone.warnings(self.target.table)),
         )
 
@@ -372,9 +319,10 @@ class _Fetching:
             self.database,
             self.target,
             table,
+            rows=table.rows,
+            received=self.received,
             hashed=hashed,
             source_hash=self.source_hash,
             zone=staged.zone.zone,
-            received=self.received,
             warnings=tuple(warnings),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from sqlalchemy import Connection
 
@@ -10,19 +11,22 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Verified
-from airflow_provider_sync.sync.tables.download import Download
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.version1.hashes import hash_rows
-from airflow_provider_sync.time_zones import UTC, TimeZone
+from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
 
 
-class WholeTable(Download):
-    """All rows of the source.
+class WholeTable(StagedRows):
+    """All rows of the source, or none where the target equals it.
 
+    :param staged: the staged rows; ``None`` where the target equals the source
+    :param rows: of the source
+    :param received: rows that came, those of answers that were not used among them
     :param hashed: the columns that the source hashes as far as its rows show, in its order; ``None`` when a subset was taken
     :param source_hash: the source's hash, where it was told
-    :param zone: the time zone in which the source hashes instants
-    :param received: rows that came, those of answers that were not used among them
+    :param zone: the time zone in which the source hashes TIMESTAMP
     """
 
     protocol = 1
@@ -31,23 +35,63 @@ class WholeTable(Download):
         self,
         database: Database,
         target: Target,
-        staged: StagedTable,
+        staged: StagedTable | None,
         *,
-        hashed: Sequence[Column] | None,
-        source_hash: str | None,
-        warnings: tuple[str, ...],
+        rows: int,
+        received: int = 0,
+        hashed: Sequence[Column] | None = None,
+        source_hash: str | None = None,
         zone: TimeZone = UTC,
-        received: int | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> None:
-        received = staged.rows if received is None else received
-        super().__init__(target, staged, rows_total=staged.rows, rows_received=received, warnings=warnings)
-        self.zone = zone
-        self.listed = staged.removed
-        self.target_rows = staged.target_rows
+        super().__init__(target, staged, rows_total=rows, rows_received=received, warnings=warnings)
+        self.verified = "hash" if staged is None else None
         self.database = database
+        self.removed = None if staged is None else staged.removed
+        self.target_rows = 0 if staged is None else staged.target_rows
         self.hashed = hashed
         self.source_hash = source_hash
-        self.equal = False
+        self.zone = zone
+
+    @classmethod
+    def of_slice(cls, database: Database, target: Target, staged: StagedTable, table_slice: StagedSlice) -> Self:
+        """Return what another task has staged.
+
+        :param table_slice: what that task returned
+        """
+        return cls(
+            database,
+            target,
+            staged,
+            rows=staged.rows,
+            received=table_slice.received,
+            hashed=None if table_slice.hashed is None else [target.table.column(name) for name in table_slice.hashed],
+            source_hash=table_slice.source_hash,
+            zone=time_zone_named(table_slice.time_zone),
+            warnings=table_slice.warnings,
+        )
+
+    def as_slice(self, connection: Connection, run: str) -> StagedSlice:
+        """Describe what is staged to the task that merges it.
+
+        :param run: what the names of the staging tables are made of
+        """
+        return StagedSlice(
+            table=self.target.name,
+            run=run,
+            protocol=1,
+            source_rows=self.rows_total,
+            target_rows=self.target_rows,
+            whole=not self.is_equal and self.removed is None,
+            staged=0 if self.is_equal else self.rows_total,
+            removed=0 if self.removed is None else self.database.reader.count(connection, self.removed),
+            received=self.rows_received,
+            rows=self.rows_total,
+            source_hash=self.source_hash,
+            hashed=None if self.hashed is None else tuple(column.name for column in self.hashed),
+            time_zone=self.zone.name,
+            warnings=self.warnings,
+        )
 
     def verify(self, connection: Connection) -> Verified | None:
         """Hash the target as the source hashes its own.
@@ -56,15 +100,15 @@ class WholeTable(Download):
         """
         if self.hashed is None or self.source_hash is None or self.target.options.hasher:
             return None
-        self.equal = hash_rows(self.database, connection, self.target, self.hashed, self.zone) == self.source_hash
-        return "hash" if self.equal else None
+        found = hash_rows(self.database, connection, self.target, self.hashed, self.zone)
+        return "hash" if found == self.source_hash else None
 
-    def doubt(self) -> str | None:
+    def doubt(self, verified: Verified | None) -> str | None:
         """Say why there is no equal hash."""
-        if self.equal or not self.staged.rows:
+        if verified or not self.rows_total:
             return None
-        if self.listed is not None:
-            return None  # why not all that is missing was deleted has been said
+        if self.removed is not None:
+            return None  # a warning says why not all that is missing was deleted
         if self.hashed is None:
             return "Verified by rows only: the hash of the source covers columns that are not synchronised."
         if self.source_hash is None:

@@ -1,0 +1,213 @@
+"""The last step of a table's sync, in one go and as a task: the merge within its guards, its verification, and the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, SyncError, TableError
+from airflow_provider_sync.merge.transaction import DirectRows, MergeCounts, MergeResult, StagedTable, merge_tables
+from airflow_provider_sync.merge.without_rollback import warning_of
+from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.sync.guards import check_deletes
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
+from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.traffic import Measure
+
+
+@dataclass(frozen=True, slots=True)
+class TableToMerge:
+    """A table of one transaction, with what was staged of it and what that cost until now."""
+
+    rows: StagedRows
+    measure: Measure
+
+    @property
+    def target(self) -> Target:
+        """The table to merge into."""
+        return self.rows.target
+
+
+def merge_guarded(
+    database: Database, connection: Connection, tables: Sequence[TableToMerge], *, lock: TableLock, dry_run: bool
+) -> list[TableReport]:
+    """Merge what was staged, in one transaction, within the guards; tables that equal their source are left alone.
+
+    :param lock: of all these tables; nothing is committed once it is lost
+    :param dry_run: report what would change, and write nothing
+    :return: one report for each table
+    :raises SyncError: when any of them cannot be merged; nothing is changed then
+    """
+    merging = [table for table in tables if not table.rows.is_equal]
+    if not merging:
+        return [_report_equal(table) for table in tables]
+    merge = _GuardedMerge(database, connection, tables, merging, lock)
+    results = dict(zip(map(_key, merging), merge.run(dry_run=dry_run), strict=True))
+    return [
+        _report_equal(table)
+        if table.rows.is_equal
+        else _report(table, results[_key(table)], merge.verified.get(_key(table)), dry_run=dry_run)
+        for table in tables
+    ]
+
+
+def _key(table: TableToMerge) -> str:
+    """Return what tells a table of a transaction from the others: no two may have one target."""
+    return str(table.target.table)
+
+
+class _GuardedMerge:
+    """One merge of several tables.
+
+    :param tables: all of the transaction
+    :param merging: those of them that do not equal their source
+    :ivar verified: what was proven before the commit, beyond the comparison of rows, by target
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        tables: Sequence[TableToMerge],
+        merging: Sequence[TableToMerge],
+        lock: TableLock,
+    ) -> None:
+        self.database = database
+        self.connection = connection
+        self.merging: Mapping[str, TableToMerge] = {_key(table): table for table in merging}
+        self.lock = lock
+        self.bystanders = _Bystanders(
+            database,
+            connection,
+            equal=[table.target for table in tables if table.rows.is_equal],
+            merged=[table.target for table in merging],
+        )
+        self.verified: dict[str, Verified | None] = {}
+
+    def run(self, *, dry_run: bool) -> list[MergeResult]:
+        """Merge, and return the results in the order of the tables."""
+        staged = [table.rows.staged for table in self.merging.values()]
+        try:
+            return merge_tables(
+                self.database,
+                self.connection,
+                staged,
+                check=self._check,
+                verify=self._verify,
+                before_commit=self._check_before_commit,
+                dry_run=dry_run,
+            )
+        except SyncError as error:
+            # The merge knows tables by what they are called at the target.
+            table = self.merging.get(error.table or "")
+            error.table = error.table if table is None else table.target.name
+            if isinstance(error, TableError) and not error.retryable and self._source_moved():
+                # Rows of two moments may break a unique key, or a check, that each moment keeps.
+                raise _moved_meanwhile(error) from error
+            raise
+
+    def _source_moved(self) -> bool:
+        return any(table.rows.source_moved() for table in self.merging.values())
+
+    def _check(self, staged: StagedTable | DirectRows, counts: MergeCounts) -> None:
+        self.bystanders.begin()
+        rows = self.merging[str(staged.target)].rows
+        check_deletes(
+            rows.target.options, deletes=counts.deleted, present=counts.target_rows, offered=rows.rows_total, unit="rows"
+        )
+
+    def _verify(self, staged: StagedTable | DirectRows) -> None:
+        if not staged.verify:
+            return
+        table = self.merging[str(staged.target)]
+        # Segments that moved are asked for again.
+        with table.measure.counting():
+            self.verified[str(staged.target)] = table.rows.verify(self.connection)
+            if self.bystanders.triggers and not table.rows.rest_holds(self.connection):
+                raise self.bystanders.changed(table.target)
+
+    def _check_before_commit(self) -> None:
+        self.bystanders.check()
+        self.lock.check()
+
+
+def _moved_meanwhile(error: TableError) -> SourceChangedError:
+    moved = SourceChangedError(
+        f"{error} The source changed while its rows were read, which may be the reason: compare and download once more."
+    )
+    moved.table = error.table
+    return moved
+
+
+class _Bystanders:
+    """Tables of the run that equal their source, while others are merged whose triggers may write to them."""
+
+    def __init__(self, database: Database, connection: Connection, *, equal: Sequence[Target], merged: Sequence[Target]) -> None:
+        self.database = database
+        self.connection = connection
+        self.triggers = {name: target for target in merged for name in target.table.triggers}
+        self.equal = equal if self.triggers else ()
+        self.before: list[object] | None = None
+
+    def begin(self) -> None:
+        """Note their fingerprints before the first write."""
+        if self.before is None:
+            self.before = [self.database.reader.fingerprint(self.connection, target.table) for target in self.equal]
+
+    def check(self) -> None:
+        """Compare their fingerprints with those before, since their reports say that they equal the source.
+
+        :raises TableError: when one differs
+        """
+        for target, before in zip(self.equal, self.before or (), strict=False):
+            if self.database.reader.fingerprint(self.connection, target.table) != before:
+                raise self.changed(target)
+
+    def changed(self, target: Target) -> TableError:
+        """Return the error for a table with rows that were equal to the source, and are not any more."""
+        names = ", ".join(self.triggers)
+        return TableError(
+            f"Table {target.name!r} was equal to the source, and is not any more: a trigger ({names}) of a table that was"
+            " merged with it changed it, or somebody else did meanwhile.",
+            NOTHING_CHANGED,
+            "Drop the trigger at the target, or leave one of the tables out.",
+        )
+
+
+def _report_equal(table: TableToMerge) -> TableReport:
+    rows = table.rows
+    return TableReport(
+        name=table.target.name,
+        status="unchanged",
+        protocol=rows.protocol,
+        rows_total=rows.rows_total,
+        verified=rows.verified,
+        warnings=rows.warnings,
+        **table.measure.so_far(),
+    )
+
+
+def _report(table: TableToMerge, result: MergeResult, verified: Verified | None, *, dry_run: bool) -> TableReport:
+    rows, counts = table.rows, result.counts
+    warnings = [*rows.warnings, *result.warnings]
+    if not dry_run:
+        doubt = rows.doubt(verified) if table.target.options.verify else None
+        warnings += filter(None, (doubt, warning_of(table.target.table)))
+    return TableReport(
+        name=table.target.name,
+        status="unchanged" if not counts.changes else "planned" if dry_run else "changed",
+        protocol=rows.protocol,
+        rows_total=rows.rows_total,
+        rows_received=rows.rows_received,
+        rows_inserted=counts.inserted,
+        rows_updated=counts.updated,
+        rows_deleted=counts.deleted,
+        verified=verified or ("rows" if result.verified_rows else None),
+        orphans=result.orphans,
+        warnings=tuple(warnings),
+        **table.measure.so_far(),
+    )

@@ -1,0 +1,76 @@
+"""Describe the target of a sync; where it is missing, make it if that is allowed, or say how to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.exceptions import MissingTableError, SyncError
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.tables import version2
+from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.target import Target, resolve_target
+from airflow_provider_sync.sync.traffic import Measure
+
+
+def find_target(client: SyncClient, database: Database, options: TargetTable) -> Target | None:
+    """Describe the target table; ``None`` when it is missing and a sync would make it.
+
+    :raises MissingTableError: when it is missing, and a sync would not make it
+    """
+    try:
+        return present_target(client, database, options)
+    except MissingTableError:
+        if options.create_table and client.protocol_for() == 2:
+            return None
+        raise
+
+
+def present_target(client: SyncClient, database: Database, options: TargetTable) -> Target:
+    """Describe the target table.
+
+    :raises MissingTableError: when it is missing, with the CREATE TABLE to run
+    """
+    try:
+        with database.connect() as connection:
+            return resolve_target(database, connection, options)
+    except MissingTableError as error:
+        with client.within(options.max_seconds):
+            raise source_of(client, database).missing_target(options) from error
+
+
+@contextmanager
+def made_target(client: SyncClient, database: Database, options: TargetTable, lock: TableLock) -> Iterator[None]:
+    """Make a missing target; drop it again when the block fails, unless it has rows by then or the lock is lost.
+
+    :param lock: of this table, to be held until the end: without it, another sync may have filled the table
+    """
+    table = version2.create(client, database, options)
+    try:
+        yield
+    except BaseException:
+        # The error that ended the sync is the one to report.
+        with suppress(SyncError):
+            lock.check()
+            with database.connect() as connection:
+                database.ddl.drop_if_empty(connection, table)
+        raise
+
+
+def report_missing(client: SyncClient, options: TargetTable) -> TableReport:
+    """Report what a run would do for a target that it would make."""
+    measure = Measure(client)
+    rows = version2.count_rows(client, options)
+    return TableReport(
+        name=options.name,
+        status="planned",
+        protocol=2,
+        rows_total=rows,
+        rows_inserted=rows,
+        warnings=(f"There is no table {options.table_name!r} yet; a run makes it.",),
+        **measure.so_far(),
+    )

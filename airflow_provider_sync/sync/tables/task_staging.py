@@ -1,0 +1,57 @@
+"""The two staging tables that the tasks of one run share: one for rows, one for the keys of rows that are to be deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.staging import SharedStaging
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice
+from airflow_provider_sync.sync.tables.target import Target
+
+
+class TaskStaging:
+    """The staging tables of one table in one run.
+
+    :param run: what tells this run from all others; the same for each attempt
+    """
+
+    def __init__(self, database: Database, run: str) -> None:
+        self.database = database
+        self.rows = SharedStaging(database, run)
+        self.removed = SharedStaging(database, f"{run}\0removed")
+
+    @property
+    def both(self) -> tuple[SharedStaging, SharedStaging]:
+        """The tables, to be cleared."""
+        return self.rows, self.removed
+
+    def adopt(self, connection: Connection, target: Target, slices: Sequence[StagedSlice]) -> StagedTable:
+        """Find what the tasks have staged.
+
+        :raises TableError: when it is not all there
+        """
+        staging = self.rows.adopt(connection, target.table)
+        is_whole = all(table_slice.whole for table_slice in slices)
+        removed = None if is_whole else self.removed.adopt(connection, target.table)
+        expected = sum(table_slice.staged for table_slice in slices), sum(table_slice.removed for table_slice in slices)
+        found = self.database.reader.count(connection, staging), self.database.reader.count(connection, removed) if removed else 0
+        if found != expected:
+            raise TableError(
+                f"Table {target.name!r}: {found[0]} rows and {found[1]} keys to delete are staged, and the downloads reported"
+                f" {expected[0]} and {expected[1]}. Did the database crash meanwhile? Run the steps again from the first."
+            )
+        return StagedTable(
+            target=target.table,
+            staging=staging,
+            key=staging.primary_key,
+            columns=tuple(column.name for column in staging.columns),
+            rows=expected[0],
+            verify=target.options.verify,
+            removed=removed,
+            target_rows=slices[0].target_rows,
+        )

@@ -1,0 +1,86 @@
+"""The source of a table as version 1 of the protocol shows it: one hash, and all rows or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import msgspec
+
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import MissingTableError, ServerError
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
+from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
+from airflow_provider_sync.sync.tables.target import Target, select_columns
+from airflow_provider_sync.sync.tables.version1.download import download
+from airflow_provider_sync.sync.tables.version1.guessed_table import describe_missing
+from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
+from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
+
+
+class Version1Source(TableSource):
+    """The source of a table by version 1."""
+
+    protocol = 1
+    proof: Verified = "hash"
+
+    def missing_target(self, options: TargetTable) -> MissingTableError:
+        """Return the error for a missing target, with the CREATE TABLE that the source's first rows suggest."""
+        return describe_missing(self.client, self.database, options)
+
+    def check(self, target: Target) -> None:
+        """See that the source offers the table, and that the target has its columns.
+
+        :raises SyncError: when not
+        """
+        answer = self.client.get_table(target.name)
+        if answer is not None:
+            with answer:
+                if next(iter(answer), []):
+                    select_columns(target, answer.columns)
+
+    def differs(self, target: Target) -> bool:
+        """Whether the hashes of source and target differ.
+
+        :raises ServerError: when the source cannot hash the table
+        """
+        return compare_hashes(self.client, self.database, target).differs
+
+    def stage(
+        self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]
+    ) -> StagedRows:
+        """Send the target's hash along, and stage what the source answers.
+
+        Nothing is resumed, since nobody knows which rows of a failed attempt are still right, and nothing is loaded directly,
+        since what comes can be checked only beside the target.
+        """
+        return download(self.client, self.database, area)
+
+    def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
+        """Compare hashes; a table that differs is one slice, and so is one that the source cannot hash."""
+        planned = PlannedSlice(table=target.name, run=run, protocol=1, whole=True)
+        try:
+            hashes = compare_hashes(self.client, self.database, target)
+        except ServerError as error:
+            if error.status not in (422, 500):
+                raise
+            # What else may be wrong shows when the rows are asked for.
+            return self.compared(target, [planned], rows=0)
+        if hashes.differs:
+            return self.compared(target, [msgspec.structs.replace(planned, source_hash=hashes.source_hash)], rows=0)
+        with self.database.connect() as connection:
+            rows = self.database.reader.count(connection, target.table)
+        return self.compared(target, [], rows=rows, warnings=hashes.warnings)
+
+    def stage_slice(self, area: StagingArea, planned: PlannedSlice) -> StagedSlice:
+        """Stage the whole table anew."""
+        area.removed.clear(area.connection, area.target.table)
+        downloaded = download(self.client, self.database, area, known_hash=planned.source_hash)
+        return downloaded.as_slice(area.connection, planned.run)
+
+    def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
+        """Return what another task has staged: the one slice is the whole table."""
+        return WholeTable.of_slice(self.database, target, staged, slices[0])
