@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.server.uvicorn_server import RunningServer
 
 TOKEN = "token-of-the-source"
 TABLES = ("orders", "customers", "countries")

@@ -9,8 +9,8 @@ from threading import Lock
 import requests
 
 from airflow_provider_sync.client.network_errors import body_errors
-from airflow_provider_sync.client.patience import Patience
 from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.client.time_limits import RequestTimeLimits
 from airflow_provider_sync.exceptions import ProtocolError, SyncError
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.compression import decompress
@@ -49,7 +49,7 @@ class Body:
     :param patience: how long to wait for the rest
     """
 
-    def __init__(self, response: requests.Response, url: str, traffic: Traffic, patience: Patience) -> None:
+    def __init__(self, response: requests.Response, url: str, traffic: Traffic, patience: RequestTimeLimits) -> None:
         self.response = response
         self.url = url
         self._traffic = traffic

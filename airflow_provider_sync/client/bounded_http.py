@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from airflow_provider_sync.client.patience import Patience
+from airflow_provider_sync.client.time_limits import RequestTimeLimits
 from airflow_provider_sync.exceptions import ProtocolError
 
 MAX_HEAD_BYTES = 256 * 1024
@@ -38,11 +38,11 @@ GIVE_UP_SECONDS = 1.0
 """How soon a wait ends that was given up."""
 
 _ADVICE = "Check the URL: is there a sync server?"
-_PATIENCE: ContextVar[Patience] = ContextVar("patience")
+_PATIENCE: ContextVar[RequestTimeLimits] = ContextVar("patience")
 
 
 @contextmanager
-def waiting(patience: Patience) -> Iterator[None]:
+def waiting(patience: RequestTimeLimits) -> Iterator[None]:
     """Have the request that this thread sends within the block, and its answer, wait no longer than that."""
     token = _PATIENCE.set(patience)
     try:

@@ -21,7 +21,7 @@ from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, 
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
-from airflow_provider_sync.protocol.v1.manifests import Manifest, decode_manifest
+from airflow_provider_sync.protocol.v1.file_hashes import Manifest, decode_manifest
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_fields, table_fields
 from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.protocol.v2.stream import accept

@@ -22,8 +22,8 @@ from airflow_provider_sync import __version__
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.bounded_http import bounded_session, waiting
 from airflow_provider_sync.client.network_errors import request_errors
-from airflow_provider_sync.client.patience import Patience, TimeLimits
 from airflow_provider_sync.client.refusals import check_framing, refusal
+from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimits
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.protocol import content_digest
@@ -179,7 +179,7 @@ class Transport:
             headers["Content-Type"] = call.content_type
         if call.body is not None:
             headers[content_digest.HEADER] = content_digest.content_digest(call.body)
-        patience = Patience(url, self.time_limits, self._max_silence)
+        patience = RequestTimeLimits(url, self.time_limits, self._max_silence)
         patience.check()
         with request_errors(url), waiting(patience):
             response = self._session.request(

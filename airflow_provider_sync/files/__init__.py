@@ -6,7 +6,7 @@ Knows nothing of HTTP and nothing of the other side. All that differs between st
 from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHasher, StreamDigest, load_hasher
 from airflow_provider_sync.files.manifest import Changes, build_manifest, compare, selected
 from airflow_provider_sync.files.paths import case_clashes, check_name
-from airflow_provider_sync.files.selection import EVERYTHING, Selection
+from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, Storage, open_storage
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "FileWriter",
     "Md5Hasher",
     "NoneHasher",
-    "Selection",
+    "PathFilter",
     "Storage",
     "StreamDigest",
     "build_manifest",

@@ -23,10 +23,10 @@ from typing import BinaryIO, Self
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
-from airflow_provider_sync.files.failures import file_error
+from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local_writer import LocalFileWriter
 from airflow_provider_sync.files.paths import can_travel, check_name, is_temporary
-from airflow_provider_sync.files.selection import EVERYTHING, Selection
+from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import FileEntry, FileReader, OnUnreadable
 
 log = logging.getLogger(__name__)
@@ -59,12 +59,12 @@ class LocalStorage:
         return storage
 
     def scan(
-        self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+        self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
     ) -> Iterator[FileEntry]:
         """Yield every regular file that is selected; see :meth:`~.storage.Storage.scan`."""
 
         def enters(path: str) -> bool:
-            if not selection.descends(path):
+            if not path_filter.descends(path):
                 return False
             # All that is below has the same fault in its name.
             return on_unreadable is None or can_travel(path, on_unreadable, ending="/")
@@ -77,7 +77,7 @@ class LocalStorage:
         try:
             with root_directory(self.root) as root:
                 for path, _, entry in walk(root, enters, on_unreadable=pass_over):
-                    if not entry.is_file(follow_symlinks=False) or not selection.selects(path):
+                    if not entry.is_file(follow_symlinks=False) or not path_filter.selects(path):
                         continue
                     if on_unreadable is None:
                         check_name(path)

@@ -18,7 +18,7 @@ from typing import Self
 
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.confined import descend, make_directories, prune, root_directory, walk
-from airflow_provider_sync.files.failures import file_error
+from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.paths import check_name, is_temporary, temporary_name
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

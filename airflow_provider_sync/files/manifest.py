@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from airflow_provider_sync.exceptions import FileError, MissingFileError
-from airflow_provider_sync.files.failures import file_error, is_about_one_file
+from airflow_provider_sync.files.file_errors import file_error, is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher, NoneHasher
 from airflow_provider_sync.files.paths import can_travel, check_name, leads_out, parents
-from airflow_provider_sync.files.selection import EVERYTHING, Selection
+from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import FileEntry, OnUnreadable, Storage
 
 # Below this, threads that wait for each other at every short call cost more than a second core gains (10,000 files of 4 to
@@ -67,14 +67,16 @@ def compare(source: Mapping[str, str], target: Mapping[str, str]) -> Changes:
     )
 
 
-def selected(manifest: Mapping[str, str], selection: Selection, *, on_unreadable: OnUnreadable | None = None) -> dict[str, str]:
+def selected(
+    manifest: Mapping[str, str], path_filter: PathFilter, *, on_unreadable: OnUnreadable | None = None
+) -> dict[str, str]:
     """Return the part of the other side's manifest that takes part, each name checked.
 
     :param on_unreadable: called with a name that cannot be a file's, which is then left out
     :raises FileError: for a selected name that leads out of the root; without ``on_unreadable``, for any that cannot be a file's;
         see :func:`~.paths.check_name`
     """
-    chosen = {path: digest for path, digest in manifest.items() if selection.selects(path)}
+    chosen = {path: digest for path, digest in manifest.items() if path_filter.selects(path)}
     for path in list(chosen):
         if on_unreadable is None or leads_out(path):
             check_name(path)
@@ -86,7 +88,7 @@ def selected(manifest: Mapping[str, str], selection: Selection, *, on_unreadable
 def build_manifest(
     storage: Storage,
     hasher: FileHasher,
-    selection: Selection = EVERYTHING,
+    path_filter: PathFilter = EVERYTHING,
     *,
     missing_ok: bool = False,
     on_file: Callable[[FileEntry], None] | None = None,
@@ -103,7 +105,7 @@ def build_manifest(
     :raises FileError: when a file or directory cannot be read
     """
     manifest = {}
-    entries = storage.scan(selection, missing_ok=missing_ok, on_unreadable=on_unreadable)
+    entries = storage.scan(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
     for entry, digest in _digests(storage, hasher, entries, on_unreadable):
         manifest[entry.path] = digest
         if on_file is not None:

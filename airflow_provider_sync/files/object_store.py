@@ -28,7 +28,7 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.files.object_files import StoreReader, StoreWriter, answering
 from airflow_provider_sync.files.paths import can_travel, check_name, parents
-from airflow_provider_sync.files.selection import EVERYTHING, Selection
+from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, OnUnreadable
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class ObjectStorage:
         return storage
 
     def scan(
-        self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+        self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
     ) -> Iterator[FileEntry]:
         """Yield every object that is selected; see :meth:`~.storage.Storage.scan`.
 
@@ -135,7 +135,7 @@ class ObjectStorage:
             if not key.startswith(below) or key.endswith("/") or info.get("type", "file") != "file":
                 continue
             path = key[len(below) :]
-            if selection.selects(path):
+            if path_filter.selects(path):
                 if on_unreadable is None:
                     check_name(path)
                 elif not can_travel(path, on_unreadable):

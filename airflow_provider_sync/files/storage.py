@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError, FileError
-from airflow_provider_sync.files.failures import file_error
-from airflow_provider_sync.files.selection import EVERYTHING, Selection
+from airflow_provider_sync.files.file_errors import file_error
+from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -118,7 +118,7 @@ class Storage(Protocol):
         ...
 
     def scan(
-        self, selection: Selection = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+        self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
     ) -> Iterator[FileEntry]:
         """Yield every regular file that is selected, in no particular order.
 

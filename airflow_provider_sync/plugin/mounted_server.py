@@ -21,7 +21,7 @@ from airflow_provider_sync.airflow_support.storage_connections import storage_fr
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.plugin.access import may_read_connections
+from airflow_provider_sync.plugin.permissions import may_read_connections
 from airflow_provider_sync.server.app import create_app, normal_prefix
 from airflow_provider_sync.server.streaming import is_broken_stream
 

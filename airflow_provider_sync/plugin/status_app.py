@@ -20,8 +20,8 @@ from airflow_provider_sync.airflow_support.task_history import open_airflow_hist
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history import Origin, Record, SyncKey
 from airflow_provider_sync.history.records import storable
-from airflow_provider_sync.plugin.access import REQUIRES_USER, ReadableDags
 from airflow_provider_sync.plugin.charts import byte_bars, change_bars, changes_of
+from airflow_provider_sync.plugin.permissions import REQUIRES_USER, ReadableDags
 from airflow_provider_sync.report_table import format_bytes
 
 log = logging.getLogger(__name__)

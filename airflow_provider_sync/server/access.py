@@ -17,7 +17,7 @@ from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.addresses import client_address
 from airflow_provider_sync.server.auth import Grant, Tokens
 from airflow_provider_sync.server.http_errors import TooManyRefused, Unauthenticated
-from airflow_provider_sync.server.notices import Notices
+from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Access:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._refusals = Refusals()
-        self._notices = Notices(log)
+        self._notices = RateLimitedLog(log)
         self._delayed = 0
 
     async def grant(self, request: Request) -> Grant:

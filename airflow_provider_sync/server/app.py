@@ -18,6 +18,7 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.protocol.v1.fields import parse_fields
 from airflow_provider_sync.server.access import Access
+from airflow_provider_sync.server.active_requests import ActiveRequest, ActiveRequests
 from airflow_provider_sync.server.auth import Admits, Grant, Tokens
 from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.directory_answers import DirectoryAnswers
@@ -27,7 +28,6 @@ from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
 from airflow_provider_sync.server.tables import TableAnswers
-from airflow_provider_sync.server.work import Places, Work
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Most bytes in the body of a request: paths for tens of thousands of files."""
@@ -35,8 +35,8 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 MAX_KEYS_BYTES = 32 * 1024 * 1024
 """Most bytes in the body of a request of version 2: a hundred thousand keys."""
 
-FieldsAnswer = Callable[[Mapping[str, Any], Grant, Work], Response]
-MessageAnswer = Callable[[bytes, str, Grant, Work], Response]
+FieldsAnswer = Callable[[Mapping[str, Any], Grant, ActiveRequest], Response]
+MessageAnswer = Callable[[bytes, str, Grant, ActiveRequest], Response]
 
 
 def create_app(
@@ -64,7 +64,7 @@ def create_app(
     """
     sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
     access = Access(Tokens(config, admits))
-    places = Places(config.limits)
+    active_requests = ActiveRequests(config.limits)
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
     tables = TableAnswers(config, sources, stream_headers=stream_headers)
     directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
@@ -84,14 +84,14 @@ def create_app(
         ("getFileHashes", directories.hashes),
         ("getFiles", directories.contents),
     ):
-        endpoint = Endpoint(_from_fields(answer), access, places, max_bytes=MAX_REQUEST_BYTES, of="files")
+        endpoint = Endpoint(_from_fields(answer), access, active_requests, max_bytes=MAX_REQUEST_BYTES, of="files")
         routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     for name, message_answer in (
         ("describeTable", digests.describe),
         ("digestRows", digests.digests),
         ("getRows", digests.rows),
     ):
-        endpoint = Endpoint(_from_message(message_answer), access, places, max_bytes=MAX_KEYS_BYTES, of="keys")
+        endpoint = Endpoint(_from_message(message_answer), access, active_requests, max_bytes=MAX_KEYS_BYTES, of="keys")
         routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     allowed = [*(hosts or ()), *config.allowed_hosts] or None
     app = Starlette(
@@ -101,7 +101,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.places = places
+    app.state.active_requests = active_requests
     return app
 
 
@@ -111,15 +111,15 @@ def normal_prefix(prefix: str) -> str:
 
 
 def _from_fields(answer: FieldsAnswer) -> Answer:
-    def from_fields(request: Request, body: bytes, grant: Grant, work: Work) -> Response:
-        return answer(parse_fields(body, request.headers.get("content-type", "")), grant, work)
+    def from_fields(request: Request, body: bytes, grant: Grant, active: ActiveRequest) -> Response:
+        return answer(parse_fields(body, request.headers.get("content-type", "")), grant, active)
 
     return from_fields
 
 
 def _from_message(answer: MessageAnswer) -> Answer:
-    def from_message(request: Request, body: bytes, grant: Grant, work: Work) -> Response:
-        return answer(body, ", ".join(request.headers.getlist("accept")), grant, work)
+    def from_message(request: Request, body: bytes, grant: Grant, active: ActiveRequest) -> Response:
+        return answer(body, ", ".join(request.headers.getlist("accept")), grant, active)
 
     return from_message
 

@@ -14,16 +14,16 @@ from airflow_provider_sync.config import ServerConfig, SourceDirectory
 from airflow_provider_sync.exceptions import FileError, MissingFileError
 from airflow_provider_sync.files.hashers import FileHasher, NoneHasher, load_hasher
 from airflow_provider_sync.files.manifest import build_manifest
-from airflow_provider_sync.files.selection import Selection
+from airflow_provider_sync.files.patterns import PathFilter
 from airflow_provider_sync.files.storage import FileReader, Storage
+from airflow_provider_sync.protocol.v1.file_hashes import encode_hashes
 from airflow_provider_sync.protocol.v1.frames import frame_header
-from airflow_provider_sync.protocol.v1.manifests import encode_hashes
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_hashes_request, files_request
+from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.http_errors import CannotServe
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
-from airflow_provider_sync.server.work import Work
 
 MAX_UNREADABLE = 1_000
 """Most unreadable files of one directory that an answer lists; with more, the answer is an error."""
@@ -43,7 +43,7 @@ class DirectoryAnswers:
         self._sources = sources
         self._stream_headers = stream_headers
 
-    def hashes(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
+    def hashes(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
         """Answer the digests of all files.
 
         A root that is missing is an error: after an empty answer, the client would delete everything.
@@ -51,7 +51,7 @@ class DirectoryAnswers:
         name = file_hashes_request(fields, grant.directories)
         directory = self._config.directories[name]
         hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
-        hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, work)
+        hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, active)
         unreadable: dict[str, str] | None = {} if fields.get(UNREADABLE[0]) == UNREADABLE[1] else None
         try:
             with self._storage(name) as storage:
@@ -59,7 +59,7 @@ class DirectoryAnswers:
                     storage,
                     hasher,
                     _selection(directory),
-                    on_file=lambda _: work.check(),
+                    on_file=lambda _: active.check(),
                     on_unreadable=None if unreadable is None else partial(_list_unreadable, unreadable, storage),
                 )
         except FileError as error:
@@ -69,12 +69,12 @@ class DirectoryAnswers:
         return StreamResponse(
             encode_hashes(manifest.items(), unreadable),
             what=f"Manifest of directory {name!r}",
-            work=work,
+            active=active,
             headers=self._stream_headers,
             media_type="application/json",
         )
 
-    def contents(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
+    def contents(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
         """Answer files; all of them are opened before the first byte is sent, so that a missing one has an answer of its own."""
         name, paths = files_request(fields, grant.directories)
         directory = self._config.directories[name]
@@ -84,7 +84,7 @@ class DirectoryAnswers:
             return StreamResponse(
                 _frames(storage, paths, readers),
                 what=f"Files of directory {name!r}",
-                work=work,
+                active=active,
                 close=stack.pop_all().close,
                 headers={**self._stream_headers, "Content-Disposition": attachment(f"{name}.bin")},
             )
@@ -103,21 +103,21 @@ class DirectoryAnswers:
 class _StoppableHasher:
     """A hasher that stops within a file once the request has ended: a file may have hundreds of gigabytes."""
 
-    def __init__(self, hasher: FileHasher, work: Work) -> None:
+    def __init__(self, hasher: FileHasher, active: ActiveRequest) -> None:
         self.name = hasher.name
         self._hasher = hasher
-        self._work = work
+        self._active = active
 
     def hash(self, file: BinaryIO) -> str:
-        return self._hasher.hash(cast("BinaryIO", _StoppableFile(file, self._work)))
+        return self._hasher.hash(cast("BinaryIO", _StoppableFile(file, self._active)))
 
 
 class _StoppableFile:
     """A file whose reads fail once the request has ended."""
 
-    def __init__(self, file: BinaryIO, work: Work) -> None:
+    def __init__(self, file: BinaryIO, active: ActiveRequest) -> None:
         self._file = file
-        self._work = work
+        self._active = active
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._file, name)
@@ -125,19 +125,19 @@ class _StoppableFile:
             return found
 
         def read(*arguments: Any) -> Any:
-            self._work.check()
+            self._active.check()
             return found(*arguments)
 
         return read
 
 
-def _open(storage: Storage, selection: Selection, paths: Sequence[str], stack: ExitStack) -> deque[FileReader]:
+def _open(storage: Storage, path_filter: PathFilter, paths: Sequence[str], stack: ExitStack) -> deque[FileReader]:
     """Open every file, and keep the first :data:`_OPEN_FILES` open."""
     readers: deque[FileReader] = deque()
     for path in paths:
         reader = storage.read(path)
         # After the check of the name, which has an error of its own.
-        if not selection.selects(path):
+        if not path_filter.selects(path):
             reader.__exit__(None, None, None)
             raise MissingFileError(f"Cannot read {path!r} in {storage.location}: it is excluded by the server's configuration.")
         if len(readers) < _OPEN_FILES:
@@ -154,8 +154,8 @@ def _frames(storage: Storage, paths: Sequence[str], readers: deque[FileReader]) 
             yield from reader
 
 
-def _selection(directory: SourceDirectory) -> Selection:
-    return Selection(directory.include, directory.exclude)
+def _selection(directory: SourceDirectory) -> PathFilter:
+    return PathFilter(directory.include, directory.exclude)
 
 
 def _list_unreadable(unreadable: dict[str, str], storage: Storage, path: str, error: FileError) -> None:

@@ -14,14 +14,14 @@ from starlette.types import Receive, Scope, Send
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol import content_digest
 from airflow_provider_sync.server.access import Access
+from airflow_provider_sync.server.active_requests import ActiveRequest, ActiveRequests, ClientGone
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.http_errors import RequestDamaged, RequestTooLarge, RequestTooSlow
-from airflow_provider_sync.server.patience import Patience
-from airflow_provider_sync.server.work import ClientGone, Places, Work
+from airflow_provider_sync.server.stall_limit import StallLimit
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[Request, bytes, Grant, Work], Response]
+Answer = Callable[[Request, bytes, Grant, ActiveRequest], Response]
 """Makes the answer to a request from its body, in a thread."""
 
 
@@ -30,15 +30,15 @@ class Endpoint:
 
     :param answer: makes the answer
     :param access: asks for the token
-    :param places: how many requests may be at work
+    :param active_requests: how many requests may be at work
     :param max_bytes: of a request's body
     :param of: what there should be fewer of in a body that is too large
     """
 
-    def __init__(self, answer: Answer, access: Access, places: Places, *, max_bytes: int, of: str) -> None:
+    def __init__(self, answer: Answer, access: Access, active_requests: ActiveRequests, *, max_bytes: int, of: str) -> None:
         self._answer = answer
         self._access = access
-        self._places = places
+        self._active_requests = active_requests
         self._max_bytes = max_bytes
         self._of = of
 
@@ -46,28 +46,28 @@ class Endpoint:
         """Answer a request; when its client goes away, end what is done for it, and say nothing."""
         request = Request(scope, receive, send)
         grant = await self._access.grant(request)
-        with self._places.place() as work:
+        with self._active_requests.admit() as active:
             try:
-                body = await self._read(request, work)
+                body = await self._read(request, active)
                 if not content_digest.is_intact(request.headers.get(content_digest.HEADER), body):
                     raise RequestDamaged
                 # Parsing, databases and files all block, so none of it runs in the event loop.
-                answer = partial(self._answer, request, body, grant, work)
-                response = await work.attend(receive, partial(work.in_thread, answer))
+                answer = partial(self._answer, request, body, grant, active)
+                response = await active.attend(receive, partial(active.in_thread, answer))
                 await response(scope, receive, send)
             except (ClientDisconnect, ClientGone):
                 log.info("%s: the client went away", printable(scope["path"]))
 
-    async def _read(self, request: Request, work: Work) -> bytes:
+    async def _read(self, request: Request, active: ActiveRequest) -> bytes:
         body = bytearray()
-        patience = Patience(work.limits)
+        patience = StallLimit(active.limits)
         chunks = aiter(request.stream())
         while True:
             began = anyio.current_time()
             with anyio.move_on_after(patience.allowed()) as waiting:
                 chunk = await anext(chunks, None)
             if waiting.cancelled_caught:
-                raise RequestTooSlow(work.limits.stall_seconds)
+                raise RequestTooSlow(active.limits.stall_seconds)
             if chunk is None:
                 return bytes(body)
             patience.took(anyio.current_time() - began, len(chunk))

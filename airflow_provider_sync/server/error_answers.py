@@ -27,23 +27,23 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
+from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.http_errors import HttpError, RequestEnded
-from airflow_provider_sync.server.work import Work
 
 log = logging.getLogger(__name__)
 
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 
-def failure_of(what: str, work: Work) -> Callable[[Exception], Failure]:
+def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failure]:
     """Return a function that logs an error in the middle of a version 2 answer, and makes the last message of it.
 
     :param what: what is being sent, for the log
-    :param work: the request; once it was ended early, errors of its cancelled statements are not logged
+    :param active: the request; once it was ended early, errors of its cancelled statements are not logged
     """
 
     def explain(error: Exception) -> Failure:
-        if not work.ended_early:
+        if not active.ended_early:
             log.error("%s broke off: %s", what, printable(error), exc_info=error)
         status, message = _status_and_message(error)
         return Failure(status=status, message=message)

@@ -13,8 +13,8 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,15 @@ class OpenTable:
 
 
 @contextmanager
-def open_table(sources: Sources, source: SourceTable, work: Work) -> Iterator[OpenTable]:
+def open_table(sources: Sources, source: SourceTable, active: ActiveRequest) -> Iterator[OpenTable]:
     """Open a snapshot of the table's database and describe the table; the snapshot is given back at the end of the block.
 
-    :param work: the request that reads it; when that ends early, what runs on the snapshot's connection is cancelled
+    :param active: the request that reads it; when that ends early, what runs on the snapshot's connection is cancelled
     :raises TableError: when there is no such table, or its rows are not all to be seen
     :raises TransportError: when the database does not answer
     """
     database = sources.database(source)
-    with database.snapshot() as connection, work.cancels(database.canceller(connection)):
+    with database.snapshot() as connection, active.cancels(database.canceller(connection)):
         table = database.catalog.describe(connection, source.table_name)
         check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
         yield OpenTable(source, database, connection, table)

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.server.active_requests import ActiveRequest, ClientGone
 from airflow_provider_sync.server.http_errors import RequestEnded
-from airflow_provider_sync.server.patience import Patience
-from airflow_provider_sync.server.work import ClientGone, Work
+from airflow_provider_sync.server.stall_limit import StallLimit
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class StreamResponse(Response):
     :param blocks: the body
     :param close: gives back what the iterator reads from
     :param what: is being sent, for the log
-    :param work: the request that this is the answer to
+    :param active: the request that this is the answer to
     :param at_once: send each block as soon as it is there, rather than joining small ones
     """
 
@@ -64,7 +64,7 @@ class StreamResponse(Response):
         blocks: Iterator[bytes],
         *,
         what: str,
-        work: Work,
+        active: ActiveRequest,
         close: Callable[[], None] = lambda: None,
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/octet-stream",
@@ -76,7 +76,7 @@ class StreamResponse(Response):
         self._source = blocks
         self._blocks = (block for block in blocks) if at_once else _gathered(blocks)
         self._what = what
-        self._work = work
+        self._active = active
         self._close = close
         self._begun = False
 
@@ -87,16 +87,16 @@ class StreamResponse(Response):
         :raises StreamBroken: when the body could not be completed; what went wrong before it began is raised as it is
         """
         try:
-            await self._work.attend(receive, partial(self._send, send))
+            await self._active.attend(receive, partial(self._send, send))
         except BaseException as error:
             # What went wrong first is the reason for what goes wrong when everything is given back.
             with suppress(Exception):
-                await self._work.release(self._release)
+                await self._active.release(self._release)
             if self._begun and isinstance(error, Exception) and not isinstance(error, ClientGone):
                 raise self._broken(error) from error
             raise
         with anyio.CancelScope(shield=True):
-            await self._work.in_thread(self._release)
+            await self._active.in_thread(self._release)
 
     def _broken(self, error: Exception) -> StreamBroken:
         """Return what leaves the application once the answer has begun, and log why."""
@@ -107,10 +107,10 @@ class StreamResponse(Response):
         return StreamBroken(f"{self._what} broke off: {error}")
 
     async def _send(self, send: Send) -> None:
-        block = await self._work.in_thread(self._next)
+        block = await self._active.in_thread(self._next)
         self._begun = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        patience = Patience(self._work.limits)
+        patience = StallLimit(self._active.limits)
         sent = 0
         while block is not None:
             # In pieces: that a client stands still shows only between two of them.
@@ -118,16 +118,16 @@ class StreamResponse(Response):
                 piece = block[start : start + _PIECE_BYTES] if len(block) > _PIECE_BYTES else block
                 await self._deliver(send, piece, patience, sent)
                 sent = len(piece)
-            block = await self._work.in_thread(self._next)
+            block = await self._active.in_thread(self._next)
         await self._deliver(send, b"", patience, sent, more=False)
 
-    async def _deliver(self, send: Send, block: bytes, patience: Patience, before: int, *, more: bool = True) -> None:
+    async def _deliver(self, send: Send, block: bytes, patience: StallLimit, before: int, *, more: bool = True) -> None:
         """Hand a block on, which waits until the client has taken most of the ``before`` bytes of the one before it."""
         began = anyio.current_time()
         with anyio.move_on_after(patience.allowed(before)) as waiting:
             await send({"type": "http.response.body", "body": block, "more_body": more})
         if waiting.cancelled_caught:
-            limits = self._work.limits
+            limits = self._active.limits
             raise RequestEnded(
                 f"Its client stood still for {limits.stall_seconds:g} seconds, or takes less than {limits.min_bytes_per_second}"
                 " bytes a second (limits.stall_seconds, limits.min_bytes_per_second)."

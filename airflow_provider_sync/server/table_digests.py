@@ -30,19 +30,19 @@ from airflow_provider_sync.protocol.v2.messages import (
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
+from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.error_answers import failure_of
-from airflow_provider_sync.server.message_requests import (
+from airflow_provider_sync.server.open_table import OpenTable, open_table
+from airflow_provider_sync.server.sources import Sources
+from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
+from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, resolve_slice
+from airflow_provider_sync.server.version2_requests import (
     check_segments_asked,
     decode_request,
     decode_wanted_keys,
     refused,
 )
-from airflow_provider_sync.server.open_table import OpenTable, open_table
-from airflow_provider_sync.server.sources import Sources
-from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
-from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, resolve_slice
-from airflow_provider_sync.server.work import Work
 
 MESSAGE_ROWS = 20_000
 """Rows whose digests go into one message: a few hundred KB with keys of usual size."""
@@ -67,7 +67,7 @@ class TableDigestAnswers:
         self._config = config
         self._sources = sources
 
-    def describe(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
+    def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer what a table is made of, at once, and then the digests of its segments."""
         request = decode_request(body, DescribeTable, grant.tables)
         if request.partitioning is not None:
@@ -81,9 +81,9 @@ class TableDigestAnswers:
             table_slice = msgspec.structs.replace(table_slice, digest=_agreed(opened, request.probes))
             return _description(opened, table_slice, request)
 
-        return self._stream(request.table_slice.name, accept, work, messages, idle=Segments(numbers=(), counts=(), sums=()))
+        return self._stream(request.table_slice.name, accept, active, messages, idle=Segments(numbers=(), counts=(), sums=()))
 
-    def digests(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
+    def digests(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
         request = decode_request(body, DigestRows, grant.tables)
         if request.keys is None:
@@ -95,9 +95,9 @@ class TableDigestAnswers:
                 raise refused("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
             return _row_digests(_digests(opened, msgspec.structs.replace(table_slice, digest=request.digest), request))
 
-        return self._stream(request.table_slice.name, accept, work, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
+        return self._stream(request.table_slice.name, accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
 
-    def rows(self, body: bytes, accept: str, grant: Grant, work: Work) -> Response:
+    def rows(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the rows with some keys, or all of them."""
         request = decode_request(body, GetRows, grant.tables)
 
@@ -108,13 +108,13 @@ class TableDigestAnswers:
                 return _rows(())
             return _rows(opened.database.reader.read_text(opened.connection, table_slice, keys))
 
-        return self._stream(request.table_slice.name, accept, work, messages, idle=Rows(count=0, data=b""))
+        return self._stream(request.table_slice.name, accept, active, messages, idle=Rows(count=0, data=b""))
 
     def _stream(
         self,
         name: str,
         accept: str,
-        work: Work,
+        active: ActiveRequest,
         make_messages: Callable[[OpenTable], Generator[Answer, None, None]],
         *,
         idle: Answer,
@@ -126,13 +126,13 @@ class TableDigestAnswers:
         compression = choose_compression(accept)
         what = f"Table {name!r}"
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], work))
+            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], active))
             messages = work_ahead(make_messages(opened), idle=idle)
             stack.callback(messages.close)
             return StreamResponse(
-                write_messages(messages, compression, explain=failure_of(what, work)),
+                write_messages(messages, compression, explain=failure_of(what, active)),
                 what=what,
-                work=work,
+                active=active,
                 close=stack.pop_all().close,
                 headers=STREAM_HEADERS,
                 media_type=media_type(compression),

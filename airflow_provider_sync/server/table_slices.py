@@ -14,8 +14,8 @@ from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_key_range
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Partitioning, RequestedSlice, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.server.message_requests import refused
 from airflow_provider_sync.server.open_table import OpenTable
+from airflow_provider_sync.server.version2_requests import refused
 
 
 def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSlice:

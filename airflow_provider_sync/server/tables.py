@@ -17,12 +17,12 @@ from airflow_provider_sync.protocol.v1 import TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import compress
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request, table_request
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
+from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
-from airflow_provider_sync.server.notices import Notices
 from airflow_provider_sync.server.open_table import OpenTable, open_table
+from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
-from airflow_provider_sync.server.work import Work
 from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class TableAnswers:
         self._config = config
         self._sources = sources
         self._stream_headers = stream_headers
-        self._notices = Notices(log)
+        self._notices = RateLimitedLog(log)
         self._zone = time_zone_named(str(config.time_zone)) if config.time_zone else UTC
 
     def _warn_of_invisible(self, name: str, table: Table, sent: Sequence[Column]) -> None:
@@ -52,20 +52,20 @@ class TableAnswers:
                 missing,
             )
 
-    def hash(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
+    def hash(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
         """Answer the hash of a table."""
         source = self._config.tables[table_hash_request(fields, grant.tables)]
-        with open_table(self._sources, source, work) as opened:
+        with open_table(self._sources, source, active) as opened:
             return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
-    def rows(self, fields: Mapping[str, Any], grant: Grant, work: Work) -> Response:
+    def rows(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
         """Answer the rows of a table, or 304 where the client's hash is the table's.
 
         The hash costs a scan, so it is computed, and sent as ``ETag``, only for a client that sends its own.
         """
         name, known = table_request(fields, grant.tables)
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], work))
+            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], active))
             columns = opened.star_columns()
             self._warn_of_invisible(name, opened.table, columns)
             key = opened.key(columns)
@@ -83,7 +83,7 @@ class TableAnswers:
             return StreamResponse(
                 compress(_lines(columns, batches)),
                 what=f"Table {name!r}",
-                work=work,
+                active=active,
                 close=stack.pop_all().close,
                 headers=headers,
             )

@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files import Selection as FileSelection
+from airflow_provider_sync.files import PathFilter
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, RequestedSlice
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.source import SourceFiles
@@ -76,7 +76,7 @@ def _table_digest(client: SyncClient, requested_slice: RequestedSlice) -> str:
 
 
 def _directory_digest(client: SyncClient, watched: WatchedDirectory) -> str:
-    manifest = SourceFiles(client, watched.name, watched.prefix, FileSelection(watched.include, watched.exclude)).manifest()
+    manifest = SourceFiles(client, watched.name, watched.prefix, PathFilter(watched.include, watched.exclude)).manifest()
     if not all(manifest.values()):
         raise FileError(
             f"The source sends no digests for directory {watched.name!r}, so that no change can be seen."

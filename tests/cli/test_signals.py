@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.server.uvicorn_server import RunningServer
 from tests.stuck_target import NEW, OLD, StuckTarget, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

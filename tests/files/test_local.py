@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError
-from airflow_provider_sync.files import Md5Hasher, Selection, build_manifest
+from airflow_provider_sync.files import Md5Hasher, PathFilter, build_manifest
 from airflow_provider_sync.files.local import LocalStorage
 from tests.files.conftest import get, put
 
@@ -136,7 +136,7 @@ def test_names_that_cannot_travel_are_an_error(storage: LocalStorage, root: Path
     with pytest.raises(FileError, match=r"caf\\udce9\.txt.*not valid UTF-8.*exclude") as failure:
         listed(storage)
     assert str(failure.value).encode()
-    assert [entry.path for entry in storage.scan(Selection(exclude=["caf?.txt"]))] == []
+    assert [entry.path for entry in storage.scan(PathFilter(exclude=["caf?.txt"]))] == []
 
 
 def test_deep_trees(storage: LocalStorage, root: Path) -> None:
@@ -202,7 +202,7 @@ def test_what_may_not_be_read_is_an_error(
     code = """
         from airflow_provider_sync.files import *
         try:
-            print(build_manifest(open_storage(sys.argv[1]), Md5Hasher(), Selection(exclude=sys.argv[2:])))
+            print(build_manifest(open_storage(sys.argv[1]), Md5Hasher(), PathFilter(exclude=sys.argv[2:])))
         except Exception as error:
             print(type(error).__name__, error)
     """

@@ -17,7 +17,7 @@ from airflow_provider_sync.files import (
     FileEntry,
     Md5Hasher,
     NoneHasher,
-    Selection,
+    PathFilter,
     Storage,
     build_manifest,
     compare,
@@ -102,7 +102,7 @@ def test_excluded_files_are_in_no_manifest(root: Path) -> None:
     (root / "tmp" / "x").write_bytes(b"x")
     (root / "kept").write_bytes(b"x")
     (root / "tmp" / os.fsdecode(b"\xff")).write_bytes(b"x")
-    selection = Selection(exclude=["tmp/**"])
+    selection = PathFilter(exclude=["tmp/**"])
     assert list(build_manifest(open_storage(str(root)), Md5Hasher(), selection)) == ["kept"]
     assert selected({"kept": "1", "tmp/y": "2", "tmp/../../etc": "3"}, selection) == {"kept": "1"}
 
@@ -111,7 +111,7 @@ def test_excluded_files_are_in_no_manifest(root: Path) -> None:
 def test_a_hostile_manifest_is_refused(name: str) -> None:
     """A name from the other side that leads out of the root stops the sync."""
     with pytest.raises(FileError):
-        selected({"good": "1", name: "2"}, Selection())
+        selected({"good": "1", name: "2"}, PathFilter())
 
 
 def test_changes_are_what_makes_the_target_equal() -> None:

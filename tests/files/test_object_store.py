@@ -11,7 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError, FileError, SyncError, TransportError
-from airflow_provider_sync.files import Md5Hasher, Selection, build_manifest, open_storage
+from airflow_provider_sync.files import Md5Hasher, PathFilter, build_manifest, open_storage
 from airflow_provider_sync.files.local import LocalStorage
 from airflow_provider_sync.files.object_store import ObjectStorage
 from tests.files.conftest import break_off, get, put
@@ -72,7 +72,7 @@ def test_keys_that_are_no_file_names_are_an_error(storage: ObjectStorage, s3: S3
     put(storage, "good")
     with pytest.raises(FileError, match="file name"):
         list(storage.scan())
-    assert [entry.path for entry in storage.scan(Selection(include=["good"]))] == ["good"]
+    assert [entry.path for entry in storage.scan(PathFilter(include=["good"]))] == ["good"]
 
 
 def test_a_name_that_s3fs_would_cut_is_refused(storage: ObjectStorage, s3: S3FileSystem) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileError, MissingFileError, SyncError
-from airflow_provider_sync.files import Md5Hasher, Selection, Storage, build_manifest, open_storage
+from airflow_provider_sync.files import Md5Hasher, PathFilter, Storage, build_manifest, open_storage
 from tests.files.conftest import break_off, get, put
 
 NAMES = [
@@ -24,9 +24,9 @@ NAMES = [
 ]
 
 
-def listed(storage: Storage, selection: Selection | None = None) -> list[str]:
+def listed(storage: Storage, selection: PathFilter | None = None) -> list[str]:
     """Paths that a scan finds."""
-    return sorted(entry.path for entry in storage.scan(selection or Selection(), missing_ok=True))
+    return sorted(entry.path for entry in storage.scan(selection or PathFilter(), missing_ok=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -136,7 +136,7 @@ def test_scans_list_what_is_selected(storage: Storage) -> None:
     """A scan yields the selected files only."""
     for name in ("a.png", "b.txt", "tmp/c.png", "d/e.png"):
         put(storage, name)
-    assert listed(storage, Selection(include=["**/*.png"], exclude=["tmp/**"])) == ["a.png", "d/e.png"]
+    assert listed(storage, PathFilter(include=["**/*.png"], exclude=["tmp/**"])) == ["a.png", "d/e.png"]
 
 
 def test_scans_see_what_others_changed(storage: Storage) -> None:

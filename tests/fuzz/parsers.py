@@ -17,14 +17,14 @@ from airflow_provider_sync.client.transport import seconds_to_wait
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.config.yaml_file import parse_yaml
 from airflow_provider_sync.exceptions import SyncError
-from airflow_provider_sync.files import Selection as FileSelection
+from airflow_provider_sync.files import PathFilter
 from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.printable import printable, printable_lines, quoted
 from airflow_provider_sync.protocol.v1 import compression as gzip_stream
 from airflow_provider_sync.protocol.v1.fields import parse_fields
+from airflow_provider_sync.protocol.v1.file_hashes import decode_hashes
 from airflow_provider_sync.protocol.v1.frames import frame_header, read_frames
 from airflow_provider_sync.protocol.v1.glued_error import glued_error
-from airflow_provider_sync.protocol.v1.manifests import decode_hashes
 from airflow_provider_sync.protocol.v1.requests import (
     InvalidRequest,
     file_hashes_request,
@@ -53,7 +53,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import choose_compression, parse_media_type, read_messages, write_messages
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.server.message_requests import check_segments_asked, decode_request
+from airflow_provider_sync.server.version2_requests import check_segments_asked, decode_request
 
 ERRORS = (SyncError, InvalidRequest)
 LIMIT = 1 << 20
@@ -177,7 +177,7 @@ def _name(data: bytes) -> object:
 
 def _pattern(data: bytes) -> object:
     pattern, _, path = _text(data).partition("\0")
-    requested_slice = FileSelection(include=[pattern])
+    requested_slice = PathFilter(include=[pattern])
     return requested_slice.selects(path), requested_slice.descends(path)
 
 

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from airflow_provider_sync.history import History, Origin
-from airflow_provider_sync.plugin import access
+from airflow_provider_sync.plugin import permissions
 from airflow_provider_sync.plugin.status_app import PAGE, RUNS_ON_PAGE
 from airflow_provider_sync.report import DirectoryReport, TableReport
 from tests.airflow_runs import AIRFLOW_VERSION
@@ -29,7 +29,7 @@ def changed(name: str = "orders", **numbers: object) -> TableReport:
 @pytest.fixture
 def one_dag(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every user read the DAG ``shop``, and no other."""
-    manager = access.get_auth_manager()
+    manager = permissions.get_auth_manager()
     monkeypatch.setattr(type(manager), "get_authorized_dag_ids", lambda _self, *, user, method="GET": {"shop"})
 
 
@@ -58,7 +58,7 @@ def test_browsers_see_it(api_server: ApiServer, history: History) -> None:
 
 def test_the_ui_may_be_closed_to_a_user(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user to whom the auth manager closes the user interface gets 403."""
-    manager = access.get_auth_manager()
+    manager = permissions.get_auth_manager()
     monkeypatch.setattr(type(manager), "is_authorized_view", lambda _self, *, access_view, user: False)
     assert api_server.get("/sync-status/", "vera").status_code == 403
 
@@ -110,7 +110,7 @@ def test_runs(api_server: ApiServer, history: History) -> None:
         history.record([changed(rows_inserted=number, bytes_received=1000 * number, verified="digest")], task)
     history.record([changed(status="failed", error="No answer.", warnings=("Look here.",))], task)
     with pytest.MonkeyPatch.context() as patch:
-        manager = access.get_auth_manager()
+        manager = permissions.get_auth_manager()
         patch.setattr(type(manager), "get_authorized_dag_ids", lambda _self, *, user, method="GET": {"shop"})
         page = api_server.get("/sync-status/runs?name=orders&kind=table&job=shop/g.t", "vera").text
     link = "../dags/shop/runs/manual__2026-11-23T20%3A00%3A00%2B00%3A00/tasks/g.t/mapped/2?try_number=3"

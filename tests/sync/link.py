@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.server.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.scenario import Scenario
 

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError, ServerError
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
-from airflow_provider_sync.server.serve import RunningServer
+from airflow_provider_sync.server.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Watched, WatchedDirectory, WatchedTable, source_digest
 from tests.server.wire import config
 from tests.source_server import TOKEN, Source, source

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from airflow_provider_sync.config import DEFAULT_FILES_PER_REQUEST, TargetDirectory
 from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncError
 from airflow_provider_sync.files import Storage, StreamDigest
-from airflow_provider_sync.files.failures import is_about_one_file
+from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.sync.attempts import Attempts

@@ -15,7 +15,7 @@ from airflow_provider_sync.exceptions import FileChangedError, FileError, SyncEr
 from airflow_provider_sync.files import (
     Changes,
     NoneHasher,
-    Selection,
+    PathFilter,
     Storage,
     build_manifest,
     case_clashes,
@@ -96,12 +96,12 @@ class DirectorySync:
         directory: TargetDirectory,
         storage: Storage,
         progress: Progress,
-        selection: Selection | None = None,
+        selection: PathFilter | None = None,
     ) -> None:
         self.directory = directory
         self.storage = storage
         self.hasher = load_hasher(directory.hasher or "md5")
-        self.selection = selection or Selection(directory.include, directory.exclude)
+        self.selection = selection or PathFilter(directory.include, directory.exclude)
         self.source = SourceFiles(client, directory.name, directory.prefix, self.selection)
         self.downloads = FileDownloads(self.source, directory, storage, self.hasher, progress)
         self.unreadable: dict[str, str] = {}

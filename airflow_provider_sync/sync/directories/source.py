@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files import Selection, selected
+from airflow_provider_sync.files import PathFilter, selected
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.frames import Frame
@@ -28,7 +28,7 @@ class SourceFiles:
     :param prefix: the folder; ``None`` for the root
     """
 
-    def __init__(self, client: SyncClient, name: str, prefix: str | None, selection: Selection) -> None:
+    def __init__(self, client: SyncClient, name: str, prefix: str | None, selection: PathFilter) -> None:
         self.client = client
         self._name = name
         self._selection = selection

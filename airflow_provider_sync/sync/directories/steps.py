@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.files import NoneHasher, Selection, Storage, build_manifest, compare
+from airflow_provider_sync.files import NoneHasher, PathFilter, Storage, build_manifest, compare
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.pipeline import LOCK_TIMEOUT, DirectorySync
 from airflow_provider_sync.sync.progress import Progress, silent
@@ -111,8 +111,8 @@ def download_batch(
     if not batch.files:
         return batch
     measure = Measure(client, earlier=[batch.traffic()])
-    everything = Selection(directory.include, directory.exclude)
-    stretch = Selection(directory.include, directory.exclude, first=batch.first, last=batch.last)
+    everything = PathFilter(directory.include, directory.exclude)
+    stretch = PathFilter(directory.include, directory.exclude, first=batch.first, last=batch.last)
     sync = DirectorySync(client, directory, storage, progress or silent, stretch)
     source = sync.source_manifest()
     changes = sync.compare(source)

@@ -16,8 +16,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.answers import FilesAnswer
 from airflow_provider_sync.exceptions import DirectoryBusyError, IncompleteStreamError, SyncFailed
 from airflow_provider_sync.files import open_storage
+from airflow_provider_sync.protocol.v1.file_hashes import Manifest
 from airflow_provider_sync.protocol.v1.frames import frame_header
-from airflow_provider_sync.protocol.v1.manifests import Manifest
 from airflow_provider_sync.sync import sync_directory
 from tests.client.scripted_server import ScriptedServer, reply, scripted_server, stream
 from tests.sync.directories.mirror import Mirror, contents, everything, put, target_directory

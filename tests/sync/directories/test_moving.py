@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
-from airflow_provider_sync.files.failures import is_about_one_file
+from airflow_provider_sync.files.file_errors import is_about_one_file
 from tests.sync.directories.mirror import Mirror
 from tests.sync.directories.test_interruptions import ONE_BY_ONE, AfterFirst
 

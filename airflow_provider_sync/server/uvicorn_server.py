@@ -24,12 +24,12 @@ from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig, ServerLimits
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.active_requests import ActiveRequests
 from airflow_provider_sync.server.app import create_app, normal_prefix
-from airflow_provider_sync.server.connections import Connection, Connections
+from airflow_provider_sync.server.connection_limits import Connection, Connections
 from airflow_provider_sync.server.request_heads import LOCAL_HOSTS
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
 from airflow_provider_sync.server.streaming import is_broken_stream
-from airflow_provider_sync.server.work import Places
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=shutdown_seconds + _CUT_SECONDS,
             )
         )
-        self._places: Places = app.state.places
+        self._active_requests: ActiveRequests = app.state.active_requests
         self._connections = connections
         self._check_seconds = min(1.0, limits.head_seconds / 4)
         self._shutdown_seconds = shutdown_seconds
@@ -233,7 +233,7 @@ class _Server(uvicorn.Server):
     async def _cut_streams(self) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._cut_now.wait(), self._shutdown_seconds)
-        self._places.cut()
+        self._active_requests.cut()
         await self._wait_while(lambda: bool(self.server_state.tasks))
         self._abort_connections()
 

@@ -25,7 +25,7 @@ from airflow_provider_sync.files.paths import is_temporary
 _STAR = "[^/]*"
 
 
-class Selection:
+class PathFilter:
     """The files that ``include`` and ``exclude`` leave.
 
     Temporary files of a sync are never selected.
@@ -65,7 +65,7 @@ class Selection:
         return not closed and not is_temporary(directory)
 
     def __repr__(self) -> str:
-        return f"Selection(include={self.include!r}, exclude={self.exclude!r})"
+        return f"PathFilter(include={self.include!r}, exclude={self.exclude!r})"
 
 
 def _components(pattern: str) -> list[str]:
@@ -164,4 +164,4 @@ def _set(content: str) -> str:
     return f"(?!/)[{'^' if negated else ''}{''.join(members)}]"
 
 
-EVERYTHING = Selection()
+EVERYTHING = PathFilter()

@@ -18,7 +18,7 @@ from starlette.types import Receive
 
 from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests
-from airflow_provider_sync.server.notices import Notices
+from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class ClientGone(Exception):
     """Nobody waits for the answer any more."""
 
 
-class Work:
-    """A request that has its place. Made by :class:`Places`.
+class ActiveRequest:
+    """A request that has its place. Made by :class:`ActiveRequests`.
 
     :ivar limits: of the server
     :ivar ended_early: whether its statements have been cancelled, so that their errors are no news
@@ -168,35 +168,35 @@ class Work:
                 cancel()
 
 
-class Places:
+class ActiveRequests:
     """The requests that are at work, no more of them than there may be."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
-        self._works: set[Work] = set()
-        self._notices = Notices(log)
+        self._active: set[ActiveRequest] = set()
+        self._notices = RateLimitedLog(log)
         # As many threads as places: who has one never waits for the other.
         self._threads = anyio.CapacityLimiter(limits.requests)
         self._cancelling = anyio.CapacityLimiter(_CANCELLING_THREADS)
 
     @contextmanager
-    def place(self) -> Iterator[Work]:
+    def admit(self) -> Iterator[ActiveRequest]:
         """Give a request its place for the length of the block.
 
         :raises TooManyRequests: when there is none
         """
-        if len(self._works) >= self._limits.requests:
+        if len(self._active) >= self._limits.requests:
             error = TooManyRequests(self._limits.requests)
             self._notices.warn("", "Answered 503: %s", error)
             raise error
-        work = Work(self._limits, self._threads, self._cancelling)
-        self._works.add(work)
+        active = ActiveRequest(self._limits, self._threads, self._cancelling)
+        self._active.add(active)
         try:
-            yield work
+            yield active
         finally:
-            self._works.discard(work)
+            self._active.discard(active)
 
     def cut(self) -> None:
         """End every request that is at work."""
-        for work in list(self._works):
-            work.cut()
+        for active in list(self._active):
+            active.cut()

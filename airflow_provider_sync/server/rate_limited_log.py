@@ -12,7 +12,7 @@ EVERY_SECONDS = 60.0
 _MAX_KEYS = 1_000
 
 
-class Notices:
+class RateLimitedLog:
     """Logs warnings, each key once in a while; safe to use from one thread.
 
     :param clock: monotonic seconds

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.files import Selection
+from airflow_provider_sync.files import PathFilter
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ from airflow_provider_sync.files import Selection
 )
 def test_patterns_match_whole_paths(pattern: str, matches: list[str], leaves: list[str]) -> None:
     """Each pattern takes exactly the paths that its rule describes, and as an exclusion leaves exactly those out."""
-    including, excluding = Selection(include=[pattern]), Selection(exclude=[pattern])
+    including, excluding = PathFilter(include=[pattern]), PathFilter(exclude=[pattern])
     assert [path for path in matches + leaves if including.selects(path)] == matches
     assert [path for path in matches + leaves if excluding.selects(path)] == leaves
 
@@ -67,36 +67,36 @@ def test_patterns_match_whole_paths(pattern: str, matches: list[str], leaves: li
 def test_hostile_names_take_no_time(pattern: str, repeated: str, times: int, end: str) -> None:
     """A name that nearly matches in many ways is refused at once, of whatever length it may be."""
     name = repeated * times + end
-    for selection in (Selection(include=[pattern, "z"]), Selection(exclude=["z", pattern])):
+    for selection in (PathFilter(include=[pattern, "z"]), PathFilter(exclude=["z", pattern])):
         assert selection.selects(name) == (not selection.include)
         selection.descends(name)
 
 
 def test_exclusion_wins() -> None:
     """A file is taken when some include pattern matches it and no exclude pattern does."""
-    selection = Selection(include=["**/*.png", "a.txt"], exclude=["tmp/**", "**/x.png"])
+    selection = PathFilter(include=["**/*.png", "a.txt"], exclude=["tmp/**", "**/x.png"])
     paths = ["a.png", "b/c.png", "a.txt", "b.txt", "tmp/a.png", "b/x.png", "x.png"]
     assert [path for path in paths if selection.selects(path)] == ["a.png", "b/c.png", "a.txt"]
 
 
 def test_temporary_files_are_never_selected() -> None:
     """A sync's own temporary files take no part, even when the other side lists them."""
-    assert not Selection().selects("a/.airflow-sync-0123456789abcdef.part")
-    assert not Selection(include=["**"]).selects(".airflow-sync-0123456789abcdef.part")
+    assert not PathFilter().selects("a/.airflow-sync-0123456789abcdef.part")
+    assert not PathFilter(include=["**"]).selects(".airflow-sync-0123456789abcdef.part")
 
 
 @pytest.mark.parametrize("pattern", ["", "/", "/a", "a//b", "./a", "../a", "a/..", "a/./b", "a//"])
 def test_patterns_that_match_nothing_are_refused(pattern: str) -> None:
     """A pattern that no path can match is an error that quotes it."""
     with pytest.raises(ConfigurationError, match="matches nothing"):
-        Selection(include=[pattern])
+        PathFilter(include=[pattern])
     with pytest.raises(ConfigurationError, match="matches nothing"):
-        Selection(exclude=[pattern])
+        PathFilter(exclude=[pattern])
 
 
 def test_directories_that_are_excluded_as_a_whole_are_not_entered() -> None:
     """A scan looks into every directory but those of which each file would be excluded."""
-    selection = Selection(exclude=["tmp/**", "**/cache/", "logs/*", "a/**/b"])
+    selection = PathFilter(exclude=["tmp/**", "**/cache/", "logs/*", "a/**/b"])
     assert [path for path in ["tmp", "tmp/x", "x/cache", "cache/y"] if selection.descends(path)] == []
     assert all(selection.descends(path) for path in ["x", "x/tmp", "logs", "a", "a/b", "cachex"])
 
@@ -120,13 +120,13 @@ starred = st.lists(st.one_of(st.just("**"), st.text(alphabet="ab*", min_size=1, 
 @example("**/a/**/a/b", "a/x/a/a/b")
 def test_agrees_with_the_plain_reading_of_the_rules(pattern: str, path: str) -> None:
     """The compiled expression decides as a matcher does that takes one character after the other."""
-    assert Selection(include=[pattern]).selects(path) == reference(pattern, path)
+    assert PathFilter(include=[pattern]).selects(path) == reference(pattern, path)
 
 
 @given(st.lists(patterns, max_size=3), paths, paths)
 def test_never_passes_over_a_selected_file(exclude: list[str], directory: str, below: str) -> None:
     """No file below a directory that a scan does not enter would have been selected."""
-    selection = Selection(exclude=exclude)
+    selection = PathFilter(exclude=exclude)
     assert selection.descends(directory) or not selection.selects(f"{directory}/{below}")
 
 

@@ -60,7 +60,7 @@ class TimeLimits:
             )
 
 
-class Patience:
+class RequestTimeLimits:
     """How long one request waits.
 
     :param url: the endpoint, for messages

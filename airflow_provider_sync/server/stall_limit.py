@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_sync.config import ServerLimits
 
 
-class Patience:
+class StallLimit:
     """What is left of the time that a client may stand still in one body, its own or the server's.
 
     It begins with ``stall_seconds``. Each byte that moves earns the time that it may take at the minimum rate, and what is

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.access import AUTHORISED
 from airflow_provider_sync.server.addresses import client_address
-from airflow_provider_sync.server.notices import Notices
+from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Connections:
         # In the order of arrival, as dicts have it.
         self._all: dict[Connection, None] = {}
         self._strangers: dict[str, dict[Connection, None]] = {}
-        self._notices = Notices(log)
+        self._notices = RateLimitedLog(log)
 
     def add(self, connection: Connection) -> None:
         """Give a new connection its place, for which another one may have to go."""

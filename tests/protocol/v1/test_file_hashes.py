@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileError, ProtocolError
-from airflow_provider_sync.protocol.v1.manifests import BLOCK_PATHS, decode_hashes, encode_hashes
+from airflow_provider_sync.protocol.v1.file_hashes import BLOCK_PATHS, decode_hashes, encode_hashes
 from tests.protocol.v1 import golden_tables
 
 

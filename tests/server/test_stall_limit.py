@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from airflow_provider_sync.config import ServerLimits
-from airflow_provider_sync.server.patience import Patience
+from airflow_provider_sync.server.stall_limit import StallLimit
 
 LIMITS = ServerLimits(stall_seconds=10, min_bytes_per_second=100)
 
 
 def test_a_client_that_stands_still() -> None:
     """What it does not use of its time is left, and no byte earns more."""
-    patience = Patience(LIMITS)
+    patience = StallLimit(LIMITS)
     assert patience.allowed() == 10
     patience.took(4, 0)
     assert patience.allowed() == 6
@@ -20,7 +20,7 @@ def test_a_client_that_stands_still() -> None:
 
 def test_a_slow_client() -> None:
     """At the minimum rate it may go on for ever; below it, its time runs out."""
-    patience = Patience(LIMITS)
+    patience = StallLimit(LIMITS)
     for _ in range(1000):
         patience.took(2, 200)
     assert patience.allowed() == 10
@@ -31,7 +31,7 @@ def test_a_slow_client() -> None:
 
 def test_a_fast_client() -> None:
     """Nobody saves time up."""
-    patience = Patience(LIMITS)
+    patience = StallLimit(LIMITS)
     for _ in range(1000):
         patience.took(0.01, 1_000_000)
     assert patience.allowed() == 10
@@ -39,4 +39,4 @@ def test_a_fast_client() -> None:
 
 def test_a_large_block() -> None:
     """Bytes that are on their way count."""
-    assert Patience(LIMITS).allowed(1000) == 20
+    assert StallLimit(LIMITS).allowed(1000) == 20
