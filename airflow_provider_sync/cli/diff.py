@@ -16,7 +16,7 @@ from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync import plan_run
 from airflow_provider_sync.sync.tables.diff import RunDiff, TableDiff, diff_run
-from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
+from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
 
 DONE, DIFFERENT = 0, 1
 

@@ -34,14 +34,13 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_sync.sync.tables import fetch
-from airflow_provider_sync.sync.tables import version2_source
+from airflow_provider_sync.sync.tables import plan, row_loading
 from airflow_provider_sync.task_groups.table_sync import TableSyncGroup
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
-version2_source.TASK_ROWS = 10_000
-fetch.COMMIT_BYTES = 64 * 1024
-bounded = fetch._bounded
+plan.TASK_ROWS = 10_000
+plan.LOAD_BYTES = 64 * 1024
+bounded = row_loading._batches
 
 
 def stopping(blocks):
@@ -52,7 +51,7 @@ def stopping(blocks):
         yield stretch
 
 
-fetch._bounded = stopping
+row_loading._batches = stopping
 
 with DAG("killed_worker", schedule=None, start_date=datetime(2026, 1, 1)):
     TableSyncGroup(

@@ -19,11 +19,14 @@ from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, run
-from airflow_provider_sync.sync.tables.differences import Comparison, compare_finer, compare_segments
+from airflow_provider_sync.sync.tables.both_sides import Comparison
+from airflow_provider_sync.sync.tables.compare import compare
+from airflow_provider_sync.sync.tables.facts import Facts
 from airflow_provider_sync.sync.tables.missing_target import find_target
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
-from airflow_provider_sync.sync.tables.reclassify import settled_slices
-from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
+from airflow_provider_sync.sync.tables.plan import Action, plan_diff
+from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
+from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
 from airflow_provider_sync.sync.tables.target import seen_by
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
@@ -65,7 +68,7 @@ class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
         return (*(table.report for table in self.tables), *self.directories)
 
 
-class _Told:
+class _Listed:
     """Counts what differs, and keeps the first keys of each kind."""
 
     def __init__(self, most: int) -> None:
@@ -108,29 +111,28 @@ def diff_table(
     if target is None:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
 
-    def compare() -> tuple[Comparison, _Told]:
-        compared = compare_segments(client, database, target)
-        told = _Told(most_keys)
-        if compared.differing:
-            compared = compare_finer(client, database, compared)
-            for found in settled_slices(client, database, compared):
-                told.add(found.changes)
-        return compared, told
+    def compare_rows() -> tuple[Comparison, _Listed]:
+        findings = compare(client, database, target, Facts(has_window=target.options.window is not None), plan_diff)
+        listed = _Listed(most_keys)
+        if findings.step.action is Action.REPORT_ROWS:
+            for found in reclassified_slices(client, database, findings.comparison):
+                listed.add(found.changes)
+        return findings.comparison, listed
 
-    compared, told = repeated(client, compare)
-    differs = any(told.numbers.values())
+    compared, listed = repeated(client, compare_rows)
+    differs = any(listed.numbers.values())
     report = TableReport(
         name=table.name,
         status="planned" if differs else "unchanged",
         protocol=2,
         rows_total=compared.source_rows,
         verified=None if differs else "digest",
-        rows_inserted=told.numbers["inserted"],
-        rows_updated=told.numbers["updated"],
-        rows_deleted=told.numbers["deleted"],
+        rows_inserted=listed.numbers["inserted"],
+        rows_updated=listed.numbers["updated"],
+        rows_deleted=listed.numbers["deleted"],
         **measure.so_far(),
     )
-    return TableDiff(report=report, changes=told.changes())
+    return TableDiff(report=report, changes=listed.changes())
 
 
 def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = None, progress: Progress | None = None) -> RunDiff:

@@ -13,17 +13,15 @@ from airflow_provider_sync.databases.type_rules import target_type
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
+from airflow_provider_sync.sync.tables.both_sides import Comparison, compare_rows, compare_segments
 from airflow_provider_sync.sync.tables.column_mapping import requested_slice_for
-from airflow_provider_sync.sync.tables.differences import (
-    Comparison,
-    compare_finer,
-    compare_rows,
-    compare_segments,
-)
+from airflow_provider_sync.sync.tables.compare import compare
+from airflow_provider_sync.sync.tables.facts import Facts
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
+from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
-from airflow_provider_sync.sync.tables.reclassify import settled
-from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
+from airflow_provider_sync.sync.tables.reclassify import reclassify
+from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
 from airflow_provider_sync.sync.tables.target import Target, seen_by
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.time_limit import within_max_seconds
@@ -199,12 +197,14 @@ class _Rows:
         return None if reason == OTHER else reason
 
     def _differing(self, names: Sequence[str]) -> tuple[Comparison, RowChanges]:
-        compared = compare_segments(self.client, self.database, _narrowed(self.target, self.described, names))
-        if not compared.differing:
+        target = _narrowed(self.target, self.described, names)
+        facts = Facts(has_window=target.options.window is not None)
+        findings = compare(self.client, self.database, target, facts, plan_diff)
+        compared = findings.comparison
+        if findings.step.action is Action.DONE:
             return compared, RowChanges()
-        compared = compare_finer(self.client, self.database, compared)
         found = compare_rows(self.client, self.database, compared)
-        return compared, settled(self.client, self.database, compared, found).changes
+        return compared, reclassify(self.client, self.database, compared, found).changes
 
     def _source_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
         requested_slice = msgspec.structs.replace(compared.requested_slice, window=None)

@@ -9,10 +9,10 @@
                                               or twice         ├─ compare rows, slice by slice ── fetch rows
                                                                └─ fetch slices
 
-Whoever does the I/O starts with :class:`Facts`, asks for the next step, does it, adds what it showed to the facts, and asks again
-until the step is no question any more (:attr:`Step.asks`). For each purpose there is one function from facts to the next step:
-:func:`plan_sync`, :func:`plan_slice`, :func:`plan_division`, :func:`plan_check` and :func:`plan_diff`. Each ends after at most
-one probe, three comparisons of segments and two samples of rows, plus the slices of the rows that differ.
+Whoever does the I/O starts with :class:`~.facts.Facts`, asks for the next step, does it, adds what it showed to the facts, and
+asks again until the step is no question any more (:attr:`Step.asks`). For each purpose there is one function from facts to the
+next step: :func:`plan_sync`, :func:`plan_slice`, :func:`plan_division`, :func:`plan_check` and :func:`plan_diff`. Each ends after
+at most one probe, three comparisons of segments and two samples of rows, plus the slices of the rows that differ.
 
 How finely a source cuts its table when nobody tells it is in :mod:`airflow_provider_sync.databases.slices`.
 """
@@ -26,6 +26,7 @@ import msgspec
 
 from airflow_provider_sync.databases.slices import SEGMENT_ROWS, segments_for
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning, Scheme
+from airflow_provider_sync.sync.tables.facts import Cut, Facts, RowFacts, SegmentFacts
 
 MIN_PROBED_ROWS = 50_000
 """Rows from which on a probe pays: digesting fewer rows takes no longer than the statements of the probe."""
@@ -34,7 +35,7 @@ PROBE_SEGMENTS = 16
 """Segments of a probe, and of a sample of those that differ: enough to tell "a few" from "nearly all", in few statements."""
 
 MIN_SCATTERED = 2
-"""Differing segments of a probe from which on changes may be scattered; a single one is what changes in one place look like."""
+"""Differing segments of a probe from which on changes may be scattered; changes in one place touch a single one."""
 
 FINE_ROWS = 16
 """Rows of a segment where nearly all segments of the usual size differ in few rows: an eighth of the digests on the wire."""
@@ -70,7 +71,7 @@ MAX_LISTED = 250_000
 """Rows that may be listed by key: more keys would take more than about 60 MB, so all rows are sent, or rows slice by slice."""
 
 MAX_DELETED = 500_000
-"""Keys of rows that only the target has that are held in memory; they have no digest, so twice as many as are listed fit."""
+"""Keys of rows that only the target has that are held in memory; nothing is fetched for them, so more of them fit."""
 
 MAX_DIGESTS = 4_000_000
 """Row digests of the source that one answer may have, where a single segment holds so many rows: about 1 GB of memory."""
@@ -127,17 +128,6 @@ class Action(StrEnum):
 _QUESTIONS = frozenset({Action.DESCRIBE, Action.PROBE, Action.COMPARE_SEGMENTS, Action.SAMPLE_ROWS, Action.COMPARE_ROWS})
 
 
-class Cut(StrEnum):
-    """Why tables were cut as they were."""
-
-    USUAL = auto()
-    """As the source chose, or as the rows of a probe advised."""
-    DENSE = auto()
-    """Again, since most rows stood in few segments, or since comparing rows would have taken many scans."""
-    SCATTERED = auto()
-    """Again, since nearly all segments differed in few rows."""
-
-
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What to do next, and how.
 
@@ -157,99 +147,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def asks(self) -> bool:
         """Whether this step adds to the facts, so that another one follows."""
         return self.action in _QUESTIONS
-
-
-class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a comparison of segments showed.
-
-    :ivar partitioning: how both tables were cut
-    :ivar cut: why they were cut like that
-    :ivar is_probe: whether only a few segments were compared; all counts are then of these
-    :ivar estimated_rows: rows of the whole source, by its statistics
-    :ivar source_rows: rows of the source
-    :ivar target_rows: rows of the target
-    :ivar segments: number of segments that have rows on either side
-    :ivar differing: number of segments that differ
-    :ivar differing_rows: rows in these, on both sides together
-    """
-
-    partitioning: Partitioning
-    cut: Cut = Cut.USUAL
-    is_probe: bool = False
-    estimated_rows: int = 0
-    source_rows: int = 0
-    target_rows: int = 0
-    segments: int = 0
-    differing: int = 0
-    differing_rows: int = 0
-
-
-class SampleFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rows of a few differing segments showed.
-
-    :ivar wanted: rows that would be fetched
-    :ivar changed: rows that differ
-    :ivar source_rows: rows of the source in the segments that the sample stands for: for a probe the equal ones, too
-    :ivar rows: rows there on both sides together
-    """
-
-    wanted: int
-    changed: int
-    source_rows: int
-    rows: int
-
-    @property
-    def share_wanted(self) -> float:
-        """Share of the source's rows that would be fetched."""
-        return self.wanted / max(1, self.source_rows)
-
-    def changed_among(self, rows: float) -> float:
-        """Estimate how many of so many rows, on both sides together, differ."""
-        return self.changed * rows / max(1, self.rows)
-
-
-class RowFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison of rows has listed so far.
-
-    :ivar wanted: rows to fetch
-    :ivar deleted: rows that only the target has
-    :ivar is_complete: whether all differing segments were looked into
-    """
-
-    wanted: int = 0
-    deleted: int = 0
-    is_complete: bool = False
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a table and its source. It starts with what the target tells, and grows with each step.
-
-    :ivar has_window: whether only rows inside a window are synchronised, so that the others stay
-    :ivar is_direct_allowed: whether the target is empty and rows may go into it without a staging table
-    :ivar is_resumable: whether a retry is to go on where a failed try ended
-    :ivar has_indexed_ranges: whether the target can look up single segments, and so take part in a probe
-    :ivar target_rows: rows of the target, estimated; asked for only where a probe is possible
-    :ivar source_rows: rows of the source, as it described them; ``None`` before
-    :ivar can_load_directly: whether all columns can be loaded directly, once the source has described them
-    :ivar segments: the last comparison of segments
-    :ivar sample: rows of some of these segments
-    :ivar rows: rows listed from all of these segments
-    """
-
-    has_window: bool = False
-    is_direct_allowed: bool = False
-    is_resumable: bool = False
-    has_indexed_ranges: bool = False
-    target_rows: int = 0
-    source_rows: int | None = None
-    can_load_directly: bool = False
-    segments: SegmentFacts | None = None
-    sample: SampleFacts | None = None
-    rows: RowFacts | None = None
-
-    def with_segments(self, segments: SegmentFacts) -> Facts:
-        """Return the facts after a comparison of segments; what was known of the rows of earlier ones is dropped."""
-        return msgspec.structs.replace(self, segments=segments, sample=None, rows=None)
 
 
 def plan_sync(facts: Facts) -> Step:
@@ -360,21 +257,21 @@ def _fetch(facts: Facts, segments: SegmentFacts) -> Step:
     if segments.target_rows - segments.source_rows > MAX_LISTED:
         return Step(action=Action.FETCH_SLICES)
     limit = min(MAX_LISTED, ALL_ABOVE * segments.source_rows)
-    return _compare_rows(facts, limit, Action.FETCH_ALL)
+    return _compare_rows(facts, segments, limit, Action.FETCH_ALL)
 
 
 def _list_rows(facts: Facts, segments: SegmentFacts) -> Step:
     """Fetch the rows that differ, however many: other rows of the target stay, so that those that go must be known by key."""
-    return _cut_dense(segments) or _compare_rows(facts, MAX_LISTED, Action.FETCH_SLICES)
+    return _cut_dense(segments) or _compare_rows(facts, segments, MAX_LISTED, Action.FETCH_SLICES)
 
 
-def _compare_rows(facts: Facts, limit: float, beyond: Action) -> Step:
+def _compare_rows(facts: Facts, segments: SegmentFacts, limit: float, beyond: Action) -> Step:
     """Compare rows slice by slice.
 
     :param limit: rows to fetch that may be listed
     :param beyond: what to do when there are more, or too many that only the target has
     """
-    rows = facts.rows or RowFacts()
+    rows = facts.rows or RowFacts(is_complete=not segments.differing)
     if rows.wanted > limit or rows.deleted > MAX_DELETED:
         return Step(action=beyond)
     return Step(action=Action.FETCH_ROWS if rows.is_complete else Action.COMPARE_ROWS)

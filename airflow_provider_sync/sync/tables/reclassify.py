@@ -1,8 +1,8 @@
-"""The rows that differ, a bounded number at a time, each told once and as what a sync does with it.
+"""Reclassify rows that only seem to be inserted or deleted: apart from the rows beside it, a slice may mislead.
 
-What differs between the rows of two slices is found in :mod:`.differences`. Taken by itself, a slice may mislead: a changed row
-of a table that is cut by digests is gone in one slice and new in another, and a row that left a window is gone from it. Both
-sides are asked for such rows by their keys.
+A changed row of a table that is cut by row hashes is gone in one slice and new in another, and a row that left a window is gone
+from it. Both sides are asked for such rows by their keys; then they count as updated. How rows are compared is in
+:mod:`.both_sides`.
 """
 
 from __future__ import annotations
@@ -17,62 +17,53 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2 import tsv
-from airflow_provider_sync.protocol.v2.messages import DigestRows, RequestedSlice
-from airflow_provider_sync.sync.tables.differences import (
-    Comparison,
-    Differences,
-    announced_digests,
-    compare_slices,
-    in_chunks,
-    slices_of,
-)
-from airflow_provider_sync.sync.tables.reconcile import Key, RowChanges
+from airflow_provider_sync.protocol.v2.messages import MAX_KEYS, DigestRows, RequestedSlice
+from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, announced_digests, compare_slices
+from airflow_provider_sync.sync.tables.row_changes import Key, with_deleted, with_updated
 
 
 def confirmed_slices(
     client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
 ) -> Iterator[Differences]:
-    """Compare the rows of the segments that differ, some segments after the other.
+    """Compare the rows of the segments that differ, slice by slice, and confirm each deletion at the source by the row's key.
 
-    No row is told as deleted before the source was asked for it by its key. Where tables are cut by digests, a row that changed
-    comes twice: where the target had it, and where the source has it now.
+    Where tables are cut by row hashes, a changed row comes twice: where the target had it, and where the source has it now.
 
-    :param connection: the only one that sees the table of this side; ``None`` to open snapshots of its own
+    :param connection: the only one that sees the target's table; ``None`` to open a snapshot for each slice
     """
-    cut = _is_cut(compared)
+    is_split = _is_split(compared)
     for found in compare_slices(client, database, compared, connection):
-        yield _confirmed(client, database, compared, found, connection, cut=cut)
+        yield _reclassified(client, database, compared, found, connection, is_split=is_split)
 
 
-def settled_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
-    """Compare the rows of the segments that differ, some segments after the other; no key comes twice while both stand still."""
-    cut = _is_cut(compared)
+def reclassified_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
+    """Compare the rows of the segments that differ, slice by slice; no key comes twice while neither side changes."""
+    is_split = _is_split(compared)
     for found in compare_slices(client, database, compared):
-        if compared.requested_slice.window is None and compared.partitioning.scheme != "row_hash":
+        if not _may_mislead(compared):
             yield found
             continue
-        told = _confirmed(client, database, compared, found, None, cut=cut)
-        if cut:
-            # A changed row is told where it is new.
-            there = [key for key in found.changes.deleted if key in told.announced]
-            elsewhere = digests_by_key(client, compared, compared.requested_slice, there)
-            changes = told.changes
+        reclassified = _reclassified(client, database, compared, found, None, is_split=is_split)
+        if is_split:
+            # A changed row is reported by the slice in which it is new.
+            still_there = [key for key in found.changes.deleted if key in reclassified.announced]
+            elsewhere = digests_by_key(client, compared, compared.requested_slice, still_there)
+            changes = reclassified.changes
             updated = tuple(key for key in changes.updated if key not in elsewhere)
-            told = msgspec.structs.replace(told, changes=msgspec.structs.replace(changes, updated=updated))
-        yield told
+            changes = msgspec.structs.replace(changes, updated=updated)
+            reclassified = msgspec.structs.replace(reclassified, changes=changes)
+        yield reclassified
 
 
-def settled(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
-    """Tell rows that are elsewhere at the source, or at the target, from those that are gone or new.
+def reclassify(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
+    """Reclassify rows that are elsewhere at the source, or at the target, from deleted or inserted to updated.
 
     A row that the source has outside the window is to be updated, and so is one that the target has there. Where tables are cut
-    by digests, a row that changed since the segments were announced may be in one that nobody looked into.
+    by row hashes, a row that changed since the segments were announced may be in one that was not compared.
 
-    :param found: in all slices
+    :param found: the differences of all slices
     """
-    if compared.requested_slice.window is None and compared.partitioning.scheme != "row_hash":
-        return found
-    return _confirmed(client, database, compared, found, None, cut=False)
+    return _reclassified(client, database, compared, found, None, is_split=False) if _may_mislead(compared) else found
 
 
 def digests_by_key(
@@ -84,9 +75,11 @@ def digests_by_key(
     """
     wanted, announced = list(keys), dict[Key, int]()
     for chunk in in_chunks(wanted):
-        names = tsv.encode_keys(chunk).decode()
         request = DigestRows(
-            table_slice=requested_slice, partitioning=compared.partitioning, keys=names, digest=compared.table_slice.digest
+            table_slice=requested_slice,
+            partitioning=compared.partitioning,
+            keys=tsv.encode_keys(chunk).decode(),
+            digest=compared.table_slice.digest,
         )
         with client.digest_rows(request) as answer:
             announced |= announced_digests(answer, len(compared.table_slice.key))
@@ -97,84 +90,78 @@ def digests_by_key(
     return announced
 
 
+def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    """Cut keys into as many as go into one request."""
+    for start in range(0, len(keys), MAX_KEYS):
+        yield keys[start : start + MAX_KEYS]
+
+
 def announced_again(client: SyncClient, compared: Comparison, found: Differences, moved: Sequence[Key]) -> Differences:
-    """Ask the source again for the digests of rows that are not any more what it announced.
+    """Ask the source again for the digests of rows that are no longer what it announced.
 
     :param moved: keys of such rows, all among those wanted
     :return: the same differences with what the source says now; rows that are gone there are to be deleted
     """
-    changes = found.changes
-    now = digests_by_key(client, compared, msgspec.structs.replace(compared.requested_slice, window=None), moved)
-    gone = {key for key in moved if key not in now}
-    return without_rows(
-        msgspec.structs.replace(found, changes=changes, announced={**found.announced, **now}),
-        gone,
-    )
+    now = digests_by_key(client, compared, _without_window(compared), moved)
+    announced = msgspec.structs.replace(found, announced={**found.announced, **now})
+    return without_rows(announced, {key for key in moved if key not in now})
 
 
 def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
     """Return the same differences after rows have gone from the source: those that the target has are deleted."""
-    changes = found.changes
     return msgspec.structs.replace(
         found,
-        changes=RowChanges(
-            inserted=tuple(key for key in changes.inserted if key not in gone),
-            updated=tuple(key for key in changes.updated if key not in gone),
-            deleted=(*changes.deleted, *(key for key in changes.updated if key in gone)),
-        ),
+        changes=with_deleted(found.changes, gone),
         announced={key: digest for key, digest in found.announced.items() if key not in gone},
     )
 
 
-def confirmed(client: SyncClient, compared: Comparison, found: Differences, deleted: Sequence[Key]) -> Differences:
+def confirm_deleted(client: SyncClient, compared: Comparison, found: Differences) -> Differences:
     """Ask the source by their keys for rows that are to be deleted; those that it has are updated instead."""
-    there = digests_by_key(client, compared, msgspec.structs.replace(compared.requested_slice, window=None), deleted)
+    still_there = digests_by_key(client, compared, _without_window(compared), found.changes.deleted)
     return msgspec.structs.replace(
         found,
-        changes=RowChanges(
-            inserted=found.changes.inserted,
-            updated=(*found.changes.updated, *there),
-            deleted=tuple(key for key in found.changes.deleted if key not in there),
-        ),
-        announced={**found.announced, **there},
+        changes=with_updated(found.changes, at_source=still_there),
+        announced={**found.announced, **still_there},
     )
 
 
-def _confirmed(
+def _reclassified(
     client: SyncClient,
     database: Database,
     compared: Comparison,
     found: Differences,
     connection: Connection | None,
     *,
-    cut: bool,
+    is_split: bool,
 ) -> Differences:
     """Ask both sides for the rows that only one of them has here.
 
-    :param cut: whether the other half of a changed row may be in another slice, with the rows that are new
+    :param is_split: whether the other half of a changed row may be in another slice, with the rows that are new
     """
-    found = confirmed(client, compared, found, found.changes.deleted)
-    if not cut and compared.requested_slice.window is None:
+    found = confirm_deleted(client, compared, found)
+    if not is_split and compared.requested_slice.window is None:
         return found
-    changes = found.changes
-    present = _present(database, compared, changes.inserted, connection)
-    return msgspec.structs.replace(
-        found,
-        changes=RowChanges(
-            inserted=tuple(key for key in changes.inserted if key not in present),
-            updated=(*changes.updated, *(key for key in changes.inserted if key in present)),
-            deleted=changes.deleted,
-        ),
-    )
+    present = _present(database, compared, found.changes.inserted, connection)
+    return msgspec.structs.replace(found, changes=with_updated(found.changes, at_target=present))
 
 
-def _is_cut(compared: Comparison) -> bool:
+def _may_mislead(compared: Comparison) -> bool:
+    """Whether rows that seem to be gone or new may be elsewhere."""
+    return compared.requested_slice.window is not None or compared.partitioning.scheme == "row_hash"
+
+
+def _is_split(compared: Comparison) -> bool:
     """Whether the other half of a changed row may be in another slice."""
-    return compared.partitioning.scheme == "row_hash" and len(slices_of(compared)) > 1
+    return compared.partitioning.scheme == "row_hash" and len(compared.slices()) > 1
+
+
+def _without_window(compared: Comparison) -> RequestedSlice:
+    return msgspec.structs.replace(compared.requested_slice, window=None)
 
 
 def _present(database: Database, compared: Comparison, keys: Sequence[Key], connection: Connection | None) -> set[Key]:
-    """Return which of these rows the target has, wherever."""
+    """Return which of these rows the target has, inside or outside the window."""
     if not keys:
         return set()
     table_slice = msgspec.structs.replace(compared.table_slice, window=None)

@@ -17,11 +17,9 @@ from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows
-from airflow_provider_sync.sync.tables.differences import Comparison
-from airflow_provider_sync.sync.tables.reconcile import Key
-
-ROUNDS = 3
-"""How often rows are asked for that are not what their digests announced."""
+from airflow_provider_sync.sync.tables.both_sides import Comparison
+from airflow_provider_sync.sync.tables.plan import MAX_ROUNDS
+from airflow_provider_sync.sync.tables.row_changes import Key
 
 MAX_LOOKED_AT = 20
 """Rows whose values are compared one by one; they show the columns."""
@@ -58,7 +56,7 @@ def refuse_unkept_values(
     columns = [table_slice.columns[number] for number in sorted(changed)] or (list(table_slice.key) if lost else [])
     if not columns:
         raise SourceChangedError(
-            f"Table {compared.target.name!r}: the source sent other rows than it announced, {ROUNDS} times in a row"
+            f"Table {compared.target.name!r}: the source sent other rows than it announced, {MAX_ROUNDS} times in a row"
             f" ({len(keys)} rows).",
             NOTHING_CHANGED,
         )

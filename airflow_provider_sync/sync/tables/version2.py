@@ -1,20 +1,21 @@
-"""Compare and download one table by version 2 of the protocol: only the rows that differ move.
+"""The entry points of version 2 of the protocol: does a table differ, compare and stage it, in one process or slice by slice.
 
 ::
 
-    a look ── describe ─┬─ source digests its segments ─┐
-                        └─ target digests its own ──────┴─ compare ── rows of the segments that differ ── fetch ── staging
+    plan ◀──▶ compare ──┬─ equal: unchanged
+                        ├─ load directly ── :mod:`.first_load`
+                        └─ rows to fetch ── :mod:`.stage` ── merge ── :mod:`.verify`
 
-Both databases work at the same time: what the target has to compute runs in a second thread, over a snapshot of its own.
-How finely the tables are cut is found in :mod:`.sampling`, where rows differ in :mod:`.differences`; here it is decided what to
-fetch, which :mod:`.fetch` does.
+What to ask, how finely to cut and what to fetch is decided in :mod:`.plan`; here it is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
@@ -22,40 +23,25 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import MissingTableError
+from airflow_provider_sync.merge.direct_load import can_load_directly
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v2.messages import DescribeTable
+from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.column_mapping import create_statement, land, requested_slice_of
-from airflow_provider_sync.sync.tables.differences import (
-    MOST_SCANS,
-    Comparison,
-    compare_few_rows,
-    compare_finer,
-    scans_of,
-)
-from airflow_provider_sync.sync.tables.direct_download import load_directly
-from airflow_provider_sync.sync.tables.fetch import Fetch
-from airflow_provider_sync.sync.tables.fetched_rows import FetchedRows
-from airflow_provider_sync.sync.tables.sampling import (
-    WHOLE_ABOVE,
-    compare_scattered,
-    compare_tables,
-    sample_changes,
-    tables_differ,
-)
+from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts
+from airflow_provider_sync.sync.tables.facts import Facts
+from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_source
+from airflow_provider_sync.sync.tables.plan import Action
+from airflow_provider_sync.sync.tables.stage import Stager
 from airflow_provider_sync.sync.tables.staged_rows import EqualRows, StagedRows
 from airflow_provider_sync.sync.tables.target import Target
-
-MOST_LISTED = 250_000
-"""Rows above which the whole table is sent, too, so that no more keys than these are held in memory; where it cannot be, since
-rows outside a window stay, rows are staged some at a time."""
-
-MOST_DIRECT = 1_000_000
-"""Rows that are loaded directly where a failed try shall be gone on with; fetching so many again takes less than a minute."""
+from airflow_provider_sync.sync.tables.verify import FetchedRows
 
 
 def differs(client: SyncClient, database: Database, target: Target) -> bool:
     """Whether source and target differ, by the digests of their segments; no row is asked for."""
-    return tables_differ(client, database, target)
+    findings = compare(client, database, target, first_facts(database, target), plan.plan_check)
+    return bool(findings.comparison.differing)
 
 
 def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
@@ -112,53 +98,44 @@ def download(
     :param direct: load an empty target directly where that is possible
     :raises SourceChangedError: when the source's columns changed between two answers
     """
-    most = MOST_DIRECT if resume else None
-    if direct and (first := load_directly(client, database, connection, target, on_rows, asking=asking, most=most)):
-        return first
-    compared = compare_tables(client, database, target)
-    if not compared.differing:
-        return EqualRows(target, protocol=2, rows=compared.source_rows, verified="digest")
-    return stage_differences(Fetch(client, database, connection, compared, staging, on_rows=on_rows))
+    facts = first_facts(database, target, connection, direct=direct, resume=resume)
+    if plan.plan_sync(facts).action is Action.DESCRIBE:
+        source = describe_source(client, database, target)
+        facts = msgspec.structs.replace(
+            facts,
+            source_rows=source.described.rows,
+            can_load_directly=can_load_directly(target.table, source.table_slice.columns),
+        )
+        if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
+            return FirstRows(client, database, target, source, on_rows, asking)
+    findings = compare(client, database, target, facts, plan.plan_sync)
+    if findings.step.action is Action.DONE:
+        return EqualRows(target, protocol=2, rows=findings.comparison.source_rows, verified="digest")
+    return Stager(client, database, connection, findings, staging, on_rows=on_rows).stage()
 
 
-def stage_differences(fetch: Fetch) -> FetchedRows:
-    """Compare rows where that pays, and stage what differs, or all."""
-    client, database, compared = fetch.client, fetch.database, fetch.compared
-    if fetch.target.options.window is not None:
-        # Rows outside the window stay, so that what goes must be known by its key.
-        return stage_rows(fetch)
-    if not compared.target_rows:
-        return fetch.everything()
-    compared = fetch.compared = compare_finer(client, database, compared)
-    if scans_of(compared) > MOST_SCANS:
-        return fetch.everything()
-    if sample := sample_changes(client, database, compared):
-        if sample.wanted > WHOLE_ABOVE:
-            return fetch.everything()
-        compared = fetch.compared = compare_scattered(client, database, compared, sample)
-    if compared.target_rows - compared.source_rows > MOST_LISTED:
-        return fetch.slices()
-    differences = compare_few_rows(client, database, compared, min(MOST_LISTED, WHOLE_ABOVE * compared.source_rows))
-    return fetch.everything() if differences is None else fetch.rows(differences)
+def divide(client: SyncClient, database: Database, target: Target) -> Findings:
+    """Compare a table whose rows several tasks are to download; :attr:`.Step.send_all` says whether these stage all rows."""
+    facts = Facts(has_window=target.options.window is not None)
+    return compare(client, database, target, facts, plan.plan_division)
 
 
-def stage_rows(fetch: Fetch) -> FetchedRows:
-    """Stage the rows that differ, however many."""
-    fetch.compared = compare_finer(fetch.client, fetch.database, fetch.compared)
-    differences = compare_few_rows(fetch.client, fetch.database, fetch.compared, MOST_LISTED)
-    return fetch.slices() if differences is None else fetch.rows(differences)
+def download_slice(
+    client: SyncClient,
+    database: Database,
+    connection: Connection,
+    target: Target,
+    staging: Staging,
+    removed: Staging,
+    *,
+    send_all: bool | None,
+    on_rows: Callable[[int], None],
+) -> FetchedRows:
+    """Stage one slice of a table, which is one task's share; an equal slice, too.
 
-
-def pays_to_send_all(client: SyncClient, database: Database, compared: Comparison) -> bool | None:
-    """Whether all rows are to be staged rather than those that differ, before rows were compared.
-
-    :return: ``None`` where only that can tell
+    :param target: with the key range of the slice
+    :param removed: where the keys of the rows to delete are listed
+    :param send_all: what :func:`divide` found
     """
-    if compared.target.options.window is not None:
-        return False
-    if compared.source_rows > 2 * compared.target_rows:
-        return True
-    if compared.partitioning.scheme != "key_range":
-        return None
-    sample = sample_changes(client, database, compared)
-    return sample is not None and sample.wanted > WHOLE_ABOVE
+    findings = compare(client, database, target, first_facts(database, target), partial(plan.plan_slice, send_all=send_all))
+    return Stager(client, database, connection, findings, staging, removed=removed, on_rows=on_rows).stage()

@@ -13,19 +13,15 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, KeyRange
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.tables import version2
+from airflow_provider_sync.sync.tables.both_sides import Comparison
 from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
-from airflow_provider_sync.sync.tables.differences import Comparison, compare_segments
-from airflow_provider_sync.sync.tables.fetch import Fetch
-from airflow_provider_sync.sync.tables.sampling import compare_tables
+from airflow_provider_sync.sync.tables.plan import task_count
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.staged_slices import StagedSlices
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
-
-TASK_ROWS = 50_000
-"""Rows to compare or fetch, on both sides together, below which a slice is not worth a task of its own."""
 
 
 class Version2Source(TableSource):
@@ -70,11 +66,11 @@ class Version2Source(TableSource):
 
     def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
         """Compare segments; where some differ, make the staging tables, and cut the keys into ranges."""
-        compared = repeated(self.client, lambda: compare_segments(self.client, self.database, target))
+        findings = repeated(self.client, lambda: version2.divide(self.client, self.database, target))
+        compared, whole = findings.comparison, findings.step.send_all
         if not compared.differing:
             return self.compared(target, [], rows=compared.source_rows)
         self._make_staging(compared, run)
-        whole = repeated(self.client, lambda: version2.pays_to_send_all(self.client, self.database, compared))
         planned = [
             PlannedSlice(
                 table=target.name,
@@ -101,18 +97,18 @@ class Version2Source(TableSource):
 
     def stage_slice(self, area: StagingArea, planned: PlannedSlice) -> StagedSlice:
         """Compare one slice again, and stage what the merge needs; what an earlier attempt left and is still right stays."""
-        compared = compare_tables(self.client, self.database, area.target)
-        fetch = Fetch(
-            self.client, self.database, area.connection, compared, area.rows, removed=area.removed, on_rows=area.on_rows
+        fetched = version2.download_slice(
+            self.client,
+            self.database,
+            area.connection,
+            area.target,
+            area.rows,
+            area.removed,
+            send_all=planned.whole,
+            on_rows=area.on_rows,
         )
-        if planned.whole is None:
-            fetched = version2.stage_differences(fetch)
-        elif planned.whole:
-            fetched = fetch.everything()
-        else:
-            fetched = version2.stage_rows(fetch)
         expected = fetched.expected(area.connection)
-        segments = (fetched.compared.source if expected is None else expected).values()
+        segments = (fetched.compared.source_segments if expected is None else expected).values()
         return StagedSlice(
             table=planned.table,
             run=planned.run,
@@ -141,10 +137,7 @@ class Version2Source(TableSource):
 
 def _key_ranges(compared: Comparison, slices: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
     """Cut what is to be compared or fetched into key ranges of about the same number of rows."""
-    numbers = compared.source.keys() | compared.own.keys() if whole else compared.differing
-    rows = compared.rows_in(numbers)
+    rows = compared.rows_in(compared.numbers if whole else compared.differing)
     total = sum(rows.values())
-    slices = min(slices, -(-total // TASK_ROWS))
-    if slices <= 1 or compared.partitioning.scheme != "key_range":
-        return [(None, total)]
-    return cut(compared.partitioning, rows, slices, whole=whole)
+    tasks = task_count(total, slices, compared.partitioning.scheme)
+    return [(None, total)] if tasks == 1 else cut(compared.partitioning, rows, tasks, whole=whole)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, Partitioning, Scheme
 from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.plan import Action, Cut, Facts, RowFacts, SampleFacts, SegmentFacts, Step
+from airflow_provider_sync.sync.tables.facts import Cut, Facts, RowFacts, SampleFacts, SegmentFacts
+from airflow_provider_sync.sync.tables.plan import Action, Step
 
 NextStep = Callable[[Facts], Step]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.sync.tables import differences, reclassify, version2
+from airflow_provider_sync.sync.tables import both_sides, compare, plan
+from airflow_provider_sync.sync.tables.both_sides import Differences
 from airflow_provider_sync.sync.tables.diff import diff_table
-from airflow_provider_sync.sync.tables.differences import Differences
 from tests.sync.link import Link
 
 FILL = (
@@ -32,18 +32,18 @@ class Held:
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     """Make slices small, and count what they hold."""
     held = Held()
-    original = differences.compare_slices
+    original = both_sides.compare_slice
 
-    def counted(*arguments: object) -> Iterator[Differences]:
-        for found in original(*arguments):  # type: ignore[arg-type]
-            held.most = max(held.most, len(found.changes), len(found.announced))
-            held.slices += 1
-            yield found
+    def counted(*arguments: Any) -> Differences:
+        found = original(*arguments)
+        held.most = max(held.most, len(found.changes), len(found.announced))
+        held.slices += 1
+        return found
 
-    monkeypatch.setattr(differences, "SLICE_ROWS", 50)
-    monkeypatch.setattr(version2, "MOST_LISTED", 50)
-    for module in (differences, reclassify):
-        monkeypatch.setattr(module, "compare_slices", counted)
+    monkeypatch.setattr(plan, "SLICE_ROWS", 50)
+    monkeypatch.setattr(plan, "MAX_LISTED", 50)
+    for module in (both_sides, compare):
+        monkeypatch.setattr(module, "compare_slice", counted)
     return held
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.sync.tables import differences, fetch, sampling, version2
+from airflow_provider_sync.sync.tables import plan
 from tests.database_servers import MARIADB, DatabaseServers
 from tests.sync.link import Link, linked
 from tests.sync.tables.restless_source import RestlessSource
@@ -78,9 +78,8 @@ def test_a_busy_table_that_is_sent_whole(restless_same: RestlessSource) -> None:
 
 def test_a_busy_table_by_slices(restless_same: RestlessSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where too many rows go for all keys to be held, rows are staged by slices, beside a busy writer too."""
-    monkeypatch.setattr(version2, "MOST_LISTED", 300)
-    monkeypatch.setattr(differences, "SLICE_ROWS", 500)
-    monkeypatch.setattr(sampling, "SLICE_ROWS", 500)
+    monkeypatch.setattr(plan, "MAX_LISTED", 300)
+    monkeypatch.setattr(plan, "SLICE_ROWS", 500)
     restless_same.link.source.execute("DELETE FROM t WHERE n BETWEEN 600 AND 999", "UPDATE t SET v = 'cold' WHERE n % 7 = 0")
     restless_same.note()
     report = restless_same.sync()
@@ -117,8 +116,8 @@ def test_a_busy_source_over_temporary_staging(into: Link, where: str) -> None:
 def test_a_busy_source_of_many_segments(same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scattered changes of a table that is cut finely arrive beside a busy writer."""
     same.protocol = "2"
-    monkeypatch.setattr(sampling, "MANY_ROWS", 500)
-    monkeypatch.setattr(fetch, "COMMIT_BYTES", 1000)
+    monkeypatch.setattr(plan, "MIN_PROBED_ROWS", 500)
+    monkeypatch.setattr(plan, "LOAD_BYTES", 1000)
     restless = RestlessSource(same, rows=6000)
     same.sync_one("t")
     same.source.execute("UPDATE t SET v = 'scattered' WHERE n % 200 = 0")

@@ -11,7 +11,8 @@ from airflow_provider_sync.client.table_streams import TableDigests
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.protocol.v2.messages import DescribeTable
 from airflow_provider_sync.sync import table_differs
-from airflow_provider_sync.sync.tables import sampling
+from airflow_provider_sync.sync.tables import compare, plan
+from airflow_provider_sync.sync.tables.facts import SampleFacts
 from tests.sync.link import Link
 from tests.sync.tables.cost_model import cost
 from tests.sync.tables.test_version2 import fill
@@ -70,7 +71,7 @@ def test_scattered_changes_cost_one_fine_scan(scattered: Link, cuts: list[Cut]) 
 @pytest.mark.quick_on("mariadb-to-mysql", "postgresql-to-sqlite", "sqlite-to-sqlite")
 def test_on_every_pair_of_engines(two: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch) -> None:
     """Between every two engines both sides take the same sample, and find the changes that are all over the table."""
-    monkeypatch.setattr(sampling, "MANY_ROWS", 1_000)
+    monkeypatch.setattr(plan, "MIN_PROBED_ROWS", 1_000)
     two.create("CREATE TABLE t (id BIGINT PRIMARY KEY, n INTEGER)")
     fill(two, "t", "i * 2, 0", 4_000)
     two.sync_one("t")
@@ -120,15 +121,15 @@ def test_rows_that_come_meanwhile_wait_for_the_next_sync(
     scattered: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows outside the first bounds, which come before the finer segments are digested, neither stop a sync nor are lost."""
-    look = sampling.compare_slice
+    sample_rows = compare._sample_rows
 
-    def look_and_insert(*arguments: Any) -> object:
-        found = look(*arguments)
+    def sample_and_insert(*arguments: Any) -> SampleFacts:
+        found = sample_rows(*arguments)
         scattered.source.execute(f"INSERT INTO t VALUES (0, 'low', 0), ({ROWS + 1}, 'high', 0)")
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(sampling, "compare_slice", look_and_insert)
+        patched.setattr(compare, "_sample_rows", sample_and_insert)
         report = scattered.sync_one("t")
     assert (report.rows_updated, report.rows_inserted, report.rows_deleted) == (ROWS // 60, 0, 0)
     assert len(cuts) == 2
@@ -148,15 +149,15 @@ def test_many_changes_need_no_finer_grid(scattered: Link, cuts: list[Cut]) -> No
 def test_new_rows_at_the_end_are_within_the_bounds(scattered: Link, cuts: list[Cut], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a look finds no difference, the source cuts its table anew, so that rows that come meanwhile are not left out."""
     scattered.sync_one("t")
-    compare = sampling.compare_segments
+    compare_segments = compare.compare_segments
 
     def compare_and_insert(*arguments: Any, **options: Any) -> object:
-        found = compare(*arguments, **options)
+        found = compare_segments(*arguments, **options)
         if options.get("sample"):
             scattered.source.execute(f"INSERT INTO t VALUES ({ROWS + 1}, 'high', 0)")
         return found
 
-    monkeypatch.setattr(sampling, "compare_segments", compare_and_insert)
+    monkeypatch.setattr(compare, "compare_segments", compare_and_insert)
     assert scattered.sync_one("t").rows_inserted == 1
     scattered.assert_equal("t")
 

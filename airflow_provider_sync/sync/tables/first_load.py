@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from threading import Event
 
 import msgspec
@@ -24,41 +24,32 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
-from airflow_provider_sync.merge.direct_load import DirectRows, can_load_directly
+from airflow_provider_sync.merge.direct_load import DirectRows
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, RequestedSlice
 from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.tables.both_sides import probes_of
 from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
-from airflow_provider_sync.sync.tables.differences import probes_of
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 
 
-def load_directly(
-    client: SyncClient,
-    database: Database,
-    connection: Connection,
-    target: Target,
-    on_rows: Callable[[int], None],
-    *,
-    asking: Callable[[], AbstractContextManager[None]] = nullcontext,
-    most: int | None = None,
-) -> FirstRows | None:
-    """Leave all rows to the final transaction, which loads them as they come.
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What the source says of its table, and how the target's columns take it.
 
-    :param asking: opens the block within which the rows are asked for, during the merge
-    :param most: rows from which on they had better be staged
-    :return: ``None`` where the target is not such that they can be, or where there seem to be none
+    :ivar table_slice: the target's columns that take part, rendered by the source's types
+    """
+
+    described: Described
+    table_slice: TableSlice
+
+
+def describe_source(client: SyncClient, database: Database, target: Target) -> Description:
+    """Ask the source for its columns and number of rows, without digests.
+
     :raises TableError: when the target cannot hold what the source has
     """
-    if target.options.window is not None or not database.reader.is_empty(connection, target.table):
-        return None
     with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
-        described = answer.described
-    table_slice = land(database, target, described)
-    too_many = most is not None and described.rows > most
-    if not described.rows or too_many or not can_load_directly(target.table, table_slice.columns):
-        return None
-    return FirstRows(client, database, target, described, table_slice, on_rows, asking)
+        return Description(described=answer.described, table_slice=land(database, target, answer.described))
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -74,7 +65,10 @@ class _Announced(msgspec.Struct, frozen=True):
 
 
 class FirstRows(StagedRows):
-    """All rows of the source, which come only when the merge asks for them."""
+    """All rows of the source, which come only when the merge asks for them.
+
+    :param asking: opens the block within which the rows are asked for, during the merge
+    """
 
     protocol = 2
 
@@ -83,18 +77,18 @@ class FirstRows(StagedRows):
         client: SyncClient,
         database: Database,
         target: Target,
-        described: Described,
-        table_slice: TableSlice,
+        source: Description,
         on_rows: Callable[[int], None],
         asking: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        table_slice = source.table_slice
         staged = DirectRows(
             target=target.table, columns=table_slice.columns, rows=self._count, blocks=self._blocks, verify=target.options.verify
         )
         super().__init__(target, staged, rows_total=0, rows_received=0)
         self.client = client
         self.database = database
-        self.described = described
+        self.described = source.described
         self.table_slice = table_slice
         self.on_rows = on_rows
         self.asking = asking

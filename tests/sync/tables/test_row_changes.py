@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,15 +10,16 @@ from hypothesis import strategies as st
 from airflow_provider_sync.databases.table_slice import SegmentDigest
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import row_digest
-from airflow_provider_sync.sync.tables.reconcile import (
+from airflow_provider_sync.sync.tables.plan import cut_slices
+from airflow_provider_sync.sync.tables.row_changes import (
     Key,
     RowChanges,
     changed_rows,
-    differing_segments,
-    in_slices,
-    joined,
-    segment_ranges_of,
+    combine_changes,
+    with_deleted,
+    with_updated,
 )
+from airflow_provider_sync.sync.tables.segment_digests import differing_segments, digest_by_segment
 
 Rows = Mapping[Key, str]
 
@@ -80,9 +80,9 @@ def test_applying_the_changes_makes_the_target_equal(data: st.DataObject, source
     rows = {number: sum(side[number].rows for side in (one, other) if number in side) for number in numbers}
     slices = [
         changed_rows(in_segments(source, partitioning, part), in_segments(target, partitioning, part))
-        for part in in_slices(numbers, rows, most)
+        for part in cut_slices(numbers, rows, most)
     ]
-    changes = joined(slices)
+    changes = combine_changes(slices)
 
     result = {key: value for key, value in target.items() if key not in changes.deleted}
     result |= {key: source[key] for key in changes.wanted}
@@ -94,31 +94,35 @@ def test_applying_the_changes_makes_the_target_equal(data: st.DataObject, source
 
 
 @given(TABLES, st.data())
+def test_rows_are_summed_by_the_segments_that_databases_put_them_in(rows: Rows, data: st.DataObject) -> None:
+    """The digests of rows, summed by segment, are the digests of the segments."""
+    partitioning = data.draw(partitionings(rows))
+    assert digest_by_segment(partitioning, digests(rows).items()) == segments(rows, partitioning)
+
+
+@given(TABLES, st.data())
 def test_equal_tables_have_no_differing_segment(rows: Rows, data: st.DataObject) -> None:
     """Equal rows have equal segments, however they are cut."""
     partitioning = data.draw(partitionings(rows))
     assert differing_segments(segments(rows, partitioning), segments(dict(reversed(rows.items())), partitioning)) == []
 
 
-@given(st.sets(st.integers(-1, 80)).map(sorted))
-def test_runs_hold_exactly_the_numbers(numbers: list[int]) -> None:
-    """Stretches of segments are ascending, apart from each other, and hold the numbers and no more."""
-    segment_ranges = segment_ranges_of(numbers)
-    assert [number for first, last in segment_ranges for number in range(first, last + 1)] == numbers
-    assert all(last + 1 < first for (_, last), (first, _) in pairwise(segment_ranges))
-
-
-@given(st.dictionaries(st.integers(0, 60), st.integers(1, 30)), st.integers(1, 60))
-def test_slices_hold_every_segment_once_and_no_more_rows_than_asked(rows: dict[int, int], most: int) -> None:
-    """Slices keep the order, and without its last segment each has fewer rows than the limit."""
-    numbers = sorted(rows)
-    slices = list(in_slices(numbers, rows, most))
-    assert [number for part in slices for number in part] == numbers
-    assert all(sum(rows[number] for number in part[:-1]) < most for part in slices)
-
-
-def test_a_row_that_changes_its_bucket_is_updated() -> None:
+def test_a_row_that_changes_its_segment_is_updated() -> None:
     """A row that one slice deletes and another inserts is one that changed: an update, not both."""
-    changes = joined([RowChanges(deleted=(("a",), ("b",))), RowChanges(inserted=(("a",), ("c",)), updated=(("d",),))])
+    changes = combine_changes([RowChanges(deleted=(("a",), ("b",))), RowChanges(inserted=(("a",), ("c",)), updated=(("d",),))])
     assert (changes.inserted, changes.updated, changes.deleted) == ((("c",),), (("d",), ("a",)), (("b",),))
     assert changes.wanted == (("c",), ("d",), ("a",))
+
+
+def test_rows_that_are_elsewhere_are_reclassified() -> None:
+    """A row that seems deleted and is at the source, or seems inserted and is at the target, is one that changed."""
+    changes = RowChanges(inserted=(("a",), ("b",)), updated=(("c",),), deleted=(("d",), ("e",)))
+    assert with_updated(changes, at_source={("d",): 1}, at_target={("b",)}) == RowChanges(
+        inserted=(("a",),), updated=(("c",), ("d",), ("b",)), deleted=(("e",),)
+    )
+
+
+def test_rows_that_go_meanwhile_are_deleted() -> None:
+    """A row that is gone from the source is deleted if the target has it, and no change otherwise."""
+    changes = RowChanges(inserted=(("a",), ("b",)), updated=(("c",),), deleted=(("d",),))
+    assert with_deleted(changes, {("b",), ("c",)}) == RowChanges(inserted=(("a",),), deleted=(("d",), ("c",)))

@@ -1,0 +1,333 @@
+"""Ask source and target for digests, both at work at the same time, and compare what they answer.
+
+::
+
+    source  ── describe ─┬─ digests of its segments ─┐
+    target               └─ digests of its segments ─┴─ those that differ ── digests of their rows ── rows that differ
+
+What to ask is decided in :mod:`.plan`, and asked for in that order by :mod:`.compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.sample import digest_sample
+from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.protocol.v2.messages import (
+    DIGEST_BYTES,
+    SHA256,
+    Described,
+    DescribeTable,
+    DigestRows,
+    Partitioning,
+    RequestedSlice,
+    RowDigests,
+    Segments,
+)
+from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
+from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges, changed_rows, combine_changes
+from airflow_provider_sync.sync.tables.segment_digests import (
+    SegmentDigests,
+    add_segments,
+    differing_segments,
+    digest_by_segment,
+    ranges_at_source,
+    segment_ranges_of,
+    wire_digest,
+)
+from airflow_provider_sync.sync.tables.target import Target
+
+Found = TypeVar("Found")
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What both sides hold, segment by segment.
+
+    :ivar table_slice: the target's columns that take part, rendered by the source's types
+    :ivar described: what the source said of its table
+    :ivar source_segments: what the source announced
+    :ivar target_segments: what the target held, cut alike
+    :ivar differing: numbers of the segments that differ, ascending
+    """
+
+    target: Target
+    table_slice: TableSlice
+    described: Described
+    source_segments: SegmentDigests
+    target_segments: SegmentDigests
+    differing: tuple[int, ...]
+
+    @property
+    def partitioning(self) -> Partitioning:
+        """How the tables were cut."""
+        return self.described.partitioning
+
+    @property
+    def requested_slice(self) -> RequestedSlice:
+        """What to ask about from now on: the described columns by name, so that a column that goes meanwhile is missed."""
+        columns = tuple(column.name for column in self.described.columns)
+        return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
+
+    @property
+    def source_rows(self) -> int:
+        """Rows of the source."""
+        return sum(segment.rows for segment in self.source_segments.values())
+
+    @property
+    def target_rows(self) -> int:
+        """Rows of the target."""
+        return sum(segment.rows for segment in self.target_segments.values())
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether only a few segments were compared; a source that cannot look up single ones answers with all of them."""
+        return self.described.sample > 0
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Numbers of the compared segments that have rows on either side."""
+        return tuple(self.source_segments.keys() | self.target_segments.keys())
+
+    def rows_in(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Count the rows of segments, on both sides together."""
+        sides = (self.source_segments, self.target_segments)
+        return {number: sum(side[number].rows for side in sides if number in side) for number in numbers}
+
+    def source_rows_in(self, numbers: Iterable[int]) -> int:
+        """Count the rows that the source announced of some segments."""
+        return sum(self.source_segments[number].rows for number in numbers if number in self.source_segments)
+
+    def slices(self) -> list[Sequence[int]]:
+        """Cut the segments that differ into slices, of whose rows the digests are held in memory at once."""
+        rows = self.rows_in(self.differing)
+        return list(plan.cut_slices(self.differing, rows, plan.rows_at_once(self.partitioning.scheme)))
+
+
+class Differences(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that differ.
+
+    :ivar announced: the source's digests of the rows that it has, by key, as they came over the wire (48 bits)
+    :ivar replaced: by segment, what the target held of rows that are updated or deleted
+    """
+
+    changes: RowChanges
+    announced: Mapping[Key, int]
+    replaced: SegmentDigests = {}
+
+
+def compare_segments(
+    client: SyncClient, database: Database, target: Target, partitioning: Partitioning | None = None, *, sample: int = 0
+) -> Comparison:
+    """Digest the segments of both sides, at the same time, and compare them.
+
+    :param partitioning: how to cut the tables; ``None`` lets the source choose
+    :param sample: compare only so many segments, spread evenly, where the source can look them up by an index
+    :raises TableError: when the target cannot hold what the source has
+    """
+    request = DescribeTable(
+        table_slice=requested_slice_for(target),
+        partitioning=partitioning,
+        sample=sample,
+        schemes=database.digests.schemes,
+        probes=probes_of(client, database),
+    )
+    with client.describe_table(request) as answer:
+        described = answer.described
+        table_slice = msgspec.structs.replace(land(database, target, described), digest=described.digest)
+
+        def digest_target(connection: Connection) -> dict[int, SegmentDigest]:
+            _refuse_null_keys(database, connection, table_slice)
+            if described.sample:
+                return dict(digest_sample(database, connection, table_slice, described.partitioning, described.sample))
+            return dict(database.digests.digest_segments(connection, table_slice, described.partitioning))
+
+        source, own = _ask_both(database, partial(_read_segments, answer), digest_target)
+    differing = differing_segments(source, own)
+    return Comparison(
+        target=target,
+        table_slice=table_slice,
+        described=described,
+        source_segments=source,
+        target_segments=own,
+        differing=tuple(differing),
+    )
+
+
+def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
+    """Ask the target's database for the digests besides SHA-256 that it has in common with the server's program."""
+    capabilities = client.capabilities()
+    if capabilities is None or set(capabilities.digests) <= {SHA256}:
+        return {}
+    with database.connect() as connection:
+        return {name: probe for name, probe in database.digests.probes(connection).items() if name in capabilities.digests}
+
+
+def digest_source_again(client: SyncClient, database: Database, compared: Comparison) -> SegmentDigests:
+    """Have the source digest its segments once more; new rows outside of all ranges are left to the next sync.
+
+    :raises SourceChangedError: when the source's columns changed
+    """
+    before, requested_slice, partitioning = compared.described, compared.requested_slice, compared.partitioning
+    if partitioning.scheme == "key_range":
+        requested_slice = msgspec.structs.replace(requested_slice, key_range=(partitioning.low, partitioning.high))
+    request = DescribeTable(
+        table_slice=requested_slice, partitioning=partitioning, schemes=(partitioning.scheme,), probes=probes_of(client, database)
+    )
+    with client.describe_table(request) as answer:
+        described = answer.described
+        if (described.columns, described.key, described.digest) != (before.columns, before.key, before.digest):
+            raise SourceChangedError(
+                f"Table {compared.target.name!r}: the source's columns changed while it was compared.",
+                NOTHING_CHANGED,
+            )
+        return _read_segments(answer)
+
+
+def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
+    """Compare the rows of all segments that differ, as many as there are."""
+    return combine(compare_slices(client, database, compared))
+
+
+def compare_slices(
+    client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
+) -> Iterator[Differences]:
+    """Compare the rows of the segments that differ, slice by slice, so that few of their digests are in memory.
+
+    A row whose hash changed is deleted in one slice and inserted in another.
+
+    :param connection: the only one that sees the target's table; ``None`` to open a snapshot for each slice
+    """
+    for numbers in compared.slices():
+        yield compare_slice(client, database, compared, numbers, connection)
+
+
+def compare_slice(
+    client: SyncClient,
+    database: Database,
+    compared: Comparison,
+    numbers: Sequence[int],
+    connection: Connection | None = None,
+) -> Differences:
+    """Digest the rows of some segments on both sides, and compare them by key.
+
+    :param numbers: of the segments, ascending
+    :param connection: see :func:`compare_slices`
+    """
+    table_slice, partitioning = compared.table_slice, compared.partitioning
+    segment_ranges = segment_ranges_of(numbers)
+
+    def digest_target(connection: Connection) -> dict[Key, int]:
+        return {
+            key: digest
+            for batch in database.digests.digest_rows(connection, table_slice, partitioning, segment_ranges)
+            for key, digest in batch
+        }
+
+    def digest_source() -> dict[Key, int]:
+        asked = tuple(ranges_at_source(segment_ranges, partitioning))
+        if not asked:
+            return {}
+        request = DigestRows(
+            table_slice=compared.requested_slice, partitioning=partitioning, segment_ranges=asked, digest=table_slice.digest
+        )
+        with client.digest_rows(request) as answer:
+            return announced_digests(_limited(answer, compared, compared.source_rows_in(numbers)), len(table_slice.key))
+
+    if connection is None:
+        source, own = _ask_both(database, digest_source, digest_target)
+    else:
+        source, own = digest_source(), digest_target(connection)
+    changes = changed_rows(source, {key: wire_digest(digest) for key, digest in own.items()})
+    return Differences(
+        changes=changes,
+        announced={key: source[key] for key in changes.wanted},
+        replaced=digest_by_segment(partitioning, ((key, own[key]) for key in (*changes.updated, *changes.deleted))),
+    )
+
+
+def combine(slices: Iterable[Differences]) -> Differences:
+    """Combine the differences of several slices; see :func:`.row_changes.combine_changes`."""
+    announced: dict[Key, int] = {}
+    changes = []
+    replaced: SegmentDigests = {}
+    for found in slices:
+        announced.update(found.announced)
+        changes.append(found.changes)
+        replaced = add_segments(replaced, found.replaced)
+    return Differences(changes=combine_changes(changes), announced=announced, replaced=replaced)
+
+
+def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:
+    """Read keys and digests as they come over the wire."""
+    announced: dict[Key, int] = {}
+    for message in messages:
+        data = message.digests
+        digests = (int.from_bytes(data[at : at + DIGEST_BYTES]) for at in range(0, len(data), DIGEST_BYTES))
+        announced.update(zip(tsv.decode_keys(message.keys, key_columns), digests, strict=True))
+    return announced
+
+
+def _read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
+    segments: dict[int, SegmentDigest] = {}
+    for message in messages:
+        digests = map(SegmentDigest, message.counts, message.sums)
+        segments.update(zip(message.numbers, digests, strict=True))
+    return segments
+
+
+def _limited(messages: Iterable[RowDigests], compared: Comparison, announced: int) -> Iterator[RowDigests]:
+    """Pass digests on while they are about as many as the source has announced, so that they do not fill the memory.
+
+    :param announced: rows of these segments
+    :raises SourceChangedError: for many more rows than that, which may have come meanwhile
+    :raises ProtocolError: for more digests or keys than are ever held
+    """
+    max_rows, rows, size = plan.max_digests(announced), 0, 0
+    for message in messages:
+        rows += message.count
+        size += len(message.keys)
+        if rows > max_rows:
+            raise SourceChangedError(
+                f"Table {compared.target.name!r}: the source announced {announced} rows, and sent digests of more than {rows}.",
+                NOTHING_CHANGED,
+            )
+        if rows > plan.MAX_DIGESTS or size > plan.MAX_KEY_BYTES:
+            raise ProtocolError(
+                f"Table {compared.target.name!r}: the source sent {rows} digests at once, with {size} bytes of keys,"
+                f" and {plan.MAX_DIGESTS} with {plan.MAX_KEY_BYTES} are allowed. Synchronise it in steps, or by a window."
+            )
+        yield message
+
+
+def _refuse_null_keys(database: Database, connection: Connection, table_slice: TableSlice) -> None:
+    column = database.reader.find_null(connection, table_slice.table, [column.column for column in table_slice.key])
+    if column is not None:
+        raise TableError(
+            f"Table {str(table_slice.table)!r} has rows without a value in {column.name!r}, a column of the key."
+            " Fill or delete them."
+        )
+
+
+def _ask_both(database: Database, source: Callable[[], Found], target: Callable[[Connection], Found]) -> tuple[Found, Found]:
+    """Ask the target in another thread, over a snapshot, while the source's answer is read in this one."""
+
+    def over_snapshot() -> Found:
+        with database.snapshot() as connection:
+            return target(connection)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="target") as pool:
+        waiting = pool.submit(over_snapshot)
+        found = source()
+        return found, waiting.result()

@@ -1,0 +1,132 @@
+"""Compare a table with its source as :mod:`.plan` says: ask a question, add the answer to the facts, until no question is left.
+
+What is asked of source and target is in :mod:`.both_sides`; no decision is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
+from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, combine, compare_segments, compare_slice
+from airflow_provider_sync.sync.tables.facts import Facts, RowFacts, SampleFacts, SegmentFacts
+from airflow_provider_sync.sync.tables.plan import PROBE_SEGMENTS, Action, Step
+from airflow_provider_sync.sync.tables.target import Target
+
+NextStep = Callable[[Facts], Step]
+"""One of the functions of :mod:`.plan`."""
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison ended in.
+
+    :ivar step: the last step, which is no question
+    :ivar comparison: the last comparison of segments
+    :ivar differences: the rows that differ; all of them where the last step is to fetch rows
+    """
+
+    step: Step
+    comparison: Comparison
+    differences: Differences
+
+
+def first_facts(
+    database: Database, target: Target, connection: Connection | None = None, *, direct: bool = False, resume: bool = False
+) -> Facts:
+    """Ask the target for what a plan begins with; no row is read.
+
+    :param connection: over which rows would be loaded; needed for ``direct``
+    :param direct: whether rows may be loaded directly if the target is empty
+    :param resume: whether a retry is to go on where a failed try ended
+    """
+    if target.options.window is not None:
+        return Facts(has_window=True, is_resumable=resume)
+    if direct and connection is not None and database.reader.is_empty(connection, target.table):
+        return Facts(is_direct_allowed=True, is_resumable=resume)
+    key_slice = _key_slice(database, target)
+    if len(key_slice.key) != 1 or len(target.key) != 1 or not key_slice.has_indexed_ranges:
+        return Facts(is_resumable=resume)
+    with database.connect() as asking:
+        rows = database.digests.estimate_rows(asking, key_slice)
+    return Facts(is_resumable=resume, has_indexed_ranges=True, target_rows=rows)
+
+
+def compare(client: SyncClient, database: Database, target: Target, facts: Facts, next_step: NextStep) -> Findings:
+    """Compare segments, and rows where the plan wants to know more.
+
+    :param facts: what is known before; see :func:`first_facts`
+    :param next_step: the plan to follow
+    :raises TableError: when the target cannot hold what the source has
+    """
+    step = next_step(facts)
+    comparison = _compare_segments(client, database, target, step)
+    facts = facts.with_segments(_segment_facts(comparison, step))
+    slices, listed = comparison.slices(), list[Differences]()
+    while (step := next_step(facts)).asks:
+        match step.action:
+            case Action.SAMPLE_ROWS:
+                facts = msgspec.structs.replace(facts, sample=_sample_rows(client, database, comparison, step.stride))
+            case Action.COMPARE_ROWS:
+                listed.append(compare_slice(client, database, comparison, slices[len(listed)]))
+                facts = msgspec.structs.replace(facts, rows=_row_facts(facts, listed[-1], len(listed) == len(slices)))
+            case _:
+                comparison = _compare_segments(client, database, target, step)
+                facts = facts.with_segments(_segment_facts(comparison, step))
+                slices, listed = comparison.slices(), []
+    return Findings(step=step, comparison=comparison, differences=combine(listed))
+
+
+def _compare_segments(client: SyncClient, database: Database, target: Target, step: Step) -> Comparison:
+    sample = PROBE_SEGMENTS if step.action is Action.PROBE else 0
+    return compare_segments(client, database, target, step.partitioning, sample=sample)
+
+
+def _segment_facts(comparison: Comparison, step: Step) -> SegmentFacts:
+    # A source that cannot look up single segments answers a probe with all of them.
+    return SegmentFacts(
+        partitioning=comparison.partitioning,
+        cut=step.cut,
+        is_probe=comparison.is_probe,
+        estimated_rows=comparison.described.rows,
+        source_rows=comparison.source_rows,
+        target_rows=comparison.target_rows,
+        segments=len(comparison.numbers),
+        differing=len(comparison.differing),
+        differing_rows=sum(comparison.rows_in(comparison.differing).values()),
+    )
+
+
+def _sample_rows(client: SyncClient, database: Database, comparison: Comparison, stride: int) -> SampleFacts:
+    """Compare the rows of some of the differing segments."""
+    numbers = comparison.differing[::stride]
+    # The segments of a probe stand for the whole table, the equal ones as well.
+    stood_for = comparison.numbers if comparison.is_probe else numbers
+    changes = compare_slice(client, database, comparison, numbers).changes
+    return SampleFacts(
+        wanted=len(changes.wanted),
+        changed=len(changes),
+        source_rows=comparison.source_rows_in(stood_for),
+        rows=sum(comparison.rows_in(stood_for).values()),
+    )
+
+
+def _row_facts(facts: Facts, found: Differences, is_complete: bool) -> RowFacts:
+    before = facts.rows or RowFacts()
+    return RowFacts(
+        wanted=before.wanted + len(found.announced),
+        deleted=before.deleted + len(found.changes.deleted),
+        is_complete=is_complete,
+    )
+
+
+def _key_slice(database: Database, target: Target) -> TableSlice:
+    """Return the key columns of the target, as far as version 2 can carry them."""
+    columns = [target.table.column(name) for name in target.key]
+    types = [database.catalog.logical_type(column) for column in columns]
+    key = tuple(CanonicalColumn(column=column, type=kind) for column, kind in zip(columns, types, strict=True) if kind)
+    return TableSlice(table=target.table, columns=key, key=key, key_range=target.key_range)

@@ -1,0 +1,307 @@
+"""Stage rows of the source by version 2 of the protocol: all of them, or those that differ, until they are as it announces them.
+
+The staging table is its own journal: what a failed attempt left there is digested, rows that are still as the source announces
+them stay, and only the rest is fetched. For that, rows are committed a few ten megabytes at a time.
+
+Which rows differ is found in :mod:`.compare`; what is proven about them after the merge is in :mod:`.verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.slices import absent_segment_ranges, keys_of
+from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.sync.tables import plan
+from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, digest_source_again
+from airflow_provider_sync.sync.tables.compare import Findings
+from airflow_provider_sync.sync.tables.plan import Action
+from airflow_provider_sync.sync.tables.reclassify import (
+    announced_again,
+    confirm_deleted,
+    confirmed_slices,
+    reclassify,
+    without_rows,
+)
+from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables.row_loading import RowLoader
+from airflow_provider_sync.sync.tables.segment_digests import (
+    SegmentDigests,
+    add_segments,
+    differing_segments,
+    subtract_segments,
+)
+from airflow_provider_sync.sync.tables.staging_slice import StagingSlice
+from airflow_provider_sync.sync.tables.unkept_values import refuse_unkept_values
+from airflow_provider_sync.sync.tables.verify import FetchedRows
+
+
+class Stager:
+    """Stages what a plan ended in.
+
+    :param findings: the last step of the plan, and what is known of both sides
+    :param staging: the table that rows go into
+    :param removed: the table in which the keys of the rows to delete are listed; by default one that ends with the connection
+    :param on_rows: called with the number of rows that arrived
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        connection: Connection,
+        findings: Findings,
+        staging: Staging,
+        *,
+        removed: Staging | None = None,
+        on_rows: Callable[[int], None],
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._connection = connection
+        self._findings = findings
+        self._compared = findings.comparison
+        self._target = self._compared.target
+        self._staging = staging
+        self._removed = removed or TemporaryStaging(database, purpose="removed")
+        self._loader = RowLoader(
+            client,
+            connection,
+            self._target,
+            staging,
+            self._compared.table_slice,
+            self._compared.requested_slice,
+            on_rows,
+        )
+        self._restless: list[Key] = []
+
+    def stage(self) -> FetchedRows:
+        """Fetch the rows that the last step of the plan names.
+
+        :raises TableError: when the target cannot keep a value as it is
+        """
+        match self._findings.step.action:
+            case Action.FETCH_ALL:
+                return self._stage_all()
+            case Action.FETCH_SLICES:
+                return self._stage_slices()
+            case _:
+                return self._stage_listed(self._findings.differences)
+
+    def _stage_all(self) -> FetchedRows:
+        """Stage all rows of the slice.
+
+        Segments that are not what the source announced are asked for again, and of them only the rows that differ. What is
+        staged then stands for what the source announced: segment by segment, or row by row where it moved.
+        """
+        compared = self._compared
+        staged, is_resumed = self._open()
+        held = staged.segments(compared.partitioning) if is_resumed else {}
+        if held:
+            self._complete(compared, staged, held, whole_ranges=True)
+        else:
+            self._loader.load_all()
+        held = staged.segments(compared.partitioning)
+        if dict(held) != dict(compared.source_segments):
+            source = digest_source_again(self._client, self._database, compared)
+            self._complete(msgspec.structs.replace(compared, source_segments=source), staged, held, whole_ranges=False)
+            held = dict(staged.segments(compared.partitioning))
+            differing = tuple(differing_segments(held, compared.target_segments))
+            compared = msgspec.structs.replace(compared, source_segments=held, differing=differing)
+        return self._fetched(compared, self._staged_table(staged, compared.source_rows, None))
+
+    def _stage_listed(self, differences: Differences) -> FetchedRows:
+        """Stage the rows that the source has and the target lacks or has otherwise, and list the keys of those to delete."""
+        differences = reclassify(self._client, self._database, self._compared, differences)
+        staged, is_resumed = self._open()
+        held = staged.digests() if is_resumed else {}
+        staged.delete([key for key in held if key not in differences.announced])
+        held = {key: digest for key, digest in held.items() if key in differences.announced}
+        found = self._stage_rows(staged, differences, held, is_alone=True)
+        if differences.changes.deleted and not self._fits(staged, found.replaced):
+            # Two answers do not fit together, of which one may lack rows.
+            found = confirm_deleted(self._client, self._compared, found)
+            found = self._stage_rows(staged, found, found.announced, is_alone=True)
+        announced, deleted = found.announced, found.changes.deleted
+        removed = self._open_removed()
+        self._list_removed(removed, deleted)
+        table = self._staged_table(staged, len(announced), removed.table_slice.table)
+        return self._fetched(self._compared, table, announced=announced, deleted=deleted, replaced=found.replaced)
+
+    def _stage_slices(self) -> FetchedRows:
+        """Stage as :meth:`_stage_listed` does, slice by slice, however many rows differ; what a failed attempt left goes."""
+        staged, is_resumed = self._open()
+        if is_resumed:
+            staged.empty()
+        removed = self._open_removed()
+        rows = deleted = 0
+        replaced: SegmentDigests = {}
+        for differences in confirmed_slices(self._client, self._database, self._compared):
+            held: dict[Key, int] = {}
+            if self._compared.partitioning.scheme == "row_hash" and (rows or deleted):
+                # A row that changed was in an earlier slice, too.
+                keys = [*differences.announced, *differences.changes.deleted]
+                held = staged.digests_by_key(keys)
+                staged.delete([key for key in held if key not in differences.announced])
+                listed = list(removed.digests_by_key(keys))
+                removed.delete(listed)
+                deleted -= len(listed)
+            found = self._stage_rows(staged, differences, held, is_alone=False)
+            self._list_removed(removed, found.changes.deleted)
+            rows += len(found.announced) - len(held)
+            deleted += len(found.changes.deleted)
+            replaced = add_segments(replaced, found.replaced)
+        table = self._staged_table(staged, rows, removed.table_slice.table)
+        return self._fetched(self._compared, table, deleted_rows=deleted, replaced=replaced)
+
+    def _stage_rows(self, staged: StagingSlice, wanted: Differences, held: Mapping[Key, int], *, is_alone: bool) -> Differences:
+        """Stage rows until they are as the source announces them; only those that changed meanwhile are asked for again.
+
+        Rows that are other ones each time stay as they came last.
+
+        :param held: digests of those of these rows that are staged already
+        :param is_alone: whether no other rows are staged
+        :return: what the source announced in the end, or sent of rows that changed each time
+        :raises TableError: for rows that the source announces alike each time, and that are staged otherwise
+        """
+        held = dict(held)
+        steady: set[Key] | None = None
+        for rounds_left in reversed(range(plan.MAX_ROUNDS)):
+            other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
+            staged.delete([key for key in other if key in held])
+            self._loader.load_keys(other)
+            for key in other:
+                held.pop(key, None)
+            held |= staged.digests() if is_alone else staged.digests_by_key(other)
+            moved = [key for key in other if held.get(key) != wanted.announced[key]]
+            if not moved:
+                return wanted
+            if rounds_left:
+                before = wanted.announced
+                wanted = announced_again(self._client, self._compared, wanted, moved)
+                staged.delete([key for key in moved if key not in wanted.announced])
+                same = {key for key in moved if wanted.announced.get(key) == before[key]}
+                steady = same if steady is None else steady & same
+        unkept = (steady or set()) & set(moved)
+        refuse_unkept_values(self._client, self._database, self._connection, self._compared, staged.table_slice, unkept)
+        self._restless += moved
+        gone = {key for key in moved if key not in held}
+        came = {key: held[key] for key in moved if key in held}
+        return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
+
+    def _complete(self, compared: Comparison, staged: StagingSlice, held: SegmentDigests, *, whole_ranges: bool) -> None:
+        """Fetch what a staging table lacks that has some of the rows already.
+
+        :param held: digests of what is staged
+        :param whole_ranges: fetch key ranges of which nothing is staged as such, without comparing rows; in all other segments
+            that differ, rows are compared
+        """
+        differing = differing_segments(compared.source_segments, held)
+        is_by_range = whole_ranges and compared.partitioning.scheme == "key_range"
+        ranges = plan.ranges_to_fetch(absent_segment_ranges(differing, held)) if is_by_range else ()
+        for segment_range in ranges:
+            self._loader.load_range(keys_of(compared.partitioning, segment_range))
+        others = tuple(number for number in differing if number in held or not ranges)
+        partly = msgspec.structs.replace(compared, table_slice=staged.table_slice, target_segments=held, differing=others)
+        connection = None if self._staging.seen_by_others else self._connection
+        for found in confirmed_slices(self._client, self._database, partly, connection):
+            # A row that changed meanwhile may be in another slice with what it was.
+            staged.delete([*found.changes.deleted, *found.announced])
+            self._stage_rows(staged, found, {}, is_alone=False)
+
+    def _fits(self, staged: StagingSlice, replaced: SegmentDigests) -> bool:
+        """Whether the rows that were compared are those of the segments that the source announced.
+
+        That cannot be told of row hashes: a row that changes leaves its segment.
+        """
+        compared = self._compared
+        if compared.partitioning.scheme == "row_hash":
+            return True
+        expected = add_segments(subtract_segments(compared.target_segments, replaced), staged.segments(compared.partitioning))
+        return all(expected.get(number) == compared.source_segments.get(number) for number in compared.differing)
+
+    def _open(self) -> tuple[StagingSlice, bool]:
+        """Open the staging table; return it, and whether it may have rows of a failed attempt."""
+        table_slice = self._compared.table_slice
+        is_resumed = self._staging.resume(
+            self._connection,
+            self._target.table,
+            [column.column for column in table_slice.columns],
+            primary_key=[column.column.name for column in table_slice.key],
+            indexes=self._target.options.import_indexes,
+        )
+        rows = msgspec.structs.replace(table_slice, table=self._staging.table, window=None)
+        return StagingSlice(self._database, self._connection, rows), is_resumed
+
+    def _open_removed(self) -> StagingSlice:
+        """Open the table for the keys of the rows to delete, with none of this slice in it."""
+        table_slice = self._compared.table_slice
+        columns = [column.column for column in table_slice.key]
+        is_resumed = self._removed.resume(
+            self._connection, self._target.table, columns, primary_key=[column.name for column in columns]
+        )
+        keys = msgspec.structs.replace(table_slice, table=self._removed.table, columns=table_slice.key, window=None)
+        removed = StagingSlice(self._database, self._connection, keys)
+        if is_resumed:
+            removed.empty()
+        return removed
+
+    def _list_removed(self, removed: StagingSlice, keys: Sequence[Key]) -> None:
+        if keys:
+            table, columns = removed.table_slice.table, removed.table_slice.columns
+            self._database.loader.load_text(self._connection, table, columns, [tsv.encode_keys(keys)])
+
+    def _staged_table(self, staged: StagingSlice, rows: int, removed: Table | None) -> StagedTable:
+        """Describe what is staged.
+
+        :param rows: how many were announced
+        :raises ProtocolError: when there are other rows than those that were asked for
+        """
+        table_slice, table = self._compared.table_slice, staged.table_slice.table
+        if (count := staged.count()) != rows:
+            raise ProtocolError(f"Table {self._target.name!r}: {count} rows are staged, and {rows} were announced.")
+        for filled in filter(None, (table, removed)):
+            self._database.loader.adopt_keys(self._connection, self._target.table, filled, table_slice.key)
+        return StagedTable(
+            target=self._target.table,
+            staging=table,
+            key=tuple(column.column.name for column in table_slice.key),
+            columns=tuple(column.column.name for column in table_slice.columns),
+            rows=rows,
+            verify=self._target.options.verify,
+            removed=removed,
+            # Inside a window the guards look at the window.
+            target_rows=self._compared.target_rows,
+        )
+
+    def _fetched(
+        self,
+        compared: Comparison,
+        staged: StagedTable,
+        *,
+        announced: Mapping[Key, int] | None = None,
+        deleted: Sequence[Key] = (),
+        deleted_rows: int = 0,
+        replaced: SegmentDigests | None = None,
+    ) -> FetchedRows:
+        return FetchedRows(
+            self._client,
+            self._database,
+            compared,
+            staged,
+            received=self._loader.received,
+            announced=announced,
+            deleted=deleted,
+            deleted_rows=deleted_rows,
+            replaced=replaced,
+            restless=self._restless,
+        )

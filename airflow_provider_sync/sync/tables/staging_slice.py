@@ -1,0 +1,57 @@
+"""The rows of one slice in a staging table, which the slices of other tasks may share: their digests, and deleting them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.merge.stale_rows import delete_rows
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, Partitioning
+from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables.segment_digests import NO_ROWS, SegmentDigests, wire_digest
+
+
+class StagingSlice:
+    """One slice of a staging table.
+
+    :ivar table_slice: the staging table, with the columns and the key range of the slice, but without its window, since a row
+        that leaves the window is staged, too
+    """
+
+    def __init__(self, database: Database, connection: Connection, table_slice: TableSlice) -> None:
+        self.table_slice = table_slice
+        self._database = database
+        self._connection = connection
+
+    def segments(self, partitioning: Partitioning) -> SegmentDigests:
+        """Return the digests of the slice's segments."""
+        return self._database.digests.digest_segments(self._connection, self.table_slice, partitioning)
+
+    def digests(self) -> dict[Key, int]:
+        """Return the digest of every row, as it would go over the wire."""
+        batches = self._database.digests.digest_rows(self._connection, self.table_slice, ONE_SEGMENT, ((0, 0),))
+        return {key: wire_digest(digest) for batch in batches for key, digest in batch}
+
+    def digests_by_key(self, keys: Sequence[Key]) -> dict[Key, int]:
+        """Return the digests of those of these rows that are there, as they would go over the wire."""
+        if not keys:
+            return {}
+        batches = self._database.digests.digest_keys(self._connection, self.table_slice, keys)
+        return {key: wire_digest(digest) for batch in batches for key, digest in batch}
+
+    def count(self) -> int:
+        """Count the rows."""
+        if self.table_slice.key_range is None:
+            return self._database.reader.count(self._connection, self.table_slice.table)
+        return self.segments(ONE_SEGMENT).get(0, NO_ROWS).rows
+
+    def delete(self, keys: Sequence[Key]) -> None:
+        """Delete rows by their keys."""
+        delete_rows(self._database, self._connection, self.table_slice, keys)
+
+    def empty(self) -> None:
+        """Delete all rows of this slice, and of no other."""
+        self.delete(list(self.digests()))

@@ -1,0 +1,186 @@
+"""Verify after a merge by version 2, before the commit, that the target holds what the source announced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.tables.both_sides import Comparison, digest_source_again
+from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
+from airflow_provider_sync.sync.tables.plan import Verification, plan_verification
+from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables.segment_digests import (
+    SegmentDigests,
+    add_segments,
+    digest_by_segment,
+    segment_ranges_of,
+    subtract_segments,
+    wire_digest,
+)
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows, not_as_staged
+
+MAX_NAMED = 5
+"""Most keys that a warning names."""
+
+
+class FetchedRows(StagedRows):
+    """Staged rows of the source, all of them or those that differ, and what the source announced of them.
+
+    :param announced: the source's digests of the fetched rows, by key; ``None`` when all rows were fetched, or too many to hold
+    :param deleted: keys of the rows to delete, if ``announced`` is given
+    :param deleted_rows: how many rows to delete, otherwise
+    :param replaced: by segment, what the target held of rows that are updated or deleted; ``None`` when all rows were fetched
+    :param restless: keys of rows that changed at the source each time that they were asked for
+    :ivar proven: whether each staged row is what the source announced of it
+    :ivar listed: table of the keys of the rows to delete; ``None`` where every row is deleted that is not staged
+    :ivar rows_staged: rows in the staging table, those that a failed try left among them
+    """
+
+    protocol = 2
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        compared: Comparison,
+        staged: StagedTable,
+        *,
+        received: int = 0,
+        announced: Mapping[Key, int] | None = None,
+        deleted: Sequence[Key] = (),
+        deleted_rows: int = 0,
+        replaced: SegmentDigests | None = None,
+        restless: Sequence[Key] = (),
+    ) -> None:
+        super().__init__(
+            compared.target,
+            staged,
+            rows_total=compared.source_rows,
+            rows_received=received,
+            warnings=(_changed_each_time(sorted(set(restless)), compared.table_slice),) if restless else (),
+        )
+        self.listed = staged.removed
+        self.staging = staged.staging
+        self.replaced = replaced
+        self.proven = not restless
+        self.rows_staged = staged.rows
+        self.client = client
+        self.database = database
+        self.compared = compared
+        self.announced = announced
+        self.deleted = deleted
+        self.deleted_rows = len(deleted) or deleted_rows
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows of the slice were fetched, so that every other row is deleted."""
+        return self.listed is None
+
+    def verify(self, connection: Connection) -> Verified | None:
+        """Digest what was touched, as :func:`.plan.plan_verification` decides, and compare it with what the source announced.
+
+        :return: ``None`` where rows changed each time that they were asked for, so that nothing announced is left to compare with
+        :raises TargetChangedError: when they differ
+        :raises TableError: when they differ because the target computes a column otherwise
+        """
+        compared = self.compared
+        verification = plan_verification(
+            compared.partitioning.scheme,
+            is_listed=self.announced is not None,
+            touched_rows=compared.source_rows_in(compared.differing),
+            source_rows=compared.source_rows,
+        )
+        match verification:
+            case Verification.KEYS:
+                holds = self._keys_hold(connection)
+            case Verification.TOUCHED:
+                holds = self._segments_hold(connection, self._digest_touched(connection))
+            case Verification.TABLE:
+                found = self.database.digests.digest_written(connection, compared.table_slice, compared.partitioning)
+                holds = self._segments_hold(connection, found)
+        if not holds:
+            refuse_other_values(self.database, connection, compared.table_slice, self.staging, name=self.target.name)
+            raise not_as_staged(self.target.name)
+        return "digest" if self.proven else None
+
+    def rest_holds(self, connection: Connection) -> bool:
+        """Digest the whole target: it is what the source announced, or what it was, with the rows that differed replaced."""
+        compared, window = self.compared, self.compared.table_slice.window
+        if self.replaced is None or (window is not None and self._lacks(window.column)):
+            return True
+        found = dict(self.database.digests.digest_written(connection, compared.table_slice, compared.partitioning))
+        return found in (dict(compared.source_segments), dict(self._merged(connection, self.replaced)))
+
+    def source_moved(self) -> bool:
+        """Have the source digest its segments once more."""
+        return dict(digest_source_again(self.client, self.database, self.compared)) != dict(self.compared.source_segments)
+
+    def expected(self, connection: Connection) -> SegmentDigests | None:
+        """Return what the segments of the target hold after the merge if nobody else writes to it.
+
+        That is what the source announced of them; or, where it changed between the digests of its segments and those of its
+        rows, what the target held when its rows were compared, with those of them replaced that differed.
+
+        :return: ``None`` where that is not known: where rows that change go into other segments, and where the window's column
+            is not staged
+        """
+        compared, window = self.compared, self.compared.table_slice.window
+        if self.replaced is None:
+            return compared.source_segments
+        if compared.partitioning.scheme == "row_hash" or (window is not None and self._lacks(window.column)):
+            return None
+        return self._merged(connection, self.replaced)
+
+    def _keys_hold(self, connection: Connection) -> bool:
+        announced = dict(self.announced or {})
+        table_slice = msgspec.structs.replace(self.compared.table_slice, window=None)
+        found = self.database.digests.digest_keys(connection, table_slice, [*announced, *self.deleted])
+        return {key: wire_digest(digest) for batch in found for key, digest in batch} == announced
+
+    def _segments_hold(self, connection: Connection, found: SegmentDigests) -> bool:
+        """Whether the touched segments are what was announced or is expected.
+
+        :param found: what the target holds
+        """
+        compared = self.compared
+        moved = [number for number in compared.differing if found.get(number) != compared.source_segments.get(number)]
+        if not moved:
+            return True
+        expected = self.expected(connection)
+        if expected is not None:
+            return all(found.get(number) == expected.get(number) for number in moved)
+        # The merge has compared the target with the staged rows, which are what the source announced; more is not known.
+        refuse_other_values(self.database, connection, compared.table_slice, self.staging, name=self.target.name)
+        return True
+
+    def _digest_touched(self, connection: Connection) -> SegmentDigests:
+        """Digest only the touched segments, row by row: they are few."""
+        compared, ranges = self.compared, segment_ranges_of(self.compared.differing)
+        batches = self.database.digests.digest_rows(connection, compared.table_slice, compared.partitioning, ranges)
+        return digest_by_segment(compared.partitioning, chain.from_iterable(batches))
+
+    def _merged(self, connection: Connection, replaced: SegmentDigests) -> SegmentDigests:
+        staged = msgspec.structs.replace(self.compared.table_slice, table=self.staging)
+        new = self.database.digests.digest_segments(connection, staged, self.compared.partitioning)
+        return add_segments(subtract_segments(self.compared.target_segments, replaced), new)
+
+    def _lacks(self, name: str) -> bool:
+        return name not in (column.column.name for column in self.compared.table_slice.columns)
+
+
+def _changed_each_time(keys: Sequence[Key], table_slice: TableSlice) -> str:
+    names = ", ".join(column.column.name for column in table_slice.key)
+    some = "; ".join(", ".join(key)[:50] for key in keys[:MAX_NAMED]) + ("; …" if len(keys) > MAX_NAMED else "")
+    rows = "1 row" if len(keys) == 1 else f"{len(keys)} rows"
+    return (
+        f"{rows} changed at the source each time that the sync asked for them ({names}: {some}). The target has what came last;"
+        " the next run brings what is newer."
+    )
