@@ -11,8 +11,8 @@ from contextlib import redirect_stdout
 from airflow_provider_sync.cli.reach import Trial, try_client, try_server
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.config.file_check import check_file
+from airflow_provider_sync.config.json_schema import json_schema
 from airflow_provider_sync.config.mistakes import Mistake
-from airflow_provider_sync.config.schema import json_schema
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.printable import printable
 

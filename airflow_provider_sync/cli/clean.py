@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from contextlib import redirect_stdout
 
-from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.sync import plan_run

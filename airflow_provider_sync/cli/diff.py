@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from airflow_provider_sync.cli.connections import OPENER
-from airflow_provider_sync.cli.progress import show_progress
+from airflow_provider_sync.cli.opener import OPENER
+from airflow_provider_sync.cli.progress_bars import show_progress
 from airflow_provider_sync.cli.run import show
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed

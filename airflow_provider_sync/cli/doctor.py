@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 
 import msgspec
 
-from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.printable import printable

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.cli.connections import OPENER
+from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import (
     ClientConfig,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from airflow_provider_sync.cli.connections import OPENER, open_database
-from airflow_provider_sync.cli.progress import show_progress
+from airflow_provider_sync.cli.opener import OPENER, open_database
+from airflow_provider_sync.cli.progress_bars import show_progress
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.history import Origin, open_history, record_or_warn

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from typing import TextIO
 
-from airflow_provider_sync.cli.connections import open_database, open_directory
+from airflow_provider_sync.cli.opener import open_database, open_directory
 from airflow_provider_sync.cli.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.uvicorn_server import serve

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from airflow_provider_sync.config.json_schema import MODELS
 from airflow_provider_sync.config.mistakes import Mistake, WrongOptions, mistakes_in
 from airflow_provider_sync.config.options import Options
-from airflow_provider_sync.config.schema import MODELS
 from airflow_provider_sync.config.yaml_file import expand, load_yaml, read_text, with_lines
 from airflow_provider_sync.exceptions import ConfigurationError
 

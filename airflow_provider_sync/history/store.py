@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select, 
 
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.databases.registry import entry_of
+from airflow_provider_sync.history.record_tables import prepare, records
 from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, to_row
-from airflow_provider_sync.history.schema import prepare, records
 from airflow_provider_sync.report import Report
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
-from airflow_provider_sync.server.tables import TableAnswers
+from airflow_provider_sync.server.version1_tables import TableAnswers
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Most bytes in the body of a request: paths for tens of thousands of files."""

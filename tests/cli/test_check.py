@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from airflow_provider_sync.cli.main import main
-from airflow_provider_sync.config.schema import json_schema
+from airflow_provider_sync.config.json_schema import json_schema
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
 

@@ -14,7 +14,7 @@ from subprocess import PIPE
 
 import pytest
 
-from airflow_provider_sync.cli.demo.failures import cause_of
+from airflow_provider_sync.cli.demo.demo_failures import cause_of
 from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 

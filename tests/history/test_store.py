@@ -15,8 +15,8 @@ import sqlalchemy
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history import History, Origin, SyncKey, open_history, record_or_warn
+from airflow_provider_sync.history.record_tables import records, versions
 from airflow_provider_sync.history.records import MAX_MESSAGE, MAX_NAME, MAX_WARNINGS
-from airflow_provider_sync.history.schema import records, versions
 from airflow_provider_sync.history.store import PRUNE_EVERY
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 

@@ -19,8 +19,8 @@ import msgspec
 import yaml
 
 from airflow_provider_sync.cli.demo.airflow import DemoAirflow
-from airflow_provider_sync.cli.demo.failures import DemoFailed
-from airflow_provider_sync.cli.demo.source import DemoSource, create_table
+from airflow_provider_sync.cli.demo.demo_failures import DemoFailed
+from airflow_provider_sync.cli.demo.demo_source import DemoSource, create_table
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport

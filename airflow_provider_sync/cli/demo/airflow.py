@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from airflow_provider_sync.cli.demo.failures import DemoFailed
+from airflow_provider_sync.cli.demo.demo_failures import DemoFailed
 
 DAG_ID = "sync_demo"
 DAGS = Path(__file__).with_name("dags")

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from airflow_provider_sync.cli import progress
+from airflow_provider_sync.cli import progress_bars
 from tests.cli.site import Site, reports
 
 
@@ -32,8 +32,8 @@ def test_bars_on_a_terminal(site: Site) -> None:
 
 def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal a line says from time to time how far things are."""
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-    with progress.show_progress() as show:
+    monkeypatch.setattr(progress_bars, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress_bars.show_progress() as show:
         show("orders", 1000, "rows")
         show("orders", 500, "rows")
         show("images", 1, "files", 12)
@@ -50,7 +50,7 @@ def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_standard_output_is_for_results(capsys: pytest.CaptureFixture[str]) -> None:
     """What anything prints while the work goes on, as Airflow's log does, keeps out of standard output."""
-    with progress.show_progress():
+    with progress_bars.show_progress():
         print("noise")  # noqa: T201  # as libraries do
     print("result")  # noqa: T201  # as commands do
     assert capsys.readouterr() == ("result\n", "noise\n")

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
+from airflow_provider_sync.config.json_schema import MODELS, json_schema
 from airflow_provider_sync.config.options import Options
-from airflow_provider_sync.config.schema import MODELS, json_schema
 from tests.docs.pages import PAGES, PROJECT, blocks, kind_of_configuration
 
 URL = {"url": "http://source.example"}
