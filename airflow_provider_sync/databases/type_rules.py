@@ -18,8 +18,8 @@ SQLITE = "sqlite"
 KEEPS_JSON = frozenset({"mariadb", SQLITE})
 """Dialects whose JSON columns keep a text as it was written."""
 
-_SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
-_MOMENTS = frozenset({LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
+_SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
+_MOMENTS = frozenset({LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
 
 
 class Landing(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +200,6 @@ _SAME = {
     LogicalKind.TEXT: _text,
     LogicalKind.TIME: _scale,
     LogicalKind.TIMESTAMP: _scale,
-    LogicalKind.TIMESTAMPTZ: _scale,
+    LogicalKind.INSTANT: _scale,
     LogicalKind.JSON: _json,
 }

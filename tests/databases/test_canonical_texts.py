@@ -41,7 +41,7 @@ def test_kinds(on: Scenario) -> None:
         "date": LogicalKind.DATE,
         "time": LogicalKind.TIME,
         "timestamp": LogicalKind.TIMESTAMP,
-        "instant": LogicalKind.TIMESTAMPTZ,
+        "instant": LogicalKind.INSTANT,
         "json": LogicalKind.JSON,
     }
     columns = ", ".join(f"{kind}_ {TYPES[kind].get(on.dialect) or TYPES[kind]['']}" for kind in expected)

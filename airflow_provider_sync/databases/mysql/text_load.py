@@ -135,9 +135,7 @@ def _check(table: Table, column: CanonicalColumn, values: Values) -> None:
 
 def _is_shortest(column: CanonicalColumn) -> bool:
     kind = column.column.kind
-    return column.column.scale is None and (
-        kind is Kind.DOUBLE or (kind is Kind.FLOAT and column.type.kind is LogicalKind.FLOAT32)
-    )
+    return column.column.scale is None and (kind is Kind.DOUBLE or (kind is Kind.FLOAT and column.type.single))
 
 
 def _comes_back(text: str) -> bool:

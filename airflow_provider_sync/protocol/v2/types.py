@@ -40,7 +40,7 @@ class LogicalKind(StrEnum):
     JSON = "json"
 
 
-LENGTH_PREFIXED = frozenset({LogicalKind.TEXT, LogicalKind.JSON})
+MEASURED = frozenset({LogicalKind.TEXT, LogicalKind.JSON})
 """Kinds whose text may hold anything, so that its length goes into the row text before it."""
 
 

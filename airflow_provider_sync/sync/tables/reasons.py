@@ -172,6 +172,6 @@ _TESTS: dict[LogicalKind, Sequence[Test]] = {
     LogicalKind.FLOAT: (_float,),
     LogicalKind.BYTES: (_bytes,),
     LogicalKind.TIMESTAMP: (_moment,),
-    LogicalKind.TIMESTAMPTZ: (_moment,),
+    LogicalKind.INSTANT: (_moment,),
     LogicalKind.JSON: (_json, _text),
 }

@@ -153,9 +153,9 @@ def test_keys_that_are_no_integers(sqlite_on: Scenario) -> None:
         ("INTEGER", LogicalType(kind=LogicalKind.INTEGER, unsigned=True), b"18446744073709551615"),
         ("INTEGER", LogicalType(kind=LogicalKind.TEXT), b"007"),
         ("DECIMAL(20,4)", LogicalType(kind=LogicalKind.DECIMAL, scale=4), b"1234567890123456.7890"),
-        ("JSON", LogicalType(kind=LogicalKind.JSON, json_dialect="mysql"), b"1.0"),
+        ("JSON", LogicalType(kind=LogicalKind.JSON, dialect="mysql"), b"1.0"),
         ("DOUBLE", LogicalType(kind=LogicalKind.INTEGER), b"9007199254740993"),
-        ("DOUBLE", LogicalType(kind=LogicalKind.FLOAT64), b"NaN"),
+        ("DOUBLE", LogicalType(kind=LogicalKind.FLOAT), b"NaN"),
     ],
 )
 def test_what_affinities_would_change(sqlite_on: Scenario, sql_type: str, logical: LogicalType, text: bytes) -> None:
