@@ -57,7 +57,7 @@ class SyncClient:
     :param protocol: ``auto`` takes version 2 where the server has it; ``1`` or ``2`` takes that one
     :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` where it is not known
     :param max_seconds: what :meth:`within` takes where it is not told
-    :param limits: how much the server may send
+    :param limits: how much the server may send; ``None`` for the defaults
     :ivar traffic: what went over the wire so far
     :ivar time_zone: of the source's database, where it is configured
     :ivar source_time_zone: what the server told with its last answer about a table of version 1, as ours does
@@ -81,7 +81,7 @@ class SyncClient:
         protocol: str | int = "auto",
         time_zone: str | int | None = None,
         max_seconds: float | None = None,
-        limits: SizeLimits = SizeLimits(),  # noqa: B008  # frozen
+        limits: SizeLimits | None = None,
     ) -> None:
         if str(protocol) not in PROTOCOLS:
             raise ConfigurationError(f"protocol is {protocol!r}. Give 'auto', 1 or 2.")
@@ -92,7 +92,7 @@ class SyncClient:
         self.time_zone = time_zone_named(named) if named else None
         self.source_time_zone: TimeZone | None = None
         self.retries = max(0, retries)
-        self.limits = limits
+        self.limits = limits or SizeLimits()
         self._max_seconds = max_seconds
         self._watched = ExitStack()
         self._transport = Transport(

@@ -34,7 +34,14 @@ def check_file(path: str | Path, kind: str | None = None) -> FileCheck:
     :param kind: ``server`` or ``client``; ``None`` to tell by what the file says
     :raises ConfigurationError: when it cannot be read at all, or might be of either kind
     """
-    text = read_text(path)
+    return check_text(read_text(path), path, kind)
+
+
+def check_text(text: str, path: str | Path, kind: str | None = None) -> FileCheck:
+    """Find all mistakes of the text of a file; see :func:`check_file`.
+
+    :param path: where it comes from, for messages
+    """
     try:
         written = load_yaml(text, path)
     except WrongOptions as error:

@@ -15,8 +15,9 @@ import msgspec
 from airflow_provider_sync.client.refusals import refusal
 from airflow_provider_sync.client.transport import seconds_to_wait
 from airflow_provider_sync.config import ClientConfig, ServerConfig
+from airflow_provider_sync.config.file_check import check_text
 from airflow_provider_sync.config.yaml_file import parse_yaml
-from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.files import PathFilter
 from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.printable import printable, printable_lines, quoted
@@ -167,8 +168,15 @@ def _requests(data: bytes) -> object:
 
 
 def _configuration(data: bytes) -> object:
+    model, kind = (ClientConfig, "client") if data[:1] < b"\x80" else (ServerConfig, "server")
+    checked = check_text(_text(data[1:]), "client.yaml", kind)
+    assert all(mistake.message for mistake in checked.mistakes)
     settings = parse_yaml(_text(data[1:]), "client.yaml")
-    return (ClientConfig if data[:1] < b"\x80" else ServerConfig).from_dict(settings)
+    try:
+        return model.from_dict(settings)
+    except ConfigurationError:
+        assert checked.mistakes
+        raise
 
 
 def _name(data: bytes) -> object:

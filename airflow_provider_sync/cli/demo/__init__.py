@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import shlex
 import sqlite3
 import sys
@@ -22,6 +23,7 @@ from airflow_provider_sync.cli.demo.airflow import DemoAirflow
 from airflow_provider_sync.cli.demo.demo_failures import DemoFailed
 from airflow_provider_sync.cli.demo.demo_source import DemoSource, create_table
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config.json_schema import json_schema
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import format_reports
@@ -93,15 +95,18 @@ class _Demo:
         self.say("Done: source and target are equal, and nothing is left running.")
 
     def write_configuration(self) -> None:
-        """Leave the files with which the commands do what the DAG did."""
+        """Leave the files with which the commands do what the DAG did, and their schemas for editors."""
         fetched = {
             "url": f"http://{DEFAULT_HOST}:{DEFAULT_PORT}",
             "connections": {"target": f"sqlite:///{self.target_database}"},
             "tables": {"airports": {}},
             "directories": {"countries": {"path": str(self.target_directory)}},
         }
-        for name, settings in (("server.yaml", self.offered), ("client.yaml", fetched)):
-            (self.folder / name).write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        for kind, settings in (("server", self.offered), ("client", fetched)):
+            schema = self.folder / f"{kind}.schema.json"
+            schema.write_text(json.dumps(json_schema(kind), indent=2), encoding="utf-8")
+            text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+            (self.folder / f"{kind}.yaml").write_text(f"# yaml-language-server: $schema={schema.name}\n{text}", encoding="utf-8")
 
     def airflow(self, server_url: str) -> DemoAirflow:
         """Start an Airflow that knows the server and both targets."""
