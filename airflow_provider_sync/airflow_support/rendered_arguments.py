@@ -1,22 +1,20 @@
-"""Arguments of operators and sensors after their templates were rendered, as the values that they stand for.
+"""Read the arguments of operators and sensors once their templates are rendered.
 
 A template renders to text, whatever it was made of: ``{{ params.tables }}`` to ``['a', 'b']``, ``{{ x | tojson }}`` to
-JSON, a missing value to nothing or to ``None``. Checking waits until now, since nothing is known before.
+JSON, a missing value to nothing or to ``None``. So arguments are checked when a task runs, not when a DAG is parsed. Options of
+tables and directories are checked by the models of :mod:`airflow_provider_sync.config`; what is undefined, by :mod:`.templates`.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-import jinja2
-from airflow.providers.common.compat.sdk import Context
-
+from airflow_provider_sync.airflow_support.templates import check_present
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, directory_from_options, table_from_options
 from airflow_provider_sync.config.mistakes import WrongOptions
 from airflow_provider_sync.config.options import plain_value
@@ -25,39 +23,11 @@ from airflow_provider_sync.time_zones import checked_time_zone
 
 T = TypeVar("T")
 
-MOST_TASKS = 1_024
-"""Tasks that Airflow maps unless told otherwise (``[core] max_map_length``)."""
-
-_OF_AN_INTERVAL = re.compile(r"'(data_interval_\w+|logical_date|ds|ds_nodash|ts|ts_nodash|ts_nodash_with_tz)'")
+MAX_TASKS = 1_024
+"""Tasks that Airflow maps by default (``[core] max_map_length``)."""
 
 
-class UndefinedText(str):
-    """What a template renders to that uses something which is not defined: the reason."""
-
-    __slots__ = ()
-
-
-class TemplatesReadLater:
-    """Let an operator with a template that uses what is not defined begin, and say which argument it is.
-
-    Airflow itself fails such a task with a traceback, and tries again. Comes before ``BaseOperator``.
-    """
-
-    def render_template(
-        self,
-        content: Any,
-        context: Context,
-        jinja_env: jinja2.Environment | None = None,
-        seen_oids: set[int] | None = None,
-    ) -> Any:
-        """Render one value; in place of an undefined one there is an :class:`UndefinedText`."""
-        try:
-            return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]  # BaseOperator's
-        except jinja2.UndefinedError as error:
-            return UndefinedText(error)
-
-
-def target_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> list[TargetTable]:
+def read_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> list[TargetTable]:
     """Read a name, a list of names, or a mapping of names to options.
 
     :param argument: what the operator calls it, for messages
@@ -73,7 +43,7 @@ def target_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> li
     return [table_from_options(name, {**options, **own}) for name, own in entries.items()]
 
 
-def target_directories(argument: str, directories: Any, path: Any, defaults: Mapping[str, Any]) -> list[TargetDirectory]:
+def read_directories(argument: str, directories: Any, path: Any, defaults: Mapping[str, Any]) -> list[TargetDirectory]:
     """Read a name, a list of names, or a mapping of names to options, and decide where each directory is kept.
 
     A single name, not in a list, is kept in ``path`` itself; entries of a list or mapping below it, in a folder of their
@@ -83,10 +53,10 @@ def target_directories(argument: str, directories: Any, path: Any, defaults: Map
     :raises ConfigurationError: naming the argument
     """
     entries = _entries(argument, directories)
-    single = isinstance(decoded(argument, directories), str)
+    single = isinstance(decode_argument(argument, directories), str)
     options = _options(defaults)
     if path is not None:
-        options["path"] = decoded("path", str(path))
+        options["path"] = decode_argument("path", str(path))
     found = []
     for name, own in entries.items():
         if "path" not in own and "path" not in options:
@@ -96,23 +66,23 @@ def target_directories(argument: str, directories: Any, path: Any, defaults: Map
     return found
 
 
-def named(value: Any) -> list[str]:
+def names_in(value: Any) -> list[str]:
     """Return the names in an argument for tables or directories; none where they cannot be read."""
     try:
-        found = decoded("", value)
+        found = decode_argument("", value)
     except ConfigurationError:
         return []
     names = [found] if isinstance(found, str) else found
     return [str(name) for name in names] if isinstance(names, (list, tuple, dict)) else []
 
 
-def converted(argument: str, value: Any, kind: type[T]) -> T:
+def read_argument(argument: str, value: Any, kind: type[T]) -> T:
     """Read an argument of a plain type; text that means it is accepted.
 
     :raises ConfigurationError: naming the argument
     """
     try:
-        return plain_value(decoded(argument, value), kind)
+        return plain_value(decode_argument(argument, value), kind)
     except WrongOptions as error:
         wanted = " ".join(mistake.message for mistake in error.mistakes)
         if issubclass(kind, Enum):
@@ -127,40 +97,40 @@ def with_time_zone(config: ClientConfig, time_zone: Any) -> ClientConfig:
     """
     if time_zone is None:
         return config
-    return config.model_copy(update={"time_zone": checked_time_zone(converted("time_zone", time_zone, str))})
+    return config.model_copy(update={"time_zone": checked_time_zone(read_argument("time_zone", time_zone, str))})
 
 
-def number_of_tasks(argument: str, value: Any) -> int:
+def read_task_count(argument: str, value: Any) -> int:
     """Read how many tasks there may be.
 
     :raises ConfigurationError: for none, and for more than Airflow allows unless told otherwise
     """
-    number = converted(argument, value, int)
-    if not 1 <= number <= MOST_TASKS:
-        raise ConfigurationError(f"{argument!r} is {number}. Give a number from 1 to {MOST_TASKS}.")
+    number = read_argument(argument, value, int)
+    if not 1 <= number <= MAX_TASKS:
+        raise ConfigurationError(f"{argument!r} is {number}. Give a number from 1 to {MAX_TASKS}.")
     return number
 
 
-def results_of_steps(argument: str, value: Any) -> list[Mapping[str, Any]]:
+def read_step_results(argument: str, value: Any) -> list[Mapping[str, Any]]:
     """Read what a task before has returned: one value, a list of them, or the results of mapped tasks.
 
     :raises ConfigurationError: for anything else
     """
-    value = decoded(argument, value)
+    value = decode_argument(argument, value)
     if isinstance(value, Mapping):
         return [value]
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ConfigurationError(f"{argument!r} is {value!r}. Give it the output of the step before.")
     # A slice, since Airflow logs an error when the end of its lazy sequences is iterated to.
-    return [entry for item in value[:] for entry in results_of_steps(argument, item)]
+    return [entry for item in value[:] for entry in read_step_results(argument, item)]
 
 
-def decoded(argument: str, value: Any) -> Any:
+def decode_argument(argument: str, value: Any) -> Any:
     """Return what a rendered value stands for: text that is a list or mapping, in JSON or as Python writes it, as such.
 
     :raises ConfigurationError: when it is undefined, empty, or text that begins like a list and is none
     """
-    _check_present(argument, value)
+    check_present(argument, value)
     if not isinstance(value, str):
         if isinstance(value, (list, tuple, dict)) and not value:
             raise ConfigurationError(f"{argument!r} is empty.")
@@ -169,32 +139,11 @@ def decoded(argument: str, value: Any) -> Any:
     if text[0] not in "[{":
         return text
     try:
-        return decoded(argument, _literal(text))
+        return decode_argument(argument, _literal(text))
     except (ValueError, SyntaxError) as error:
         raise ConfigurationError(
             f"{argument!r} rendered to text that is no list and no mapping. Use the filter tojson in its template."
         ) from error
-
-
-def _check_present(argument: str, value: Any) -> None:
-    """Refuse what stands for nothing."""
-    if isinstance(value, jinja2.Undefined):
-        raise ConfigurationError(f"{argument!r} uses a variable that is not defined.")
-    if isinstance(value, UndefinedText):
-        raise ConfigurationError(f"{argument!r} uses what this run does not have: {value}.{_hint(value)}")
-    if value is None:
-        raise ConfigurationError(f"{argument!r} is empty.")
-    if isinstance(value, str) and value.strip() in ("", "None"):
-        raise ConfigurationError(f"{argument!r} rendered to {value!r}. Check that what its template uses has a value.")
-
-
-def _hint(reason: str) -> str:
-    """Return what to do when it is the data interval that is missing."""
-    if not _OF_AN_INTERVAL.search(reason):
-        return ""
-    return (
-        " A run without a logical date has no data interval: start it with one, by the schedule, or by `airflow backfill create`."
-    )
 
 
 def _literal(text: str) -> Any:
@@ -205,8 +154,8 @@ def _literal(text: str) -> Any:
 
 
 def _entries(argument: str, value: Any) -> dict[str, dict[str, Any]]:
-    """Return the options by name, decoded, each in a mapping of its own."""
-    value = decoded(argument, value)
+    """Return the options by name, decode_argument, each in a mapping of its own."""
+    value = decode_argument(argument, value)
     if isinstance(value, str):
         return {value: {}}
     if isinstance(value, Mapping):
@@ -215,7 +164,7 @@ def _entries(argument: str, value: Any) -> dict[str, dict[str, Any]]:
                 raise ConfigurationError(f"{argument!r}: the options of {name!r} are {own!r}. Give a mapping of options.")
         return {str(name): _options(own or {}, f"{argument}.{name}.") for name, own in value.items()}
     if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
-        return {decoded(argument, name): {} for name in value}
+        return {decode_argument(argument, name): {} for name in value}
     raise ConfigurationError(f"{argument!r} is {value!r}. Give a name, a list of names, or a mapping of names to options.")
 
 
@@ -226,10 +175,10 @@ def _options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _option(argument: str, value: Any) -> Any:
     """Decode an option; every entry of a list or mapping has to be something."""
-    value = value if isinstance(value, (list, tuple, dict)) else decoded(argument, value)
+    value = value if isinstance(value, (list, tuple, dict)) else decode_argument(argument, value)
     if isinstance(value, (list, tuple, dict)):
         for entry in value.values() if isinstance(value, dict) else value:
-            _check_present(argument, entry)
+            check_present(argument, entry)
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_sync.airflow_support.rendered_arguments import target_directories
+from airflow_provider_sync.airflow_support.rendered_arguments import read_directories
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.run import RunPlan
@@ -69,4 +69,4 @@ class FileOperator(SyncOperator):
     def plan(self) -> RunPlan:
         """Decide where each directory is kept."""
         defaults = {name: getattr(self, name) for name in self.directory_options}
-        return RunPlan(tables={}, directories=tuple(target_directories("directories", self.directories, self.path, defaults)))
+        return RunPlan(tables={}, directories=tuple(read_directories("directories", self.directories, self.path, defaults)))

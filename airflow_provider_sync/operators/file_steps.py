@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_sync.airflow_support.opener import OPENER
-from airflow_provider_sync.airflow_support.rendered_arguments import number_of_tasks, results_of_steps
+from airflow_provider_sync.airflow_support.rendered_arguments import read_step_results, read_task_count
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.step_operator import StepOperator
 from airflow_provider_sync.sync.directories.steps import FileBatch
@@ -43,7 +43,7 @@ class FileCompareOperator(FileStepOperator):
         :raises AirflowSkipException: when there is nothing to do
         """
         with self.failing_tasks(context):
-            batches = number_of_tasks("batches", self.batches)
+            batches = read_task_count("batches", self.batches)
             compared = compare_directories(self.server(), self.plan(), opener=OPENER, batches=batches)
         return self.finish_comparison(context, compared)
 
@@ -64,7 +64,7 @@ class FileDownloadOperator(FileStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
         with self.failing_tasks(context):
-            batches = [FileBatch.from_dict(value) for value in results_of_steps("batch", self.batch)]
+            batches = [FileBatch.from_dict(value) for value in read_step_results("batch", self.batch)]
             done = download_directories(
                 self.server(), self.plan(), batches, opener=OPENER, dry_run=self.dry(), progress=self.progress()
             )
@@ -89,7 +89,7 @@ class FileDeleteOperator(FileStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Delete, log the reports as a table, and return them."""
         with self.failing_tasks(context):
-            batches = [FileBatch.from_dict(value) for value in results_of_steps("batches", self.batches)]
+            batches = [FileBatch.from_dict(value) for value in read_step_results("batches", self.batches)]
             config, plan = self.server(), self.plan()
             reports = delete_in_directories(config, plan, batches, opener=OPENER, dry_run=self.dry())
         return self.finish(context, config, plan, reports)

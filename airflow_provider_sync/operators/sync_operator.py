@@ -11,9 +11,10 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 
 from airflow_provider_sync.airflow_support.lineage import ReportsLineage
 from airflow_provider_sync.airflow_support.opener import OPENER
-from airflow_provider_sync.airflow_support.rendered_arguments import TemplatesReadLater, converted, named
+from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks, reason_of
 from airflow_provider_sync.airflow_support.task_history import record_reports
+from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
@@ -28,7 +29,7 @@ SECONDS_BETWEEN_LINES = 30.0
 """Pause between two lines of the log that say how far a long task is."""
 
 
-class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOperator):
+class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, BaseOperator):
     """Sync what :meth:`plan` names.
 
     The result is a list of reports, one for each table or directory, in their order. What no retry can fix fails the
@@ -70,11 +71,11 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
 
     def server(self) -> ClientConfig:
         """Read the connection of the server."""
-        return SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str)).get_config()
+        return SyncServerHook(read_argument("sync_conn_id", self.sync_conn_id, str)).get_config()
 
     def dry(self) -> bool:
         """Read ``dry_run``."""
-        return converted("dry_run", self.is_dry_run, bool)
+        return read_argument("dry_run", self.is_dry_run, bool)
 
     def progress(self) -> Progress:
         """Return what logs the task's progress, every :data:`SECONDS_BETWEEN_LINES`."""
@@ -86,7 +87,7 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
         :raises AirflowSkipException: when ``skip_unchanged`` is set and nothing changed
         """
         with self.failing_tasks(context):
-            skip_unchanged = converted("skip_unchanged", self.skip_unchanged, bool)
+            skip_unchanged = read_argument("skip_unchanged", self.skip_unchanged, bool)
             config, plan = self.server(), self.plan()
             # Rows that a failed try has staged are kept for the next one: Airflow's retry, or the task cleared by hand.
             reports = run(config, plan, opener=OPENER, dry_run=self.dry(), resume=True, progress=self.progress())
@@ -102,7 +103,7 @@ class SyncOperator(EndsWithItsTask, TemplatesReadLater, ReportsLineage, BaseOper
                 self.record(context, failure.reports)
                 raise
             except BaseException as error:
-                names = named(getattr(self, self.names_argument)) or [self.task_id]
+                names = names_in(getattr(self, self.names_argument)) or [self.task_id]
                 reason = reason_of(error)
                 self.record(context, [self.report_kind(name=name, status="failed", error=reason) for name in names])
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow_provider_sync.airflow_support.rendered_arguments import converted, target_tables, with_time_zone
+from airflow_provider_sync.airflow_support.rendered_arguments import read_argument, read_tables, with_time_zone
 from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.sync_operator import SyncOperator
@@ -93,7 +93,7 @@ class TableOperator(SyncOperator):
 
     def server(self) -> ClientConfig:
         """Read the connection of the server; ``time_zone`` and ``single_transaction`` are this operator's."""
-        single_transaction = converted("single_transaction", self.single_transaction, bool)
+        single_transaction = read_argument("single_transaction", self.single_transaction, bool)
         config = with_time_zone(super().server(), self.time_zone)
         return config.model_copy(update={"single_transaction": single_transaction})
 
@@ -101,7 +101,7 @@ class TableOperator(SyncOperator):
         """Group the tables by the connection of their database."""
         defaults = {name: getattr(self, name) for name in self.table_options}
         by_connection: dict[str, list[TargetTable]] = {}
-        for table in target_tables("tables", self.tables, defaults):
+        for table in read_tables("tables", self.tables, defaults):
             by_connection.setdefault(self._connection_of(table), []).append(table)
         return RunPlan(tables={conn_id: tuple(group) for conn_id, group in by_connection.items()}, directories=())
 
@@ -112,4 +112,4 @@ class TableOperator(SyncOperator):
             raise ConfigurationError(
                 f"Table {table.name!r} has no connection. Give target_conn_id, or a connection to this entry."
             )
-        return converted("target_conn_id", self.target_conn_id, str)
+        return read_argument("target_conn_id", self.target_conn_id, str)

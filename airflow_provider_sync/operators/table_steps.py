@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_sync.airflow_support.opener import OPENER
-from airflow_provider_sync.airflow_support.rendered_arguments import number_of_tasks, results_of_steps
+from airflow_provider_sync.airflow_support.rendered_arguments import read_step_results, read_task_count
 from airflow_provider_sync.operators.step_operator import StepOperator
 from airflow_provider_sync.operators.table_operator import TableOperator
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
@@ -44,7 +44,7 @@ class TableCompareOperator(TableStepOperator):
         :raises AirflowSkipException: when there is nothing to do
         """
         with self.failing_tasks(context):
-            slices = number_of_tasks("slices", self.slices)
+            slices = read_task_count("slices", self.slices)
             compared = compare_tables(
                 self.server(), self.plan(), opener=OPENER, run=_run_id(context), slices=slices, dry_run=self.dry()
             )
@@ -69,7 +69,7 @@ class TableDownloadOperator(TableStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Download."""
         with self.failing_tasks(context):
-            slices = [PlannedSlice.from_dict(value) for value in results_of_steps("table_slice", self.table_slice)]
+            slices = [PlannedSlice.from_dict(value) for value in read_step_results("table_slice", self.table_slice)]
             staged = download_tables(self.server(), self.plan(), slices, opener=OPENER, progress=self.progress())
         return self.passed_on(staged)
 
@@ -93,7 +93,7 @@ class TableMergeOperator(TableStepOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Merge, log the reports as a table, and return them."""
         with self.failing_tasks(context):
-            slices = [StagedSlice.from_dict(value) for value in results_of_steps("slices", self.slices)]
+            slices = [StagedSlice.from_dict(value) for value in read_step_results("slices", self.slices)]
             config, plan = self.server(), self.plan()
             reports = merge_tables(config, plan, slices, opener=OPENER, dry_run=self.dry())
         return self.finish(context, config, plan, reports)

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, BaseSensorOperator, Context, conf
 
-from airflow_provider_sync.airflow_support.rendered_arguments import TemplatesReadLater, converted
+from airflow_provider_sync.airflow_support.rendered_arguments import read_argument
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks
+from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
@@ -47,7 +48,7 @@ def only_one(argument: str, found: Sequence[T], *, plural: str) -> T:
     return found[0]
 
 
-class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
+class DifferenceSensor(EndsWithItsTask, ReportsUndefinedTemplates, BaseSensorOperator):
     """Succeed when source and target differ; in the modes ``poke`` and ``reschedule``, or deferrable.
 
     :param sync_conn_id: connection of the server
@@ -117,8 +118,8 @@ class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
         :raises AirflowSkipException: when they are equal and ``when_unchanged`` is ``skip``
         """
         with failing_tasks():
-            when_unchanged = converted("when_unchanged", self.when_unchanged, WhenUnchanged)
-            hook = SyncServerHook(converted("sync_conn_id", self.sync_conn_id, str))
+            when_unchanged = read_argument("when_unchanged", self.when_unchanged, WhenUnchanged)
+            hook = SyncServerHook(read_argument("sync_conn_id", self.sync_conn_id, str))
             with SyncClient.from_config(self.server(hook)) as client, client.within(self._comparison_seconds):
                 if self._known is None and self.deferrable and when_unchanged is WhenUnchanged.WAIT:
                     # Before comparing, so that a change in between is not missed.
@@ -135,7 +136,7 @@ class DifferenceSensor(EndsWithItsTask, TemplatesReadLater, BaseSensorOperator):
     def _comparison_seconds(self) -> float | None:
         if self.max_seconds is None:
             return None
-        seconds = converted("max_seconds", self.max_seconds, float)
+        seconds = read_argument("max_seconds", self.max_seconds, float)
         if not seconds > 0:
             raise ConfigurationError(f"'max_seconds' is {seconds!r}. Give a number of seconds above 0.")
         return seconds

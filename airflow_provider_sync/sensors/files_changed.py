@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_sync.airflow_support.opener import OPENER
-from airflow_provider_sync.airflow_support.rendered_arguments import target_directories
+from airflow_provider_sync.airflow_support.rendered_arguments import read_directories
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
@@ -72,4 +72,4 @@ class FilesChangedSensor(DifferenceSensor):
 
     def _target(self) -> TargetDirectory:
         options = {name: getattr(self, name) for name in self.directory_options}
-        return only_one("directory", target_directories("directory", self.directory, self.path, options), plural="directories")
+        return only_one("directory", read_directories("directory", self.directory, self.path, options), plural="directories")

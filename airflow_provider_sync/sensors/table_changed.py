@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_sync.airflow_support.opener import OPENER
-from airflow_provider_sync.airflow_support.rendered_arguments import converted, target_tables, with_time_zone
+from airflow_provider_sync.airflow_support.rendered_arguments import read_argument, read_tables, with_time_zone
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ServerError
@@ -69,7 +69,7 @@ class TableChangedSensor(DifferenceSensor):
         """Whether the hashes of source and target differ."""
         table = self._target()
         conn_id = table.connection or self.target_conn_id
-        with OPENER.database(converted("target_conn_id", conn_id, str)) as database:
+        with OPENER.database(read_argument("target_conn_id", conn_id, str)) as database:
             try:
                 return table_differs(client, table, database)
             except ServerError as error:
@@ -84,4 +84,4 @@ class TableChangedSensor(DifferenceSensor):
 
     def _target(self) -> TargetTable:
         options = {name: getattr(self, name) for name in self.table_options}
-        return only_one("table", target_tables("table", self.table, options), plural="tables")
+        return only_one("table", read_tables("table", self.table, options), plural="tables")

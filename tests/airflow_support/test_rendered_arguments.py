@@ -8,7 +8,8 @@ import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_sync.airflow_support.rendered_arguments import UndefinedText, converted, target_directories, target_tables
+from airflow_provider_sync.airflow_support.rendered_arguments import read_argument, read_directories, read_tables
+from airflow_provider_sync.airflow_support.templates import UndefinedText
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.sensors.difference import WhenUnchanged
 
@@ -28,17 +29,17 @@ from airflow_provider_sync.sensors.difference import WhenUnchanged
 )
 def test_lists_of_tables(tables: Any) -> None:
     """A list is read from a value, from JSON, and from the text that a template makes of a Python list."""
-    assert [table.name for table in target_tables("tables", tables, {})] == ["orders", "items"]
+    assert [table.name for table in read_tables("tables", tables, {})] == ["orders", "items"]
 
 
 def test_one_name() -> None:
     """Plain text is one name, whatever white space the template left around it."""
-    assert [table.name for table in target_tables("tables", " orders\n", {})] == ["orders"]
+    assert [table.name for table in read_tables("tables", " orders\n", {})] == ["orders"]
 
 
 def test_defaults_hold_where_an_entry_sets_nothing() -> None:
     """Options of the operator hold for the entries that do not set them, and only there."""
-    orders, items = target_tables(
+    orders, items = read_tables(
         "tables", {"orders": {"max_deletes": "5"}, "items": None}, {"max_deletes": "10%", "primary": "id", "columns": None}
     )
     assert (orders.max_deletes, orders.primary) == ("5", "id")
@@ -48,14 +49,14 @@ def test_defaults_hold_where_an_entry_sets_nothing() -> None:
 def test_options_as_text() -> None:
     """Lists, mappings, switches and numbers inside options may be text."""
     options = {"columns": "['id', 'name']", "renames": '{"name": "title"}', "verify": "False", "primary": '["id"]'}
-    (table,) = target_tables("tables", {"orders": options}, {})
+    (table,) = read_tables("tables", {"orders": options}, {})
     assert (table.columns, table.renames, table.verify, table.primary) == (("id", "name"), {"name": "title"}, False, ("id",))
 
 
 def test_options_of_the_caller_stay() -> None:
     """The mapping that a DAG gave is not changed."""
     directories = {"images": {"path": "/srv/images", "include": ["*.png"]}}
-    target_directories("directories", directories, None, {})
+    read_directories("directories", directories, None, {})
     assert directories == {"images": {"path": "/srv/images", "include": ["*.png"]}}
 
 
@@ -63,31 +64,31 @@ def test_options_of_the_caller_stay() -> None:
 def test_empty_renderings(value: Any) -> None:
     """A rendering to nothing is an error that names the argument."""
     with pytest.raises(ConfigurationError, match="'tables'"):
-        target_tables("tables", value, {})
+        read_tables("tables", value, {})
 
 
 @pytest.mark.parametrize("value", [["orders", ""], ["orders", 1], 1, "[orders", {"orders": "id"}, {"orders": {"primary": ""}}])
 def test_what_cannot_be_meant(value: Any) -> None:
     """Anything that is no name, list of names or mapping to options is refused, naming the argument."""
     with pytest.raises(ConfigurationError, match="tables"):
-        target_tables("tables", value, {})
+        read_tables("tables", value, {})
 
 
 def test_unknown_option() -> None:
     """An option that does not exist is an error that names table and option."""
     with pytest.raises(ConfigurationError, match=r"'orders'.*primary_key"):
-        target_tables("tables", {"orders": {"primary_key": "id"}}, {})
+        read_tables("tables", {"orders": {"primary_key": "id"}}, {})
 
 
 def test_one_target_for_several_tables() -> None:
     """A target's name cannot hold for more than one table."""
     with pytest.raises(ConfigurationError, match="'table' names one target for the 2 entries"):
-        target_tables("tables", ["orders", "items"], {"table": "orders"})
+        read_tables("tables", ["orders", "items"], {"table": "orders"})
 
 
 def paths(directories: Any, path: Any = None) -> dict[str, str]:
     """Return where each directory is kept."""
-    return {directory.name: directory.path for directory in target_directories("directories", directories, path, {})}
+    return {directory.name: directory.path for directory in read_directories("directories", directories, path, {})}
 
 
 def test_path_of_one_directory() -> None:
@@ -131,31 +132,31 @@ def test_names_that_lead_elsewhere(name: str) -> None:
 @pytest.mark.parametrize(("value", "expected"), [(True, True), ("True", True), ("false", False), ("0", False)])
 def test_switches(value: Any, expected: bool) -> None:
     """Switches are read from what templates make of them."""
-    assert converted("dry_run", value, bool) is expected
+    assert read_argument("dry_run", value, bool) is expected
 
 
 def test_wrong_switch() -> None:
     """What is no switch is an error that names argument and value."""
     with pytest.raises(ConfigurationError, match="'dry_run' is 'maybe'"):
-        converted("dry_run", "maybe", bool)
+        read_argument("dry_run", "maybe", bool)
     with pytest.raises(ConfigurationError, match=r"^'slices' is 'many'\. It must be a whole number, not text\.$"):
-        converted("slices", "many", int)
+        read_argument("slices", "many", int)
     with pytest.raises(ConfigurationError, match=r"^'when_unchanged' is 'never'\. Give 'skip' or 'wait'\.$"):
-        converted("when_unchanged", "never", WhenUnchanged)
+        read_argument("when_unchanged", "never", WhenUnchanged)
 
 
 @pytest.mark.parametrize(
     ("window", "message"),
     [
         (
-            ["created_at", UndefinedText("'data_interval_start' is undefined"), "x"],
+            ["created_at", UndefinedText("'data_interval_start' is undefined", {"data_interval_start"}), "x"],
             "'window' uses .* 'data_interval_start'.*backfill",
         ),
         (
             ["created_at", UndefinedText("'dag.x' is undefined"), "x"],
             "'window' uses what this run does not have: 'dag.x' is undefined.$",
         ),
-        (UndefinedText("'ds' is undefined"), "'window' uses .* logical date"),
+        (UndefinedText("'ds' is undefined", {"ds"}), "'window' uses .* logical date"),
         (["created_at", "", "2026-01-02"], "'window' rendered to ''"),
         ("['created_at', None, None]", "'window' is empty"),
         (["created_at", "2026-01-02", "None"], "'window' rendered to 'None'"),
@@ -165,10 +166,10 @@ def test_wrong_switch() -> None:
 def test_windows_of_nothing(window: Any, message: str) -> None:
     """A window whose ends are missing or equal is refused, and the message names it and what to do."""
     with pytest.raises(ConfigurationError, match=message):
-        target_tables("tables", "orders", {"window": window})
+        read_tables("tables", "orders", {"window": window})
 
 
 def test_patterns_are_no_lists() -> None:
     """A pattern that begins with a set of characters is not taken for a list."""
-    (directory,) = target_directories("directories", "images", "/srv", {"include": ["[ab]*.png"]})
+    (directory,) = read_directories("directories", "images", "/srv", {"include": ["[ab]*.png"]})
     assert directory.include == ("[ab]*.png",)

@@ -1,0 +1,35 @@
+"""Templates that use something undefined."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates, UndefinedText
+
+
+class Operator(ReportsUndefinedTemplates, BaseOperator):
+    """An operator that renders, and does nothing."""
+
+
+@pytest.mark.parametrize(
+    ("template", "missing"),
+    [
+        ("{{ data_interval_start | ds }}", {"data_interval_start"}),
+        ("{% for day in [ds] %}{{ day.year }}{% endfor %}{{ params.x }}", {"ds"}),
+        ("{{ params.tables.first }}", set()),
+    ],
+)
+def test_undefined_variables_are_named(template: str, missing: set[str]) -> None:
+    """In place of what cannot be rendered stands a text that knows which variables the run lacks."""
+    context: Any = {"params": {}}
+    rendered = Operator(task_id="t").render_template(["{{ 1 }}", template], context)
+    assert rendered[0] == "1"
+    assert isinstance(rendered[1], UndefinedText)
+    assert rendered[1].missing == missing
+    for again in (copy.deepcopy(rendered[1]), pickle.loads(pickle.dumps(rendered[1]))):
+        assert (again, again.missing) == (rendered[1], missing)
