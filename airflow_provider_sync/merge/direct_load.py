@@ -1,7 +1,7 @@
 """A first load without a detour: rows go straight into an empty target, inside the final transaction.
 
-The steps are those of a merge, so that both can stand in one transaction; see :mod:`.transaction`. What arrived is proven by its
-digests, since there is no staging table to compare with.
+It may stand in one transaction with merges of other tables; see :mod:`.transaction`. What arrived is proven by its digests,
+since there is no staging table to compare with.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TargetChangedError
+from airflow_provider_sync.merge.table_write import TableWrite
 
 
 class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,19 +42,14 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(column.column.name for column in self.columns)
 
 
-class DirectLoad:
-    """The steps of one load, in the order in which a merge takes its own.
-
-    :ivar counts: what there is to do
-    """
-
-    counts: MergeCounts
+class DirectLoad(TableWrite):
+    """The steps of one load; what arrived is verified by its digests."""
 
     def __init__(self, database: Database, connection: Connection, staged: DirectRows) -> None:
+        super().__init__(staged.target)
         self.database = database
         self.connection = connection
         self.staged = staged
-        self.target = staged.target
         self._loaded: int | None = None
 
     def list_changes(self) -> None:
@@ -65,13 +61,10 @@ class DirectLoad:
             raise TargetChangedError(f"Table {str(self.target)!r} was empty, and has rows now.", NOTHING_CHANGED, "Try again.")
         self.counts = MergeCounts(target_rows=0, inserted=0, updated=0, deleted=0)
 
-    def delete(self) -> None:
-        """Do nothing: there is nothing."""
-
-    def prepare(self) -> None:
-        """Do nothing."""
-
-    release = write_last = delete_last = finish = prepare
+    @property
+    def writes(self) -> bool:
+        """Say that rows are written: nobody knows how many before they come."""
+        return True
 
     def write(self) -> None:
         """Load the rows as they come.
@@ -87,11 +80,8 @@ class DirectLoad:
             raise SourceChangedError(f"Table {str(self.target)!r}: {loaded} rows came of {expected}.", NOTHING_CHANGED)
         self._loaded = loaded
 
-    def verify(self) -> None:
-        """Leave it to the digests."""
-
     def result(self) -> MergeResult:
-        """Tell what was done, or what would be if it were not for a dry run."""
+        """Return what was done, or what would be if this were no dry run."""
         inserted = self.staged.rows() if self._loaded is None else self._loaded
         return MergeResult(counts=msgspec.structs.replace(self.counts, inserted=inserted))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -19,30 +20,46 @@ from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError
 from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
 from airflow_provider_sync.merge.row_updates import RowUpdates
+from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.unique_keys import other_unique_keys
 
 
-class TableMerge:
-    """The steps of one merge, to be called in this order inside a transaction; :mod:`.transaction` does.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTables:
+    """Empty tables that a merge uses, made before its transaction.
 
-    :ivar work: an empty work table, made before the transaction
-    :ivar parked: another one
-    :ivar kept: an empty table for the columns that the merge leaves alone, where there are any and one can be made
-    :ivar last: columns that are written once all tables have their rows
+    :ivar work: for the keys of the rows that differ
+    :ivar parked: for rows that swap the values of a unique key
+    :ivar kept: for the columns that the merge leaves alone, where there are any and such a table can be made
     """
 
     work: Table
     parked: Table
     kept: Table | None = None
-    last: frozenset[str] = frozenset()
-    counts: MergeCounts
 
-    def __init__(self, database: Database, connection: Connection, staged: StagedTable) -> None:
+
+def columns_left_alone(staged: StagedTable) -> tuple[Column, ...]:
+    """Return the columns that a merge does not write, and the database does not compute; the hidden one that orders rows, too."""
+    target = staged.target
+    columns = [column for column in target.columns if column.name not in staged.columns and not column.generated]
+    if target.row_id:
+        columns.append(Column(name=target.row_id, kind=Kind.INTEGER, sql_type="INTEGER", nullable=False))
+    return tuple(columns)
+
+
+class TableMerge(TableWrite):
+    """The steps of one merge."""
+
+    def __init__(self, database: Database, connection: Connection, staged: StagedTable, tables: WorkTables) -> None:
+        super().__init__(staged.target)
+        self.work = tables.work
+        self.parked = tables.parked
+        self.kept = tables.kept
+        self.last: frozenset[str] = frozenset()
         self.database = database
         self.statements = database.statements
         self.connection = connection
         self.staged = staged
-        self.target = staged.target
         self.key = tuple(self.target.column(name) for name in staged.key)
         self.columns = tuple(self.target.column(name) for name in staged.columns)
         self.written = tuple(column for column in self.columns if not column.generated)
@@ -67,17 +84,17 @@ class TableMerge:
             self.renames = listed.renames
 
     @property
-    def left_alone(self) -> tuple[Column, ...]:
-        """The columns that the merge does not write, and the database does not compute; the hidden one that orders rows, too."""
-        written = {column.name for column in self.columns}
-        columns = [column for column in self.target.columns if column.name not in written and not column.generated]
-        if self.target.row_id:
-            columns.append(Column(name=self.target.row_id, kind=Kind.INTEGER, sql_type="INTEGER", nullable=False))
-        return tuple(columns)
+    def writes(self) -> bool:
+        """Whether any row differs."""
+        return bool(self.counts.changes)
+
+    def postpone(self, columns: frozenset[str]) -> None:
+        """Leave columns to :meth:`write_last`."""
+        self.last = columns
 
     @property
     def listed(self) -> ListedChanges:
-        """What is about to be done."""
+        """The rows that change."""
         return ListedChanges(
             target=self.target,
             staging=self.staged.staging,
@@ -195,7 +212,7 @@ class TableMerge:
                 self.orphans = self.database.foreign_keys.count_orphans(self.connection, self.target)
 
     def result(self) -> MergeResult:
-        """Tell what was done."""
+        """Return what was done."""
         return MergeResult(counts=self.counts, orphans=self.orphans, warnings=tuple(self.warnings), verified_rows=self.verified)
 
     def _rename(self) -> None:
@@ -217,7 +234,7 @@ class TableMerge:
             self.listed,
             parked=self.parked,
             kept=self.kept,
-            loses_columns=self.kept is None and bool(self.left_alone),
+            loses_columns=self.kept is None and bool(columns_left_alone(self.staged)),
             unique_keys=self.unique_keys,
             values=[column.name for column in self.written if column.name not in unwritten],
             late=bool(self.target.foreign_keys and self._count_listed(Op.DELETE_LAST)),

@@ -14,7 +14,7 @@ each rule comes from. Other unique keys than the one that identifies rows are in
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,8 +25,9 @@ from airflow_provider_sync.databases.schema import STAGING_PREFIX, Table
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.merge.direct_load import DirectLoad, DirectRows
 from airflow_provider_sync.merge.foreign_key_order import parents_first
-from airflow_provider_sync.merge.merge import TableMerge
+from airflow_provider_sync.merge.merge import TableMerge, WorkTables, columns_left_alone
 from airflow_provider_sync.merge.staging import naming_temporary_tables, staging_digest
+from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.without_rollback import Remains
 
 __all__ = ["DirectRows", "MergeCounts", "MergeResult", "StagedTable", "merge_tables"]
@@ -37,16 +38,16 @@ def merge_tables(
     connection: Connection,
     staged: Sequence[StagedTable | DirectRows],
     *,
-    check: Callable[[StagedTable | DirectRows, MergeCounts], None] | None = None,
-    verify: Callable[[StagedTable | DirectRows], None] | None = None,
+    check: Callable[[Table, MergeCounts], None] | None = None,
+    verify: Callable[[Table], None] | None = None,
     before_commit: Callable[[], None] | None = None,
     dry_run: bool = False,
 ) -> list[MergeResult]:
     """Merge all of ``staged``, or nothing.
 
     :param connection: in autocommit mode, outside any transaction
-    :param check: called with what a table's merge would do, before any row is touched; what it raises stops the merge of all
-    :param verify: called for each table after its own verification, inside the transaction; what it raises rolls it back
+    :param check: called with each target and what its merge would do, before any row is touched; what it raises stops all merges
+    :param verify: called with each target after its own verification, inside the transaction; what it raises rolls it back
     :param before_commit: called last; what it raises rolls everything back
     :param dry_run: list and check the changes, and write none
     :return: in the order of ``staged``
@@ -68,16 +69,11 @@ def merge_tables(
                 with _about(merge.target):
                     merge.list_changes()
                     if check:
-                        check(merge.staged, merge.counts)
-            listing = [merge for merge in ordered if isinstance(merge, TableMerge)]
-            with database.translate_errors():
-                changes = [merge.listed for merge in listing]
-                references_kept = database.foreign_keys.references_kept(connection, changes)
-                for merge, last in zip(listing, database.foreign_keys.written_last(connection, changes), strict=True):
-                    merge.last = last
+                        check(merge.target, merge.counts)
+            references_kept = _order_by_references(database, connection, ordered)
             if dry_run:
                 raise _DryRunEnded
-            remains.writing = any(isinstance(merge, DirectLoad) or merge.counts.changes for merge in merges)
+            remains.writing = any(merge.writes for merge in merges)
             with references_kept:
                 for merge in ordered:
                     with _about(merge.target):
@@ -102,10 +98,26 @@ def merge_tables(
                 with _about(merge.target):
                     merge.verify()
                     if verify:
-                        verify(merge.staged)
+                        verify(merge.target)
             if before_commit:
                 before_commit()
         return [merge.result() for merge in merges]
+
+
+def _order_by_references(
+    database: Database, connection: Connection, ordered: Sequence[TableWrite]
+) -> AbstractContextManager[None]:
+    """Postpone columns that refer to rows of tables that are written later.
+
+    :return: what keeps references valid during the writes
+    """
+    with database.translate_errors():
+        listed = [(write, changes) for write in ordered for changes in [write.listed] if changes is not None]
+        changes = [changes for _, changes in listed]
+        references_kept = database.foreign_keys.references_kept(connection, changes)
+        for (write, _), last in zip(listed, database.foreign_keys.written_last(connection, changes), strict=True):
+            write.postpone(last)
+    return references_kept
 
 
 @contextmanager
@@ -123,9 +135,7 @@ class _DryRunEnded(Exception):
 
 
 @contextmanager
-def _prepared(
-    database: Database, connection: Connection, staged: StagedTable | DirectRows, number: int
-) -> Iterator[TableMerge | DirectLoad]:
+def _prepared(database: Database, connection: Connection, staged: StagedTable | DirectRows, number: int) -> Iterator[TableWrite]:
     """Make the work tables of one target before the transaction, and drop them after it."""
     with _about(staged.target):
         _check_columns(staged.target, staged.names)
@@ -145,23 +155,26 @@ def _prepared(
             dropped_in_the_end(work)
             return work
 
-        merge = TableMerge(database, connection, staged)
-        merge.work = work_table("work")
-        merge.parked = work_table("park")
-        if merge.left_alone:
-            merge.kept = _table_to_keep(database, connection, merge, name=f"{prefix}_kept{number}")
-            if merge.kept:
-                dropped_in_the_end(merge.kept)
-        yield merge
+        work, parked = work_table("work"), work_table("park")
+        kept = _table_to_keep(database, connection, staged, name=f"{prefix}_kept{number}")
+        if kept:
+            dropped_in_the_end(kept)
+        yield TableMerge(database, connection, staged, WorkTables(work=work, parked=parked, kept=kept))
 
 
-def _table_to_keep(database: Database, connection: Connection, merge: TableMerge, *, name: str) -> Table | None:
-    """Make the table for columns that are left alone; ``None`` where it cannot be made, as few merges ever need it."""
-    columns = (*merge.key, *merge.left_alone)
+def _table_to_keep(database: Database, connection: Connection, staged: StagedTable, *, name: str) -> Table | None:
+    """Make the table for columns that are left alone.
+
+    :return: ``None`` where there are none, and where it cannot be made, as few merges ever need it
+    """
+    columns = columns_left_alone(staged)
+    if not columns:
+        return None
+    key = [staged.target.column(column) for column in staged.key]
     try:
         with database.translate_errors():
             return database.ddl.create_staging(
-                connection, merge.target, columns, name=name, primary_key=merge.staged.key, temporary=True
+                connection, staged.target, (*key, *columns), name=name, primary_key=staged.key, temporary=True
             )
     except TableError as error:
         if error.retryable:

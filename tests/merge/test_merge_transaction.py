@@ -7,8 +7,9 @@ from typing import NoReturn
 import pytest
 from sqlalchemy import event
 
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import GuardError, TableBusyError, TableError
-from airflow_provider_sync.merge.transaction import MergeCounts, StagedTable
+from airflow_provider_sync.merge.transaction import MergeCounts
 from tests.scenario import Scenario
 
 
@@ -16,7 +17,7 @@ def test_guard_stops_everything(fruit: Scenario) -> None:
     """A check that raises leaves the target as it was; it is told what would have happened."""
     told: list[MergeCounts] = []
 
-    def refuse(_: StagedTable, counts: MergeCounts) -> NoReturn:
+    def refuse(_: Table, counts: MergeCounts) -> NoReturn:
         told.append(counts)
         raise GuardError("too much")
 
@@ -39,7 +40,7 @@ def test_dry_run_counts_and_writes_nothing(fruit: Scenario) -> None:
 def test_target_that_changes_meanwhile_is_found(fruit: Scenario) -> None:
     """A row that somebody else writes after the changes were listed fails the verification, and all is rolled back."""
 
-    def interfere(_: StagedTable, __: MergeCounts) -> None:
+    def interfere(_: Table, __: MergeCounts) -> None:
         connection.exec_driver_sql("INSERT INTO fruit VALUES (8, 'intruder')")
 
     with fruit.database.connect() as connection, pytest.raises(TableBusyError, match=r"fruit.*somebody else wrote to the target"):
@@ -59,7 +60,7 @@ def test_verification_can_be_left_out(fruit: Scenario) -> None:
 def test_callers_verification_rolls_back(fruit: Scenario) -> None:
     """What the caller's own verification raises rolls the merge back."""
 
-    def refuse(_: StagedTable) -> NoReturn:
+    def refuse(_: Table) -> NoReturn:
         raise TableError("hashes differ")
 
     with pytest.raises(TableError, match="hashes differ"):
@@ -83,8 +84,8 @@ def test_several_tables_fail_together(fruit: Scenario) -> None:
     """When one of several tables fails, nothing of the others is written."""
     fruit.execute("CREATE TABLE seed (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO seed VALUES (1, 1)")
 
-    def refuse(staged: StagedTable) -> None:
-        if staged.target.name == "seed":
+    def refuse(target: Table) -> None:
+        if target.name == "seed":
             raise TableError("no")
 
     with pytest.raises(TableError, match="no"):
@@ -97,7 +98,7 @@ def test_several_tables_fail_together(fruit: Scenario) -> None:
 def test_leaves_no_tables_behind(fruit: Scenario) -> None:
     """After a merge, a failed one too, and a second one over the same connection, only the user's tables are there."""
 
-    def refuse(_: StagedTable, __: MergeCounts) -> NoReturn:
+    def refuse(_: Table, __: MergeCounts) -> NoReturn:
         raise GuardError("stop")
 
     with pytest.raises(GuardError):
@@ -110,7 +111,7 @@ def test_leaves_no_tables_behind(fruit: Scenario) -> None:
 def test_work_tables_are_gone_from_the_connection(fruit: Scenario) -> None:
     """The same connection can merge twice, after a failure too."""
 
-    def refuse(_: StagedTable, __: MergeCounts) -> NoReturn:
+    def refuse(_: Table, __: MergeCounts) -> NoReturn:
         raise GuardError("stop")
 
     with fruit.database.connect() as connection:
@@ -142,7 +143,7 @@ def test_others_are_not_kept_waiting(fruit: Scenario) -> None:
     """While a merge is under way others read what was there before, and write rows that it does not touch."""
     seen = []
 
-    def meanwhile(_: StagedTable) -> None:
+    def meanwhile(_: Table) -> None:
         seen.append(fruit.rows("fruit"))
         if fruit.dialect in LOCK_TIMEOUTS:  # SQLite has one writer at a time
             with fruit.database.connect() as other:

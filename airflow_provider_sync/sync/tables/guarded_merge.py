@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, SyncError, TableError
-from airflow_provider_sync.merge.transaction import DirectRows, MergeCounts, MergeResult, StagedTable, merge_tables
+from airflow_provider_sync.merge.transaction import MergeCounts, MergeResult, merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
 from airflow_provider_sync.report import TableReport, Verified
 from airflow_provider_sync.sync.guards import check_deletes
@@ -113,20 +114,20 @@ class _GuardedMerge:
     def _source_moved(self) -> bool:
         return any(table.rows.source_moved() for table in self.merging.values())
 
-    def _check(self, staged: StagedTable | DirectRows, counts: MergeCounts) -> None:
+    def _check(self, target: Table, counts: MergeCounts) -> None:
         self.bystanders.begin()
-        rows = self.merging[str(staged.target)].rows
+        rows = self.merging[str(target)].rows
         check_deletes(
             rows.target.options, deletes=counts.deleted, present=counts.target_rows, offered=rows.rows_total, unit="rows"
         )
 
-    def _verify(self, staged: StagedTable | DirectRows) -> None:
-        if not staged.verify:
+    def _verify(self, target: Table) -> None:
+        table = self.merging[str(target)]
+        if not table.target.options.verify:
             return
-        table = self.merging[str(staged.target)]
         # Segments that moved are asked for again.
         with table.measure.counting():
-            self.verified[str(staged.target)] = table.rows.verify(self.connection)
+            self.verified[str(target)] = table.rows.verify(self.connection)
             if self.bystanders.triggers and not table.rows.rest_holds(self.connection):
                 raise self.bystanders.changed(table.target)
 

@@ -1,0 +1,70 @@
+"""What happens to one table in a transaction, step by step: the contract of a merge and of a direct load.
+
+:mod:`.transaction` takes each step for all tables before the next, parents or children first, as foreign keys need it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from airflow_provider_sync.databases.listed_changes import ListedChanges, MergeCounts, MergeResult
+from airflow_provider_sync.databases.schema import Table
+
+
+class TableWrite(ABC):
+    """The steps of one table, in the order in which they are taken; what a table does not need it leaves out.
+
+    :param target: the table that is written
+    :ivar counts: what there is to do, once changes are listed
+    """
+
+    counts: MergeCounts
+
+    def __init__(self, target: Table) -> None:
+        self.target = target
+
+    @abstractmethod
+    def list_changes(self) -> None:
+        """Find out what there is to do, and set :attr:`counts`; nothing is written to the target."""
+
+    @property
+    def listed(self) -> ListedChanges | None:
+        """The rows that change, where they are listed one by one."""
+        return None
+
+    @property
+    @abstractmethod
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+
+    def postpone(self, columns: frozenset[str]) -> None:  # noqa: B027  # most tables have no such columns
+        """Leave columns to :meth:`write_last`, since they refer to rows of tables that are written later."""
+
+    def prepare(self) -> None:  # noqa: B027  # see the class
+        """Do what has to come before any row is written."""
+
+    def release(self) -> None:  # noqa: B027  # see the class
+        """Let rows that are to be deleted refer to nothing any more, where what they refer to is deleted before them."""
+
+    def delete(self) -> None:  # noqa: B027  # see the class
+        """Delete rows, children first."""
+
+    @abstractmethod
+    def write(self) -> None:
+        """Write rows, parents first."""
+
+    def write_last(self) -> None:  # noqa: B027  # see the class
+        """Write the columns that were postponed."""
+
+    def delete_last(self) -> None:  # noqa: B027  # see the class
+        """Delete the rows to which others referred until now."""
+
+    def finish(self) -> None:  # noqa: B027  # see the class
+        """Undo what :meth:`prepare` did."""
+
+    def verify(self) -> None:  # noqa: B027  # see the class
+        """Compare what was written with what was to be written."""
+
+    @abstractmethod
+    def result(self) -> MergeResult:
+        """Return what was done, or what would be if this were no dry run."""
