@@ -33,27 +33,24 @@ def printable(text: object, limit: int = MAX_CHARACTERS) -> str:
     return shown if len(whole) <= limit else f"{shown}…"
 
 
-def reason(error: BaseException, otherwise: str = "no reason was given", limit: int = MAX_CHARACTERS) -> str:
+def reason(error: BaseException) -> str:
     """Return an error's message on one line, without a full stop at its end.
 
-    :param otherwise: what to return for an error without a message; the name of its class would mean nothing to a user
+    An error without a message gives "no reason was given", since the name of its class would mean nothing to a user.
     """
-    return printable(" ".join(str(error).split()), limit).rstrip(".") or otherwise
+    return printable(" ".join(str(error).split())).rstrip(".") or "no reason was given"
 
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def printable_lines(text: str, limit: int = MAX_MESSAGE) -> str:
-    """Escape a text like :func:`printable`, but keep its line breaks.
-
-    :param limit: number of characters of ``text`` that are shown
-    """
-    if len(text) <= limit and text.isprintable():
+def printable_lines(text: str) -> str:
+    """Escape a text like :func:`printable`, but keep its line breaks; at most :data:`MAX_MESSAGE` characters are shown."""
+    if len(text) <= MAX_MESSAGE and text.isprintable():
         return text
-    shown = "\n".join(printable(line, limit) for line in text[:limit].split("\n"))
-    return shown if len(text) <= limit else f"{shown}…"
+    shown = "\n".join(printable(line, MAX_MESSAGE) for line in text[:MAX_MESSAGE].split("\n"))
+    return shown if len(text) <= MAX_MESSAGE else f"{shown}…"
 
 
 def quoted(text: str, limit: int = MAX_QUOTED) -> str:

@@ -7,17 +7,11 @@ from airflow.providers.common.sql.hooks.sql import DbApiHook
 from sqlalchemy import Engine
 from sqlalchemy.pool import NullPool
 
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.registry import database_for, entry_for_connection_type, entry_of, supported_titles
+from airflow_provider_sync.databases.registry import entry_for_connection_type, entry_of, supported_titles
 from airflow_provider_sync.exceptions import ConfigurationError
 
 AIRFLOW_SCHEME = "airflow://"
-
-
-def database_from_connection(conn_id: str) -> Database:
-    """Return the database behind a connection; see :func:`engine_from_connection`."""
-    return database_for(engine_from_connection(conn_id))
 
 
 def engine_from_connection(conn_id: str) -> Engine:

@@ -10,11 +10,10 @@ from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage, open_storage
 
 
-def storage_from_path(path: str | PathLike[str] | ObjectStoragePath, conn_id: str | None = None) -> Storage:
+def storage_from_path(path: str | PathLike[str] | ObjectStoragePath) -> Storage:
     """Open local disk or object storage.
 
     :param path: a local path, a URL such as ``s3://conn_id@bucket/prefix``, or an ``ObjectStoragePath``
-    :param conn_id: connection with the credentials, where the URL names none
     :raises AirflowNotFoundException: when there is no such connection
     :raises ConfigurationError: when no provider for that kind of storage is installed
     """
@@ -22,8 +21,7 @@ def storage_from_path(path: str | PathLike[str] | ObjectStoragePath, conn_id: st
         text = fspath(path)
         if "://" not in text:
             return open_storage(text)
-        # In Airflow 3.1 a conn_id of None would hide the one in the URL.
-        path = ObjectStoragePath(text, **({} if conn_id is None else {"conn_id": conn_id}))
+        path = ObjectStoragePath(text)
     if path.protocol in ("", "file", "local"):
         return open_storage(path.path)
     # Airflow 3.1 has no attribute for it.

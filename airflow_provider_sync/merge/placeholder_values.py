@@ -1,4 +1,8 @@
-"""Values that a column can hold and that hardly any row has, to park rows on while they exchange theirs."""
+"""Placeholder values, used while rows swap the values of a unique key.
+
+They exist for types that unique keys have: integers, decimals, text, bytes, UUIDs and dates. Rows whose unique key has another
+type are deleted and inserted again.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +17,33 @@ from typing import Any
 from airflow_provider_sync.databases.schema import Column, Kind
 
 _BITS = (("tinyint", 8), ("smallint", 16), ("int2", 16), ("smallserial", 16), ("mediumint", 24), ("bigint", 64), ("int8", 64))
-"""Sizes of integers by how their types begin; all others have 32 bits at least."""
+"""Bits of an integer by the beginning of its type's name; all others have 32 bits at least."""
 
 _ALPHABET = "~" + string.digits + string.ascii_lowercase + "!#$*+-=@^_"
 
 _LONG_ENOUGH = 12
-"""Random text or bytes of this length never collide."""
+"""Length from which random text or bytes never collide."""
 
 
 def candidates(column: Column) -> Iterator[Any] | None:
-    """Return different values of the column's type, unlikely ones first; ``None`` for a type whose values cannot be made up."""
+    """Return distinct values of the column's type, those that rows hardly have first; ``None`` for a type without any."""
     match column.kind:
         case Kind.INTEGER:
             return _integers(column)
         case Kind.DECIMAL:
             return _decimals(column)
-        case Kind.DOUBLE:
-            return (float(number) for number in range(2**53 - 1, 0, -1))
-        case Kind.FLOAT:
-            return (float(number) for number in range(10**6 - 1, 0, -1))
-        case Kind.BOOLEAN:
-            return iter((True, False))
         case Kind.CHAR | Kind.TEXT:
             return _texts(column.length)
         case Kind.UUID:
             return (str(uuid.uuid4()) for _ in count())
         case Kind.BINARY:
             return _binaries(column.length)
-        case _:
-            return _times(column.kind)
-
-
-def _times(kind: Kind) -> Iterator[Any] | None:
-    match kind:
         case Kind.DATE:
             return (str(date.max - timedelta(days=number)) for number in range(3_000_000))
         case Kind.DATETIME:
             return (str(datetime(9999, 12, 31, 23, 59, 59) - timedelta(seconds=number)) for number in count())
         case Kind.TIMESTAMP:
             return (str(datetime(2037, 12, 31, 23, 59, 59) - timedelta(seconds=number)) for number in range(2**30))
-        case Kind.TIME:
-            return (str((datetime.max - timedelta(seconds=number)).time().replace(microsecond=0)) for number in range(86_400))
-        case Kind.YEAR:
-            return iter(range(2155, 1900, -1))
         case _:
             return None
 
@@ -82,7 +70,7 @@ def _texts(length: int | None) -> Iterator[str]:
 
 
 def _binaries(length: int | None) -> Iterator[bytes]:
-    # The whole length, since a fixed width would be padded.
+    # Values have the whole length: BINARY would pad shorter ones.
     if length is None or length >= _LONG_ENOUGH:
         return (secrets.token_bytes(min(length or 16, 64)) for _ in count())
     return (bytes(values) for values in product(range(255, -1, -1), repeat=length))

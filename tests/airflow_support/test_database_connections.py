@@ -10,12 +10,18 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from sqlalchemy import make_url
 
-from airflow_provider_sync.airflow_support.database_connections import database_from_connection, engine_from_connection
-from airflow_provider_sync.databases.registry import entry_for_url
+from airflow_provider_sync.airflow_support.database_connections import engine_from_connection
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.registry import database_for, entry_for_url
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from tests.airflow_runs import in_any_process
 from tests.rogue_mysql import RogueMySQL
 from tests.source_server import airflow_connection
+
+
+def database_from_connection(conn_id: str) -> Database:
+    """Return the database behind a connection."""
+    return database_for(engine_from_connection(conn_id))
 
 
 @pytest.mark.parametrize("scheme", ["", "airflow://"])

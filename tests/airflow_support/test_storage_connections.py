@@ -41,8 +41,8 @@ def test_object_storage_with_connection(bucket: str) -> None:
     """A URL, an object storage path and a connection beside the URL lead to the same objects, with its credentials."""
     for storage in (
         storage_from_path(f"s3://store@{bucket}/all"),
-        storage_from_path(f"s3://{bucket}/all", "store"),
         storage_from_path(ObjectStoragePath(f"s3://store@{bucket}/all")),
+        storage_from_path(ObjectStoragePath(f"s3://{bucket}/all", conn_id="store")),
     ):
         assert content(storage) == {"a.txt": b"stored"}
 

@@ -23,7 +23,7 @@ from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.printable import printable, printable_lines, quoted
 from airflow_provider_sync.protocol.v1 import compression as gzip_stream
 from airflow_provider_sync.protocol.v1.fields import parse_fields
-from airflow_provider_sync.protocol.v1.file_hashes import decode_hashes
+from airflow_provider_sync.protocol.v1.file_hashes import decode_manifest
 from airflow_provider_sync.protocol.v1.frames import frame_header, read_frames
 from airflow_provider_sync.protocol.v1.glued_error import glued_error
 from airflow_provider_sync.protocol.v1.requests import (
@@ -82,7 +82,7 @@ def _frames(data: bytes) -> object:
 
 
 def _manifest(data: bytes) -> object:
-    return decode_hashes(data, max_files=1000, option="limits.max_files")
+    return decode_manifest(data, max_files=1000, option="limits.max_files")
 
 
 def _rows(data: bytes) -> object:

@@ -106,11 +106,6 @@ class MySQLTable(Table, frozen=True, kw_only=True):
     temporary: bool = False
 
     @property
-    def clustered(self) -> bool:
-        """Whether a plain scan of the table follows its primary key."""
-        return self.keeps_key_order and not self.partitions
-
-    @property
     def keeps_key_order(self) -> bool:
         """Whether a scan of the table, or of one of its partitions, follows its primary key."""
         return self.storage_engine.lower() == "innodb"

@@ -88,11 +88,6 @@ def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, op
     return Manifest(hashes, answer.unreadable)
 
 
-def decode_hashes(body: bytes | bytearray, *, max_files: int | None = None, option: str | None = None) -> dict[str, str]:
-    """Read the hashes alone; see :func:`decode_manifest`."""
-    return decode_manifest(body, max_files=max_files, option=option).hashes
-
-
 def _path_text(path: str) -> str:
     try:
         return json_text(path)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileError, ProtocolError
-from airflow_provider_sync.protocol.v1.file_hashes import BLOCK_PATHS, decode_hashes, encode_hashes
+from airflow_provider_sync.protocol.v1.file_hashes import BLOCK_PATHS, decode_manifest, encode_hashes
 from tests.protocol.v1 import golden_tables
 
 
@@ -29,13 +29,13 @@ def _recorded() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "body"), _recorded(), ids=[name for name, _ in _recorded()])
 def test_recorded_manifests_are_read_and_written(name: str, body: str) -> None:
     """The manifest of a real server is read, and writing it gives the same bytes."""
-    assert _encode(decode_hashes(body.encode())) == body.encode()
+    assert _encode(decode_manifest(body.encode()).hashes) == body.encode()
 
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_any_manifest_comes_back(hashes: dict[str, str]) -> None:
     """Whatever the paths and hashes, the same come out in the same order."""
-    assert list(decode_hashes(_encode(hashes)).items()) == list(hashes.items())
+    assert list(decode_manifest(_encode(hashes)).hashes.items()) == list(hashes.items())
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, BLOCK_PATHS, BLOCK_PATHS + 1, 2 * BLOCK_PATHS])
@@ -43,7 +43,7 @@ def test_manifests_of_any_length_are_whole(count: int) -> None:
     """Nothing is lost where one piece ends and the next begins, for numbered files and others."""
     for prefix in ("", "n"):
         hashes = {f"{prefix}{number}": "" for number in range(count)}
-        assert decode_hashes(_encode(hashes)) == hashes
+        assert decode_manifest(_encode(hashes)).hashes == hashes
 
 
 def test_numbered_files_are_a_list() -> None:
@@ -70,7 +70,7 @@ def test_numbered_files_are_a_list() -> None:
 def test_anything_else_is_refused(body: bytes) -> None:
     """Only an object or a list of strings is a manifest, and every truncation of one is an error."""
     with pytest.raises(ProtocolError, match="not a list of files"):
-        decode_hashes(body)
+        decode_manifest(body)
 
 
 def test_every_truncation_is_an_error() -> None:
@@ -78,7 +78,7 @@ def test_every_truncation_is_an_error() -> None:
     body = _encode({"a": "1", "b/c": "2"})
     for end in range(len(body)):
         with pytest.raises(ProtocolError):
-            decode_hashes(body[:end])
+            decode_manifest(body[:end])
 
 
 def test_a_name_that_is_not_text_is_refused() -> None:
