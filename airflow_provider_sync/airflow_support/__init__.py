@@ -1,1 +1,1 @@
-"""What hooks, operators and sensors share; Airflow's side of the sync, without its public classes."""
+"""What hooks, operators, sensors and commands share of Airflow's side: connections, settings, errors, lineage, history."""

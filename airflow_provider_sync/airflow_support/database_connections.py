@@ -1,4 +1,4 @@
-"""A database that an Airflow connection names, as the core works with it."""
+"""Open the database that an Airflow connection names, as an SQLAlchemy engine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def engine_from_connection(conn_id: str) -> Engine:
     entry = entry_for_connection_type(connection.conn_type)
     if entry is not None and entry.url_from_hook:
         return open_engine(hook.get_uri())
-    # Only the MySQL hook looks at it. With it the server would get any file that it asks for, before the connection is ours.
+    # Only the MySQL hook reads it. With it, a server could ask for any file of this machine while the hook connects.
     hook.local_infile = False
     try:
         engine = hook.get_sqlalchemy_engine(
@@ -57,7 +57,7 @@ def _database_hook(connection: Connection) -> DbApiHook:
     except (AirflowException, ImportError) as error:
         raise ConfigurationError(f"{kind}, whose provider is not installed. {_install(connection)}") from error
     except AttributeError as error:
-        # What Airflow does for its types without a hook, such as "generic".
+        # Airflow raises this for types without a hook, such as "generic".
         raise ConfigurationError(f"{kind}, which has no hook. Give it the type of its database.") from error
     if not isinstance(hook, DbApiHook):
         raise ConfigurationError(f"{kind}, which is not a database. Name a connection to {supported_titles()}.")

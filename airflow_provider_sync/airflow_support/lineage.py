@@ -1,4 +1,4 @@
-"""What a sync tells Airflow of the data that it moved: events of its assets, hook lineage, OpenLineage.
+"""Report to Airflow which data a sync moved: asset events, hook lineage, OpenLineage.
 
 How the server's tables and directories are written as assets is for `assets`.
 """
@@ -29,7 +29,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """One table or directory that was synced.
 
     :ivar source: URI of what the server offers
-    :ivar target: URI of where it is kept, without credentials
+    :ivar target: URI of the place where it is kept, without credentials
     """
 
     source: str
@@ -38,15 +38,15 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportsLineage:
-    """Let an operator tell what it moved; comes before ``BaseOperator``.
+    """Let an operator report which data it moved; a mixin before ``BaseOperator``.
 
-    :ivar flows: what the present try moved, for OpenLineage to ask for when it has ended
+    :ivar flows: the data that the present try moved; OpenLineage asks for it after the task
     """
 
     flows: tuple[Flow, ...] = ()
 
     def publish(self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> None:
-        """Tell Airflow what a sync did; called once, after it succeeded.
+        """Report to Airflow what a sync did; called once, after it succeeded.
 
         Outlets whose data did not change are taken off the task, so that they get no event. The events of the others have
         the reports as their extra, under ``reports``: an outlet of the scheme ``sync`` that of its own table or directory,
@@ -57,7 +57,7 @@ class ReportsLineage:
         emit_events(self, context, reports)
         try:
             self.flows = tuple(_flows(config, plan, reports))
-            # Its annotation asks for a hook, but any object will do: it keeps apart what several hooks tell.
+            # Annotated as a hook, but any object will do: the collector only uses it to tell callers apart.
             collector: Any = get_hook_lineage_collector()
             for flow in self.flows:
                 collector.add_input_asset(self, uri=flow.source)
@@ -66,14 +66,14 @@ class ReportsLineage:
             self.log.warning("The lineage of this sync is not reported: %s", error)  # type: ignore[attr-defined]  # BaseOperator's
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Return inputs, and outputs with what was written; OpenLineage's provider calls this when it is installed."""
+        """Return inputs, and outputs with the numbers of what was written; OpenLineage's provider calls this."""
         from airflow.providers.common.compat.openlineage.facet import InputDataset, OutputDataset
         from airflow.providers.openlineage.extractors import OperatorLineage
         from airflow.providers.openlineage.utils.utils import translate_airflow_asset
 
         inputs, outputs = list[Any](), list[Any]()
         for flow in self.flows:
-            # Each provider says what OpenLineage calls its assets; what belongs to none is left out.
+            # The provider of an asset's scheme names it for OpenLineage; assets without such a provider are left out.
             if source := translate_airflow_asset(Asset(uri=flow.source), None):
                 inputs.append(InputDataset(namespace=source.namespace, name=source.name))
             if target := translate_airflow_asset(Asset(uri=flow.target), None):
@@ -87,7 +87,7 @@ def emit_events(operator: Any, context: Context, reports: Sequence[Report]) -> N
 
     An alias stays: it has events only where the task itself adds them.
 
-    :param operator: the copy of the task that runs, as it is in ``execute``; other runs do not see what is taken off it
+    :param operator: the running copy of the task, as in ``execute``; other runs keep all their outlets
     """
     kept = []
     for outlet in operator.outlets:
@@ -124,7 +124,7 @@ def _directory_uri(directory: TargetDirectory) -> str:
     parts = urlsplit(directory.path)
     if "://" not in directory.path:
         return f"file://{quote(str(Path(directory.path).absolute()))}"
-    # What stands before the @ is the id of a connection.
+    # The part before the @ is the id of a connection.
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 

@@ -1,4 +1,4 @@
-"""Connections for processes that are no tasks, such as commands: from wherever the installation keeps them."""
+"""Make connections of Airflow's metadata database available to processes that are not tasks, such as commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def publish_connection(conn_id: str) -> None:
 
     :raises AirflowNotFoundException: when neither environment, secrets backend nor metadata database has it
     """
-    # The one lookup that all versions have which asks the metadata database too.
+    # The only lookup in all versions that also asks the metadata database.
     from airflow.models import Connection  # noqa: TID251  # see above
 
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"

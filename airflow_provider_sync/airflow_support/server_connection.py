@@ -1,4 +1,4 @@
-"""What a ``sync`` connection of Airflow means, as the configuration of a client."""
+"""Read an Airflow connection of the type ``sync`` as the configuration of a client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Connection
 
-# Airflow 3.1 and newer have it here; only the latest common-compat has it on the common path.
+# From Airflow 3.1 on it is here; only the latest common-compat offers it on the common import path.
 from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 
 from airflow_provider_sync.config import ClientConfig, SizeLimits
@@ -27,7 +27,7 @@ _EXTRA = {
     "time_zone": "an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'",
     "headers": "a JSON object of header names and values",
 }
-"""The fields of ``extra`` that mean something here, and what each has to be."""
+"""The fields of ``extra`` that are read, and what each must be."""
 
 _PORT = re.compile(r":[0-9]+$")
 
@@ -57,7 +57,7 @@ def client_config(connection: Connection) -> ClientConfig:
         return ClientConfig.from_dict(settings)
     except WrongOptions as error:
         name = str(error.mistakes[0].place[0])
-        # The values of headers are secrets more often than not.
+        # The values of headers are often secrets.
         given = "something else" if name == "headers" else repr(extra[name])
         raise ConfigurationError(
             f"Connection {connection.conn_id!r}: extra field {name!r} is {given}. Give {_EXTRA[name]}."
@@ -65,7 +65,7 @@ def client_config(connection: Connection) -> ClientConfig:
 
 
 def base_url(connection: Connection) -> str:
-    """Return the URL that the endpoints are below.
+    """Return the base URL of the endpoints.
 
     The host may be a whole URL. Without a scheme it is https, unless the schema field says http. Any other schema is a
     path: that is where Airflow puts the path of a connection that is written as a URI.
@@ -100,14 +100,14 @@ def _read_field(name: str, value: Any) -> Any:
         case "limits":
             return _decoded(value)
         case "verify" if isinstance(value, str) and "/" not in value:
-            # A switch in the query of a URI. Nothing stands for text that is none.
+            # A connection that is written as a URI has text here. Any other word becomes None, which is no valid value.
             return {"true": True, "1": True, "false": False, "0": False}.get(value.lower())
         case _:
             return value
 
 
 def _read_headers(value: Any) -> Any:
-    """Decode headers that are JSON text, and have their values hidden in logs."""
+    """Decode headers that are JSON text, and hide their values in logs."""
     value = _decoded(value)
     if isinstance(value, Mapping):
         for content in value.values():
@@ -116,7 +116,7 @@ def _read_headers(value: Any) -> Any:
 
 
 def _decoded(value: Any) -> Any:
-    """Decode JSON text; nothing for text that is none."""
+    """Decode JSON text; return ``None`` for text that is not JSON, and other values as they are."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,4 +1,4 @@
-"""The section ``[sync]`` of Airflow's configuration, read; its defaults and descriptions are in the provider's metadata."""
+"""Read the section ``[sync]`` of Airflow's configuration. Defaults and descriptions are in the provider's metadata."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Settings:
     """What an installation sets for all its syncs.
 
     :ivar server_config: path of the ``server.yaml`` that the API server offers; ``None`` when it offers nothing
-    :ivar server_prefix: path of the API server below which it does
-    :ivar server_airflow_tokens: whether it also answers to tokens of Airflow's own, of users who may read connections
+    :ivar server_prefix: path of the API server below which it offers it
+    :ivar server_airflow_tokens: whether it also accepts Airflow's own tokens, of users who may read connections
     :ivar history: where the records of syncs are kept: a database URL, or ``airflow://CONN_ID``
     :ivar history_days: days after which they are removed
     """
@@ -37,9 +37,9 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """Read the section, and fill in what follows from where Airflow keeps its files.
+    """Read the section; the default history is a file in Airflow's home.
 
-    :raises ConfigurationError: naming the option that is not what it has to be
+    :raises ConfigurationError: naming the option that has a wrong value
     """
     return Settings(
         server_config=_option("server_config") or None,
@@ -65,5 +65,5 @@ def _converted(name: str, kind: type[T], wanted: str) -> T:
 
 
 def _airflow_home() -> Path:
-    # As Airflow itself finds it; the name that it has for it is in a module that is its own.
+    # The same rule as Airflow's own, which only an internal module of Airflow offers.
     return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()

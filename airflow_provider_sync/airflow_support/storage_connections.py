@@ -1,4 +1,4 @@
-"""A directory that a path or URL names, with the credentials of an Airflow connection."""
+"""Open the local folder or object storage that a path or URL names, with the credentials of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def storage_from_path(path: str | PathLike[str] | ObjectStoragePath) -> Storage:
         path = ObjectStoragePath(text)
     if path.protocol in ("", "file", "local"):
         return open_storage(path.path)
-    # Airflow 3.1 has no attribute for it.
+    # Airflow 3.1 has no attribute for the id of the connection.
     used_conn_id: str | None = path.serialize()["conn_id"]
     if used_conn_id is not None:
         # A filesystem whose connection is missing would go on without credentials and fail far from the cause.
@@ -33,7 +33,7 @@ def storage_from_path(path: str | PathLike[str] | ObjectStoragePath) -> Storage:
         filesystem = path.fs
     except (ValueError, ImportError) as error:
         if used_conn_id is None:
-            # Not of Airflow's, but fsspec may know it, with credentials of its own.
+            # Airflow does not know this storage, but fsspec may, with credentials of its own.
             return open_storage(f"{path.protocol}://{path.path}")
         raise ConfigurationError(
             f"No provider for {path.protocol}:// is installed, or not with its file system: {error}."

@@ -1,4 +1,4 @@
-"""How an error of a sync ends a task: the one place where the core's exceptions become Airflow's."""
+"""Turn the exceptions of the core into those that end an Airflow task; no other module does that."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class EndsWithItsTask:
-    """Ends what a task has under way when Airflow ends the task; comes before the operator."""
+    """Cancel the work of a task when Airflow ends the task; a mixin before the operator."""
 
     def on_kill(self) -> None:
-        """Cancel statements and requests; Airflow calls it for SIGTERM, which ends the block of :func:`failing_tasks`, too."""
+        """Cancel statements and requests; Airflow calls this at SIGTERM, which also ends the block of :func:`failing_tasks`."""
         if (cancellation := current_cancellation()) is not None:
             cancellation.cancel()
 
@@ -30,11 +30,11 @@ class EndsWithItsTask:
 def failing_tasks() -> Iterator[None]:
     """Turn a :class:`SyncError` of the block into the exception that ends the task correctly.
 
-    What may pass by itself fails this try; anything else fails the task at once, whatever its ``retries``. The
+    A transient error fails this try; any other fails the task at once, whatever its ``retries``. The
     reports of a run that failed are logged first, so that it shows how far each table or directory came. When Airflow ends
     the task, by SIGTERM or because its ``execution_timeout`` is over, what the block has under way is cancelled.
 
-    :raises AirflowException: for an error that may pass, and for a task that was ended by SIGTERM
+    :raises AirflowException: for a transient error, and for a task that was ended by SIGTERM
     :raises AirflowFailException: for an error that somebody has to fix
     """
     try:

@@ -1,4 +1,4 @@
-"""Where Airflow keeps the history of syncs, and what a task writes there."""
+"""Record what tasks did in the history of syncs, and open that history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_sync.report import Report
 
 
 def record_reports(context: Context, reports: Sequence[Report], *, group: str | None = None) -> None:
-    """Record what a task did, in the history that ``[sync] history`` names; what goes wrong is a warning in its log.
+    """Record what a task did, in the history that ``[sync] history`` names; an error is only a warning in its log.
 
     :param context: of the task; outside of a run, where it has no task instance, nothing is recorded
     :param group: id of the task group whose tasks are the steps of one sync, so that their records are one series; without

@@ -1,4 +1,4 @@
-"""Bars of a chart: what runs did over time, as places in a drawing. The template draws them."""
+"""Compute the bars of the charts that show what runs did over time; the template draws them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _GAP = 0.2
 
 
 def changes_of(report: Report) -> Changes:
-    """Return what was inserted, updated and deleted."""
+    """Return the numbers of inserted, updated and deleted rows, or of added, updated and deleted files."""
     match report:
         case TableReport():
             return Changes(report.rows_inserted, report.rows_updated, report.rows_deleted)
@@ -48,10 +48,10 @@ def changes_of(report: Report) -> Changes:
 
 
 def change_bars(runs: Sequence[Record], *, width: float, height: float, places: int) -> list[Bar]:
-    """Draw what changed in each run, oldest first; heights are logarithmic, so that a first sync leaves the others visible.
+    """Draw what changed in each run, oldest first; heights are logarithmic, so that small runs stay visible beside a first sync.
 
     :param runs: newest first
-    :param places: as many bars as fit, whether there are so many runs or not
+    :param places: number of bars that fit, even where there are fewer runs
     """
     parts = [changes_of(record.report)._asdict() for record in runs]
     return _bars(runs, parts, width=width, height=height, places=places)
@@ -64,7 +64,7 @@ def byte_bars(runs: Sequence[Record], *, width: float, height: float, places: in
 
 
 def _bars(runs: Sequence[Record], parts: Sequence[dict[str, int]], *, width: float, height: float, places: int) -> list[Bar]:
-    # Against the lowest, so that the difference between 800 and 1,600 bytes can be seen, too.
+    # Relative to the lowest, so that the difference between 800 and 1,600 bytes can be seen, too.
     totals = [total for part in parts if (total := sum(part.values()))]
     lowest, highest = min(totals, default=1), max(totals, default=1)
     step = width / places

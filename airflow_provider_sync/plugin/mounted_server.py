@@ -1,4 +1,4 @@
-"""The sync server inside the API server: off unless ``[sync] server_config`` names its configuration."""
+"""Mount the sync server in Airflow's API server, where ``[sync] server_config`` names its configuration."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def mounted_server() -> list[dict[str, Any]]:
     except ConfigurationError as error:
         log.error("The sync server under %s is out of service: %s Fix it and restart the API server.", prefix, error)
         app = _out_of_service()
-    # An error has to leave the application for the connection to be cut; the log has its reason by then.
+    # An error must leave the application, so that the connection is cut; its reason has been logged by then.
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     return [{"app": app, "url_prefix": prefix, "name": "Sync server"}]
 
@@ -82,7 +82,7 @@ def _server(path: str, *, airflow_tokens: bool) -> FastAPI:
         async with server.router.lifespan_context(server):
             yield
 
-    # Of the applications that plugins mount, Airflow runs the lifespan only of those that are a FastAPI.
+    # Airflow runs the lifespan of a mounted application only where it is an instance of FastAPI.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.mount("/", server)
     return app
@@ -101,7 +101,7 @@ def _opened(opens: Callable[[str], Opened], name: str, conn_id: str) -> Opened:
         try:
             return opens(name)
         except ImportError:
-            # What Airflow 3.1.0 raises in its API server for a connection that only its metadata database may have.
+            # Airflow 3.1.0 raises this in its API server for a connection that is only in its metadata database.
             publish_connection(conn_id)
             return opens(name)
     except AirflowNotFoundException as error:

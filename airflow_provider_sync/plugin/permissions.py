@@ -1,4 +1,4 @@
-"""Who may see what, as Airflow's own auth manager decides."""
+"""Ask Airflow's auth manager what a user may see."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from jwt import InvalidTokenError
 from starlette.concurrency import run_in_threadpool
 
 REQUIRES_USER = Depends(requires_access_view(AccessView.WEBSITE))
-"""Answers 401 to whoever is not logged in, and 403 to whom the user interface is closed."""
+"""Answers 401 to users who are not logged in, and 403 to those who may not use the user interface."""
 
 
 def _readable_dags(user: GetUserDep) -> set[str]:
-    # Not from the state of the application, as Airflow's own routes do: a mounted one has a state of its own.
+    # Airflow's own routes read it from the state of their application, which a mounted application does not share.
     return get_auth_manager().get_authorized_dag_ids(user=user)
 
 
@@ -25,7 +25,7 @@ ReadableDags = Annotated[set[str], Depends(_readable_dags)]
 
 
 async def may_read_connections(token: str) -> bool:
-    """Whether a token is a valid JWT of this Airflow, of a user who may read connections.
+    """Return whether a token is a valid JWT of this Airflow, and its user may read connections.
 
     Who may read those, by default from the role Op on, could read the databases behind them, too.
     """

@@ -32,7 +32,7 @@ RUNS_IN_OVERVIEW = 30
 RUNS_IN_CHART = 60
 
 _HEADERS = {
-    # Names and errors come from elsewhere. They are escaped; should one slip through, it can neither run nor load anything.
+    # Names and errors come from others. They are escaped; should one slip through, it can neither run nor load anything.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
     ),
@@ -64,7 +64,7 @@ def _syncs(
     kind: Text = "",
     after_job: Text = "",
 ) -> Response:
-    """Show every table and directory: those behind the one that ``name``, ``kind`` and ``after_job`` say."""
+    """Show a page of all tables and directories: those after the one that ``name``, ``kind`` and ``after_job`` name."""
     history = open_airflow_history()
     after = None if name is None else SyncKey(storable(name), storable(kind), storable(after_job))
     job = None if job is None else storable(job)
@@ -105,7 +105,7 @@ def _page(template: str, *, status: int = 200, **values: Any) -> Response:
 
 
 def _task_path(origin: Origin) -> str | None:
-    """Return where Airflow shows the task, from a page of ours."""
+    """Return the path of Airflow's page about a task, relative to a page of this application."""
     if origin.dag_id is None or origin.run_id is None or origin.task_id is None:
         return None
     dag, run, task = (quote(part, safe="") for part in (origin.dag_id, origin.run_id, origin.task_id))
@@ -115,7 +115,7 @@ def _task_path(origin: Origin) -> str | None:
 
 
 def _with_groups(job: str) -> list[str]:
-    """Return a job and those of the task groups that the task is in: its sync may have several tasks."""
+    """Return the job of a task, and those of the task groups around it, whose tasks may be the steps of one sync."""
     before, slash, task = job.rpartition("/")
     parts = task.split(".")
     return [f"{before}{slash}{'.'.join(parts[:count])}" for count in range(1, len(parts) + 1)]

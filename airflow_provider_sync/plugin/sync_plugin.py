@@ -1,4 +1,4 @@
-"""The plugin as Airflow loads it, in every process: nothing is imported before the API server asks for it."""
+"""The plugin, which Airflow loads in every process: it imports nothing before the API server asks for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SyncPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a class attribute there
-        """What the API server mounts; no other process asks for it."""
+        """The applications that the API server mounts; no other process reads this property."""
         from airflow_provider_sync.plugin.mounted_server import mounted_server
         from airflow_provider_sync.plugin.status_app import create_status_app
 
