@@ -1,4 +1,4 @@
-"""PostgreSQL's foreign keys where a role may not switch them off: no action of theirs touches a row that is not to change."""
+"""If a role may not switch PostgreSQL's foreign keys off, none of their actions touches a row that must not change."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ACTIONS = ["CASCADE", "SET NULL", *(pytest.param(action, marks=pytest.mark.slow)
 @pytest.mark.parametrize("dry_run", [False, True], ids=["", "dry run"])
 @pytest.mark.parametrize("action", ACTIONS)
 def test_rows_that_others_refer_to_are_not_deleted(target: Target, action: str, dry_run: bool) -> None:
-    """A row that goes and that rows of another table refer to stops the merge before it writes, with constraint and remedy."""
+    """A row that would be deleted, and to which another table refers, stops the merge before it writes, with the remedy."""
     target.note(f"ON DELETE {action}")
 
     with pytest.raises(ReferencedRowsError, match=r"'note_parent_id_fkey' of note.* 2 .*GRANT SET ON PARAMETER") as raised:
@@ -69,7 +69,7 @@ def test_rows_that_others_refer_to_are_not_deleted(target: Target, action: str, 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_rows_to_which_none_refers_are_deleted(target: Target, action: str) -> None:
-    """What is in the tables decides: a row without children goes, whatever the constraint would do."""
+    """The content of the tables decides: a row without children is deleted, whatever the constraint would do."""
     target.note(f"ON DELETE {action}")
 
     target.plain.sync("parent", [(1, "a"), (2, "changed"), (4, "new")])
@@ -90,7 +90,7 @@ CHANGES = {
 @pytest.mark.parametrize("names", [("parent", "note"), ("note", "parent")], ids=" ".join)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_children_of_the_same_merge_move_first(target: Target, action: str, names: tuple[str, str]) -> None:
-    """A row whose children go, or come to refer to another one in the same merge, is deleted after that."""
+    """A row whose children are deleted, or refer to another row, in the same merge is deleted after them."""
     target.note(f"ON DELETE {action}")
     parents = [(1, "a"), (3, "c"), (4, "new")]
     for after in CHANGES.values():
@@ -104,7 +104,7 @@ def test_children_of_the_same_merge_move_first(target: Target, action: str, name
 
 
 def test_orphans_of_the_source_are_refused(target: Target) -> None:
-    """Rows that the source has without their parent are refused before anything is written, new ones and old ones."""
+    """Rows without their parent at the source are refused before anything is written, both new and existing ones."""
     target.note("ON DELETE CASCADE")
     for notes in ([*NOTES], [(10, 1, "x"), (20, 1, "y"), (30, 2, "new")]):
         with pytest.raises(ReferencedRowsError, match="note_parent_id_fkey"):
@@ -115,7 +115,7 @@ def test_orphans_of_the_source_are_refused(target: Target) -> None:
 
 
 def test_actions_two_levels_deep(target: Target) -> None:
-    """A child of a child is safe as well."""
+    """Children of children are not touched either."""
     target.note("ON DELETE CASCADE")
     target.owner.execute(
         "CREATE TABLE leaf (id int PRIMARY KEY, note_id int REFERENCES note ON DELETE CASCADE)", "INSERT INTO leaf VALUES (1, 20)"
@@ -129,7 +129,7 @@ def test_actions_two_levels_deep(target: Target) -> None:
 
 
 def test_a_table_that_refers_to_itself(target: Target) -> None:
-    """Rows of one table that refer to each other go and move together."""
+    """Rows of one table that refer to each other are deleted and moved together."""
     target.owner.execute(
         "CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree ON DELETE CASCADE)",
         "INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2), (4, 3), (5, 4)",
@@ -144,7 +144,7 @@ def test_a_table_that_refers_to_itself(target: Target) -> None:
 
 
 def test_children_in_another_schema_and_in_partitions(target: Target) -> None:
-    """Constraints count wherever their table is, and whatever it is made of."""
+    """Constraints of tables in another schema, and of partitioned tables, count, too."""
     target.owner.execute(
         "CREATE SCHEMA elsewhere",
         "CREATE TABLE elsewhere.note (id int, at int, p int REFERENCES parent ON DELETE SET NULL) PARTITION BY RANGE (at)",
@@ -160,7 +160,7 @@ def test_children_in_another_schema_and_in_partitions(target: Target) -> None:
 
 
 def test_partitioned_parents(target: Target) -> None:
-    """A partitioned table's own children are safe, those of the whole and those of one partition."""
+    """Children of a partitioned table are not touched, whether they refer to the whole table or to one partition."""
     target.owner.execute(
         "CREATE TABLE big (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)",
         "CREATE TABLE low PARTITION OF big FOR VALUES FROM (0) TO (10)",
@@ -181,7 +181,7 @@ def test_partitioned_parents(target: Target) -> None:
 
 
 def test_children_that_the_role_cannot_read(target: Target) -> None:
-    """Where the children cannot be looked at, what an action did to them is seen all the same, and rolled back."""
+    """If the role may not read the children, what an action did to them is noticed all the same, and rolled back."""
     target.note("ON DELETE CASCADE")
     target.owner.execute(f"REVOKE ALL ON note FROM {target.plain.scalar('SELECT current_user')}")
 
@@ -219,7 +219,7 @@ WORDS = [("AB", "a"), ("cd", "b"), ("ef", "c")]
 @pytest.mark.parametrize("synced", [False, True], ids=["alone", "with its children"])
 @pytest.mark.parametrize("action", ["ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE RESTRICT"])
 def test_a_key_that_changes_its_case_keeps_its_children(words: Target, action: str, synced: bool) -> None:
-    """The row is updated in place, so that nothing fires."""
+    """The row is updated in place, so that no action fires."""
     _uses(words, action)
 
     words.plain.sync_all([("word", WORDS, (), ()), *([("uses", USES, (), ())] if synced else [])])
@@ -230,7 +230,7 @@ def test_a_key_that_changes_its_case_keeps_its_children(words: Target, action: s
 
 @pytest.mark.parametrize("action", ["ON UPDATE CASCADE", "ON UPDATE SET NULL", "ON UPDATE RESTRICT"])
 def test_updates_of_keys_do_not_reach_children(words: Target, action: str) -> None:
-    """An action on update is kept away: by dropping and making the constraint again where the role may, else by a refusal."""
+    """Actions on update do not fire: the constraint is dropped and made again if the role may, otherwise the merge is refused."""
     _uses(words, action)
     words.owner.execute("COMMENT ON CONSTRAINT uses_code_fkey ON uses IS 'it''s 100% mine'")
 
@@ -252,7 +252,7 @@ def test_updates_of_keys_do_not_reach_children(words: Target, action: str) -> No
 
 
 def test_referenced_values_that_change(target: Target) -> None:
-    """A value that others refer to may change together with them, and not without them."""
+    """A value to which other rows refer may change together with them, but not without them."""
     target.owner.execute(
         "CREATE TABLE item (id int PRIMARY KEY, code text NOT NULL UNIQUE)",
         "CREATE TABLE line (id int PRIMARY KEY, code text REFERENCES item (code) ON UPDATE CASCADE)",
@@ -270,7 +270,7 @@ def test_referenced_values_that_change(target: Target) -> None:
 
 
 def test_columns_of_different_collations(target: Target) -> None:
-    """A foreign key may join columns that are sorted differently, with its rows counted by the parent's rules."""
+    """A foreign key may join columns of different collations; rows are counted by the rules of the parent."""
     target.owner.execute(
         'CREATE TABLE p (code text COLLATE "C" PRIMARY KEY)',
         'CREATE TABLE c (id int PRIMARY KEY, code text COLLATE "en-US-x-icu" REFERENCES p ON DELETE CASCADE)',
@@ -285,7 +285,7 @@ def test_columns_of_different_collations(target: Target) -> None:
 
 
 def test_triggers_that_keep_foreign_keys_on(target: Target) -> None:
-    """Where a trigger keeps foreign keys on for a superuser, too, no row is lost either."""
+    """If a trigger keeps foreign keys on even for a superuser, no row is lost either."""
     target.note("ON DELETE CASCADE")
     target.owner.execute(
         "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
@@ -300,7 +300,7 @@ def test_triggers_that_keep_foreign_keys_on(target: Target) -> None:
 
 
 def test_broken_foreign_keys_are_still_named(target: Target) -> None:
-    """A row that comes without its parent is refused by name of the constraint, with the grant, and nothing is written."""
+    """A row without its parent is refused with the constraint and the grant, and nothing is written."""
     target.note("ON DELETE CASCADE")
 
     with pytest.raises(TableError, match=r"note_parent_id_fkey.*GRANT SET ON PARAMETER"):
@@ -310,7 +310,7 @@ def test_broken_foreign_keys_are_still_named(target: Target) -> None:
 
 
 def test_values_of_rows_that_are_deleted_last_are_free(target: Target) -> None:
-    """A new row may take a value of a unique key that a row holds which goes only after its children moved."""
+    """A new row may take a unique value from a row that is deleted last, after its children have moved."""
     target.owner.execute("ALTER TABLE parent ALTER v SET NOT NULL", "ALTER TABLE parent ADD UNIQUE (v)")
     target.note("ON DELETE CASCADE")
     rows = {"parent": [(1, "c"), (3, "a"), (4, "b")], "note": [(10, 1, "x"), (20, 4, "y"), (21, 3, "z")]}
@@ -322,7 +322,7 @@ def test_values_of_rows_that_are_deleted_last_are_free(target: Target) -> None:
 
 
 def test_referenced_values_that_the_database_computes(target: Target) -> None:
-    """An action over a generated column is seen as well, and rolled back."""
+    """An action over a generated column is noticed, too, and rolled back."""
     target.owner.execute(
         "CREATE TABLE item (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED UNIQUE)",
         "INSERT INTO item (id, n) VALUES (1, 1), (2, 2)",
@@ -338,7 +338,7 @@ def test_referenced_values_that_the_database_computes(target: Target) -> None:
 
 
 def test_tables_that_refer_to_each_other(target: Target) -> None:
-    """The owner of tables that form a ring can merge them; the constraints are there afterwards."""
+    """The owner of tables that refer to each other in a ring can merge them, and the constraints exist afterwards."""
     target.owner.execute(
         "CREATE TABLE a (id int PRIMARY KEY, b int NOT NULL)",
         "CREATE TABLE b (id int PRIMARY KEY, a int NOT NULL REFERENCES a)",
@@ -361,7 +361,7 @@ def test_tables_that_refer_to_each_other(target: Target) -> None:
 
 
 def test_rings_of_tables_that_belong_to_others(target: Target) -> None:
-    """Where one of the columns of a ring may be NULL, a role that is not the owner can merge its tables, too."""
+    """If one column of a ring may be NULL, a role that is not the owner can merge its tables, too."""
     target.owner.execute(
         "CREATE TABLE department (id int PRIMARY KEY, manager int, name text)",
         "CREATE TABLE employee (id int PRIMARY KEY, department int NOT NULL REFERENCES department, name text)",

@@ -58,7 +58,7 @@ def test_children_in_another_database(plain: tuple[Scenario, Scenario, str], act
 
 
 def test_checks_that_cannot_be_switched_off(sqlite_on: Scenario) -> None:
-    """Where SQLite goes on with its checks all the same, a table that they concern is refused before anything is written."""
+    """If SQLite cannot switch its checks off, a table that they concern is refused before anything is written."""
     sqlite_on.execute(
         PARENT,
         "CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER REFERENCES parent (id) ON DELETE CASCADE)",

@@ -1,4 +1,4 @@
-"""Columns of PostgreSQL that are GENERATED ALWAYS AS IDENTITY and stand beside the key."""
+"""PostgreSQL's columns that are GENERATED ALWAYS AS IDENTITY and not part of the key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def roles(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[tuple
 
 
 def test_rows_are_updated_beside_an_identity(roles: tuple[Scenario, Scenario]) -> None:
-    """An identity that is the same on both sides is not written; one of a new row is."""
+    """An identity that is equal on both sides is not written; the identity of a new row is."""
     owner, role = roles
 
     result = role.sync("t", [(1, 1, "x"), (2, 2, "b"), (9, 77, "new")], columns=COLUMNS)
@@ -42,7 +42,7 @@ def test_rows_are_updated_beside_an_identity(roles: tuple[Scenario, Scenario]) -
 
 
 def test_identities_that_differ_arrive(roles: tuple[Scenario, Scenario]) -> None:
-    """An identity that differs becomes what the source has, swapped ones too; other columns stay, and it is ALWAYS as before."""
+    """Identities that differ, swapped ones too, become the source's; other columns stay, and the column stays ALWAYS."""
     owner, role = roles
 
     role.sync("t", [(1, 2, "x"), (2, 1, "b"), (3, 33, "c")], columns=COLUMNS)
@@ -52,7 +52,7 @@ def test_identities_that_differ_arrive(roles: tuple[Scenario, Scenario]) -> None
 
 
 def test_identities_of_rows_with_children_are_refused(roles: tuple[Scenario, Scenario]) -> None:
-    """Where the role is not the owner and a row cannot be deleted and inserted again, the column is named."""
+    """If the role is not the owner, and the row cannot be deleted and inserted again, the error names the column."""
     owner, role = roles
     owner.execute(
         "CREATE TABLE note (id int PRIMARY KEY, t_id int REFERENCES t ON DELETE CASCADE)", "INSERT INTO note VALUES (1, 2)"

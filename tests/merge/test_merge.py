@@ -39,7 +39,7 @@ def test_fills_an_empty_table(on: Scenario) -> None:
 
 
 def test_empties_a_table(fruit: Scenario) -> None:
-    """An empty source deletes every row, when nobody stops it."""
+    """An empty source deletes every row, if no guard stops it."""
     assert fruit.sync("fruit", []).counts == MergeCounts(target_rows=3, inserted=0, updated=0, deleted=3)
     assert fruit.rows("fruit") == []
 
@@ -66,7 +66,7 @@ def test_compares_by_bytes(on: Scenario, before: str, after: str | None) -> None
 
 
 def test_keys_that_differ_in_case_arrive_as_they_are(on: Scenario) -> None:
-    """A key whose case changes is written as the source has it: another row only where the database calls it another key."""
+    """A key whose case changes is written as the source has it; it is another row only if the database says so."""
     on.execute(
         "CREATE TABLE word (code {CASELESS} NOT NULL PRIMARY KEY, n INTEGER)", "INSERT INTO word VALUES ('abc', 1), ('x', 2)"
     )
@@ -141,7 +141,7 @@ def test_rows_without_a_key_are_refused(on: Scenario) -> None:
 
 
 def test_key_of_zero(on: Scenario) -> None:
-    """A key of 0 is a value like any other, also where numbers are given out by the database."""
+    """A key of 0 is a value like any other, also in a column whose numbers the database generates."""
     on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER)")
 
     on.sync("item", [(0, 1), (7, 2)])
@@ -150,7 +150,7 @@ def test_key_of_zero(on: Scenario) -> None:
 
 
 def test_numbers_given_out_by_the_database_follow(on: Scenario) -> None:
-    """After rows came with their keys, the database gives the next row a higher one."""
+    """After rows with explicit keys, the database generates a higher key for the next row."""
     on.execute("CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER)")
     on.sync("item", [(5, 1), (7, 2)])
 

@@ -1,4 +1,4 @@
-"""Foreign keys, triggers and generated columns of a target: kept out of the way, never silently."""
+"""Foreign keys, triggers and generated columns of a target do not disturb the merge, and reports tell of them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_triggers_fire_and_are_told(on: Scenario) -> None:
 
 
 def test_triggers_are_not_told_when_nothing_changes(on: Scenario) -> None:
-    """Without a change there is nothing to warn of."""
+    """Without a change there is no warning."""
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "CREATE TABLE log (id INTEGER NOT NULL PRIMARY KEY)"
     )
@@ -141,7 +141,7 @@ MANGLING = {
 
 
 def test_triggers_that_change_rows_are_found(on: Scenario) -> None:
-    """A trigger that writes something else than the source sent fails the verification, is named, and nothing is written."""
+    """A trigger that changes what is written fails the verification; the error names it, and nothing is written."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", *MANGLING[on.dialect])
 
     with pytest.raises(TableError, match=r"'item'.*audit") as raised:
@@ -164,7 +164,7 @@ def test_generated_columns_are_never_written(on: Scenario) -> None:
 
 
 def test_generated_columns_are_compared(on: Scenario) -> None:
-    """A column that the target computes and the source sends is compared: equal values are fine, others a warning."""
+    """A column that the target computes and the source sends is compared: differing values are a warning."""
     on.execute(GENERATED, "INSERT INTO item (id, n) VALUES (1, 1), (2, 2)")
 
     equal = on.sync("item", [(1, 5, 10), (3, 3, 6)], columns=["id", "n", "twice"])

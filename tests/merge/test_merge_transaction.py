@@ -1,4 +1,4 @@
-"""The merge as one transaction: guards, roll back, several tables at once, and who is kept waiting."""
+"""The merge is one transaction: guards, rollback, several tables at once, and nobody waits for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.scenario import Scenario
 
 
 def test_guard_stops_everything(fruit: Scenario) -> None:
-    """A check that raises leaves the target as it was; it is told what would have happened."""
+    """A check that raises leaves the target as it was; it gets the counts of what would have changed."""
     told: list[MergeCounts] = []
 
     def refuse(_: Table, counts: MergeCounts) -> NoReturn:
@@ -50,7 +50,7 @@ def test_target_that_changes_meanwhile_is_found(fruit: Scenario) -> None:
 
 
 def test_verification_can_be_left_out(fruit: Scenario) -> None:
-    """Without verification the merge is the same, and says so."""
+    """Without verification the merge is the same, and its result says that it was not verified."""
     result = fruit.sync("fruit", [(1, "x")], verify_rows=False)
 
     assert not result.verified_rows
@@ -58,7 +58,7 @@ def test_verification_can_be_left_out(fruit: Scenario) -> None:
 
 
 def test_callers_verification_rolls_back(fruit: Scenario) -> None:
-    """What the caller's own verification raises rolls the merge back."""
+    """An error of the caller's own verification rolls the merge back."""
 
     def refuse(_: Table) -> NoReturn:
         raise TableError("hashes differ")
@@ -96,7 +96,7 @@ def test_several_tables_fail_together(fruit: Scenario) -> None:
 
 
 def test_leaves_no_tables_behind(fruit: Scenario) -> None:
-    """After a merge, a failed one too, and a second one over the same connection, only the user's tables are there."""
+    """After a merge, also a failed one or a second one over the same connection, only the user's tables exist."""
 
     def refuse(_: Table, __: MergeCounts) -> NoReturn:
         raise GuardError("stop")
@@ -109,7 +109,7 @@ def test_leaves_no_tables_behind(fruit: Scenario) -> None:
 
 
 def test_work_tables_are_gone_from_the_connection(fruit: Scenario) -> None:
-    """The same connection can merge twice, after a failure too."""
+    """The same connection can merge twice, also after a failure."""
 
     def refuse(_: Table, __: MergeCounts) -> NoReturn:
         raise GuardError("stop")
@@ -140,7 +140,7 @@ LOCK_TIMEOUTS = {"mysql": "SET SESSION innodb_lock_wait_timeout = 1", "postgresq
 
 
 def test_others_are_not_kept_waiting(fruit: Scenario) -> None:
-    """While a merge is under way others read what was there before, and write rows that it does not touch."""
+    """During a merge others read what was there before, and write rows that the merge does not touch."""
     seen = []
 
     def meanwhile(_: Table) -> None:

@@ -17,7 +17,7 @@ def column(kind: Kind, sql_type: str = "", *, length: int | None = None, unsigne
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if candidates(column(kind)) is not None])
 def test_never_repeat(kind: Kind) -> None:
-    """Each candidate is another one."""
+    """No candidate comes twice."""
     values = list(islice(candidates(column(kind)) or (), 300))
 
     assert len(set(values)) == len(values) >= 2
@@ -35,7 +35,7 @@ def test_never_repeat(kind: Kind) -> None:
     ],
 )
 def test_integers_stay_in_range(sql_type: str, unsigned: bool, lowest: int, highest: int) -> None:
-    """Integers start at the end of the type's range, and reach over all of a small one."""
+    """Integers start at the end of the type's range, and cover all of a small range."""
     values = list(islice(candidates(column(Kind.INTEGER, sql_type, unsigned=unsigned)) or (), 300))
 
     assert values[0] == highest
@@ -44,7 +44,7 @@ def test_integers_stay_in_range(sql_type: str, unsigned: bool, lowest: int, high
 
 
 def test_decimals_have_their_scale() -> None:
-    """Decimals have the digits of their column."""
+    """Decimals have as many digits as their column."""
     number = Column(name="v", kind=Kind.DECIMAL, sql_type="decimal(30,10)", precision=30, scale=10)
 
     assert next(candidates(number) or iter(())) == "99999999999999999999.9999999999"

@@ -1,4 +1,4 @@
-"""A key that is written in another way, and that the database calls equal to what it was: the row stays, and nothing fires."""
+"""If a key is only written differently, and the database calls both equal, the row stays and no action fires."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def prepare(on: Scenario) -> None:
 
 @pytest.mark.parametrize("form", ["case", "accent", "trailing space", "one character", "collation", "digits"])
 def test_the_row_stays(on: Scenario, form: str) -> None:
-    """Its key is written as the source has it, and what is not synced stays with it."""
+    """The key is written as the source has it, and columns that are not synced keep their values."""
     if form not in KEYS[on.dialect]:
         pytest.skip("no such keys here")
     prepare(on)

@@ -1,4 +1,4 @@
-"""Staging tables are found again by whose they are and how old they are, and leave nothing behind."""
+"""Staging tables are found again by their target and run, and by their age, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_staging_has_types_and_key_and_nothing_else(item: Scenario) -> None:
 
 
 def test_a_retry_drops_what_its_failed_try_left(item: Scenario) -> None:
-    """Leftovers of the same target and run are dropped when the table is made again; those of other runs stay."""
+    """Leftovers of the same target and run are dropped when the table is created again; those of other runs stay."""
     target = item.describe("item")
     with item.database.connect() as connection:
         PermanentStaging(item.database, "run 1").create(connection, target, target.columns[:1], primary_key=["id"])
@@ -58,7 +58,7 @@ def test_a_retry_drops_what_its_failed_try_left(item: Scenario) -> None:
 
 
 def test_a_later_step_adopts_the_table(item: Scenario) -> None:
-    """Another step of the same run takes over the filled table; where it is gone, the error says what to do."""
+    """Another step of the same run takes over the filled table; if it is gone, the error says what to do."""
     target = item.describe("item")
     with item.database.connect() as connection:
         first = PermanentStaging(item.database, "run 1")

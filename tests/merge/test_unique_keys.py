@@ -1,4 +1,4 @@
-"""A second unique key never stops a merge whose result it allows, and always one that it does not."""
+"""A second unique key stops exactly those merges whose result would break it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ KINDS = {
 
 @pytest.mark.parametrize(("sql_type", "values"), KINDS.values(), ids=KINDS)
 def test_values_of_every_kind_rotate(on: Scenario, sql_type: str, values: list[int | float | str | bytes]) -> None:
-    """Values of every kind can be parked, also where NULL is not allowed and the ends of the range are taken."""
+    """Values of every type can be rotated, also if NULL is not allowed and the ends of the range are taken."""
     on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code {sql_type} NOT NULL UNIQUE)")
     insert(on, "item", list(enumerate(values)))
     before = on.rows("item")
@@ -74,7 +74,7 @@ def test_values_of_every_kind_rotate(on: Scenario, sql_type: str, values: list[i
 
 
 def test_composite_unique_key(on: Scenario) -> None:
-    """A unique key over several columns is parked by one of them."""
+    """For a unique key over several columns, a placeholder in one of them is enough."""
     on.execute(
         "CREATE TABLE seat (id INTEGER NOT NULL PRIMARY KEY, line INTEGER NOT NULL, place INTEGER NOT NULL, who VARCHAR(9),"
         " UNIQUE (line, place))"
@@ -89,7 +89,7 @@ def test_composite_unique_key(on: Scenario) -> None:
 
 @pytest.mark.parametrize("sql_type", ["BOOLEAN", "BIT(1)"])
 def test_values_move_whatever_the_keys_type(on: Scenario, sql_type: str) -> None:
-    """Rows are found to be parked also where the database does not compare their keys with numbers."""
+    """Values move also if the database cannot compare the rows' keys with numbers."""
     on.execute(f"CREATE TABLE item (flag {sql_type} NOT NULL, code VARCHAR(9) NOT NULL UNIQUE, PRIMARY KEY (flag))")
     insert(on, "item", [(0, "a"), (1, "b")])
 
@@ -99,7 +99,7 @@ def test_values_move_whatever_the_keys_type(on: Scenario, sql_type: str) -> None
 
 
 def test_values_move_whatever_the_columns_names(on: Scenario) -> None:
-    """No name of a column gets in the way of the parameters by which rows are parked."""
+    """Values move whatever the columns are called, also like the parameters of a statement."""
     on.execute("CREATE TABLE item (key_0 INTEGER NOT NULL PRIMARY KEY, free VARCHAR(9) NOT NULL UNIQUE)")
     insert(on, "item", [(1, "a"), (2, "b")])
 
@@ -190,7 +190,7 @@ def test_value_that_two_new_rows_bring_is_refused(on: Scenario) -> None:
 
 
 def test_values_without_a_free_one_move(on: Scenario) -> None:
-    """Where all values are taken and rows cannot be parked, they are deleted and inserted again."""
+    """If no placeholder is free, the rows are deleted and inserted again."""
     sql_type = "ENUM('0', '1')" if on.dialect == "mysql" else "BOOLEAN"
     on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, flag {sql_type} NOT NULL UNIQUE, mine VARCHAR(9))")
     no, yes = ("0", "1") if on.dialect == "mysql" else (0, 1)
@@ -204,7 +204,7 @@ def test_values_without_a_free_one_move(on: Scenario) -> None:
 
 
 def test_deferrable_key_is_left_to_the_database(postgresql_on: Scenario) -> None:
-    """PostgreSQL checks a deferrable constraint at the end, so nothing is parked."""
+    """PostgreSQL checks a deferrable constraint at the end, so no placeholder is needed."""
     postgresql_on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, flag BOOLEAN NOT NULL UNIQUE DEFERRABLE)")
     insert(postgresql_on, "item", [(1, 0), (2, 1)])
 

@@ -83,7 +83,7 @@ def _rows(values: list[str]) -> list[Row]:
 
 
 def test_values_of_an_expression_move(on: Scenario) -> None:
-    """Values that an index of an expression allows once are exchanged and rotated."""
+    """Values under a unique index of an expression can be swapped and rotated."""
     if "Maria" in str(on.scalar("SELECT VERSION()") if on.dialect == "mysql" else ""):
         on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, email TEXT NOT NULL, UNIQUE (email))")
     else:
@@ -97,7 +97,7 @@ def test_values_of_an_expression_move(on: Scenario) -> None:
 
 
 def test_rows_keep_their_place(sqlite_on: Scenario) -> None:
-    """On SQLite rows that are deleted and inserted again keep the hidden number by which version 1 orders them."""
+    """On SQLite, rows that are deleted and inserted again keep their rowid, by which version 1 orders them."""
     sqlite_on.execute("CREATE TABLE item (id VARCHAR(9) NOT NULL PRIMARY KEY, email TEXT NOT NULL)", LOWER["sqlite"])
     sqlite_on.execute("INSERT INTO item VALUES ('b', 'x'), ('a', 'y'), ('c', 'z')")
 
@@ -108,7 +108,7 @@ def test_rows_keep_their_place(sqlite_on: Scenario) -> None:
 
 
 def test_prefixes_move(on: Scenario) -> None:
-    """A unique key over the beginning of a text lets values move, too."""
+    """Values move under a unique key over the beginning of a text, too."""
     if on.dialect != "mysql":
         pytest.skip("no such keys here")
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, email VARCHAR(99) NOT NULL, UNIQUE KEY (email(1)))")
@@ -121,7 +121,7 @@ def test_prefixes_move(on: Scenario) -> None:
 
 
 def test_values_that_a_check_allows_move(on: Scenario) -> None:
-    """Where a CHECK allows no other values than those that are exchanged, they are exchanged."""
+    """Values can be swapped even if a CHECK allows no other values."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, email VARCHAR(9) NOT NULL UNIQUE CHECK (email LIKE '_@x'))")
     for before, after in ORDERS.values():
         on.execute("DELETE FROM item")
@@ -132,7 +132,7 @@ def test_values_that_a_check_allows_move(on: Scenario) -> None:
 
 
 def test_bookings_exchange_their_times(postgresql_on: Scenario) -> None:
-    """What an exclusion constraint keeps apart is exchanged."""
+    """Values under an exclusion constraint can be swapped."""
     postgresql_on.execute(
         "CREATE EXTENSION btree_gist",
         "CREATE TABLE b (id int PRIMARY KEY, room int, during int4range, EXCLUDE USING gist (room WITH =, during WITH &&))",
@@ -172,7 +172,7 @@ AUDIT = {
 
 
 def test_rows_with_triggers_are_updated_one_by_one(on: Scenario) -> None:
-    """Where deleting a row would fire a trigger, rows are updated in an order that works, or parked, and none is deleted."""
+    """If deleting would fire a trigger, rows are updated in a working order or get placeholders, and none is deleted."""
     kind = "partial" if on.dialect != "mysql" else "virtual column"
     on.execute(*FLAG_INDEXES[on.dialect][kind], "CREATE TABLE gone (id INTEGER)", *AUDIT[on.dialect])
     for name, (before, after) in FLAG_MOVES.items():
@@ -188,7 +188,7 @@ def test_rows_with_triggers_are_updated_one_by_one(on: Scenario) -> None:
 
 
 def test_rows_that_others_refer_to_exchange_values(postgresql_url: str) -> None:
-    """By a role that cannot switch foreign keys off, rows with children exchange values, and keep their children."""
+    """Rows with children swap values and keep their children, also if the role cannot switch foreign keys off."""
     with plain_role(postgresql_url) as url:
         engines = [open_engine(postgresql_url), open_engine(url)]
         owner, plain = (Scenario(database_for(engine)) for engine in engines)
