@@ -1,6 +1,6 @@
-"""Letting requests in: the right token at once, a wrong one with a line in the log and ever later.
+"""Check the token of each request, and delay the answers to wrong ones, ever longer for the same address.
 
-A token that counts never waits, whatever others have tried from the same address, so that nobody is locked out by it.
+A request with a valid token is never delayed, whatever others have tried from its address, so that nobody can lock out a client.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 log = logging.getLogger(__name__)
 
 AUTHORISED = "sync.authorised"
-"""Extension of ASGI's scope: a function to call once a request has shown that it may be here."""
+"""Key in ``extensions`` of an ASGI scope: a function to call once a request has shown a valid token."""
 
 FREE_TRIES = 5
-"""Refusals of one address that are answered at once: a mistake in a configuration is not an attack."""
+"""Refusals per address that are answered without delay: a mistake in a configuration is not an attack."""
 
 MAX_DELAY_SECONDS = 5.0
-"""How long an answer to a wrong token is held back at most."""
+"""Longest delay of an answer to a wrong token, in seconds."""
 
 FORGET_SECONDS = 300.0
-"""How long after its last refusal an address starts anew."""
+"""Seconds after its last refusal when an address is forgotten."""
 
 _DELAY_SECONDS = 0.1
 _MAX_ADDRESSES = 4096
@@ -39,7 +39,7 @@ _MAX_DELAYED = 256
 
 
 class Refusals:
-    """How often each address was refused lately, in bounded memory.
+    """Count the recent refusals of each address, in bounded memory.
 
     :param clock: monotonic seconds
     """
@@ -49,7 +49,7 @@ class Refusals:
         self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def count(self, address: str) -> float:
-        """Count a refusal, and return for how many seconds its answer is to be held back."""
+        """Count a refusal, and return by how many seconds to delay its answer."""
         now = self._clock()
         count, last = self._counts.pop(address, (0, now))
         count = 1 if now - last > FORGET_SECONDS else count + 1
@@ -62,9 +62,9 @@ class Refusals:
 
 
 class Access:
-    """Asks each request for its token.
+    """Checks the token of each request.
 
-    :param tokens: those that count
+    :param tokens: the valid ones
     """
 
     def __init__(self, tokens: Tokens) -> None:
@@ -76,8 +76,8 @@ class Access:
     async def grant(self, request: Request) -> Grant:
         """Return what the sender of a request may see.
 
-        :raises Unauthenticated: after a while, when nobody knows its token
-        :raises TooManyRefused: when too many are waiting for that answer
+        :raises Unauthenticated: after the delay, without a valid token
+        :raises TooManyRefused: without a valid token, when too many such answers are already delayed
         """
         authorization = request.headers.get("authorization")
         try:
@@ -107,7 +107,7 @@ class Access:
 
 
 async def wait_for_refused(request: Request, seconds: float) -> None:
-    """Let a client that was refused wait, and no longer than it is there."""
+    """Wait before a refusal is sent; end early when the client disconnects."""
     with anyio.move_on_after(seconds):
         while (await request.receive())["type"] != "http.disconnect":
             pass

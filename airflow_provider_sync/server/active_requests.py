@@ -1,7 +1,7 @@
-"""One request at work: its place among the others, its threads, and its end when nobody waits for the answer any more.
+"""The requests at work: how many there may be, the threads that they run in, and how one is ended early.
 
-The threads are not those that the rest of the process shares: inside Airflow's API server, requests that wait for a locked
-table must not keep Airflow's own from running.
+The threads are separate from those of the rest of the process: in Airflow's API server, requests that wait for a locked table
+must not block Airflow's own.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Result = TypeVar("Result")
 
 
 class ClientGone(Exception):
-    """Nobody waits for the answer any more."""
+    """The client disconnected before its answer was complete."""
 
 
 class ActiveRequest:
-    """A request that has its place. Made by :class:`ActiveRequests`.
+    """One request at work. Made by :class:`ActiveRequests`.
 
     :ivar limits: of the server
-    :ivar ended_early: whether its statements have been cancelled, so that their errors are no news
+    :ivar ended_early: whether its statements were cancelled, so that their errors need no line in the log
     """
 
     def __init__(self, limits: ServerLimits, threads: anyio.CapacityLimiter, cancelling: anyio.CapacityLimiter) -> None:
@@ -53,35 +53,35 @@ class ActiveRequest:
 
     @contextmanager
     def cancels(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """Have ``cancel`` called, perhaps several times, when the request ends early inside the block.
+        """Call ``cancel``, perhaps several times, if the request is ended early inside the block.
 
-        :param cancel: ends the statement that the request waits for; any thread may call it
+        :param cancel: cancels the statement that the request waits for; called from any thread
         """
         with self._lock:
             self._cancellers.append(cancel)
         try:
             yield
         finally:
-            # Not while it is being called: behind the block its connection is gone.
+            # Wait for a call that is running: after the block, its connection is closed.
             with self._lock:
                 self._cancellers.remove(cancel)
 
     def check(self) -> None:
-        """Stop work that has no statement to cancel, once the request has ended early; any thread may call it.
+        """Stop work that has no statement to cancel; may be called from any thread.
 
-        :raises RequestEnded: when it has
+        :raises RequestEnded: when the request was ended early
         """
         if self.ended_early:
-            raise RequestEnded("Nobody waits for the answer any more.")
+            raise RequestEnded("The request was ended.")
 
     def cut(self) -> None:
-        """End the request: the server stops."""
+        """End the request, because the server stops."""
         self._stopping = True
         if self._scope is not None:
             self._scope.cancel()
 
     async def in_thread(self, call: Callable[[], Result]) -> Result:
-        """Run what blocks in a thread, and wait for its end in any case."""
+        """Run a blocking call in a thread, and wait for its end even when the request is cancelled."""
         self._in_thread = True
         try:
             return await run_sync(call, limiter=self._threads)
@@ -89,11 +89,11 @@ class ActiveRequest:
             self._in_thread = False
 
     async def attend(self, receive: Receive, steps: Callable[[], Awaitable[Result]]) -> Result:
-        """Run ``steps``, and end them early when the client goes away, time is over, or the server stops.
+        """Run ``steps``; end them early when the client disconnects, the time limit is reached, or the server stops.
 
-        What they do in a thread is ended by cancelling its statements, and waited for.
+        A thread that is running is ended by cancelling its statements, and waited for.
 
-        :raises ClientGone: when it went away
+        :raises ClientGone: when the client disconnected
         :raises RequestEnded: when the server ended the request
         """
         results: list[Result] = []
@@ -115,18 +115,18 @@ class ActiveRequest:
             return results[0]
         if failure is not None and not early:
             raise failure
-        # What failed, failed because its statement was cancelled.
+        # The failure, if any, comes from the cancelled statement.
         if self._gone:
             raise ClientGone from failure
         if self._stopping:
-            raise RequestEnded("The server stops. Try again when it is back.") from failure
+            raise RequestEnded("The server is shutting down. Try again when it is back.") from failure
         raise RequestEnded(
-            f"The request took more than {self.limits.max_stream_seconds:g} seconds, which is all that it may take"
+            f"The request took more than {self.limits.max_stream_seconds:g} seconds, the longest time allowed"
             " (limits.max_stream_seconds)."
         ) from failure
 
     async def release(self, call: Callable[[], Result]) -> Result:
-        """Run in a thread what gives back all that a request used, where it may have to wait for a statement that still runs."""
+        """Run the clean-up of a request in a thread; cancel statements that it would have to wait for."""
         results: list[Result] = []
         failure: Exception | None = None
         with anyio.CancelScope(shield=True):
@@ -153,11 +153,11 @@ class ActiveRequest:
                 await self._cancel_statements()
 
     async def _cancel_statements(self) -> None:
-        """Cancel until the thread is done: what it does may be many statements, and a call between two of them has no effect."""
+        """Cancel repeatedly until the thread is done: a call between two of its statements has no effect."""
         pause = 0.05
         while self._in_thread:
             self.ended_early = True
-            # Threads apart: all of the others may be waiting for this.
+            # In threads of their own: all others may be waiting for this.
             await run_sync(self._call_cancellers, limiter=self._cancelling)
             await anyio.sleep(pause)
             pause = min(2 * pause, 2.0)
@@ -169,21 +169,21 @@ class ActiveRequest:
 
 
 class ActiveRequests:
-    """The requests that are at work, no more of them than there may be."""
+    """All requests at work, up to ``limits.requests``."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
         self._active: set[ActiveRequest] = set()
         self._notices = RateLimitedLog(log)
-        # As many threads as places: who has one never waits for the other.
+        # One thread per request: a request that is admitted never waits for a thread.
         self._threads = anyio.CapacityLimiter(limits.requests)
         self._cancelling = anyio.CapacityLimiter(_CANCELLING_THREADS)
 
     @contextmanager
     def admit(self) -> Iterator[ActiveRequest]:
-        """Give a request its place for the length of the block.
+        """Count a request as active inside the block.
 
-        :raises TooManyRequests: when there is none
+        :raises TooManyRequests: when the limit is reached
         """
         if len(self._active) >= self._limits.requests:
             error = TooManyRequests(self._limits.requests)
@@ -197,6 +197,6 @@ class ActiveRequests:
             self._active.discard(active)
 
     def cut(self) -> None:
-        """End every request that is at work."""
+        """End all requests, because the server stops."""
         for active in list(self._active):
             active.cut()

@@ -1,17 +1,17 @@
-"""Where a request comes from, as limits and logs have it."""
+"""The address that a request counts under, in limits and in the log."""
 
 from __future__ import annotations
 
 import ipaddress
 
 UNKNOWN = "unknown"
-"""Stands for an address that is not known, as that of a socket without one."""
+"""The address of a socket that has none."""
 
 
 def client_address(host: str | None) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 network of an IPv6 one, which one customer has whole.
+    """Return what counts as one address: an IPv4 address, or the /64 network of an IPv6 one, which belongs to one customer.
 
-    :param host: as ASGI has it, ``None`` where there is none
+    :param host: the client's address in the ASGI scope, or ``None``
     """
     try:
         address = ipaddress.ip_address((host or "").partition("%")[0])

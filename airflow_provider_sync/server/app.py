@@ -1,4 +1,4 @@
-"""The server half as an ASGI application: its routes, and what every request passes through."""
+"""Build the server half as an ASGI application: its routes, its middleware and its error handlers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from airflow_provider_sync.server.table_digests import TableDigestAnswers
 from airflow_provider_sync.server.version1_tables import TableAnswers
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
-"""Most bytes in the body of a request: paths for tens of thousands of files."""
+"""Largest body of a version 1 request, in bytes: paths of tens of thousands of files."""
 
 MAX_KEYS_BYTES = 32 * 1024 * 1024
-"""Most bytes in the body of a request of version 2: a hundred thousand keys."""
+"""Largest body of a version 2 request, in bytes: a hundred thousand keys."""
 
 FieldsAnswer = Callable[[Mapping[str, Any], Grant, ActiveRequest], Response]
 MessageAnswer = Callable[[bytes, str, Grant, ActiveRequest], Response]
@@ -51,16 +51,15 @@ def create_app(
 ) -> Starlette:
     """Build the application that offers what ``config`` names.
 
-    Nothing is opened before it is asked for; connections are closed when the application shuts down.
+    Databases and directories are opened at their first request; database connections are closed when the application shuts down.
 
     :param open_engine: makes an SQLAlchemy engine from the URL of a connection
     :param open_storage: makes a storage from the path of a directory
-    :param prefix: path before each endpoint, such as ``/api/sync``, where nothing in front of the application strips it
-    :param host_compresses: whether the application is mounted in one that compresses answers; ``Content-Encoding: identity``
-        then keeps it from compressing streams
-    :param hosts: names that the header ``Host`` may have, beside those of the configuration; ``None`` for any, unless there
-        are some in the configuration
-    :param admits: decides on bearer tokens that are not in ``config``; with it, nobody is let in without a token
+    :param prefix: path before each endpoint, such as ``/api/sync``; leave it empty where a proxy strips the path
+    :param host_compresses: whether the application is mounted in one that compresses answers; streams then carry
+        ``Content-Encoding: identity``, which prevents it
+    :param admits: decides on bearer tokens that are not in ``config``; with it, every request needs a token
+    :param hosts: values of the header ``Host`` that are accepted, besides ``allowed_hosts`` of ``config``; with neither, all are
     """
     sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
     access = Access(Tokens(config, admits))
@@ -106,7 +105,7 @@ def create_app(
 
 
 def normal_prefix(prefix: str) -> str:
-    """Return ``prefix`` with a slash before it and none behind, or nothing for none."""
+    """Return ``prefix`` with a slash at its start and none at its end; an empty one stays empty."""
     return f"/{prefix.strip('/')}".rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and what they may see: bearer tokens, each with its own names."""
+"""Bearer tokens, and the names of tables and directories that each may see."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.http_errors import Unauthenticated
 
 Admits = Callable[[str], Awaitable[bool]]
-"""Whether the sender of a bearer token that is none of the server's own may see everything."""
+"""Decides whether a bearer token that the configuration does not have may see everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The names that one caller may see; to them, any other name does not exist."""
+    """The names that one caller may see; any other name is answered as if it did not exist."""
 
     tables: frozenset[str]
     directories: frozenset[str]
 
 
 class Tokens:
-    """The tokens of a server, compared in a time that tells nothing about them.
+    """The tokens of a server, compared in constant time.
 
-    :param config: without tokens in it, everybody may see everything, unless there is ``admits``
-    :param admits: asked about tokens that are not in ``config``
+    :param config: without tokens in it and without ``admits``, everybody may see everything
+    :param admits: decides on tokens that are not in ``config``
     """
 
     def __init__(self, config: ServerConfig, admits: Admits | None = None) -> None:
@@ -43,9 +43,9 @@ class Tokens:
         ]
 
     async def grant(self, authorization: str | None) -> Grant:
-        """Return what the sender of an ``Authorization`` header may see, also one whom only ``admits`` knows.
+        """Return what the sender of an ``Authorization`` header may see, by the configuration or by ``admits``.
 
-        :raises Unauthenticated: when nobody knows the token
+        :raises Unauthenticated: without a valid token
         """
         try:
             return self.authenticate(authorization)
@@ -56,10 +56,10 @@ class Tokens:
             return self._everything
 
     def authenticate(self, authorization: str | None) -> Grant:
-        """Return what the sender of an ``Authorization`` header may see by a token of the configuration.
+        """Return what the sender of an ``Authorization`` header may see, by the configuration alone.
 
         :param authorization: as ASGI has headers, bytes as Latin-1
-        :raises Unauthenticated: when a token is required and this is none
+        :raises Unauthenticated: without a valid token, where one is required
         """
         if self._everybody is not None:
             return self._everybody
@@ -68,7 +68,7 @@ class Tokens:
         # A client may have encoded it as UTF-8, as this project's does, or as Latin-1, as HTTP libraries do by default.
         digests = (_digest(sent), _digest(sent.decode("latin-1").encode()))
         found = None
-        # All of them, so that the time does not show which one came close.
+        # Compare with all of them, so that the time does not show which one matched.
         for known, grant in self._grants:
             for digest in digests:
                 if hmac.compare_digest(known, digest):

@@ -1,4 +1,4 @@
-"""What the server can do, and what of it a caller may see."""
+"""The answer to ``GET /capabilities``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from airflow_provider_sync.server.auth import Grant
 
 
 def capabilities(config: ServerConfig, grant: Grant) -> bytes:
-    """Return the answer to ``GET /capabilities`` as JSON: the names that a caller may see, in the order of the configuration.
+    """Return as JSON what the server can do, with the names that a caller may see, in the order of the configuration.
 
-    Nothing is opened for it, so it says nothing of whether a table is there.
+    No database is asked, so a table that is listed may be missing there.
     """
     return msgspec.json.encode(
         Capabilities(

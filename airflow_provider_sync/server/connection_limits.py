@@ -1,7 +1,7 @@
-"""The server's connections: how long each may take before it has asked for something, and which one goes when there are too many.
+"""Limit the server's connections: their number, and the time until the head of a request is complete.
 
-Who has shown a token is never closed to make room for somebody who has not. What a request is about, and how long its answer
-may take, is not known here.
+A connection that has shown a token is never closed to make room for one that has not. Limits of bodies and answers are in
+:mod:`.stall_limit` and :mod:`.active_requests`.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 log = logging.getLogger(__name__)
 
 CLOSING_SECONDS = 10.0
-"""How long a connection may take to send what is left of its last answer, once it is to be closed."""
+"""Seconds for the rest of the last answer, once a connection is being closed."""
 
 YOUNG_SECONDS = 1.0
-"""How long a new connection has to show its token before it may go for others of its address: a hundred workers behind one
-address may connect within a moment."""
+"""Seconds in which a new connection is not closed for others of its address: a hundred workers behind one address may connect at
+the same moment."""
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""After two minutes without a sign of life the kernel takes the other machine for gone."""
+"""The kernel drops a connection after two minutes without an answer from the other machine."""
 
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
-    b'{"message": "The server has all the connections that it may have (limits.connections). Try again in 5 seconds."}'
+    b'{"message": "The server has reached its limit of connections (limits.connections). Try again in 5 seconds."}'
 )
 
 
 class Connection(H11Protocol):
     """One connection.
 
-    :ivar address: where it comes from; behind a proxy, that of the proxy
-    :ivar authorised: whether one of its requests has shown that it may be here
-    :ivar since: when it was made, as the event loop has it
+    :ivar address: of the client; behind a proxy, of the proxy
+    :ivar authorised: whether one of its requests had a valid token
+    :ivar since: when it was made, by the event loop's clock
     """
 
     def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:
@@ -57,7 +57,7 @@ class Connection(H11Protocol):
         self._closing_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Take a place, or another's, or say that there is none."""
+        """Count the connection; close another one, or this one, when there are too many."""
         super().connection_made(transport)
         _keep_alive(transport)
         self.address = client_address(self.client[0] if self.client else None)
@@ -65,12 +65,12 @@ class Connection(H11Protocol):
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Stop counting the connection."""
         self._connections.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; the time for the head of a request runs from its first byte."""
+        """Handle received bytes; the time limit for the head of a request runs from its first byte."""
         if self.waits and self._head_since is None:
             self._head_since = self.loop.time()
         super().data_received(data)
@@ -84,9 +84,9 @@ class Connection(H11Protocol):
         return cycle is None or cycle.response_complete
 
     def check(self, now: float, limits: ServerLimits) -> None:
-        """Close the connection if its time is over.
+        """Close the connection if a time limit has passed.
 
-        :param now: as the event loop has it
+        :param now: by the event loop's clock
         """
         if self.transport.is_closing():
             if self._closing_since is None:
@@ -97,7 +97,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, unless an answer has begun already; called by uvicorn."""
+        """Answer bytes that are not HTTP with 400, unless an answer has begun; called by uvicorn."""
         self._connections.malformed(self)
         cycle: RequestResponseCycle | None = self.cycle
         try:
@@ -105,12 +105,12 @@ class Connection(H11Protocol):
         except LocalProtocolError:
             self.transport.abort()
         if cycle is not None:
-            # The request before it may be at work on an answer, for which it is too late.
+            # The request before may still be at work; its answer can no longer be sent.
             cycle.disconnected = True
             cycle.message_event.set()
 
     def turn_away(self) -> None:
-        """Say that there is no place."""
+        """Answer 503 and close the connection."""
         self.transport.write(_BUSY)
         self.transport.close()
 
@@ -124,17 +124,17 @@ class Connection(H11Protocol):
 
 
 class Connections:
-    """All connections of a server. Everything happens in its event loop."""
+    """All connections of a server; used in its event loop only."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
-        # In the order of arrival, as dicts have it.
+        # Dicts keep the order of arrival.
         self._all: dict[Connection, None] = {}
         self._strangers: dict[str, dict[Connection, None]] = {}
         self._notices = RateLimitedLog(log)
 
     def add(self, connection: Connection) -> None:
-        """Give a new connection its place, for which another one may have to go."""
+        """Count a new connection, and close one when there are too many."""
         self._all[connection] = None
         self._strangers.setdefault(connection.address, {})[connection] = None
         if len(self._all) > self._limits.connections:
@@ -142,20 +142,20 @@ class Connections:
             self._make_room(connection)
 
     def authorise(self, connection: Connection) -> None:
-        """Count a connection among those that may be here."""
+        """Mark a connection as one with a valid token."""
         self._forget(connection)
 
     def malformed(self, connection: Connection) -> None:
-        """Log that something came over a connection that is not HTTP."""
-        self._notices.warn(f"{connection.address} malformed", "Something that is not HTTP came from %s", connection.address)
+        """Log that a connection sent bytes that are not HTTP."""
+        self._notices.warn(f"{connection.address} malformed", "%s sent something that is not HTTP", connection.address)
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that has ended."""
+        """Stop counting a connection that has ended."""
         self._all.pop(connection, None)
         self._forget(connection)
 
     def check(self, now: float) -> None:
-        """Close the connections whose time is over, and those that an address has too many of."""
+        """Close connections whose time limit has passed, and those above the limit of their address."""
         for connection in list(self._all):
             connection.check(now, self._limits)
         for address, strangers in list(self._strangers.items()):
@@ -176,7 +176,7 @@ class Connections:
             self._drop(connection)
 
     def _make_room(self, newcomer: Connection) -> None:
-        # Of the address that has most of them: a client of any other keeps its place.
+        # From the address that has the most of them, so that clients of other addresses keep theirs.
         strangers = max(self._strangers.values(), key=len, default={})
         stranger = next((connection for connection in strangers if connection is not newcomer), None)
         idle = next((connection for connection in self._all if connection.authorised and connection.waits), None)
@@ -203,6 +203,6 @@ def _keep_alive(transport: asyncio.Transport) -> None:
         return
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
-        # Not every system has all of them.
+        # Not every system has all of these options.
         if (option := getattr(socket, name, None)) is not None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)

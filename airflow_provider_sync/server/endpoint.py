@@ -1,4 +1,4 @@
-"""One endpoint of the protocol: who asks, a place among the requests at work, the body, and the answer."""
+"""Handle one request: check its token, admit it, read its body, and send the answer."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from airflow_provider_sync.server.stall_limit import StallLimit
 log = logging.getLogger(__name__)
 
 Answer = Callable[[Request, bytes, Grant, ActiveRequest], Response]
-"""Makes the answer to a request from its body, in a thread."""
+"""Makes the answer to a request from its body; runs in a thread."""
 
 
 class Endpoint:
     """An ASGI application that answers at one path.
 
     :param answer: makes the answer
-    :param access: asks for the token
-    :param active_requests: how many requests may be at work
-    :param max_bytes: of a request's body
-    :param of: what there should be fewer of in a body that is too large
+    :param access: checks the token
+    :param active_requests: limits how many requests are at work
+    :param max_bytes: largest body of a request
+    :param of: what a client should ask less of when its body is too large, as ``files``
     """
 
     def __init__(self, answer: Answer, access: Access, active_requests: ActiveRequests, *, max_bytes: int, of: str) -> None:
@@ -43,7 +43,7 @@ class Endpoint:
         self._of = of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; when its client goes away, end what is done for it, and say nothing."""
+        """Answer a request; when its client disconnects, stop all work for it."""
         request = Request(scope, receive, send)
         grant = await self._access.grant(request)
         with self._active_requests.admit() as active:
@@ -56,7 +56,7 @@ class Endpoint:
                 response = await active.attend(receive, partial(active.in_thread, answer))
                 await response(scope, receive, send)
             except (ClientDisconnect, ClientGone):
-                log.info("%s: the client went away", printable(scope["path"]))
+                log.info("%s: the client disconnected", printable(scope["path"]))
 
     async def _read(self, request: Request, active: ActiveRequest) -> bytes:
         body = bytearray()

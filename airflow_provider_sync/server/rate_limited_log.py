@@ -1,4 +1,4 @@
-"""Warnings that somebody else can provoke as often as they like: each is logged now and then, with how often it was meant."""
+"""Log warnings that anybody can trigger at will: each at most once a minute, with a count of those left out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 
 EVERY_SECONDS = 60.0
-"""How long the same warning is kept back after it was logged."""
+"""Seconds after a warning in which the same one is only counted."""
 
 _MAX_KEYS = 1_000
 
 
 class RateLimitedLog:
-    """Logs warnings, each key once in a while; safe to use from one thread.
+    """Logs each warning at most once in :data:`EVERY_SECONDS`; for use in one thread.
 
     :param clock: monotonic seconds
     """
@@ -24,7 +24,7 @@ class RateLimitedLog:
         self._last: dict[str, tuple[float, int]] = {}
 
     def warn(self, key: str, message: str, *arguments: object) -> None:
-        """Log ``message``, unless the same key was logged shortly before; what was kept back is counted in the next one."""
+        """Log ``message``, unless the same key was logged shortly before; the next line says how many were left out."""
         now = self._clock()
         last, kept_back = self._last.get(key, (None, 0))
         if last is not None and now - last < EVERY_SECONDS:

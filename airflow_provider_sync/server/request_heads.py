@@ -1,4 +1,4 @@
-"""What is refused by the head of a request alone, whatever it asks for."""
+"""Refuse requests by their head alone: ambiguous framing, and foreign ``Host`` or ``Origin`` headers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from airflow_provider_sync.printable import printable
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-"""How this machine calls itself."""
+"""Names of this machine for itself."""
 
 _ADVICE = "Add the name to allowed_hosts in the server's configuration if it is right."
 
 
 class RequestHeads:
-    """ASGI middleware that passes on only requests whose head may be trusted.
+    """ASGI middleware that refuses requests whose head cannot be trusted.
 
-    A request with both ``Content-Length`` and ``Transfer-Encoding`` is one to two programs that read it differently: what
-    one takes for the body, the other takes for a second request (RFC 9112, 6.1).
+    A request with both ``Content-Length`` and ``Transfer-Encoding`` is read differently by different programs: the body for one
+    is a second request for the other (request smuggling; RFC 9112, 6.1).
 
-    A web page that has its own name resolve to 127.0.0.1 ("DNS rebinding") can have a browser ask a server on this machine
-    and read the answers. The browser then sends the page's name as ``Host``, and other pages send theirs as ``Origin``.
+    A web page whose own name resolves to 127.0.0.1 ("DNS rebinding") can make a browser send requests to a server on this
+    machine, and read the answers. The browser then sends the page's name as ``Host``; other pages send theirs as ``Origin``.
 
-    :param app: what answers the others
-    :param hosts: names, without port, that ``Host`` may have; ``None`` for any
+    :param app: handles all other requests
+    :param hosts: accepted names in ``Host``, without port; ``None`` for all
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str] | None = None) -> None:
@@ -45,7 +45,7 @@ class RequestHeads:
     def _refusal(self, scope: Scope) -> Response | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"transfer-encoding" in headers and (b"content-length" in headers or scope.get("http_version") == "1.0"):
-            # What follows on this connection cannot be told from its body.
+            # The next request on this connection cannot be told from the body of this one.
             return _refused(400, "A request has either Content-Length or Transfer-Encoding.", {"Connection": "close"})
         if self._hosts is None:
             return None
@@ -68,10 +68,10 @@ class RequestHeads:
 
 
 def _host(header: bytes, value: str) -> str:
-    """Return the name in a header, without its port; what is malformed as it stands, which is no name."""
+    """Return the name in a header, without its port; a malformed value is returned whole, and matches no name."""
     try:
         parts = urlsplit(f"//{value}" if header == b"host" else value)
-        # Raises for a port that is none.
+        # `port` raises for an invalid port.
         return value if parts.hostname is None or parts.port == -1 else parts.hostname
     except ValueError:
         return value

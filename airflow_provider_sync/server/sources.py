@@ -1,4 +1,4 @@
-"""The databases and directories behind the names, each opened when it is first asked for."""
+"""Open the databases and directories that the configuration names, each at its first request."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.files import Storage
 
 LOCK_SECONDS = 20
-"""Longest wait for what somebody else has locked: less than clients wait, so that they are told the reason."""
+"""Longest wait for a lock, in seconds: less than clients wait for an answer, so that they get the reason."""
 
 OpenEngine = Callable[[str], Engine]
 OpenStorage = Callable[[str], Storage]
 
 
 class Sources:
-    """Opens each connection once, whichever tables share it; safe to use from several threads.
+    """Opens each database once, whichever tables share it; safe to use from several threads.
 
-    A server starts without any of them being up, and recovers when one comes back.
+    No database has to be up when the server starts, and one that comes back is used again.
     """
 
     def __init__(self, config: ServerConfig, *, open_engine: OpenEngine, open_storage: OpenStorage) -> None:
@@ -33,10 +33,10 @@ class Sources:
         self._lock = Lock()
 
     def database(self, table: SourceTable) -> Database:
-        """Return the database that has ``table``."""
+        """Return the database of ``table``."""
         url = connection_url(self._config.connections, self._config.default_connection, table)
-        # Tables that are seen otherwise have sessions of their own. The role's time limits stay in force: no client may hold a
-        # snapshot for longer than they allow.
+        # Row security is a setting of the session. The role's time limits stay in force: no client may hold a snapshot for
+        # longer than they allow.
         key = (url, table.allow_row_security)
         with self._lock:
             if key not in self._databases:
@@ -51,7 +51,7 @@ class Sources:
         return self._open_storage(directory.path)
 
     def close(self) -> None:
-        """Close every database connection that is not in use."""
+        """Close all database connections that are not in use."""
         with self._lock:
             for database in self._databases.values():
                 database.engine.dispose()

@@ -1,4 +1,4 @@
-"""How long a client may stand still in the middle of a body. Nothing here waits: callers do, for as long as it says."""
+"""Compute how long a client may stall in the middle of a body. Callers do the waiting."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from airflow_provider_sync.config import ServerLimits
 
 
 class StallLimit:
-    """What is left of the time that a client may stand still in one body, its own or the server's.
+    """The time that a client may still stall in one body, that of its request or of the answer.
 
-    It begins with ``stall_seconds``. Each byte that moves earns the time that it may take at the minimum rate, and what is
-    earned beyond ``stall_seconds`` is forgotten, so that nobody saves up for a pause of hours.
+    It begins with ``stall_seconds``. Each byte that moves adds the time that it takes at the minimum rate, up to
+    ``stall_seconds`` again, so that a fast start does not allow a pause of hours.
     """
 
     def __init__(self, limits: ServerLimits) -> None:
@@ -20,10 +20,10 @@ class StallLimit:
     def allowed(self, size: int = 0) -> float:
         """Return how many seconds the client may take from now on.
 
-        :param size: bytes that move meanwhile, as far as they are known
+        :param size: bytes that will move meanwhile, if known
         """
         return self._left + size / self._rate
 
     def took(self, seconds: float, size: int) -> None:
-        """Count the time that ``size`` bytes took."""
+        """Subtract the time that ``size`` bytes took, and add what they earned."""
         self._left = min(self._most, self.allowed(size) - seconds)

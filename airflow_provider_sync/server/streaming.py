@@ -1,4 +1,4 @@
-"""A body that is made while it is sent: in threads, piece by piece, and broken off when it cannot be completed."""
+"""Send a body while it is made in threads, piece by piece; drop the connection when it cannot be completed."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 64 * 1024
 _PIECE_BYTES = 320 * 1024
-"""A little more than version 2 has in a message, which is sent in one go."""
+"""Bytes that are sent at once: a little more than a message of version 2."""
 
 IDLE_SECONDS = 15.0
-"""How long a stream may say nothing; clients give up after a minute unless told otherwise."""
+"""Longest silence of a stream, in seconds; clients give up after a minute by default."""
 
 Item = TypeVar("Item")
 
 
 class StreamBroken(Exception):
-    """A body could not be completed after its beginning had been sent.
+    """A body could not be completed after its beginning was sent.
 
-    It leaves the application so that the server drops the connection, which is how the client learns of it.
+    The exception leaves the application, so that the server drops the connection: that is how the client learns of it.
     """
 
 
 def is_broken_stream(record: logging.LogRecord) -> bool:
-    """Whether a line of the log only repeats that a stream broke off, which is logged with its reason."""
+    """Whether a line of the log only repeats that a stream broke off, which was logged with its reason already."""
     error = record.exc_info[1] if record.exc_info else None
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -46,17 +46,17 @@ def is_broken_stream(record: logging.LogRecord) -> bool:
 
 
 class StreamResponse(Response):
-    """Sends blocks as they are made, one at a time, so that never more than one is in memory.
+    """Sends blocks as they are made, with one of them in memory at a time.
 
-    Blocks are made in worker threads. Whatever happens (the end, an error, a client that went away), the iterator is
-    closed first and ``close`` is called next, both in a worker thread. An error before the first block is raised as
-    it is, to become an answer of its own.
+    Blocks are made in worker threads. At the end, after an error, and when the client disconnects, the iterator is closed first
+    and ``close`` is called next, both in a worker thread. An error before the first block is raised unchanged, to become an
+    answer of its own.
 
     :param blocks: the body
-    :param close: gives back what the iterator reads from
-    :param what: is being sent, for the log
-    :param active: the request that this is the answer to
-    :param at_once: send each block as soon as it is there, rather than joining small ones
+    :param close: releases what the iterator reads from
+    :param what: what is being sent, for the log
+    :param active: the request that is answered
+    :param at_once: send each block as soon as it is made, rather than joining small ones
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class StreamResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; called by the framework.
 
-        :raises ClientGone: when the client went away
-        :raises StreamBroken: when the body could not be completed; what went wrong before it began is raised as it is
+        :raises ClientGone: when the client disconnected
+        :raises StreamBroken: when the body could not be completed; an error before its first byte is raised unchanged
         """
         try:
             await self._active.attend(receive, partial(self._send, send))
         except BaseException as error:
-            # What went wrong first is the reason for what goes wrong when everything is given back.
+            # Errors of the clean-up follow from the first error, which is the one to report.
             with suppress(Exception):
                 await self._active.release(self._release)
             if self._begun and isinstance(error, Exception) and not isinstance(error, ClientGone):
@@ -99,9 +99,9 @@ class StreamResponse(Response):
             await self._active.in_thread(self._release)
 
     def _broken(self, error: Exception) -> StreamBroken:
-        """Return what leaves the application once the answer has begun, and log why."""
+        """Log why a body could not be completed, and return the exception that drops the connection."""
         if isinstance(error, RequestEnded):
-            log.warning("%s was cut: %s", self._what, error)
+            log.warning("%s ended early: %s", self._what, error)
         else:
             log.error("%s broke off: %s", self._what, printable(error), exc_info=error)
         return StreamBroken(f"{self._what} broke off: {error}")
@@ -113,7 +113,7 @@ class StreamResponse(Response):
         patience = StallLimit(self._active.limits)
         sent = 0
         while block is not None:
-            # In pieces: that a client stands still shows only between two of them.
+            # In pieces, because a stalled client is only noticed between two of them.
             for start in range(0, len(block), _PIECE_BYTES):
                 piece = block[start : start + _PIECE_BYTES] if len(block) > _PIECE_BYTES else block
                 await self._deliver(send, piece, patience, sent)
@@ -122,14 +122,14 @@ class StreamResponse(Response):
         await self._deliver(send, b"", patience, sent, more=False)
 
     async def _deliver(self, send: Send, block: bytes, patience: StallLimit, before: int, *, more: bool = True) -> None:
-        """Hand a block on, which waits until the client has taken most of the ``before`` bytes of the one before it."""
+        """Send a block; this waits until the client has taken most of the ``before`` bytes of the previous one."""
         began = anyio.current_time()
         with anyio.move_on_after(patience.allowed(before)) as waiting:
             await send({"type": "http.response.body", "body": block, "more_body": more})
         if waiting.cancelled_caught:
             limits = self._active.limits
             raise RequestEnded(
-                f"Its client stood still for {limits.stall_seconds:g} seconds, or takes less than {limits.min_bytes_per_second}"
+                f"The client took nothing for {limits.stall_seconds:g} seconds, or less than {limits.min_bytes_per_second}"
                 " bytes a second (limits.stall_seconds, limits.min_bytes_per_second)."
             )
         patience.took(anyio.current_time() - began, before)
@@ -147,7 +147,7 @@ class StreamResponse(Response):
 
 
 def _gathered(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
-    """Join small blocks: each costs a change of threads, and a chunk on the wire."""
+    """Join small blocks: each block costs a change of threads and a chunk on the wire."""
     waiting: list[bytes] = []
     size = 0
     for block in blocks:
@@ -161,9 +161,9 @@ def _gathered(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
 
 
 def work_ahead(items: Generator[Item, None, None], *, idle: Item, seconds: float = IDLE_SECONDS) -> Generator[Item, None, None]:
-    """Yield what comes, and ``idle`` whenever nothing comes for so long; the next item is made while one is sent.
+    """Yield the items, each made while the one before is sent; yield ``idle`` whenever the next takes too long.
 
-    Closing it closes ``items``, as soon as the work on an item has ended.
+    Closing it closes ``items`` after the item that is being made.
 
     :param seconds: how long to wait before ``idle`` is yielded
     """
@@ -180,14 +180,14 @@ def work_ahead(items: Generator[Item, None, None], *, idle: Item, seconds: float
                 coming = thread.submit(next, items, None)
                 yield item
         finally:
-            # In line behind the work that may still be going on, since a generator that runs cannot be closed.
+            # Queued behind the item that may still be in the making: a running generator cannot be closed.
             thread.submit(items.close).result()
 
 
 def attachment(file_name: str) -> str:
     """Return a ``Content-Disposition`` that names a file, in the form of existing servers: as UTF-8, unencoded.
 
-    What would end the header or its quotes is replaced or escaped.
+    Control characters are replaced; quotes and backslashes are escaped.
     """
     safe = "".join("_" if character < " " or character == "\x7f" else character for character in file_name)
     safe = safe.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""The application behind a socket: in this process until it is told to stop, or in a thread."""
+"""Run the application on a socket with uvicorn: in this process until a signal, or in a thread."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
 SHUTDOWN_SECONDS = 30
-"""How long streams may take to end once the server is told to stop; then they are cut."""
+"""Seconds that streams get to end once the server is told to stop; then they are ended."""
 
 _CUT_SECONDS = 10
-"""How long what was cut may take to cancel its statements; then the process ends without it."""
+"""Seconds that ended requests get to cancel their statements; then the process exits."""
 
 _BACKLOG = 128
-"""Connections that the kernel accepts before the server does: more at once would take descriptors before any can be closed."""
+"""Connections that the kernel queues for the server: a longer queue would use up descriptors before any can be closed."""
 
 _DESCRIPTORS_OF_A_REQUEST = 70
-"""For its connection to a database, or the files that it sends."""
+"""File descriptors of one request: a database connection, or the files that it sends."""
 
 _DESCRIPTORS_BESIDE = 100
 
@@ -61,14 +61,14 @@ def serve(
     open_storage: OpenStorage = files.open_storage,
     prefix: str = "",
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then return; streams that run then have time to end, or are cut at a second signal.
+    """Serve until SIGTERM or SIGINT, then return. Running streams get time to end; a second signal ends them at once.
 
-    SIGHUP is said in the log and ignored: the configuration is read once.
+    SIGHUP is logged and ignored: the configuration is read once.
 
-    :param port: 0 takes a free one
-    :param on_ready: called with the URL when the server answers; without it, one line with the URL is printed
+    :param port: 0 for any free one
+    :param on_ready: called with the URL when the server answers; the default prints one line with the URL
     :param prefix: see :func:`~airflow_provider_sync.server.app.create_app`
-    :raises ConfigurationError: when others could reach a server without tokens, or the address cannot be used
+    :raises ConfigurationError: when other machines could reach a server without tokens, or the address cannot be used
     """
     with _listen(config, host, port) as listener, _signals_end_quietly():
         url = _url(listener, host, prefix)
@@ -81,9 +81,9 @@ def serve(
 
 
 class RunningServer:
-    """A server in a thread of its own, which answers inside the block; streams that run at its end are cut.
+    """A server in a thread of its own, for the length of a ``with`` block; streams that run at its end are ended.
 
-    :param port: 0 takes a free one
+    :param port: 0 for any free one
     :ivar url: base URL for clients
     """
 
@@ -127,14 +127,15 @@ class RunningServer:
         try:
             server.run([listener])
         finally:
-            # Whoever waits for the server must not wait for one that failed.
+            # Also after a failure, so that nobody waits for a server that will not start.
             self._ready.set()
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn with this project's settings and connections, which tells when it answers.
+    """Uvicorn with this project's settings and limits.
 
-    :param ends_process: end the process under what still runs when it was cut and cannot be cancelled
+    :param on_started: called when the server answers
+    :param ends_process: exit the process when requests that were ended cannot be cancelled
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Its other implementation sends chunks even to clients of HTTP/1.0, which do not know them.
+                # The one on httptools sends chunks to HTTP/1.0 clients, too, which do not know them.
                 http=partial(Connection, connections=connections),  # type: ignore[arg-type]  # makes such a protocol
                 ws="none",
                 backlog=_BACKLOG,
@@ -170,7 +171,7 @@ class _Server(uvicorn.Server):
         self._cut_now = asyncio.Event()
 
     def stop(self) -> None:
-        """End after the requests that run now."""
+        """Stop after the requests that are at work."""
         self.should_exit = True
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -183,23 +184,23 @@ class _Server(uvicorn.Server):
             uvicorn_log.removeFilter(_is_news)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
+        """Start to answer; called by uvicorn."""
         await super().startup(sockets)
         self._checking = asyncio.create_task(self._check_connections())
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let streams end, and cut those that do not in time."""
+        """Wait for streams to end, and end those that take too long; called by uvicorn."""
         cutting = asyncio.create_task(self._cut_streams())
         await super().shutdown(sockets)
         cutting.cancel()
         self._checking.cancel()
-        # Uvicorn cancels the tasks, but leaves open what a slow client has not read, and closes the loop under it.
+        # Uvicorn cancels the tasks, but closes the event loop while connections of slow clients are still open.
         self._abort_connections()
         await self._wait_while(lambda: bool(self.server_state.connections or self.server_state.tasks))
 
     async def _wait_while(self, runs: Callable[[], bool]) -> None:
-        """Wait for the end of what was cut, and no longer than that may take if the process is to end."""
+        """Wait while something runs; exit the process after :data:`_CUT_SECONDS`, if it is to end."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _CUT_SECONDS
         while runs():
@@ -208,7 +209,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.01)
 
     def _end_process(self) -> None:
-        # Python itself would wait for the threads at its end: a disk that hangs, a database that no longer answers.
+        # A normal exit would wait for threads that may hang, on a disk or on a database that does not answer.
         log.warning(
             "Requests that could not be cancelled within %d seconds: %d. The server ends without them.",
             _CUT_SECONDS,
@@ -219,7 +220,7 @@ class _Server(uvicorn.Server):
         os._exit(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop at the first signal, and cut what still runs at the second; called by uvicorn."""
+        """Stop at the first signal, and end running requests at the second; called by uvicorn."""
         if self.should_exit:
             self._cut_now.set()
         super().handle_exit(signal.SIGTERM, frame)
@@ -243,14 +244,14 @@ class _Server(uvicorn.Server):
 
 
 _NO_NEWS = ("Invalid HTTP request received.", "Unsupported upgrade request.", "No supported WebSocket library")
-"""What anybody can have uvicorn say as often as they like."""
+"""Format strings of uvicorn's log that anybody can trigger at will."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # A stream that broke off has been logged with its reason, and one that was cut at the end is no error.
+    # A stream that broke off was logged with its reason, and one that was ended at shutdown is no error.
     cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
-    # Below `airflow sync` all that uvicorn says of its start and end would be shown; the line with the URL says it. What is
-    # not HTTP is logged with the address that it came from.
+    # `airflow sync` would show uvicorn's lines about its start and end; the line with the URL is enough. Bytes that are not HTTP
+    # are logged in `connection_limits`, with their address.
     return (
         record.levelno >= logging.WARNING
         and not cut
@@ -264,7 +265,7 @@ def _ignore_hangup(_number: int, _frame: FrameType | None) -> None:
 
 
 def _allow_descriptors(wanted: int) -> None:
-    """Raise the limit of open files as far as is wanted, and as the system lets us."""
+    """Raise the limit of open files to ``wanted``, or as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -272,7 +273,7 @@ def _allow_descriptors(wanted: int) -> None:
 
 
 def _hosts(config: ServerConfig, host: str, listener: socket.socket) -> list[str] | None:
-    """Return the names that a server without tokens answers to; any where there are tokens."""
+    """Return the ``Host`` names that a server without tokens accepts; ``None`` for all, where there are tokens."""
     return None if config.tokens else [*LOCAL_HOSTS, host, listener.getsockname()[0]]
 
 
@@ -304,12 +305,12 @@ def _url(listener: socket.socket, host: str, prefix: str) -> str:
 
 
 def _print_url(url: str) -> None:
-    print(f"Serving at {url}", flush=True)  # noqa: T201  # the line that whoever started the server waits for
+    print(f"Serving at {url}", flush=True)  # noqa: T201  # whoever started the server waits for this line
 
 
 @contextmanager
 def _signals_end_quietly() -> Iterator[None]:
-    """Let the signals that stop the server do just that, as uvicorn raises them once more when it has ended; ignore SIGHUP."""
+    """Ignore the signals that uvicorn raises once more after it has stopped; ignore SIGHUP."""
     if current_thread() is not main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The requests of version 2: JSON of bounded size, decoded, and what is wrong with it said by the name of the field."""
+"""Decode the requests of version 2, JSON of bounded size; an error names the field that is wrong."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ MAX_SEGMENT_RANGES = MAX_SEGMENTS
 """Most stretches of segments in one request."""
 
 MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
-"""Most bytes of a request without its keys: many small values take far more memory than their text."""
+"""Largest request without its keys, in bytes: many small values take far more memory than their text."""
 
 Request = TypeVar("Request", DescribeTable, DigestRows, GetRows)
 
-# What databases would otherwise read generously, each in its own way.
+# Databases accept more forms than these, each its own.
 _KEY_FORMS = {
     LogicalKind.INTEGER: re.compile(r"-?\d{1,20}", re.ASCII),
     LogicalKind.BYTES: re.compile(r"([0-9a-f]{2})*"),
@@ -48,10 +48,10 @@ class _KeysOnly(msgspec.Struct):
 
 
 def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> Request:
-    """Read a request.
+    """Decode a request.
 
-    :param tables: the names that this client may ask about
-    :raises InvalidRequest: when it is not such a request, or is about any other name
+    :param tables: the names that this client may see
+    :raises InvalidRequest: when it is not such a request, or names another table
     """
     try:
         size = len(body) - len(msgspec.json.decode(body, type=_KeysOnly).keys)
@@ -63,9 +63,9 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
         raise refused(wrong.place or "body", f"{reason(wrong.error)}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refused("body", f"{reason(error)}.") from error
-    # Refused in the words of version 1, so that a client needs to know only one way to be told.
+    # Refused in the words of version 1, so that a client has to know one form only.
     name = table_hash_request({"config_name": request.table_slice.name}, tables)
-    # There, blanks around a name are trimmed.
+    # Version 1 trims blanks around a name.
     return msgspec.structs.replace(request, table_slice=msgspec.structs.replace(request.table_slice, name=name))
 
 
@@ -90,7 +90,7 @@ def check_segments_asked(segment_ranges: tuple[tuple[int, int], ...], partitioni
 
 
 def decode_wanted_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
-    """Read the keys of a request.
+    """Decode the keys of a request.
 
     :param key: the columns of the table's key
     :raises InvalidRequest: when they are not such keys, or too many
@@ -98,7 +98,7 @@ def decode_wanted_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
     count = text.count("\n")
     if count > MAX_KEYS:
         raise refused("keys", f"{count} keys are asked for at once, and {MAX_KEYS} are allowed.")
-    # Before anything is cut into fields, of which there could be millions.
+    # Checked before the text is split into fields, of which there could be millions.
     if text.count("\t") != count * (len(key) - 1):
         raise refused("keys", f"A key of this table has {len(key)} fields, separated by tabs, and ends with a line feed.")
     try:
@@ -114,5 +114,5 @@ def decode_wanted_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
 
 
 def refused(field: str, message: str) -> InvalidRequest:
-    """Return the answer that says what is wrong with a field."""
+    """Return the error that says what is wrong with a field."""
     return InvalidRequest({field: [message]})

@@ -287,7 +287,7 @@ def test_a_flood_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     lines = own_lines(caplog)
     assert len(lines) == 2
     assert "limits.connections_per_address" in lines[0]
-    assert "not HTTP came from 127.0.0.1" in lines[1]
+    assert "127.0.0.1 sent something that is not HTTP" in lines[1]
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ SERVE_HANGING = """
 import sys
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server import uvicorn_server
-serve._CUT_SECONDS = 1
+uvicorn_server._CUT_SECONDS = 1
 tables = {"t": {"hasher": "tests.server.hashers.HangingHasher"}}
-serve.serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": tables}), port=0)
+uvicorn_server.serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": tables}), port=0)
 """
 
 
@@ -93,7 +93,7 @@ def test_a_second_signal(tmp_path: Path, number: signal.Signals) -> None:
         server.send_signal(number)
         output, log = server.communicate(timeout=20)
         assert output == ""
-        assert log.splitlines() == ["Files of directory 'd' was cut: The server stops. Try again when it is back."]
+        assert log.splitlines() == ["Files of directory 'd' ended early: The server is shutting down. Try again when it is back."]
         assert server.returncode == 0
 
 
