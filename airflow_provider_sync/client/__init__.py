@@ -7,6 +7,6 @@ directories belongs to ``sync``.
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer
 from airflow_provider_sync.client.body import Traffic
 from airflow_provider_sync.client.sync_client import SyncClient
-from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
+from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 
-__all__ = ["FilesAnswer", "RowDigestsAnswer", "RowsAnswer", "SyncClient", "TableAnswer", "TableDigests", "Traffic"]
+__all__ = ["DescribedAnswer", "FilesAnswer", "RowDigestsAnswer", "RowsAnswer", "SyncClient", "TableAnswer", "Traffic"]

@@ -16,7 +16,7 @@ from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, told_time_zone
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
-from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
+from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
@@ -218,7 +218,7 @@ class SyncClient:
             )
         return 1
 
-    def describe_table(self, request: DescribeTable) -> TableDigests:
+    def describe_table(self, request: DescribeTable) -> DescribedAnswer:
         """Ask for the description of a table, and the digests of its segments (version 2).
 
         Repeated requests end where the description has come.
@@ -227,8 +227,8 @@ class SyncClient:
         :raises ServerError: for a table, column or window that the server does not offer
         """
 
-        def read(body: Body) -> TableDigests:
-            return TableDigests(body, request, limits=self.limits)
+        def read(body: Body) -> DescribedAnswer:
+            return DescribedAnswer(body, request, limits=self.limits)
 
         return self._transport.send(_call("/describeTable", request), read, subject=f"table {request.table_slice.name!r}")
 

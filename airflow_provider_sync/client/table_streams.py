@@ -35,7 +35,7 @@ class _Stream:
 
     :param body: the answer
     :param table: name of the table, for messages
-    :param limits: how much there may be
+    :param limits: how much the server may send
     """
 
     def __init__(self, body: Body, table: str, *, limits: SizeLimits) -> None:
@@ -57,7 +57,7 @@ class _Stream:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Say in errors what they are about, which the protocol's modules do not know."""
+        """Name the table in errors of the protocol's modules, which do not know it."""
         try:
             yield
         except (GuardError, ProtocolError, TransportError) as error:
@@ -70,8 +70,8 @@ class _Stream:
             raise too_large(self._max_rows, "limits.max_rows", what="The table", unit="rows")
 
 
-class TableDigests(_Stream):
-    """The description of a table, and the digests of its segments, to be read once.
+class DescribedAnswer(_Stream):
+    """The answer to ``describeTable``: the description of a table, then the digests of its segments, to be read once.
 
     :ivar described: the description, checked
     """
@@ -95,10 +95,10 @@ class TableDigests(_Stream):
         self.described = message
 
     def __iter__(self) -> Iterator[Segments]:
-        """Yield digests, in ascending order of the segments; only when the iteration ends without an error are they all there.
+        """Yield digests, in ascending order of the segments. They are complete only if the iteration ends without an error.
 
         :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
-        :raises ProtocolError: for digests that there cannot be
+        :raises ProtocolError: for impossible digests
         :raises GuardError: for more rows than the limits allow
         """
         with self._named():
@@ -115,16 +115,16 @@ class TableDigests(_Stream):
 
 
 class RowDigestsAnswer(_Stream):
-    """Keys and digests of rows, to be read once."""
+    """The answer to ``digestRows``: keys and digests of rows, to be read once."""
 
     def __init__(self, body: Body, request: DigestRows, *, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
         self._most = _lines(request.keys)
 
     def __iter__(self) -> Iterator[RowDigests]:
-        """Yield keys and digests; only when the iteration ends without an error are they all there.
+        """Yield keys and digests. They are complete only if the iteration ends without an error.
 
-        The keys of each message are as many as its digests; whether they are keys shows when they are decoded.
+        Each message has as many keys as digests. Whether the keys are valid is found out when they are decoded.
 
         :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for
@@ -144,7 +144,7 @@ class RowDigestsAnswer(_Stream):
 
 
 class RowsAnswer(_Stream):
-    """Rows, to be read once.
+    """The answer to ``getRows``: rows, to be read once.
 
     :ivar rows_received: rows read so far
     """
@@ -156,7 +156,7 @@ class RowsAnswer(_Stream):
         self.rows_received = 0
 
     def __iter__(self) -> Iterator[Rows]:
-        """Yield rows, many at once; only when the iteration ends without an error are they all there.
+        """Yield rows, many at once. They are complete only if the iteration ends without an error.
 
         :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for

@@ -44,7 +44,7 @@ class SQLiteReader(Reader):
         return cast("int", connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.qualified(table)}").scalar_one())
 
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
-        """Stream the rows; moments that are no key travel as they are written, and count by what they mean."""
+        """Stream rows; see :meth:`.Reader.read_text`. Dates and times outside of the key keep their stored form."""
         sql = SliceSQL(table_slice, self.database)
         key = {column.column.name for column in table_slice.key}
         expressions = [

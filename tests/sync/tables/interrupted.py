@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.client.table_streams import RowDigestsAnswer, RowsAnswer, TableDigests
+from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.report import TableReport
@@ -41,7 +41,7 @@ class Interrupted(SyncClient):
             self.left -= 1
             self.action(self.left)
 
-    def describe_table(self, request: DescribeTable) -> TableDigests:
+    def describe_table(self, request: DescribeTable) -> DescribedAnswer:
         """Act, then ask."""
         self._act(request)
         return super().describe_table(request)

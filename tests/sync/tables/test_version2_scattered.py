@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.client.table_streams import TableDigests
+from airflow_provider_sync.client.table_streams import DescribedAnswer
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.protocol.v2.messages import DescribeTable
 from airflow_provider_sync.sync import table_differs
@@ -29,7 +29,7 @@ def cuts(monkeypatch: pytest.MonkeyPatch) -> list[Cut]:
     found: list[Cut] = []
     describe = SyncClient.describe_table
 
-    def describe_table(self: SyncClient, request: DescribeTable) -> TableDigests:
+    def describe_table(self: SyncClient, request: DescribeTable) -> DescribedAnswer:
         answer = describe(self, request)
         if request.digests:
             found.append(
