@@ -94,15 +94,12 @@ def mistakes_in(error: ValidationError, model: Any, at: Place = ()) -> list[Mist
     for details in error.errors(include_url=False):
         found.setdefault(_place(details["loc"], model), []).append(details)
     # A list with a wrong entry is reported once as no text, and once for the entry, where both would be allowed.
-    deepest = {place: errors for place, errors in found.items() if not any(_is_below(other, place) for other in found)}
+    above = {place[:length] for place in found for length in range(len(place))}
+    deepest = {place: errors for place, errors in found.items() if place not in above}
     return [
         Mistake(at + tuple(step for step in place if step != _KEY), _message(at + place, place, errors, model))
         for place, errors in deepest.items()
     ]
-
-
-def _is_below(place: Place, outer: Place) -> bool:
-    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _message(whole: Place, place: Place, errors: Sequence[ErrorDetails], model: Any) -> str:

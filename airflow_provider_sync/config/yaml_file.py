@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,8 @@ def with_lines(mistakes: list[Mistake], text: str) -> list[Mistake]:
 
     :param text: of a file that can be read
     """
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    return [mistake if mistake.line else replace(mistake, line=_line(root, mistake.place)) for mistake in mistakes]
+    lines = _Lines(yaml.compose(text, Loader=yaml.SafeLoader))
+    return [mistake if mistake.line else replace(mistake, line=lines.of(mistake.place)) for mistake in mistakes]
 
 
 class _Expansion:
@@ -140,30 +141,35 @@ def _line_of_error(error: yaml.YAMLError) -> int | None:
     return None if mark is None else int(mark.line) + 1
 
 
-def _line(node: yaml.Node | None, place: Place) -> int | None:
-    """Return the line of a place, from 1 on; where it is not there, that of the last step that is."""
-    line = None
-    for step in place:
-        key, node = _step(node, step)
-        if key is None:
-            break
-        line = key.start_mark.line + 1
-    return line
+class _Lines:
+    """The lines of what is inside a node, found when they are asked for: aliases of aliases stand for billions of values."""
 
+    def __init__(self, node: yaml.Node | None) -> None:
+        self._node = node
 
-def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
-    """Return the key and the value of one step, which of a list are the same."""
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step], node.value[step]
-    if not isinstance(node, yaml.MappingNode):
-        return None, None
-    for key, value in node.value:
-        if key.value == str(step):
-            return key, value
-    for key, value in node.value:
-        if key.tag == _MERGE:
-            for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                found = _step(merged, step)
-                if found[0] is not None:
-                    return found
-    return None, None
+    def of(self, place: Place) -> int | None:
+        """Return the line of a place, from 1 on; if it is not there, that of the last step that is."""
+        line, here = None, self
+        for step in place:
+            found = here._steps.get(step) or here._steps.get(str(step))
+            if found is None:
+                break
+            line, here = found
+        return line
+
+    @cached_property
+    def _steps(self) -> dict[str | int, tuple[int, _Lines]]:
+        """The line of each key or entry, and the lines of what is inside its value."""
+        node = self._node
+        if isinstance(node, yaml.SequenceNode):
+            return {index: (entry.start_mark.line + 1, _Lines(entry)) for index, entry in enumerate(node.value)}
+        if not isinstance(node, yaml.MappingNode):
+            return {}
+        found: dict[str | int, tuple[int, _Lines]] = {}
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    found = {**_Lines(merged)._steps, **found}
+        return found | {
+            key.value: (key.start_mark.line + 1, _Lines(value)) for key, value in node.value if isinstance(key, yaml.ScalarNode)
+        }

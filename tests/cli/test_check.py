@@ -12,6 +12,7 @@ from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config.json_schema import json_schema
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
+from tests.scenario import Scenario
 
 
 def results(output: str) -> dict[tuple[str, str], tuple[str, str]]:
@@ -121,3 +122,18 @@ def test_what_a_server_names(site: Site, capsys: pytest.CaptureFixture[str]) -> 
         ("directory", "images"),
     }
     assert "has no column 'created_at', which `windows` names" in found["table", "customers"][1]
+
+
+def test_every_engine(on: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table that cannot be used is a failure of its own, and the others are tried all the same, on every engine."""
+    on.execute("CREATE TABLE plants (id INT NOT NULL PRIMARY KEY, name VARCHAR(20))", "CREATE TABLE keyless (id INT)")
+    path = tmp_path / "server.yaml"
+    tables = {"nothing": {}, "keyless": {}, "plants": {"columns": ["id"]}, "trees": {"table": "plants", "primary": "code"}}
+    url = on.database.engine.url.render_as_string(hide_password=False)
+    path.write_text(yaml.safe_dump({"connections": {"here": url}, "tables": tables}), encoding="utf-8")
+    assert main(["check", "--config", str(path), "--connect"]) == 3
+    found = results(capsys.readouterr().out)
+    assert [name for (_, name), (mark, _) in found.items() if mark == "ok"] == ["here", "plants"]
+    assert "There is no table 'nothing'" in found["table", "nothing"][1]
+    assert "has no primary key" in found["table", "keyless"][1]
+    assert "has no column 'code', which `primary` names" in found["table", "trees"][1]
