@@ -125,10 +125,8 @@ def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, 
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
                 compared = compare_directory(client, directory, opener.storage(directory.path), batches=each)
-                if isinstance(compared, DirectoryReport):
-                    outcomes.add([compared])
-                else:
-                    found += compared
+                found += compared.batches
+                outcomes.add([] if compared.batches else [compared.report])
     outcomes.check(outcomes.found)
     return Compared(unchanged=outcomes.found, pieces=found)
 

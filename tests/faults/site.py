@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.merge.staging import find_staging
-from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.report import Report, TableReport
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
@@ -138,9 +138,9 @@ class Site:
     def _files_in_steps(self, client: SyncClient, directory: TargetDirectory) -> Report:
         storage = open_storage(directory.path)
         found = compare_directory(client, directory, storage, batches=2)
-        if isinstance(found, DirectoryReport):
-            return found
-        done = [download_batch(client, directory, storage, FileBatch.from_dict(batch.to_dict())) for batch in found]
+        if not found.batches:
+            return found.report
+        done = [download_batch(client, directory, storage, FileBatch.from_dict(batch.to_dict())) for batch in found.batches]
         return delete_files(client, directory, storage, done)
 
     def state(self) -> State:

@@ -26,7 +26,7 @@ from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.downloads import ROUNDS, FileDownloads
-from airflow_provider_sync.sync.directories.source import SourceFiles
+from airflow_provider_sync.sync.directories.source_files import SourceFiles
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.time_limit import within_max_seconds

@@ -55,15 +55,22 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
         return f"Directory {self.directory!r}: {self.files:,} files, {self.first!r} to {self.last!r}."
 
 
+class ComparedDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comparison of a directory found.
+
+    :ivar report: ``unchanged``, or ``planned`` where source and target differ
+    :ivar batches: what is to be downloaded; one without files where files only have to be deleted, none where nothing differs
+    """
+
+    report: DirectoryReport
+    batches: tuple[FileBatch, ...] = ()
+
+
 @within_max_seconds
-def compare_directory(
-    client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1
-) -> list[FileBatch] | DirectoryReport:
+def compare_directory(client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1) -> ComparedDirectory:
     """Compare a directory with the source, and cut what has to be downloaded into batches.
 
     :param batches: most batches; there are fewer where few files differ
-    :return: what to download; where files only have to be deleted, one batch without any; a report when source and target are
-        equal
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
@@ -74,21 +81,24 @@ def compare_directory(
     sync.check(source, changes)
     if not changes:
         sync.refuse_failed()
-        return DirectoryReport(
-            name=directory.name,
-            status="unchanged",
-            files_total=len(source),
-            verified="hash" if sync.is_proven(source) else None,
-            warnings=sync.warnings(source),
-            **measure.so_far(),
-        )
+    report = DirectoryReport(
+        name=directory.name,
+        status="planned" if changes else "unchanged",
+        files_total=len(source),
+        verified="hash" if not changes and sync.is_proven(source) else None,
+        warnings=sync.warnings(source),
+        **measure.so_far(),
+    )
+    if not changes:
+        return ComparedDirectory(report=report)
     wanted = sorted([*changes.added, *changes.changed])
     size = max(TASK_FILES, -(-len(wanted) // batches))
     stretches = [wanted[start : start + size] for start in range(0, len(wanted), size)]
     found = [FileBatch(directory=directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in stretches] or [
         FileBatch(directory=directory.name)
     ]
-    return [msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]]
+    # The first batch carries what the comparison cost on to the next step.
+    return ComparedDirectory(report=report, batches=(msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]))
 
 
 @within_max_seconds

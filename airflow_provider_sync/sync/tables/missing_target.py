@@ -11,9 +11,9 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables import version2
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
+from airflow_provider_sync.sync.tables.version2 import Version2Source
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -49,7 +49,7 @@ def made_target(client: SyncClient, database: Database, options: TargetTable, lo
 
     :param lock: of this table, to be held until the end: without it, another sync may have filled the table
     """
-    table = version2.create(client, database, options)
+    table = Version2Source(client, database).create_target(options)
     try:
         yield
     except BaseException:
@@ -61,10 +61,10 @@ def made_target(client: SyncClient, database: Database, options: TargetTable, lo
         raise
 
 
-def report_missing(client: SyncClient, options: TargetTable) -> TableReport:
+def report_missing(client: SyncClient, database: Database, options: TargetTable) -> TableReport:
     """Report what a run would do for a target that it would make."""
     measure = Measure(client)
-    rows = version2.count_rows(client, options)
+    rows = Version2Source(client, database).count_rows(options)
     return TableReport(
         name=options.name,
         status="planned",

@@ -128,7 +128,10 @@ class _TransactionSync:
         with self.database.exclusive(names, timeout=lock_timeout) as lock:
             targets, missing = self._find_targets()
             if self.dry_run:
-                reports = [*self._stage_and_merge(targets, lock), *(report_missing(self.client, table) for table in missing)]
+                reports = [
+                    *self._stage_and_merge(targets, lock),
+                    *(report_missing(self.client, self.database, table) for table in missing),
+                ]
                 return in_order(reports, [table.name for table in self.tables])
             with ExitStack() as made:
                 for table in missing:

@@ -1,4 +1,4 @@
-"""The entry points of version 2 of the protocol: does a table differ, compare and stage it, in one process or slice by slice.
+"""The source of a table as version 2 of the protocol shows it: digests of segments and rows, and any rows by their keys.
 
 ::
 
@@ -11,131 +11,177 @@ What to ask, how finely to cut and what to fetch is decided in :mod:`.plan`; her
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 import msgspec
-from sqlalchemy import Connection
 
-from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.slices import cut
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.direct_load import can_load_directly
-from airflow_provider_sync.merge.staging import Staging
-from airflow_provider_sync.protocol.v2.messages import DescribeTable
+from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, KeyRange
+from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.column_mapping import create_statement, land, requested_slice_of
+from airflow_provider_sync.sync.tables.both_sides import Comparison
+from airflow_provider_sync.sync.tables.column_mapping import create_statement, land, requested_slice_for, requested_slice_of
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts
 from airflow_provider_sync.sync.tables.facts import Facts
 from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_source
 from airflow_provider_sync.sync.tables.plan import Action
+from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.stage import Stager
-from airflow_provider_sync.sync.tables.staged_rows import EqualRows, StagedRows
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
+from airflow_provider_sync.sync.tables.staged_slices import StagedSlices
+from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.verify import FetchedRows
+from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 
 
-def differs(client: SyncClient, database: Database, target: Target) -> bool:
-    """Whether source and target differ, by the digests of their segments; no row is asked for."""
-    findings = compare(client, database, target, first_facts(database, target), plan.plan_check)
-    return bool(findings.comparison.differing)
+class Version2Source(TableSource):
+    """The source of a table by version 2."""
 
+    protocol = 2
+    proof: Verified = "digest"
 
-def missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
-    """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
-    request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
-    with client.describe_table(request) as answer:
-        statement = create_statement(database, options, answer.described)
-    return MissingTableError(
-        f"There is no table {options.table_name!r} in the target database. Set create_table to have it made, or run:\n{statement}"
-    )
-
-
-def create(client: SyncClient, database: Database, options: TargetTable) -> Table:
-    """Make a missing target from the source's description, and return it."""
-    request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
-    with client.describe_table(request) as answer, database.connect() as connection:
-        connection.exec_driver_sql(create_statement(database, options, answer.described))
-        return database.catalog.describe(connection, options.table_name)
-
-
-def count_rows(client: SyncClient, options: TargetTable) -> int:
-    """Count the rows of the source."""
-    with client.describe_table(DescribeTable(table_slice=requested_slice_of(options))) as answer:
-        return sum(sum(segments.counts) for segments in answer)
-
-
-def check(client: SyncClient, database: Database, target: Target) -> None:
-    """See that the source offers the table, and that the target can hold its columns.
-
-    :raises SyncError: when not
-    """
-    with client.describe_table(DescribeTable(table_slice=requested_slice_of(target.options), digests=False)) as answer:
-        land(database, target, answer.described)
-
-
-def download(
-    client: SyncClient,
-    database: Database,
-    connection: Connection,
-    target: Target,
-    staging: Staging,
-    *,
-    on_rows: Callable[[int], None],
-    asking: Callable[[], AbstractContextManager[None]] = nullcontext,
-    resume: bool = False,
-    direct: bool = True,
-) -> StagedRows:
-    """Find the rows that differ, and stage those that the source has.
-
-    :param connection: over which the staging tables are made and filled
-    :param on_rows: called with the number of rows that arrived
-    :param asking: opens the block within which rows are asked for during the merge
-    :param resume: stage large tables also where they could be loaded directly, so that a failed try is not for nothing
-    :param direct: load an empty target directly where that is possible
-    :raises SourceChangedError: when the source's columns changed between two answers
-    """
-    facts = first_facts(database, target, connection, direct=direct, resume=resume)
-    if plan.plan_sync(facts).action is Action.DESCRIBE:
-        source = describe_source(client, database, target)
-        facts = msgspec.structs.replace(
-            facts,
-            source_rows=source.described.rows,
-            can_load_directly=can_load_directly(target.table, source.table_slice.columns),
+    def missing_target(self, options: TargetTable) -> MissingTableError:
+        """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
+        request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
+        with self.client.describe_table(request) as answer:
+            statement = create_statement(self.database, options, answer.described)
+        return MissingTableError(
+            f"There is no table {options.table_name!r} in the target database."
+            f" Set create_table to have it made, or run:\n{statement}"
         )
-        if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
-            return FirstRows(client, database, target, source, on_rows, asking)
-    findings = compare(client, database, target, facts, plan.plan_sync)
-    if findings.step.action is Action.DONE:
-        return EqualRows(target, protocol=2, rows=findings.comparison.source_rows, verified="digest")
-    return Stager(client, database, connection, findings, staging, on_rows=on_rows).stage()
+
+    def create_target(self, options: TargetTable) -> Table:
+        """Make a missing target from the source's description, and return it."""
+        request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
+        with self.client.describe_table(request) as answer, self.database.connect() as connection:
+            connection.exec_driver_sql(create_statement(self.database, options, answer.described))
+            return self.database.catalog.describe(connection, options.table_name)
+
+    def count_rows(self, options: TargetTable) -> int:
+        """Count the rows of the source."""
+        with self.client.describe_table(DescribeTable(table_slice=requested_slice_of(options))) as answer:
+            return sum(sum(segments.counts) for segments in answer)
+
+    def check(self, target: Target) -> None:
+        """See that the source offers the table, and that the target can hold its columns.
+
+        :raises SyncError: when not
+        """
+        with self.client.describe_table(DescribeTable(table_slice=requested_slice_of(target.options), digests=False)) as answer:
+            land(self.database, target, answer.described)
+
+    def differs(self, target: Target) -> bool:
+        """Whether the digests of the segments of source and target differ; no row is asked for."""
+        findings = compare(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
+        return bool(findings.comparison.differing)
+
+    def stage(
+        self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]
+    ) -> StagedRows:
+        """Find the rows that differ, and stage those that the source has; load an empty target directly where that is possible.
+
+        :raises SourceChangedError: when the source's columns changed between two answers
+        """
+        client, database, target = self.client, self.database, area.target
+        facts = first_facts(database, target, area.connection, direct=direct, resume=resume)
+        if plan.plan_sync(facts).action is Action.DESCRIBE:
+            source = describe_source(client, database, target)
+            facts = msgspec.structs.replace(
+                facts,
+                source_rows=source.described.rows,
+                can_load_directly=can_load_directly(target.table, source.table_slice.columns),
+            )
+            if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
+                return FirstRows(client, database, target, source, area.on_rows, asking)
+        findings = compare(client, database, target, facts, plan.plan_sync)
+        if findings.step.action is Action.DONE:
+            return self.equal_rows(target, rows=findings.comparison.source_rows)
+        return self._stager(area, findings).stage()
+
+    def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
+        """Compare segments; where some differ, make the staging tables, and cut the keys into ranges."""
+        facts = Facts(has_window=target.options.window is not None)
+        findings = repeated(self.client, lambda: compare(self.client, self.database, target, facts, plan.plan_division))
+        compared, whole = findings.comparison, findings.step.send_all
+        if not compared.differing:
+            return self.compared(target, [], rows=compared.source_rows)
+        self._make_staging(compared, run)
+        planned = [
+            PlannedSlice(
+                table=target.name,
+                run=run,
+                protocol=2,
+                key_range=key_range,
+                rows=rows,
+                whole=whole,
+                source_rows=compared.source_rows,
+                target_rows=compared.target_rows,
+            )
+            for key_range, rows in _key_ranges(compared, slices, whole=bool(whole))
+        ]
+        return self.compared(target, planned, rows=compared.source_rows)
+
+    def _make_staging(self, compared: Comparison, run: str) -> None:
+        staging, target = TaskStaging(self.database, run), compared.target
+        columns = [column.column for column in compared.table_slice.columns]
+        key = [column.column for column in compared.table_slice.key]
+        names = [column.name for column in key]
+        with self.database.connect() as connection:
+            staging.rows.create(connection, target.table, columns, primary_key=names, indexes=target.options.import_indexes)
+            staging.removed.create(connection, target.table, key, primary_key=names)
+
+    def stage_slice(self, area: StagingArea, planned: PlannedSlice) -> StagedSlice:
+        """Compare one slice again, and stage what the merge needs, of an equal slice, too.
+
+        What an earlier attempt left and is still right stays.
+        """
+        next_step = partial(plan.plan_slice, send_all=planned.whole)
+        findings = compare(self.client, self.database, area.target, first_facts(self.database, area.target), next_step)
+        fetched = self._stager(area, findings).stage()
+        expected = fetched.expected(area.connection)
+        segments = (fetched.compared.source_segments if expected is None else expected).values()
+        return StagedSlice(
+            table=planned.table,
+            run=planned.run,
+            protocol=2,
+            key_range=planned.key_range,
+            source_rows=planned.source_rows,
+            target_rows=planned.target_rows,
+            whole=fetched.whole,
+            staged=fetched.rows_staged,
+            removed=fetched.deleted_rows,
+            received=fetched.rows_received,
+            rows=sum(segment.rows for segment in segments),
+            algorithm=fetched.compared.table_slice.digest,
+            digest=sum(segment.sum for segment in segments) % 2**64,
+            by_key=expected is None,
+            proven=fetched.proven,
+            warnings=fetched.warnings,
+        )
+
+    def _stager(self, area: StagingArea, findings: Findings) -> Stager:
+        return Stager(
+            self.client, self.database, area.connection, findings, area.rows, removed=area.removed, on_rows=area.on_rows
+        )
+
+    def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
+        """Return what other tasks have staged, with the source's columns as they are now."""
+        with self.client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
+            table_slice = land(self.database, target, answer.described)
+        return StagedSlices(self.client, self.database, target, table_slice, staged, slices)
 
 
-def divide(client: SyncClient, database: Database, target: Target) -> Findings:
-    """Compare a table whose rows several tasks are to download; :attr:`.Step.send_all` says whether these stage all rows."""
-    facts = Facts(has_window=target.options.window is not None)
-    return compare(client, database, target, facts, plan.plan_division)
-
-
-def download_slice(
-    client: SyncClient,
-    database: Database,
-    connection: Connection,
-    target: Target,
-    staging: Staging,
-    removed: Staging,
-    *,
-    send_all: bool | None,
-    on_rows: Callable[[int], None],
-) -> FetchedRows:
-    """Stage one slice of a table, which is one task's share; an equal slice, too.
-
-    :param target: with the key range of the slice
-    :param removed: where the keys of the rows to delete are listed
-    :param send_all: what :func:`divide` found
-    """
-    findings = compare(client, database, target, first_facts(database, target), partial(plan.plan_slice, send_all=send_all))
-    return Stager(client, database, connection, findings, staging, removed=removed, on_rows=on_rows).stage()
+def _key_ranges(compared: Comparison, slices: int, *, whole: bool) -> Iterable[tuple[KeyRange | None, int]]:
+    """Cut what is to be compared or fetched into key ranges of about the same number of rows."""
+    rows = compared.rows_in(compared.numbers if whole else compared.differing)
+    total = sum(rows.values())
+    tasks = plan.task_count(total, slices, compared.partitioning.scheme)
+    return [(None, total)] if tasks == 1 else cut(compared.partitioning, rows, tasks, whole=whole)

@@ -34,11 +34,9 @@ class Steps:
         """Compare, and cut into batches."""
         with self.mirror.client() as client:
             found = compare_directory(client, self.directory, self.mirror.target, batches=batches)
-        if isinstance(found, DirectoryReport):
-            assert found.status == "unchanged"
-            assert found.requests
-            return []
-        return [FileBatch.from_dict(json.loads(json.dumps(batch.to_dict()))) for batch in found]
+        assert found.report.status == ("planned" if found.batches else "unchanged")
+        assert found.report.requests
+        return [FileBatch.from_dict(json.loads(json.dumps(batch.to_dict()))) for batch in found.batches]
 
     def download(self, batch: FileBatch, **arguments: Any) -> FileBatch:
         """Download one batch."""

@@ -76,9 +76,9 @@ def in_steps(mirror: Mirror, options: dict[str, Any] | None = None) -> Directory
     directory = target_directory(options)
     with mirror.client() as client:
         found = compare_directory(client, directory, mirror.target)
-        if isinstance(found, DirectoryReport):
-            return found
-        batches = [download_batch(client, directory, mirror.target, batch) for batch in found]
+        if not found.batches:
+            return found.report
+        batches = [download_batch(client, directory, mirror.target, batch) for batch in found.batches]
         return delete_files(client, directory, mirror.target, batches)
 
 
