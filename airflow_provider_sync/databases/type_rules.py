@@ -1,7 +1,7 @@
-"""Which types of a source may land in which columns of a target.
+"""Which types of a source may go into which columns of a target.
 
 Both sides render their values by the source's type. What the source's type promises is decided here, before a row is sent;
-what only the values can tell (a number beyond a column's range) is found when they are loaded, and checked by digests.
+what only the values can show (a number out of the column's range) is found when they are loaded, and checked by digests.
 """
 
 from __future__ import annotations
@@ -12,114 +12,106 @@ from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-SQLITE = "sqlite"
-"""The dialect whose types are declared and not enforced: only the values tell."""
-
-KEEPS_JSON = frozenset({"mariadb", SQLITE})
+JSON_KEPT_BY = frozenset({"mariadb", "sqlite"})
 """Dialects whose JSON columns keep a text as it was written."""
 
-_SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
-_MOMENTS = frozenset({LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
+_WHOLE_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.BOOLEAN})
+_FLOATS = frozenset({LogicalKind.FLOAT32, LogicalKind.FLOAT64})
+_TIMESTAMPS = frozenset({LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
+_WITH_SECONDS = _TIMESTAMPS | {LogicalKind.TIME}
 
 
-class Landing(msgspec.Struct, frozen=True, kw_only=True):
-    """How values of a source's column stand in a target's.
+class MappedType(msgspec.Struct, frozen=True, kw_only=True):
+    """How values of a source's column are kept in a column of the target.
 
     :ivar type: by which both sides render them
-    :ivar conversion: what happens to them, in words; ``None`` where they are simply equal
+    :ivar conversion: what happens to the values, in words; ``None`` if nothing does
     """
 
     type: LogicalType
     conversion: str | None = None
 
 
-def target_type(name: str, source: LogicalType, target: Column, own: LogicalType | None) -> Landing:
-    """Decide whether a column of the source may land in a column of the target.
+def map_type(name: str, source: LogicalType, column: Column, target: LogicalType | None) -> MappedType:
+    """Decide whether values of a source's type may go into a column of the target.
 
     :param name: the target's table, for messages
-    :param own: type of the target's column; ``None`` for one that version 2 cannot carry
+    :param target: type of the target's column; ``None`` for one that version 2 cannot carry
     :raises TableError: naming table, column, both types and the remedy
     """
-    if own is None:
+    if target is None:
         raise TableError(
-            f"Table {name!r}, column {target.name!r} ({target.sql_type}): version 2 cannot carry this type."
+            f"Table {name!r}, column {column.name!r} ({column.sql_type}): version 2 cannot carry this type."
             " Change it, leave the column out with `columns`, or use `protocol: 1`."
         )
     try:
-        return Landing(type=source, conversion=_conversion(source, own))
+        return MappedType(type=source, conversion=_conversion(source, target))
     except ValueError as error:
         raise TableError(
-            f"Table {name!r}, column {target.name!r} ({target.sql_type}): {spelled(source)} of the source does not go into"
-            f" {spelled(own)}: {error}, or leave the column out with `columns`."
+            f"Table {name!r}, column {column.name!r} ({column.sql_type}): {spelled(source)} of the source does not go into"
+            f" {spelled(target)}: {error}, or leave the column out with `columns`."
         ) from error
 
 
-def landing_type(name: str, source: LogicalType, target: Column, own: LogicalType | None) -> LogicalType:
-    """Return the type by which a column of the target is rendered; see :func:`target_type`."""
-    return target_type(name, source, target, own).type
+def mapped_type(name: str, source: LogicalType, column: Column, target: LogicalType | None) -> LogicalType:
+    """Return the type by which a column of the target is rendered; see :func:`map_type`."""
+    return map_type(name, source, column, target).type
 
 
 def spelled(logical: LogicalType) -> str:
-    """Write a type for people: ``decimal(12, 2)``, ``timestamp(6)``, ``unsigned integer``."""
+    """Write a type for people: ``decimal(12, 2)``, ``timestamp(6)``, ``unsigned integer``, ``json of mysql``."""
     kind = logical.kind.value
     if logical.kind is LogicalKind.DECIMAL:
-        sizes = [str(size) for size in (logical.size, logical.scale) if size is not None]
-        return f"{kind}({', '.join(sizes)})" if sizes else kind
-    if logical.kind in _SECONDS:
+        digits = [str(number) for number in (logical.precision, logical.scale) if number is not None]
+        return f"{kind}({', '.join(digits)})" if digits else kind
+    if logical.kind in _WITH_SECONDS:
         return f"{kind}({logical.scale or 0})"
-    if logical.kind is LogicalKind.INTEGER and logical.fixed and logical.size == 1:
-        return "boolean"
-    if logical.kind is LogicalKind.JSON and logical.dialect:
-        return f"{kind} of {logical.dialect}"
-    if is_untyped(logical):
-        return "a column without a type"
-    words = [
-        *(["unsigned"] if logical.unsigned else []),
-        *(["single"] if logical.single else []),
-        *(["fixed"] if logical.fixed else []),
-    ]
-    return " ".join([*words, kind])
+    if logical.json_dialect:
+        return f"{kind} of {logical.json_dialect}"
+    if logical.fixed_width:
+        return f"fixed-width {kind}"
+    return f"unsigned {kind}" if logical.unsigned else kind
 
 
-def is_untyped(logical: LogicalType) -> bool:
-    """Whether a column holds values of any type, as SQLite's may that declare none."""
-    return logical.kind is LogicalKind.TEXT and logical.dialect is not None
-
-
-def _conversion(source: LogicalType, own: LogicalType) -> str | None:
-    """Name what happens to values; :exc:`ValueError` with the remedy where it must not."""
-    if is_untyped(source):
-        if source == own:
+def _conversion(source: LogicalType, target: LogicalType) -> str | None:
+    """Name what happens to values; :exc:`ValueError` with the remedy where they must not go there."""
+    if source.kind is LogicalKind.ANY:
+        if target.kind is LogicalKind.ANY:
             return None
-        raise ValueError("its values tell their types, which only a column without a type keeps. Declare a type at the source")
-    if is_untyped(own):
+        raise ValueError(
+            "each value has a type of its own, which only a column without a type keeps. Declare a type at the source"
+        )
+    if target.kind is LogicalKind.ANY:
         return "kept as they come, in a column without a type"
-    if source.kind is own.kind:
-        return _SAME.get(source.kind, _nothing)(source, own)
-    if LogicalKind.BYTES in (source.kind, own.kind):
+    if {source.kind, target.kind} <= _WHOLE_NUMBERS:
+        return _whole_numbers(source, target)
+    if {source.kind, target.kind} <= _FLOATS:
+        return _floats(source, target)
+    if source.kind is target.kind:
+        return _SAME_KIND.get(source.kind, _nothing)(source, target)
+    if LogicalKind.BYTES in (source.kind, target.kind):
         raise ValueError("bytes are no text. Give the target's column the type of the source's")
-    if own.kind is LogicalKind.TEXT:
+    if target.kind is LogicalKind.TEXT:
         return "kept as text"
-    if own.dialect == SQLITE:
+    if not target.enforced:
         return "SQLite keeps what fits exactly, and refuses the rest"
-    return _between(source, own)
+    return _other_kind(source, target)
 
 
-def _between(source: LogicalType, own: LogicalType) -> str:
-    kinds = (source.kind, own.kind)
-    whole = (own if own.kind is LogicalKind.DECIMAL else source).scale
-    if kinds == (LogicalKind.INTEGER, LogicalKind.DECIMAL) and not whole:
+def _other_kind(source: LogicalType, target: LogicalType) -> str:
+    kinds = (source.kind, target.kind)
+    if source.kind in _WHOLE_NUMBERS and target.kind is LogicalKind.DECIMAL and not target.scale:
         return "whole numbers as decimals"
-    if kinds == (LogicalKind.DECIMAL, LogicalKind.INTEGER) and whole == 0:
+    if source.kind is LogicalKind.DECIMAL and source.scale == 0 and target.kind in _WHOLE_NUMBERS:
         return "whole decimals as integers"
-    if set(kinds) == _MOMENTS:
-        _scale(source, own)
-        if own.kind is LogicalKind.TIMESTAMP:
+    if set(kinds) == _TIMESTAMPS:
+        _scale(source, target)
+        if target.kind is LogicalKind.TIMESTAMP:
             return "the time in UTC"
-        if source.dialect == SQLITE:
+        if not source.enforced:
             return "taken as UTC"
-        raise ValueError("a time without a zone is no instant. Declare the target's column without a zone")
-    if kinds == (LogicalKind.TEXT, LogicalKind.JSON) and own.dialect in KEEPS_JSON:
+        raise ValueError("a timestamp without a time zone names no moment. Declare the target's column without a time zone")
+    if kinds == (LogicalKind.TEXT, LogicalKind.JSON) and target.json_dialect in JSON_KEPT_BY:
         return "text that has to be JSON"
     if kinds == (LogicalKind.TEXT, LogicalKind.UUID):
         return "text that has to be a UUID as the database writes it"
@@ -130,76 +122,76 @@ def _between(source: LogicalType, own: LogicalType) -> str:
     )
 
 
-def _nothing(source: LogicalType, own: LogicalType) -> str | None:
+def _nothing(source: LogicalType, target: LogicalType) -> str | None:
     return None
 
 
-def _integer(source: LogicalType, own: LogicalType) -> str | None:
-    if own.fixed and not source.fixed:
-        return "0 and 1 as a boolean; other numbers are refused"
-    if source.fixed and not own.fixed:
+def _whole_numbers(source: LogicalType, target: LogicalType) -> str | None:
+    if source.kind is not target.kind:
+        if target.kind is LogicalKind.BOOLEAN:
+            return "0 and 1 as a boolean; other numbers are refused"
         return "a boolean as 0 and 1"
-    if (
-        own.dialect != SQLITE
-        and _range(own) != _range(source)
-        and not _range(own)[0] <= _range(source)[0] <= (_range(source)[1]) <= _range(own)[1]
-    ):
-        return "numbers beyond the column's range are refused"
-    return "SQLite's integers end at 2**63 - 1" if source.unsigned and own.dialect == SQLITE else None
+    if target.enforced:
+        (lowest, highest), (least, most) = _range(source), _range(target)
+        if lowest < least or highest > most:
+            return "numbers beyond the column's range are refused"
+    return "SQLite's integers end at 2**63 - 1" if source.unsigned and not target.enforced else None
 
 
 def _range(logical: LogicalType) -> tuple[int, int]:
-    bits = logical.size or 64
+    bits = logical.bits or 64
     return (0, 2**bits - 1) if logical.unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-def _scale(source: LogicalType, own: LogicalType) -> str | None:
-    if own.dialect == SQLITE or own.scale == source.scale:
+def _scale(source: LogicalType, target: LogicalType) -> str | None:
+    if not target.enforced or target.scale == source.scale:
         return None
-    if own.scale is None:
+    if target.scale is None:
         return "any number of digits"
-    if source.scale is None or source.dialect == SQLITE:
+    if source.scale is None or not source.enforced:
         return "values with more digits than the column has are refused"
-    if own.scale < source.scale:
-        raise ValueError(f"{source.scale} digits do not fit {own.scale}. Give the target's column as many digits, or a text type")
+    if target.scale < source.scale:
+        raise ValueError(
+            f"{source.scale} digits do not fit {target.scale}. Give the target's column as many digits, or a text type"
+        )
     return "more digits than the source has"
 
 
-def _decimal(source: LogicalType, own: LogicalType) -> str | None:
-    if own.dialect == SQLITE and source.dialect != SQLITE:
+def _decimal(source: LogicalType, target: LogicalType) -> str | None:
+    if source.enforced and not target.enforced:
         return "SQLite's numbers have 15 digits; more are refused"
-    return _scale(source, own)
+    return _scale(source, target)
 
 
-def _float(source: LogicalType, own: LogicalType) -> str | None:
-    if own.single and not source.single:
-        if source.dialect == SQLITE:
-            return "doubles that are no singles are refused"
-        raise ValueError("doubles would be rounded. Give the target's column double precision, or a text type")
-    return "the double nearest to the single" if source.single and not own.single else None
-
-
-def _text(source: LogicalType, own: LogicalType) -> str | None:
-    if own.fixed and not source.fixed:
-        return "spaces at the end are refused"
-    return "no spaces at the end" if source.fixed and not own.fixed else None
-
-
-def _json(source: LogicalType, own: LogicalType) -> str | None:
-    if source.dialect == own.dialect:
+def _floats(source: LogicalType, target: LogicalType) -> str | None:
+    if source.kind is target.kind:
         return None
-    if own.dialect in KEEPS_JSON:
+    if target.kind is LogicalKind.FLOAT64:
+        return "the nearest double"
+    if not source.enforced:
+        return "doubles that a float32 cannot hold are refused"
+    raise ValueError("doubles would be rounded. Give the target's column double precision, or a text type")
+
+
+def _text(source: LogicalType, target: LogicalType) -> str | None:
+    if target.fixed_width and not source.fixed_width:
+        return "spaces at the end are refused"
+    return "no spaces at the end" if source.fixed_width and not target.fixed_width else None
+
+
+def _json(source: LogicalType, target: LogicalType) -> str | None:
+    if source.json_dialect == target.json_dialect:
+        return None
+    if target.json_dialect in JSON_KEPT_BY:
         return "kept as the source writes it"
-    raise ValueError("the target's database writes JSON anew, which no digest survives. Give the target's column a text type")
+    raise ValueError("the target's database rewrites JSON, which no digest survives. Give the target's column a text type")
 
 
-_SAME = {
-    LogicalKind.INTEGER: _integer,
+_SAME_KIND = {
     LogicalKind.DECIMAL: _decimal,
-    LogicalKind.FLOAT: _float,
     LogicalKind.TEXT: _text,
     LogicalKind.TIME: _scale,
     LogicalKind.TIMESTAMP: _scale,
-    LogicalKind.INSTANT: _scale,
+    LogicalKind.TIMESTAMPTZ: _scale,
     LogicalKind.JSON: _json,
 }

@@ -36,6 +36,7 @@ Request = TypeVar("Request", DescribeTable, DigestRows, GetRows)
 # Databases accept more forms than these, each its own.
 _KEY_FORMS = {
     LogicalKind.INTEGER: re.compile(r"-?\d{1,20}", re.ASCII),
+    LogicalKind.BOOLEAN: re.compile(r"-?\d{1,20}", re.ASCII),
     LogicalKind.BYTES: re.compile(r"([0-9a-f]{2})*"),
     LogicalKind.UUID: re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
 }

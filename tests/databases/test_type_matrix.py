@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Column, Kind
-from airflow_provider_sync.databases.sqlite.text import ANY
-from airflow_provider_sync.databases.type_rules import landing_type, spelled, target_type
+from airflow_provider_sync.databases.type_rules import map_type, mapped_type, spelled
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -98,7 +97,7 @@ def carry(source: Scenario, target: Scenario, rows: list[tuple[Any, ...]]) -> No
     with target.database.connect() as connection:
         described = target.database.catalog.describe(connection, "item")
         types = [
-            landing_type("item", column.type, own, target.database.catalog.logical_type(own))
+            mapped_type("item", column.type, own, target.database.catalog.logical_type(own))
             for column, own in zip(table_slice.columns, described.columns, strict=True)
         ]
         staging, loaded = load(target.database, connection, described, texts, types, "_sync_test")
@@ -160,11 +159,11 @@ def test_json_between_databases(pair: Pair) -> None:
     assert own is not None
     assert own.kind is LogicalKind.JSON
 
-    if theirs.dialect == own.dialect or own.dialect in ("mariadb", "sqlite"):
-        assert landing_type("item", theirs, column, own) == theirs
+    if theirs.json_dialect == own.json_dialect or own.json_dialect in ("mariadb", "sqlite"):
+        assert mapped_type("item", theirs, column, own) == theirs
     else:
         with pytest.raises(TableError, match="text type"):
-            landing_type("item", theirs, column, own)
+            mapped_type("item", theirs, column, own)
 
 
 def test_targets_made_from_a_description(pair: Pair) -> None:
@@ -185,39 +184,43 @@ def test_targets_made_from_a_description(pair: Pair) -> None:
 
 ENFORCED = [
     LogicalType(kind=LogicalKind.INTEGER),
-    LogicalType(kind=LogicalKind.INTEGER, size=1, fixed=True),
-    LogicalType(kind=LogicalKind.DECIMAL, size=12, scale=2),
-    LogicalType(kind=LogicalKind.DECIMAL, size=20, scale=0),
-    LogicalType(kind=LogicalKind.FLOAT),
-    LogicalType(kind=LogicalKind.FLOAT, single=True),
+    LogicalType(kind=LogicalKind.BOOLEAN),
+    LogicalType(kind=LogicalKind.DECIMAL, precision=12, scale=2),
+    LogicalType(kind=LogicalKind.DECIMAL, precision=20, scale=0),
+    LogicalType(kind=LogicalKind.FLOAT64),
+    LogicalType(kind=LogicalKind.FLOAT32),
     LogicalType(kind=LogicalKind.TEXT),
-    LogicalType(kind=LogicalKind.TEXT, fixed=True),
+    LogicalType(kind=LogicalKind.TEXT, fixed_width=True),
     LogicalType(kind=LogicalKind.BYTES),
     LogicalType(kind=LogicalKind.DATE),
     LogicalType(kind=LogicalKind.TIME, scale=6),
     LogicalType(kind=LogicalKind.TIMESTAMP, scale=0),
     LogicalType(kind=LogicalKind.TIMESTAMP, scale=6),
-    LogicalType(kind=LogicalKind.INSTANT, scale=6),
+    LogicalType(kind=LogicalKind.TIMESTAMPTZ, scale=6),
     LogicalType(kind=LogicalKind.UUID),
-    LogicalType(kind=LogicalKind.JSON, dialect="mysql"),
-    LogicalType(kind=LogicalKind.JSON, dialect="mariadb"),
-    LogicalType(kind=LogicalKind.JSON, dialect="postgresql"),
+    LogicalType(kind=LogicalKind.JSON, json_dialect="mysql"),
+    LogicalType(kind=LogicalKind.JSON, json_dialect="mariadb"),
+    LogicalType(kind=LogicalKind.JSON, json_dialect="postgresql"),
 ]
 DECLARED = [
-    LogicalType(kind=LogicalKind.INTEGER, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.INTEGER, size=1, fixed=True, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.DECIMAL, size=12, scale=2, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.FLOAT, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.TEXT),
-    LogicalType(kind=LogicalKind.BYTES),
-    LogicalType(kind=LogicalKind.DATE, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.TIME, scale=6, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.TIMESTAMP, scale=6, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.INSTANT, scale=6, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.UUID, dialect="sqlite"),
-    LogicalType(kind=LogicalKind.JSON, dialect="sqlite"),
-    ANY,
+    LogicalType(kind=LogicalKind.INTEGER, enforced=False),
+    LogicalType(kind=LogicalKind.BOOLEAN, enforced=False),
+    LogicalType(kind=LogicalKind.DECIMAL, precision=12, scale=2, enforced=False),
+    LogicalType(kind=LogicalKind.FLOAT64, enforced=False),
+    LogicalType(kind=LogicalKind.TEXT, enforced=False),
+    LogicalType(kind=LogicalKind.BYTES, enforced=False),
+    LogicalType(kind=LogicalKind.DATE, enforced=False),
+    LogicalType(kind=LogicalKind.TIME, scale=6, enforced=False),
+    LogicalType(kind=LogicalKind.TIMESTAMP, scale=6, enforced=False),
+    LogicalType(kind=LogicalKind.TIMESTAMPTZ, scale=6, enforced=False),
+    LogicalType(kind=LogicalKind.UUID, enforced=False),
+    LogicalType(kind=LogicalKind.JSON, json_dialect="sqlite", enforced=False),
+    LogicalType(kind=LogicalKind.ANY),
 ]
+
+
+def _wider(kind: LogicalKind) -> LogicalKind:
+    return {LogicalKind.BOOLEAN: LogicalKind.INTEGER, LogicalKind.FLOAT32: LogicalKind.FLOAT64}.get(kind, kind)
 
 
 def published(sources: list[LogicalType], targets: list[LogicalType]) -> str:
@@ -228,10 +231,10 @@ def published(sources: list[LogicalType], targets: list[LogicalType]) -> str:
         for own in targets:
             with suppress(TableError):
                 # Rows for every wrong type that SQLite puts up with would hide the others.
-                if own.dialect == "sqlite" and own.kind not in (source.kind, LogicalKind.TEXT):
+                if not own.enforced and _wider(own.kind) not in (_wider(source.kind), LogicalKind.TEXT):
                     continue
-                landing = target_type("t", source, Column(name="c", kind=Kind.OTHER, sql_type=spelled(own)), own)
-                allowed.setdefault(landing.conversion or "equal", []).append(spelled(own))
+                mapped = map_type("t", source, Column(name="c", kind=Kind.OTHER, sql_type=spelled(own)), own)
+                allowed.setdefault(mapped.conversion or "equal", []).append(spelled(own))
         lines += [f"| {spelled(source)} | {', '.join(names)} | {values} |" for values, names in allowed.items() if names]
     return "\n".join(lines)
 
@@ -250,11 +253,14 @@ def test_the_matrix_is_published(sources: list[LogicalType], targets: list[Logic
     ("source", "own"),
     [
         (LogicalType(kind=LogicalKind.BYTES), LogicalType(kind=LogicalKind.TEXT)),
-        (LogicalType(kind=LogicalKind.FLOAT), LogicalType(kind=LogicalKind.DECIMAL, size=9, scale=2)),
-        (LogicalType(kind=LogicalKind.FLOAT), LogicalType(kind=LogicalKind.FLOAT, single=True)),
-        (LogicalType(kind=LogicalKind.DECIMAL, size=9, scale=3), LogicalType(kind=LogicalKind.DECIMAL, size=9, scale=2)),
+        (LogicalType(kind=LogicalKind.FLOAT64), LogicalType(kind=LogicalKind.DECIMAL, precision=9, scale=2)),
+        (LogicalType(kind=LogicalKind.FLOAT64), LogicalType(kind=LogicalKind.FLOAT32)),
+        (
+            LogicalType(kind=LogicalKind.DECIMAL, precision=9, scale=3),
+            LogicalType(kind=LogicalKind.DECIMAL, precision=9, scale=2),
+        ),
         (LogicalType(kind=LogicalKind.TIMESTAMP, scale=6), LogicalType(kind=LogicalKind.TIMESTAMP, scale=0)),
-        (LogicalType(kind=LogicalKind.TIMESTAMP, scale=6), LogicalType(kind=LogicalKind.INSTANT, scale=6)),
+        (LogicalType(kind=LogicalKind.TIMESTAMP, scale=6), LogicalType(kind=LogicalKind.TIMESTAMPTZ, scale=6)),
         (LogicalType(kind=LogicalKind.TEXT), LogicalType(kind=LogicalKind.INTEGER)),
         (LogicalType(kind=LogicalKind.DATE), None),
     ],
@@ -264,4 +270,4 @@ def test_refusals_say_what_to_do(source: LogicalType, own: LogicalType | None) -
     column = Column(name="price", kind=Kind.OTHER, sql_type="thing(1)")
 
     with pytest.raises(TableError, match=r"'shop', column 'price' \(thing\(1\)\).*`columns`"):
-        target_type("shop", source, column, own)
+        map_type("shop", source, column, own)

@@ -9,7 +9,7 @@ from airflow_provider_sync.databases.schema import TEXTUAL, Column, Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
-from airflow_provider_sync.protocol.v2.types import MEASURED
+from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 
 TOO_LARGE = 10**40
 """What a row counts for that the server cannot put together: more than all digests of a table, and exact in a DECIMAL."""
@@ -86,7 +86,7 @@ def _row_text(columns: Sequence[CanonicalColumn], quote: Callable[[str], str]) -
     for position, column in enumerate(columns):
         name = quote(column.column.name)
         text = canonical_text(column.column, column.type, name)
-        if column.type.kind in MEASURED:
+        if column.type.kind in LENGTH_PREFIXED:
             fields.append(f"LENGTH({text})")
         fields.append(text)
         if column.column.nullable:

@@ -24,19 +24,21 @@ def logical_type(column: Column) -> LogicalType:
     match column.kind:
         case Kind.INTEGER:
             name = column.sql_type.split("(")[0].split()[0]
-            return LogicalType(kind=LogicalKind.INTEGER, size=_BITS.get(name, 64), unsigned=column.unsigned)
+            return LogicalType(kind=LogicalKind.INTEGER, bits=_BITS.get(name, 64), unsigned=column.unsigned)
         case Kind.BIT:
-            return LogicalType(kind=LogicalKind.INTEGER, size=column.length, unsigned=True)
+            return LogicalType(kind=LogicalKind.INTEGER, bits=column.length, unsigned=True)
         case Kind.YEAR:
-            return LogicalType(kind=LogicalKind.INTEGER, size=16)
+            return LogicalType(kind=LogicalKind.INTEGER, bits=16)
         case Kind.DECIMAL:
-            return LogicalType(kind=LogicalKind.DECIMAL, scale=column.scale or 0, size=column.precision, unsigned=column.unsigned)
+            return LogicalType(
+                kind=LogicalKind.DECIMAL, scale=column.scale or 0, precision=column.precision, unsigned=column.unsigned
+            )
         case Kind.FLOAT | Kind.DOUBLE:
-            return LogicalType(kind=LogicalKind.FLOAT, single=column.kind is Kind.FLOAT)
+            return LogicalType(kind=LogicalKind.FLOAT32 if column.kind is Kind.FLOAT else LogicalKind.FLOAT64)
         case Kind.CHAR:
-            return LogicalType(kind=LogicalKind.TEXT, size=column.length, fixed=True)
+            return LogicalType(kind=LogicalKind.TEXT, length=column.length, fixed_width=True)
         case Kind.JSON:
-            return LogicalType(kind=LogicalKind.JSON, dialect="mysql" if _is_binary_json(column) else "mariadb")
+            return LogicalType(kind=LogicalKind.JSON, json_dialect="mysql" if _is_binary_json(column) else "mariadb")
         case Kind.UUID:
             return LogicalType(kind=LogicalKind.UUID)
         case Kind.DATE:
@@ -46,11 +48,11 @@ def logical_type(column: Column) -> LogicalType:
         case Kind.DATETIME:
             return LogicalType(kind=LogicalKind.TIMESTAMP, scale=column.scale or 0)
         case Kind.TIMESTAMP:
-            return LogicalType(kind=LogicalKind.INSTANT, scale=column.scale or 0)
+            return LogicalType(kind=LogicalKind.TIMESTAMPTZ, scale=column.scale or 0)
         case Kind.BINARY | Kind.GEOMETRY:
-            return LogicalType(kind=LogicalKind.BYTES, size=column.length)
+            return LogicalType(kind=LogicalKind.BYTES, length=column.length)
         case _:
-            return LogicalType(kind=LogicalKind.TEXT, size=column.length)
+            return LogicalType(kind=LogicalKind.TEXT, length=column.length)
 
 
 def canonical_text(column: Column, logical: LogicalType, name: str) -> str:
@@ -59,17 +61,17 @@ def canonical_text(column: Column, logical: LogicalType, name: str) -> str:
     :param name: the column, quoted
     """
     match logical.kind:
-        case LogicalKind.INTEGER:
+        case LogicalKind.INTEGER | LogicalKind.BOOLEAN:
             return _number(column, name, 0)
         case LogicalKind.DECIMAL:
             return _number(column, name, logical.scale)
-        case LogicalKind.FLOAT if column.kind is Kind.DECIMAL or column.kind in _WHOLE:
+        case LogicalKind.FLOAT32 | LogicalKind.FLOAT64 if column.kind is Kind.DECIMAL or column.kind in _WHOLE:
             return _shortest(_double(name))
         case LogicalKind.DATE if column.kind in _MOMENTS:
             return _day(column, name)
-        case LogicalKind.TIMESTAMP | LogicalKind.INSTANT if column.kind is Kind.DATE:
+        case LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ if column.kind is Kind.DATE:
             return f"CONCAT({name}, ' 00:00:00{_point(logical.scale or 0)}')"
-        case LogicalKind.TIMESTAMP | LogicalKind.INSTANT if column.kind in _MOMENTS:
+        case LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ if column.kind in _MOMENTS:
             return _seconds(column, name, logical.scale)
         case LogicalKind.TIME if column.kind is Kind.TIME:
             return _seconds(column, name, logical.scale)

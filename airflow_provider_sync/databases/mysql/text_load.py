@@ -135,7 +135,9 @@ def _check(table: Table, column: CanonicalColumn, values: Values) -> None:
 
 def _is_shortest(column: CanonicalColumn) -> bool:
     kind = column.column.kind
-    return column.column.scale is None and (kind is Kind.DOUBLE or (kind is Kind.FLOAT and column.type.single))
+    return column.column.scale is None and (
+        kind is Kind.DOUBLE or (kind is Kind.FLOAT and column.type.kind is LogicalKind.FLOAT32)
+    )
 
 
 def _comes_back(text: str) -> bool:

@@ -22,28 +22,30 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
     :param key: whether the column is part of the primary key, which has no room for long texts
     """
     match logical.kind:
-        case LogicalKind.INTEGER if logical.fixed:
+        case LogicalKind.BOOLEAN:
             return "BOOLEAN"
         case LogicalKind.INTEGER:
-            name = next((name for most, name in _INTEGERS if (logical.size or 64) <= most), "BIGINT")
+            name = next((name for most, name in _INTEGERS if (logical.bits or 64) <= most), "BIGINT")
             return f"{name} UNSIGNED" if logical.unsigned else name
         case LogicalKind.DECIMAL:
             scale = _MOST_DECIMALS if logical.scale is None else min(logical.scale, _MOST_DECIMALS)
-            return f"DECIMAL({min(logical.size or _MOST_DIGITS, _MOST_DIGITS)},{scale})"
-        case LogicalKind.FLOAT:
-            return "FLOAT" if logical.single else "DOUBLE"
-        case LogicalKind.TEXT:
+            return f"DECIMAL({min(logical.precision or _MOST_DIGITS, _MOST_DIGITS)},{scale})"
+        case LogicalKind.FLOAT32:
+            return "FLOAT"
+        case LogicalKind.FLOAT64:
+            return "DOUBLE"
+        case LogicalKind.TEXT | LogicalKind.ANY:
             return f"{_text(logical, key=key)} {_UNICODE}"
         case LogicalKind.BYTES:
-            size = logical.size or (_SHORT if key else _SHORT + 1)
-            return f"VARBINARY({min(size, _KEY_BYTES)})" if key or size <= _SHORT else "LONGBLOB"
+            length = logical.length or (_SHORT if key else _SHORT + 1)
+            return f"VARBINARY({min(length, _KEY_BYTES)})" if key or length <= _SHORT else "LONGBLOB"
         case LogicalKind.DATE:
             return "DATE"
         case LogicalKind.UUID:
             return "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin"
         case LogicalKind.JSON:
-            return "JSON" if logical.dialect == "mysql" else f"LONGTEXT {_UNICODE}"
-    name = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "DATETIME", LogicalKind.INSTANT: "TIMESTAMP"}[logical.kind]
+            return "JSON" if logical.json_dialect == "mysql" else f"LONGTEXT {_UNICODE}"
+    name = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "DATETIME", LogicalKind.TIMESTAMPTZ: "TIMESTAMP"}[logical.kind]
     return f"{name}({logical.scale or 0})"
 
 
@@ -58,9 +60,9 @@ def definition(sql_type: str, *, required: bool) -> str:
 
 
 def _text(logical: LogicalType, *, key: bool) -> str:
-    size = logical.size or (_SHORT if key else _SHORT + 1)
-    if logical.fixed and size <= _SHORT:
-        return f"CHAR({size})"
+    length = logical.length or (_SHORT if key else _SHORT + 1)
+    if logical.fixed_width and length <= _SHORT:
+        return f"CHAR({length})"
     if key:
-        return f"VARCHAR({min(size, _KEY_CHARACTERS)})"
-    return f"VARCHAR({size})" if size <= _SHORT else "LONGTEXT"
+        return f"VARCHAR({min(length, _KEY_CHARACTERS)})"
+    return f"VARCHAR({length})" if length <= _SHORT else "LONGTEXT"

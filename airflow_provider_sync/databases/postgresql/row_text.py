@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.schema import Kind
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
-from airflow_provider_sync.protocol.v2.types import MEASURED
+from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 
 _MAX_ARGUMENTS = 90
 """Most fields in one call; a function takes 100 arguments."""
@@ -137,7 +137,7 @@ class SliceSQL:
         fields = []
         for column in self._table_slice.columns:
             text = self._text(column)
-            if column.type.kind in MEASURED:
+            if column.type.kind in LENGTH_PREFIXED:
                 fields.append(f"octet_length({text if self._utf8 else self._bytes(text)})")
             fields.append(text)
         while len(fields) > _MAX_ARGUMENTS:

@@ -6,7 +6,7 @@ from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _BITS = {"smallint": 16, "integer": 32, "oid": 32}
-_CLOCK = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.INSTANT: 19}
+_CLOCK = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.TIMESTAMPTZ: 19}
 """Kinds with digits of a second, and the length of their texts without them."""
 
 _CLOCKS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
@@ -33,21 +33,21 @@ def logical_type(column: Column) -> LogicalType:
     """Return the type of a column; what has no type of its own in version 2 travels as the text that PostgreSQL reads again."""
     match column.kind:
         case Kind.INTEGER:
-            return LogicalType(kind=LogicalKind.INTEGER, size=_BITS.get(column.sql_type), unsigned=column.unsigned)
+            return LogicalType(kind=LogicalKind.INTEGER, bits=_BITS.get(column.sql_type), unsigned=column.unsigned)
         case Kind.BOOLEAN:
-            return LogicalType(kind=LogicalKind.INTEGER, size=1, fixed=True)
+            return LogicalType(kind=LogicalKind.BOOLEAN)
         case Kind.BIT:
-            return LogicalType(kind=LogicalKind.INTEGER, size=column.length, unsigned=True)
+            return LogicalType(kind=LogicalKind.INTEGER, bits=column.length, unsigned=True)
         case Kind.DECIMAL if column.scale is None:
             return LogicalType(kind=LogicalKind.DECIMAL)
         case Kind.DECIMAL:
             scale = max(column.scale or 0, 0)
-            size = None if column.precision is None else column.precision - min(column.scale or 0, 0)
-            return LogicalType(kind=LogicalKind.DECIMAL, scale=scale, size=size)
+            precision = None if column.precision is None else column.precision - min(column.scale or 0, 0)
+            return LogicalType(kind=LogicalKind.DECIMAL, scale=scale, precision=precision)
         case Kind.FLOAT | Kind.DOUBLE:
-            return LogicalType(kind=LogicalKind.FLOAT, single=column.kind is Kind.FLOAT)
+            return LogicalType(kind=LogicalKind.FLOAT32 if column.kind is Kind.FLOAT else LogicalKind.FLOAT64)
         case Kind.CHAR:
-            return LogicalType(kind=LogicalKind.TEXT, size=column.length, fixed=True)
+            return LogicalType(kind=LogicalKind.TEXT, length=column.length, fixed_width=True)
         case Kind.BINARY:
             return LogicalType(kind=LogicalKind.BYTES)
         case Kind.DATE:
@@ -57,13 +57,13 @@ def logical_type(column: Column) -> LogicalType:
         case Kind.DATETIME:
             return LogicalType(kind=LogicalKind.TIMESTAMP, scale=column.scale)
         case Kind.TIMESTAMP:
-            return LogicalType(kind=LogicalKind.INSTANT, scale=column.scale)
+            return LogicalType(kind=LogicalKind.TIMESTAMPTZ, scale=column.scale)
         case Kind.UUID:
             return LogicalType(kind=LogicalKind.UUID)
         case Kind.JSON:
             # `json` keeps the text as it was written, `jsonb` arranges it in PostgreSQL's own way.
-            return LogicalType(kind=LogicalKind.JSON, dialect="postgresql" if column.sql_type == "jsonb" else None)
-    return LogicalType(kind=LogicalKind.TEXT, size=column.length)
+            return LogicalType(kind=LogicalKind.JSON, json_dialect="postgresql" if column.sql_type == "jsonb" else None)
+    return LogicalType(kind=LogicalKind.TEXT, length=column.length)
 
 
 def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
@@ -75,29 +75,29 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
     :param name: the quoted name
     """
     match kind.kind, column.kind:
-        case LogicalKind.INTEGER | LogicalKind.DECIMAL, Kind.BIT:
+        case LogicalKind.INTEGER | LogicalKind.BOOLEAN | LogicalKind.DECIMAL, Kind.BIT:
             return _bits(column, name)
-        case LogicalKind.INTEGER | LogicalKind.DECIMAL, Kind.BOOLEAN:
+        case LogicalKind.INTEGER | LogicalKind.BOOLEAN | LogicalKind.DECIMAL, Kind.BOOLEAN:
             return f"{name}::integer"
-        case LogicalKind.INTEGER, Kind.INTEGER:
+        case LogicalKind.INTEGER | LogicalKind.BOOLEAN, Kind.INTEGER:
             return name
-        case LogicalKind.INTEGER, Kind.DECIMAL if column.scale == 0:
+        case LogicalKind.INTEGER | LogicalKind.BOOLEAN, Kind.DECIMAL if column.scale == 0:
             return name
-        case LogicalKind.INTEGER, Kind.DECIMAL:
+        case LogicalKind.INTEGER | LogicalKind.BOOLEAN, Kind.DECIMAL:
             return f"trim_scale({name}::numeric)"
         case LogicalKind.DECIMAL, Kind.DECIMAL | Kind.INTEGER:
             return _decimal(column, kind, name)
-        case LogicalKind.FLOAT, Kind.FLOAT | Kind.DOUBLE:
+        case LogicalKind.FLOAT32 | LogicalKind.FLOAT64, Kind.FLOAT | Kind.DOUBLE:
             return _double(f"{name}::float8")
         case LogicalKind.BYTES, Kind.BINARY:
             return f"encode({name}, 'hex')"
-        case LogicalKind.TEXT, Kind.TEXT if not kind.fixed:
+        case LogicalKind.TEXT, Kind.TEXT if not kind.fixed_width:
             return f"{name}::text"
         case LogicalKind.TEXT, Kind.CHAR:
             return f"{name}::text"  # without the blanks at its end
-        case LogicalKind.TEXT, _ if kind.fixed:
+        case LogicalKind.TEXT, _ if kind.fixed_width:
             return f"rtrim({name}::text, ' ')"
-        case (LogicalKind.TIME | LogicalKind.TIMESTAMP | LogicalKind.INSTANT) as clock, _ if column.kind in _CLOCKS:
+        case (LogicalKind.TIME | LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ) as clock, _ if column.kind in _CLOCKS:
             return _padded(_unpadded(column, name), _CLOCK[clock], kind.scale or 0)
     return f"{name}::text"
 

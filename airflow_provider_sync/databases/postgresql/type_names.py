@@ -11,30 +11,30 @@ _INTEGERS = ((15, "SMALLINT"), (31, "INTEGER"), (63, "BIGINT"))
 """Bits of the highest number, without the sign."""
 
 _TYPES = {
+    LogicalKind.FLOAT32: "REAL",
+    LogicalKind.FLOAT64: "DOUBLE PRECISION",
     LogicalKind.BYTES: "BYTEA",
     LogicalKind.DATE: "DATE",
     LogicalKind.UUID: "UUID",
 }
-_SECONDS = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "TIMESTAMP", LogicalKind.INSTANT: "TIMESTAMPTZ"}
+_SECONDS = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "TIMESTAMP", LogicalKind.TIMESTAMPTZ: "TIMESTAMPTZ"}
 
 
 def sql_type(logical: LogicalType) -> str:
     """Return the type of a column that holds every value of a logical type."""
     match logical.kind:
-        case LogicalKind.INTEGER if logical.fixed:
+        case LogicalKind.BOOLEAN:
             return "BOOLEAN"
         case LogicalKind.INTEGER:
-            bits = (logical.size or 64) - (0 if logical.unsigned else 1)
+            bits = (logical.bits or 64) - (0 if logical.unsigned else 1)
             return next((name for most, name in _INTEGERS if bits <= most), "NUMERIC(20)")
-        case LogicalKind.DECIMAL if logical.size and logical.scale is not None and logical.size <= _MOST_DIGITS:
-            return f"NUMERIC({logical.size}, {logical.scale})"
+        case LogicalKind.DECIMAL if logical.precision and logical.scale is not None and logical.precision <= _MOST_DIGITS:
+            return f"NUMERIC({logical.precision}, {logical.scale})"
         case LogicalKind.DECIMAL:
             return "NUMERIC"
-        case LogicalKind.FLOAT:
-            return "REAL" if logical.single else "DOUBLE PRECISION"
-        case LogicalKind.TEXT if logical.size and logical.size <= _MOST_CHARACTERS:
-            return f"{'CHAR' if logical.fixed else 'VARCHAR'}({logical.size})"
-        case LogicalKind.JSON if logical.dialect == "postgresql":
+        case LogicalKind.TEXT if logical.length and logical.length <= _MOST_CHARACTERS:
+            return f"{'CHAR' if logical.fixed_width else 'VARCHAR'}({logical.length})"
+        case LogicalKind.JSON if logical.json_dialect == "postgresql":
             return "JSON"
         case kind if kind in _SECONDS:
             return f"{_SECONDS[kind]}({logical.scale or 0})"

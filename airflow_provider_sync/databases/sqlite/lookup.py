@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Value
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of
 from airflow_provider_sync.databases.sqlite.session import driver_of
-from airflow_provider_sync.databases.sqlite.text import ANY, SECONDS, expression, logical_type
+from airflow_provider_sync.databases.sqlite.text import SECONDS, expression, logical_type
 from airflow_provider_sync.databases.sqlite.text_load import stored_value
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
 from airflow_provider_sync.exceptions import TableError
@@ -33,7 +33,7 @@ Text = tuple[Any, ...]
 """A row of canonical texts: ``bytes`` or ``None``."""
 
 NUMERIC = frozenset({Affinity.INTEGER, Affinity.NUMERIC, Affinity.REAL})
-_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.DECIMAL, LogicalKind.FLOAT})
+_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.BOOLEAN, LogicalKind.DECIMAL, LogicalKind.FLOAT32, LogicalKind.FLOAT64})
 
 
 class SliceSQL:
@@ -164,7 +164,7 @@ def _candidates(text: str, column: CanonicalColumn) -> Sequence[Value]:
     kind = column.type.kind
     if kind is LogicalKind.UUID:
         return (text, text.upper())
-    if kind is LogicalKind.BYTES or column.type == ANY or (kind in _NUMBERS and declared is not Affinity.TEXT):
+    if kind in (LogicalKind.BYTES, LogicalKind.ANY) or (kind in _NUMBERS and declared is not Affinity.TEXT):
         try:
             value = stored_value(text, column.type, Affinity.REAL if kind in _NUMBERS else declared)
         except ValueError:

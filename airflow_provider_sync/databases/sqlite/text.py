@@ -17,13 +17,7 @@ from airflow_provider_sync.databases.sqlite.affinities import Affinity
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-DIALECT = "sqlite"
-"""Marks types that SQLite declares and does not enforce: what a value must look like is known only when it is there."""
-
-ANY = LogicalType(kind=LogicalKind.TEXT, dialect=DIALECT)
-"""Values of columns without a type: a letter for the type of each value, and its text."""
-
-SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
+SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
 """Kinds with fractions of a second, which SQLite keeps in as many digits as they were written with."""
 
 _MICROSECONDS = 6
@@ -35,22 +29,22 @@ _KINDS = {
     Kind.INTEGER: LogicalKind.INTEGER,
     Kind.YEAR: LogicalKind.INTEGER,
     Kind.DECIMAL: LogicalKind.DECIMAL,
-    Kind.DOUBLE: LogicalKind.FLOAT,
+    Kind.BOOLEAN: LogicalKind.BOOLEAN,
+    Kind.DOUBLE: LogicalKind.FLOAT64,
     Kind.TEXT: LogicalKind.TEXT,
     Kind.BINARY: LogicalKind.BYTES,
     Kind.DATE: LogicalKind.DATE,
     Kind.TIME: LogicalKind.TIME,
     Kind.DATETIME: LogicalKind.TIMESTAMP,
-    Kind.TIMESTAMP: LogicalKind.INSTANT,
+    Kind.TIMESTAMP: LogicalKind.TIMESTAMPTZ,
     Kind.UUID: LogicalKind.UUID,
-    Kind.JSON: LogicalKind.JSON,
 }
 
 _CLOCKS = {
     LogicalKind.TIME: "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]",
     LogicalKind.TIMESTAMP: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]",
 }
-_CLOCKS[LogicalKind.INSTANT] = _CLOCKS[LogicalKind.TIMESTAMP]
+_CLOCKS[LogicalKind.TIMESTAMPTZ] = _CLOCKS[LogicalKind.TIMESTAMP]
 
 _MOMENT = re.compile(r"((?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T])?-?[0-9]{2,3}:[0-9]{2}:[0-9]{2})(?:\.([0-9]*))?(Z|[+-]00:?00)?")
 
@@ -58,17 +52,17 @@ _MOMENT = re.compile(r"((?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T])?-?[0-9]{2,3}:[0-9]{2}
 def logical_type(column: Column) -> LogicalType:
     """Return the type that a column's declaration speaks of."""
     match column.kind:
-        case Kind.BOOLEAN:
-            return LogicalType(kind=LogicalKind.INTEGER, size=1, fixed=True, dialect=DIALECT)
         case Kind.DECIMAL:
-            return LogicalType(kind=LogicalKind.DECIMAL, scale=column.scale, size=column.precision, dialect=DIALECT)
+            return LogicalType(kind=LogicalKind.DECIMAL, scale=column.scale, precision=column.precision, enforced=False)
         case Kind.DATETIME | Kind.TIMESTAMP | Kind.TIME:
-            return LogicalType(kind=_KINDS[column.kind], scale=_MICROSECONDS, dialect=DIALECT)
+            return LogicalType(kind=_KINDS[column.kind], scale=_MICROSECONDS, enforced=False)
         case Kind.TEXT | Kind.BINARY:
-            return LogicalType(kind=_KINDS[column.kind], size=column.length)
+            return LogicalType(kind=_KINDS[column.kind], length=column.length, enforced=False)
+        case Kind.JSON:
+            return LogicalType(kind=LogicalKind.JSON, json_dialect="sqlite", enforced=False)
         case kind if kind in _KINDS:
-            return LogicalType(kind=_KINDS[kind], dialect=DIALECT)
-    return ANY
+            return LogicalType(kind=_KINDS[kind], enforced=False)
+    return LogicalType(kind=LogicalKind.ANY)
 
 
 def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
@@ -96,7 +90,7 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
             full = whole.replace("[0-9]", "?") + "." + "[0-9]" * scale if scale else whole
             padded = f" WHEN {name} GLOB '{whole}' THEN {name} || '.{'0' * scale}'" if scale else ""
             return f"CASE WHEN {name} GLOB '{full}' THEN {name}{padded} ELSE sync_moment({name}, {scale}) END"
-    if logical == ANY:
+    if logical.kind is LogicalKind.ANY:
         return (
             f"CASE typeof({name}) WHEN 'text' THEN 't' || {name} WHEN 'integer' THEN 'i' || {name}"
             f" WHEN 'real' THEN 'r' || sync_float({name}) WHEN 'blob' THEN 'b' || lower(hex({name})) END"

@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.schema import Table, Value
 from airflow_provider_sync.databases.sqlite.affinities import INT64, NUMBER, Affinity, affinity_of, refusal
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
 from airflow_provider_sync.databases.sqlite.session import decode, driver_of, write_transaction
-from airflow_provider_sync.databases.sqlite.text import ANY, decimal_text, float_text
+from airflow_provider_sync.databases.sqlite.text import decimal_text, float_text
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -116,15 +116,15 @@ def _split(block: bytes, columns: int) -> Sequence[Texts]:
 def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[Value]:
     if logical.kind is LogicalKind.BYTES:
         return _each(texts, _blob)
-    if logical == ANY:
+    if logical.kind is LogicalKind.ANY:
         return _each(texts, _tagged)
     if affinity is Affinity.TEXT:
         return texts
-    if logical.kind is LogicalKind.INTEGER:
+    if logical.kind in (LogicalKind.INTEGER, LogicalKind.BOOLEAN):
         return _integers(texts, affinity)
-    if affinity is Affinity.BLOB and logical.kind is not LogicalKind.FLOAT:
+    if affinity is Affinity.BLOB and logical.kind not in (LogicalKind.FLOAT32, LogicalKind.FLOAT64):
         return texts
-    if logical.kind is LogicalKind.FLOAT:
+    if logical.kind in (LogicalKind.FLOAT32, LogicalKind.FLOAT64):
         return _each(texts, _exact_float)
     if logical.kind is LogicalKind.DECIMAL and logical.scale is not None:
         numbers = _short_decimals(texts, logical.scale)

@@ -8,27 +8,27 @@ _EXACT_DIGITS = 15
 """Decimals of so many digits are the same again after they were a double."""
 
 _TYPES = {
-    LogicalKind.FLOAT: "DOUBLE",
+    LogicalKind.INTEGER: "INTEGER",
+    LogicalKind.BOOLEAN: "BOOLEAN",
+    LogicalKind.FLOAT32: "DOUBLE",
+    LogicalKind.FLOAT64: "DOUBLE",
     LogicalKind.BYTES: "BLOB",
     LogicalKind.DATE: "DATE",
     LogicalKind.TIME: "TIME",
     LogicalKind.TIMESTAMP: "DATETIME",
-    LogicalKind.INSTANT: "TIMESTAMP",
+    LogicalKind.TIMESTAMPTZ: "TIMESTAMP",
+    LogicalKind.ANY: "",
 }
 
 
 def sql_type(logical: LogicalType) -> str:
     """Return the type of a column that holds every value of a logical type exactly, where SQLite has one."""
     match logical.kind:
-        case LogicalKind.INTEGER:
-            return "BOOLEAN" if logical.fixed else "INTEGER"
-        case LogicalKind.DECIMAL if logical.scale is not None and (logical.size or _EXACT_DIGITS + 1) <= _EXACT_DIGITS:
-            return f"DECIMAL({logical.size}, {logical.scale})"
+        case LogicalKind.DECIMAL if logical.scale is not None and (logical.precision or _EXACT_DIGITS + 1) <= _EXACT_DIGITS:
+            return f"DECIMAL({logical.precision}, {logical.scale})"
         case LogicalKind.DECIMAL:
-            return "NUMERIC" if logical.dialect else "TEXT"
-        case LogicalKind.TEXT if logical.dialect:
-            return ""
-        case LogicalKind.TEXT if logical.size:
-            return f"{'CHAR' if logical.fixed else 'VARCHAR'}({logical.size})"
+            return "TEXT" if logical.enforced else "NUMERIC"
+        case LogicalKind.TEXT if logical.length:
+            return f"{'CHAR' if logical.fixed_width else 'VARCHAR'}({logical.length})"
     # JSON as well: a column that is declared so makes a number of `1.0`.
     return _TYPES.get(logical.kind, "TEXT")

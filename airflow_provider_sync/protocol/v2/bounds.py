@@ -9,16 +9,19 @@ from datetime import UTC, datetime, timedelta
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
+_FLOAT = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,3})?", re.ASCII)
 _FORMS = {
     LogicalKind.INTEGER: re.compile(r"-?\d{1,20}", re.ASCII),
+    LogicalKind.BOOLEAN: re.compile(r"-?\d{1,20}", re.ASCII),
     LogicalKind.DECIMAL: re.compile(r"-?\d+(\.\d+)?", re.ASCII),
-    LogicalKind.FLOAT: re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,3})?", re.ASCII),
+    LogicalKind.FLOAT32: _FLOAT,
+    LogicalKind.FLOAT64: _FLOAT,
     LogicalKind.BYTES: re.compile(r"([0-9a-f]{2})*"),
     LogicalKind.TIME: re.compile(r"-?\d{2,3}:[0-5]\d:[0-5]\d(\.\d{1,6})?", re.ASCII),
     LogicalKind.UUID: re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     LogicalKind.TEXT: re.compile(r"[^\0]*"),
 }
-_MOMENTS = frozenset({LogicalKind.DATE, LogicalKind.TIMESTAMP, LogicalKind.INSTANT})
+_MOMENTS = frozenset({LogicalKind.DATE, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 
@@ -37,7 +40,7 @@ def canonical_bound(text: str, kind: LogicalType) -> str:
     form = _FORMS.get(kind.kind)
     if form is None:
         raise ProtocolError(f"A window cannot be of a column of type {kind.kind}, which has no order. Choose another column.")
-    if form.fullmatch(text) is None or (kind.kind == LogicalKind.FLOAT and not math.isfinite(float(text))):
+    if form.fullmatch(text) is None or (form is _FLOAT and not math.isfinite(float(text))):
         raise _unreadable(text, kind)
     return text
 

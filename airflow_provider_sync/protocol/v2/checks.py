@@ -158,13 +158,14 @@ def _check_names(names: Sequence[str], what: str) -> None:
 
 
 def _check_type(column: ColumnDescription) -> None:
-    scale, size, dialect = column.type.scale, column.type.size, column.type.dialect
+    scale, dialect = column.type.scale, column.type.json_dialect
     if scale is not None and not -_MAX_SCALE <= scale <= _MAX_SCALE:
         raise ProtocolError(f"Column {column.name!r} cannot have {scale} digits after the point.")
-    if size is not None and not 0 <= size <= _MAX_SIZE:
-        raise ProtocolError(f"Column {column.name!r} cannot have the size {size}.")
+    for what, size in (("bits", column.type.bits), ("digits", column.type.precision), ("characters", column.type.length)):
+        if size is not None and not 0 <= size <= _MAX_SIZE:
+            raise ProtocolError(f"Column {column.name!r} cannot have {size} {what}.")
     if dialect is not None and not 0 < len(dialect) <= MAX_NAME:
-        raise ProtocolError(f"Column {column.name!r} cannot be of the dialect {_shortened(dialect)!r}.")
+        raise ProtocolError(f"Column {column.name!r} cannot have JSON of the dialect {_shortened(dialect)!r}.")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 
-from airflow_provider_sync.protocol.v2.types import MEASURED, LogicalKind
+from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED, LogicalKind
 
 NULL_BITS = 60
 DIGEST_BITS = 60
@@ -41,7 +41,7 @@ def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> by
         if value is None:
             nulls[position // NULL_BITS] |= 1 << position % NULL_BITS
             continue
-        if kind in MEASURED:
+        if kind in LENGTH_PREFIXED:
             fields.append(b"%d" % len(value))
         fields.append(value)
     return b"|".join([*fields, *(b"%d" % bits for bits in nulls)])
@@ -79,7 +79,7 @@ def _row_texts(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKi
         if None in column:
             group, bit = position // NULL_BITS, 1 << position % NULL_BITS
             nulls[group] = [bits | bit if value is None else bits for value, bits in zip(column, nulls[group], strict=True)]
-        if kind in MEASURED:
+        if kind in LENGTH_PREFIXED:
             fields.append(_lengths(column))
         fields.append(column)
     fields.extend(map(b"%d".__mod__, bits) if any(bits) else repeat(b"0", len(rows)) for bits in nulls)

@@ -8,59 +8,70 @@ import msgspec
 
 
 class LogicalKind(StrEnum):
-    """The kinds of values that go over the wire; each has one canonical text.
+    """The kinds of values on the wire; each has one canonical text.
 
-    =============  =====================================================================================
-    kind           canonical text
-    =============  =====================================================================================
-    ``integer``    digits with ``-``; booleans are 0 and 1, bits and years are numbers
-    ``decimal``    exactly ``scale`` digits after the point, never ``-0``; without a scale, see below
-    ``float``      a double, or the double nearest to a single: as MySQL writes it (``1e15``, ``0.00001``)
-    ``text``       UTF-8 as it is; fixed width without trailing spaces
-    ``bytes``      lower-case hex
-    ``date``       ``2024-02-29``
-    ``time``       ``-838:59:59.000000``, ``scale`` digits of a second, no point when 0
-    ``timestamp``  ``2024-02-29 12:34:56.000000``, ``scale`` digits of a second; no zone
-    ``instant``    the same, in UTC
-    ``uuid``       36 lower-case characters
-    ``json``       the text as the database gives it
-    =============  =====================================================================================
+    ===============  ================================================================================
+    kind             canonical text
+    ===============  ================================================================================
+    ``integer``      digits, with ``-`` when negative; bits and years are numbers
+    ``boolean``      ``0`` or ``1``
+    ``decimal``      exactly ``scale`` digits after the point, never ``-0``; without a scale, see below
+    ``float32``      the double nearest to the float, written like ``float64``
+    ``float64``      the fewest digits that read back as the same double: ``1e15``, ``0.00001``
+    ``text``         UTF-8 as it is; without trailing spaces if ``fixed_width``
+    ``bytes``        lower-case hex
+    ``date``         ``2024-02-29``
+    ``time``         ``-838:59:59.000000``, with ``scale`` digits of a second; no point when 0
+    ``timestamp``    ``2024-02-29 12:34:56.000000``, with ``scale`` digits of a second; no time zone
+    ``timestamptz``  the same, in UTC
+    ``uuid``         36 lower-case characters
+    ``json``         the text as the database returns it
+    ``any``          a letter for the type of each value (``i``, ``r``, ``t`` or ``b``), and its text
+    ===============  ================================================================================
     """
 
     INTEGER = "integer"
+    BOOLEAN = "boolean"
     DECIMAL = "decimal"
-    FLOAT = "float"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
     TEXT = "text"
     BYTES = "bytes"
     DATE = "date"
     TIME = "time"
     TIMESTAMP = "timestamp"
-    INSTANT = "instant"
+    TIMESTAMPTZ = "timestamptz"
     UUID = "uuid"
     JSON = "json"
+    ANY = "any"
 
 
-MEASURED = frozenset({LogicalKind.TEXT, LogicalKind.JSON})
-"""Kinds whose text may hold anything, so that its length goes into the row text before it."""
+LENGTH_PREFIXED = frozenset({LogicalKind.TEXT, LogicalKind.JSON, LogicalKind.ANY})
+"""Kinds whose text may hold any character, so that the row text has its length before it."""
 
 
 class LogicalType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The type of a column, in terms that every engine shares.
 
+    :ivar bits: bits of an integer; ``None`` means 64
+    :ivar unsigned: a number that is never negative
+    :ivar precision: digits of a decimal in all; ``None`` if any number
     :ivar scale: digits after the point, of decimals and of seconds; ``None`` for a decimal of any scale
-    :ivar trailing_zeros: a decimal of any scale that keeps the zeros at its end; otherwise its text has none
-    :ivar size: digits of a decimal, characters of text, bytes of binary, bits of an integer (64 unless told)
-    :ivar single: a float of single precision
-    :ivar unsigned: an integer without negative values
-    :ivar fixed: text of fixed width, or a boolean among integers where ``size`` is 1
-    :ivar dialect: family of databases whose JSON has this text, since it differs between them
+    :ivar trailing_zeros: a decimal of any scale keeps the zeros at its end; otherwise its text has none
+    :ivar length: characters of text, bytes of binary; ``None`` if any number
+    :ivar fixed_width: text that the database pads with spaces
+    :ivar json_dialect: family of databases that write JSON alike, since each rewrites it in its own way; ``None`` for a column
+        that keeps JSON as it was written
+    :ivar enforced: whether the database keeps other values out of the column; SQLite only declares its types
     """
 
     kind: LogicalKind
-    scale: int | None = None
-    size: int | None = None
-    single: bool = False
+    bits: int | None = None
     unsigned: bool = False
-    fixed: bool = False
+    precision: int | None = None
+    scale: int | None = None
     trailing_zeros: bool = False
-    dialect: str | None = None
+    length: int | None = None
+    fixed_width: bool = False
+    json_dialect: str | None = None
+    enforced: bool = True

@@ -9,7 +9,7 @@ import msgspec
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
-from airflow_provider_sync.databases.type_rules import landing_type
+from airflow_provider_sync.databases.type_rules import mapped_type
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.messages import Described, RequestedSlice, Window
@@ -52,7 +52,7 @@ def land(database: Database, target: Target, described: Described) -> TableSlice
             )
         if any(name == landed.column.name for landed in columns.values()):
             raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Correct 'renames'.")
-        logical = landing_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
+        logical = mapped_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
         columns[column.name] = CanonicalColumn(column=own[name], type=logical)
     key = tuple(columns[name] for name in described.key)
     wanted = options.primary_key

@@ -9,7 +9,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.type_rules import target_type
+from airflow_provider_sync.databases.type_rules import map_type
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
@@ -132,7 +132,7 @@ def _misfits(database: Database, target: Target, described: Described) -> Iterab
             yield ColumnFinding(column=column.name, reason=f"the target has no column {name!r}")
             continue
         try:
-            target_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
+            map_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
         except TableError as error:
             yield ColumnFinding(column=column.name, reason=str(error))
 

@@ -168,10 +168,12 @@ Test = Callable[[str, str], str | None]
 _TEXT_TESTS: Sequence[Test] = (_text, _json_document, _moment_text, _number)
 _TESTS: dict[LogicalKind, Sequence[Test]] = {
     LogicalKind.INTEGER: (),
+    LogicalKind.BOOLEAN: (),
     LogicalKind.DECIMAL: (_number,),
-    LogicalKind.FLOAT: (_float,),
+    LogicalKind.FLOAT32: (_float,),
+    LogicalKind.FLOAT64: (_float,),
     LogicalKind.BYTES: (_bytes,),
     LogicalKind.TIMESTAMP: (_moment,),
-    LogicalKind.INSTANT: (_moment,),
+    LogicalKind.TIMESTAMPTZ: (_moment,),
     LogicalKind.JSON: (_json, _text),
 }

@@ -66,7 +66,7 @@ def texts_of(on: Scenario, sql_type: str, values: list[str], logical: LogicalTyp
 
 INTEGER = LogicalType(kind=LogicalKind.INTEGER)
 DATE = LogicalType(kind=LogicalKind.DATE)
-FLOAT = LogicalType(kind=LogicalKind.FLOAT)
+FLOAT = LogicalType(kind=LogicalKind.FLOAT64)
 TEXT = LogicalType(kind=LogicalKind.TEXT)
 
 
@@ -386,11 +386,11 @@ LANDING: dict[str, tuple[str, LogicalType, bytes | None]] = {
     "enum": ("ENUM('1', 'é')", TEXT, "é".encode()),
     "set": ("SET('a', 'b')", TEXT, b"a,b"),
     "char": ("CHAR(9)", TEXT, b"a b"),
-    "json": ("JSON", LogicalType(kind=LogicalKind.JSON, dialect="mysql"), '{"a": "é\\\\\\t"}'.encode()),
+    "json": ("JSON", LogicalType(kind=LogicalKind.JSON, json_dialect="mysql"), '{"a": "é\\\\\\t"}'.encode()),
     "fixed seconds": ("TIME(3)", moment(6, LogicalKind.TIME), b"-838:59:58.500000"),
     "zero date": ("DATETIME", moment(0), b"0000-00-00 00:00:00"),
-    "single": ("FLOAT", LogicalType(kind=LogicalKind.FLOAT, single=True), b"0.10000000149011612"),
-    "single of two decimals": ("FLOAT(7,2)", LogicalType(kind=LogicalKind.FLOAT, single=True), b"3.0999999046325684"),
+    "single": ("FLOAT", LogicalType(kind=LogicalKind.FLOAT32), b"0.10000000149011612"),
+    "single of two decimals": ("FLOAT(7,2)", LogicalType(kind=LogicalKind.FLOAT32), b"3.0999999046325684"),
     "double": ("DOUBLE", FLOAT, b"-2.2250738585072014e-308"),
     "whole double": ("DOUBLE", FLOAT, b"1e22"),
     "decimal in a double": ("DOUBLE", decimal(2), b"1.10"),
@@ -418,7 +418,7 @@ MANGLED: dict[str, tuple[str, LogicalType, bytes]] = {
     "odd number of digits": ("BLOB", LogicalType(kind=LogicalKind.BYTES), b"000"),
     "not hexadecimal": ("BLOB", LogicalType(kind=LogicalKind.BYTES), b"zz"),
     "fraction of a second": ("DATETIME(3)", moment(6), b"2024-02-29 12:00:00.000001"),
-    "third decimal": ("FLOAT(7,2)", LogicalType(kind=LogicalKind.FLOAT, single=True), b"3.125"),
+    "third decimal": ("FLOAT(7,2)", LogicalType(kind=LogicalKind.FLOAT32), b"3.125"),
     "double as single": ("FLOAT", FLOAT, b"0.1000000000000001"),
     "digits of a double": ("DOUBLE", FLOAT, b"9007199254740993"),
     "digits of a decimal": ("DECIMAL(9,2)", decimal(3), b"1.125"),

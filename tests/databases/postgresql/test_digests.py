@@ -135,7 +135,7 @@ RENDERED: dict[str, tuple[str, str, LogicalType, str]] = {
         "18446744073709551615",
     ),
     "a broken decimal as an integer": ("numeric", "7.50", LogicalType(kind=LogicalKind.INTEGER), "7.5"),
-    "text of fixed width": ("text", "'a  '", LogicalType(kind=LogicalKind.TEXT, fixed=True), "a"),
+    "text of fixed width": ("text", "'a  '", LogicalType(kind=LogicalKind.TEXT, fixed_width=True), "a"),
 }
 
 
@@ -281,17 +281,17 @@ def test_a_key_that_is_null(database: PostgreSQLDatabase) -> None:
 
 
 LOADED: dict[str, tuple[str, LogicalType, bytes]] = {
-    "bits": ("bit(4)", LogicalType(kind=LogicalKind.INTEGER, size=4, unsigned=True), b"5"),
+    "bits": ("bit(4)", LogicalType(kind=LogicalKind.INTEGER, bits=4, unsigned=True), b"5"),
     "bytes": ("bytea", LogicalType(kind=LogicalKind.BYTES), b"00ff5c"),
     "single": (
         "real",
-        LogicalType(kind=LogicalKind.FLOAT, single=True),
+        LogicalType(kind=LogicalKind.FLOAT32),
         str(struct.unpack("f", struct.pack("f", 0.1))[0]).encode(),
     ),
     "array": ("text[]", LogicalType(kind=LogicalKind.TEXT), b'{"a\\tb",NULL,"\\\\\\""}'.replace(b"\\t", b"\t")),
     "zeros beyond the scale": ("numeric(5,2)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"1.10"),
     "zeros of many digits": ("numeric(40,1)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"9" * 35 + b".50"),
-    "infinity": ("double precision", LogicalType(kind=LogicalKind.FLOAT), b"-Infinity"),
+    "infinity": ("double precision", LogicalType(kind=LogicalKind.FLOAT64), b"-Infinity"),
 }
 
 
@@ -311,7 +311,7 @@ def test_types_that_load_their_own_way(database: PostgreSQLDatabase, sql_type: s
 MANGLED: dict[str, tuple[str, LogicalType, bytes]] = {
     "bits": ("bit(4)", LogicalType(kind=LogicalKind.INTEGER), b"16"),
     "thousands of digits": ("bit(4)", LogicalType(kind=LogicalKind.INTEGER), b"9" * 5000),
-    "single": ("real", LogicalType(kind=LogicalKind.FLOAT), b"0.1"),
+    "single": ("real", LogicalType(kind=LogicalKind.FLOAT64), b"0.1"),
     "decimal": ("numeric(5,1)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"1.25"),
     "decimal of many digits": ("numeric(40,1)", LogicalType(kind=LogicalKind.DECIMAL, scale=2), b"9" * 35 + b".25"),
 }

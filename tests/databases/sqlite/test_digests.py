@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.databases.sqlite.affinities import Affinity
-from airflow_provider_sync.databases.sqlite.text import ANY, decimal_text, expression, register_functions
+from airflow_provider_sync.databases.sqlite.text import decimal_text, expression, register_functions
 from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -70,7 +70,14 @@ def test_untyped_columns_keep_the_type_of_each_value(sqlite_on: Scenario) -> Non
 
     with sqlite_on.database.connect() as connection:
         texts = read(sqlite_on.database, connection, table_slice)
-        staging, _ = load(sqlite_on.database, connection, table, texts, [table_slice.columns[0].type, ANY], "_sync_test")
+        staging, _ = load(
+            sqlite_on.database,
+            connection,
+            table,
+            texts,
+            [table_slice.columns[0].type, LogicalType(kind=LogicalKind.ANY)],
+            "_sync_test",
+        )
         batches = list(sqlite_on.database.reader.read(connection, staging, staging.columns))
 
     landed = [value for batch in batches for _, value in batch]
@@ -153,9 +160,9 @@ def test_keys_that_are_no_integers(sqlite_on: Scenario) -> None:
         ("INTEGER", LogicalType(kind=LogicalKind.INTEGER, unsigned=True), b"18446744073709551615"),
         ("INTEGER", LogicalType(kind=LogicalKind.TEXT), b"007"),
         ("DECIMAL(20,4)", LogicalType(kind=LogicalKind.DECIMAL, scale=4), b"1234567890123456.7890"),
-        ("JSON", LogicalType(kind=LogicalKind.JSON, dialect="mysql"), b"1.0"),
+        ("JSON", LogicalType(kind=LogicalKind.JSON, json_dialect="mysql"), b"1.0"),
         ("DOUBLE", LogicalType(kind=LogicalKind.INTEGER), b"9007199254740993"),
-        ("DOUBLE", LogicalType(kind=LogicalKind.FLOAT), b"NaN"),
+        ("DOUBLE", LogicalType(kind=LogicalKind.FLOAT64), b"NaN"),
     ],
 )
 def test_what_affinities_would_change(sqlite_on: Scenario, sql_type: str, logical: LogicalType, text: bytes) -> None:

@@ -14,7 +14,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 DATE = LogicalType(kind=LogicalKind.DATE)
 SECONDS = LogicalType(kind=LogicalKind.TIMESTAMP, scale=0)
-MILLISECONDS = LogicalType(kind=LogicalKind.INSTANT, scale=3)
+MILLISECONDS = LogicalType(kind=LogicalKind.TIMESTAMPTZ, scale=3)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ MILLISECONDS = LogicalType(kind=LogicalKind.INSTANT, scale=3)
         ("2024-02-29 12:00:00", MILLISECONDS, "2024-02-29 12:00:00.000"),
         ("-7", LogicalType(kind=LogicalKind.INTEGER), "-7"),
         ("1.10", LogicalType(kind=LogicalKind.DECIMAL, scale=2), "1.10"),
-        ("-1.5e-300", LogicalType(kind=LogicalKind.FLOAT), "-1.5e-300"),
+        ("-1.5e-300", LogicalType(kind=LogicalKind.FLOAT64), "-1.5e-300"),
         ("-838:59:59", LogicalType(kind=LogicalKind.TIME, scale=0), "-838:59:59"),
         ("it's", LogicalType(kind=LogicalKind.TEXT), "it's"),
         ("00ff", LogicalType(kind=LogicalKind.BYTES), "00ff"),
@@ -55,8 +55,8 @@ def test_bounds(text: str, kind: LogicalType, bound: str) -> None:
         ("٣", LogicalType(kind=LogicalKind.INTEGER)),
         ("1.5", LogicalType(kind=LogicalKind.INTEGER)),
         ("1e5", LogicalType(kind=LogicalKind.DECIMAL)),
-        ("1e999", LogicalType(kind=LogicalKind.FLOAT)),
-        ("nan", LogicalType(kind=LogicalKind.FLOAT)),
+        ("1e999", LogicalType(kind=LogicalKind.FLOAT64)),
+        ("nan", LogicalType(kind=LogicalKind.FLOAT64)),
         ("a\0b", LogicalType(kind=LogicalKind.TEXT)),
         ("FF", LogicalType(kind=LogicalKind.BYTES)),
         ("{}", LogicalType(kind=LogicalKind.JSON)),

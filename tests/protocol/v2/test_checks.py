@@ -76,8 +76,8 @@ def test_descriptions_of_real_tables_pass(described: Described) -> None:
         ({"key": ("name",)}, "not a single integer"),
         ({"key": ("id", "name")}, "not a single integer"),
         ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.DECIMAL, scale=99_999)))}, "digits"),
-        ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.TEXT, size=-1)))}, "size -1"),
-        ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.JSON, dialect="")))}, "dialect"),
+        ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.TEXT, length=-1)))}, "-1 characters"),
+        ({"columns": (_column("id"), _column("a", LogicalType(kind=LogicalKind.JSON, json_dialect="")))}, "dialect"),
     ],
 )
 def test_descriptions_of_no_table_are_refused(changes: dict[str, Any], reason: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
-from airflow_provider_sync.protocol.v2.types import MEASURED, LogicalKind
+from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED, LogicalKind
 
 _Row = tuple[bytes | None, ...]
 _Kinds = tuple[LogicalKind, ...]
@@ -23,7 +23,7 @@ _KINDS = (_FEW | _MANY).map(tuple)
 
 
 def _rows(kinds: _Kinds) -> st.SearchStrategy[_Row]:
-    few = st.tuples(*(st.none() | (_MEASURED_VALUES if kind in MEASURED else _OTHER_VALUES) for kind in kinds[:4]))
+    few = st.tuples(*(st.none() | (_MEASURED_VALUES if kind in LENGTH_PREFIXED else _OTHER_VALUES) for kind in kinds[:4]))
     return few.map(lambda row: row * (len(kinds) // len(row)))
 
 
@@ -69,7 +69,7 @@ def test_every_change_of_one_value_changes_the_text(table: tuple[_Kinds, _Row], 
     """Rows that differ in one column only, and so are as alike as can be, differ in their texts."""
     kinds, row = table
     place = data.draw(st.integers(0, len(row) - 1))
-    value = data.draw(st.none() | (_MEASURED_VALUES if kinds[place] in MEASURED else _OTHER_VALUES))
+    value = data.draw(st.none() | (_MEASURED_VALUES if kinds[place] in LENGTH_PREFIXED else _OTHER_VALUES))
     assume(value != row[place])
     assert row_text((*row[:place], value, *row[place + 1 :]), kinds) != row_text(row, kinds)
 

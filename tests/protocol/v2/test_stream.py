@@ -40,7 +40,7 @@ _LIMIT = 1 << 20
 _DESCRIBED = Described(
     columns=(
         ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER, unsigned=True), nullable=False),
-        ColumnDescription(name="preis ü", type=LogicalType(kind=LogicalKind.DECIMAL, scale=2, size=10)),
+        ColumnDescription(name="preis ü", type=LogicalType(kind=LogicalKind.DECIMAL, scale=2, precision=10)),
     ),
     key=("id",),
     rows=3,

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
 
-TEXT, DECIMAL, FLOAT = LogicalKind.TEXT, LogicalKind.DECIMAL, LogicalKind.FLOAT
+TEXT, DECIMAL, FLOAT = LogicalKind.TEXT, LogicalKind.DECIMAL, LogicalKind.FLOAT64
 TIMESTAMP, BYTES, JSON, INTEGER = LogicalKind.TIMESTAMP, LogicalKind.BYTES, LogicalKind.JSON, LogicalKind.INTEGER
 
 
