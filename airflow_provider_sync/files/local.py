@@ -43,7 +43,7 @@ class LocalStorage:
     :param root: the directory; made by the first write
     """
 
-    distant = False
+    is_remote = False
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()

@@ -119,7 +119,7 @@ def _digests(
     if isinstance(hasher, NoneHasher):
         yield from ((entry, "") for entry in entries)
         return
-    inline = -1 if storage.distant else _INLINE_BYTES
+    inline = -1 if storage.is_remote else _INLINE_BYTES
     waiting: deque[tuple[FileEntry, Future[str | None]]] = deque()
     with ThreadPoolExecutor(storage.concurrency, thread_name_prefix="hash") as pool:
         try:

@@ -86,7 +86,7 @@ class ObjectStorage:
     :param path: the root as a path or URL in it; a connection id before the bucket is dropped
     """
 
-    distant = True
+    is_remote = True
     concurrency = 8
 
     def __init__(self, filesystem: AbstractFileSystem, path: str) -> None:
@@ -150,7 +150,7 @@ class ObjectStorage:
         return cast("BinaryIO", StoreReader(file, path, self.location))
 
     def _open(self, key: str) -> tuple[Any, dict[str, Any]]:
-        """Return a file and what the store tells about it."""
+        """Return an open file and what the store says about it."""
         file = self._fs.open(key, "rb", block_size=_READ_BYTES)
         # Those that ask the store for the size remember the answer.
         info = getattr(file, "details", None) or self._fs.info(key)
@@ -161,7 +161,7 @@ class ObjectStorage:
     def read(self, path: str) -> FileReader:
         """Open an object for sending; see :meth:`~.storage.Storage.read`.
 
-        One request reads one version of an object, so that only larger ones are looked at again at the end.
+        One request reads one version of an object, so only objects of several requests are checked again at the end.
         """
         key = self._key(path)
         with answering("read", path, self.location):
@@ -188,14 +188,14 @@ class ObjectStorage:
             with self._upload(key, path, size) as upload:
                 yield upload
             return
-        self._check_way(path, replaces)
+        self._obstacles(path, replaces)
         with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
             writer = StoreWriter(spool, path, self.location)
             yield writer
             writer.check(size)
             spool.seek(0)
             with answering("write", path, self.location):
-                self._make_way(path, replaces)
+                self._remove_obstacles(path, replaces)
                 self._fs.makedirs(self._fs._parent(key), exist_ok=True)
                 with self._fs.open(key, "wb") as file:
                     shutil.copyfileobj(spool, file, _MIB)
@@ -221,10 +221,10 @@ class ObjectStorage:
                 log.warning("An upload of %r to %s could not be given up: %s", path, self.location, error)
             raise
 
-    def _check_way(self, path: str, replaces: Collection[str]) -> list[str]:
-        """Return what stands in the way of a file on a file system with directories.
+    def _obstacles(self, path: str, replaces: Collection[str]) -> list[str]:
+        """Return the files that have to be removed before a file can be written, on a file system with directories.
 
-        :raises FileError: when some of it may not go
+        :raises FileError: if one of them must not be removed
         """
         with answering("write", path, self.location):
             obstacles = [parent for parent in parents(path) if self._fs.isfile(self._key(parent))]
@@ -238,8 +238,8 @@ class ObjectStorage:
                 )
         return obstacles
 
-    def _make_way(self, path: str, replaces: Collection[str]) -> None:
-        for obstacle in self._check_way(path, replaces):
+    def _remove_obstacles(self, path: str, replaces: Collection[str]) -> None:
+        for obstacle in self._obstacles(path, replaces):
             self._fs.rm_file(self._key(obstacle))
             self._prune(obstacle)
         if self._fs.isdir(self._key(path)):
@@ -271,9 +271,9 @@ class ObjectStorage:
         return nullcontext()
 
     def clean(self, older_than: float) -> int:
-        """Give up uploads to S3 under this root that nobody finished; only those older than a day, as nothing locks a store.
+        """Abort unfinished uploads to S3 under this root; only those older than a day, because nothing locks a store.
 
-        Elsewhere stores do so by themselves.
+        Other stores do so by themselves.
         """
         if not self._flat or not hasattr(self._fs, "list_multipart_uploads"):
             return 0

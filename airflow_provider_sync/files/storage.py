@@ -106,12 +106,12 @@ class Storage(Protocol):
 
     :ivar location: the root as messages show it, without secrets
     :ivar concurrency: how many reads at once pay
-    :ivar distant: whether opening a file costs a round trip to another machine
+    :ivar is_remote: whether opening a file costs a round trip to another machine
     """
 
     location: str
     concurrency: int
-    distant: bool
+    is_remote: bool
 
     def named(self, name: str) -> Self:
         """Return this storage with ``name`` as its :attr:`location`: all errors call the root so."""

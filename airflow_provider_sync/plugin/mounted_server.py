@@ -53,11 +53,11 @@ def mounted_server() -> list[dict[str, Any]]:
         log.error("The sync server under %s is out of service: %s Fix it and restart the API server.", prefix, error)
         app = _out_of_service()
     # An error must leave the application, so that the connection is cut; its reason has been logged by then.
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_a_broken_stream)
     return [{"app": app, "url_prefix": prefix, "name": "Sync server"}]
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_not_a_broken_stream(record: logging.LogRecord) -> bool:
     return not is_broken_stream(record)
 
 
@@ -89,14 +89,14 @@ def _server(path: str, *, airflow_tokens: bool) -> FastAPI:
 
 
 def _open_database(url: str) -> Engine:
-    return _opened(engine_from_connection, url, url.removeprefix(AIRFLOW_SCHEME))
+    return _open_by_connection(engine_from_connection, url, url.removeprefix(AIRFLOW_SCHEME))
 
 
 def _open_directory(path: str) -> Storage:
-    return _opened(storage_from_path, path, urlsplit(path).netloc.rpartition("@")[0])
+    return _open_by_connection(storage_from_path, path, urlsplit(path).netloc.rpartition("@")[0])
 
 
-def _opened(opens: Callable[[str], Opened], name: str, conn_id: str) -> Opened:
+def _open_by_connection(opens: Callable[[str], Opened], name: str, conn_id: str) -> Opened:
     try:
         try:
             return opens(name)

@@ -177,11 +177,11 @@ class _Server(uvicorn.Server):
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on ``sockets`` until told to stop."""
         uvicorn_log = logging.getLogger("uvicorn.error")
-        uvicorn_log.addFilter(_is_news)
+        uvicorn_log.addFilter(_is_not_a_broken_stream)
         try:
             super().run(sockets)
         finally:
-            uvicorn_log.removeFilter(_is_news)
+            uvicorn_log.removeFilter(_is_not_a_broken_stream)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer; called by uvicorn."""
@@ -247,7 +247,7 @@ _NO_NEWS = ("Invalid HTTP request received.", "Unsupported upgrade request.", "N
 """Format strings of uvicorn's log that anybody can trigger at will."""
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_not_a_broken_stream(record: logging.LogRecord) -> bool:
     # A stream that broke off was logged with its reason, and one that was ended at shutdown is no error.
     cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
     # `airflow sync` would show uvicorn's lines about its start and end; the line with the URL is enough. Bytes that are not HTTP
