@@ -40,6 +40,7 @@ class Trial:
     """One thing that was tried.
 
     :ivar what: ``server``, ``connection``, ``table`` or ``directory``
+    :ivar name: as the configuration has it, without credentials
     :ivar message: what was found, or why it failed
     """
 
@@ -79,22 +80,29 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
 
 
 def _try_server_of(config: ClientConfig) -> Iterator[Trial]:
+    server = _without_credentials(config.url)
     try:
         with foreseen(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
             offered = client.capabilities()
     except SyncError as error:
-        yield Trial("server", config.url, True, str(error))
+        yield Trial("server", server, True, str(error))
         return
     if offered is None:
-        yield Trial("server", config.url, False, "version 1 of the protocol, which cannot tell what it offers")
+        yield Trial("server", server, False, "version 1 of the protocol, which cannot say what it offers")
         return
     found = f"version 2 of the protocol, tables offered: {len(offered.tables)}, directories: {len(offered.directories)}"
-    yield Trial("server", config.url, False, found)
+    yield Trial("server", server, False, found)
     for wanted, names in ((config.tables, offered.tables), (config.directories, offered.directories)):
         for name in wanted:
             if name not in names:
                 known = ", ".join(names) or "none"
                 yield Trial("server", name, True, f"The server does not offer it to this client. It offers: {known}.")
+
+
+def _without_credentials(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _try_databases(

@@ -106,6 +106,17 @@ def test_a_server_that_is_down(site: Site, command: Command, capsys: pytest.Capt
     assert ("table", "orders") in found
 
 
+def test_secrets_are_not_printed(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Credentials in URLs are neither in results nor in mistakes."""
+    site.configure("http://me:hidden-word@127.0.0.1:9/sync", connections={"a": "mysql://me:hidden-word@127.0.0.1:9/shop"})
+    assert command("check", "--connect") == 3
+    site.configure("http://me:hidden-word@127.0.0.1:9/sync", token=["hidden-word"], connections={"a": {"hidden-word": 1}})
+    assert command("check", "--connect") == 2
+    printed = capsys.readouterr()
+    assert "http://127.0.0.1:9/sync" in printed.out
+    assert "hidden-word" not in printed.out + printed.err
+
+
 def test_what_a_server_names(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a server's file, tables, their keys and columns, directories and hashers are tried."""
     settings = {
