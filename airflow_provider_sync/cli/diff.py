@@ -42,7 +42,8 @@ def main(options: Namespace) -> int:
 
 def _plain(found: RunDiff) -> list[dict[str, Any]]:
     tables = [
-        {**table.report.to_dict(), "keys": _plain_keys(table.changes), "keys_untold": table.untold} for table in found.tables
+        {**table.report.to_dict(), "keys": _plain_keys(table.changes), "keys_omitted": table.keys_omitted}
+        for table in found.tables
     ]
     return [*tables, *(report.to_dict() for report in found.directories)]
 
@@ -65,7 +66,7 @@ def _lines(table: TableDiff, most: int) -> Iterator[str]:
         chain(_marked("+", changes.inserted), _marked("~", changes.updated), _marked("-", changes.deleted)),
         most,
     )
-    if (differing := len(changes) + table.untold) > most:
+    if (differing := len(changes) + table.keys_omitted) > most:
         yield f"… and {differing - most:,} more"
 
 

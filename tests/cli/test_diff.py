@@ -49,7 +49,7 @@ def test_json_has_the_keys(changed: Site, command: Command, capsys: pytest.Captu
     orders, customers, images = json.loads(capsys.readouterr().out)
     assert orders["keys"] == {"inserted": [["4"]], "updated": [["1"], ["2"]], "deleted": [["-9"]]}
     assert customers["keys"] == {"inserted": [], "updated": [], "deleted": []}
-    assert orders["keys_untold"] == customers["keys_untold"] == 0
+    assert orders["keys_omitted"] == customers["keys_omitted"] == 0
     assert "keys" not in images
 
 

@@ -46,8 +46,8 @@ class TableDiff(msgspec.Struct, frozen=True, kw_only=True):
     changes: RowChanges | None = None
 
     @property
-    def untold(self) -> int:
-        """How many rows would change whose keys are not told, since there are too many."""
+    def keys_omitted(self) -> int:
+        """Number of rows that would change and whose keys are left out because there are too many."""
         report = self.report
         return report.rows_inserted + report.rows_updated + report.rows_deleted - len(self.changes or ())
 

@@ -101,7 +101,7 @@ def test_diff_counts_all_and_keeps_few(different: Link, held: Held) -> None:
     assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (500, 500, 500)
     assert found.changes is not None
     assert (len(found.changes.inserted), len(found.changes.updated), len(found.changes.deleted)) == (7, 7, 7)
-    assert found.untold == 1500 - 21
+    assert found.keys_omitted == 1500 - 21
     assert held.slices > 5
     assert held.most < 450
 
