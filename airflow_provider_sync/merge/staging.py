@@ -314,15 +314,14 @@ def naming_temporary_tables(database: Database, target: Table) -> Iterator[None]
         ) from error
 
 
-def staging_for(database: Database, option: str = PERMANENT, *, run: str = "") -> Staging:
+def staging_for(database: Database, option: str = PERMANENT) -> Staging:
     """Return the staging that an option names.
 
     :param option: ``permanent``, ``temporary``, or the import path of a class with ``create`` and ``drop``
-    :param run: see :class:`PermanentStaging`
     :raises ConfigurationError: when there is no such class
     """
     if option == PERMANENT:
-        return PermanentStaging(database, run)
+        return PermanentStaging(database)
     if option == TEMPORARY:
         return TemporaryStaging(database)
     module, _, name = option.rpartition(".")

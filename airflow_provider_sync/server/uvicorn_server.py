@@ -59,7 +59,6 @@ def serve(
     on_ready: Callable[[str], None] | None = None,
     open_engine: OpenEngine = connect.open_engine,
     open_storage: OpenStorage = files.open_storage,
-    prefix: str = "",
 ) -> None:
     """Serve until SIGTERM or SIGINT, then return. Running streams get time to end; a second signal ends them at once.
 
@@ -67,13 +66,12 @@ def serve(
 
     :param port: 0 for any free one
     :param on_ready: called with the URL when the server answers; the default prints one line with the URL
-    :param prefix: see :func:`~airflow_provider_sync.server.app.create_app`
     :raises ConfigurationError: when other machines could reach a server without tokens, or the address cannot be used
     """
     with _listen(config, host, port) as listener, _signals_end_quietly():
-        url = _url(listener, host, prefix)
+        url = _url(listener, host)
         hosts = _hosts(config, host, listener)
-        app = create_app(config, open_engine=open_engine, open_storage=open_storage, prefix=prefix, hosts=hosts)
+        app = create_app(config, open_engine=open_engine, open_storage=open_storage, hosts=hosts)
         limits = config.limits
         _allow_descriptors(limits.connections + limits.requests * _DESCRIPTORS_OF_A_REQUEST + _DESCRIPTORS_BESIDE)
         started = partial(on_ready or _print_url, url)
@@ -298,7 +296,7 @@ def _listen(config: ServerConfig, host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _url(listener: socket.socket, host: str, prefix: str) -> str:
+def _url(listener: socket.socket, host: str, prefix: str = "") -> str:
     address, port = listener.getsockname()[:2]
     name = host or address
     return f"http://{f'[{name}]' if ':' in name else name}:{port}{normal_prefix(prefix)}"

@@ -161,9 +161,9 @@ class SliceSQL:
 
     # -- conditions --------------------------------------------------------------------------------------------------
 
-    def _where(self, condition: str = "") -> str:
+    def _where(self) -> str:
         window = self._table_slice.window
-        conditions = [condition] if condition else []
+        conditions: list[str] = []
         if self._table_slice.key_range is not None:
             conditions += self._key_range_conditions(*self._table_slice.key_range)
         if window is not None:
