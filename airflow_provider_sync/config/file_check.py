@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from airflow_provider_sync.config.json_schema import MODELS
 from airflow_provider_sync.config.mistakes import Mistake, WrongOptions, mistakes_in
 from airflow_provider_sync.config.options import Options
-from airflow_provider_sync.config.yaml_file import expand, load_yaml, read_text, with_lines
+from airflow_provider_sync.config.yaml_file import expand, load_yaml, read_text, repeated_keys, with_lines
 from airflow_provider_sync.exceptions import ConfigurationError
 
 
@@ -51,7 +51,7 @@ def check_text(text: str, path: str | Path, kind: str | None = None) -> FileChec
     unknown = {mistake.place for mistake in variables}
     # What a variable that is not set should hold is not known yet.
     others = [mistake for mistake in _mistakes(MODELS[kind], settings) if mistake.place not in unknown]
-    found = with_lines([*variables, *others], text)
+    found = [*repeated_keys(text), *with_lines([*variables, *others], text)]
     return FileCheck(kind, tuple(sorted(found, key=lambda mistake: mistake.line or 0)))
 
 

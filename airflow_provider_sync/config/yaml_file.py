@@ -99,6 +99,34 @@ def with_lines(mistakes: list[Mistake], text: str) -> list[Mistake]:
     return [mistake if mistake.line else replace(mistake, line=lines.of(mistake.place)) for mistake in mistakes]
 
 
+def repeated_keys(text: str) -> list[Mistake]:
+    """Find keys that a mapping has twice, of which YAML takes the last without a word.
+
+    :param text: of a file that can be read
+    """
+    mistakes: list[Mistake] = []
+    todo: list[tuple[yaml.Node | None, Place]] = [(yaml.compose(text, Loader=yaml.SafeLoader), ())]
+    seen: set[yaml.Node] = set()
+    while todo:
+        node, place = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, yaml.SequenceNode):
+            todo += [(entry, (*place, index)) for index, entry in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            first: dict[str, int] = {}
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                    line = key.start_mark.line + 1
+                    if key.value in first:
+                        where = f"{key.value!r} is already on line {first[key.value]}."
+                        mistakes.append(Mistake((*place, key.value), f"{where} Remove one: only the last is used.", line))
+                    first.setdefault(key.value, line)
+                    todo.append((value, (*place, key.value)))
+    return mistakes
+
+
 class _Expansion:
     """Replaces variables, and counts values, while it goes through all of a file.
 

@@ -58,6 +58,15 @@ def test_variables_that_are_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found[2].startswith("The environment variable FIRST is not set")
 
 
+def test_keys_that_are_there_twice(tmp_path: Path) -> None:
+    """A key that a mapping has twice is a mistake on the line of the second, though YAML would take it."""
+    text = (
+        "url: http://x\nconnections: {a: 'sqlite://'}\ntables:\n  t: &t {primary: id}\n  u: *t\n"
+        "  t: {table: v}\n  w: {<<: *t, <<: *t}\n"
+    )
+    assert lines(tmp_path / "client.yaml", text) == {6: "'t' is already on line 4. Remove one: only the last is used."}
+
+
 def test_what_is_not_yaml(tmp_path: Path) -> None:
     """A file that is not YAML has the line on which it stops being that."""
     assert list(lines(tmp_path / "client.yaml", "url: http://x\ntables: [\n")) == [3]
