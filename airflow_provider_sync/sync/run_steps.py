@@ -56,11 +56,12 @@ def compare_tables(
         for url, tables in plan.tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
                 for table in tables:
+                    failures = len(outcomes.failures)
                     with outcomes.going_on(partial(tables_failed, [table])):
                         compared = compare_table(client, table, database, run=run, slices=each, dry_run=dry_run)
                         found += compared.slices
                         outcomes.add([] if compared.slices else [compared.report])
-                    if outcomes.failures and is_of_the_server(outcomes.failures[-1]):
+                    if any(is_of_the_server(failure) for failure in outcomes.failures[failures:]):
                         break  # the others would be answered the same
     outcomes.check(outcomes.found)
     return Compared(unchanged=outcomes.found, pieces=found)
