@@ -1,4 +1,4 @@
-"""A few segments of a table, spread evenly: they tell, before a whole scan, whether two tables differ all over."""
+"""Digest a few segments, spread evenly over a table: a probe shows, before any scan, whether two tables differ all over."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.slices import keys_of, narrowed
+from airflow_provider_sync.databases.slices import intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 
-def has_sample(table_slice: TableSlice, partitioning: Partitioning) -> bool:
-    """Whether single segments can be looked up by an index."""
+def has_indexed_segments(table_slice: TableSlice, partitioning: Partitioning) -> bool:
+    """Whether an index finds the rows of single segments."""
     return partitioning.scheme == "key_range" and table_slice.has_indexed_ranges
 
 
-def sampled(partitioning: Partitioning, most: int) -> Iterable[int]:
-    """Return the numbers of at most ``most`` segments, the same on both sides."""
-    step = -(-partitioning.segment_count // most)
+def sample_numbers(partitioning: Partitioning, size: int) -> Iterable[int]:
+    """Return the numbers of at most ``size`` segments, the same on both sides."""
+    step = -(-partitioning.segment_count // size)
     return range(step // 2, partitioning.segment_count, step)
 
 
 def digest_sample(
-    database: Database, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, most: int
+    database: Database, connection: Connection, table_slice: TableSlice, partitioning: Partitioning, size: int
 ) -> Mapping[int, SegmentDigest]:
-    """Digest the segments that :func:`sampled` names, without those that have no rows; by one scan where there is no index."""
-    numbers = sampled(partitioning, most)
-    if not has_sample(table_slice, partitioning):
+    """Digest the segments that :func:`sample_numbers` names and that have rows; by one scan where there is no index."""
+    numbers = sample_numbers(partitioning, size)
+    if not has_indexed_segments(table_slice, partitioning):
         every = database.digests.digest_segments(connection, table_slice, partitioning)
         return {number: every[number] for number in numbers if number in every}
     found: dict[int, SegmentDigest] = {}
     for number in numbers:
-        key_range = narrowed(keys_of(partitioning, (number, number)), table_slice.key_range)
+        key_range = intersect_key_ranges(key_range_of(partitioning, (number, number)), table_slice.key_range)
         found |= database.digests.digest_segments(
             connection, msgspec.structs.replace(table_slice, key_range=key_range), partitioning
         )

@@ -1,4 +1,4 @@
-"""Ranges of integer keys: which keys a segment covers, and how a table is cut into slices for several tasks. No I/O."""
+"""How finely a table is cut into segments, which keys these cover, and how it is cut into slices for several tasks. No I/O."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def segments_for(rows: int, *, each: int) -> int:
     return min(MAX_SEGMENTS, 1 << (max(rows, 0) // each).bit_length())
 
 
-def keys_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> KeyRange:
-    """Return the lowest and highest key of a stretch of segments.
+def key_range_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> KeyRange:
+    """Return the lowest and highest key of a range of segments.
 
-    :param run: first and last number; -1 is what lies below, ``segment_count`` what lies above, both without an end
+    :param segment_range: first and last number; segment -1 is below all keys of the partitioning, and ``segment_count`` above
+        them: both are open on their outer side
     """
     first, last = segment_range
     return (
@@ -35,18 +36,20 @@ def keys_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> KeyRa
     )
 
 
-def narrowed(keys: KeyRange, key_range: KeyRange | None) -> KeyRange:
-    """Return those of a range of keys that are in another, too."""
+def intersect_key_ranges(keys: KeyRange, key_range: KeyRange | None) -> KeyRange:
+    """Return the keys that are in both ranges."""
     if key_range is None:
         return keys
     lows, highs = ([end for end in ends if end is not None] for ends in zip(keys, key_range, strict=True))
     return max(lows, default=None), min(highs, default=None)
 
 
-def absent_segment_ranges(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
-    """Join those of ascending numbers that are not held to stretches, across numbers that are in neither.
+def missing_segment_ranges(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
+    """Return the ranges of wanted segments of which no row is held; they go on across segments that are neither wanted nor held.
 
-    :return: first and last of each stretch
+    :param numbers: of the wanted segments, ascending
+    :param held: numbers of which rows are held already
+    :return: first and last of each range
     """
     segment_ranges: list[tuple[int, int]] = []
     position = 0
@@ -64,24 +67,25 @@ def absent_segment_ranges(numbers: Sequence[int], held: Collection[int]) -> list
     return segment_ranges
 
 
-def cut(partitioning: Partitioning, rows: Mapping[int, int], parts: int, *, whole: bool) -> list[tuple[KeyRange, int]]:
-    """Cut a table into ranges of keys with about equally many rows.
+def cut_key_ranges(
+    partitioning: Partitioning, rows: Mapping[int, int], max_ranges: int, *, whole: bool
+) -> list[tuple[KeyRange, int]]:
+    """Cut a table into key ranges with about equally many rows.
 
-    :param rows: rows of the segments that matter, by number
-    :param parts: most ranges
-    :param whole: let the ranges cover all keys that there can be, not only those of the segments that matter
+    :param rows: number of rows of the segments to cover, by the segment's number
+    :param whole: let the ranges cover all keys that there can be, not only those of these segments
     :return: ranges, ascending, each with the number of its rows
     """
     total = sum(rows.values())
     groups: list[list[int]] = []
     begun = 0
     for number in sorted(rows):
-        # A part is full when the rows up to here are its share of all.
-        if not groups or begun * parts >= total * len(groups):
+        # A range is full when the rows up to its end are its share of all.
+        if not groups or begun * max_ranges >= total * len(groups):
             groups.append([])
         groups[-1].append(number)
         begun += rows[number]
-    ranges = [keys_of(partitioning, (group[0], group[-1])) for group in groups]
+    ranges = [key_range_of(partitioning, (group[0], group[-1])) for group in groups]
     if whole:
         lows = [low for low, _ in ranges[1:]]
         ranges = list(zip([None, *lows], [*(low - 1 for low in lows if low is not None), None], strict=True))

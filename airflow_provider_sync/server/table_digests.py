@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.databases.sample import digest_sample, has_sample
+from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments
 from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import (
@@ -144,7 +144,7 @@ def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTa
     database = opened.database
     rows = database.digests.estimate_rows(opened.connection, table_slice)
     partitioning = request.partitioning or choose_partitioning(opened, table_slice, rows, request.schemes)
-    sample = request.sample if has_sample(table_slice, partitioning) else 0
+    sample = request.sample if has_indexed_segments(table_slice, partitioning) else 0
     yield Described(
         columns=tuple(
             ColumnDescription(name=column.column.name, type=column.type, nullable=column.column.nullable)

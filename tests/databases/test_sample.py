@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.sample import digest_sample, has_sample, sampled
-from airflow_provider_sync.databases.slices import narrowed
+from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments, sample_numbers
+from airflow_provider_sync.databases.slices import intersect_key_ranges
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from tests.databases.canonical_rows import slice_of
 from tests.scenario import Scenario
@@ -21,7 +21,7 @@ PARTITIONING = Partitioning(scheme="key_range", segment_count=64, low=1, high=64
 @given(parts=st.integers(1, 70_000), most=st.integers(1, 256))
 def test_samples_are_spread_evenly(parts: int, most: int) -> None:
     """However a table is cut, a sample has at most so many of its segments, and the distance between them is the same."""
-    numbers = list(sampled(Partitioning(scheme="key_range", segment_count=parts, low=0, high=parts), most))
+    numbers = list(sample_numbers(Partitioning(scheme="key_range", segment_count=parts, low=0, high=parts), most))
     assert 1 <= len(numbers) <= most
     assert set(numbers) <= set(range(parts))
     assert len({second - first for first, second in pairwise(numbers)}) <= 1
@@ -43,7 +43,7 @@ def test_ranges_are_narrowed(
     keys: tuple[int | None, int | None], key_range: tuple[int | None, int | None] | None, expected: tuple[int | None, int | None]
 ) -> None:
     """Keys that are in both of two ranges; the lowest is above the highest where there are none."""
-    assert narrowed(keys, key_range) == expected
+    assert intersect_key_ranges(keys, key_range) == expected
 
 
 @pytest.mark.parametrize("key", ["PRIMARY KEY", "NOT NULL"])
@@ -53,10 +53,10 @@ def test_a_sample_is_what_a_scan_finds(on: Scenario, key: str) -> None:
     on.execute(f"CREATE TABLE item (id INTEGER {key}, name VARCHAR(20))", f"INSERT INTO item VALUES {rows}")
     with on.database.connect() as connection:
         table_slice = slice_of(on.database, on.database.catalog.describe(connection, "item"), key=["id"])
-        assert has_sample(table_slice, PARTITIONING) == (key == "PRIMARY KEY")
+        assert has_indexed_segments(table_slice, PARTITIONING) == (key == "PRIMARY KEY")
         every = on.database.digests.digest_segments(connection, table_slice, PARTITIONING)
         found = digest_sample(on.database, connection, table_slice, PARTITIONING, 8)
-        assert found == {number: every[number] for number in sampled(PARTITIONING, 8) if number in every}
+        assert found == {number: every[number] for number in sample_numbers(PARTITIONING, 8) if number in every}
         assert len(found) == 7  # the last has no rows
         cut = digest_sample(on.database, connection, msgspec.structs.replace(table_slice, key_range=(101, 300)), PARTITIONING, 8)
     if key == "PRIMARY KEY":

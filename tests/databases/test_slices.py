@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.slices import absent_segment_ranges, cut, keys_of
+from airflow_provider_sync.databases.slices import cut_key_ranges, key_range_of, missing_segment_ranges
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 
 PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=0, high=10)  # 3 keys in each
@@ -27,7 +27,7 @@ PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=0, high=10)
 )
 def test_keys_of_segments(segment_range: tuple[int, int], expected: tuple[int | None, int | None]) -> None:
     """A stretch of segments has the keys of its first to its last; beyond the partitioning there is no end."""
-    assert keys_of(PARTITIONING, segment_range) == expected
+    assert key_range_of(PARTITIONING, segment_range) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_keys_of_segments(segment_range: tuple[int, int], expected: tuple[int | 
 )
 def test_absent_segments(numbers: list[int], held: set[int], expected: list[tuple[int, int]]) -> None:
     """What is absent comes in stretches that nothing held is in, also across numbers that nobody has."""
-    assert absent_segment_ranges(numbers, held) == expected
+    assert missing_segment_ranges(numbers, held) == expected
 
 
 @given(
@@ -54,7 +54,7 @@ def test_absent_segments(numbers: list[int], held: set[int], expected: list[tupl
 def test_parts_are_disjoint_and_have_all_keys(rows: dict[int, int], parts: int, low: int, whole: bool) -> None:
     """Parts ascend, do not overlap, hold every row once, are as many as allowed, and of a whole table leave no gap."""
     partitioning = Partitioning(scheme="key_range", segment_count=64, low=low, high=low + 1_000)
-    found = cut(partitioning, rows, parts, whole=whole)
+    found = cut_key_ranges(partitioning, rows, parts, whole=whole)
     assert 1 <= len(found) <= parts
     assert sum(count for _, count in found) == sum(rows.values())
     for ((_, high), _), ((next_low, _), _) in pairwise(found):
@@ -72,5 +72,5 @@ def test_parts_are_disjoint_and_have_all_keys(rows: dict[int, int], parts: int, 
 @given(st.dictionaries(st.integers(0, 63), st.integers(50, 60), min_size=40), st.integers(1, 8))
 def test_parts_are_about_equal(rows: dict[int, int], parts: int) -> None:
     """No part has more than its share of the rows and one segment."""
-    found = cut(Partitioning(scheme="key_range", segment_count=64, low=0, high=1_000), rows, parts, whole=False)
+    found = cut_key_ranges(Partitioning(scheme="key_range", segment_count=64, low=0, high=1_000), rows, parts, whole=False)
     assert max(count for _, count in found) <= sum(rows.values()) / parts + 60

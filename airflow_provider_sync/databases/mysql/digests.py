@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.mysql.read import stream_texts
 from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, key_hash, key_number, row_digest, segment
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.slices import keys_of, narrowed
+from airflow_provider_sync.databases.slices import intersect_key_ranges, key_range_of
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
@@ -107,7 +107,9 @@ class MySQLDigests(Digests):
             return self.digest_segments(connection, table_slice, partitioning)
         middle = partitioning.segment_count // 2
         lower, upper = (
-            msgspec.structs.replace(table_slice, key_range=narrowed(keys_of(partitioning, segment_range), table_slice.key_range))
+            msgspec.structs.replace(
+                table_slice, key_range=intersect_key_ranges(key_range_of(partitioning, segment_range), table_slice.key_range)
+            )
             for segment_range in ((-1, middle - 1), (middle, partitioning.segment_count))
         )
 

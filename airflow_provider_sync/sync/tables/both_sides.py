@@ -36,7 +36,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     Segments,
 )
 from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
+from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges, changed_rows, combine_changes
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
@@ -145,7 +145,7 @@ def compare_segments(
     )
     with client.describe_table(request) as answer:
         described = answer.described
-        table_slice = msgspec.structs.replace(land(database, target, described), digest=described.digest)
+        table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
 
         def digest_target(connection: Connection) -> dict[int, SegmentDigest]:
             _refuse_null_keys(database, connection, table_slice)

@@ -28,7 +28,7 @@ def requested_slice_for(target: Target) -> RequestedSlice:
     )
 
 
-def land(database: Database, target: Target, described: Described) -> TableSlice:
+def map_columns(database: Database, target: Target, described: Described) -> TableSlice:
     """Find the target's column for each of the source's, and render both by the source's type.
 
     :raises TableError: when the target lacks a column, or cannot hold what the source's column holds

@@ -7,7 +7,7 @@
 
 Nothing is compared before, as there is nothing to compare. Where the source changes between the two answers, the sync begins anew
 and stages the rows, since only then those that moved can be asked for again. What a target must be like for this is in
-:mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.version2`.
+:mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.compare` and :mod:`.stage`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from airflow_provider_sync.merge.direct_load import DirectRows
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, RequestedSlice
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.both_sides import probes_of
-from airflow_provider_sync.sync.tables.column_mapping import land, requested_slice_for
+from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 
 
-class Description(msgspec.Struct, frozen=True, kw_only=True):
+class SourceDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What the source says of its table, and how the target's columns take it.
 
     :ivar table_slice: the target's columns that take part, rendered by the source's types
@@ -43,13 +43,13 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     table_slice: TableSlice
 
 
-def describe_source(client: SyncClient, database: Database, target: Target) -> Description:
+def describe_source(client: SyncClient, database: Database, target: Target) -> SourceDescription:
     """Ask the source for its columns and number of rows, without digests.
 
     :raises TableError: when the target cannot hold what the source has
     """
     with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
-        return Description(described=answer.described, table_slice=land(database, target, answer.described))
+        return SourceDescription(described=answer.described, table_slice=map_columns(database, target, answer.described))
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ class FirstRows(StagedRows):
         client: SyncClient,
         database: Database,
         target: Target,
-        source: Description,
+        source: SourceDescription,
         on_rows: Callable[[int], None],
         asking: Callable[[], AbstractContextManager[None]],
     ) -> None:

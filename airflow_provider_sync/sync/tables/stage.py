@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.slices import absent_segment_ranges, keys_of
+from airflow_provider_sync.databases.slices import key_range_of, missing_segment_ranges
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
@@ -207,9 +207,9 @@ class Stager:
         """
         differing = differing_segments(compared.source_segments, held)
         is_by_range = whole_ranges and compared.partitioning.scheme == "key_range"
-        ranges = plan.ranges_to_fetch(absent_segment_ranges(differing, held)) if is_by_range else ()
+        ranges = plan.ranges_to_fetch(missing_segment_ranges(differing, held)) if is_by_range else ()
         for segment_range in ranges:
-            self._loader.load_range(keys_of(compared.partitioning, segment_range))
+            self._loader.load_range(key_range_of(compared.partitioning, segment_range))
         others = tuple(number for number in differing if number in held or not ranges)
         partly = msgspec.structs.replace(compared, table_slice=staged.table_slice, target_segments=held, differing=others)
         connection = None if self._staging.seen_by_others else self._connection

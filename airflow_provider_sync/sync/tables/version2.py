@@ -19,7 +19,7 @@ import msgspec
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.slices import cut
+from airflow_provider_sync.databases.slices import cut_key_ranges
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.direct_load import can_load_directly
 from airflow_provider_sync.merge.transaction import StagedTable
@@ -28,7 +28,10 @@ from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.both_sides import Comparison
-from airflow_provider_sync.sync.tables.column_mapping import create_statement, land, requested_slice_for, requested_slice_of
+from airflow_provider_sync.sync.tables.column_mapping import (
+    create_statement,
+    requested_slice_of,
+)
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts
 from airflow_provider_sync.sync.tables.facts import Facts
 from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_source
@@ -75,8 +78,7 @@ class Version2Source(TableSource):
 
         :raises SyncError: when not
         """
-        with self.client.describe_table(DescribeTable(table_slice=requested_slice_of(target.options), digests=False)) as answer:
-            land(self.database, target, answer.described)
+        describe_source(self.client, self.database, target)
 
     def differs(self, target: Target) -> bool:
         """Whether the digests of the segments of source and target differ; no row is asked for."""
@@ -174,8 +176,7 @@ class Version2Source(TableSource):
 
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
         """Return what other tasks have staged, with the source's columns as they are now."""
-        with self.client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
-            table_slice = land(self.database, target, answer.described)
+        table_slice = describe_source(self.client, self.database, target).table_slice
         return StagedSlices(self.client, self.database, target, table_slice, staged, slices)
 
 
@@ -184,4 +185,4 @@ def _key_ranges(compared: Comparison, slices: int, *, whole: bool) -> Iterable[t
     rows = compared.rows_in(compared.numbers if whole else compared.differing)
     total = sum(rows.values())
     tasks = plan.task_count(total, slices, compared.partitioning.scheme)
-    return [(None, total)] if tasks == 1 else cut(compared.partitioning, rows, tasks, whole=whole)
+    return [(None, total)] if tasks == 1 else cut_key_ranges(compared.partitioning, rows, tasks, whole=whole)
