@@ -35,7 +35,7 @@ def sql_type(logical: LogicalType) -> str:
         case LogicalKind.TEXT if logical.length and logical.length <= _MOST_CHARACTERS:
             return f"{'CHAR' if logical.fixed_width else 'VARCHAR'}({logical.length})"
         case LogicalKind.JSON if logical.json_dialect == "postgresql":
-            return "JSON"
+            return "JSONB"
         case kind if kind in _SECONDS:
             return f"{_SECONDS[kind]}({logical.scale or 0})"
     return _TYPES.get(logical.kind, "TEXT")
