@@ -156,7 +156,7 @@ def _decoded(table: Table, column: Column, value: bytes) -> str:
 
 def _refused(table: Table, column: Column, reason: str) -> TableError:
     return TableError(
-        f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): {reason}. Are both halves of one version?"
+        f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): {reason}. Do client and server run the same version?"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a message may say: whatever came over the wire is checked here before anybody relies on it."""
+"""Check the content of messages that came over the wire, before anything relies on it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _MAX_SCALE, _MAX_SIZE = 16383, (1 << 32) - 1
 def check_described(described: Described, requested_slice: RequestedSlice) -> None:
     """Check the description of a table.
 
-    :param requested_slice: what was asked for
-    :raises ProtocolError: for a description that no table can have, or that is of other columns than were asked for
+    :param requested_slice: the slice of the request
+    :raises ProtocolError: for a description that no table can have, or with other columns than were requested
     """
     names = tuple(column.name for column in described.columns)
     _check_names(names, "column")
@@ -56,13 +56,13 @@ def check_described(described: Described, requested_slice: RequestedSlice) -> No
     if described.partitioning.scheme == "key_range":
         kinds = [column.type.kind for column in described.columns if column.name in described.key]
         if kinds != [LogicalKind.INTEGER]:
-            raise ProtocolError(f"Segments are ranges of keys, but the key ({_listed(described.key)}) is not a single integer.")
+            raise ProtocolError(f"Segments are key ranges, but the key ({_listed(described.key)}) is not a single integer.")
 
 
 def check_partitioning(partitioning: Partitioning) -> None:
-    """Check that a table can be cut so.
+    """Check a partitioning.
 
-    :raises ProtocolError: for absurd bounds or numbers of parts
+    :raises ProtocolError: for a number of segments, or keys, that no table can have
     """
     if not 1 <= partitioning.segment_count <= MAX_SEGMENTS:
         raise ProtocolError(f"A table cannot be cut into {partitioning.segment_count} segments, only into 1 to {MAX_SEGMENTS}.")
@@ -73,9 +73,9 @@ def check_partitioning(partitioning: Partitioning) -> None:
 
 
 def check_key_range(key_range: KeyRange) -> None:
-    """Check that rows can be between these keys.
+    """Check a key range.
 
-    :raises ProtocolError: for keys that no integer column has, and for the wrong order
+    :raises ProtocolError: for keys that no integer column can hold, and if the lowest is above the highest
     """
     low, high = key_range
     if any(end is not None and not _LOWEST <= end <= _HIGHEST for end in key_range) or (
@@ -85,7 +85,7 @@ def check_key_range(key_range: KeyRange) -> None:
 
 
 def check_segment_ranges(segment_ranges: Iterable[tuple[int, int]], partitioning: Partitioning) -> None:
-    """Check that stretches of segments are of this partitioning, and ascend without overlap.
+    """Check that ranges of segments belong to this partitioning, and ascend without overlap.
 
     :raises ProtocolError: when they do not
     """
@@ -93,7 +93,7 @@ def check_segment_ranges(segment_ranges: Iterable[tuple[int, int]], partitioning
     for first, last in segment_ranges:
         if not least <= first <= last < partitioning.segment_count:
             raise ProtocolError(
-                f"The stretch of segments {first} to {last} is out of order, or not of {partitioning.segment_count} segments."
+                f"The range of segments {first} to {last} is out of order, or not of {partitioning.segment_count} segments."
             )
         least = last + 1
 
@@ -103,7 +103,7 @@ def check_segments(segments: Segments, partitioning: Partitioning, *, after: int
 
     :param after: the highest number of the messages before; -1 for the first
     :return: the highest number so far
-    :raises ProtocolError: for lists of different lengths, and numbers, counts or sums that there cannot be
+    :raises ProtocolError: for lists of different lengths, and for impossible numbers, counts or sums
     """
     numbers, counts, sums = segments.numbers, segments.counts, segments.sums
     if not len(numbers) == len(counts) == len(sums):
@@ -143,7 +143,7 @@ def check_rows(message: Rows, columns: int | None = None) -> None:
 def _check_lines(data: bytes, count: int, what: str) -> None:
     lines = data.count(b"\n")
     if lines != count or data[-1:] not in (b"", b"\n"):
-        raise ProtocolError(f"{count} rows come with {lines} {what}, or half a line.")
+        raise ProtocolError(f"{count} rows come with {lines} {what}, or an incomplete line.")
 
 
 def _check_names(names: Sequence[str], what: str) -> None:

@@ -55,7 +55,7 @@ def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option:
 
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
-    :param option: that sets the limit, for messages
+    :param option: name of the option that sets the limit, for messages
     :raises IncompleteStreamError: when the body ends before the stream does
     :raises ProtocolError: when it is something else, is damaged, is followed by anything, or inflates beyond ``limit``
     :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
@@ -107,5 +107,5 @@ def _decompress_zstd(chunks: Iterable[bytes], limit: int, option: str | None) ->
 
 def _checked(compression: str) -> str:
     if compression not in COMPRESSIONS:
-        raise ProtocolError(f"The compression {compression!r} is not known. Use one of: {', '.join(COMPRESSIONS)}.")
+        raise ProtocolError(f"The compression {compression!r} is unknown. Use one of: {', '.join(COMPRESSIONS)}.")
     return compression

@@ -1,4 +1,4 @@
-"""What goes over the wire in version 2: requests as JSON, answers as streams of the messages below.
+"""Requests and answers of version 2: requests are JSON, answers are streams of the messages below.
 
 How a stream of messages is framed, compressed and ended is in :mod:`.stream`.
 """
@@ -16,7 +16,7 @@ DIGEST_BYTES = 6
 """Bytes of a row's digest on the wire: the highest 48 of its 60 bits."""
 
 SHA256 = "sha256"
-"""The digest that every half knows: :mod:`.row_text`."""
+"""The digest that every client and server knows: :mod:`.row_text`."""
 
 PGHASH = "pghash"
 """The digest of two PostgreSQL databases whose hash functions agree; see ``docs/reference/protocol-v2.md``."""
@@ -59,7 +59,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A half-open range: rows with ``start <= column < end``; NULL is in none.
+    """A half-open range of a column's values: rows with ``start <= column < end``; NULL is in no window.
 
     :ivar start: canonical text of the first value
     :ivar end: canonical text of the value after the last
@@ -75,7 +75,7 @@ ALL_COLUMNS = ("*",)
 
 
 class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What part of a table every request of one sync is about.
+    """The rows, columns and keys of a source's table that a request is about.
 
     :ivar columns: names at the source; ``None`` for all; the primary key always takes part
     :ivar key_range: only rows with these keys, where the key is a single integer
@@ -129,14 +129,14 @@ ONE_SEGMENT = Partitioning(scheme="row_hash", segment_count=1)
 class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``describeTable``.
 
-    :ivar digests: whether the segments' digests are wanted too, or only the description
+    :ivar digests: whether the digests of the segments are wanted, too
     :ivar partitioning: how to cut the table; ``None`` lets the source choose. A client asks for a finer one when a few segments
         hold too many rows, or when nearly all segments differ in few rows
-    :ivar sample: of how many segments at most the digests are wanted, spread evenly; 0 for all. The source sends those of all,
-        too, where it cannot look single ones up by an index
-    :ivar schemes: in which ways the client can cut its own table
+    :ivar sample: most segments whose digests are wanted, spread evenly; 0 for all. A source that cannot look up single segments
+        by an index sends all
+    :ivar schemes: partitioning schemes that the target's database supports
     :ivar probes: the digests besides SHA-256 that the target's database can compute, each with what it makes of fixed texts
-        there; only for servers whose capabilities name such digests
+        there; sent only to servers whose capabilities name such digests
     """
 
     table_slice: RequestedSlice
@@ -150,9 +150,9 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``digestRows``: the key and digest of every row in these segments, or of the rows with these keys.
 
-    :ivar segment_ranges: first and last number of stretches of segments, ascending
-    :ivar keys: TSV of canonical key texts, one line a key; ``partitioning`` and ``segment_ranges`` are then not looked at
-    :ivar digest: the one that the table's description told
+    :ivar segment_ranges: first and last number of each range of segments, ascending
+    :ivar keys: TSV of canonical key texts, one line a key; ``partitioning`` and ``segment_ranges`` are then ignored
+    :ivar digest: name of the digest, as in the table's description
     """
 
     table_slice: RequestedSlice
@@ -185,8 +185,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
 
     :ivar key: names of the columns that identify a row
     :ivar rows: number of rows, estimated
-    :ivar digest: the name of the digest by which rows are compared from now on
-    :ivar sample: of how many segments at most digests follow; 0 for all
+    :ivar digest: name of the digest by which rows are compared
+    :ivar sample: most segments whose digests follow; 0 for all
     """
 
     # In msgpack the length stands before the content, so that these limits hold before anything is made of it.
@@ -247,7 +247,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
     """Last message of a stream that cannot be completed, in place of :class:`End`.
 
-    :ivar status: the HTTP status that the answer would have, had it not begun yet
+    :ivar status: HTTP status that the answer would have had if it had not begun yet
     :ivar message: what happened and what to do
     """
 

@@ -1,14 +1,14 @@
-"""The canonical row text and its digest: what both sides must agree on to the byte, written down once.
+"""The canonical row text and its digest, which must be the same bytes on both sides.
 
 ::
 
-    fields joined by "|"; a measured field is its length in bytes, "|", its text; NULL fields are left out; at the end, for
-    every 60 columns, a number whose bits say which of them are NULL (the first of the 60 is bit 0)
+    fields joined by "|"; a text, json or any field has its length in bytes and "|" before it; NULL fields are left out; at the
+    end, for every 60 columns, a number whose bits say which of them are NULL (the first of the 60 is bit 0)
 
     (7, 'a|b', NULL, 1.10)  ->  7|3|a|b|1.10|4
 
-Only measured fields may hold a ``|``, and their length stands before them, so no two rows have the same text. Databases
-build it themselves (the engines); this is the reference, and the way for databases that cannot.
+Only these fields may hold a ``|``, and their length stands before them, so no two rows have the same text. MySQL, MariaDB and
+PostgreSQL build it in SQL; this is the reference, and what SQLite uses.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> by
 
 
 def key_hash(values: Iterable[bytes]) -> int:
-    """Return what sorts a key into a segment: the CRC-32 of its canonical texts, joined by ``|``.
+    """Return the hash that puts a key into a segment: the CRC-32 of its canonical texts, joined by ``|``.
 
-    It says nothing about what is equal, and may therefore be quick rather than strong.
+    It only spreads keys over segments, so it is fast rather than strong.
     """
     return zlib.crc32(b"|".join(values))
 

@@ -47,14 +47,13 @@ def write_messages(
 ) -> Iterator[bytes]:
     """Write messages and their :class:`.End` as one stream.
 
-    Each message leaves the compressor before the next one is asked for, so that a reader is never behind; messages should
-    therefore be large where there is much to say. Whoever sends the pieces must not hold them back either. A message about
-    no rows is a sign of life, with which a long scan keeps the reader's time limit from running out.
+    Each message leaves the compressor before the next one is taken, so that a reader is never behind. Messages should therefore
+    be large, and the caller must send each piece at once. A message about no rows is a keep-alive: it keeps the reader's time
+    limit from running out during a long scan.
 
     :param compression: ``zstd`` or ``gzip``
-    :param explain: makes the last message of a stream that an error ends after its beginning; without it, and before the
-        beginning, the error is raised
-    :raises TableError: for a message that no reader would take, which a row that large makes
+    :param explain: turns an error into the last message, once the stream has begun; without it, and before, the error is raised
+    :raises TableError: for a message above ``max_message_bytes``, as a very large row makes
     """
     stream = compressor(compression)
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-r"""Rows and keys as lines of text, in the form that PostgreSQL's COPY and MySQL's LOAD DATA take as it is.
+r"""Rows and keys as lines of text, in the form that PostgreSQL's COPY and MySQL's LOAD DATA read unchanged.
 
 Fields are separated by a tab, and each row ends with a line feed; ``\N`` is NULL, and ``\\``, ``\t``, ``\n`` and ``\r`` stand
 for what they name. All other bytes are themselves. Rows are handled many at once, since a million calls cost a second.
@@ -45,7 +45,7 @@ def decode_rows(block: bytes, columns: int) -> list[tuple[bytes | None, ...]]:
     """Read whole lines.
 
     :param columns: fields that every row must have
-    :raises ProtocolError: for a line without its end, another number of fields, or an escape that there is not
+    :raises ProtocolError: for a line without its end, another number of fields, or an unknown escape
     """
     rows: list[tuple[bytes | None, ...]]
     lines = _lines(block, b"\n")
@@ -82,7 +82,7 @@ def decode_keys(block: bytes | str, columns: int) -> list[tuple[str, ...]]:
     try:
         text = block if isinstance(block, str) else block.decode()
     except UnicodeDecodeError as error:
-        raise ProtocolError("A key is not UTF-8. Are both halves of one version?") from error
+        raise ProtocolError("A key is not UTF-8. Do client and server run the same version?") from error
     if "\\" in text:
         return [tuple(map(_key_part, row)) for row in decode_rows(text.encode(), columns)]
     if columns == 1 and "\t" not in text:
@@ -128,12 +128,14 @@ def _unescape(field: bytes) -> bytes | None:
     try:
         return _ESCAPE.sub(lambda match: _MEANINGS[match[0]], field)
     except KeyError as error:
-        raise ProtocolError(f"Rows may not have the escape {error.args[0]!r}. Are both halves of one version?") from error
+        raise ProtocolError(
+            f"Rows may not have the escape {error.args[0]!r}. Do client and server run the same version?"
+        ) from error
 
 
 def _key_part(part: bytes | None) -> str:
     if part is None:
-        raise ProtocolError("A part of a key is NULL, which identifies no row. Are both halves of one version?")
+        raise ProtocolError("A part of a key is NULL, which identifies no row. Do client and server run the same version?")
     return part.decode()
 
 
@@ -147,4 +149,6 @@ def _lines(text: AnyStr, newline: AnyStr) -> list[AnyStr]:
 def _check_columns(rows: Sequence[Sequence[object]], columns: int) -> None:
     if rows and set(map(len, rows)) != {columns}:
         wrong = next(len(row) for row in rows if len(row) != columns)
-        raise ProtocolError(f"A row has {wrong} fields where {columns} were described. Are both halves of one version?")
+        raise ProtocolError(
+            f"A row has {wrong} fields where {columns} were described. Do client and server run the same version?"
+        )
