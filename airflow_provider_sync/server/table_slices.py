@@ -1,4 +1,4 @@
-"""Which part of a table a request is about, and how it is cut into segments."""
+"""Resolve the table slice of a request, and choose how it is cut into segments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_sync.server.version2_requests import refused
 
 
 def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSlice:
-    """Return the part of the table that a request is about: the columns asked for and those of the key.
+    """Resolve the slice of a request: the columns that it names and those of the key, in this database.
 
     :raises InvalidRequest: for columns and windows that there are not, or that are not allowed
     :raises TableError: where the configuration does not fit the table
@@ -44,10 +44,10 @@ def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSl
 
 
 def choose_partitioning(opened: OpenTable, table_slice: TableSlice, rows: int, schemes: Container[Scheme]) -> Partitioning:
-    """Cut a part into about as many segments as pays.
+    """Choose a partitioning whose segments have about as many rows as pays.
 
-    :param rows: that it has, about
-    :param schemes: in which ways the client can cut its own
+    :param rows: rows of the slice, estimated
+    :param schemes: partitioning schemes that the client supports
     """
     segment_count = min(USUAL_SEGMENTS, segments_for(rows, each=SEGMENT_ROWS))
     bounds = opened.database.digests.key_bounds(opened.connection, table_slice) if has_ranges(table_slice) else None
@@ -60,7 +60,7 @@ def choose_partitioning(opened: OpenTable, table_slice: TableSlice, rows: int, s
 
 
 def has_ranges(table_slice: TableSlice) -> bool:
-    """Whether the part can be cut into ranges of its key."""
+    """Whether the slice can be cut by key range."""
     return (
         len(table_slice.key) == 1
         and table_slice.key[0].type.kind == LogicalKind.INTEGER

@@ -17,12 +17,12 @@ from airflow_provider_sync.sync.tables.target import Target
 
 
 def requested_slice_of(options: TargetTable) -> RequestedSlice:
-    """Return the part of the source's table that the options ask for."""
+    """Return the slice of the source's table that the options name."""
     return RequestedSlice(name=options.name, columns=options.columns or None, window=_window(options, {}))
 
 
 def requested_slice_for(target: Target) -> RequestedSlice:
-    """Return the part of the source's table that a target is compared with, in the form in which it holds it."""
+    """Return the slice of the source's table that a target is compared with, with zeros kept where the target keeps them."""
     return msgspec.structs.replace(
         requested_slice_of(target.options), key_range=target.key_range, trailing_zeros=target.trailing_zeros
     )
