@@ -1,4 +1,4 @@
-"""The body of an answer: read in pieces, within a limit, counted, and freed of what a proxy wrapped around it."""
+"""Read the body of an answer in pieces: within a limit, counted, and without the compression of a proxy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MAX_ERROR_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over the wire so far.
+    """Counts of what went over the wire so far.
 
-    :ivar requests: requests sent, repeated ones included
+    :ivar requests: requests sent, with repeated ones
     :ivar bytes_sent: bytes of their bodies
-    :ivar bytes_received: bytes of the answers' bodies as they came, still compressed
+    :ivar bytes_received: bytes of the answers' bodies as they arrived, compressed
     """
 
     requests: int = 0
@@ -42,10 +42,10 @@ class Traffic:
 
 
 class Body:
-    """The answer to one request, whose body is still to come.
+    """The answer to one request, whose body has not been read yet.
 
     :ivar response: status and headers
-    :ivar url: the endpoint that was asked
+    :ivar url: the endpoint of the request
     :param patience: how long to wait for the rest
     """
 
@@ -61,16 +61,16 @@ class Body:
         return self.response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     def progress(self) -> None:
-        """Record progress, which restarts the limit of silence."""
+        """Record progress, which restarts the limit `max_silence`."""
         self._patience.progress()
 
     def chunks(self, *, limit: int, option: str | None = None) -> Iterator[bytes]:
-        """Yield the body as it comes, without the compression that a proxy may have added.
+        """Yield the body as it arrives, without the compression that a proxy may have added.
 
-        :param limit: most bytes of it
-        :param option: that sets the limit, for messages
+        :param limit: largest body, in bytes
+        :param option: the option that sets the limit, for messages
         :raises IncompleteStreamError: when the connection breaks, the body is shorter than announced, or the next piece does not
-            come in time
+            arrive in time
         :raises TransportError: when the request was given up
         :raises ProtocolError: when it is longer than ``limit``, or encoded in a way that was not asked for
         :raises GuardError: when it is longer than an ``option`` allows
@@ -81,14 +81,14 @@ class Body:
         if encoding in ("gzip", "x-gzip"):
             return decompress(self._limited(limit, option), limit=limit, option=option)
         raise ProtocolError(
-            f"{self.url} answered in Content-Encoding {encoding[:100]!r}, which was not asked for. Is there a proxy?"
+            f"{self.url} answered in Content-Encoding {encoding[:100]!r}, which was not asked for. Is there a proxy in between?"
         )
 
     def json(self, *, limit: int, option: str | None = None) -> bytearray:
         """Read the whole body of an answer in JSON, and close it.
 
-        :param limit: most bytes of it
-        :param option: that sets the limit, for messages
+        :param limit: largest body, in bytes
+        :param option: the option that sets the limit, for messages
         :raises ProtocolError: for HTML, or a body of more than ``limit`` bytes
         :raises GuardError: for more bytes than an ``option`` allows
         """
@@ -101,7 +101,7 @@ class Body:
         return text
 
     def beginning(self) -> bytes:
-        """Read as much of the body as tells what an error is about; an error while reading it matters no more."""
+        """Read the beginning of an error's body, up to :data:`MAX_ERROR_BYTES`; errors while reading are ignored."""
         read = bytearray()
         try:
             for chunk in self.chunks(limit=MAX_ERROR_BYTES):
@@ -113,7 +113,7 @@ class Body:
     def _limited(self, limit: int, option: str | None) -> Iterator[bytes]:
         received = 0
         with body_errors(self.url):
-            # Below requests, which would decompress transparently and without a limit.
+            # Not through requests, which would decompress without a limit.
             for chunk in self.response.raw.stream(CHUNK_BYTES, decode_content=False):
                 self._patience.check()
                 received += len(chunk)

@@ -1,8 +1,8 @@
-"""HTTP connections whose answers are bounded in time and in bytes, however slowly a server sends.
+"""HTTP connections that limit the time and the bytes of an answer, however slowly a server sends.
 
-requests and urllib3 limit the wait between two pieces of an answer, which a server escapes that sends a byte of a header, or an
-interim answer ``100 Continue``, from time to time. They read lines (the size of a chunk, trailers) of any length. Here each
-read of the socket, plain or TLS, has the time that is left.
+requests and urllib3 limit only the wait between two pieces of an answer: a server that sends a byte of a header, or an interim
+answer ``100 Continue``, from time to time, is waited for without end. They also read lines (sizes of chunks, trailers) of any
+length. Here each read of the socket, plain or TLS, gets the time that is left.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from airflow_provider_sync.client.time_limits import RequestTimeLimits
 from airflow_provider_sync.exceptions import ProtocolError
 
 MAX_HEAD_BYTES = 256 * 1024
-"""Bytes of interim answers, status line and headers together; servers usually refuse a head above 8 to 64 KiB."""
+"""Largest head of an answer, in bytes: interim answers, status line and headers. Servers usually allow 8 to 64 KiB."""
 
 MAX_LINE_BYTES = 64 * 1024
-"""Bytes of lines between two pieces of a body: sizes of chunks, and trailers."""
+"""Most bytes of lines between two pieces of a body: sizes of chunks, and trailers."""
 
 PIECE_BYTES = 64 * 1024
 """Bytes of a request that are sent at once."""
 
 GIVE_UP_SECONDS = 1.0
-"""How soon a wait ends that was given up."""
+"""Seconds after which a wait notices that the request was given up."""
 
 _ADVICE = "Check the URL: is there a sync server?"
 _PATIENCE: ContextVar[RequestTimeLimits] = ContextVar("patience")
@@ -43,7 +43,7 @@ _PATIENCE: ContextVar[RequestTimeLimits] = ContextVar("patience")
 
 @contextmanager
 def waiting(patience: RequestTimeLimits) -> Iterator[None]:
-    """Have the request that this thread sends within the block, and its answer, wait no longer than that."""
+    """Apply time limits to the request that this thread sends inside the block, and to its answer."""
     token = _PATIENCE.set(patience)
     try:
         yield
@@ -52,9 +52,9 @@ def waiting(patience: RequestTimeLimits) -> Iterator[None]:
 
 
 def bounded_session() -> Session:
-    """Return a session over such connections, which follows no redirect and keeps no cookie."""
+    """Return a session over such connections; it follows no redirect and keeps no cookie."""
     session = _Session()
-    # The protocol knows no cookies, and a server could set them without end.
+    # The protocol has no cookies, and a server could set any number of them.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     adapter = _Adapter()
     session.mount("https://", adapter)
@@ -64,11 +64,11 @@ def bounded_session() -> Session:
 
 class _Session(Session):
     def get_redirect_target(self, resp: Response) -> None:
-        """See no redirect: requests would read the body of one, of any size, and its address, of any form."""
+        """Return no redirect: requests would read its body, of any size, and parse its address, of any form."""
 
 
 class _Wire(io.RawIOBase):
-    """What a socket receives.
+    """Reads a socket within the time limits.
 
     :param file: holds the socket open, as :meth:`socket.makefile` made it
     """
@@ -98,7 +98,7 @@ class _Wire(io.RawIOBase):
         return received
 
     def _receive(self, buffer: Any, until: float) -> int | None:
-        """Wait a little, so that giving up is noticed; ``None`` when nothing has come."""
+        """Wait up to :data:`GIVE_UP_SECONDS`, so that giving up is noticed; return ``None`` when nothing has arrived."""
         if self._patience is not None:
             self._patience.check()
             until = min(until, self._patience.deadline)
@@ -114,7 +114,7 @@ class _Wire(io.RawIOBase):
             return None
 
     def end_head(self) -> None:
-        """Limit each wait from now on, rather than all together."""
+        """Apply the timeout to each read from now on, rather than to the whole head."""
         self._head_bytes = None
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class _Wire(io.RawIOBase):
 
 
 class _Lines(io.BufferedReader):
-    """Reads lines of bounded length, and few of them between two pieces of the body."""
+    """Limits the length of lines, and the bytes of all lines between two pieces of the body."""
 
     most = MAX_HEAD_BYTES
     _bytes = 0
@@ -153,7 +153,7 @@ class _HTTPResponse(HTTPResponse):
     def begin(self) -> None:
         super().begin()
         if len(lengths := set(self.headers.get_all("Content-Length", []))) > 1 or any("," in length for length in lengths):
-            raise ProtocolError(f"The answer tells several lengths of itself. {_ADVICE}")
+            raise ProtocolError(f"The answer has more than one Content-Length. {_ADVICE}")
         self._wire.end_head()
         self._lines.most = MAX_LINE_BYTES
 
@@ -162,7 +162,7 @@ class _Bounded:
     response_class: type[HTTPResponse] = _HTTPResponse
 
     def send(self, data: Any) -> None:
-        """Send a body piece by piece, each with its own time limit, as long as there is any use in it."""
+        """Send a body piece by piece, each with a time limit of its own; stop when the request is given up."""
         if not isinstance(data, bytes):
             super().send(data)  # type: ignore[misc]  # that of a connection
             return
@@ -198,6 +198,6 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # those have connections of their own
+        if not proxy.lower().startswith("socks"):  # those have their own kind of connections
             manager.pool_classes_by_scheme = _POOLS
         return manager

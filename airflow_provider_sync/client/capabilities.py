@@ -1,4 +1,4 @@
-"""What a server answers when it is asked for its version."""
+"""Read a server's answer to ``GET /capabilities``, which shows its version."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def read_capabilities(body: Body) -> Capabilities | None:
     """Read the answer to ``GET capabilities``.
 
     :param body: with status 200, 404 or 405
-    :return: ``None`` for a server of version 1, which has no such endpoint: it says so, or shows a page
-    :raises ProtocolError: for JSON that is not of a sync server, and for a version that is not known here
+    :return: ``None`` for a server of version 1, which has no such endpoint: it answers 404, 405, or a web page
+    :raises ProtocolError: for JSON of another service, and for an unknown version
     """
     with body.response:
         if body.response.status_code != 200 or "html" in body.content_type:
-            body.beginning()  # what has been read to its end leaves the connection open
+            body.beginning()  # a body that was read to its end leaves the connection open
             return None
         text = b"".join(body.chunks(limit=_MAX_BYTES))
     if text.lstrip()[:1] == b"<":

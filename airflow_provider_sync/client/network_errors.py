@@ -1,4 +1,4 @@
-"""What requests and urllib3 raise, as the errors of this package."""
+"""Translate exceptions of requests and urllib3 into errors of this package."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import urllib3
 
 from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStreamError, ProtocolError, TransportError
 
-# What the libraries below raise besides for an answer that is not HTTP, such as a chunk of a negative size.
+# What the libraries also raise for an answer that is not HTTP, such as a chunk of a negative size.
 _MALFORMED = (urllib3.exceptions.HTTPError, HTTPException, ValueError, LookupError, OverflowError)
 
 
 @contextmanager
 def request_errors(url: str) -> Iterator[None]:
-    """Translate what can go wrong until an answer from ``url`` begins."""
+    """Translate errors of a request to ``url``, until its answer begins."""
     try:
         yield
     except (requests.exceptions.InvalidHeader, requests.exceptions.InvalidProxyURL) as error:
         if error.args and isinstance(error.args[0], urllib3.exceptions.InvalidHeader):
-            # Not ours but the answer's.
+            # A header of the answer, not of the request.
             raise _not_http(url, error.args[0]) from error
         # Its text quotes the value, which may be secret.
         raise ConfigurationError(f"A header or the proxy for {url} is not valid.") from None
@@ -47,11 +47,11 @@ def request_errors(url: str) -> Iterator[None]:
 
 @contextmanager
 def body_errors(url: str) -> Iterator[None]:
-    """Translate what can go wrong while the body of an answer from ``url`` arrives."""
+    """Translate errors while the body of an answer from ``url`` arrives."""
     try:
         yield
     except urllib3.exceptions.ReadTimeoutError as error:
-        # The answer had begun: like one that is cut, it can be asked for again.
+        # The answer had begun; like one that was cut, it can be requested again.
         raise IncompleteStreamError(
             f"{url} stopped sending for too long. Raise the timeout if the server needs longer."
         ) from error
@@ -61,7 +61,7 @@ def body_errors(url: str) -> Iterator[None]:
         raise _not_http(url, error) from error
 
 
-# Whose own texts are about Python, or have the names of classes in them.
+# For exceptions whose texts are about Python, or name its classes.
 _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     ((IncompleteRead, urllib3.exceptions.IncompleteRead), "it ended before it was complete"),
     (RemoteDisconnected, "the connection was closed without an answer"),
@@ -82,7 +82,7 @@ def _not_http(url: str, error: BaseException) -> ProtocolError:
 
 
 def _reason(error: BaseException) -> BaseException:
-    """Find the innermost reason, past the wrappers, whose texts are long and may hold a proxy's password."""
+    """Return the innermost exception: the texts of its wrappers are long, and may have a proxy's password in them."""
     seen = {id(error)}
     while True:
         inner = next(
@@ -100,7 +100,7 @@ def _reason(error: BaseException) -> BaseException:
 
 
 def _context(error: BaseException) -> BaseException | None:
-    # What else was being handled, a wrong name of a table perhaps, is no reason of an error that has its own words.
+    # Only for wrappers: the context of any other exception may be an unrelated one that was being handled.
     wraps = isinstance(error, (requests.exceptions.RequestException, urllib3.exceptions.HTTPError))
     return error.__context__ if wraps else None
 

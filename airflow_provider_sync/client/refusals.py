@@ -1,4 +1,4 @@
-"""What to tell the user when a server answers with anything but what was asked for."""
+"""Make the error for an answer of the server that is not the expected one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.v1.requests import UNKNOWN_DIRECTORY, UNKNOWN_TABLE
 
 _NOTHING_SAID = "Server Error"
-"""The message of a framework that keeps the reason to itself."""
+"""The message of a framework that does not give the reason."""
 
 
 def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncError:
-    """Return the error for an answer whose status is not the expected one.
+    """Return the error for an answer with an unexpected status.
 
     :param body: the beginning of its body
-    :param url: the endpoint that was asked
-    :param subject: what was asked for, as ``table 'orders'``
+    :param url: the endpoint of the request
+    :param subject: what was requested, as ``table 'orders'``
     """
     status = response.status_code
     if 300 <= status < 400:
@@ -35,9 +35,9 @@ def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncE
     if status == 422:
         return ServerError(_invalid(body, subject), status)
     if status == 429:
-        return ServerError(f"The server is asked too often (status 429). Try again later; {subject} was not fetched.", status)
+        return ServerError(f"The server has too many requests (status 429). Try again later; {subject} was not fetched.", status)
     if status < 400:
-        return ProtocolError(f"{url} answered with status {status}, which no sync server does to this request. Check the URL.")
+        return ProtocolError(f"{url} answered with status {status}, which is not a status of a sync server. Check the URL.")
     message = _message(body)
     failed = f"The server failed with status {status} for {subject}"
     if message and message != _NOTHING_SAID:
@@ -47,22 +47,22 @@ def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncE
 
 
 def check_framing(response: Response, url: str) -> None:
-    """Refuse an answer of two lengths, of which a proxy may have read the other one (RFC 9112, section 6.3).
+    """Refuse an answer with two lengths: a proxy may go by the other one (RFC 9112, section 6.3).
 
     :raises ProtocolError: for Content-Length together with Transfer-Encoding
     """
     if "Content-Length" in response.headers and "Transfer-Encoding" in response.headers:
         raise ProtocolError(
             f"{url} answered with both a Content-Length and a Transfer-Encoding, so that the end of its answer is uncertain."
-            " What stands between both sides changes answers."
+            " Check the proxy between client and server."
         )
 
 
 def not_a_sync_server(url: str, content_type: str, body: bytes) -> ProtocolError:
-    """Return the error for an answer of another kind than the protocol has, such as a login page."""
+    """Return the error for an answer of another content type, such as a login page."""
     html = "html" in content_type or body.lstrip()[:1] == b"<"
     kind = "HTML" if html else quoted(content_type, 100) or "content without a type"
-    return ProtocolError(f"{url} answered with {kind}. Check the URL: is there a sync server, or a login page before it?")
+    return ProtocolError(f"{url} answered with {kind}. Check the URL: is there a sync server, or a login page in front of it?")
 
 
 def _redirect(response: Response, url: str, status: int) -> ProtocolError:
@@ -73,7 +73,7 @@ def _redirect(response: Response, url: str, status: int) -> ProtocolError:
 
 
 def _address(location: str) -> str:
-    """Return the address that a redirect points to, without credentials and query; nothing for what is none."""
+    """Return the address that a redirect points to, without credentials and query; empty for an invalid one."""
     try:
         parts = urlsplit(location)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

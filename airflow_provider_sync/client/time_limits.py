@@ -1,7 +1,7 @@
-"""How long a client waits: for a whole sync, and for progress within an answer.
+"""The time limits `max_seconds`, of a whole sync, and `max_silence`, of an answer without progress.
 
-How long it waits for the next piece of an answer is the client's ``timeout``. A server that sends a piece from time to time, and
-nothing of use in it, would never meet that limit.
+The wait for the next piece of an answer is limited by the client's ``timeout``. A server that sends useless pieces from time to
+time would never reach that limit, but it reaches these.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from airflow_provider_sync.exceptions import TransportError
 
 
 class TimeLimits:
-    """The time limits that hold at present for everything that a client asks; several threads may ask.
+    """The time limits that currently hold for all requests of a client; safe to use from several threads.
 
-    :ivar given_up: set, from any thread, when nobody waits for answers any more
+    :ivar given_up: set, from any thread, when requests are to end
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class TimeLimits:
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
-        """Have everything that is asked within the block end after so many seconds; ``None`` sets no limit."""
+        """Limit all requests inside the block to so many seconds together; ``None`` sets no limit."""
         if seconds is None:
             yield
             return
@@ -39,19 +39,19 @@ class TimeLimits:
 
     @property
     def deadline(self) -> float:
-        """When the first of the limits runs out, as the monotonic clock has it."""
-        # One look, since another thread may end a limit meanwhile.
+        """When the first limit ends, by the monotonic clock."""
+        # Read once, since another thread may remove a limit meanwhile.
         return min(self._running, default=(float("inf"), 0.0))[0]
 
     @property
     def passed(self) -> bool:
-        """Whether one of them has run out."""
+        """Whether a limit has ended."""
         return time.monotonic() >= self.deadline
 
     def check(self) -> None:
-        """Refuse to go on when a limit has run out.
+        """Raise when a limit has ended.
 
-        :raises TransportError: naming the option
+        :raises TransportError: with the name of the option
         """
         limit = min(self._running, default=None)
         if limit is not None and time.monotonic() >= limit[0]:
@@ -61,10 +61,10 @@ class TimeLimits:
 
 
 class RequestTimeLimits:
-    """How long one request waits.
+    """The time limits of one request.
 
     :param url: the endpoint, for messages
-    :param limits: those of the client
+    :param limits: of the client
     :param silence: seconds that may pass without progress
     """
 
@@ -75,18 +75,18 @@ class RequestTimeLimits:
         self.progress()
 
     def progress(self) -> None:
-        """Record progress (rows, digests, content, but no sign of life), which restarts the limit of silence."""
+        """Record progress (rows, digests, or content; keep-alive messages do not count), which restarts `max_silence`."""
         self._silent_until = time.monotonic() + self._silence
 
     @property
     def deadline(self) -> float:
-        """Until when to wait, as the monotonic clock has it, unless there is progress."""
+        """Until when to wait without progress, by the monotonic clock."""
         return min(self._silent_until, self._limits.deadline)
 
     def check(self) -> None:
-        """Refuse to wait any longer.
+        """Raise when the request is not to wait any longer.
 
-        :raises TransportError: when the request was given up, or a limit has run out
+        :raises TransportError: when it was given up, or a limit has ended
         """
         given_up = self._limits.given_up.is_set()
         if not given_up and time.monotonic() < self.deadline:

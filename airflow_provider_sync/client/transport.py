@@ -1,7 +1,7 @@
-"""One request to a sync server: the address, who asks, time limits, and trying again.
+"""Send a request to a sync server: its URL, credentials, time limits, and retries.
 
-Every request of the protocol can be repeated without harm, so that whatever may pass is tried again, as long as nothing of
-the answer has been handed on.
+Every request of the protocol can be repeated without harm. After a transient failure it is, unless a part of the answer has been
+handed on already.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Answer = TypeVar("Answer")
 
 
 class BearerAuth(AuthBase):
-    """Sends a token; being an ``auth``, it also keeps requests from taking another one from ``.netrc``."""
+    """Sends a bearer token. As an ``auth`` object it also keeps requests from reading credentials in ``.netrc``."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -43,14 +43,14 @@ class BearerAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header."""
         if self._token is not None:
-            # As UTF-8, whatever characters it has; in a text, Latin-1 is all that a header could have.
+            # As UTF-8: a header given as text could only have characters of Latin-1.
             request.headers["Authorization"] = f"Bearer {self._token}".encode()  # type: ignore[assignment]  # requests takes bytes, too
         return request
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is sent.
+    """One request.
 
     :ivar endpoint: as ``/getTable``
     :ivar body: of a POST; ``None`` for a GET
@@ -65,18 +65,17 @@ class Call:
 
 
 class Transport:
-    """Asks the endpoints below one URL.
+    """Sends requests to the endpoints below one URL.
 
     :param url: base URL, http or https
-    :param auth: adds what proves who asks
+    :param auth: adds the credentials
     :param headers: sent with every request
     :param timeout: seconds to wait for a connection, for the head of an answer, and between two pieces of its body
-    :param verify: check the server's certificate; or the path of a bundle of authorities
-    :param retries: how often a failed request is repeated
-    :param session: to be used, and closed by the caller; ``None`` for an own one, without which the head of an answer may come
-        as slowly as the server likes
+    :param verify: whether to check the server's certificate; or the path of a bundle of certificate authorities
+    :param retries: attempts after a transient failure
+    :param session: a session that the caller closes; unlike the default, it does not limit the time for a whole head
     :param max_silence: seconds that an answer may take without any progress
-    :ivar time_limits: the time limits of everything that is asked
+    :ivar time_limits: of all requests
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class Transport:
     ) -> None:
         self.url = base_url(url)
         self.traffic = Traffic()
-        # Without credentials, a session of the caller's may have its own, but ``.netrc`` is not looked at.
+        # A session of the caller may have credentials of its own; `.netrc` is never read.
         self._auth = auth or (BearerAuth(None) if session is None else None)
         self._headers = {"User-Agent": f"airflow-provider-sync/{__version__}", **_checked_headers(headers or {})}
         self._timeout = timeout
@@ -110,7 +109,7 @@ class Transport:
             self._session.close()
 
     def give_up(self) -> None:
-        """End, from another thread, the request that is under way, within a second or so. It is not repeated."""
+        """End the request that is running, within about a second, from another thread; it is not repeated."""
         self.time_limits.given_up.set()
 
     @property
@@ -129,7 +128,7 @@ class Transport:
         accept_encoding: str = "identity",
         repeat: bool = True,
     ) -> Answer:
-        """Send a form as version 1 has it; see :meth:`send`."""
+        """Send a form, as version 1 does; see :meth:`send`."""
         form = urlencode(fields).encode()
         call = Call(endpoint, form, "application/x-www-form-urlencoded", accept_encoding=accept_encoding)
         return self.send(call, read, subject=subject, expect=expect, repeat=repeat)
@@ -143,13 +142,13 @@ class Transport:
         expect: Collection[int] = (200,),
         repeat: bool = True,
     ) -> Answer:
-        """Send a request, and return what ``read`` makes of the answer; repeat both after a transient failure.
+        """Send a request, and return the result of ``read`` for its answer; repeat both after a transient failure.
 
         :param read: reads the answer and closes it, or keeps it to be read later; when it raises, the answer is closed
-        :param subject: what is asked for, for messages, as ``table 'orders'``
-        :param expect: statuses with which ``read`` is called
-        :param repeat: whether to repeat it at all
-        :raises SyncError: whatever the last try ended with
+        :param subject: what is requested, for messages, as ``table 'orders'``
+        :param expect: statuses for which ``read`` is called
+        :param repeat: whether the request may be repeated
+        :raises SyncError: the error of the last attempt
         """
         pause = _Pause()
         retrying = Retrying(
@@ -164,7 +163,7 @@ class Transport:
                     and not self.time_limits.passed
                 )
             ),
-            # Looked up at the time, for the tests' clock.
+            # `time.sleep` is looked up for each call, so that tests can replace it.
             sleep=lambda seconds: time.sleep(min(seconds, max(0.0, self.time_limits.deadline - time.monotonic()))),
             reraise=True,
         )
@@ -201,24 +200,24 @@ class Transport:
                 pause.ask(response.headers.get("Retry-After"))
                 raise refusal(response, body.beginning(), url=url, subject=subject)
             answer = read(body)
-            closing.pop_all()  # from here on the answer is closed by whoever reads it
+            closing.pop_all()  # from here on, whoever reads the answer closes it
         return answer
 
 
 class _Pause:
-    """How long to wait before the next try: as long as the server asks, else exponentially longer, with jitter."""
+    """The pause before the next attempt: what Retry-After says, else exponential with jitter."""
 
     def __init__(self) -> None:
         self._exponential = wait_random_exponential(multiplier=0.5, max=30)
         self._asked: float | None = None
 
     def ask(self, retry_after: str | None) -> None:
-        """Take the value of a Retry-After header: seconds or a date."""
+        """Set the pause to the value of a Retry-After header, seconds or a date."""
         self._asked = seconds_to_wait(retry_after)
 
     @property
     def too_long(self) -> bool:
-        """Whether the server asked for more than anybody would wait."""
+        """Whether the server asked for more than :data:`MAX_RETRY_AFTER`."""
         return self._asked is not None and self._asked > MAX_RETRY_AFTER
 
     def __call__(self, state: RetryCallState) -> float:
@@ -229,7 +228,7 @@ class _Pause:
 def base_url(url: str) -> str:
     """Check a base URL, and return it without a slash at its end.
 
-    :raises ConfigurationError: for anything but http and https, and for credentials in the URL, which would end up in logs
+    :raises ConfigurationError: for another scheme than http and https, and for credentials, which would end up in logs
     """
     try:
         parts = urlsplit(url.strip())
@@ -252,9 +251,9 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_header(what: str, value: str, *, widest: str = "\xff") -> None:
-    """Refuse a value that no HTTP header can have, without repeating it.
+    """Refuse a value that no HTTP header can have; the message does not repeat it.
 
-    :param widest: the highest character that it may have
+    :param widest: the highest character that is allowed
     :raises ConfigurationError: for control characters, and characters beyond ``widest``
     """
     if not value.isprintable() or value != value.strip() or not all(character <= widest for character in value):
@@ -262,7 +261,7 @@ def check_header(what: str, value: str, *, widest: str = "\xff") -> None:
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """Read a Retry-After header, seconds or a date; ``None`` without one, and for anything else."""
+    """Return the seconds of a Retry-After header, which has seconds or a date; ``None`` for a missing or invalid one."""
     if retry_after is None:
         return None
     text = retry_after.strip()
@@ -272,5 +271,5 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
             return float(text)
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError, TypeError, IndexError):
-        # Neither seconds nor a date; the parser of dates has all of these for what it did not expect.
+        # All of these come from the parser of dates.
         return None

@@ -1,6 +1,6 @@
-"""One directory: scan it, compare it, read it, write it safely; on local disk or in an object store.
+"""Scan a directory, compare it, read it, and write it safely, on local disk or in an object store.
 
-Knows nothing of HTTP and nothing of the other side. All that differs between storages is behind :class:`.storage.Storage`.
+Nothing here knows HTTP or the other side of a sync. Differences between storages are behind :class:`.storage.Storage`.
 """
 
 from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHasher, StreamDigest, load_hasher

@@ -1,8 +1,8 @@
-"""Directories below an open root, reached one component at a time and never through a symbolic link.
+"""Open directories below a root, one component at a time and never through a symbolic link.
 
-Each step is an ``openat`` with ``O_NOFOLLOW`` relative to the directory before it, so that nobody who swaps a directory for a
-link between two steps leads us out of the root. A check of the resolved path, as web frameworks do it, leaves that gap.
-The root itself is the administrator's word and may be a link.
+Each step is an ``openat`` with ``O_NOFOLLOW`` relative to the directory before it: nobody can lead out of the root by replacing a
+directory with a link between two steps. A check of the resolved path, as web frameworks do it, leaves that gap.
+The root itself is configured by the administrator, and may be a link.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# What the kernel says where a component is not there, or is not a directory but a file or a link.
+# Error numbers for a component that is missing, or is a file or a link instead of a directory.
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 @contextmanager
 def root_directory(root: Path, *, create: bool = False) -> Iterator[int]:
-    """Open the root for the length of a block and give its descriptor."""
+    """Open the root for the length of a ``with`` block, and give its descriptor."""
     if create:
         root.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(root, _DIRECTORY)
@@ -39,7 +39,7 @@ def open_directory(root: int, components: Sequence[str]) -> int:
     if depth == len(components):
         return descriptor
     try:
-        # Once more, for the error.
+        # Opened once more to get its error.
         os.close(os.open(components[depth], _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor))
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     finally:
@@ -47,7 +47,7 @@ def open_directory(root: int, components: Sequence[str]) -> int:
 
 
 def descend(root: int, components: Sequence[str]) -> tuple[int, int]:
-    """Open the deepest directory there is on the way down; the caller closes the descriptor.
+    """Open the deepest directory that exists along ``components``; the caller closes the descriptor.
 
     :returns: its descriptor, and how many of ``components`` lead to it
     """
@@ -66,7 +66,7 @@ def descend(root: int, components: Sequence[str]) -> tuple[int, int]:
 
 
 def make_directories(root: int, components: Sequence[str]) -> int:
-    """Open a directory below ``root``, making what is missing; the caller closes the descriptor."""
+    """Open a directory below ``root``, and create the missing ones; the caller closes the descriptor."""
     current = os.dup(root)
     try:
         for name in components:
@@ -84,7 +84,7 @@ def make_directories(root: int, components: Sequence[str]) -> int:
 def prune(root: int, components: Sequence[str]) -> int:
     """Remove a directory and those above it, below ``root``, as long as they are empty.
 
-    :returns: how many of ``components`` lead to the deepest that stays
+    :returns: how many of ``components`` lead to the deepest one that remains
     """
     for depth in range(len(components), 0, -1):
         try:
@@ -114,10 +114,10 @@ def walk(
 ) -> Iterator[tuple[str, int, os.DirEntry[str]]]:
     """Yield path, descriptor of the directory, and entry for everything below ``start``, directories before what they hold.
 
-    The descriptor and the entry hold until the next step. Directories that vanish meanwhile are left out.
+    The descriptor and the entry hold until the next step. Directories that disappear meanwhile are left out.
 
-    :param enters: whether to look into the directory at this path
-    :param on_unreadable: called for a directory below the root that cannot be read, which is then passed over
+    :param enters: whether to descend into the directory at this path
+    :param on_unreadable: called for a directory below the root that cannot be read, which is then left out
     :raises OSError: with the directory as ``filename``
     """
     waiting = [start]
@@ -128,7 +128,7 @@ def walk(
             above, _, name = directory.rpartition("/")
             try:
                 if last >= 0 and name and above == last_path:
-                    # One step from the directory before: trees of thousands of levels would cost the square of that otherwise.
+                    # One step from the previous directory: from the root, deep trees would take quadratic time.
                     descriptor = open_directory(last, (name,))
                 else:
                     descriptor = open_directory(root, directory.split("/") if directory else ())
@@ -155,7 +155,7 @@ def walk(
 
 
 def sync_directory(root: int, path: str) -> None:
-    """Make the names in a directory durable, if it is still there."""
+    """Make the names in a directory durable, if it still exists."""
     try:
         descriptor = open_directory(root, path.split("/") if path else ())
     except OSError as error:

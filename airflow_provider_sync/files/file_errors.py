@@ -1,4 +1,4 @@
-"""From the operating system's error to one that names the file and says what to do."""
+"""Turn an error of the operating system into one that names the file and says what to do."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ABOUT_ONE_FILE = frozenset(
 def is_about_one_file(cause: BaseException | None) -> bool:
     """Whether an error concerns one file only, unlike a full or broken disk.
 
-    :param cause: what the error was made of; ``None`` for one that has no other cause
+    :param cause: the original exception; ``None`` where there is none
     """
     # Object stores raise these without a number.
     named = (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)

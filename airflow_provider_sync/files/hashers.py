@@ -1,7 +1,7 @@
-"""Digests of files: the protocol's MD5, none, and what users plug in by import path.
+"""Digests of files: the protocol's MD5, none, and classes of users, by import path.
 
 A hasher has a ``name`` and ``hash(file) -> str``, and may have ``start()``, which returns an object with ``update`` and
-``hexdigest`` as :mod:`hashlib` has them, to take a digest while the content goes by.
+``hexdigest`` as :mod:`hashlib` has them, to digest content while it is received.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _SPOOL_BYTES = 8 * 1024 * 1024
 
 
 class FileHasher(Protocol):
-    """What turns the content of a file into its digest.
+    """Makes the digest of a file's content.
 
-    :ivar name: how the digest is called in messages
+    :ivar name: of the digest, for messages
     """
 
     name: str
@@ -33,12 +33,12 @@ class FileHasher(Protocol):
 
 
 class Md5Hasher:
-    """The digest that every server and client of version 1 knows: MD5, lower-case hex."""
+    """MD5 in lower-case hex, which every server and client of version 1 knows."""
 
     name = "md5"
 
     def __init__(self) -> None:
-        # One buffer for each thread: allocating it anew costs more than hashing a small file.
+        # One buffer per thread: allocating it costs more than hashing a small file.
         self._buffers = threading.local()
 
     def hash(self, file: BinaryIO) -> str:
@@ -114,7 +114,7 @@ class _Starts(Protocol):
 
 
 class StreamDigest:
-    """The digest of content that goes by in pieces, by any hasher; a context manager.
+    """The digest, by any hasher, of content that arrives in pieces; a context manager.
 
     A hasher without ``start()`` gets the content as a file: in memory up to 8 MiB, on disk beyond.
     """

@@ -1,8 +1,7 @@
-"""A directory on a local disk: fast to scan, and closed towards everything outside.
+"""A directory on a local disk, from which no path leads out.
 
-Symbolic links are never followed below the root: a scan skips them, opening one is refused, and one that is in the place of
-a file or directory of the source is replaced. Links that lead to files inside the root are no exception: telling them
-apart would need a check that somebody can race.
+Symbolic links are never followed below the root: a scan skips them, opening one is refused, and one in the place of a file or
+directory of the source is replaced. This includes links to files inside the root: a check of where they lead could be raced.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class LocalStorage:
         def enters(path: str) -> bool:
             if not path_filter.descends(path):
                 return False
-            # All that is below has the same fault in its name.
+            # Every path below has the same fault.
             return on_unreadable is None or can_travel(path, on_unreadable, ending="/")
 
         def pass_over(path: str, error: OSError) -> None:
@@ -146,7 +145,7 @@ class LocalStorage:
         )
 
     def delete(self, path: str) -> None:
-        """Remove a file and the directories that this leaves empty; see :meth:`~.storage.Storage.delete`."""
+        """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""
         components = check_name(path)
         try:
             with root_directory(self.root) as root:
@@ -157,7 +156,7 @@ class LocalStorage:
                     os.close(directory)
                 self._unsynced.add("/".join(components[: prune(root, components[:-1])]))
         except OSError as error:
-            # By now the path leads to nothing, or to a directory: the file is gone.
+            # The path leads to nothing, or to a directory: the file is gone already.
             if error.errno not in (*NOT_THERE, errno.EISDIR):
                 raise file_error("delete", path, self.location, error) from error
 
@@ -174,11 +173,11 @@ class LocalStorage:
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:
-        """Hold a lock on the root itself, so that no lock file is left; see :meth:`~.storage.Storage.exclusive`.
+        """Hold a lock on the root itself, so that no lock file remains; see :meth:`~.storage.Storage.exclusive`.
 
-        The root is made if it is missing. File systems without locks, as some network ones, go without; the log says so.
+        A missing root is created. On file systems without locks, such as some network ones, there is a warning instead.
 
-        :raises FileChangedError: at the end of the block, when another directory is in its place, or none
+        :raises FileChangedError: at the end of the block, when the root was removed or replaced
         """
         try:
             descriptor = self._lock(time.monotonic() + timeout, timeout)
@@ -205,7 +204,7 @@ class LocalStorage:
                 descriptor = os.dup(root)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Somebody may have put another directory in its place while we waited.
+                # The directory may have been replaced while we waited.
                 if os.path.samestat(os.fstat(descriptor), self.root.stat()):
                     return descriptor
             except BlockingIOError:
@@ -226,7 +225,7 @@ class LocalStorage:
             os.close(descriptor)
 
     def clean(self, older_than: float) -> int:
-        """Remove temporary files and what was moved aside by syncs that were killed; see :meth:`~.storage.Storage.clean`."""
+        """Remove temporary files of syncs that were killed; see :meth:`~.storage.Storage.clean`."""
         limit = time.time() - older_than
         removed = 0
         try:
@@ -235,7 +234,7 @@ class LocalStorage:
                     if not is_temporary(path):
                         continue
                     try:
-                        # Whoever holds the lock takes all, even those that a clock ahead of ours has dated.
+                        # With the lock held, all are removed, also those with a time in the future.
                         if older_than > 0 and entry.stat(follow_symlinks=False).st_mtime > limit:
                             continue
                         if entry.is_dir(follow_symlinks=False):

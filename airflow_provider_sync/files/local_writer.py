@@ -63,11 +63,11 @@ class LocalFileWriter:
             with root_directory(self._root, create=True) as root:
                 self._directory, self._depth = descend(root, self._components[:-1])
             try:
-                # Refused before any content was sent for nothing.
+                # Checked before any content is received in vain.
                 self._obstructed(self._directory, self._components[self._depth :], self._depth)
                 self._replaced = self._present()
                 self._temporary = temporary_name()
-                # Nobody may read the new content of a private file in the meantime.
+                # The new content of a private file must not be readable by others meanwhile.
                 mode = 0o600 if self._replaced else 0o666
                 self._file = os.open(self._temporary, _CREATE, mode, dir_fd=self._directory)
             except BaseException:
@@ -105,7 +105,7 @@ class LocalFileWriter:
             raise self._error(failure) from failure
         finally:
             os.close(self._file)
-            # Renamed by now, unless something failed; then that failure is what matters, and `clean` has another try.
+            # Renamed already, unless something failed; that failure is reported, and `clean` tries again later.
             with suppress(OSError):
                 os.unlink(self._temporary, dir_fd=self._directory)
             os.close(self._directory)
@@ -126,7 +126,7 @@ class LocalFileWriter:
     def _keep_permissions(self, replaced: os.stat_result) -> None:
         own = os.fstat(self._file)
         if (own.st_uid, own.st_gid) != (replaced.st_uid, replaced.st_gid):
-            # Only the superuser may give files away; others own what they write.
+            # Only the superuser may change the owner of a file.
             with suppress(PermissionError):
                 os.fchown(self._file, replaced.st_uid, replaced.st_gid)
         os.fchmod(self._file, stat.S_IMODE(replaced.st_mode) & 0o777)

@@ -1,6 +1,6 @@
-"""Manifests, path to digest, and what differs between two of them.
+"""Build manifests, which map paths to digests, and compare them.
 
-Moving files according to the differences belongs to the sync.
+Transferring the files that differ belongs to `sync/directories`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_sync.files.paths import can_travel, check_name, leads_out,
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import FileEntry, OnUnreadable, Storage
 
-# Below this, threads that wait for each other at every short call cost more than a second core gains (10,000 files of 4 to
+# Below this size, changing threads at every short call costs more than a second core gains (10,000 files of 4 to
 # 64 KiB: 1.7 s in one thread, 2.7 s in two).
 _INLINE_BYTES = 128 * 1024
 _WAITING_PER_THREAD = 16
@@ -26,7 +26,7 @@ _WAITING_PER_THREAD = 16
 
 @dataclass(frozen=True)
 class Changes:
-    """What makes a target equal to its source; paths in sorted order.
+    """The differences of a target from its source; paths are sorted.
 
     :ivar added: files that only the source has
     :ivar changed: files whose digests differ, or where one side has none (``""``)
@@ -45,18 +45,18 @@ class Changes:
 
     @cached_property
     def obstacles(self) -> frozenset[str]:
-        """Removed files that stand in the way of added ones, for :meth:`Storage.write`.
+        """Removed files in the way of added ones, for :meth:`Storage.write`.
 
         A removed file where a directory must be, or in a directory where a file must be.
         """
         added, removed = set(self.added), set(self.removed)
-        # Names may be deep: what is above them is looked up, and not kept.
+        # Paths may be deep, so their parents are looked up rather than kept.
         above_added = {parent for path in self.added for parent in parents(path) if parent in removed} if removed else set()
         return frozenset(path for path in self.removed if path in above_added or any(parent in added for parent in parents(path)))
 
 
 def compare(source: Mapping[str, str], target: Mapping[str, str]) -> Changes:
-    """Return what the target needs to become equal to the source."""
+    """Return the differences of the target from the source."""
     both = source.keys() & target.keys()
     changed = sorted(path for path in both if not source[path] or source[path] != target[path])
     return Changes(
@@ -70,7 +70,7 @@ def compare(source: Mapping[str, str], target: Mapping[str, str]) -> Changes:
 def selected(
     manifest: Mapping[str, str], path_filter: PathFilter, *, on_unreadable: OnUnreadable | None = None
 ) -> dict[str, str]:
-    """Return the part of the other side's manifest that takes part, each name checked.
+    """Return the selected files of the other side's manifest, with every name checked.
 
     :param on_unreadable: called with a name that cannot be a file's, which is then left out
     :raises FileError: for a selected name that leads out of the root; without ``on_unreadable``, for any that cannot be a file's;
@@ -96,10 +96,10 @@ def build_manifest(
 ) -> dict[str, str]:
     """Scan a directory and take the digest of each selected file; sorted by path.
 
-    A file that vanishes meanwhile is left out. The digest of a file that changes meanwhile is that of some mixture, which
-    makes it "changed"; whoever then fetches it checks what came.
+    A file that disappears meanwhile is left out. A file that changes meanwhile gets a digest of mixed content, so that it counts
+    as changed; its content is checked when it is fetched.
 
-    :param missing_ok: take a missing root for an empty one; see :meth:`Storage.scan`
+    :param missing_ok: treat a missing root as an empty one; see :meth:`Storage.scan`
     :param on_file: called, in this thread, for each file when its digest is known
     :param on_unreadable: called with a file or directory that cannot be read, which is then left out; see :meth:`Storage.scan`
     :raises FileError: when a file or directory cannot be read
@@ -128,7 +128,7 @@ def _digests(
                     waiting.append((entry, pool.submit(_digest, storage, hasher, entry.path, on_unreadable)))
                 elif (digest := _digest(storage, hasher, entry.path, on_unreadable)) is not None:
                     yield entry, digest
-                # Not more than this at once, so that the memory does not grow with the directory.
+                # A bounded number, so that memory does not grow with the directory.
                 if len(waiting) > storage.concurrency * _WAITING_PER_THREAD:
                     yield from _finished(waiting, 1)
             yield from _finished(waiting, len(waiting))
@@ -154,7 +154,7 @@ def _digest(storage: Storage, hasher: FileHasher, path: str, on_unreadable: OnUn
     except (OSError, FileError) as error:
         failure = error if isinstance(error, FileError) else file_error("read", path, storage.location, error)
         cause = error.__cause__ if isinstance(error, FileError) else error
-    # Too many open files, or a broken disk, are no matter of this file.
+    # Too many open files, or a broken disk, are not about this file.
     if on_unreadable is None or not is_about_one_file(cause):
         raise failure from cause
     failure.__cause__ = cause

@@ -1,4 +1,4 @@
-"""Files of a store while they are read and written, and what a store's library raises, as errors of ours."""
+"""Read and write files of an object store, with the errors of its library translated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_sync.printable import reason
 
 @contextmanager
 def answering(doing: str, path: str, location: str) -> Iterator[None]:
-    """Turn what a store's library raises within a block into an error that says what to do.
+    """Translate exceptions of a store's library inside the block into errors that say what to do.
 
     :param doing: a verb, as in "Cannot read"
     :param path: the file, relative to the root; empty for the root itself
@@ -34,12 +34,12 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
         if error.errno == errno.EBUSY and doing == "read":
             raise FileChangedError(f"{what} changed while it was read. Try again when nobody writes to it.") from error
         raise TransportError(f"Cannot {doing} {what}: {error}. Try again.") from error
-    except Exception as error:  # each store's library has its own exceptions, most of them for what passes
+    except Exception as error:  # each store's library has its own exceptions, most of them for transient failures
         raise TransportError(f"Cannot {doing} {what}: {reason(error)}. Check the credentials, and try again.") from error
 
 
 class StoreReader(io.RawIOBase):
-    """A file of a store whose errors are ours."""
+    """A file of a store that is being read, with its errors translated."""
 
     def __init__(self, file: Any, path: str, location: str) -> None:
         self._file = file
@@ -47,23 +47,23 @@ class StoreReader(io.RawIOBase):
         self._location = location
 
     def readable(self) -> bool:
-        """Return that it is."""
+        """Return ``True``."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer`` as far as the next piece goes, and return how far."""
+        """Read into ``buffer``, and return the number of bytes."""
         with answering("read", self._path, self._location):
             return int(self._file.readinto(buffer))
 
     def close(self) -> None:
-        """Close the store's file too."""
+        """Close this file and the store's."""
         if not self.closed:
             self._file.close()
         super().close()
 
 
 class StoreWriter:
-    """Content on its way into a store."""
+    """A file of a store that is being written."""
 
     def __init__(self, file: Any, path: str, location: str) -> None:
         self.written = 0
@@ -79,6 +79,6 @@ class StoreWriter:
         return len(data)
 
     def check(self, size: int | None) -> None:
-        """Make sure that all content came."""
+        """Check that all content was written."""
         if size is not None and self.written != size:
             raise FileError(f"{self._path!r} came with {self.written} bytes instead of {size}. Try again.")

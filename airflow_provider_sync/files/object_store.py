@@ -1,8 +1,7 @@
 """A prefix in an object store, or a directory on any other file system that fsspec knows.
 
-Object stores have no directories, no locks and no renames, but an object appears whole, when its upload ends, or not at
-all. On other file systems content is collected first and copied when it is complete, since they show a file while it is
-written.
+Object stores have no directories, locks or renames, but an object appears only when its upload is complete. Other file systems
+show a file while it is written, so there the content is collected first, and copied when it is complete.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _MIB = 1024 * 1024
 _READ_BYTES = 8 * _MIB
 _PARTS = 9_000
 _SPOOL_BYTES = 8 * _MIB
-# Nothing locks an object store: an upload younger than this may still be under way.
+# Object stores have no locks: an upload younger than this, in seconds, may still be running.
 MIN_UPLOAD_AGE = 86_400.0
 _MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "created")
 
@@ -152,7 +151,7 @@ class ObjectStorage:
     def _open(self, key: str) -> tuple[Any, dict[str, Any]]:
         """Return an open file and what the store says about it."""
         file = self._fs.open(key, "rb", block_size=_READ_BYTES)
-        # Those that ask the store for the size remember the answer.
+        # File objects that asked the store for the size remember its answer.
         info = getattr(file, "details", None) or self._fs.info(key)
         if info.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, "It is a directory")
@@ -213,7 +212,7 @@ class ObjectStorage:
             with answering("write", path, self.location):
                 file.close()
         except BaseException:
-            # fsspec has no public way to give an upload up: closing completes it, and so does the garbage collector.
+            # fsspec has no public way to abort an upload: closing completes it, and so does garbage collection.
             file.closed = True
             try:
                 file.discard()
@@ -260,11 +259,11 @@ class ObjectStorage:
             try:
                 self._fs.rmdir(self._key(parent))
             except OSError:
-                # Not empty: it stays, and so do those above it.
+                # Not empty, so it and those above it stay.
                 return
 
     def flush(self) -> None:
-        """Do nothing: what a store has confirmed is durable."""
+        """Do nothing: an upload that the store has confirmed is durable."""
 
     def exclusive(self, timeout: float) -> AbstractContextManager[None]:
         """Do nothing: stores have no locks. Let one sync run at a time, as ``max_active_runs=1`` does."""

@@ -1,7 +1,6 @@
-"""Names of files as they travel: relative, with ``/``, and never able to lead anywhere else.
+"""Check the paths of files: relative, with ``/``, and never out of the root.
 
-Every name from the network, from a manifest or from a store's listing passes :func:`check_name` before anything is
-opened. What is behind a name belongs to the storages.
+Every path from the network, a manifest or a store's listing passes :func:`check_name` before anything is opened.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ _TEMPORARY = re.compile(r"\.airflow-sync-[0-9a-f]{16}\.part")
 
 
 def check_name(path: str) -> tuple[str, ...]:
-    """Return the components of a relative path after making sure that it stays below its root.
+    """Return the components of a relative path; refuse one that could lead out of the root.
 
-    A backslash, a line end, or a wildcard is a character like any other, as POSIX has it.
+    Backslashes, line ends and wildcards are ordinary characters, as in POSIX.
 
     :param path: relative, with ``/`` between components
     :raises FileError: when it is empty, absolute, has an empty, ``.`` or ``..`` component, a NUL, characters that are not
-        Unicode text, a component above 255 or a total above 4095 bytes, or the name of one of our own temporary files
+        Unicode text, a component above 255 or a total above 4095 bytes, or the name of a temporary file of a sync
     """
     components = tuple(path.split("/"))
     problem = _problem(path, components)
@@ -63,9 +62,9 @@ def _shown(path: str) -> str:
 
 
 def can_travel(path: str, on_unreadable: Callable[[str, FileError], None], *, ending: str = "") -> bool:
-    """Whether :func:`check_name` takes a name; otherwise ``on_unreadable`` is called with it, as text, and with the reason.
+    """Return whether :func:`check_name` accepts a path; otherwise call ``on_unreadable`` with it and the reason.
 
-    :param ending: to be added to the name
+    :param ending: is added to the path for that call
     """
     try:
         check_name(path)
@@ -76,12 +75,12 @@ def can_travel(path: str, on_unreadable: Callable[[str, FileError], None], *, en
 
 
 def leads_out(path: str) -> bool:
-    """Whether a name is one that only somebody hostile, or a broken program, would send: it could lead out of the root."""
+    """Whether a path could lead out of the root, so that it comes from an attacker or a broken program."""
     return not path or path.startswith("/") or "\0" in path or any(part in ("", ".", "..") for part in path.split("/"))
 
 
 def readable_name(path: str) -> str:
-    r"""Return a name as text that can travel: bytes that are not UTF-8 as in ``caf\xe9.txt``."""
+    r"""Return a path as valid text, with bytes that are not UTF-8 escaped, as in ``caf\xe9.txt``."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -105,7 +104,7 @@ def parents(path: str) -> Iterable[str]:
 
 
 def case_clashes(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Return pairs of paths that differ in nothing but case, for a warning: some file systems hold only one of them."""
+    """Return pairs of paths that differ only in case, for a warning: some file systems keep only one of them."""
     seen: dict[str, str] = {}
     clashes = []
     for path in paths:

@@ -1,17 +1,17 @@
-"""Which files take part in a sync: include and exclude patterns, compiled once.
+"""Select the files of a sync by include and exclude patterns.
 
 The rules, for a path relative to the root, with ``/`` on every system:
 
-- A pattern matches a whole path from the root on: ``*.png`` are the images in the root itself, ``**/*.png`` those at any
-  depth, the root included.
-- ``*`` stands for any characters but ``/``, ``?`` for one of them, ``[abc]``, ``[a-z]`` and ``[!a-z]`` for one of a set.
-  ``[*]`` is a plain star. Case counts. A leading dot is nothing special: ``*`` matches hidden files.
-- ``**`` as a whole component stands for any number of directories, none included. At the end it stands for everything
-  below: ``tmp/**`` is all that ``tmp`` holds, but not a file named ``tmp``.
-- A trailing ``/`` means a directory with all that it holds: ``tmp/`` is ``tmp/**``, and ``**/cache/`` every ``cache``.
-- A file is selected when an include pattern matches it, or there are none, and no exclude pattern does.
+- A pattern matches a whole path, from the root: ``*.png`` matches images in the root only, ``**/*.png`` images at any depth,
+  including the root.
+- ``*`` matches any number of characters except ``/``, ``?`` one character, ``[abc]``, ``[a-z]`` and ``[!a-z]`` one of a set.
+  ``[*]`` is a literal star. Case matters. ``*`` matches hidden files, too.
+- ``**`` as a whole component matches any number of directories, or none. At the end it matches everything below: ``tmp/**`` is
+  all that ``tmp`` contains, but not a file named ``tmp``.
+- A trailing ``/`` means a directory with all its content: ``tmp/`` is ``tmp/**``, and ``**/cache/`` every ``cache``.
+- A file is selected when an include pattern matches it, or there are none, and no exclude pattern matches it.
 
-Both manifests are filtered alike, so that an excluded file is neither sent nor deleted.
+Both manifests are filtered with the same rules, so that an excluded file is neither sent nor deleted.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _STAR = "[^/]*"
 
 
 class PathFilter:
-    """The files that ``include`` and ``exclude`` leave.
+    """The rules that select the files of a sync.
 
     Temporary files of a sync are never selected.
 
-    :param include: patterns of files to take; empty for all
-    :param exclude: patterns of files to leave alone; they win
-    :param first: the first path to take, in the order of paths; ``None`` for no beginning
+    :param include: patterns of the selected files; empty for all
+    :param exclude: patterns of files that are never selected; they have precedence
+    :param first: the first selected path, in the order of paths; ``None`` for no limit
     :param last: the last one
-    :raises ConfigurationError: for a pattern that can match nothing
+    :raises ConfigurationError: for a pattern that cannot match anything
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class PathFilter:
         return not is_temporary(path)
 
     def descends(self, directory: str) -> bool:
-        """Whether a scan needs to look into ``directory``: no, where all that it may hold is excluded."""
-        # These patterns end in "everything below", so that any name will do to ask for all.
+        """Whether a scan must descend into ``directory``; not if everything in it is excluded."""
+        # These patterns match everything below a directory, so that any name stands for all.
         closed = self._closed is not None and self._closed.fullmatch(f"{directory}/x") is not None
         return not closed and not is_temporary(directory)
 
@@ -81,10 +81,10 @@ def _compile(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _expression(pattern: str) -> str:
-    """Write a pattern as a regular expression that needs time linear in the length of a name, however hostile the name.
+    """Translate a pattern to a regular expression that takes linear time for every name, hostile ones included.
 
-    What stands between two stars always has the same length (in characters, or in components between two ``**``), so that the
-    first place where it fits is as good as any later one. Atomic groups keep the expression from going back to look for others.
+    The text between two stars has a fixed length (in characters, or in components between two ``**``), so that the first place
+    where it matches is as good as any later one. Atomic groups prevent backtracking to other places.
     """
     components = _components(pattern)
     if pattern in ("", "/") or any(component in ("", ".", "..") for component in components):
@@ -102,7 +102,7 @@ def _expression(pattern: str) -> str:
 
 
 def _component(text: str) -> str:
-    """Write one component; see :func:`_expression`."""
+    """Translate one component; see :func:`_expression`."""
     first, *others = map("".join, _split(_characters(text), _STAR))
     if not others:
         return first
@@ -122,7 +122,7 @@ def _split(items: Iterable[str], separator: str) -> list[list[str]]:
 
 
 def _characters(text: str) -> Iterator[str]:
-    """Write each character of a component, or what stands for one; a star is :data:`_STAR`."""
+    """Yield the expression for each character, set or wildcard of a component; a star is :data:`_STAR`."""
     position = 0
     while position < len(text):
         character = text[position]

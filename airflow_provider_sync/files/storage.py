@@ -1,6 +1,6 @@
-"""What a sync asks of a place that holds files, and which class answers for a path.
+"""The contract of a storage of files, and the choice of the class for a path.
 
-How a local disk or an object store does it is in :mod:`.local` and :mod:`.object_store`.
+The implementations are in :mod:`.local` and :mod:`.object_store`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 256 * 1024
 
 OnUnreadable = Callable[[str, FileError], None]
-"""Takes what a scan cannot read: a path, and why."""
+"""Called with a path that a scan cannot read, and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class FileEntry:
 
     :ivar path: relative to the root, with ``/``
     :ivar size: bytes
-    :ivar modified: seconds since the epoch; 0.0 where the store does not tell
+    :ivar modified: seconds since the epoch; 0.0 where the store does not say
     """
 
     path: str
@@ -46,7 +46,7 @@ class FileReader:
     :param path: for messages
     :param location: the root, for messages
     :param size: bytes that the file has now
-    :param unchanged: asked after the last byte was read and before it is handed out
+    :param unchanged: whether the file is unchanged; called after the last byte was read and before it is yielded
     """
 
     def __init__(self, file: BinaryIO, path: str, location: str, size: int, unchanged: Callable[[], bool]) -> None:
@@ -59,7 +59,7 @@ class FileReader:
     def __iter__(self) -> Iterator[bytes]:
         """Yield the content in blocks of up to 256 KiB.
 
-        :raises FileChangedError: when the file shrank, grew or changed meanwhile; the last block is held back until that is known
+        :raises FileChangedError: when the file changed meanwhile; this is checked before the last block is yielded
         """
         left = self.size
         while left:
@@ -87,7 +87,7 @@ class FileReader:
 
 
 class FileWriter(Protocol):
-    """Content on its way into a storage; it has no name there until the block of :meth:`Storage.write` ends.
+    """Content that is being written; the file appears when the block of :meth:`Storage.write` ends.
 
     :ivar written: bytes so far
     """
@@ -102,10 +102,10 @@ class FileWriter(Protocol):
 class Storage(Protocol):
     """A directory on some storage. Its methods may be called from several threads at once.
 
-    Every path that goes in is checked by :func:`~.paths.check_name`; none can lead out of the root, by symbolic links neither.
+    Every path is checked by :func:`~.paths.check_name`; none can lead out of the root, not even by symbolic links.
 
     :ivar location: the root as messages show it, without secrets
-    :ivar concurrency: how many reads at once pay
+    :ivar concurrency: how many parallel reads are worth it
     :ivar is_remote: whether opening a file costs a round trip to another machine
     """
 
@@ -123,12 +123,12 @@ class Storage(Protocol):
         """Yield every regular file that is selected, in no particular order.
 
         Hidden files count; empty directories, symbolic links, special files and temporary files of a sync do not. A file that
-        vanishes meanwhile is left out.
+        disappears meanwhile is left out.
 
-        :param missing_ok: take a missing root for an empty one: right for a target, never for a source, where an unmounted
-            disk would have everything deleted at the other side
+        :param missing_ok: treat a missing root as an empty one: right for a target, never for a source, where an unmounted disk
+            would delete everything on the other side
         :param on_unreadable: called with a directory that cannot be read (its path with ``/`` at its end), and with a selected
-            name that cannot travel (see :func:`~.paths.readable_name`), both of which are then left out
+            name that cannot be sent (see :func:`~.paths.readable_name`), both of which are then left out
         :raises FileError: for a missing root, and for these without ``on_unreadable``
         """
         ...
@@ -146,38 +146,38 @@ class Storage(Protocol):
         ...
 
     def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> AbstractContextManager[FileWriter]:
-        """Replace a file as a whole: its content lands under its name when the block ends without an exception, or not at all.
+        """Replace a file as a whole: its content appears under its name when the block ends without an exception, or not at all.
 
-        Directories above it are made. A symbolic link in its place, or in the place of a directory above it, is replaced.
+        Missing directories are created. A symbolic link in its place, or in the place of a directory above it, is replaced.
 
-        :param size: bytes that must have been written at the end; ``None`` for any number
-        :param replaces: files that may go, at the end, where they stand in the way: a file where a directory must be, or the
-            files in a directory that is where the file must be; give :attr:`~.manifest.Changes.obstacles`
-        :raises FileError: for what stands in the way and may not go, another size, a full disk, missing permissions; nothing
-            is left behind and the old content is as it was
+        :param size: bytes that must be written by the end; ``None`` for any number
+        :param replaces: files that may be removed, at the end, where they are in the way: a file where a directory must be, or
+            the files of a directory where the file must be; give :attr:`~.manifest.Changes.obstacles`
+        :raises FileError: for a file in the way that may not be removed, another size, a full disk, missing permissions; nothing
+            is left behind, and the old content is unchanged
         """
         ...
 
     def delete(self, path: str) -> None:
-        """Remove a file, and the directories above it that this leaves empty, below the root. A file that is gone is no error."""
+        """Remove a file, and the directories above it that become empty, below the root. A missing file is no error."""
         ...
 
     def flush(self) -> None:
-        """Make durable what was written and deleted; each file's content is so before it gets its name, its name is by this."""
+        """Make the names of files durable, new and deleted ones. The content of a file is durable before it gets its name."""
         ...
 
     def exclusive(self, timeout: float) -> AbstractContextManager[None]:
-        """Keep other syncs out of this directory while the block runs, where the storage has locks.
+        """Lock the directory against other syncs inside the block, where the storage has locks.
 
         :param timeout: seconds to wait
-        :raises DirectoryBusyError: when somebody else holds the lock all that time
+        :raises DirectoryBusyError: when another sync holds the lock all that time
         """
         ...
 
     def clean(self, older_than: float) -> int:
-        """Remove what killed syncs left behind and return how many there were.
+        """Remove what killed syncs left behind, and return the number of removed files.
 
-        :param older_than: seconds since it was last written to; 0 only inside :meth:`exclusive`
+        :param older_than: seconds since the last write to it; 0 only inside :meth:`exclusive`
         """
         ...
 
@@ -196,7 +196,7 @@ def open_storage(path: str, filesystem: AbstractFileSystem | None = None) -> Sto
     if filesystem is None and "://" not in path:
         return LocalStorage(Path(path).expanduser())
 
-    # fsspec costs 60 ms to import, and who has only local directories never needs it.
+    # fsspec takes 60 ms to import, and local directories do not need it.
     from airflow_provider_sync.files.object_store import ObjectStorage, filesystem_for, is_local
 
     found = filesystem if filesystem is not None else filesystem_for(path)

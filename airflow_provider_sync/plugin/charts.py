@@ -12,7 +12,7 @@ from airflow_provider_sync.report_table import format_bytes
 
 
 class Bar(NamedTuple):
-    """A rectangle, in units of the drawing.
+    """A rectangle, in the units of the drawing.
 
     :ivar kind: ``inserted``, ``updated``, ``deleted``, ``bytes``, ``unchanged`` or ``failed``
     """
@@ -26,7 +26,7 @@ class Bar(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """Rows of a table, or files of a directory."""
+    """Changed rows of a table, or changed files of a directory."""
 
     inserted: int
     updated: int
@@ -58,7 +58,7 @@ def change_bars(runs: Sequence[Record], *, width: float, height: float, places: 
 
 
 def byte_bars(runs: Sequence[Record], *, width: float, height: float, places: int) -> list[Bar]:
-    """Draw how many bytes came over the wire in each run; see :func:`change_bars`."""
+    """Return bars of the bytes that were received in each run; see :func:`change_bars`."""
     parts = [{"bytes": record.report.bytes_received} for record in runs]
     return _bars(runs, parts, width=width, height=height, places=places)
 

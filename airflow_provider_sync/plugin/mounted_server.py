@@ -31,10 +31,10 @@ Opened = TypeVar("Opened")
 
 
 def mounted_server() -> list[dict[str, Any]]:
-    """Return the application to mount, or none when it is switched off.
+    """Return the application to mount, or an empty list when it is switched off.
 
-    A configuration that cannot be used is one line in the log, and an application that answers 503. Without one, the API
-    server would answer 200 with the page of its user interface.
+    For a wrong configuration, the log gets one line, and the application answers 503. Without an application, the API server
+    would answer 200 with the page of its user interface.
     """
     try:
         settings = read_settings()
@@ -66,7 +66,7 @@ def _server(path: str, *, airflow_tokens: bool) -> FastAPI:
     admits = may_read_connections if airflow_tokens else None
     if not config.tokens and admits is None:
         raise ConfigurationError(
-            f"{path} has no tokens, and whoever reaches the API server could read what it offers."
+            f"{path} has no tokens, so that everybody who reaches the API server could read its tables and files."
             " Give it tokens, or set [sync] server_airflow_tokens."
         )
     server = create_app(

@@ -1,4 +1,4 @@
-"""The page with the history of syncs: read-only HTML for the users of Airflow who may see it."""
+"""The page with the history of syncs: read-only HTML for users of Airflow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Text = Annotated[str, Query(max_length=1000)]
 
 
 def create_status_app() -> FastAPI:
-    """Build the application; every page needs a user of Airflow, and shows the DAGs that this user may read."""
+    """Build the application; every page needs a logged-in user, and shows only DAGs that this user may read."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(SQLAlchemyError, _unreadable)
     app.add_exception_handler(ConfigurationError, _unreadable)
@@ -83,7 +83,7 @@ def _syncs(
 def _runs(
     dags: ReadableDags, name: Text, kind: Text, job: Text, before: Annotated[int | None, Query(ge=0, lt=2**63)] = None
 ) -> Response:
-    """Show one table or directory of a job: its chart, its last error, and its runs."""
+    """Show one table or directory of a job: its chart, last error, and runs."""
     history = open_airflow_history()
     key = SyncKey(storable(name), storable(kind), storable(job))
     sync = history.sync(key, dags=dags, before=before, limit=RUNS_ON_PAGE + 1)

@@ -27,7 +27,7 @@ class SyncPlugin(AirflowPlugin):
 
     @cached_property
     def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a class attribute there
-        """The entry in the menu "Browse", which shows the status page in a frame."""
+        """The entry of the menu "Browse", which shows the status page in a frame."""
         root = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
         return [
             {
