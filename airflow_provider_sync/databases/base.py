@@ -38,7 +38,7 @@ _savepoints = count(1)
 
 
 def _close(connection: Connection) -> None:
-    """Close a connection, also one that the server has ended: what was committed stands, and nothing else was to be."""
+    """Close a connection, even if the server has ended it already; what was committed stays."""
     try:
         connection.close()
     except SQLAlchemyError:
@@ -54,7 +54,7 @@ class Database(ABC):
     """
 
     session: SessionRules = SessionRules()
-    """Choices for its sessions."""
+    """The rules of its sessions."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -143,21 +143,21 @@ class Database(ABC):
                 _close(connection)
 
     def _cancellable(self, connection: Connection) -> AbstractContextManager[None]:
-        """Have what runs on the connection cancelled when the sync that uses this database is ended from outside."""
+        """Cancel what runs on the connection when the sync that uses this database is ended from outside."""
         return nullcontext() if self._cancellation is None else self._cancellation.watching(self.canceller(connection))
 
     def open_connection(self, *, loading: bool) -> Connection:
-        """Open a connection whose session is as the server has it."""
+        """Open a connection whose session still has the server's defaults."""
         return self.engine.connect()
 
     @abstractmethod
     def prepare_session(self, connection: Connection) -> None:
-        """Set a fresh connection's session: see :meth:`connect`."""
+        """Set the session of a new connection; see :meth:`connect`."""
 
     def require_session(self) -> None:  # noqa: B027  # a session is a connection's own, unless something stands between
-        """See that a connection has one session of the server from its first statement to its last.
+        """Check that all statements of a connection run in one session of the server.
 
-        :raises ConfigurationError: where it has not, so that temporary tables and settings are lost
+        :raises ConfigurationError: if they do not, since temporary tables and settings would be lost
         """
 
     @abstractmethod
@@ -175,14 +175,14 @@ class Database(ABC):
     def canceller(self, connection: Connection) -> Callable[[], None]:
         """Return a function that cancels the statement that runs on ``connection`` when it is called.
 
-        Any thread may call it, as long as the connection is open, and as often as it likes: a statement that waits for a
-        lock, or is at work, ends with an error soon; where none runs, nothing happens. The function raises nothing: where
-        the database cannot be told, the statement goes on.
+        Any thread may call it while the connection is open, any number of times. A statement that runs or waits for a lock
+        soon ends with an error; if there is none, nothing happens. The function never raises: if the database cannot be
+        reached, the statement goes on.
         """
 
     @contextmanager
     def savepoint(self, connection: Connection) -> Iterator[None]:
-        """Undo what follows, and only that, when it raises; inside a transaction."""
+        """Run what follows inside a savepoint of the open transaction; undo it if it raises."""
         # MySQL forgets a savepoint when another one gets its name.
         name = f"sync_{next(_savepoints)}"
         connection.exec_driver_sql(f"SAVEPOINT {name}")
@@ -190,21 +190,21 @@ class Database(ABC):
             yield
             connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
         except BaseException:
-            # A lost connection and a dead-lock have undone everything, and the first error is the one to tell.
+            # A lost connection or a deadlock has undone everything already; the first error is the one to raise.
             with suppress(SQLAlchemyError):
                 connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
             raise
 
     @abstractmethod
     def exclusive(self, names: Sequence[str], *, timeout: float) -> AbstractContextManager[TableLock]:
-        """Hold the locks that keep two syncs of a table apart, on any machine that reaches this database.
+        """Hold locks so that no other sync writes to these tables, on any machine that reaches this database.
 
-        All of them over one connection at most, taken in one order everywhere; freed when the process dies. A table need not
-        be there: it has the lock that it will have once it is made.
+        All locks are held over at most one connection, taken in the same order everywhere, and freed when the process dies.
+        A table that does not exist yet can be locked as well.
 
         :param names: as :meth:`.Catalog.describe` takes them
         :param timeout: seconds to wait for all together
-        :raises TableBusyError: when another sync holds one for longer
+        :raises TableBusyError: if another sync still holds one after that time
         :raises ConfigurationError: when two names mean one table
         """
 
@@ -214,20 +214,20 @@ class Database(ABC):
     def translate_errors(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into :class:`TableError`, :class:`TableBusyError` or :class:`TransportError`.
 
-        Lost connections, dead-locks and lock time-outs are retryable; broken constraints, missing privileges and bad
-        values are not. The message has the driver's first line, never the statement's parameters.
+        Lost connections, deadlocks and lock timeouts are retryable; violated constraints, missing privileges and wrong
+        values are not. The message has the first line of the driver's text, never the statement's parameters.
         """
 
     @abstractmethod
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that a unique key would have had a value twice."""
+        """Whether a driver's error reports a duplicate value of a unique key."""
 
     @abstractmethod
     def is_constraint(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that a constraint of the table would have been broken, of whatever kind."""
+        """Whether a driver's error reports a violated constraint of any kind."""
 
     def is_orphan(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that a row would have referred to nothing."""
+        """Whether a driver's error reports a foreign key that would refer to no row."""
         return False
 
     # -- names -------------------------------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ class Database(ABC):
     def quote(self, identifier: str) -> str:
         """Quote an identifier by the rules of this engine, always.
 
-        A percent sign comes doubled where the driver wants it so. ``exec_driver_sql`` undoes that with and without
-        parameters; a cursor does it only when it gets parameters, if only an empty tuple.
+        Percent signs are doubled if the driver needs that. ``exec_driver_sql`` undoes it in any case; a cursor of the
+        driver undoes it only if it is given parameters, even an empty tuple.
         """
         return self.engine.dialect.identifier_preparer.quote_identifier(identifier)
 
@@ -245,6 +245,6 @@ class Database(ABC):
         return f"{self.quote(table.schema)}.{self.quote(table.name)}" if table.schema else self.quote(table.name)
 
     def columns(self, names: Iterable[str], alias: str = "") -> str:
-        """List quoted columns, each behind ``alias``, separated by commas."""
+        """Quote column names, put ``alias`` before each, and join them with commas."""
         prefix = f"{alias}." if alias else ""
         return ", ".join(prefix + self.quote(name) for name in names)

@@ -1,6 +1,6 @@
-"""Open an SQLAlchemy engine for a database URL: which driver, and the options that no URL should have to spell out.
+"""Open an SQLAlchemy engine for a database URL: choose the driver, and add the default options of its registry entry.
 
-What a session needs once it is open belongs to the engines.
+The settings of a session are in each engine's own package.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def open_engine(url: str) -> Engine:
     entry = entry_for_url(parsed)
     parsed = _with_driver(parsed, entry)
     url_options.check_names(parsed, entry)
-    # An in-memory database ends with its connection, which is therefore kept; no other one is.
+    # An in-memory database ends with its connection, so that one is kept.
     pool = StaticPool if entry.is_in_memory(parsed) else NullPool
     try:
         supported = not entry.drivers or parsed.get_dialect().driver in entry.drivers
@@ -64,7 +64,7 @@ def _with_driver(url: URL, entry: EngineEntry) -> URL:
 
 
 def _importable(module: str) -> bool:
-    # Importing, not looking for the module: psycopg is there and fails where the C library is missing.
+    # Import it instead of looking for it: psycopg can be installed and still fail because libpq is missing.
     try:
         import_module(module)
     except ImportError:

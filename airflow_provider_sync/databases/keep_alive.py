@@ -1,7 +1,7 @@
-"""Connections that may say nothing for long: one that holds locks during a download, one whose server is at work.
+"""TCP keep-alive for connections that are silent for long, such as one that holds locks during a download.
 
-Whatever stands between (a firewall, a load balancer) forgets a connection that is silent, after some minutes, and the end of a
-peer that is gone is never told. TCP's own probes keep the one alive and notice the other; by default they begin after two hours.
+A firewall or load balancer drops a silent connection after some minutes, and nobody reports that the other end is gone.
+TCP's own probes prevent the one and notice the other; by default they begin only after two hours.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from contextlib import suppress
 from typing import Any
 
 IDLE_SECONDS = 60
-"""How long a connection is silent before the first probe."""
+"""Seconds of silence before the first probe."""
 
 _PROBES = (("TCP_KEEPIDLE", IDLE_SECONDS), ("TCP_KEEPALIVE", IDLE_SECONDS), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""By the names of Linux and macOS, which have some each: the first probe, the next ones, and how many may go unanswered."""
+"""Socket options of Linux and macOS: time before the first probe, time between probes, unanswered probes until the end."""
 
 
 def keep_alive(driver: Any) -> None:
-    """Probe the connection of a driver, as far as its socket can be had; other than TCP ones need no probes.
+    """Switch TCP keep-alive on for the connection of a driver, if its socket can be reached and is one of TCP.
 
-    :param driver: a connection of mysqlclient, pymysql, psycopg or psycopg2; those to files have no socket
+    :param driver: a connection of mysqlclient, pymysql, psycopg or psycopg2; a database in a file has no socket
     """
     # The second is pymysql's.
     opened = driver if hasattr(driver, "fileno") else getattr(driver, "_sock", None)

@@ -1,7 +1,7 @@
-"""The locks that keep two syncs of one table apart: what every engine promises about them.
+"""Locks that keep two syncs from writing one table at the same time.
 
-How a lock is taken belongs to the engines, which resolve the names of tables first, so that one table has one lock however
-it is called.
+How a lock is taken belongs to the engines. They resolve the names of tables first, so that a table has one lock under all its
+names.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ class TableLock(Protocol):
     """The locks of all tables that one merge writes to, held together."""
 
     def check(self) -> None:
-        """See that every lock is still held, to be called right before a commit.
+        """Check that every lock is still held; to be called right before a commit.
 
-        :raises TableBusyError: when one is lost, since its connection is gone
+        :raises TableBusyError: if one is lost because its connection is gone
         """
 
 
 def by_lock(resolved: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the names of tables by their locks, in the order in which every sync takes them.
 
-    :param resolved: what tells the lock from all others, and the name of its table
+    :param resolved: pairs of a lock's identity and the name of its table
     :raises ConfigurationError: when two names mean one table
     """
     names: dict[str, str] = {}
@@ -45,6 +45,6 @@ def busy(name: str, timeout: float) -> TableBusyError:
 
 
 def lost(names: Iterable[str], reason: str) -> TableBusyError:
-    """Return the error for locks that were lost, so that another sync may be at work."""
+    """Return the error for lost locks, without which another sync may be writing."""
     tables = ", ".join(map(repr, names))
     return TableBusyError(f"The lock of table {tables} was lost during the sync: {reason}.", NOTHING_CHANGED, "Try again.")

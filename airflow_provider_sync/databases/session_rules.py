@@ -1,4 +1,4 @@
-"""What a session of a database may do that is the user's choice, and not the same for every sync."""
+"""Rules of a database session that the user chooses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow_provider_sync.exceptions import TableError
 
 
 class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Choices for the sessions of one database.
+    """Rules for the sessions of one database.
 
-    :ivar allow_row_security: see only the rows that policies let the role see, rather than fail
+    :ivar allow_row_security: sync only the rows that policies let the role see, instead of failing
     :ivar keep_time_limits: leave the role's own limits for statements and transactions in force
-    :ivar lock_seconds: longest wait for what somebody else has locked, where the engine would wait for longer
+    :ivar lock_seconds: longest wait for a lock of somebody else, if the engine's own limit is longer
     """
 
     allow_row_security: bool = False
@@ -22,10 +22,10 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_all_rows_seen(table: Table, name: str, *, allowed: bool) -> None:
-    """Refuse a table of which the session's role sees only some rows: a mirror would delete the others, or call them equal.
+    """Refuse a table of which the session's role sees only some rows, since a mirror would delete the others.
 
     :param name: of the table, for the message
-    :param allowed: whether the user has said that the visible rows are what is meant
+    :param allowed: whether the user wants only the visible rows
     :raises TableError: naming table, policies and both remedies
     """
     if table.row_filter and not allowed:

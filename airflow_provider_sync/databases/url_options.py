@@ -1,4 +1,4 @@
-"""The options behind the ``?`` of a database URL: those that a driver does not take are errors that name them."""
+"""The options behind the ``?`` of a database URL: one that its driver does not take is an error that names it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def check_names(url: URL, entry: EngineEntry) -> None:
 
 @contextmanager
 def naming_options(url: URL) -> Iterator[None]:
-    """Turn the errors by which drivers refuse options, mostly Python's own, into one that names the option.
+    """Turn the errors with which drivers refuse options, mostly Python's own, into one that names the option.
 
-    :raises ConfigurationError: without the driver's words, which may have values of the URL
+    :raises ConfigurationError: without the driver's text, which may quote values of the URL
     """
     try:
         yield
@@ -53,7 +53,7 @@ def naming_options(url: URL) -> Iterator[None]:
 
 
 def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str, Any]], DBAPIConnection]) -> None:
-    """Have the engine's connections name the option that their driver does not take.
+    """Make an engine's connections name the option that their driver does not take.
 
     :param open_connection: opens one, with the driver's arguments by name
     """
@@ -67,10 +67,10 @@ def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str
 
 
 def _refuses_option(error: Exception) -> bool:
-    """Whether an error is about how the driver was called, rather than what a server has said."""
+    """Whether an error is about the arguments of the driver, and not an answer of the server."""
     if isinstance(error, TypeError | ValueError | AttributeError):
         return True
-    # libpq's own: a server's errors have a state, or a number.
+    # Errors of libpq itself; those of a server have a SQLSTATE.
     if type(error).__name__ not in ("ProgrammingError", "OperationalError") or getattr(error, "sqlstate", None):
         return False
     text = str(error)

@@ -1,4 +1,4 @@
-"""Tables that are made and dropped: staging tables, work tables, and missing targets."""
+"""Creating and dropping tables: staging tables, work tables, and targets that do not exist yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalType
 
 
 class Ddl(DatabaseComponent):
-    """Makes and drops tables."""
+    """Creates and drops tables."""
 
     has_schemas: ClassVar[bool] = True
     """Whether a dot in a new table's name stands between schema, or database, and table."""
@@ -65,13 +65,13 @@ class Ddl(DatabaseComponent):
         indexes: Sequence[str] = (),
         temporary: bool = False,
     ) -> Table:
-        """Create an empty table beside ``target``, with those of its columns and its types, and that primary key.
+        """Create an empty staging table beside ``target``, with some of its columns, their types, and a primary key.
 
-        No defaults, no AUTO_INCREMENT, no generated columns, no foreign keys, no triggers.
+        It has no defaults, counters, generated columns, foreign keys or triggers.
         """
 
     def drop(self, connection: Connection, table: Table) -> None:
-        """Drop a staging or work table, if it is there."""
+        """Drop a staging or work table if it exists."""
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
@@ -85,7 +85,9 @@ class Ddl(DatabaseComponent):
             if unchanged and self.database.reader.is_empty(connection, table):
                 self.drop(connection, table)
 
-    def lock_whole(self, connection: Connection, table: Table) -> None:  # SQLite's transactions lock everything
+    def lock_whole(
+        self, connection: Connection, table: Table
+    ) -> None:  # SQLite's transactions lock everything
         """Keep everybody else from writing to ``table`` until the transaction ends."""
 
     @abstractmethod

@@ -27,12 +27,12 @@ class Digests(DatabaseComponent):
     """
 
     schemes: ClassVar[tuple[Scheme, ...]] = ("key_range", "row_hash")
-    """In which ways this database can cut a table."""
+    """The schemes of partitioning that this database knows."""
 
     def probes(self, connection: Connection) -> Mapping[str, str]:
-        """Compute fixed texts by every digest that this database has besides SHA-256.
+        """Digest fixed texts with every hash function that this database has besides SHA-256.
 
-        :return: what came out, by the name of the digest; two databases with the same answer digest all rows alike
+        :return: the result by the name of the function; two databases with equal results digest all rows alike
         """
         return {}
 
@@ -42,7 +42,7 @@ class Digests(DatabaseComponent):
 
     @abstractmethod
     def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
-        """Return about how many rows there are, from statistics where there are any."""
+        """Return about how many rows there are, from statistics if the database has them."""
 
     @abstractmethod
     def digest_segments(

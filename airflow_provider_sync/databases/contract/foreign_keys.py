@@ -1,4 +1,4 @@
-"""Foreign keys around a merge: switched off where the role may, guarded where they stay on, and their orphans counted."""
+"""Foreign keys around a merge: switched off if the role may, guarded if they stay on, and their orphans counted."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class ForeignKeys(DatabaseComponent):
 
     @abstractmethod
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> AbstractContextManager[None]:
-        """Switch foreign-key checks off around a transaction, and back to what they were in any case.
+        """Switch foreign-key checks off around a transaction, and restore them afterwards in any case.
 
-        :raises TableError: where the role may not and constraints are in the way, naming the grant
+        :raises TableError: if the role may not and a constraint is violated, naming the grant
         """
 
     def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
-        """See that no action of a foreign key that stays on touches a row that is not to change.
+        """Make sure that no action of a foreign key that stays on changes a row that shall stay as it is.
 
-        Rows that have to be deleted last are listed so. Called inside the transaction, with the work tables filled.
+        Rows that have to be deleted last are marked in the work tables. Call it inside the transaction, with the work tables
+        filled.
 
         :return: to be entered around the writes
         :raises ReferencedRowsError: before anything is written, when rows would be changed or lose what they refer to
@@ -34,25 +35,25 @@ class ForeignKeys(DatabaseComponent):
         return nullcontext()
 
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
-        """Say why the rows listed under ``R`` cannot be deleted and inserted again; ``None`` where nothing else would happen."""
+        """Return why deleting and reinserting the rows listed under ``R`` would have side effects; ``None`` if it has none."""
         if not change.target.triggers:
             return None
         return f"the triggers of the table ({', '.join(change.target.triggers)}) would take them for deleted"
 
     def merged_together(self, names: Sequence[str]) -> list[list[int]]:
-        """Group tables, by their places in ``names``, that share a transaction since foreign keys between them stay on."""
+        """Group tables, by their positions in ``names``, that need one transaction because foreign keys between them stay on."""
         return [[number] for number in range(len(names))]
 
     def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
-        """Name the columns of each table that are written once all tables have their rows: they refer to what comes later.
+        """Return for each table the columns to write last, after all tables have their rows.
 
-        Columns that may be NULL until then, of foreign keys that stay on and form a ring.
+        They are nullable columns of foreign keys that stay on and form a cycle.
         """
         return [frozenset() for _ in changes]
 
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
-        """Count rows whose foreign key points to nothing, in ``table`` and in the tables that refer to it.
+        """Count orphans, in ``table`` and in the tables that refer to it.
 
         :return: number of rows by ``table.constraint``, only where there are any
         """

@@ -17,11 +17,14 @@ class IdentityColumns(DatabaseComponent):
     """Lets identity columns be written, and moves their counters on."""
 
     def allow_updates(self, connection: Connection, target: Table, columns: Sequence[Column]) -> bool:
-        """Let columns that are :attr:`~.schema.Column.insert_only` be updated, if this role may; before any other write."""
+        """Allow updates of columns that are :attr:`~.schema.Column.insert_only`; call it before any other write.
+
+        :return: whether this role may
+        """
         return False
 
     def forbid_updates(self, connection: Connection, target: Table, columns: Sequence[Column]) -> None:
-        """Take :meth:`allow_updates` back, after all other writes of the transaction."""
+        """Undo :meth:`allow_updates`, after all other writes of the transaction."""
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
-        """Move sequences past the highest key, inside the transaction. Nothing where the engine does so itself."""
+        """Move sequences past the highest key, inside the transaction, unless the engine does so itself."""

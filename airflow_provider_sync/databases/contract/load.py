@@ -21,24 +21,24 @@ class Loader(DatabaseComponent):
     ) -> int:
         """Load TSV of canonical texts into a staging table by the fastest way that the server allows.
 
-        Each block holds whole lines. Nothing is mangled silently, as in :meth:`load`.
+        Each block holds whole lines. As in :meth:`load`, a value that the column would change is an error.
 
         :param columns: columns of the staging table with the types of the source, in the order of the text's fields
         :return: rows loaded
         :raises TableError: naming the table, the column where it is known, and the reason
         """
 
-    def adopt_keys(  # nothing to do where every key has one form, as in most databases
+    def adopt_keys(  # most databases store a key in one form only
         self, connection: Connection, target: Table, staging: Table, key: Sequence[CanonicalColumn]
     ) -> None:
-        """Write staged keys as the target writes those with the same canonical text."""
+        """Rewrite staged keys in the form in which the target stores keys with the same canonical text."""
 
     @abstractmethod
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
-        """Load rows, whose values stand in the order of the table's columns, by the fastest way that the server allows.
+        """Load rows of values in the order of the table's columns, by the fastest way that the server allows.
 
-        Values are those of :meth:`.Reader.read`, from any engine. Nothing is mangled silently: a value that the column would
-        change (a decimal cut, a text shortened, a date zeroed, a NULL replaced) is an error.
+        Values are those of :meth:`.Reader.read`, from any engine. A value that the column would change (a decimal cut, a text
+        shortened, a date zeroed, a NULL replaced) is an error.
 
         :return: rows loaded
         :raises TableError: naming the table, the column where it is known, and the reason

@@ -17,13 +17,13 @@ class MergeStatements(DatabaseComponent):
     """Writes the conditions and statements of a merge."""
 
     overriding: ClassVar[str] = ""
-    """What an INSERT says so that identity columns take the values that it has."""
+    """Clause of an INSERT that lets it give values to identity columns."""
 
     straight_join: ClassVar[str] = "JOIN"
-    """How tables are joined in the order in which they are named."""
+    """Keyword of a join that keeps the order of the tables."""
 
     def comparable(self, column: Column, alias: str) -> str:
-        """Return the column as an expression whose equality is equality of bytes."""
+        """Return an expression of the column that is equal only if the bytes are equal."""
         name = f"{alias}.{self.quote(column.name)}"
         return self.as_bytes(name) if column.kind in TEXTUAL else name
 
@@ -32,11 +32,11 @@ class MergeStatements(DatabaseComponent):
         """Return an expression that compares text by its bytes, whatever the collation."""
 
     def same(self, column: Column, left: str, right: str) -> str:
-        """Return a condition: the column is the same in both, NULL equal to NULL, text by bytes."""
+        """Return the condition that the column has equal values in both; NULL equals NULL, text is compared by bytes."""
         return f"{self.comparable(column, left)} IS NOT DISTINCT FROM {self.comparable(column, right)}"
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
-        """Return a condition: both rows have the same key, by bytes, in a form that can use the key's index."""
+        """Return the condition that both rows have the same key, by bytes, in a form that can use the key's index."""
         conditions = [self.equal(key, left, right)]
         conditions += [
             f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if column.kind in TEXTUAL
@@ -44,28 +44,28 @@ class MergeStatements(DatabaseComponent):
         return " AND ".join(conditions)
 
     def equal(self, key: Sequence[Column], left: str, right: str) -> str:
-        """Return a condition: the database calls the keys of both rows equal, as a unique index does; their bytes may differ."""
+        """Return the condition that the keys of both rows are equal as a unique index compares; their bytes may differ."""
         return " AND ".join(f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key)
 
     def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
-        """Return the columns whose values the database may call equal though their bytes differ: ``ab`` and ``AB``."""
+        """Return the columns of which the database may call different bytes equal, such as ``ab`` and ``AB``."""
         return [column for column in key if self.comparable(column, "t") != f"t.{self.quote(column.name)}"]
 
     def absent(self, key: Sequence[Column], alias: str) -> str:
-        """Return a condition: an outer join found no row, whose key would have no NULL."""
+        """Return the condition that an outer join found no row of this alias, whose key is never NULL."""
         return f"{alias}.{self.quote(key[0].name)} IS NULL"
 
     def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
-        """Return the table under an alias, for a join that looks its rows up by these columns whatever statistics say."""
+        """Return the table under an alias, for a join that uses the index of these columns whatever the statistics say."""
         return f"{self.qualified(table)} AS {alias}"
 
     def removed_rows(self, target: Table, removed: Table, key: Sequence[Column]) -> str:
-        """Return the join ``t`` with ``r`` of the rows of ``target`` whose keys ``removed`` lists."""
+        """Return the join of ``removed`` as ``r`` with those rows of ``target`` as ``t`` whose keys it lists."""
         names = [column.name for column in key]
         return f"{self.qualified(removed)} AS r JOIN {self.by_index(target, 't', names)} ON {self.match(key, 't', 'r')}"
 
     def parameter(self, column: Column, value: Value) -> Value:
-        """Return a value of :meth:`.Reader.read` as the driver has to have it, to compare it with the column."""
+        """Return a value of :meth:`.Reader.read` in the type that the driver needs for comparing it with the column."""
         return value
 
     def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
@@ -114,7 +114,7 @@ class MergeStatements(DatabaseComponent):
     ) -> str:
         """Return the statement that inserts the staged rows that ``work`` lists under ``op``.
 
-        :param kept: has the values of further columns by the same key
+        :param kept: a table with values of further columns under the same key
         """
         names = [column.name for column in key]
         others = [column.name for column in kept.columns if column.name not in names] if kept else []
@@ -128,7 +128,7 @@ class MergeStatements(DatabaseComponent):
         )
 
     def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:
-        """Return the statement that inserts every staged row, for a target that has none."""
+        """Return the statement that inserts every staged row into an empty target."""
         return (
             f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) {self.overriding}SELECT {self.columns(columns, 's')}"
             f" FROM {self.qualified(staging)} AS s"

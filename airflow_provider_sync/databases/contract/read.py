@@ -47,7 +47,7 @@ class Reader(DatabaseComponent):
         """Count the rows."""
 
     def find_null(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Return the first of the columns that holds NULL, or ``None``; those that cannot are not looked at."""
+        """Return the first of the columns that holds NULL, or ``None``; NOT NULL columns are skipped."""
         for column in columns:
             statement = f"SELECT 1 FROM {self.qualified(table)} WHERE {self.quote(column.name)} IS NULL LIMIT 1"
             if column.nullable and connection.exec_driver_sql(statement).first() is not None:
@@ -75,7 +75,7 @@ class Reader(DatabaseComponent):
         return connection.exec_driver_sql(f"SELECT 1 FROM {self.qualified(table)} LIMIT 1").first() is None
 
     def fingerprint(self, connection: Connection, table: Table) -> object:
-        """Return what differs as soon as this transaction changes the table; seen over the transaction's own connection."""
+        """Return a value that changes whenever the open transaction of ``connection`` changes the table."""
         digest = sha256()
         for rows in self.read(connection, table, table.columns, order_by=table.primary_key):
             for row in rows:

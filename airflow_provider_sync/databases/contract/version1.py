@@ -18,12 +18,12 @@ class Version1(DatabaseComponent):
     """Hashes tables as existing servers do, or prepares what is needed to do so from streamed rows."""
 
     keeps_instants: ClassVar[bool] = True
-    """Whether columns of the kind TIMESTAMP hold instants, whose text depends on a time zone; otherwise they hold a text."""
+    """Whether columns of the kind TIMESTAMP hold instants, whose text depends on a time zone, and not just text."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
         """Return the time zone of sessions that set none, as existing servers and clients leave it: an offset or an IANA name.
 
-        :return: ``None`` where there is none, or its rules cannot be told
+        :return: ``None`` if there is none, or if its rules are not known
         """
         return None
 
@@ -31,7 +31,7 @@ class Version1(DatabaseComponent):
     def hash_in_database(
         self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
     ) -> str | None:
-        """Compute the version 1 hash inside the database; ``None`` where that is not possible or not exact.
+        """Compute the version 1 hash inside the database; ``None`` if that is not possible or not exact.
 
         :param zone: in which instants are rendered
         """
@@ -60,7 +60,7 @@ class Version1(DatabaseComponent):
     def hash_column(self, column: Column, row: Sequence[Column]) -> Callable[[Sequence[Value]], Iterable[bytes]]:
         """Return the function that renders one column of a batch as version 1 hashes it, NULL included.
 
-        Engines override it where many values can be rendered faster together than one by one.
+        Engines override it if they can render a whole column faster than value by value.
         """
         render = self.hash_text(column, row)
 
@@ -75,5 +75,5 @@ class Version1(DatabaseComponent):
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
         """Return the first column with a value that JSON cannot carry (bytes that are not UTF-8, infinity), or ``None``.
 
-        Only columns whose type allows such values are looked at.
+        Only columns whose type allows such values are searched.
         """

@@ -101,13 +101,13 @@ class MySQLDatabase(Database):
     # -- connections -------------------------------------------------------------------------------------------------
 
     def open_connection(self, *, loading: bool) -> Connection:
-        """Open a connection; only one for loading can send rows as a file, and no other file."""
+        """Open a connection; only one for loading can send a file, and only the file of rows."""
         with local_infile.loading() if loading else nullcontext():
             return super().open_connection(loading=loading)
 
     def prepare_session(self, connection: Connection) -> None:
         """Set a fresh connection's session: see :mod:`.session`."""
-        # The driver has to know, too: it decodes by what it was told last.
+        # By the driver, which has to know how to decode what it receives.
         connection.connection.driver_connection.set_character_set("utf8mb4")  # type: ignore[union-attr]  # just connected
         connection.exec_driver_sql(set_session(self.session, mariadb=self.server.is_mariadb(connection)))
         if self.server.logs_statements(connection):
@@ -138,7 +138,7 @@ class MySQLDatabase(Database):
             yield
             connection.exec_driver_sql("COMMIT")
         except BaseException:
-            # A lost connection rolls back by itself, and the first error is the one to tell.
+            # A lost connection is rolled back by the server; the first error is the one to raise.
             with suppress(SQLAlchemyError):
                 connection.exec_driver_sql("ROLLBACK")
             raise
@@ -155,7 +155,7 @@ class MySQLDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold the server's user locks on the tables, through one connection of their own."""
+        """Hold the server's user locks for the tables over a connection of their own."""
         with self.connect() as connection:
             locks = by_lock((catalog.lock_key(connection, name), name) for name in names)
             with hold_locks(connection, locks, timeout=timeout) as lock:
@@ -168,9 +168,9 @@ class MySQLDatabase(Database):
         return translated()
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that a unique key would have had a value twice."""
+        """Whether a driver's error reports a duplicate value of a unique key."""
         return error_number(error) == DUPLICATE
 
     def is_constraint(self, error: BaseException) -> bool:
-        """Whether an error says that a key, a NOT NULL, a foreign key or a CHECK would have been broken."""
+        """Whether a driver's error reports a violated key, NOT NULL, foreign key or CHECK."""
         return error_number(error) in BROKEN_CONSTRAINTS

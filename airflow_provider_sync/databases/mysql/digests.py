@@ -88,7 +88,7 @@ class MySQLDigests(Digests):
         segments = {}
         for segment_number, rows, total in found:
             if total >= TOO_LARGE:
-                raise self._too_large(connection, table_slice.table)
+                raise _too_large(table_slice.table)
             segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS)
         return segments
 
@@ -179,16 +179,17 @@ class MySQLDigests(Digests):
                     raise TableError(
                         f"Table {str(table_slice.table)!r} has rows without a key (NULL). Choose a key that all have."
                     ) from error
-                raise self._too_large(connection, table_slice.table) from error
+                raise _too_large(table_slice.table) from error
 
     def _digest(self, connection: Connection, table_slice: TableSlice) -> str:
         return row_digest(table_slice.columns, self.quote, _packet(connection))
 
-    def _too_large(self, connection: Connection, table: Table) -> TableError:
-        return TableError(
-            f"Table {str(table)!r} has a row that is larger than the server's max_allowed_packet, so that it cannot be digested"
-            " there. Raise max_allowed_packet, or leave out the largest column with `columns`."
-        )
+
+def _too_large(table: Table) -> TableError:
+    return TableError(
+        f"Table {str(table)!r} has a row that is larger than the server's max_allowed_packet, so that it cannot be digested"
+        " there. Raise max_allowed_packet, or leave out the largest column with `columns`."
+    )
 
 
 def _packet(connection: Connection) -> int:

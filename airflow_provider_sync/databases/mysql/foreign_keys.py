@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
 from airflow_provider_sync.databases.schema import Table
 
-# References from other databases are not looked for: see mysql_describe.
+# References from other databases are not searched: see the catalog.
 _CONSTRAINTS = text(
     "SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME,"
     " REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE"

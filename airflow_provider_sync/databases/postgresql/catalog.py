@@ -11,9 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.catalog import Catalog
-from airflow_provider_sync.databases.postgresql.errors import (
-    translated,
-)
+from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.session import undoubled
 from airflow_provider_sync.databases.postgresql.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
@@ -49,7 +47,7 @@ _MAX_BITS = 64
 """Longer bit strings do not fit the integer that version 1 sends, and are text."""
 
 _CUT = {"name": 63, "char": 1}
-"""Types that the server cuts without a word, and their length in bytes."""
+"""Types that the server cuts silently, and their length in bytes."""
 
 _REFUSED = {
     "v": "is a view",

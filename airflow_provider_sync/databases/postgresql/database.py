@@ -1,4 +1,4 @@
-"""PostgreSQL, reached by psycopg 3 or psycopg2. How its catalogs, values, COPY and errors look is in the modules beside."""
+"""PostgreSQL, reached through psycopg 3 or psycopg2: connections and transactions; its components are in the modules beside."""
 
 from __future__ import annotations
 
@@ -127,9 +127,9 @@ class PostgreSQLDatabase(Database):
             set_session(connection, self.session)
 
     def require_session(self) -> None:
-        """See that no pooler hands servers on after each transaction.
+        """Check that no pooler hands the server on after each transaction.
 
-        :raises ConfigurationError: where one does
+        :raises ConfigurationError: if one does
         """
         with self.connect() as connection:
             self._require_session(connection)
@@ -170,13 +170,13 @@ class PostgreSQLDatabase(Database):
                     set_session(connection, self.session, local=True)
                 yield
                 if driver.info.transaction_status == FAILED:
-                    # COMMIT would roll back without a word.
+                    # COMMIT would roll back silently.
                     raise TableError(
                         "A statement of the transaction failed, and the error was passed over.", NOTHING_CHANGED
                     ).anonymously()
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
-                # Below SQLAlchemy, which would open another connection where this one is gone.
+                # By the driver: SQLAlchemy would open another connection if this one is lost.
                 if not driver.closed and driver.info.transaction_status != IDLE:
                     with driver.cursor() as cursor:
                         cursor.execute("ROLLBACK")
@@ -209,13 +209,13 @@ class PostgreSQLDatabase(Database):
         return translated()
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that a unique key would have had a value twice."""
+        """Whether a driver's error reports a duplicate value of a unique key."""
         return sqlstate(error) in (UNIQUE_VIOLATION, EXCLUSION_VIOLATION)
 
     def is_constraint(self, error: BaseException) -> bool:
-        """Whether the state is one of the class "integrity constraint violation"."""
+        """Whether the SQLSTATE is of the class "integrity constraint violation"."""
         return (sqlstate(error) or "").startswith("23")
 
     def is_orphan(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that a row would have referred to nothing."""
+        """Whether a driver's error reports a foreign key that would refer to no row."""
         return sqlstate(error) == FOREIGN_KEY_VIOLATION

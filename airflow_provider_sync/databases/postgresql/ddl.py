@@ -8,9 +8,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.ddl import Ddl
 from airflow_provider_sync.databases.postgresql import type_names
-from airflow_provider_sync.databases.postgresql.errors import (
-    translated,
-)
+from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.protocol.v2.types import LogicalType
 

@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
-from airflow_provider_sync.databases.postgresql.errors import (
-    translated,
-)
-from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, copied
+from airflow_provider_sync.databases.postgresql.errors import translated
+from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, MAX_KEYS, copied
 from airflow_provider_sync.databases.postgresql.row_text import hash_of_texts, slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, run, stores_utf8
 from airflow_provider_sync.databases.postgresql.text import literal
@@ -23,9 +21,6 @@ from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, Tab
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
-
-_KEYS = 100_000
-"""Keys looked up by one statement."""
 
 _SUM_MODULUS = 2**64
 
@@ -99,8 +94,8 @@ class PostgreSQLDigests(Digests):
     def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
         """Look the rows up by their keys."""
         sql = slice_sql(self.database, connection, table_slice)
-        for start in range(0, len(keys), _KEYS):
-            yield from self._digests(connection, table_slice, sql.digests_by_key(keys[start : start + _KEYS]))
+        for start in range(0, len(keys), MAX_KEYS):
+            yield from self._digests(connection, table_slice, sql.digests_by_key(keys[start : start + MAX_KEYS]))
 
     def _digests(self, connection: Connection, table_slice: TableSlice, statement: str) -> Iterator[list[KeyDigest]]:
         width = len(table_slice.key)

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
-from airflow_provider_sync.databases.postgresql.errors import (
-    translated,
-)
+from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.session import undoubled
 from airflow_provider_sync.databases.schema import Column, Table
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-_LOOKS = 4
-"""How often to ask which server answers: poolers take turns among the free ones, or take the one that was used last."""
+_TRIES = 4
+"""How often to ask which server answers: a pooler takes the free ones in turn, or the one that was used last."""
 
 
 class Pooler:
     """What is known about a database's pooler, found out once.
 
-    :ivar found: whether there is one; ``None`` while nobody has asked
+    :ivar found: whether there is one; ``None`` until the first connection was asked
     :ivar keeps_sessions: whether connections through it are known to have sessions of their own
     """
 
@@ -42,7 +42,7 @@ def keeps_sessions(engine: Engine, connection: Connection) -> bool:
     """
     first = _process(connection)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
-        for _ in range(_LOOKS):
+        for _ in range(_TRIES):
             # In transaction mode, the server of a connection that waits is free for the next that asks.
             if _process(other) == first or _process(connection) != first:
                 return False

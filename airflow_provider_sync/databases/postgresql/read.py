@@ -1,4 +1,4 @@
-"""A streamed read through a cursor of the server, by psycopg 3 or psycopg2."""
+"""Rows out of PostgreSQL: values by a cursor of the server, canonical texts by COPY; through psycopg 3 or psycopg2."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.read import BATCH_ROWS, Reader
 from airflow_provider_sync.databases.postgresql.constraints import touched
-from airflow_provider_sync.databases.postgresql.errors import (
-    translated,
-)
+from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.row_text import slice_sql
 from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
 from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
@@ -36,8 +34,9 @@ _ORDERED_AS_THEY_ARE = re.compile(
 )
 """Types that only PostgreSQL has, and whose order depends neither on a collation nor on a version of one."""
 _ORDERED_BY_BYTES = frozenset({'pg_catalog."C"', 'pg_catalog."POSIX"', "pg_catalog.ucs_basic"})
-_KEYS = 100_000
+MAX_KEYS = 100_000
 """Keys looked up by one statement."""
+
 Convert = Callable[[Sequence[Any]], Sequence[Value]]
 """Turns the values of one column, as the driver gives them, into those of ``Database.read``."""
 
@@ -251,5 +250,5 @@ class PostgreSQLReader(Reader):
         if keys is None:
             yield from copied(connection, sql.texts())
             return
-        for start in range(0, len(keys), _KEYS):
-            yield from copied(connection, sql.texts_by_key(keys[start : start + _KEYS]))
+        for start in range(0, len(keys), MAX_KEYS):
+            yield from copied(connection, sql.texts_by_key(keys[start : start + MAX_KEYS]))

@@ -11,7 +11,7 @@ _CLOCK = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.TIMESTAMPT
 
 _CLOCKS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 
-# Without length, scale and precision, by which an explicit cast would cut a value without a word.
+# Without length, scale and precision, by which an explicit cast would cut a value silently.
 _WIDE = {
     Kind.INTEGER: "bigint",
     Kind.DECIMAL: "numeric",

@@ -1,6 +1,6 @@
 """Blocks of canonical texts as COPY FROM takes them: nearly always as they came.
 
-What COPY refuses itself is left to it. What it would change without a word, digits that a decimal or a double cannot keep,
+What COPY refuses itself is left to it. What it would change silently, digits that a decimal or a double cannot keep,
 is refused here.
 """
 

@@ -9,9 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.version1 import Version1
-from airflow_provider_sync.databases.postgresql.errors import (
-    translated,
-)
+from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.read import fetch
 from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
 from airflow_provider_sync.databases.schema import Column, Kind, Table, Value

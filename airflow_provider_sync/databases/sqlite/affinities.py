@@ -1,6 +1,6 @@
 """What SQLite makes of declared types: affinities, logical kinds, and the values that survive being stored.
 
-SQLite converts a value to the affinity of its column without a word. Rows from other engines are therefore converted here
+SQLite converts a value to the affinity of its column silently. Rows from other engines are therefore converted here
 first, exactly or not at all.
 """
 

@@ -1,4 +1,4 @@
-"""SQLite, from 3.37 on."""
+"""SQLite 3.37 and newer: connections, transactions and errors; its components are in the modules beside."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ from airflow_provider_sync.databases.sqlite.locks import hold_locks, lock_path
 from airflow_provider_sync.databases.sqlite.merge_statements import SQLiteMergeStatements
 from airflow_provider_sync.databases.sqlite.read import SQLiteReader
 from airflow_provider_sync.databases.sqlite.session import decode, driver_of, roll_back, translate, write_transaction
-from airflow_provider_sync.databases.sqlite.text import (
-    register_functions,
-)
+from airflow_provider_sync.databases.sqlite.text import register_functions
 from airflow_provider_sync.databases.sqlite.version1 import SQLiteVersion1
 
 BUSY_SECONDS = 60
 """How long a statement waits for another process that writes to the database."""
 
 _PREPARED = "sync_functions"
-"""Tells in a connection's notes that it has the functions of version 2."""
+"""Key in ``Connection.info``: whether the connection has the functions of version 2."""
 
 
 class SQLiteDatabase(Database):
@@ -86,7 +84,7 @@ class SQLiteDatabase(Database):
     # -- connections -------------------------------------------------------------------------------------------------
 
     def prepare_session(self, connection: Connection) -> None:
-        """Wait for writers, and take text that is not UTF-8 for what it is."""
+        """Wait for other writers, and read text that is not UTF-8 as bytes."""
         seconds = min(BUSY_SECONDS, self.session.lock_seconds or BUSY_SECONDS)
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {seconds * 1000}")
         driver = driver_of(connection)
@@ -113,11 +111,11 @@ class SQLiteDatabase(Database):
             yield
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Interrupt it; what waits for a lock waits on, for :data:`BUSY_SECONDS` at most."""
+        """Interrupt the statement; one that waits for a lock goes on waiting, for at most :data:`BUSY_SECONDS`."""
         driver = driver_of(connection)
 
         def cancel() -> None:
-            # Of a connection that has been closed.
+            # The connection has been closed meanwhile.
             with suppress(sqlite3.ProgrammingError):
                 driver.interrupt()
 
@@ -135,7 +133,7 @@ class SQLiteDatabase(Database):
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into those of this package; the only one that may pass is a lock."""
+        """Turn SQLite's errors into those of this package; only a lock is transient."""
         try:
             yield
         except DBAPIError as error:
@@ -144,7 +142,7 @@ class SQLiteDatabase(Database):
             raise translate(error).anonymously() from error
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error of the driver says that a unique key would have had a value twice."""
+        """Whether a driver's error reports a duplicate value of a unique key."""
         found = getattr(error, "orig", None) or error
         return getattr(found, "sqlite_errorcode", None) in (
             sqlite3.SQLITE_CONSTRAINT_UNIQUE,
@@ -152,6 +150,6 @@ class SQLiteDatabase(Database):
         )
 
     def is_constraint(self, error: BaseException) -> bool:
-        """Whether the code is one of a constraint."""
+        """Whether the error code is that of a constraint."""
         found = getattr(error, "orig", None) or error
         return (getattr(found, "sqlite_errorcode", None) or 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
