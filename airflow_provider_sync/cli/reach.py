@@ -24,6 +24,7 @@ from airflow_provider_sync.config import (
     connection_url,
 )
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, foreseen
@@ -124,7 +125,7 @@ def _try_database(name: str | None, url: str, tables: list[AnyTable], attempt: T
         with foreseen(), OPENER.database(url) as opened:
             database = opened.with_session(allow_row_security=any(table.allow_row_security for table in tables))
             with database.snapshot():
-                yield Trial("connection", shown, False, f"opened, {database.engine.dialect.name}")
+                yield Trial("connection", shown, False, f"opened, {entry_of(database.engine).title}")
             for table in tables:
                 yield _trial("table", table.name, partial(_in_snapshot, database, table, attempt))
     except SyncError as error:

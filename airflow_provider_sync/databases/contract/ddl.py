@@ -85,9 +85,7 @@ class Ddl(DatabaseComponent):
             if unchanged and self.database.reader.is_empty(connection, table):
                 self.drop(connection, table)
 
-    def lock_whole(
-        self, connection: Connection, table: Table
-    ) -> None:  # SQLite's transactions lock everything
+    def lock_whole(self, connection: Connection, table: Table) -> None:  # SQLite's transactions lock everything
         """Keep everybody else from writing to ``table`` until the transaction ends."""
 
     @abstractmethod
