@@ -153,14 +153,14 @@ def compare_segments(
                 return dict(digest_sample(database, connection, table_slice, described.partitioning, described.sample))
             return dict(database.digests.digest_segments(connection, table_slice, described.partitioning))
 
-        source, own = _ask_both(database, partial(_read_segments, answer), digest_target)
-    differing = differing_segments(source, own)
+        source, held = _ask_both(database, partial(_read_segments, answer), digest_target)
+    differing = differing_segments(source, held)
     return Comparison(
         target=target,
         table_slice=table_slice,
         described=described,
         source_segments=source,
-        target_segments=own,
+        target_segments=held,
         differing=tuple(differing),
     )
 
@@ -246,14 +246,14 @@ def compare_slice(
             return announced_digests(_limited(answer, compared, compared.source_rows_in(numbers)), len(table_slice.key))
 
     if connection is None:
-        source, own = _ask_both(database, digest_source, digest_target)
+        source, held = _ask_both(database, digest_source, digest_target)
     else:
-        source, own = digest_source(), digest_target(connection)
-    changes = changed_rows(source, {key: wire_digest(digest) for key, digest in own.items()})
+        source, held = digest_source(), digest_target(connection)
+    changes = changed_rows(source, {key: wire_digest(digest) for key, digest in held.items()})
     return Differences(
         changes=changes,
         announced={key: source[key] for key in changes.wanted},
-        replaced=digest_by_segment(partitioning, ((key, own[key]) for key in (*changes.updated, *changes.deleted))),
+        replaced=digest_by_segment(partitioning, ((key, held[key]) for key in (*changes.updated, *changes.deleted))),
     )
 
 

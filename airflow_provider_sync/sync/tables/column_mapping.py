@@ -1,4 +1,4 @@
-"""How a source that version 2 has described lands in the target: which of its columns go where, rendered by which types."""
+"""Map the columns that version 2 describes to those of the target: which source column goes where, rendered by which type."""
 
 from __future__ import annotations
 
@@ -41,19 +41,21 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
         raise ConfigurationError(
             f"Table {target.name!r}: renames names {unknown[0]!r}, which the source does not have. It has: {', '.join(names)}."
         )
-    own = {column.name: column for column in target.table.columns}
+    target_columns = {column.name: column for column in target.table.columns}
     columns: dict[str, CanonicalColumn] = {}
     for column in described.columns:
         name = options.renames.get(column.name, column.name)
-        if name not in own:
+        if name not in target_columns:
             raise TableError(
                 f"Table {str(target.table)!r} has no column {name!r}, which the source has."
                 " Add it to the table, rename it with 'renames', or leave it out with 'columns'."
             )
-        if any(name == landed.column.name for landed in columns.values()):
+        if any(name == mapped.column.name for mapped in columns.values()):
             raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Correct 'renames'.")
-        logical = mapped_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
-        columns[column.name] = CanonicalColumn(column=own[name], type=logical)
+        logical = mapped_type(
+            str(target.table), column.type, target_columns[name], database.catalog.logical_type(target_columns[name])
+        )
+        columns[column.name] = CanonicalColumn(column=target_columns[name], type=logical)
     key = tuple(columns[name] for name in described.key)
     wanted = options.primary_key
     if wanted and sorted(wanted) != sorted(column.column.name for column in key):
@@ -61,7 +63,7 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
             f"Table {target.name!r}: primary is {', '.join(wanted)}, but the source's key is {', '.join(described.key)}."
             " Both sides need one key: configure it at the server, too."
         )
-    window = _own_window(database, target)
+    window = _target_window(database, target)
     return TableSlice(table=target.table, columns=tuple(columns.values()), key=key, window=window, key_range=target.key_range)
 
 
@@ -77,7 +79,7 @@ def create_statement(database: Database, options: TargetTable, described: Descri
     return database.ddl.create_table_statement(options.table_name, renamed, key)
 
 
-def _own_window(database: Database, target: Target) -> Window | None:
+def _target_window(database: Database, target: Target) -> Window | None:
     """Return the window with the target's column, and its ends as that column has them."""
     window = _window(target.options, target.options.renames)
     if window is None:

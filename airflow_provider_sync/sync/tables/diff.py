@@ -31,8 +31,8 @@ from airflow_provider_sync.sync.tables.target import seen_by
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
-MOST_KEYS = 100_000
-"""Keys of one kind that are told of one table."""
+MAX_REPORTED_KEYS = 100_000
+"""Keys of one kind (inserted, updated, deleted) that are reported of one table."""
 
 
 class TableDiff(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,12 +94,12 @@ def diff_table(
     table: TargetTable,
     database: Database,
     *,
-    most_keys: int = MOST_KEYS,
+    max_keys: int = MAX_REPORTED_KEYS,
     progress: Progress | None = None,
 ) -> TableDiff:
     """Find the rows in which source and target differ, in bounded memory.
 
-    :param most_keys: of each kind that are told
+    :param max_keys: of each kind that are told
     :param progress: told of the rows that version 1 downloads
     :raises SyncError: when they cannot be compared
     """
@@ -113,7 +113,7 @@ def diff_table(
 
     def compare_rows() -> tuple[Comparison, _Listed]:
         findings = compare(client, database, target, Facts(has_window=target.options.window is not None), plan_diff)
-        listed = _Listed(most_keys)
+        listed = _Listed(max_keys)
         if findings.step.action is Action.REPORT_ROWS:
             for found in reclassified_slices(client, database, findings.comparison):
                 listed.add(found.changes)

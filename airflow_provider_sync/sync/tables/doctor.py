@@ -26,7 +26,7 @@ from airflow_provider_sync.sync.tables.target import Target, seen_by
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 
-MOST_READ = 200
+MAX_READ = 200
 """Rows of a column that are read to find the reason."""
 
 SAMPLES = 3
@@ -125,14 +125,14 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
 
 def _misfits(database: Database, target: Target, described: Described) -> Iterable[ColumnFinding]:
     """Find columns that the target lacks, or that cannot hold what the source has."""
-    own = {column.name: column for column in target.table.columns}
+    target_columns = {column.name: column for column in target.table.columns}
     for column in described.columns:
         name = target.options.renames.get(column.name, column.name)
-        if name not in own:
+        if name not in target_columns:
             yield ColumnFinding(column=column.name, reason=f"the target has no column {name!r}")
             continue
         try:
-            map_type(str(target.table), column.type, own[name], database.catalog.logical_type(own[name]))
+            map_type(str(target.table), column.type, target_columns[name], database.catalog.logical_type(target_columns[name]))
         except TableError as error:
             yield ColumnFinding(column=column.name, reason=str(error))
 
@@ -172,9 +172,11 @@ class _Rows:
         updated = changes.updated
         if not updated:
             return None
-        read = updated[:MOST_READ]
-        source, own = self._source_values(compared, read), self._own_values(compared, read)
-        pairs = {key: (source[key], own[key]) for key in read if key in source and key in own and source[key] != own[key]}
+        read = updated[:MAX_READ]
+        source, target = self._source_values(compared, read), self._target_values(compared, read)
+        pairs = {
+            key: (source[key], target[key]) for key in read if key in source and key in target and source[key] != target[key]
+        }
         reason = likely_reason(column.type, pairs.values())
         fitting = [key for key, pair in pairs.items() if explain(column.type, *pair) == reason] or list(pairs)
         samples = tuple(Sample(key=key, source=_shown(pairs[key][0]), target=_shown(pairs[key][1])) for key in fitting[:SAMPLES])
@@ -187,10 +189,10 @@ class _Rows:
         types = {column.name: column.type for column in self.described.columns}
         kinds = [types[name] for name in self.described.key]
         reasons = []
-        for key, other in zip(sorted(self.missing)[:MOST_READ], sorted(self.surplus)[:MOST_READ], strict=False):
-            for kind, table_slice, own in zip(kinds, key, other, strict=True):
-                if table_slice != own:
-                    reasons.append((kind, (table_slice, own)))
+        for key, other in zip(sorted(self.missing)[:MAX_READ], sorted(self.surplus)[:MAX_READ], strict=False):
+            for kind, source, target in zip(kinds, key, other, strict=True):
+                if source != target:
+                    reasons.append((kind, (source, target)))
         if not reasons:
             return None
         reason = likely_reason(reasons[0][0], [pair for _, pair in reasons])
@@ -212,7 +214,7 @@ class _Rows:
         with self.client.get_rows(request, columns=len(compared.table_slice.columns)) as answer:
             return _values(compared, (rows.data for rows in answer))
 
-    def _own_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
+    def _target_values(self, compared: Comparison, keys: Sequence[Key]) -> Mapping[Key, str | None]:
         table_slice = msgspec.structs.replace(compared.table_slice, window=None)
         with self.database.snapshot() as connection:
             return _values(compared, (block for _, block in self.database.reader.read_text(connection, table_slice, keys)))

@@ -96,7 +96,7 @@ def test_many_rows_that_only_the_target_has(into: Link, held: Held) -> None:
 def test_diff_counts_all_and_keeps_few(different: Link, held: Held) -> None:
     """The numbers are exact, the keys are the first of each kind, and what is not told is counted."""
     with different.client("t") as client:
-        found = diff_table(client, table_from_options("t", {}), different.target.database, most_keys=7)
+        found = diff_table(client, table_from_options("t", {}), different.target.database, max_keys=7)
     report = found.report
     assert (report.rows_inserted, report.rows_updated, report.rows_deleted) == (500, 500, 500)
     assert found.changes is not None
