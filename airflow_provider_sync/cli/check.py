@@ -33,7 +33,7 @@ def main(options: Namespace) -> int:
     if not options.connect:
         print(f"{options.config}: nothing is wrong with it, as a {found.kind}.yaml. --connect also tries what it names.")
         return DONE
-    # Airflow, where a connection of its is named, logs to standard output.
+    # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
         if found.kind == "server":
             trials = list(try_server(ServerConfig.from_yaml(options.config)))
@@ -49,7 +49,7 @@ def _line(path: str, mistake: Mistake) -> str:
 
 
 def _table(trials: Sequence[Trial]) -> Iterator[str]:
-    """Lay out what was tried: one line each, and the reason behind it."""
+    """Format the trials as a table: one line each, with the reason at its end."""
     cells = [("", "what", "name"), *((trial.mark, trial.what, printable(trial.name, 60)) for trial in trials)]
     widths = [max(len(line[position]) for line in cells) for position in range(3)]
     results = ["result", *(" ".join(printable(trial.message, 2000).split()) for trial in trials)]

@@ -4,7 +4,7 @@ Nothing here knows HTTP or the other side of a sync. Differences between storage
 """
 
 from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHasher, StreamDigest, load_hasher
-from airflow_provider_sync.files.manifest import Changes, build_manifest, compare, selected
+from airflow_provider_sync.files.manifest import Changes, build_manifest, compare, select_files
 from airflow_provider_sync.files.paths import case_clashes, check_name
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, Storage, open_storage
@@ -27,5 +27,5 @@ __all__ = [
     "compare",
     "load_hasher",
     "open_storage",
-    "selected",
+    "select_files",
 ]

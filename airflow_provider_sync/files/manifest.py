@@ -67,7 +67,7 @@ def compare(source: Mapping[str, str], target: Mapping[str, str]) -> Changes:
     )
 
 
-def selected(
+def select_files(
     manifest: Mapping[str, str], path_filter: PathFilter, *, on_unreadable: OnUnreadable | None = None
 ) -> dict[str, str]:
     """Return the selected files of the other side's manifest, with every name checked.

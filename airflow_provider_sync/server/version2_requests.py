@@ -26,7 +26,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind
 from airflow_provider_sync.server.invalid_json import Invalid, find_invalid
 
 MAX_SEGMENT_RANGES = MAX_SEGMENTS
-"""Most stretches of segments in one request."""
+"""Most ranges of segments in one request."""
 
 MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
 """Largest request without its keys, in bytes: many small values take far more memory than their text."""
@@ -78,7 +78,7 @@ def check_segments_asked(segment_ranges: tuple[tuple[int, int], ...], partitioni
     if len(segment_ranges) > MAX_SEGMENT_RANGES:
         raise refused(
             "segment_ranges",
-            f"{len(segment_ranges)} stretches of segments are asked for at once, and {MAX_SEGMENT_RANGES} are allowed.",
+            f"{len(segment_ranges)} ranges of segments are asked for at once, and {MAX_SEGMENT_RANGES} are allowed.",
         )
     try:
         check_partitioning(partitioning)

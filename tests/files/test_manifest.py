@@ -22,7 +22,7 @@ from airflow_provider_sync.files import (
     build_manifest,
     compare,
     open_storage,
-    selected,
+    select_files,
 )
 from tests.files.conftest import put, tree
 
@@ -104,14 +104,14 @@ def test_excluded_files_are_in_no_manifest(root: Path) -> None:
     (root / "tmp" / os.fsdecode(b"\xff")).write_bytes(b"x")
     selection = PathFilter(exclude=["tmp/**"])
     assert list(build_manifest(open_storage(str(root)), Md5Hasher(), selection)) == ["kept"]
-    assert selected({"kept": "1", "tmp/y": "2", "tmp/../../etc": "3"}, selection) == {"kept": "1"}
+    assert select_files({"kept": "1", "tmp/y": "2", "tmp/../../etc": "3"}, selection) == {"kept": "1"}
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "/etc/passwd", "a/../../b", "x\0"])
 def test_a_hostile_manifest_is_refused(name: str) -> None:
     """A name from the other side that leads out of the root stops the sync."""
     with pytest.raises(FileError):
-        selected({"good": "1", name: "2"}, PathFilter())
+        select_files({"good": "1", name: "2"}, PathFilter())
 
 
 def test_changes_are_what_makes_the_target_equal() -> None:

@@ -75,7 +75,7 @@ class Digests(DatabaseComponent):
     ) -> Iterator[list[KeyDigest]]:
         """Stream key texts and 60-bit digests of the rows in these segments, in batches; ordered by key for ``key_range``.
 
-        :param segment_ranges: first and last number of stretches of segments, ascending, -1 and ``segment_count`` included
+        :param segment_ranges: first and last number of each range of segments, ascending, -1 and ``segment_count`` included
         """
 
     @abstractmethod

@@ -132,7 +132,7 @@ class MySQLDigests(Digests):
         partitioning: Partitioning,
         segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[KeyDigest]]:
-        """Stream keys and digests of the rows in these segments: stretches of keys by the index, all else by a scan.
+        """Stream keys and digests of the rows in these segments: key ranges by the index, all else by a scan.
 
         Where the key's hash decides, only rows that are in are digested.
         """
@@ -140,7 +140,7 @@ class MySQLDigests(Digests):
         if partitioning.scheme != "key_range":
             hashed = digest if partitioning.scheme == "row_hash" else key_hash(table_slice.key, self.quote)
             yield from self._stream_digests(
-                connection, table_slice, digest, lookup.in_buckets(hashed, partitioning, segment_ranges)
+                connection, table_slice, digest, lookup.in_hash_segments(hashed, partitioning, segment_ranges)
             )
             return
         key = table_slice.key[0].column

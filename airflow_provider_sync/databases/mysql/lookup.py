@@ -19,7 +19,7 @@ _KEYS = 900
 """Keys in one statement; from 1,000 on, MariaDB makes a table of the list."""
 
 _RANGES = 30
-"""Ranges in one statement: each row that is read is held against all of them."""
+"""Ranges in one statement: each row that is read is compared with all of them."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,65}")
 _DECIMAL = re.compile(r"-?[0-9]{1,65}(?:\.[0-9]{1,65})?")
@@ -37,7 +37,7 @@ _MOMENTS = frozenset({Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 
 
 def literal(column: Column, text: str) -> str | None:
-    """Return a canonical text as a constant of the column's type; ``None`` where no value of it has that text."""
+    """Return a canonical text as a constant of the column's type; ``None`` if no value of the type has that text."""
     if pattern := _NUMBERS.get(column.kind):
         return text if pattern.fullmatch(text) else None
     if column.kind in _MOMENTS:
@@ -51,7 +51,7 @@ def literal(column: Column, text: str) -> str | None:
 
 
 def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
-    """Return the condition of the part's window and of its range of keys, or one that is always true.
+    """Return the condition of the slice's window and key range, or one that is always true.
 
     :raises TableError: when a bound is no value of the column
     """
@@ -80,7 +80,7 @@ def _key_range_conditions(table_slice: TableSlice, quote: Callable[[str], str]) 
 def in_segment_ranges(
     key: Column, name: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]
 ) -> Iterator[str]:
-    """Yield conditions for stretches of segments of a partitioning of ranges, a few hundred stretches each, in their order.
+    """Yield conditions for ranges of segments of a partitioning by key range, a few dozen ranges each, in their order.
 
     :param name: the key's column, quoted
     """
@@ -96,8 +96,8 @@ def in_segment_ranges(
         yield f"({' OR '.join(conditions[start : start + _RANGES])})"
 
 
-def in_buckets(hashed: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
-    """Return the condition that a row is in one of the buckets; rows without a digest are in.
+def in_hash_segments(hashed: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
+    """Return the condition that a row is in one of the segments of a partitioning by hash; rows without a digest are.
 
     :param hashed: the expression of the row's digest, or of its key's hash
     """

@@ -9,7 +9,7 @@ from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 
 
 class MySQLMergeStatements(MergeStatements):
-    """Statements whose join order is given, so that only listed rows are looked up, and locked."""
+    """Statements with a fixed join order, so that only listed rows are looked up and locked."""
 
     straight_join = "STRAIGHT_JOIN"
 
@@ -26,7 +26,7 @@ class MySQLMergeStatements(MergeStatements):
         return f"CAST({expression} AS BINARY)"
 
     def absent(self, key: Sequence[Column], alias: str) -> str:
-        """Take another operator where the key is a date: ``IS NULL`` finds ``0000-00-00`` too, for the sake of ODBC."""
+        """Use another operator if the key is a date: ``IS NULL`` also finds ``0000-00-00``, for the sake of ODBC."""
         if key[0].kind in (Kind.DATE, Kind.DATETIME):
             return f"{alias}.{self.quote(key[0].name)} <=> NULL"
         return super().absent(key, alias)
@@ -36,7 +36,7 @@ class MySQLMergeStatements(MergeStatements):
         return f"{self.comparable(column, left)} <=> {self.comparable(column, right)}"
 
     def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
-        """Name the index to use: after a crash the server may believe that the table is empty, and read all of it each time."""
+        """Name the index to use: after a crash the server may believe that the table is empty, and scan it for each row."""
         unique = (("PRIMARY", table.primary_key), *((unique.name, unique.columns) for unique in table.unique_keys))
         index = next((name for name, columns in unique if columns and set(columns) <= set(key)), None)
         return super().by_index(table, alias, key) + (f" FORCE INDEX ({self.quote(index)})" if index else "")

@@ -36,7 +36,7 @@ _FOR_ONE_SCAN = {
 }
 
 
-_FOR_STRETCHES = {
+_FOR_KEY_RANGES = {
     # The planner expects thousands of times the rows that a join on a range of keys brings.
     "work_mem": "64MB",
     "max_parallel_workers_per_gather": "0",
@@ -86,9 +86,9 @@ class PostgreSQLDigests(Digests):
         partitioning: Partitioning,
         segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[KeyDigest]]:
-        """Look stretches of keys up by the index; buckets need a scan."""
+        """Look key ranges up by the index; segments by hash need a scan."""
         sql = slice_sql(self.database, connection, table_slice)
-        with _settings(connection, _FOR_STRETCHES):
+        with _settings(connection, _FOR_KEY_RANGES):
             yield from self._digests(connection, table_slice, sql.digests(partitioning, segment_ranges))
 
     def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:

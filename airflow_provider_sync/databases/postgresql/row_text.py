@@ -94,10 +94,10 @@ class SliceSQL:
         """Select key texts and digest of the rows in these segments."""
         if partitioning.scheme == "key_range":
             name = self._number()
-            # A join looks each stretch up in the index. Conditions joined by OR end in a scan that tries them all on every row.
+            # A join looks each range up in the index. Conditions joined by OR end in a scan that tries them all on every row.
             return (
                 f"SELECT {self._texts(self._table_slice.key)}, {self._digest()}"
-                f" FROM {self._stretches(partitioning, segment_ranges)}"
+                f" FROM {self._key_ranges(partitioning, segment_ranges)}"
                 f" JOIN {self._relation} AS t ON {name} >= r.low AND {name} <= r.high{self._where()} ORDER BY {name}"
             )
         names = ", ".join(f"k{number}" for number in range(len(self._table_slice.key)))
@@ -208,8 +208,8 @@ class SliceSQL:
     def _clamped(self, key: int) -> int:
         return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
 
-    def _stretches(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
-        """List the lowest and highest key of each stretch, in the key's type, so that its index can be used."""
+    def _key_ranges(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
+        """List the key range of each range of segments, in the key's type, so that its index can be used."""
         lows, highs = [], []
         for first, last in segment_ranges:
             low = None if first < 0 else min(partitioning.high + 1, partitioning.low + first * partitioning.width)

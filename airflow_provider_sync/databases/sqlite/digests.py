@@ -85,7 +85,7 @@ class SQLiteDigests(Digests):
         partitioning: Partitioning,
         segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[KeyDigest]]:
-        """Look stretches of an indexed integer key up; otherwise, stream all rows and choose."""
+        """Look key ranges up if the key is an indexed integer; otherwise, stream all rows and choose."""
         sql = SliceSQL(table_slice, self.database)
         condition, values = sql.condition()
         if partitioning.scheme == "row_hash":

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files import PathFilter, selected
+from airflow_provider_sync.files import PathFilter, select_files
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.frames import Frame
@@ -55,7 +55,7 @@ class SourceFiles:
         def on_unreadable(path: str, error: FileError) -> None:
             self.unreadable[path] = str(error)
 
-        return selected(below, self._selection, on_unreadable=on_unreadable)
+        return select_files(below, self._selection, on_unreadable=on_unreadable)
 
     def _is_about(self, path: str) -> bool:
         """Whether a file, or a directory with ``/`` at its end, may be selected."""

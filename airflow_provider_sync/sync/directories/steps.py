@@ -1,6 +1,6 @@
 """One directory in three steps that may be tasks on different machines: compare, download in batches, delete.
 
-Between the steps there are only small values that JSON has: a batch is a stretch of the sorted paths, whose manifest each
+Between the steps there are only small values that JSON has: a batch is a range of the sorted paths, whose manifest each
 download asks for again, so that a retry finds what its failed try has done. What the steps do is what :mod:`.pipeline` does
 in one go, by the same code. They hold no common lock: let no other sync write to the directory meanwhile.
 """
@@ -26,7 +26,7 @@ TASK_FILES = 100
 
 
 class FileBatch(StepValue, frozen=True, kw_only=True):
-    """A stretch of the sorted paths, to be downloaded or downloaded already.
+    """A range of the sorted paths, to be downloaded or downloaded already.
 
     :ivar directory: the name under which the server offers it
     :ivar first: first path
@@ -93,8 +93,8 @@ def compare_directory(client: SyncClient, directory: TargetDirectory, storage: S
         return ComparedDirectory(report=report)
     wanted = sorted([*changes.added, *changes.changed])
     size = max(TASK_FILES, -(-len(wanted) // batches))
-    stretches = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-    found = [FileBatch(directory=directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in stretches] or [
+    pieces = [wanted[start : start + size] for start in range(0, len(wanted), size)]
+    found = [FileBatch(directory=directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in pieces] or [
         FileBatch(directory=directory.name)
     ]
     # The first batch carries what the comparison cost on to the next step.
@@ -122,8 +122,8 @@ def download_batch(
         return batch
     measure = Measure(client, earlier=[batch.traffic()])
     everything = PathFilter(directory.include, directory.exclude)
-    stretch = PathFilter(directory.include, directory.exclude, first=batch.first, last=batch.last)
-    sync = DirectorySync(client, directory, storage, progress or silent, stretch)
+    in_batch = PathFilter(directory.include, directory.exclude, first=batch.first, last=batch.last)
+    sync = DirectorySync(client, directory, storage, progress or silent, in_batch)
     source = sync.source_manifest()
     changes = sync.compare(source)
     if not dry_run:
