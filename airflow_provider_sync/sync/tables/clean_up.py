@@ -1,4 +1,4 @@
-"""What happens after the commit: nothing there can fail a sync any more, and what fails is a warning of its report."""
+"""The clean-up after the commit: what fails there is a warning of the report, and no failure of the sync."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_sync.report import TableReport
 
 
 class CleanUp:
-    """The clean-up after several tables, and what went wrong with it."""
+    """Drop staging tables, and collect what goes wrong."""
 
     def __init__(self) -> None:
         self._warnings: list[tuple[str, str]] = []
@@ -28,8 +28,8 @@ class CleanUp:
                 (name, f"A staging table of {name!r} could not be dropped: {why}. `airflow-sync clean` drops what is left.")
             )
 
-    def told(self, reports: Sequence[TableReport]) -> list[TableReport]:
-        """Return the reports with the warnings of their tables."""
+    def with_warnings(self, reports: Sequence[TableReport]) -> list[TableReport]:
+        """Return the reports, each with the warnings about its table."""
         return [
             msgspec.structs.replace(
                 report, warnings=(*report.warnings, *(text for name, text in self._warnings if name == report.name))

@@ -1,4 +1,4 @@
-"""Which table of a transaction is to blame for a failure, and what the reports of all of them say."""
+"""Which table of a transaction caused a failure, and what the reports of all its tables say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.traffic import Measure
 
 _OF_THE_SERVER = frozenset({401, 404, 405, 429, 502, 503, 504})
-"""Statuses that any other table would be answered with, too."""
+"""HTTP statuses that do not depend on the table: any other table would get the same answer."""
 
 
 Check = tuple[str, Callable[[], object]]
@@ -41,7 +41,7 @@ class TablesFailed(SyncError):
 
 @contextmanager
 def about(name: str) -> Iterator[None]:
-    """Have the errors of the block say which table they are about, unless they do."""
+    """Add the name of a table to errors of the block that name none."""
     try:
         yield
     except SyncError as error:
@@ -50,7 +50,7 @@ def about(name: str) -> Iterator[None]:
 
 
 def is_of_the_server(error: BaseException | None) -> bool:
-    """Whether an error is one that has nothing to do with the table that was asked for."""
+    """Whether an error does not depend on the table that was asked for."""
     if isinstance(error, ServerError):
         return error.status in _OF_THE_SERVER
     return isinstance(error, TransportError | ProtocolError)
@@ -74,7 +74,7 @@ def try_each(
             check()
         except SyncError as error:
             if is_of_the_server(error):
-                # Nothing more can be learnt, and what is known of others stands.
+                # Other tables would get the same answer; errors found before stand.
                 return TablesFailed(failures) if failures else error
             failures[name] = error
     if not failures:
@@ -94,7 +94,7 @@ def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], err
 
 
 def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:
-    """Say of each table of a transaction why it failed: for a reason of its own, or for that of another.
+    """Return why each table of a transaction failed: its own error, or that of another table.
 
     :param tables: names under which the server offers them
     """

@@ -177,7 +177,7 @@ class _TransactionSync:
                 with self._explaining(targets[number:]), about(target.name):
                     staged.append(self._stage(connection, target, staging_tables, clean_up))
             reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run)
-        return clean_up.told(reports)
+        return clean_up.with_warnings(reports)
 
     @contextmanager
     def _explaining(self, others: Sequence[Target]) -> Iterator[None]:

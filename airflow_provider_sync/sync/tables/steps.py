@@ -193,7 +193,7 @@ def _merge(
             for staging in TaskStaging(database, merge.run).both:
                 with clean_up.of(merge.options.name):
                     staging.clear(connection, table.target.table)
-    return clean_up.told(reports)
+    return clean_up.with_warnings(reports)
 
 
 def _find_staged(

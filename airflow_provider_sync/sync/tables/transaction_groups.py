@@ -30,15 +30,15 @@ def transaction_groups(
     """Cut the tables of a run into those that are merged together.
 
     Where foreign keys cannot be switched off, parents and children share a transaction even if each table is to have its own:
-    otherwise either the rows that go would take those along that refer to them, or those that come would find nothing yet.
+    otherwise deleted rows would delete those that refer to them, or inserted rows would refer to rows that are not there yet.
 
-    :param name_of: tells the name of an entry's target table
-    :return: in the order of the first of each
+    :param name_of: returns the name of an entry's target table
+    :return: the groups, in the order of their first entries
     """
     if single_transaction or len(entries) < 2:
         return [list(entries)] if entries else []
     groups = [[entry] for entry in entries]
-    # A database that cannot be asked is one that no table can be merged into, each of which then says so.
+    # If the database cannot be asked, no table can be merged, and each reports that.
     with suppress(SyncError):
         bound = database.foreign_keys.merged_together([name_of(entry) for entry in entries])
         groups = [[entries[number] for number in group] for group in bound]

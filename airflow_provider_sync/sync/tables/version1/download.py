@@ -26,14 +26,14 @@ from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import select_columns, warnings_of
 from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, hash_target, hashed_in_order
 from airflow_provider_sync.sync.tables.version1.missing_rows import has_rows, lacks_rows, list_missing
-from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, find_zone, told_zone
+from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, announced_zone, find_zone
 from airflow_provider_sync.sync.tables.version1.stage_answer import StagedAnswer, stage
 from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
 
 CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
 
 TRIES = 3
-"""How often rows are asked for that do not prove to be of one moment, before a sync deletes none of the target's."""
+"""How often rows are requested that do not prove to be of one moment; after that nothing is deleted."""
 
 _GUESSED = (
     "The source cannot hash this table, so there is no telling whether it changed while it was sent: only rows that two answers"
@@ -44,17 +44,17 @@ _GUESSED = (
 def download(client: SyncClient, database: Database, area: StagingArea, *, known_hash: str | None = None) -> WholeTable:
     """Send the target's hash along, and stage what the source answers.
 
-    Existing servers read page after page while others write, so that rows that are there may be missing in an answer, or come
-    twice. So nothing is deleted unless the answer proves to be of one moment:
+    Existing servers read page after page while others write, so an answer may lack rows that are there, or have some twice. So
+    nothing is deleted unless the answer proves to be of one moment:
 
     - our own server says so;
-    - or its rows hash to what the source tells as its hash;
-    - or the source tells the same hash before and after it.
+    - or its rows have the hash that the source sends;
+    - or the source sends the same hash before and after it.
 
-    Otherwise it is asked for again. Where the source cannot hash, what two answers lack is deleted.
+    Otherwise the rows are requested again. Where the source cannot hash, rows that two answers lack are deleted.
 
     :param area: its table of removed rows is used only if some rows stay that are missing
-    :param known_hash: what the source told as its hash at some time before
+    :param known_hash: the source's hash at some earlier time
     :raises TableBusyError: when rows came twice each time, and the source changed meanwhile
     """
     if area.target.options.window:
@@ -88,10 +88,10 @@ class _Download:
         self.source_hash: str | None = None
         self.received = 0
 
-    def run(self, told: str | None) -> WholeTable:
+    def run(self, hash_before: str | None) -> WholeTable:
         """Ask until the answer can be merged.
 
-        :param told: the source's hash before its first answer
+        :param hash_before: the source's hash before its first answer
         """
         attempts = Attempts(self.client)
         missing = TemporaryStaging(self.database, purpose="missing")  # keys that an answer before lacked
@@ -101,7 +101,7 @@ class _Download:
                 staged = attempts.run(partial(self._staged_answer, with_hash=asked == 0))
             except _RepeatedKeyError as repeated:
                 asked += 1
-                told = self._check_moved(repeated.error, told, asked)
+                hash_before = self._check_moved(repeated.error, hash_before, asked)
                 continue
             if staged is None:
                 return self._equal()
@@ -110,7 +110,7 @@ class _Download:
                 return self._whole(staged)
             if not self.target.options.verify and not self._lacks_rows():
                 return self._whole(staged)  # without a question that nothing else needs
-            if self._is_proven(staged, told) or not self._lacks_rows():
+            if self._is_proven(staged, hash_before) or not self._lacks_rows():
                 return self._whole(staged)
             if self.source_hash is None:
                 if missing.created:
@@ -120,7 +120,7 @@ class _Download:
                     return self._whole(staged, listed)
                 self._list_missing(missing)
                 continue
-            told = self.source_hash
+            hash_before = self.source_hash
             if asked == TRIES:
                 return self._whole_without_deletes(staged)
 
@@ -160,16 +160,16 @@ class _Download:
             if CANNOT_HASH not in self.warnings:
                 self.warnings.append(CANNOT_HASH)
             return self.client.get_table(name)
-        told = self.client.source_time_zone
-        if told is None or not zoned_places(self.database, self.target.table.columns):
+        zone = self.client.source_time_zone
+        if zone is None or not zoned_places(self.database, self.target.table.columns):
             return answer
-        if told == self.zone.zone:
-            self.zone = told_zone(self.client)
+        if zone == self.zone.zone:
+            self.zone = announced_zone(self.client)
             return answer
         if answer is not None:
             answer.close()
-        self.zone = told_zone(self.client)
-        return self.client.get_table(name, hash_target(self.database, self.target, told))
+        self.zone = announced_zone(self.client)
+        return self.client.get_table(name, hash_target(self.database, self.target, zone))
 
     def _stage(self, answer: TableAnswer) -> StagedAnswer | None:
         batches = iter(answer)
@@ -218,14 +218,14 @@ class _Download:
                 return True
         return False
 
-    def _check_moved(self, error: DuplicateKeyError, told: str | None, asked: int) -> str | None:
+    def _check_moved(self, error: DuplicateKeyError, hash_before: str | None, asked: int) -> str | None:
         """Let a row that came twice pass if the source may have moved, and return what it tells as its hash.
 
         :raises DuplicateKeyError: when it has stood still, so that its rows have one key in the target
         :raises TableBusyError: when it moved each time
         """
         now = ask_hash(self.client, self.target)
-        if asked > 1 and now is not None and now == told:
+        if asked > 1 and now is not None and now == hash_before:
             raise error
         if asked == TRIES:
             if now is None:
@@ -237,18 +237,18 @@ class _Download:
             ) from error
         return now
 
-    def _is_proven(self, staged: StagedAnswer, told: str | None) -> bool:
-        """Whether the rows are of one moment: asks for the source's hash unless what was told already proves it."""
+    def _is_proven(self, staged: StagedAnswer, hash_before: str | None) -> bool:
+        """Whether the rows are of one moment: asks for the source's hash unless a hash that is known proves it."""
         hashed = staged.hashed
         if hashed is None:
             return False
         if self.source_hash is not None and hashed.is_told_by(self.source_hash):
             return True
-        if told is not None and hashed.is_told_by(told):
-            self.source_hash = told
+        if hash_before is not None and hashed.is_told_by(hash_before):
+            self.source_hash = hash_before
             return True
         self.source_hash = ask_hash(self.client, self.target)
-        return self.source_hash is not None and (self.source_hash == told or hashed.is_told_by(self.source_hash))
+        return self.source_hash is not None and (self.source_hash == hash_before or hashed.is_told_by(self.source_hash))
 
     def _lacks_rows(self) -> bool:
         return lacks_rows(self.database, self.connection, self.target, self.staging.table)

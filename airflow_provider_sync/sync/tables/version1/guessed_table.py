@@ -1,4 +1,4 @@
-"""What to tell a user whose target table does not exist: the CREATE TABLE to run, as far as the source shows it."""
+"""The CREATE TABLE for a missing target, as far as the rows of a source of version 1 show it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe_missing(client: SyncClient, database: Database, options: TargetTabl
     try:
         columns, rows = _first_rows(client, options.name)
     except (TableError, IncompleteStreamError):
-        return MissingTableError(message)  # rows that cannot be read give no hint, and are told of once the table is there
+        return MissingTableError(message)  # unreadable rows give no hint; they are reported once the table is there
     except ServerError as error:
         if error.status != 500:
             raise

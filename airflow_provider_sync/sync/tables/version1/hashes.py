@@ -20,7 +20,7 @@ from airflow_provider_sync.time_zones import UTC, TimeZone
 class HashComparison(msgspec.Struct, frozen=True, kw_only=True):
     """What the hashes of source and target say.
 
-    :ivar source_hash: as the source told it
+    :ivar source_hash: the hash that the source sent
     :ivar warnings: what the user should know of the comparison
     """
 

@@ -36,7 +36,7 @@ class SourceZone:
     doubt: str | None = None
 
     def decided(self, zone: TimeZone, reason: str) -> SourceZone:
-        """Return that ``zone`` it is, although nobody has told it.
+        """Return that ``zone`` it is, although the server does not say so.
 
         :param reason: what speaks for it
         """
@@ -61,7 +61,7 @@ def find_zone(client: SyncClient, database: Database, connection: Connection, ta
     if not zoned_places(database, table.columns):
         return SourceZone(UTC)
     if client.source_time_zone is not None:
-        return told_zone(client)
+        return announced_zone(client)
     if client.time_zone is not None:
         return SourceZone(client.time_zone)
     own = _default_zone(database, connection)
@@ -69,13 +69,13 @@ def find_zone(client: SyncClient, database: Database, connection: Connection, ta
     return SourceZone(own, other=None if own.is_utc else UTC, doubt=doubt)
 
 
-def told_zone(client: SyncClient) -> SourceZone:
-    """Return the time zone that the server has told with its last answer."""
-    told = client.source_time_zone or UTC
-    if client.time_zone in (None, told):
-        return SourceZone(told)
+def announced_zone(client: SyncClient) -> SourceZone:
+    """Return the time zone that the server named in its last answer."""
+    zone = client.source_time_zone or UTC
+    if client.time_zone in (None, zone):
+        return SourceZone(zone)
     raise ConfigurationError(
-        f"time_zone is {client.time_zone.name!r}, and the server answers in {told.name}. Leave time_zone out for this server, or"
+        f"time_zone is {client.time_zone.name!r}, and the server answers in {zone.name}. Leave time_zone out for this server, or"
         " set time_zone in the server's own configuration."
     )
 

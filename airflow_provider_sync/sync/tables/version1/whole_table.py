@@ -25,7 +25,7 @@ class WholeTable(StagedRows):
     :param rows: of the source
     :param received: rows that came, those of answers that were not used among them
     :param hashed: the columns that the source hashes as far as its rows show, in its order; ``None`` when a subset was taken
-    :param source_hash: the source's hash, where it was told
+    :param source_hash: the source's hash; ``None`` where it sent none
     :param zone: the time zone in which the source hashes TIMESTAMP
     """
 
