@@ -18,16 +18,16 @@ from airflow_provider_sync.sync.directories.source_files import SourceFiles
 from airflow_provider_sync.sync.progress import Progress
 
 ROUNDS = 3
-"""How often files that changed at the source meanwhile are asked for."""
+"""How often files are requested that change at the source during their download."""
 
 MAX_BROKEN_IN_A_ROW = 3
-"""Files in a row whose answer breaks off, each as often as ``retries`` says, beyond which the connection is to blame."""
+"""Files in a row whose answers stay incomplete after all ``retries``; more of them are taken for a broken connection."""
 
 MAX_REFUSED_IN_A_ROW = 20
-"""Files in a row that the server refuses beyond which it is taken for broken as a whole."""
+"""Files in a row that the server refuses; more of them are taken for a broken server."""
 
 MAX_FAILED_IN_A_ROW = 100
-"""Files in a row that cannot be written beyond which the target is taken for broken as a whole."""
+"""Files in a row that cannot be written; more of them are taken for a broken target."""
 
 _ABOUT_FILES = (404, 413, 422, 500)
 """Answers to a request for files that may be due to one of them."""
@@ -39,8 +39,8 @@ class FileDownloads:
     :ivar written: paths of the files that arrived
     :ivar bytes_written: content written to the target
     :ivar failed: files that could not be fetched or written, and why
-    :ivar restless: files that were others each time that they were asked for
-    :ivar gone: files that the source removed meanwhile
+    :ivar restless: files that changed at the source each time that they were requested
+    :ivar gone: files that the source removed during the sync
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FileDownloads:
         :param manifest: the source's
         :param obstacles: files of the target that may go where they stand in the way
         :return: the last manifest that the source gave
-        :raises SyncError: for what is no matter of single files: no connection, a full disk
+        :raises SyncError: for errors that concern no single file, such as no connection or a full disk
         """
         self._wanted = len(wanted)
         for again in reversed(range(ROUNDS)):
@@ -89,7 +89,7 @@ class FileDownloads:
         return manifest
 
     def _download_once(self, digests: Mapping[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> None:
-        """Download the files in batches, and take down those that moved and those that the server refuses.
+        """Download the files in batches, and note those that changed and those that the server refuses.
 
         :raises IncompleteStreamError: when no file gets through
         """
@@ -195,4 +195,4 @@ class FileDownloads:
 
 
 class _OtherContentError(Exception):
-    """The content is not what the manifest announced: leave the block that writes it, so that it is thrown away."""
+    """Leave the block that writes a file whose content is not what the manifest announced, so that it is discarded."""

@@ -33,6 +33,7 @@ from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
 LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another sync of the same directory."""
 
 MAX_NAMED = 5
 """Most files that a message names."""
@@ -52,7 +53,7 @@ def sync_directory(
 
     :param dry_run: report what would change, and write nothing
     :param lock_timeout: seconds to wait for another sync of the same directory
-    :param progress: told of files and bytes
+    :param progress: called with the number of files and bytes that arrived
     :raises SyncFailed: with the report of the failure; what was downloaded until then stays, nothing was deleted
     """
     measure = Measure(client)
@@ -118,7 +119,7 @@ class DirectorySync:
         return len(self.downloads.written) - self.added
 
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
-        """Do all that there is to do, and report it.
+        """Compare, download, delete, and report.
 
         :raises FileError: naming the files that could not be synced, after everything else was
         """
@@ -201,7 +202,7 @@ class DirectorySync:
         :raises GuardError: naming the option that allows it
         """
         if not self.may_delete():
-            return  # what keeps it from that is told in the end
+            return  # the reason is reported at the end
         present = len(changes.removed) + len(changes.changed) + changes.unchanged
         check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
 
@@ -239,7 +240,7 @@ class DirectorySync:
             )
 
     def refuse_failed(self) -> None:
-        """Raise what keeps this sync from being a success.
+        """Raise the errors of files that this sync could not deal with.
 
         :raises FileError: naming the files that could not be synced, unless they may be skipped
         :raises FileChangedError: when nothing came but files that never stand still
@@ -248,7 +249,7 @@ class DirectorySync:
         self.refuse_downloads()
 
     def refuse_downloads(self) -> None:
-        """Raise what keeps the downloads from being a success; see :meth:`refuse_failed`."""
+        """Raise the errors of downloads; see :meth:`refuse_failed`."""
         self._refuse(self._failed())
         restless = self.downloads.restless
         if restless and not self.downloads.written:
@@ -266,7 +267,7 @@ class DirectorySync:
         return all(source.values()) and not isinstance(self.hasher, NoneHasher)
 
     def warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
-        """Tell what the user should know of the source's files."""
+        """Return what the user should know of the source's files."""
         warnings = []
         if not self.has_digests(source):
             who = "This side takes" if all(source.values()) else "The source sends"
@@ -280,7 +281,7 @@ class DirectorySync:
         return (*warnings, *self.download_warnings())
 
     def download_warnings(self) -> tuple[str, ...]:
-        """Tell what the user should know of the files that were downloaded."""
+        """Return what the user should know of the files that were downloaded."""
         warnings = []
         if failed := self._failed():
             warnings.append(_skipped(failed))

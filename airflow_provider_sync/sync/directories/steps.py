@@ -1,8 +1,8 @@
 """One directory in three steps that may be tasks on different machines: compare, download in batches, delete.
 
 Between the steps there are only small values that JSON has: a batch is a range of the sorted paths, whose manifest each
-download asks for again, so that a retry finds what its failed try has done. What the steps do is what :mod:`.pipeline` does
-in one go, by the same code. They hold no common lock: let no other sync write to the directory meanwhile.
+download asks for again, so that a retry finds what its failed try has done. The steps do what :mod:`.pipeline` does in one
+go, with the same code. They hold no common lock: no other sync may write to the directory meanwhile.
 """
 
 from __future__ import annotations
