@@ -26,7 +26,7 @@ PARTITIONING = Partitioning(scheme="key_range", segment_count=4, low=0, high=10)
     ],
 )
 def test_keys_of_segments(segment_range: tuple[int, int], expected: tuple[int | None, int | None]) -> None:
-    """A stretch of segments has the keys of its first to its last; beyond the partitioning there is no end."""
+    """A range of segments has the keys of its first to its last segment; beyond the partitioning it has no end."""
     assert key_range_of(PARTITIONING, segment_range) == expected
 
 
@@ -41,7 +41,7 @@ def test_keys_of_segments(segment_range: tuple[int, int], expected: tuple[int | 
     ],
 )
 def test_absent_segments(numbers: list[int], held: set[int], expected: list[tuple[int, int]]) -> None:
-    """What is absent comes in stretches that nothing held is in, also across numbers that nobody has."""
+    """Missing segments are given as ranges without any segment that is there, also across numbers without rows."""
     assert missing_segment_ranges(numbers, held) == expected
 
 

@@ -60,7 +60,7 @@ def test_keys(base: str) -> None:
 
 
 def test_segments_of_ranges(url: str) -> None:
-    """Integer keys are cut into stretches of equal width, and each is asked for by its number."""
+    """Integer keys are cut into ranges of equal width, and each is asked for by its number."""
     execute(url, "DELETE FROM t", *many_rows(1000))
     with served(url) as base:
         described, segments = describe(base)
