@@ -1,4 +1,4 @@
-"""What a merge is given and what it tells: a target with the rows that it shall have, and counts."""
+"""Input and result of a merge: a target with its staged rows, and counts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from airflow_provider_sync.databases.schema import Column, Table
 
 
 class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A target and the rows that it shall have: all of them, or those that change.
+    """A target and its staged rows: all rows of the source, or only those that change.
 
     :ivar key: columns that identify a row
     :ivar columns: names of the staged columns; those that the target computes are compared but not written
     :ivar rows: how many rows are staged
     :ivar verify: compare staged rows and target before the commit
-    :ivar removed: a table with the keys of the rows that go; ``None`` where all rows are staged, and what is not staged goes
-    :ivar target_rows: rows of the target, where ``removed`` is given
+    :ivar removed: a table with the keys to delete; ``None`` if all rows are staged, and every other row is deleted
+    :ivar target_rows: rows of the target, if ``removed`` is given
     """
 
     target: Table
@@ -34,9 +34,9 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a merge has to do.
+    """Counts of what a merge has to do.
 
-    :ivar target_rows: rows of the target before it
+    :ivar target_rows: rows of the target before the merge
     """
 
     target_rows: int
@@ -57,10 +57,10 @@ class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
     :ivar key: columns that identify a row
     :ivar staged: names of the staged columns
     :ivar written: names of those that are written
-    :ivar inserted: rows that are new
-    :ivar deleted: rows that go
-    :ivar updated: rows that change, those whose keys are only written in another way among them
-    :ivar renamed: these
+    :ivar inserted: rows to insert
+    :ivar deleted: rows to delete
+    :ivar updated: rows to update, including those whose key only gets another form
+    :ivar renamed: rows whose key only gets another form
     """
 
     target: Table
@@ -78,7 +78,7 @@ class ListedChanges(msgspec.Struct, frozen=True, kw_only=True):
 class MergeResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a merge did, or in a dry run would do.
 
-    :ivar orphans: rows whose foreign key points to nothing, by ``table.constraint``
+    :ivar orphans: number of rows whose foreign key refers to no row, by ``table.constraint``
     :ivar verified_rows: staged rows and target were compared, and are equal in every column, by bytes
     """
 

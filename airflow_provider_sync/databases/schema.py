@@ -13,19 +13,19 @@ Row = tuple[Value, ...]
 
 
 STAGING_PREFIX = "_sync_"
-"""How the names of staging and work tables begin; such tables are never offered, synced or listed."""
+"""Prefix of the names of staging and work tables, which are never offered, synced or listed."""
 
 OP = "_sync_op"
-"""Column of a work table that says what becomes of a row; no column of a key is called so, as one might be called ``op``."""
+"""Column of a work table that holds the :class:`Op`; a name that no column of a key has."""
 
 
 class Op(StrEnum):
     """What a work table says of a row."""
 
     DELETE = "D"
-    DELETE_LAST = "L"  # once nothing refers to it any more
-    REPLACE = "R"  # deleted and inserted again, where an update cannot be
-    RENAME = "K"  # its key is written in another way that the database calls equal; then it is updated
+    DELETE_LAST = "L"  # deleted after the rows that refer to it
+    REPLACE = "R"  # deleted and inserted again, if it cannot be updated
+    RENAME = "K"  # its key gets another form that the database calls equal; then it is updated
     UPDATE = "U"
     INSERT = "I"
     PARK = "P"

@@ -24,7 +24,7 @@ class ForeignKeys(DatabaseComponent):
         """
 
     def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
-        """Make sure that no action of a foreign key that stays on changes a row that shall stay as it is.
+        """Make sure that no action of a foreign key that stays on changes a row that is not part of the merge.
 
         Rows that have to be deleted last are marked in the work tables. Call it inside the transaction, with the work tables
         filled.
