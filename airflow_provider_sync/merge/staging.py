@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from importlib import import_module
 from typing import ClassVar, Protocol, cast
 
@@ -143,9 +144,15 @@ class Staging(ABC):
                     f"Table {str(target)!r}: several rows of the source have one key ({key}) in the target. Name columns with"
                     " 'primary' that tell all rows apart, and compare the collations of both."
                 ) from error
-            if error.anonymous:
-                raise error.about(f"Table {str(target)!r}") from error
-            raise
+            told = error.about(f"Table {str(target)!r}") if error.anonymous else copy(error)
+            # Databases quote the staging table in their own words, and users do not know its name.
+            told.args = tuple(
+                part.replace(str(self.table), str(target)).replace(self.table.name, target.name)
+                if isinstance(part, str)
+                else part
+                for part in told.args
+            )
+            raise told from error
 
     def clear(self, connection: Connection, target: Table) -> None:
         """Drop what a run before left that was killed."""
