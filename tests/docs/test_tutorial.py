@@ -35,7 +35,8 @@ class Reader:
     def follow(self, block: Block) -> None:
         """Do what a block says."""
         text = block.text.replace(PORT, self.port)
-        first = text.splitlines()[0]
+        # The name of a file stands in its first line, or in the second, below that of its schema.
+        first = next(line for line in text.splitlines() if "$schema" not in line)
         if block.language == "bash":
             self._run(text, block.note)
         elif block.language == "text":
