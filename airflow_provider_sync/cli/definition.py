@@ -155,12 +155,14 @@ COMMANDS = (
     Command(
         "check",
         "check",
-        "find what is wrong with a configuration file; exit 2 when anything is",
+        "find what is wrong with a configuration file; exit code 2 if anything is",
         (
             _argument("--config", metavar="FILE", help="server.yaml or client.yaml"),
-            _argument("--as", dest="kind", choices=_KINDS, metavar="KIND", help="server or client, where the file does not tell"),
-            _argument("--connect", action="store_true", help="also try what the file names; exit 3 when anything fails"),
-            _argument("--schema", choices=_KINDS, metavar="KIND", help="print the JSON Schema of a server's or client's file"),
+            _argument(
+                "--as", dest="kind", choices=_KINDS, metavar="KIND", help="server or client, if the options do not show it"
+            ),
+            _argument("--connect", action="store_true", help="also try what the file names; exit code 3 if anything fails"),
+            _argument("--schema", choices=_KINDS, metavar="KIND", help="print the JSON Schema of a server or client file"),
         ),
     ),
     Command("list", "listing", "list the tables and directories that the server offers", (_CONFIG, _JSON)),
