@@ -79,7 +79,7 @@ class TableChangedSensor(DifferenceSensor):
                 return True
 
     def watched(self) -> WatchedTable:
-        """Return the part of the source's table that is compared."""
+        """Return the table slice of the source that is compared."""
         return WatchedTable(table_slice=requested_slice_of(self._target()))
 
     def _target(self) -> TargetTable:
