@@ -86,7 +86,7 @@ def test_directories_without_digests_are_refused(source: Source) -> None:
     with (
         RunningServer(config(f"sqlite:///{source.database}", directories=options)) as server,
         SyncClient(server.url) as client,
-        pytest.raises(FileError, match=r"no digests for directory 'images'.*hasher md5"),
+        pytest.raises(FileError, match=r"no digests for directory 'images'.*Set hasher: md5"),
     ):
         source_digest(client, WatchedDirectory(name="images"))
 
