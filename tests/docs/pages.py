@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROJECT = Path(__file__).parents[2]
-ROOT_PAGES = [PROJECT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+ROOT_PAGES = [PROJECT / name for name in ("README.md", "CHANGELOG.md")]
 PAGES = [*ROOT_PAGES, *sorted((PROJECT / "docs").rglob("*.md"))]
 
 
