@@ -3,17 +3,17 @@
 ::
 
     SyncError
-    ├── ConfigurationError            an option is missing, wrong, or names something that is not there
+    ├── ConfigurationError            an option is missing, wrong, or names something that does not exist
     ├── TransportError      retry     no connection, or no answer in time
     │   └── ConnectionLimitError retry     a database has no connection left
     ├── ProtocolError                 an answer that this version of the protocol does not allow
-    │   └── IncompleteStreamError retry    a body that ended before its end
+    │   └── IncompleteStreamError retry    the body of an answer is incomplete
     ├── ServerError         retry if 429 or 5xx    the server answered with an error
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
     │   ├── ReferencedRowsError       rows that must not change refer to rows that would change
     │   ├── DuplicateKeyError         several rows of the source have the same key in the target
-    │   └── TableBusyError  retry     somebody else holds a lock, or the target changed meanwhile
+    │   └── TableBusyError  retry     timed out waiting for a lock, or the data changed meanwhile
     │       ├── SourceChangedError retry    the source changed between two of its answers
     │       └── TargetChangedError retry    somebody else wrote to the target during the sync
     ├── FileError                     a file, its name or its content
@@ -49,7 +49,7 @@ class _Promise(enum.Enum):
 
 
 NOTHING_CHANGED = _Promise.NOTHING_CHANGED
-"""The sentence of an error that promises a target without changes; :meth:`SyncError.leaving` takes it back."""
+"""The sentence of an error after which the target is unchanged; :meth:`SyncError.having_changed` removes it."""
 
 
 class SyncError(Exception):
@@ -58,18 +58,18 @@ class SyncError(Exception):
     A message has no control characters except line breaks, and a bounded length, whatever it quotes.
 
     :param args: the sentences of the message: what happened, perhaps :data:`NOTHING_CHANGED`, and what to do next
-    :ivar retryable: whether the error is transient: the same call may succeed later, without anybody changing anything
+    :ivar retryable: whether the error is transient, so that the same call may succeed later
     :ivar may_have_changed: tables that were written to and could not be rolled back
-    :ivar table: the table that the error is about, if several are synced together and it is about one of them
-    :ivar anonymous: whether the message does not say what it is about: the words of a database, or of a connection
-    :ivar reports: of everything that was tried, where several things were and some failed
+    :ivar table: source name of the table that failed, if several are synced together and the error concerns one of them
+    :ivar lacks_subject: whether the message names no table or file, as a database driver's message does not
+    :ivar reports: one for each table or directory of the run, if it has several and some failed
     """
 
     retryable: bool = False
     reports: tuple[Report, ...] = ()
     may_have_changed: tuple[str, ...] = ()
     table: str | None = None
-    anonymous: bool = False
+    lacks_subject: bool = False
     _last_sentence: str = ""
 
     def __init__(self, *args: object) -> None:
@@ -83,24 +83,24 @@ class SyncError(Exception):
     def _sentences(self) -> tuple[object, ...]:
         return self.args
 
-    def about(self, subject: str) -> Self:
-        """Return this error with what it is about before its message, as in ``Table 'orders': …``."""
+    def with_subject(self, subject: str) -> Self:
+        """Return this error with its subject before the message, as in ``Table 'orders': …``."""
         error = copy(self)
         error.args = (f"{subject}: {self.args[0]}", *self.args[1:])
-        error.anonymous = False
+        error.lacks_subject = False
         return error
 
-    def anonymously(self) -> Self:
-        """Return this error as one whose message does not say what it is about."""
+    def without_subject(self) -> Self:
+        """Return this error marked as one whose message names no table or file."""
         error = copy(self)
-        error.anonymous = True
+        error.lacks_subject = True
         return error
 
-    def leaving(self, tables: Sequence[str], sentence: str) -> Self:
-        """Return this error without a promise that nothing was changed.
+    def having_changed(self, tables: Sequence[str], sentence: str) -> Self:
+        """Return this error for tables that may have changed: without :data:`NOTHING_CHANGED`.
 
-        :param tables: that may have changed
-        :param sentence: which says so
+        :param tables: names of the tables that may have changed
+        :param sentence: last sentence of the message, which names them
         """
         error = copy(self)
         error.args = tuple(value for value in self.args if value is not NOTHING_CHANGED)
@@ -122,7 +122,7 @@ class TransportError(SyncError):
     """The server could not be reached, or did not answer in time."""
 
     retryable = True
-    anonymous = True
+    lacks_subject = True
 
 
 class ConnectionLimitError(TransportError):
@@ -134,9 +134,9 @@ class ProtocolError(SyncError):
 
 
 class IncompleteStreamError(ProtocolError):
-    """A body ended before its end; nothing of it was used.
+    """The body of an answer is incomplete; nothing of it was used.
 
-    :ivar given_up: whether it was asked for again as often as ``retries`` says
+    :ivar given_up: whether all ``retries`` of the request were used up
     """
 
     retryable = True
@@ -236,8 +236,8 @@ class UnexpectedError(SyncError):
 
 
 @contextmanager
-def foreseen() -> Iterator[None]:
-    """Turn every exception of the block into a :class:`SyncError`, so that it gets a report and the rest of the run is done.
+def wrap_unexpected_errors() -> Iterator[None]:
+    """Turn every exception of the block into a :class:`SyncError`, so that it is reported and the run continues.
 
     :raises UnexpectedError: for any exception that is not a :class:`SyncError`
     :raises SyncCancelled: instead of any exception, if a signal has ended the sync
@@ -256,7 +256,7 @@ def foreseen() -> Iterator[None]:
 
 
 class SyncFailed(SyncError):
-    """One or more tables or directories of a run failed; the reports say what became of the others.
+    """One or more tables or directories of a run failed; the reports have the outcome of all.
 
     :param message: the errors, in one line
     :param reports: one for each table and directory of the run, failed ones included
@@ -270,9 +270,9 @@ class SyncFailed(SyncError):
 
     @classmethod
     def of(cls, failures: Sequence[SyncError], reports: Sequence[Report]) -> Self:
-        """Combine several errors into one; a message that several of them have is given once."""
-        told = list(dict.fromkeys(map(str, failures)))
-        message = "; ".join([*(text.removesuffix(".") for text in told[:-1]), *told[-1:]])
+        """Combine several errors into one; equal messages are given once."""
+        messages = list(dict.fromkeys(map(str, failures)))
+        message = "; ".join([*(text.removesuffix(".") for text in messages[:-1]), *messages[-1:]])
         return cls(message, reports, all(failure.retryable for failure in failures))
 
     @property

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from airflow_provider_sync.cancellation import cancelled_by_signals
-from airflow_provider_sync.exceptions import SyncError, foreseen
+from airflow_provider_sync.exceptions import SyncError, wrap_unexpected_errors
 
 STUCK = """
 import sqlite3, threading, time
@@ -61,7 +61,7 @@ def test_a_signal_that_a_library_turns_into_an_error(number: signal.Signals) -> 
 
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("f", 0, end)
-        for block in (foreseen, in_an_error):
+        for block in (wrap_unexpected_errors, in_an_error):
             with pytest.raises(KeyboardInterrupt), cancelled_by_signals(), block():
                 connection.execute("SELECT f()")
 

@@ -86,15 +86,15 @@ def test_a_failed_sync_may_pass_only_when_all_of_it_may() -> None:
 
 def test_what_an_error_is_about_comes_first() -> None:
     """An error that says what it is about keeps its class, its other values and its sentences."""
-    error = ServerError("It gave up.", 503).about("Table 't'")
+    error = ServerError("It gave up.", 503).with_subject("Table 't'")
     assert (str(error), error.status, error.retryable) == ("Table 't': It gave up.", 503, True)
-    several = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").about("Table 't'")
+    several = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").with_subject("Table 't'")
     assert str(several) == "Table 't': Somebody wrote. Nothing was changed. Try again."
 
 
 def test_a_promise_is_taken_back() -> None:
     """Where tables may have changed, an error does not promise that nothing was, and says which; also in another process."""
-    error = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").leaving(["t"], "Table t may have changed.")
+    error = TableBusyError("Somebody wrote.", NOTHING_CHANGED, "Try again.").having_changed(["t"], "Table t may have changed.")
     for one in (error, pickle.loads(pickle.dumps(error))):
         assert str(one) == "Somebody wrote. Try again. Table t may have changed."
         assert one.may_have_changed == ("t",)
@@ -104,7 +104,7 @@ def test_only_anonymous_errors_get_the_name_of_a_table() -> None:
     """The words of a database are put behind the name of the table; an error that has it already is left alone."""
     for error, text in (
         (TableError("Table 'a' is a view."), "Table 'a' is a view."),
-        (TableError("no such column: x").anonymously(), "Table 't': no such column: x"),
+        (TableError("no such column: x").without_subject(), "Table 't': no such column: x"),
         (TransportError("No answer."), "Table 't': No answer."),
     ):
         with pytest.raises(SyncError) as raised, naming_table("t"), naming_table("t"):

@@ -27,7 +27,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
-from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, foreseen
+from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, wrap_unexpected_errors
 from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.server.open_table import OpenTable
 from airflow_provider_sync.sync.tables.target import resolve_target
@@ -74,7 +74,7 @@ def try_server(config: ServerConfig) -> Iterator[Trial]:
 
 def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
     try:
-        with foreseen():
+        with wrap_unexpected_errors():
             return Trial(what, name, False, attempt())
     except SyncError as error:
         return Trial(what, name, True, str(error))
@@ -83,7 +83,7 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
 def _try_server_of(config: ClientConfig) -> Iterator[Trial]:
     server = _without_credentials(config.url)
     try:
-        with foreseen(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
+        with wrap_unexpected_errors(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
             offered = client.capabilities()
     except SyncError as error:
         yield Trial("server", server, True, str(error))
@@ -122,7 +122,7 @@ def _try_database(name: str | None, url: str, tables: list[AnyTable], attempt: T
     # A URL may hold a password.
     shown = name or f"of table {tables[0].name}"
     try:
-        with foreseen(), OPENER.database(url) as opened:
+        with wrap_unexpected_errors(), OPENER.database(url) as opened:
             database = opened.with_session(allow_row_security=any(table.allow_row_security for table in tables))
             with database.snapshot():
                 yield Trial("connection", shown, False, f"opened, {entry_of(database.engine).title}")

@@ -34,15 +34,15 @@ class _Answer:
     """The open answer to a request; leaving the ``with`` block closes it.
 
     :param body: the answer
-    :param about: what it is, for messages, as ``Table 'orders'``
+    :param subject: what it is, for messages, as ``Table 'orders'``
     :param limits: how much there may be
     """
 
-    def __init__(self, body: Body, about: str, *, limits: SizeLimits) -> None:
+    def __init__(self, body: Body, subject: str, *, limits: SizeLimits) -> None:
         if body.content_type != _OCTET_STREAM:
             raise not_a_sync_server(body.url, body.content_type, body.beginning())
         self._body = body
-        self._about = about
+        self._subject = subject
         self._limits = limits
 
     def __enter__(self) -> Self:
@@ -56,12 +56,12 @@ class _Answer:
         self._body.response.close()
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _with_subject(self) -> Iterator[None]:
         """Say in errors what they are about, which the protocol's modules do not know."""
         try:
             yield
         except (GuardError, ProtocolError, TableError, TransportError) as error:
-            raise error.about(self._about) from error
+            raise error.with_subject(self._subject) from error
 
 
 class TableAnswer(_Answer):
@@ -76,7 +76,7 @@ class TableAnswer(_Answer):
         super().__init__(body, f"Table {name!r}", limits=limits)
         etag = _ETAG.fullmatch(body.response.headers.get("ETag", "").strip())
         self.hash: str | None = etag[1] if etag else None
-        self.time_zone = told_time_zone(body)
+        self.time_zone = announced_time_zone(body)
         self.one_snapshot = etag is not None or self.time_zone is not None
         limit, option = limits.max_table_bytes, "limits.max_table_bytes"
         self._reader = RowReader(decompress(body.chunks(limit=limit, option=option), limit=limit, option=option))
@@ -100,7 +100,7 @@ class TableAnswer(_Answer):
         :raises TransportError: when a time limit has run out
         :raises GuardError: when there are more rows, or bytes, than the limits allow
         """
-        with self._named():
+        with self._with_subject():
             for rows in self._reader:
                 if self._reader.count > self._limits.max_rows:
                     raise too_large(self._limits.max_rows, "limits.max_rows", what="The answer", unit="rows")
@@ -108,7 +108,7 @@ class TableAnswer(_Answer):
                 yield rows
 
 
-def told_time_zone(body: Body) -> TimeZone | None:
+def announced_time_zone(body: Body) -> TimeZone | None:
     """Return the time zone in which the server says that it writes TIMESTAMP; ``None`` where it does not say.
 
     :raises ProtocolError: for one that is not known here
@@ -135,7 +135,7 @@ class FilesAnswer(_Answer):
         :raises TransportError: when a time limit has run out
         :raises GuardError: for a file, or files, beyond the limits
         """
-        with self._named():
+        with self._with_subject():
             received = 0
             option = "limits.max_directory_bytes"
             limit = self._limits.max_directory_bytes + len(self._paths) * MAX_METADATA_BYTES
@@ -156,7 +156,7 @@ class FilesAnswer(_Answer):
                 )
 
     def _content(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with self._named():
+        with self._with_subject():
             for chunk in chunks:
                 self._body.progress()
                 yield chunk

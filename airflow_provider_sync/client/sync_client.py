@@ -13,7 +13,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from airflow_provider_sync.cancellation import current_cancellation
-from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, told_time_zone
+from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, announced_time_zone
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
@@ -30,7 +30,7 @@ from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_z
 MAX_FILES = 998
 """Files in one request: existing servers cut a request at 1000 fields, the name included."""
 
-_LEAST_MANIFEST_BYTES = 16 * 1024 * 1024
+_MIN_MANIFEST_BYTES = 16 * 1024 * 1024
 _BYTES_PER_FILE = 256
 """Bytes of a path and a digest in a manifest that may be that large."""
 
@@ -265,7 +265,7 @@ class SyncClient:
         """
 
         def read(body: Body) -> str:
-            self.source_time_zone = told_time_zone(body)
+            self.source_time_zone = announced_time_zone(body)
             return _read_hash(body)
 
         return self._transport.post("/getTableHash", table_fields(name), read, subject=f"table {name!r}")
@@ -283,7 +283,7 @@ class SyncClient:
         """
 
         def read(body: Body) -> TableAnswer | None:
-            self.source_time_zone = told_time_zone(body)
+            self.source_time_zone = announced_time_zone(body)
             if body.response.status_code == 304:
                 body.beginning()  # there is nothing, but what has been read to its end leaves the connection open
                 return None
@@ -311,7 +311,7 @@ class SyncClient:
     def _manifest(self, name: str, fields: Sequence[tuple[str, str]]) -> Manifest:
         def read(body: Body) -> Manifest:
             most = self.limits.max_files
-            text = body.json(limit=max(_LEAST_MANIFEST_BYTES, most * _BYTES_PER_FILE), option="limits.max_files")
+            text = body.json(limit=max(_MIN_MANIFEST_BYTES, most * _BYTES_PER_FILE), option="limits.max_files")
             return decode_manifest(text, max_files=most, option="limits.max_files")
 
         return self._transport.post("/getFileHashes", fields, read, subject=f"directory {name!r}", accept_encoding="gzip")

@@ -27,7 +27,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type, read_messages
 
-_SIGN_OF_LIFE = Segments(numbers=(), counts=(), sums=())
+_KEEP_ALIVE = Segments(numbers=(), counts=(), sums=())
 
 
 class _Stream:
@@ -42,8 +42,8 @@ class _Stream:
         if body.content_type != MEDIA_TYPE:
             raise not_a_sync_server(body.url, body.content_type, body.beginning())
         self._body = body
-        self._about = f"Table {table!r}"
-        with self._named():
+        self._subject = f"Table {table!r}"
+        with self._with_subject():
             compression = parse_media_type(body.response.headers["Content-Type"])
         self._max_rows = limits.max_rows
         limit, option = limits.max_table_bytes, "limits.max_table_bytes"
@@ -56,14 +56,14 @@ class _Stream:
         self._body.response.close()
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _with_subject(self) -> Iterator[None]:
         """Name the table in errors of the protocol's modules, which do not know it."""
         try:
             yield
         except (GuardError, ProtocolError, TransportError) as error:
-            raise error.about(self._about) from error
+            raise error.with_subject(self._subject) from error
         except ServerError as error:
-            raise error.about(f"{self._about}: the server gave up") from error
+            raise error.with_subject(f"{self._subject}: the server gave up") from error
 
     def _check_limit(self, rows: int) -> None:
         if rows > self._max_rows:
@@ -78,9 +78,9 @@ class DescribedAnswer(_Stream):
 
     def __init__(self, body: Body, request: DescribeTable, *, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
-        with self._named():
+        with self._with_subject():
             # A database that is slow to tell its bounds has the server send signs of life first.
-            message = next((message for message in self._messages if message != _SIGN_OF_LIFE), None)
+            message = next((message for message in self._messages if message != _KEEP_ALIVE), None)
             if not isinstance(message, Described):
                 raise _unexpected(message, "a description")
             check_described(message, request.table_slice)
@@ -101,7 +101,7 @@ class DescribedAnswer(_Stream):
         :raises ProtocolError: for impossible digests
         :raises GuardError: for more rows than the limits allow
         """
-        with self._named():
+        with self._with_subject():
             last, rows = -1, 0
             for message in self._messages:
                 if not isinstance(message, Segments):
@@ -119,7 +119,7 @@ class RowDigestsAnswer(_Stream):
 
     def __init__(self, body: Body, request: DigestRows, *, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
-        self._most = _lines(request.keys)
+        self._requested_rows = _count_keys(request.keys)
 
     def __iter__(self) -> Iterator[RowDigests]:
         """Yield keys and digests. They are complete only if the iteration ends without an error.
@@ -129,14 +129,14 @@ class RowDigestsAnswer(_Stream):
         :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for
         """
-        with self._named():
+        with self._with_subject():
             received = 0
             for message in self._messages:
                 if not isinstance(message, RowDigests):
                     raise _unexpected(message, "digests of rows")
                 check_row_digests(message)
                 received += message.count
-                _check_count(received, self._most)
+                _check_count(received, self._requested_rows)
                 self._check_limit(received)
                 if message.count:
                     self._body.progress()
@@ -152,7 +152,7 @@ class RowsAnswer(_Stream):
     def __init__(self, body: Body, request: GetRows, *, columns: int | None, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
         self._columns = columns
-        self._most = _lines(request.keys)
+        self._requested_rows = _count_keys(request.keys)
         self.rows_received = 0
 
     def __iter__(self) -> Iterator[Rows]:
@@ -161,20 +161,20 @@ class RowsAnswer(_Stream):
         :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for
         """
-        with self._named():
+        with self._with_subject():
             for message in self._messages:
                 if not isinstance(message, Rows):
                     raise _unexpected(message, "rows")
                 check_rows(message, self._columns)
                 self.rows_received += message.count
-                _check_count(self.rows_received, self._most)
+                _check_count(self.rows_received, self._requested_rows)
                 self._check_limit(self.rows_received)
                 if message.count:
                     self._body.progress()
                 yield message
 
 
-def _lines(keys: str | None) -> int | None:
+def _count_keys(keys: str | None) -> int | None:
     return None if keys is None else keys.count("\n")
 
 

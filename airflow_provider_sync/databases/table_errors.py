@@ -17,8 +17,8 @@ def naming_table(name: str) -> Iterator[None]:
     try:
         yield
     except (TableError, TransportError) as error:
-        if not error.anonymous:
+        if not error.lacks_subject:
             raise
-        named = error.about(f"Table {name!r}")
+        named = error.with_subject(f"Table {name!r}")
         named.table = error.table or name
         raise named from error

@@ -388,4 +388,4 @@ class TableMerge(TableWrite):
             with self.database.translate_errors():
                 yield
         except TableError as error:
-            raise error.about(f"Table {str(self.target)!r}") from error
+            raise error.with_subject(f"Table {str(self.target)!r}") from error

@@ -47,10 +47,10 @@ class Staging(ABC):
     :param database: the target's
     :param run: what tells runs apart whose steps are separate tasks; empty where one process does the whole sync, and its
         lock keeps others away
-    :cvar seen_by_others: whether other connections to the database see the table
+    :cvar visible_to_others: whether other connections to the database see the table
     """
 
-    seen_by_others: ClassVar[bool] = False
+    visible_to_others: ClassVar[bool] = False
 
     def __init__(self, database: Database, run: str = "") -> None:
         self.database = database
@@ -66,7 +66,7 @@ class Staging(ABC):
     def table(self) -> Table:
         """The staging table; only once it was created."""
         if self._table is None:
-            raise TableError("The staging table was not created yet. Download before the merge.").anonymously()
+            raise TableError("The staging table was not created yet. Download before the merge.").without_subject()
         return self._table
 
     def create(
@@ -144,15 +144,15 @@ class Staging(ABC):
                     f"Table {str(target)!r}: several rows of the source have one key ({key}) in the target. Name columns with"
                     " 'primary' that tell all rows apart, and compare the collations of both."
                 ) from error
-            told = error.about(f"Table {str(target)!r}") if error.anonymous else copy(error)
+            named = error.with_subject(f"Table {str(target)!r}") if error.lacks_subject else copy(error)
             # Databases quote the staging table in their own words, and users do not know its name.
-            told.args = tuple(
+            named.args = tuple(
                 part.replace(str(self.table), str(target)).replace(self.table.name, target.name)
                 if isinstance(part, str)
                 else part
-                for part in told.args
+                for part in named.args
             )
-            raise told from error
+            raise named from error
 
     def clear(self, connection: Connection, target: Table) -> None:
         """Drop what a run before left that was killed."""
@@ -175,7 +175,7 @@ class Staging(ABC):
 class PermanentStaging(Staging):
     """A table beside the target, which other connections and machines can reach."""
 
-    seen_by_others = True
+    visible_to_others = True
 
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError, foreseen
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableError, wrap_unexpected_errors
 
 
 def refuse_without_rollback(table: Table) -> None:
@@ -49,7 +49,7 @@ class Remains:
     def told(self, database: Database) -> Iterator[None]:
         """Say in errors from within what may have changed, once the merge is writing."""
         try:
-            with foreseen(), database.translate_errors():
+            with wrap_unexpected_errors(), database.translate_errors():
                 yield
         except SyncError as error:
             if not (self.writing and self.tables):
@@ -60,4 +60,4 @@ class Remains:
 def _with_remains(error: SyncError, tables: Sequence[Table]) -> SyncError:
     names = ", ".join(f"{str(table)!r} ({table.cannot_roll_back})" for table in tables)
     sentence = f"Rows of table {names} may have changed, and cannot be rolled back; the next sync that succeeds puts them right."
-    return error.leaving([str(table) for table in tables], sentence)
+    return error.having_changed([str(table) for table in tables], sentence)

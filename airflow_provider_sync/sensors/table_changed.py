@@ -13,7 +13,7 @@ from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
 from airflow_provider_sync.sync import WatchedTable, table_differs
-from airflow_provider_sync.sync.tables.column_mapping import requested_slice_of
+from airflow_provider_sync.sync.tables.column_mapping import configured_slice
 
 
 class TableChangedSensor(DifferenceSensor):
@@ -80,7 +80,7 @@ class TableChangedSensor(DifferenceSensor):
 
     def watched(self) -> WatchedTable:
         """Return the table slice of the source that is compared."""
-        return WatchedTable(table_slice=requested_slice_of(self._target()))
+        return WatchedTable(table_slice=configured_slice(self._target()))
 
     def _target(self) -> TargetTable:
         options = {name: getattr(self, name) for name in self.table_options}

@@ -78,7 +78,7 @@ class TableDigestAnswers:
             _check_key(opened, table_slice)
             if request.partitioning is not None:
                 _refuse_scheme(opened, table_slice, request.partitioning)
-            table_slice = msgspec.structs.replace(table_slice, digest=_agreed(opened, request.probes))
+            table_slice = msgspec.structs.replace(table_slice, digest=_common_digest(opened, request.probes))
             return _description(opened, table_slice, request)
 
         return self._stream(request.table_slice.name, accept, active, messages, idle=Segments(numbers=(), counts=(), sums=()))
@@ -171,7 +171,7 @@ def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTa
     )
 
 
-def _agreed(opened: OpenTable, probes: Mapping[str, str]) -> str:
+def _common_digest(opened: OpenTable, probes: Mapping[str, str]) -> str:
     """Return the fastest digest that this table's database computes as the client's does."""
     own = opened.database.digests.probes(opened.connection) if probes else {}
     return next((name for name in DIGESTS if name in own and own[name] == probes.get(name)), SHA256)

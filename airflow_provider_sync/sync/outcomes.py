@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from airflow_provider_sync.exceptions import SyncError, SyncFailed, UnexpectedError, foreseen
+from airflow_provider_sync.exceptions import SyncError, SyncFailed, UnexpectedError, wrap_unexpected_errors
 from airflow_provider_sync.report import Report
 
 Outcome = TypeVar("Outcome")
@@ -37,7 +37,7 @@ class Outcomes(Generic[Outcome]):
         :param failed: returns the outcomes of what the block was about
         """
         try:
-            with foreseen():
+            with wrap_unexpected_errors():
                 yield
         except SyncError as error:
             self.failures += error.failures

@@ -91,7 +91,7 @@ def translated() -> Iterator[None]:
     except SyncError:
         raise
     except DATABASE_ERRORS as error:
-        raise translate(error).anonymously() from error
+        raise translate(error).without_subject() from error
 
 
 def translate(error: BaseException) -> SyncError:

@@ -59,8 +59,8 @@ def send(
     except DRIVER_ERRORS as error:
         translated = translate(error)
         if type(translated) is TableError:
-            raise translated.about(f"Table {table.label!r}") from error
-        raise translated.anonymously() from error
+            raise translated.with_subject(f"Table {table.label!r}") from error
+        raise translated.without_subject() from error
     finally:
         cursor.close()
 

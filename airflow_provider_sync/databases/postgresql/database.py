@@ -173,7 +173,7 @@ class PostgreSQLDatabase(Database):
                     # COMMIT would roll back silently.
                     raise TableError(
                         "A statement of the transaction failed, and the error was passed over.", NOTHING_CHANGED
-                    ).anonymously()
+                    ).without_subject()
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 # By the driver: SQLAlchemy would open another connection if this one is lost.

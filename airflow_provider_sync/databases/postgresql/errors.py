@@ -83,9 +83,9 @@ def translated() -> Iterator[None]:
     except sqlalchemy_errors.PendingRollbackError as error:
         raise TransportError(f"The connection to PostgreSQL was lost: {_first_line(error)}") from error
     except sqlalchemy_errors.DBAPIError as error:
-        raise translate(error).anonymously() from error
+        raise translate(error).without_subject() from error
     except DRIVER_ERRORS as error:
-        raise translate(error).anonymously() from error
+        raise translate(error).without_subject() from error
 
 
 def translate(error: Exception) -> SyncError:

@@ -99,7 +99,7 @@ def switched_off(connection: Connection, tables: Sequence[Table], qualified: Cal
         if sqlstate(error) != FOREIGN_KEY_VIOLATION or isinstance(error, ReferencedRowsError):
             raise
         message = f"PostgreSQL: {error_message(error)}. {why_not.violated if why_not else ''}".rstrip()
-        raise TableError(message).anonymously() from error
+        raise TableError(message).without_subject() from error
     finally:
         # Below SQLAlchemy, which would open another connection where this one is gone.
         if why_not is None and not driver.closed:

@@ -307,7 +307,7 @@ class _References:
             f"Foreign keys stay on, and {constraint.label} is in the way: {reason}. Nothing was changed. {advice};"
             f" or {self.remedy}",
             child=constraint.child,
-        ).anonymously()
+        ).without_subject()
 
     def _lock(self, change: ListedChanges, constraints: Sequence[Constraint]) -> None:
         """Lock the rows that go or whose referenced values may change, so that no other row comes to refer to them."""

@@ -137,9 +137,9 @@ class SQLiteDatabase(Database):
         try:
             yield
         except DBAPIError as error:
-            raise translate(error.orig or error).anonymously() from error
+            raise translate(error.orig or error).without_subject() from error
         except sqlite3.Error as error:
-            raise translate(error).anonymously() from error
+            raise translate(error).without_subject() from error
 
     def is_duplicate(self, error: BaseException) -> bool:
         """Whether a driver's error reports a duplicate value of a unique key."""

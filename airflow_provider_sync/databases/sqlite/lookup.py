@@ -184,7 +184,7 @@ def _number_value(text: str) -> Value:
         # Also of an integer that SQLite does not have: it is beyond all of those in the column.
         return float(text)
     except ValueError:
-        raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").anonymously() from None
+        raise TableError(f"A window cannot begin or end at {text[:80]!r}: its column holds numbers.").without_subject() from None
 
 
 def read_keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]]:
@@ -194,11 +194,11 @@ def read_keys(columns: Iterable[Iterable[bytes | None]]) -> list[tuple[str, ...]
     except TypeError as error:
         raise TableError(
             "A part of a key is NULL, which identifies no row. Choose other columns with `primary`."
-        ).anonymously() from error
+        ).without_subject() from error
     except UnicodeDecodeError as error:
         raise TableError(
             "A key is not valid UTF-8, which identifies no row elsewhere. Correct it at the source."
-        ).anonymously() from error
+        ).without_subject() from error
 
 
 def affinity(column: Column) -> Affinity:

@@ -1,4 +1,4 @@
-"""The hash of a table from a stream of its rows, for where the database cannot compute it.
+"""Compute the hash of a table from a stream of its rows, if the database cannot.
 
 How values become bytes belongs to the engines of the databases.
 """
@@ -30,27 +30,27 @@ class TableHash:
         self._chain = chain
 
     def copy(self) -> TableHash:
-        """Return another chain that goes on from the same rows."""
+        """Return an independent copy, which continues after the same rows."""
         other = TableHash()
         other._chain = self._chain
         return other
 
     def hexdigest(self) -> str:
-        """Return the hash of the rows so far: 40 hex digits, or ``--EMPTY--`` when none came."""
+        """Return the hash of the rows so far: 40 hex digits, or ``--EMPTY--`` without rows."""
         return self._chain.decode() or EMPTY
 
 
 class AnswerHash:
-    """The hash of the rows of an answer, as its server has it, from nothing but their JSON values.
+    """The hash of the rows of an answer, computed from their JSON values as the server computes it from its table.
 
-    It is that of ``/getTableHash`` where the values are hashed as they are sent, as those of nearly all columns are: not BIT, not
-    single precision numbers of many digits, not text of another character set beside binary columns, not columns that are hashed
-    and not sent. So an equal hash proves that the rows are those of the hash, and another one proves nothing.
+    It equals the hash of ``/getTableHash`` if all values are hashed as they are sent, which holds for nearly all columns. The
+    exceptions are BIT, FLOAT with many digits, text of another character set beside binary columns, and columns that are hashed
+    but not sent. So an equal hash proves that the rows are those of the source, and a different one proves nothing.
     """
 
     def __init__(self) -> None:
         self._mysql = TableHash()
-        self._sqlite: TableHash | None = None  # apart only once there is a number that the two write differently
+        self._sqlite: TableHash | None = None  # separate only after the first float, which the two write differently
 
     def update(self, rows: Sequence[Row]) -> None:
         """Add rows as the reader of an answer gives them."""
@@ -63,8 +63,8 @@ class AnswerHash:
         if self._sqlite is not None:
             self._sqlite.update(zip(*(_fields(values, php_float) for values in columns), strict=True))
 
-    def is_told_by(self, source_hash: str) -> bool:
-        """Whether a server that has these rows, and no others, tells this hash."""
+    def matches(self, source_hash: str) -> bool:
+        """Whether this is the hash that a server with exactly these rows announces."""
         return source_hash in (self._mysql.hexdigest(), (self._sqlite or self._mysql).hexdigest())
 
 

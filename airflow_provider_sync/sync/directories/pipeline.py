@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.exceptions import FileChangedError, FileError, SyncError, SyncFailed, foreseen
+from airflow_provider_sync.exceptions import FileChangedError, FileError, SyncError, SyncFailed, wrap_unexpected_errors
 from airflow_provider_sync.files import (
     Changes,
     NoneHasher,
@@ -59,7 +59,7 @@ def sync_directory(
     measure = Measure(client)
     sync = DirectorySync(client, directory, storage, progress or silent)
     try:
-        with foreseen():
+        with wrap_unexpected_errors():
             return sync.run(measure, dry_run, lock_timeout)
     except SyncError as error:
         report = DirectoryReport(

@@ -243,7 +243,9 @@ def compare_slice(
             table_slice=compared.requested_slice, partitioning=partitioning, segment_ranges=asked, digest=table_slice.digest
         )
         with client.digest_rows(request) as answer:
-            return announced_digests(_limited(answer, compared, compared.source_rows_in(numbers)), len(table_slice.key))
+            return announced_digests(
+                _check_announced_rows(answer, compared, compared.source_rows_in(numbers)), len(table_slice.key)
+            )
 
     if connection is None:
         source, held = _ask_both(database, digest_source, digest_target)
@@ -287,7 +289,7 @@ def _read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
     return segments
 
 
-def _limited(messages: Iterable[RowDigests], compared: Comparison, announced: int) -> Iterator[RowDigests]:
+def _check_announced_rows(messages: Iterable[RowDigests], compared: Comparison, announced: int) -> Iterator[RowDigests]:
     """Pass digests on while they are about as many as the source has announced, so that they do not fill the memory.
 
     :param announced: rows of these segments

@@ -16,7 +16,7 @@ from airflow_provider_sync.protocol.v2.messages import Described, RequestedSlice
 from airflow_provider_sync.sync.tables.target import Target
 
 
-def requested_slice_of(options: TargetTable) -> RequestedSlice:
+def configured_slice(options: TargetTable) -> RequestedSlice:
     """Return the slice of the source's table that the options name."""
     return RequestedSlice(name=options.name, columns=options.columns or None, window=_window(options, {}))
 
@@ -24,7 +24,7 @@ def requested_slice_of(options: TargetTable) -> RequestedSlice:
 def requested_slice_for(target: Target) -> RequestedSlice:
     """Return the slice of the source's table that a target is compared with, with zeros kept where the target keeps them."""
     return msgspec.structs.replace(
-        requested_slice_of(target.options), key_range=target.key_range, trailing_zeros=target.trailing_zeros
+        configured_slice(target.options), key_range=target.key_range, trailing_zeros=target.trailing_zeros
     )
 
 

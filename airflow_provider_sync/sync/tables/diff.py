@@ -27,7 +27,7 @@ from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
-from airflow_provider_sync.sync.tables.target import seen_by
+from airflow_provider_sync.sync.tables.target import with_row_security
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -104,7 +104,7 @@ def diff_table(
     :raises SyncError: when they cannot be compared
     """
     measure = Measure(client)
-    database = seen_by(database, [table])
+    database = with_row_security(database, [table])
     if client.protocol_for() == 1:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
     target = find_target(client, database, table)

@@ -22,7 +22,7 @@ from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.reclassify import reclassify
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
-from airflow_provider_sync.sync.tables.target import Target, seen_by
+from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 
@@ -98,7 +98,7 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
             f"Table {options.name!r}: the server speaks version 1 of the protocol, which tells no column from another."
             " Use 'diff', or a server with version 2."
         )
-    database = seen_by(database, [options])
+    database = with_row_security(database, [options])
     target = find_target(client, database, options)
     if target is None:
         raise MissingTableError(f"There is no table {options.table_name!r} in the target database yet. A run makes it.")

@@ -40,8 +40,8 @@ class TablesFailed(SyncError):
 
 
 @contextmanager
-def about(name: str) -> Iterator[None]:
-    """Add the name of a table to errors of the block that name none."""
+def recording_table(name: str) -> Iterator[None]:
+    """Record the table in errors of the block that have none recorded."""
     try:
         yield
     except SyncError as error:

@@ -36,12 +36,12 @@ from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
-from airflow_provider_sync.sync.tables.failures import about, failed_reports, try_each
+from airflow_provider_sync.sync.tables.failures import failed_reports, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, report_missing
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.table_source import StagingArea
-from airflow_provider_sync.sync.tables.target import Target, seen_by
+from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
@@ -73,7 +73,7 @@ def sync_tables(
     for group in transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction):
         with outcomes.going_on(partial(_failed, client, group, Measure(client))):
             sync = _TransactionSync(
-                client, seen_by(database, group), group, dry_run=dry_run, resume=resume, progress=progress or silent
+                client, with_row_security(database, group), group, dry_run=dry_run, resume=resume, progress=progress or silent
             )
             outcomes.add(sync.run(lock_timeout))
     reports = in_order(outcomes.found, [table.name for table in tables])
@@ -91,7 +91,7 @@ def table_differs(client: SyncClient, table: TargetTable, database: Database) ->
 
     :raises ServerError: when the source cannot hash the table
     """
-    database = seen_by(database, [table])
+    database = with_row_security(database, [table])
     target = find_target(client, database, table)
     return target is None or repeated(client, lambda: source_of(client, database).differs(target))
 
@@ -174,7 +174,7 @@ class _TransactionSync:
         with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
             staged = []
             for number, target in enumerate(targets, 1):
-                with self._explaining(targets[number:]), about(target.name):
+                with self._explaining(targets[number:]), recording_table(target.name):
                     staged.append(self._stage(connection, target, staging_tables, clean_up))
             reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run)
         return clean_up.with_warnings(reports)

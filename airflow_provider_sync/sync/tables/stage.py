@@ -82,7 +82,7 @@ class Stager:
             self._compared.requested_slice,
             on_rows,
         )
-        self._restless: list[Key] = []
+        self._unstable_keys: list[Key] = []
 
     def stage(self) -> FetchedRows:
         """Fetch the rows that the last step of the plan names.
@@ -127,7 +127,7 @@ class Stager:
         staged.delete([key for key in held if key not in differences.announced])
         held = {key: digest for key, digest in held.items() if key in differences.announced}
         found = self._stage_rows(staged, differences, held, is_alone=True)
-        if differences.changes.deleted and not self._fits(staged, found.replaced):
+        if differences.changes.deleted and not self._matches_announcement(staged, found.replaced):
             # Two answers do not fit together, of which one may lack rows.
             found = confirm_deleted(self._client, self._compared, found)
             found = self._stage_rows(staged, found, found.announced, is_alone=True)
@@ -174,7 +174,7 @@ class Stager:
         :raises TableError: for rows that the source announces alike each time, and that are staged otherwise
         """
         held = dict(held)
-        steady: set[Key] | None = None
+        stable: set[Key] | None = None
         for rounds_left in reversed(range(plan.MAX_ROUNDS)):
             other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
             staged.delete([key for key in other if key in held])
@@ -190,10 +190,10 @@ class Stager:
                 wanted = announced_again(self._client, self._compared, wanted, moved)
                 staged.delete([key for key in moved if key not in wanted.announced])
                 same = {key for key in moved if wanted.announced.get(key) == before[key]}
-                steady = same if steady is None else steady & same
-        unkept = (steady or set()) & set(moved)
+                stable = same if stable is None else stable & same
+        unkept = (stable or set()) & set(moved)
         refuse_unkept_values(self._client, self._database, self._connection, self._compared, staged.table_slice, unkept)
-        self._restless += moved
+        self._unstable_keys += moved
         gone = {key for key in moved if key not in held}
         came = {key: held[key] for key in moved if key in held}
         return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
@@ -212,13 +212,13 @@ class Stager:
             self._loader.load_range(key_range_of(compared.partitioning, segment_range))
         others = tuple(number for number in differing if number in held or not ranges)
         partly = msgspec.structs.replace(compared, table_slice=staged.table_slice, target_segments=held, differing=others)
-        connection = None if self._staging.seen_by_others else self._connection
+        connection = None if self._staging.visible_to_others else self._connection
         for found in confirmed_slices(self._client, self._database, partly, connection):
             # A row that changed meanwhile may be in another slice with what it was.
             staged.delete([*found.changes.deleted, *found.announced])
             self._stage_rows(staged, found, {}, is_alone=False)
 
-    def _fits(self, staged: StagingSlice, replaced: SegmentDigests) -> bool:
+    def _matches_announcement(self, staged: StagingSlice, replaced: SegmentDigests) -> bool:
         """Whether the rows that were compared are those of the segments that the source announced.
 
         That cannot be told of row hashes: a row that changes leaves its segment.
@@ -303,5 +303,5 @@ class Stager:
             deleted=deleted,
             deleted_rows=deleted_rows,
             replaced=replaced,
-            restless=self._restless,
+            unstable_keys=self._unstable_keys,
         )

@@ -37,7 +37,7 @@ from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
-from airflow_provider_sync.sync.tables.target import Target, seen_by
+from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
 from airflow_provider_sync.sync.time_limit import within_max_seconds
@@ -61,7 +61,7 @@ def compare_table(
             f"Table {options.name!r}: staging is {options.staging!r}, which other tasks cannot find. Leave it out for the steps."
         )
     measure = Measure(client)
-    database = seen_by(database, [options])
+    database = with_row_security(database, [options])
     database.require_session()
     target = find_target(client, database, options)
     if target is not None:
@@ -103,7 +103,7 @@ def stage_slice(
     :raises SourceChangedError: when the source changed during each attempt
     """
     measure = Measure(client, earlier=[planned.traffic()])
-    database = seen_by(database, [options])
+    database = with_row_security(database, [options])
     target = msgspec.structs.replace(present_target(client, database, options), key_range=planned.key_range)
     target.check_rollback()
     notify = progress or silent
@@ -152,7 +152,9 @@ def merge_slices(
     for group in groups:
         failed = partial(failed_reports, {merge.options.name: merge.measure for merge in group}, group[0].slices[0].protocol)
         with outcomes.going_on(failed):
-            outcomes.add(_merge(client, seen_by(database, [merge.options for merge in group]), group, dry_run, lock_timeout))
+            outcomes.add(
+                _merge(client, with_row_security(database, [merge.options for merge in group]), group, dry_run, lock_timeout)
+            )
     reports = in_order(outcomes.found, list(tables))
     outcomes.check(reports)
     return reports

@@ -1,4 +1,4 @@
-"""Resolve what a user configured against the table that is really there."""
+"""Match the options of a target with the table in the database."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
-"""A decimal that is held as it is written, zeros at its end included."""
+"""A decimal of any scale, which keeps its trailing zeros."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A target table, its options, and the columns that identify a row.
 
     :ivar key: columns of the target, configured or its own primary key
-    :ivar key_range: keys of the rows that a sync is about, where it is not about all
-    :ivar trailing_zeros: columns of the source whose decimals the target holds with the zeros at their end
+    :ivar key_range: lowest and highest key of the rows to sync; ``None`` for all rows
+    :ivar trailing_zeros: columns of the source whose decimals keep their trailing zeros in the target
     """
 
     options: TargetTable
@@ -48,17 +48,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             refuse_without_rollback(self.table)
 
     def hashed_columns(self) -> tuple[Column, ...]:
-        """Return the columns that version 1 hashes while the source's own are not known: all that the options leave."""
+        """Return the columns that version 1 hashes before the source's columns are known: those that the options select."""
         if not self.options.columns:
             return self.table.columns
         wanted = {self.options.renames.get(name, name) for name in self.options.columns}
         return tuple(column for column in self.table.columns if column.name in wanted)
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
+class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True):
     """Which of the source's columns go into which columns of the target.
 
-    :ivar positions: where the columns stand in a row of the source; ``None`` when the row is taken as it is
+    :ivar positions: positions of the columns in a row of the source; ``None`` if the row needs no rearrangement
     :ivar columns: the target's columns, in the same order
     """
 
@@ -66,8 +66,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[int, ...] | None = None
 
 
-def seen_by(database: Database, tables: Iterable[TargetTable]) -> Database:
-    """Return the database with sessions that see what these tables' options allow."""
+def with_row_security(database: Database, tables: Iterable[TargetTable]) -> Database:
+    """Return the database with sessions that accept row security if the options of one of these tables allow it."""
     return database.with_session(allow_row_security=any(table.allow_row_security for table in tables))
 
 
@@ -75,8 +75,8 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
     """Describe the target table and decide on its key.
 
     :raises MissingTableError: when there is no such table
-    :raises TableError: when it has no key and none is configured, the configured one is not there, or its rows are not all
-        to be seen
+    :raises TableError: when it has no key and none is configured, a configured key column is missing, or row security hides
+        rows
     """
     table = database.catalog.describe(connection, options.table_name)
     check_all_rows_seen(table, options.table_name, allowed=options.allow_row_security)
@@ -90,11 +90,11 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
             f"Table {options.table_name!r} has no column {missing[0]!r}, which 'primary' names."
             f" Its columns are: {', '.join(sorted(names))}."
         )
-    return Target(options=options, table=table, key=key, trailing_zeros=_keeping_zeros(database, table, options))
+    return Target(options=options, table=table, key=key, trailing_zeros=_columns_with_trailing_zeros(database, table, options))
 
 
-def _keeping_zeros(database: Database, table: Table, options: TargetTable) -> tuple[str, ...]:
-    """Name the source's columns that land in decimals of any scale; what the target computes compares as numbers."""
+def _columns_with_trailing_zeros(database: Database, table: Table, options: TargetTable) -> tuple[str, ...]:
+    """Name the source's columns that go into decimals of any scale; generated columns of the target are left out."""
     names = {target: source for source, target in options.renames.items()}
     return tuple(
         names.get(column.name, column.name)
@@ -103,7 +103,7 @@ def _keeping_zeros(database: Database, table: Table, options: TargetTable) -> tu
     )
 
 
-def select_columns(target: Target, source_columns: Sequence[str]) -> Selection:
+def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMapping:
     """Match the columns that the source sends to those of the target, renames applied.
 
     :raises TableError: when the target lacks one of them, or the key is not among them
@@ -141,11 +141,11 @@ def select_columns(target: Target, source_columns: Sequence[str]) -> Selection:
     if len(set(received)) != len(received):
         raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into one. Correct 'renames'.")
     whole = len(positions) == len(source_columns)
-    return Selection(columns=tuple(columns), positions=None if whole else tuple(positions))
+    return ColumnMapping(columns=tuple(columns), positions=None if whole else tuple(positions))
 
 
-def warnings_of(target: Target, columns: Sequence[Column]) -> list[str]:
-    """Tell what version 1 cannot carry exactly in these columns."""
+def version1_warnings(target: Target, columns: Sequence[Column]) -> list[str]:
+    """Return a warning for each kind of these columns that version 1 cannot carry exactly."""
     warnings = []
     if floats := [column.name for column in columns if column.kind is Kind.FLOAT]:
         warnings.append(
@@ -155,7 +155,7 @@ def warnings_of(target: Target, columns: Sequence[Column]) -> list[str]:
     hidden = ", ".join(column.name for column in target.table.columns if column.invisible and column.name not in came)
     if hidden and not target.options.columns:
         warnings.append(
-            f"Column {hidden} of {str(target.table)!r} is INVISIBLE: version 1 does not send it, and what is there stays."
-            " Sync the table by version 2."
+            f"Column {hidden} of {str(target.table)!r} is INVISIBLE: version 1 does not send it, so its values in the target"
+            " stay as they are. Sync the table by version 2."
         )
     return warnings

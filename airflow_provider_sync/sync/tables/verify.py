@@ -38,7 +38,7 @@ class FetchedRows(StagedRows):
     :param deleted: keys of the rows to delete, if ``announced`` is given
     :param deleted_rows: how many rows to delete, otherwise
     :param replaced: by segment, what the target held of rows that are updated or deleted; ``None`` when all rows were fetched
-    :param restless: keys of rows that changed at the source each time that they were asked for
+    :param unstable_keys: keys of rows that changed at the source each time that they were asked for
     :ivar proven: whether each staged row is what the source announced of it
     :ivar listed: table of the keys of the rows to delete; ``None`` where every row is deleted that is not staged
     :ivar rows_staged: rows in the staging table, those that a failed try left among them
@@ -58,19 +58,19 @@ class FetchedRows(StagedRows):
         deleted: Sequence[Key] = (),
         deleted_rows: int = 0,
         replaced: SegmentDigests | None = None,
-        restless: Sequence[Key] = (),
+        unstable_keys: Sequence[Key] = (),
     ) -> None:
         super().__init__(
             compared.target,
             staged,
             rows_total=compared.source_rows,
             rows_received=received,
-            warnings=(_changed_each_time(sorted(set(restless)), compared.table_slice),) if restless else (),
+            warnings=(_changed_each_time(sorted(set(unstable_keys)), compared.table_slice),) if unstable_keys else (),
         )
         self.listed = staged.removed
         self.staging = staged.staging
         self.replaced = replaced
-        self.proven = not restless
+        self.proven = not unstable_keys
         self.rows_staged = staged.rows
         self.client = client
         self.database = database

@@ -29,8 +29,8 @@ from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.both_sides import Comparison
 from airflow_provider_sync.sync.tables.column_mapping import (
+    configured_slice,
     create_statement,
-    requested_slice_of,
 )
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts
 from airflow_provider_sync.sync.tables.facts import Facts
@@ -53,7 +53,7 @@ class Version2Source(TableSource):
 
     def missing_target(self, options: TargetTable) -> MissingTableError:
         """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
-        request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
+        request = DescribeTable(table_slice=configured_slice(options), digests=False)
         with self.client.describe_table(request) as answer:
             statement = create_statement(self.database, options, answer.described)
         return MissingTableError(
@@ -63,14 +63,14 @@ class Version2Source(TableSource):
 
     def create_target(self, options: TargetTable) -> Table:
         """Make a missing target from the source's description, and return it."""
-        request = DescribeTable(table_slice=requested_slice_of(options), digests=False)
+        request = DescribeTable(table_slice=configured_slice(options), digests=False)
         with self.client.describe_table(request) as answer, self.database.connect() as connection:
             connection.exec_driver_sql(create_statement(self.database, options, answer.described))
             return self.database.catalog.describe(connection, options.table_name)
 
     def count_rows(self, options: TargetTable) -> int:
         """Count the rows of the source."""
-        with self.client.describe_table(DescribeTable(table_slice=requested_slice_of(options))) as answer:
+        with self.client.describe_table(DescribeTable(table_slice=configured_slice(options))) as answer:
             return sum(sum(segments.counts) for segments in answer)
 
     def check(self, target: Target) -> None:

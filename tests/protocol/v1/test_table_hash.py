@@ -43,7 +43,7 @@ def test_rows_as_they_came_hash_to_the_recorded_hash(name: str) -> None:
     found = AnswerHash()
     for rows in RowReader([golden_tables.wire(name)]):
         found.update(rows)
-    assert found.is_told_by(_RECORDED[name]["hash"]) == (name not in _HASHED_OTHERWISE)
+    assert found.matches(_RECORDED[name]["hash"]) == (name not in _HASHED_OTHERWISE)
 
 
 def test_other_rows_are_not_told() -> None:
@@ -51,7 +51,7 @@ def test_other_rows_are_not_told() -> None:
     found = [AnswerHash() for _ in range(4)]
     for answer, rows in zip(found, ([(1, "a"), (2, None)], [(1, "a")], [(2, None), (1, "a")], []), strict=True):
         answer.update(rows)  # type: ignore[arg-type]  # rows are tuples of values
-    assert found[3].is_told_by(EMPTY)
+    assert found[3].matches(EMPTY)
     told = TableHash()
     told.update([[b"1", b"a"], [b"2", NULL]])
-    assert [answer.is_told_by(told.hexdigest()) for answer in found] == [True, False, False, False]
+    assert [answer.matches(told.hexdigest()) for answer in found] == [True, False, False, False]

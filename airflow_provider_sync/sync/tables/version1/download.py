@@ -23,7 +23,7 @@ from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.tables.table_source import StagingArea
-from airflow_provider_sync.sync.tables.target import select_columns, warnings_of
+from airflow_provider_sync.sync.tables.target import map_sent_columns, version1_warnings
 from airflow_provider_sync.sync.tables.version1.hashes import ask_hash, hash_target, hashed_in_order
 from airflow_provider_sync.sync.tables.version1.missing_rows import has_rows, lacks_rows, list_missing
 from airflow_provider_sync.sync.tables.version1.source_zone import EQUAL_HASHES, announced_zone, find_zone
@@ -199,7 +199,7 @@ class _Download:
         """Whether the target turns out to be equal: by the order of columns that is known now, or in another time zone."""
         if self.target.options.hasher:
             return False
-        select_columns(self.target, answer.columns)
+        map_sent_columns(self.target, answer.columns)
         columns = [hashed_in_order(self.target, answer.columns) or self.target.hashed_columns(), self.target.hashed_columns()]
         zones = [zone for zone in (self.zone.zone, self.zone.other) if zone is not None]
         asked = columns[1], self.zone.zone
@@ -242,13 +242,13 @@ class _Download:
         hashed = staged.hashed
         if hashed is None:
             return False
-        if self.source_hash is not None and hashed.is_told_by(self.source_hash):
+        if self.source_hash is not None and hashed.matches(self.source_hash):
             return True
-        if hash_before is not None and hashed.is_told_by(hash_before):
+        if hash_before is not None and hashed.matches(hash_before):
             self.source_hash = hash_before
             return True
         self.source_hash = ask_hash(self.client, self.target)
-        return self.source_hash is not None and (self.source_hash == hash_before or hashed.is_told_by(self.source_hash))
+        return self.source_hash is not None and (self.source_hash == hash_before or hashed.matches(self.source_hash))
 
     def _lacks_rows(self) -> bool:
         return lacks_rows(self.database, self.connection, self.target, self.staging.table)
@@ -301,7 +301,7 @@ class _Download:
             removed=listed,
             target_rows=self.database.reader.count(self.connection, self.target.table) if listed is not None else 0,
         )
-        warnings = [*self.warnings, *warnings_of(self.target, staged.columns), *staged.zone.warnings(self.target.table)]
+        warnings = [*self.warnings, *version1_warnings(self.target, staged.columns), *staged.zone.warnings(self.target.table)]
         untyped = [column.name for column in staged.columns if not column.sql_type.strip()]
         if untyped and not staged.one_snapshot:
             # Our own server refuses to send blobs of such columns.

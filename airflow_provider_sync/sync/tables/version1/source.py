@@ -14,7 +14,7 @@ from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
-from airflow_provider_sync.sync.tables.target import Target, select_columns
+from airflow_provider_sync.sync.tables.target import Target, map_sent_columns
 from airflow_provider_sync.sync.tables.version1.download import download
 from airflow_provider_sync.sync.tables.version1.guessed_table import describe_missing
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
@@ -40,7 +40,7 @@ class Version1Source(TableSource):
         if answer is not None:
             with answer:
                 if next(iter(answer), []):
-                    select_columns(target, answer.columns)
+                    map_sent_columns(target, answer.columns)
 
     def differs(self, target: Target) -> bool:
         """Whether the hashes of source and target differ.

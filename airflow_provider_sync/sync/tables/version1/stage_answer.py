@@ -15,7 +15,7 @@ from airflow_provider_sync.databases.table_hash import zoned_places
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
-from airflow_provider_sync.sync.tables.target import Selection, Target, select_columns
+from airflow_provider_sync.sync.tables.target import ColumnMapping, Target, map_sent_columns
 from airflow_provider_sync.sync.tables.version1.source_zone import SourceZone, rows_in_common
 from airflow_provider_sync.time_zones import NoSuchTimeError, TimeZone
 
@@ -65,18 +65,18 @@ def stage(
     :raises DuplicateKeyError: when two rows have one key
     :raises IncompleteStreamError: when the answer breaks off
     """
-    selection = select_columns(target, answer.columns) if first else Selection(columns=target.table.columns)
+    mapping = map_sent_columns(target, answer.columns) if first else ColumnMapping(columns=target.table.columns)
     hashed = AnswerHash() if hashing else None
 
     def begin() -> None:
         staging.drop(connection)
-        staging.create(connection, target.table, selection.columns, primary_key=target.key, indexes=target.options.import_indexes)
+        staging.create(connection, target.table, mapping.columns, primary_key=target.key, indexes=target.options.import_indexes)
 
     begin()
-    converter = _Converter(database, selection, zone.zone)
+    converter = _Converter(database, mapping, zone.zone)
     loaded = 0
     if zone.other is not None and first:
-        zone, converter, loaded = _decide(database, connection, target, staging, selection, zone, first, begin)
+        zone, converter, loaded = _decide(database, connection, target, staging, mapping, zone, first, begin)
     rows = _Passing(converter, hashed, on_rows)
     if loaded:
         rows.pass_by(first)
@@ -87,7 +87,7 @@ def stage(
     if loaded != rows.count:
         raise TableError(f"Table {target.name!r}: {rows.count} rows came, but {loaded} were staged.", NOTHING_CHANGED)
     return StagedAnswer(
-        columns=selection.columns,
+        columns=mapping.columns,
         source_columns=tuple(answer.columns),
         rows=loaded,
         one_snapshot=answer.one_snapshot,
@@ -102,26 +102,26 @@ def _decide(
     connection: Connection,
     target: Target,
     staging: Staging,
-    selection: Selection,
+    mapping: ColumnMapping,
     zone: SourceZone,
     first: Sequence[Row],
     begin: Callable[[], None],
 ) -> tuple[SourceZone, _Converter, int]:
     """Stage the first rows by each of two time zones, and keep the one by which more values are those of the target."""
     key = [target.table.column(name) for name in target.key]
-    zoned = [selection.columns[place] for place in zoned_places(database, selection.columns)]
+    zoned = [mapping.columns[place] for place in zoned_places(database, mapping.columns)]
     if not zoned:
-        return zone.decided(zone.zone, ""), _Converter(database, selection, zone.zone), 0
+        return zone.decided(zone.zone, ""), _Converter(database, mapping, zone.zone), 0
 
     def load(candidate: TimeZone) -> tuple[_Converter, int, int]:
-        converter = _Converter(database, selection, candidate)
+        converter = _Converter(database, mapping, candidate)
         loaded = staging.load(connection, target.table, [converter.convert(first)])
         return converter, loaded, rows_in_common(database, connection, target.table, staging.table, key, zoned)
 
     try:
         converter, loaded, common = load(zone.zone)
     except NoSuchTimeError:
-        converter, loaded, common = _Converter(database, selection, zone.zone), 0, -1
+        converter, loaded, common = _Converter(database, mapping, zone.zone), 0, -1
     if common == loaded * len(zoned):
         return zone.decided(zone.zone, _EQUAL_ROWS), converter, loaded
     other = zone.other or zone.zone
@@ -137,12 +137,12 @@ def _decide(
 class _Converter:
     """Turns rows as they came into rows of the staging table."""
 
-    def __init__(self, database: Database, selection: Selection, zone: TimeZone) -> None:
+    def __init__(self, database: Database, mapping: ColumnMapping, zone: TimeZone) -> None:
         self.repeated = 0
         self._zone = zone
-        self._columns = selection.columns
-        self._places = [] if zone.is_utc else zoned_places(database, selection.columns)
-        positions = selection.positions
+        self._columns = mapping.columns
+        self._places = [] if zone.is_utc else zoned_places(database, mapping.columns)
+        positions = mapping.positions
         if positions is None:
             self._pick: Callable[[Row], Row] | None = None
         else:
@@ -157,7 +157,7 @@ class _Converter:
             try:
                 texts, repeated = self._zone.to_utc(columns[place])
             except NoSuchTimeError as error:
-                raise NoSuchTimeError(f"Column {self._columns[place].name!r}: {error}").anonymously() from error
+                raise NoSuchTimeError(f"Column {self._columns[place].name!r}: {error}").without_subject() from error
             columns[place] = tuple(texts)
             self.repeated += repeated
         return list(zip(*columns, strict=True))
