@@ -1,7 +1,7 @@
 """Which types of a source may go into which columns of a target.
 
-Both sides render their values by the source's type. What the source's type promises is decided here, before a row is sent;
-what only the values can show (a number out of the column's range) is found when they are loaded, and checked by digests.
+Both sides render their values by the source's type. What can be decided from the two types is decided here, before any row is
+sent. What depends on the values, such as a number out of the column's range, is found while loading, and by the digests.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-JSON_KEPT_BY = frozenset({"mariadb", "sqlite"})
-"""Dialects whose JSON columns keep a text as it was written."""
+KEEPS_JSON_TEXT = frozenset({"mariadb", "sqlite"})
+"""Dialects whose JSON columns store a text unchanged."""
 
 _WHOLE_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.BOOLEAN})
 _FLOATS = frozenset({LogicalKind.FLOAT32, LogicalKind.FLOAT64})
 _TIMESTAMPS = frozenset({LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
-_WITH_SECONDS = _TIMESTAMPS | {LogicalKind.TIME}
+_FRACTIONAL_SECONDS = _TIMESTAMPS | {LogicalKind.TIME}
 
 
 class MappedType(msgspec.Struct, frozen=True, kw_only=True):
-    """How values of a source's column are kept in a column of the target.
+    """How a column of the target stores the values of the source's column.
 
-    :ivar type: by which both sides render them
-    :ivar conversion: what happens to the values, in words; ``None`` if nothing does
+    :ivar type: logical type by which both sides render the values
+    :ivar conversion: how values are converted, in words for people; ``None`` if they are not
     """
 
     type: LogicalType
@@ -33,11 +33,12 @@ class MappedType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def map_type(name: str, source: LogicalType, column: Column, target: LogicalType | None) -> MappedType:
-    """Decide whether values of a source's type may go into a column of the target.
+    """Decide whether a column of the target may store values of a source's type.
 
-    :param name: the target's table, for messages
-    :param target: type of the target's column; ``None`` for one that version 2 cannot carry
-    :raises TableError: naming table, column, both types and the remedy
+    :param name: name of the target's table, for messages
+    :param source: type of the source's column
+    :param target: type of the target's column; ``None`` if version 2 cannot carry it
+    :raises TableError: if it may not; names the table, the column, both types and the remedy
     """
     if target is None:
         raise TableError(
@@ -54,7 +55,7 @@ def map_type(name: str, source: LogicalType, column: Column, target: LogicalType
 
 
 def mapped_type(name: str, source: LogicalType, column: Column, target: LogicalType | None) -> LogicalType:
-    """Return the type by which a column of the target is rendered; see :func:`map_type`."""
+    """Return the logical type by which both sides render a column of the target; see :func:`map_type`."""
     return map_type(name, source, column, target).type
 
 
@@ -64,7 +65,7 @@ def spelled(logical: LogicalType) -> str:
     if logical.kind is LogicalKind.DECIMAL:
         digits = [str(number) for number in (logical.precision, logical.scale) if number is not None]
         return f"{kind}({', '.join(digits)})" if digits else kind
-    if logical.kind in _WITH_SECONDS:
+    if logical.kind in _FRACTIONAL_SECONDS:
         return f"{kind}({logical.scale or 0})"
     if logical.json_dialect:
         return f"{kind} of {logical.json_dialect}"
@@ -74,7 +75,10 @@ def spelled(logical: LogicalType) -> str:
 
 
 def _conversion(source: LogicalType, target: LogicalType) -> str | None:
-    """Name what happens to values; :exc:`ValueError` with the remedy where they must not go there."""
+    """Describe how values are converted; ``None`` if they are not.
+
+    :raises ValueError: with the reason and the remedy, if the target's column may not store them
+    """
     if source.kind is LogicalKind.ANY:
         if target.kind is LogicalKind.ANY:
             return None
@@ -88,7 +92,7 @@ def _conversion(source: LogicalType, target: LogicalType) -> str | None:
     if {source.kind, target.kind} <= _FLOATS:
         return _floats(source, target)
     if source.kind is target.kind:
-        return _SAME_KIND.get(source.kind, _nothing)(source, target)
+        return _SAME_KIND.get(source.kind, _unconverted)(source, target)
     if LogicalKind.BYTES in (source.kind, target.kind):
         raise ValueError("bytes are no text. Give the target's column the type of the source's")
     if target.kind is LogicalKind.TEXT:
@@ -111,7 +115,7 @@ def _other_kind(source: LogicalType, target: LogicalType) -> str:
         if not source.enforced:
             return "taken as UTC"
         raise ValueError("a timestamp without a time zone names no moment. Declare the target's column without a time zone")
-    if kinds == (LogicalKind.TEXT, LogicalKind.JSON) and target.json_dialect in JSON_KEPT_BY:
+    if kinds == (LogicalKind.TEXT, LogicalKind.JSON) and target.json_dialect in KEEPS_JSON_TEXT:
         return "text that has to be JSON"
     if kinds == (LogicalKind.TEXT, LogicalKind.UUID):
         return "text that has to be a UUID as the database writes it"
@@ -122,7 +126,7 @@ def _other_kind(source: LogicalType, target: LogicalType) -> str:
     )
 
 
-def _nothing(source: LogicalType, target: LogicalType) -> str | None:
+def _unconverted(source: LogicalType, target: LogicalType) -> str | None:
     return None
 
 
@@ -132,8 +136,8 @@ def _whole_numbers(source: LogicalType, target: LogicalType) -> str | None:
             return "0 and 1 as a boolean; other numbers are refused"
         return "a boolean as 0 and 1"
     if target.enforced:
-        (lowest, highest), (least, most) = _range(source), _range(target)
-        if lowest < least or highest > most:
+        (source_low, source_high), (target_low, target_high) = _range(source), _range(target)
+        if source_low < target_low or source_high > target_high:
             return "numbers beyond the column's range are refused"
     return "SQLite's integers end at 2**63 - 1" if source.unsigned and not target.enforced else None
 
@@ -182,7 +186,7 @@ def _text(source: LogicalType, target: LogicalType) -> str | None:
 def _json(source: LogicalType, target: LogicalType) -> str | None:
     if source.json_dialect == target.json_dialect:
         return None
-    if target.json_dialect in JSON_KEPT_BY:
+    if target.json_dialect in KEEPS_JSON_TEXT:
         return "kept as the source writes it"
     raise ValueError("the target's database rewrites JSON, which no digest survives. Give the target's column a text type")
 

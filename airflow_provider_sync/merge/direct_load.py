@@ -1,7 +1,7 @@
-"""A first load without a detour: rows go straight into an empty target, inside the final transaction.
+"""A first load without staging: rows go straight into an empty target, inside the final transaction.
 
-It may stand in one transaction with merges of other tables; see :mod:`.transaction`. What arrived is proven by its digests,
-since there is no staging table to compare with.
+The transaction may also merge other tables; see :mod:`.transaction`. There is no staging table to compare the target with, so
+the caller verifies it by its digests.
 """
 
 from __future__ import annotations
@@ -22,19 +22,17 @@ from airflow_provider_sync.merge.table_write import TableWrite
 
 
 class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
-    """An empty target, and the rows that it shall have.
+    """An empty target and the rows to load into it.
 
-    :ivar columns: of the target, in the order of the rows' fields; none is computed by the target
-    :ivar rows: tells how many the source has; called after they came, or when they are not to be loaded
-    :ivar blocks: lines of canonical texts; called once, inside the transaction
-    :ivar verify: take this load for proven only when its digests are
+    :ivar columns: columns of the target in the order of the rows' fields; none is a generated column
+    :ivar rows: returns the number of rows that the source announced; called after the load, or instead of it in a dry run
+    :ivar blocks: yields lines of canonical texts; called once, inside the transaction
     """
 
     target: Table
     columns: tuple[CanonicalColumn, ...]
     rows: Callable[[], int]
     blocks: Callable[[], Generator[bytes]]
-    verify: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,7 +41,7 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DirectLoad(TableWrite):
-    """The steps of one load; what arrived is verified by its digests."""
+    """The steps of one direct load."""
 
     def __init__(self, database: Database, connection: Connection, staged: DirectRows) -> None:
         super().__init__(staged.target)
@@ -53,9 +51,9 @@ class DirectLoad(TableWrite):
         self._loaded: int | None = None
 
     def list_changes(self) -> None:
-        """See that the target is still empty.
+        """Check that the target is still empty.
 
-        :raises TargetChangedError: when it is not
+        :raises TargetChangedError: if it is not
         """
         if not self.database.reader.is_empty(self.connection, self.target):
             raise TargetChangedError(f"Table {str(self.target)!r} was empty, and has rows now.", NOTHING_CHANGED, "Try again.")
@@ -63,15 +61,15 @@ class DirectLoad(TableWrite):
 
     @property
     def writes(self) -> bool:
-        """Say that rows are written: nobody knows how many before they come."""
+        """Always true: whether there are any rows is not known before they arrive."""
         return True
 
     def write(self) -> None:
-        """Load the rows as they come.
+        """Load the rows as they arrive.
 
-        :raises SourceChangedError: when they are not as many as announced
+        :raises SourceChangedError: if their number is not the announced one
         """
-        # Closed here, so that the answer of the source does not stay open as long as the error that ended the load.
+        # Closed here: the traceback of an error would otherwise keep the source's response open.
         with naming_table(self.target.name), self.database.translate_errors(), closing(self.staged.blocks()) as blocks:
             loaded = self.database.loader.load_text(self.connection, self.target, self.staged.columns, blocks)
             self.database.identities.move_past_keys(self.connection, self.target)
@@ -81,15 +79,15 @@ class DirectLoad(TableWrite):
         self._loaded = loaded
 
     def result(self) -> MergeResult:
-        """Return what was done, or what would be if this were no dry run."""
+        """Return what was done; in a dry run, what would have been done."""
         inserted = self.staged.rows() if self._loaded is None else self._loaded
         return MergeResult(counts=msgspec.structs.replace(self.counts, inserted=inserted))
 
 
 def can_load_directly(target: Table, columns: tuple[CanonicalColumn, ...]) -> bool:
-    """Whether nothing but the rows themselves matters: no foreign keys, triggers, policies or columns that the target computes.
+    """Whether a table can be loaded directly: no foreign keys, triggers, row-level security policies or generated columns.
 
-    Rows that cannot be rolled back are staged before, where most that is wrong with them shows.
+    A table that cannot roll back is staged instead, so that most faults in the rows show before the target is written.
     """
     return (
         not target.cannot_roll_back

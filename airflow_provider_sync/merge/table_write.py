@@ -12,10 +12,10 @@ from airflow_provider_sync.databases.schema import Table
 
 
 class TableWrite(ABC):
-    """The steps of one table, in the order in which they are taken; what a table does not need it leaves out.
+    """The steps of one table, in the order in which they run; a subclass overrides the steps that it needs.
 
     :param target: the table that is written
-    :ivar counts: what there is to do, once changes are listed
+    :ivar counts: rows to insert, update and delete; set by :meth:`list_changes`
     """
 
     counts: MergeCounts
@@ -25,7 +25,7 @@ class TableWrite(ABC):
 
     @abstractmethod
     def list_changes(self) -> None:
-        """Find out what there is to do, and set :attr:`counts`; nothing is written to the target."""
+        """Find out which rows change, and set :attr:`counts`; nothing is written to the target."""
 
     @property
     def listed(self) -> ListedChanges | None:
@@ -38,13 +38,13 @@ class TableWrite(ABC):
         """Whether there is anything to write."""
 
     def postpone(self, columns: frozenset[str]) -> None:  # noqa: B027  # most tables have no such columns
-        """Leave columns to :meth:`write_last`, since they refer to rows of tables that are written later."""
+        """Leave columns to :meth:`write_last`, because they refer to rows of tables that are written later."""
 
     def prepare(self) -> None:  # noqa: B027  # see the class
-        """Do what has to come before any row is written."""
+        """Prepare the table before any row is written."""
 
     def release(self) -> None:  # noqa: B027  # see the class
-        """Let rows that are to be deleted refer to nothing any more, where what they refer to is deleted before them."""
+        """Set foreign keys of rows that will be deleted to NULL where their parents are deleted first."""
 
     def delete(self) -> None:  # noqa: B027  # see the class
         """Delete rows, children first."""
@@ -57,7 +57,7 @@ class TableWrite(ABC):
         """Write the columns that were postponed."""
 
     def delete_last(self) -> None:  # noqa: B027  # see the class
-        """Delete the rows to which others referred until now."""
+        """Delete the rows to which other rows referred until :meth:`write`."""
 
     def finish(self) -> None:  # noqa: B027  # see the class
         """Undo what :meth:`prepare` did."""
@@ -67,4 +67,4 @@ class TableWrite(ABC):
 
     @abstractmethod
     def result(self) -> MergeResult:
-        """Return what was done, or what would be if this were no dry run."""
+        """Return what was done; in a dry run, what would have been done."""

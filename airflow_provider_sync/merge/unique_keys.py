@@ -1,8 +1,8 @@
-"""Unique keys beside the one that identifies rows: make room before rows take each other's values.
+"""Unique keys besides the merge key: free their values before rows exchange them.
 
 Values swapped or rotated between rows, ``(1,A),(2,B)`` to ``(1,B),(2,A)``, are normal input, but every engine checks a
-unique key after each row. So each row that holds a value which another row is about to take is *parked* first: it gets
-NULL, or a value that occurs in neither table. The update that follows gives it its final one.
+unique key after each row. So a row whose value another row is about to take is *parked* first: it gets NULL, or a value
+that occurs in neither table. The update that follows gives it its final value.
 """
 
 from __future__ import annotations
@@ -22,27 +22,26 @@ from airflow_provider_sync.databases.schema import OP, Column, Op, Table, Unique
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.merge.placeholder_values import candidates
 
-_CHUNK = 500
-"""Candidates that are looked up at once."""
+_CANDIDATES_PER_QUERY = 500
+"""Candidates per query."""
 
-_MOST_CANDIDATES = 200_000
-"""How many candidates are tried before giving up on a column whose values are all taken."""
+_MAX_CANDIDATES = 200_000
+"""Candidates that are tried before a column counts as having no free values."""
 
 
 def other_unique_keys(target: Table, key: Sequence[str], written: Sequence[Column]) -> tuple[UniqueKey, ...]:
-    """Return the unique keys that a merge may run into: those with a column that it writes and that is not of the merge key.
+    """Return the unique keys that a merge may violate: those with a written column that is not in the merge key.
 
-    The primary key is one of them when rows are identified by something else. Keys that the database can check at the end
-    of the transaction need nothing.
+    The primary key is one of them if it is not the merge key. Deferrable keys are left out, since the database checks them
+    at the end of the transaction.
     """
-    own = set(key)
-    names = {column.name for column in written}
+    names = {column.name for column in written} - set(key)
     primary = (UniqueKey(name="PRIMARY", columns=target.primary_key),) if target.primary_key else ()
     return tuple(
         unique
         for unique in (*primary, *target.unique_keys)
         if not unique.deferrable
-        and set(unique.columns) & (names - own)
+        and set(unique.columns) & names
         and not any(target.column(name).generated for name in unique.columns)
     )
 
@@ -57,11 +56,11 @@ def park_conflicts(
     *,
     late: bool = False,
 ) -> None:
-    """Move values out of the way of the updates that ``work`` lists.
+    """Park the rows whose values the updates listed in ``work`` are about to take.
 
-    :param parked: an empty work table; it is empty again at the end
-    :param late: whether there are rows that are deleted last, whose values new rows may take, too
-    :raises TableError: when a row keeps the value that another one takes, or no free value can be had
+    :param parked: an empty work table; it is empty again afterwards
+    :param late: whether some rows are deleted last, so that inserts may take their values, too
+    :raises TableError: if a row keeps a value that another one takes, or if there is no free value
     """
     for unique in unique_keys:
         conflict = _Conflict(database, connection, staged, unique)
@@ -73,11 +72,11 @@ def park_conflicts(
 
 
 class NotParkedError(TableError):
-    """No free value can be had; the rows may still be updated in another way."""
+    """There is no free value to park a row on; the caller may still update the rows in another way."""
 
 
 class _Conflict:
-    """One unique key of one merge."""
+    """The rows of one merge that exchange values of one unique key."""
 
     def __init__(self, database: Database, connection: Connection, staged: StagedTable, unique: UniqueKey) -> None:
         self.database = database
@@ -93,7 +92,7 @@ class _Conflict:
         self.kept = tuple(name for name in unique.columns if name not in staged.columns)
 
     def list_holders(self, work: Table, parked: Table, *, late: bool) -> int:
-        """Write the keys of rows that hold what another row is about to take into ``parked``, and count them."""
+        """List in ``parked`` the keys of rows whose values another row is about to take, and count them."""
         taken = [self._equal(name, "h", "s") for name in self.sent] + [self._equal(name, "h", "m") for name in self.kept]
         mover = f" JOIN {self._table(self.target)} m ON {self.statements.match(self.key, 'm', 'w')}" if self.kept else ""
         movers = f"w.{OP} = '{Op.UPDATE}'"
@@ -110,7 +109,10 @@ class _Conflict:
         return self.database.reader.count(self.connection, parked)
 
     def check_moving(self, work: Table, parked: Table) -> None:
-        """Refuse when a row that holds a value is not about to give it up."""
+        """Check that every listed row gives up its value in this merge.
+
+        :raises TableError: if one keeps it
+        """
         keeps = " AND ".join(self._equal(name, "t", "s") for name in self.sent)
         rows = self.connection.exec_driver_sql(
             f"SELECT COUNT(*) FROM {self._table(parked)} p"
@@ -131,11 +133,11 @@ class _Conflict:
         column = self._column_to_park()
         batches = self.database.reader.read(self.connection, parked, parked.columns[1:])
         keys = [row for rows in batches for row in rows]
-        free: Sequence[Value] = [None] * len(keys) if self._takes_null(column) else self._free_values(column, len(keys))
+        values: Sequence[Value] = [None] * len(keys) if self._takes_null(column) else self._free_values(column, len(keys))
         statement, name, names = set_where_key(self.target, self.key, column)
-        for key, value in zip(keys, free, strict=True):
-            parts = zip(names, map(self.statements.parameter, self.key, key), strict=True)
-            self.connection.execute(statement, {name: value, **dict(parts)})
+        for key, value in zip(keys, values, strict=True):
+            key_parameters = zip(names, map(self.statements.parameter, self.key, key), strict=True)
+            self.connection.execute(statement, {name: value, **dict(key_parameters)})
 
     def _column_to_park(self) -> Column:
         """Choose a column of the unique key that the update will write again."""
@@ -165,7 +167,7 @@ class _Conflict:
         return free
 
     def _equal(self, name: str, left: str, right: str) -> str:
-        """Return a condition: two rows have the same value as the unique key sees it, collation included."""
+        """Return the condition that the unique key calls the values of two rows equal, by the column's collation."""
         column = self.database.quote(name)
         equal = f"{left}.{column} = {right}.{column}"
         return equal if self.unique.nulls_distinct else f"({equal} OR ({left}.{column} IS NULL AND {right}.{column} IS NULL))"
@@ -175,16 +177,19 @@ class _Conflict:
 
 
 def free_values(connection: Connection, tables: Sequence[Table], column: Column, wanted: int) -> list[Value]:
-    """Find values of the column's type that occur in none of the tables; fewer where there are no more."""
+    """Find values of the column's type that occur in none of the tables; fewer if there are not enough."""
     free: list[Value] = []
-    offered = islice(candidates(column) or (), _MOST_CANDIDATES)
-    while len(free) < wanted and (chunk := list(islice(offered, min(_CHUNK, wanted - len(free))))):
+    offered = islice(candidates(column) or (), _MAX_CANDIDATES)
+    while len(free) < wanted and (chunk := list(islice(offered, min(_CANDIDATES_PER_QUERY, wanted - len(free))))):
         free += _unused(connection, tables, column, chunk)
     return free
 
 
 def _unused(connection: Connection, tables: Sequence[Table], column: Column, values: Sequence[Any]) -> Iterator[Value]:
-    """Halve the values until each part is free as a whole, or is one that is taken: the database decides what is equal."""
+    """Yield the values that occur in no table.
+
+    The database decides what is equal, so a list with a taken value is halved until the taken values stand alone.
+    """
     if not any(_occurs(connection, table, column.name, values) for table in tables):
         yield from values
     elif len(values) > 1:
@@ -200,16 +205,19 @@ def _occurs(connection: Connection, table: Table, name: str, values: Sequence[An
 
 
 def core_table(table: Table, *names: str) -> Any:
-    """Return the table with these columns, for statements that are put together by SQLAlchemy."""
+    """Return the table with these columns, for statements that SQLAlchemy builds."""
     return sql_table(table.name, *(sql_column(name) for name in names), schema=table.schema)
 
 
 def set_where_key(target: Table, key: Sequence[Column], column: Column) -> tuple[Any, str, list[str]]:
-    """Return the statement that sets a column of the row with a key, and the names of its parameters: value, and key."""
-    table = core_table(target, column.name, *(part.name for part in key))
-    # No parameter may have the name of a column, and none of these is as short.
-    prefix = "_" * max(map(len, (column.name, *(part.name for part in key))))
+    """Return the statement that sets a column in the row with a given key.
+
+    :return: the statement, the name of the value's parameter, the names of the key's parameters
+    """
+    table = core_table(target, column.name, *(key_column.name for key_column in key))
+    # SQLAlchemy refuses parameters named like a column: these are longer than all columns' names.
+    prefix = "_" * max(map(len, (column.name, *(key_column.name for key_column in key))))
     names = [f"{prefix}{number}" for number in range(len(key))]
-    found = (table.c[part.name] == bindparam(name, type_=NullType()) for part, name in zip(key, names, strict=True))
+    found = (table.c[key_column.name] == bindparam(name, type_=NullType()) for key_column, name in zip(key, names, strict=True))
     value = f"{prefix}free"
     return update(table).where(*found).values({table.c[column.name]: bindparam(value, type_=NullType())}), value, names

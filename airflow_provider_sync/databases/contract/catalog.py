@@ -1,4 +1,4 @@
-"""What a database says of its tables. No rows are read."""
+"""Describe the tables of a database. No rows are read here."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ class Catalog(DatabaseComponent):
 
     @abstractmethod
     def logical_type(self, column: Column) -> LogicalType | None:
-        """Return the type of one of this database's columns; ``None`` for one that version 2 cannot carry."""
+        """Return the logical type of a column; ``None`` if version 2 cannot carry it."""
 
     @abstractmethod
     def describe(self, connection: Connection, name: str) -> Table:
-        """Describe the table called ``name``: as it stands, or split at its first dot into schema and table.
+        """Describe a table.
 
-        :raises MissingTableError: when there is no such table
-        :raises TableError: when it is a view
+        :param name: first taken as the name of a table; if there is none, split at the first dot into schema and table
+
+        :raises MissingTableError: if there is no such table
+        :raises TableError: if it is a view
         """
 
     def sees_all_columns(self, connection: Connection, table: Table) -> bool:
-        """Whether the description has every column; a database may leave out those that the user may not read."""
+        """Whether :meth:`describe` lists every column; some databases hide those that the user may not read."""
         return True
 
     @abstractmethod
     def list_tables(self, connection: Connection) -> list[str]:
-        """Name the tables of the default schema, sorted; views and staging tables are left out."""
+        """Return the sorted names of the tables in the default schema, without views and staging tables."""

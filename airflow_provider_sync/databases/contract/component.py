@@ -1,4 +1,4 @@
-"""What the components of a database have in common."""
+"""The base class of a database's components."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from airflow_provider_sync.databases.base import Database
 
 
-class DatabaseComponent(ABC):  # noqa: B024  # what is abstract is for each component to say
+class DatabaseComponent(ABC):  # noqa: B024  # each component has abstract methods
     """One aspect of a database, reached as an attribute of it: ``database.catalog``, ``database.reader``.
 
-    Components are made anew whenever they are asked for, so they keep nothing but the database.
+    Each access makes a new component, so a component keeps no state but the database.
 
-    :param database: what they belong to, for quoting, connections and the other components
+    :param database: gives quoting, connections and the other components
     """
 
     def __init__(self, database: Database) -> None:

@@ -18,29 +18,29 @@ class Ddl(DatabaseComponent):
     """Creates and drops tables."""
 
     has_schemas: ClassVar[bool] = True
-    """Whether a dot in a new table's name stands between schema, or database, and table."""
+    """Whether a dot in the name of a new table separates its schema (on MySQL: its database) from the table."""
 
     table_options: ClassVar[str] = ""
-    """What follows the columns of a new table."""
+    """SQL that follows the column list of a CREATE TABLE."""
 
     @abstractmethod
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
-        """Return the type of a new target's column that holds every value of a logical type, where this database has one.
+        """Return the SQL type of a column in a new target that holds every value of a logical type, where this database has one.
 
         :param key: whether the column is part of the primary key
         """
 
     def definition(self, sql_type: str, *, required: bool) -> str:
-        """Return what follows the name of a new target's column.
+        """Return the SQL that follows a column's name in the CREATE TABLE of a new target.
 
-        :param required: whether it is NOT NULL
+        :param required: whether the column is NOT NULL
         """
         return f"{sql_type}{' NOT NULL' if required else ''}"
 
     def create_table_statement(self, name: str, columns: Sequence[ColumnDescription], key: Sequence[str]) -> str:
-        """Return the statement that makes a table for what the source describes, as the driver takes it.
+        """Return the CREATE TABLE for the columns that the source describes, as the driver takes it.
 
-        :param name: of the table; with its schema before a dot where the database has schemas
+        :param name: name of the new table; may be ``schema.table`` where :attr:`has_schemas`
         :param key: names of the primary key's columns
         """
         definitions = []
@@ -65,9 +65,12 @@ class Ddl(DatabaseComponent):
         indexes: Sequence[str] = (),
         temporary: bool = False,
     ) -> Table:
-        """Create an empty staging table beside ``target``, with some of its columns, their types, and a primary key.
+        """Create an empty staging table in the schema of ``target``.
 
-        It has no defaults, counters, generated columns, foreign keys or triggers.
+        It has some of the target's columns with their types, and a primary key; no defaults, identity columns, generated
+        columns, foreign keys or triggers.
+
+        :param indexes: names of columns that each get an index
         """
 
     def drop(self, connection: Connection, table: Table) -> None:
@@ -75,9 +78,9 @@ class Ddl(DatabaseComponent):
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
-        """Drop a table that a failed sync has made, unless somebody has put rows into it or replaced it.
+        """Drop a table that a failed sync created, unless it has rows or was replaced since.
 
-        :param table: as it was described when it was made
+        :param table: its description right after it was created
         """
         with self.database.transaction(connection):
             self.lock_whole(connection, table)
@@ -85,13 +88,13 @@ class Ddl(DatabaseComponent):
             if unchanged and self.database.reader.is_empty(connection, table):
                 self.drop(connection, table)
 
-    def lock_whole(self, connection: Connection, table: Table) -> None:  # SQLite's transactions lock everything
-        """Keep everybody else from writing to ``table`` until the transaction ends."""
+    def lock_whole(self, connection: Connection, table: Table) -> None:  # a transaction of SQLite locks the whole database
+        """Lock ``table`` against writes of other sessions until the transaction ends."""
 
     @abstractmethod
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the temporary table that lists the keys to change.
 
-        Its columns are :data:`~.schema.OP`, one character, then the key with the types and collations of ``target``; all
-        together are its primary key. The first is an :class:`~.schema.Op`.
+        Its first column is :data:`~.schema.OP`, one character, with a value of :class:`~.schema.Op`. The key's columns follow,
+        with their types and collations in ``target``. All columns together are its primary key.
         """

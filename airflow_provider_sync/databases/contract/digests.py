@@ -27,22 +27,22 @@ class Digests(DatabaseComponent):
     """
 
     schemes: ClassVar[tuple[Scheme, ...]] = ("key_range", "row_hash")
-    """The schemes of partitioning that this database knows."""
+    """Schemes of partitioning that this database supports."""
 
     def probes(self, connection: Connection) -> Mapping[str, str]:
-        """Digest fixed texts with every hash function that this database has besides SHA-256.
+        """Digest fixed texts with each hash function that this database has besides SHA-256.
 
-        :return: the result by the name of the function; two databases with equal results digest all rows alike
+        :return: result by the function's name; databases with equal results compute equal digests for all rows
         """
         return {}
 
     @abstractmethod
     def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
-        """Return the lowest and highest integer key of the part's rows; ``None`` when there are none."""
+        """Return the lowest and highest integer key in the table slice; ``None`` if it has no rows."""
 
     @abstractmethod
     def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
-        """Return about how many rows there are, from statistics if the database has them."""
+        """Estimate the number of rows in the table slice, from statistics if the database has them."""
 
     @abstractmethod
     def digest_segments(
@@ -53,15 +53,15 @@ class Digests(DatabaseComponent):
         On the target, a ``key_range`` partitioning counts rows below ``low`` into segment -1, and rows above ``high`` into
         segment ``segment_count``.
 
-        :raises TableError: for a row that cannot be digested inside the database (one above ``max_allowed_packet``)
+        :raises TableError: for a row that the database cannot digest, such as one larger than ``max_allowed_packet``
         """
 
     def digest_written(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
     ) -> Mapping[int, SegmentDigest]:
-        """Digest every segment as :meth:`digest_segments` does, what the open transaction has written included.
+        """Digest every segment as :meth:`digest_segments` does, including what the open transaction has written.
 
-        Engines whose other connections can see that, too, share the scan among several.
+        Engines that can show uncommitted rows to other connections split the scan among several.
         """
         return self.digest_segments(connection, table_slice, partitioning)
 
@@ -73,11 +73,14 @@ class Digests(DatabaseComponent):
         partitioning: Partitioning,
         segment_ranges: Sequence[tuple[int, int]],
     ) -> Iterator[list[KeyDigest]]:
-        """Stream key texts and 60-bit digests of the rows in these segments, in batches; ordered by key for ``key_range``.
+        """Stream batches of key texts and 60-bit digests of the rows in these segments; ordered by key for ``key_range``.
 
-        :param segment_ranges: first and last number of each range of segments, ascending, -1 and ``segment_count`` included
+        :param segment_ranges: first and last segment number of each range, ascending; may include -1 and ``segment_count``
         """
 
     @abstractmethod
     def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
-        """Stream key texts and 60-bit digests of the rows with these keys, by bytes; keys without a row are left out."""
+        """Stream batches of key texts and 60-bit digests of the rows with these keys; keys without a row are left out.
+
+        Keys are compared by bytes.
+        """

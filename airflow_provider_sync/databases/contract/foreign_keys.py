@@ -1,4 +1,4 @@
-"""Foreign keys around a merge: switched off if the role may, guarded if they stay on, and their orphans counted."""
+"""Handle foreign keys during a merge: switch them off, guard rows where they stay on, count orphans."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ from airflow_provider_sync.databases.schema import Table
 
 
 class ForeignKeys(DatabaseComponent):
-    """Keeps foreign keys out of a merge's way, and rows that others refer to unharmed."""
+    """Lets a merge write tables with foreign keys, and protects the rows that refer to them."""
 
     @abstractmethod
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> AbstractContextManager[None]:
-        """Switch foreign-key checks off around a transaction, and restore them afterwards in any case.
+        """Switch foreign-key checks off for one transaction, and always restore them afterwards.
 
-        :raises TableError: if the role may not and a constraint is violated, naming the grant
+        :raises TableError: if the role may not switch them off and a constraint is violated; names the missing grant
         """
 
     def references_kept(self, connection: Connection, changes: Sequence[ListedChanges]) -> AbstractContextManager[None]:
-        """Make sure that no action of a foreign key that stays on changes a row that is not part of the merge.
+        """Make sure that no ON DELETE or ON UPDATE action changes a row that is not part of the merge.
 
-        Rows that have to be deleted last are marked in the work tables. Call it inside the transaction, with the work tables
-        filled.
+        Call it inside the transaction, after the work tables are filled. Rows that must be deleted last are marked there.
 
-        :return: to be entered around the writes
-        :raises ReferencedRowsError: before anything is written, when rows would be changed or lose what they refer to
+        :return: context manager to enter around the writes
+        :raises ReferencedRowsError: before anything is written, if such a row would be changed or left without its parent
         """
         return nullcontext()
 
     def why_not_replace(self, connection: Connection, change: ListedChanges) -> str | None:
-        """Return why deleting and reinserting the rows listed under ``R`` would have side effects; ``None`` if it has none."""
+        """Return why deleting and reinserting the rows listed under ``R`` would have side effects; ``None`` if it would not."""
         if not change.target.triggers:
             return None
         return f"the triggers of the table ({', '.join(change.target.triggers)}) would take them for deleted"
 
     def merged_together(self, names: Sequence[str]) -> list[list[int]]:
-        """Group tables, by their positions in ``names``, that need one transaction because foreign keys between them stay on."""
+        """Group the tables that must share a transaction, because foreign keys between them stay on.
+
+        :return: groups of positions in ``names``
+        """
         return [[number] for number in range(len(names))]
 
     def written_last(self, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
-        """Return for each table the columns to write last, after all tables have their rows.
+        """Return, for each table, the columns to write after all tables have their rows.
 
-        They are nullable columns of foreign keys that stay on and form a cycle.
+        These are nullable columns of foreign keys that stay on and form a cycle.
         """
         return [frozenset() for _ in changes]
 
     @abstractmethod
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
-        """Count orphans, in ``table`` and in the tables that refer to it.
+        """Count rows without a parent, in ``table`` and in the tables that refer to it.
 
-        :return: number of rows by ``table.constraint``, only where there are any
+        :return: number of orphans by ``table.constraint``; constraints without orphans are left out
         """

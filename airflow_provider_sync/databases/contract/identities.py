@@ -1,6 +1,6 @@
-"""Columns that the database counts up: identity columns and sequences.
+"""Identity columns and sequences.
 
-By default nothing has to be done, as on engines whose counters follow the highest key by themselves.
+The defaults do nothing: they suit engines whose counters follow the highest key by themselves.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from airflow_provider_sync.databases.schema import Column, Table
 
 
 class IdentityColumns(DatabaseComponent):
-    """Lets identity columns be written, and moves their counters on."""
+    """Allows writes to identity columns, and advances their sequences."""
 
     def allow_updates(self, connection: Connection, target: Table, columns: Sequence[Column]) -> bool:
         """Allow updates of columns that are :attr:`~.schema.Column.insert_only`; call it before any other write.
 
-        :return: whether this role may
+        :return: whether this role is allowed to
         """
         return False
 
@@ -27,4 +27,4 @@ class IdentityColumns(DatabaseComponent):
         """Undo :meth:`allow_updates`, after all other writes of the transaction."""
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
-        """Move sequences past the highest key, inside the transaction, unless the engine does so itself."""
+        """Advance sequences past the highest key, inside the transaction, unless the engine does so itself."""

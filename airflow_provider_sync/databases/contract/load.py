@@ -1,4 +1,4 @@
-"""Rows into a staging table, or into an empty target, by the fastest way that the server allows."""
+"""Bulk loads into a staging table or an empty target, by the fastest way that the server allows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The SQL of a merge: how keys and values are compared, and the statements that change rows.
 
-What is written here is what PostgreSQL and SQLite have in common; MySQL overrides where it differs.
+The defaults suit PostgreSQL and SQLite; MySQL overrides what differs.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ class MergeStatements(DatabaseComponent):
     """Writes the conditions and statements of a merge."""
 
     overriding: ClassVar[str] = ""
-    """Clause of an INSERT that lets it give values to identity columns."""
+    """Clause that allows an INSERT to set identity columns."""
 
     straight_join: ClassVar[str] = "JOIN"
-    """Keyword of a join that keeps the order of the tables."""
+    """Keyword of a join in the written order of tables; plain JOIN where the planner needs no hint."""
 
     def comparable(self, column: Column, alias: str) -> str:
-        """Return an expression of the column that is equal only if the bytes are equal."""
+        """Return an expression for the column whose values are equal only if their bytes are."""
         name = f"{alias}.{self.quote(column.name)}"
         return self.as_bytes(name) if column.kind in TEXTUAL else name
 
     @abstractmethod
     def as_bytes(self, expression: str) -> str:
-        """Return an expression that compares text by its bytes, whatever the collation."""
+        """Wrap a text expression so that it is compared by bytes, whatever the collation."""
 
     def same(self, column: Column, left: str, right: str) -> str:
-        """Return the condition that the column has equal values in both; NULL equals NULL, text is compared by bytes."""
+        """Return the condition that both rows have the same value; NULL equals NULL, text is compared by bytes."""
         return f"{self.comparable(column, left)} IS NOT DISTINCT FROM {self.comparable(column, right)}"
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
-        """Return the condition that both rows have the same key, by bytes, in a form that can use the key's index."""
+        """Return the condition that both rows have the same key, compared by bytes, in a form that can use the key's index."""
         conditions = [self.equal(key, left, right)]
         conditions += [
             f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if column.kind in TEXTUAL
@@ -44,28 +44,28 @@ class MergeStatements(DatabaseComponent):
         return " AND ".join(conditions)
 
     def equal(self, key: Sequence[Column], left: str, right: str) -> str:
-        """Return the condition that the keys of both rows are equal as a unique index compares; their bytes may differ."""
+        """Return the condition that a unique index calls the keys of both rows equal; their bytes may differ."""
         return " AND ".join(f"{left}.{self.quote(column.name)} = {right}.{self.quote(column.name)}" for column in key)
 
     def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
-        """Return the columns of which the database may call different bytes equal, such as ``ab`` and ``AB``."""
+        """Return the columns in which the database may call different bytes equal, such as ``ab`` and ``AB``."""
         return [column for column in key if self.comparable(column, "t") != f"t.{self.quote(column.name)}"]
 
     def absent(self, key: Sequence[Column], alias: str) -> str:
-        """Return the condition that an outer join found no row of this alias, whose key is never NULL."""
+        """Return the condition that an outer join found no row for this alias; the key is never NULL."""
         return f"{alias}.{self.quote(key[0].name)} IS NULL"
 
     def by_index(self, table: Table, alias: str, key: Sequence[str]) -> str:
-        """Return the table under an alias, for a join that uses the index of these columns whatever the statistics say."""
+        """Return the aliased table for a join that must use the index on these columns, whatever the statistics say."""
         return f"{self.qualified(table)} AS {alias}"
 
     def removed_rows(self, target: Table, removed: Table, key: Sequence[Column]) -> str:
-        """Return the join of ``removed`` as ``r`` with those rows of ``target`` as ``t`` whose keys it lists."""
+        """Return the join of ``removed`` (alias ``r``) with the rows of ``target`` (alias ``t``) whose keys it lists."""
         names = [column.name for column in key]
         return f"{self.qualified(removed)} AS r JOIN {self.by_index(target, 't', names)} ON {self.match(key, 't', 'r')}"
 
     def parameter(self, column: Column, value: Value) -> Value:
-        """Return a value of :meth:`.Reader.read` in the type that the driver needs for comparing it with the column."""
+        """Convert a value of :meth:`.Reader.read` to the type that the driver needs to compare it with the column."""
         return value
 
     def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
@@ -76,7 +76,7 @@ class MergeStatements(DatabaseComponent):
         )
 
     def rename_listed(self, target: Table, staging: Table, work: Table, key: Sequence[Column]) -> str:
-        """Return the statement that writes the keys of the rows listed under ``K`` as they are staged; the rows stay."""
+        """Return the statement that rewrites keys in place: rows listed under ``K`` get the bytes of their staged keys."""
         assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in key)
         return (
             f"UPDATE {self.qualified(target)} AS t SET {assignments}"
@@ -93,7 +93,7 @@ class MergeStatements(DatabaseComponent):
         columns: Sequence[str],
         op: Op = Op.UPDATE,
     ) -> str:
-        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``op`` to what is staged."""
+        """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
         assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         return (
             f"UPDATE {self.qualified(target)} AS t SET {assignments}"
@@ -114,7 +114,7 @@ class MergeStatements(DatabaseComponent):
     ) -> str:
         """Return the statement that inserts the staged rows that ``work`` lists under ``op``.
 
-        :param kept: a table with values of further columns under the same key
+        :param kept: table with the values of further columns, under the same key
         """
         names = [column.name for column in key]
         others = [column.name for column in kept.columns if column.name not in names] if kept else []

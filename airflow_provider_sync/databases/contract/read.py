@@ -1,4 +1,4 @@
-"""Rows out of a database, as values for version 1 and as canonical texts for version 2."""
+"""Read rows, as values for version 1 and as canonical texts for version 2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.schema import TEXTUAL, Column, Row, Table
 from airflow_provider_sync.databases.table_slice import Keys, TableSlice
 
 BATCH_ROWS = 5_000
-"""Rows in one batch between database and caller: large enough that the cost per batch vanishes, a few MB in memory."""
+"""Rows per batch: enough that the cost per batch is negligible, and only a few MB in memory."""
 
 
 class Reader(DatabaseComponent):
@@ -23,8 +23,8 @@ class Reader(DatabaseComponent):
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream rows as TSV of canonical texts (:mod:`airflow_provider_sync.protocol.v2.tsv`).
 
-        :param keys: only the rows with these keys, by bytes; ``None`` for all rows of the part
-        :return: number of rows and their lines, a few hundred KB at once
+        :param keys: read only the rows with these keys, compared by bytes; ``None`` for all rows of the table slice
+        :return: blocks of a few hundred KB: number of rows, and their lines
         """
 
     @abstractmethod
@@ -36,7 +36,7 @@ class Reader(DatabaseComponent):
         Values are what version 1 calls the JSON value of a column: ``int`` for integers, booleans and bits, ``float``
         for doubles, ``str`` for decimals with their scale, dates and times as MySQL writes them, text, enums, JSON;
         ``bytes`` for binary columns; ``None``. FLOAT comes as ``float`` with 6 significant digits, a zero-filled
-        integer as padded ``str``, CHAR without trailing spaces, instants in UTC.
+        integer as padded ``str``, CHAR without trailing spaces, timestamptz in UTC.
 
         :param connection: usually one of :meth:`~.base.Database.snapshot`
         :param order_by: columns to sort by, as the database sorts them
@@ -55,9 +55,9 @@ class Reader(DatabaseComponent):
         return None
 
     def has_duplicates(self, connection: Connection, table: Table, key: Sequence[Column]) -> bool:
-        """Whether several rows have the same key, by bytes; where a unique index rules that out, nothing is read.
+        """Whether several rows have the same key, compared by bytes. NULL counts as a value.
 
-        Without one this reads all keys. NULL counts as a value.
+        Reads nothing where a unique index rules duplicates out, and all keys otherwise.
         """
         names = {column.name for column in key}
         unique = [table.primary_key, *(unique.columns for unique in table.unique_keys)]

@@ -1,4 +1,4 @@
-"""What only version 1 of the protocol needs: the hash of a whole table, and values that JSON cannot carry."""
+"""What only version 1 of the protocol needs: the hash of a whole table, and a check for values that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 class Version1(DatabaseComponent):
-    """Hashes tables as existing servers do, or prepares what is needed to do so from streamed rows."""
+    """Hashes tables as existing servers do, in the database or from streamed rows."""
 
     keeps_instants: ClassVar[bool] = True
-    """Whether columns of the kind TIMESTAMP hold instants, whose text depends on a time zone, and not just text."""
+    """Whether the text of a column of the kind TIMESTAMP depends on a time zone; false where it is stored as text."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
-        """Return the time zone of sessions that set none, as existing servers and clients leave it: an offset or an IANA name.
+        """Return the time zone of sessions that set none, which existing servers and clients use.
 
-        :return: ``None`` if there is none, or if its rules are not known
+        :return: an offset or an IANA name; ``None`` if there is none, or if its rules are not known
         """
         return None
 
@@ -33,20 +33,20 @@ class Version1(DatabaseComponent):
     ) -> str | None:
         """Compute the version 1 hash inside the database; ``None`` if that is not possible or not exact.
 
-        :param zone: in which instants are rendered
+        :param zone: time zone in which timestamptz values are rendered
         """
 
     @abstractmethod
     def hash_order(self, table: Table) -> Sequence[str]:
-        """Name the columns by which rows are ordered for the version 1 hash, as existing servers order them.
+        """Return the names of the columns by which existing servers order rows for the version 1 hash.
 
-        :raises TableError: when the table has no primary key
+        :raises TableError: if the table has no primary key
         """
 
     def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
-        """Stream the rows as :meth:`.Reader.read` does, in the order in which the version 1 hash takes them.
+        """Stream the rows as :meth:`.Reader.read` does, in the order of the version 1 hash.
 
-        :raises TableError: when the table has no primary key
+        :raises TableError: if the table has no primary key
         """
         return self.database.reader.read(connection, table, columns, order_by=self.hash_order(table))
 
@@ -54,13 +54,13 @@ class Version1(DatabaseComponent):
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
         """Return the function that renders a value of :meth:`.Reader.read`, never ``None``, as version 1 hashes it.
 
-        :param row: all columns that are hashed; a binary one among them changes how text goes in
+        :param row: all columns that are hashed; if one is binary, text is hashed in its stored encoding
         """
 
     def hash_column(self, column: Column, row: Sequence[Column]) -> Callable[[Sequence[Value]], Iterable[bytes]]:
         """Return the function that renders one column of a batch as version 1 hashes it, NULL included.
 
-        Engines override it if they can render a whole column faster than value by value.
+        Engines override it where they can render a whole column faster than one value at a time.
         """
         render = self.hash_text(column, row)
 

@@ -1,4 +1,4 @@
-"""Staging and work tables on MySQL and MariaDB: their CREATE TABLE, with the very types of the target's columns."""
+"""Create and drop staging and work tables on MySQL and MariaDB, with exactly the types of the target's columns."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
-_INDEX_BYTES = 3072
-"""Longest key that InnoDB takes in the row format DYNAMIC with pages of 16 KB."""
+_MAX_INDEX_BYTES = 3072
+"""Longest key of InnoDB in the row format DYNAMIC with pages of 16 KB."""
 
 _BYTES_PER_CHARACTER = {"latin1": 1, "ascii": 1, "ucs2": 2, "utf8mb3": 3, "utf8": 3}
 _VERSION_COMMENT = re.compile(r"\s*/\*.*?\*/")
@@ -28,7 +28,7 @@ _OP = Column(name=OP, kind=Kind.CHAR, sql_type="char(1)", nullable=False, length
 def staging_table(
     target: Table, columns: Iterable[Column], name: str, primary_key: Sequence[str], *, temporary: bool = False
 ) -> MySQLTable:
-    """Describe a table of plain ``columns`` beside ``target``, whose key cannot be NULL."""
+    """Describe a table in the schema of ``target`` with ``columns`` as plain ones; its key columns are NOT NULL."""
     return MySQLTable(
         name=name,
         schema=target.schema,
@@ -48,15 +48,15 @@ def staging_table(
 
 
 def work_table(target: Table, key: Sequence[str], name: str) -> MySQLTable:
-    """Describe the table that lists keys of ``target`` with what is to be done."""
+    """Describe the temporary table that lists keys of ``target``, each with an :class:`~.schema.Op`."""
     return staging_table(target, (_OP, *map(target.column, key)), name, (OP, *key), temporary=True)
 
 
 def create_table(table: MySQLTable, qualified: str, quote: Callable[[str], str], *, indexes: Sequence[str] = ()) -> str:
     """Return the CREATE TABLE of a staging or work table.
 
-    :param qualified: its quoted name
-    :param indexes: columns that get an index of their own
+    :param qualified: the table's quoted name
+    :param indexes: names of columns that each get an index
     """
     parts = [_definition(column, quote) for column in table.columns]
     parts.append(f"PRIMARY KEY ({_key_parts(table, table.primary_key, quote)})")
@@ -66,10 +66,10 @@ def create_table(table: MySQLTable, qualified: str, quote: Callable[[str], str],
 
 
 def _definition(column: Column, quote: Callable[[str], str]) -> str:
-    # The comment is MariaDB's way of saying COMPRESSED, which may not stand before the character set.
+    # MariaDB writes COMPRESSED as such a comment, and does not accept it before the character set.
     sql_type = _VERSION_COMMENT.sub("", column.sql_type)
     if column.kind in (Kind.ENUM, Kind.SET):
-        # Without strict mode, a table may have been made with one member twice.
+        # A server without strict mode accepts a definition with the same member twice.
         known = dict.fromkeys(members(column))
         sql_type = f"{column.kind}({','.join(_literal(member) for member in known)})"
     parts = [quote(column.name), sql_type.replace("%", "%%")]
@@ -86,18 +86,18 @@ def _literal(member: str) -> str:
 
 
 def _key_parts(table: MySQLTable, names: Sequence[str], quote: Callable[[str], str]) -> str:
-    """List the columns of an index, cut where InnoDB could not index them in full.
+    """List the columns of an index; a column that is too long for InnoDB gets a prefix length.
 
-    A cut key may call different rows equal; loading them is then an error, never a lost row.
+    A unique index on a prefix may call different rows equal; loading them is then an error, so no row is lost silently.
     """
     columns = [table.column(name) for name in names]
-    sizes = [_bytes(column) for column in columns]
-    share = _INDEX_BYTES // len(columns)
+    sizes = [_key_bytes(column) for column in columns]
+    share = _MAX_INDEX_BYTES // len(columns)
     parts = []
     for column, size in zip(columns, sizes, strict=True):
         prefix = table.prefixes.get(column.name)
-        if prefix is None and size > share and (sum(sizes) > _INDEX_BYTES or _is_blob(column)):
-            prefix = share // _character(column)
+        if prefix is None and size > share and (sum(sizes) > _MAX_INDEX_BYTES or _is_blob(column)):
+            prefix = share // _bytes_per_character(column)
         parts.append(quote(column.name) + (f"({prefix})" if prefix else ""))
     return ", ".join(parts)
 
@@ -106,15 +106,15 @@ def _is_blob(column: Column) -> bool:
     return "text" in column.sql_type or "blob" in column.sql_type
 
 
-def _bytes(column: Column) -> int:
+def _key_bytes(column: Column) -> int:
     if _is_blob(column):
-        return _INDEX_BYTES + 1
+        return _MAX_INDEX_BYTES + 1
     if column.kind in (Kind.CHAR, Kind.TEXT, Kind.BINARY):
-        return (column.length or 0) * _character(column)
+        return (column.length or 0) * _bytes_per_character(column)
     return 16
 
 
-def _character(column: Column) -> int:
+def _bytes_per_character(column: Column) -> int:
     return 1 if column.kind is Kind.BINARY else _BYTES_PER_CHARACTER.get(column.charset or "", 4)
 
 
@@ -122,7 +122,7 @@ class MySQLDdl(Ddl):
     """Tables of InnoDB."""
 
     table_options = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
-    """The server's defaults may not roll back, and have no room for long keys."""
+    """The server's default engine may be unable to roll back, and its default row format may not fit long keys."""
 
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
@@ -143,7 +143,7 @@ class MySQLDdl(Ddl):
         indexes: Sequence[str] = (),
         temporary: bool = False,
     ) -> Table:
-        """Create an empty InnoDB table beside ``target``, with those of its columns and its types, and that primary key."""
+        """Create an empty InnoDB table beside ``target``, with these columns of it, their types, and this primary key."""
         table = staging_table(target, columns, name, primary_key, temporary=temporary)
         statement = create_table(table, self.qualified(table), self.quote, indexes=indexes)
         connection.exec_driver_sql(statement)
@@ -156,14 +156,14 @@ class MySQLDdl(Ddl):
         return table
 
     def drop(self, connection: Connection, table: Table) -> None:
-        """Drop a staging or work table, if it is there; for a temporary one, its user needs no privilege to DROP."""
+        """Drop a staging or work table if it exists; a temporary table needs no DROP privilege."""
         kind = "TEMPORARY TABLE" if isinstance(table, MySQLTable) and table.temporary else "TABLE"
         connection.exec_driver_sql(f"DROP {kind} IF EXISTS {self.qualified(table)}")
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
-        """Look and drop while the table is locked where the user may: a DROP ends a transaction, and its locks."""
+        """Drop a table if it is empty, under LOCK TABLES if the user may: a DROP would end a transaction and its locks."""
         name = self.qualified(table)
-        with suppress(SQLAlchemyError):  # the privilege is one of its own
+        with suppress(SQLAlchemyError):  # LOCK TABLES needs a privilege of that name
             connection.exec_driver_sql(f"LOCK TABLES {name} WRITE")
         try:
             unchanged = self.database.catalog.describe(connection, str(table)) == table

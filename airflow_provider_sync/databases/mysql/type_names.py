@@ -1,17 +1,17 @@
-"""MySQL's and MariaDB's type for each logical type, for targets that are made from the source's description."""
+"""MySQL's and MariaDB's type for each logical type, for targets that are created from the source's description."""
 
 from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-_SHORT = 255
-"""Longer texts go into types that do not count into the 65,535 bytes of a row."""
+_MAX_SHORT = 255
+"""Longer texts get a type that does not count towards the 65,535 bytes of a row."""
 
-_KEY_CHARACTERS = 768  # an index takes 3,072 bytes, and a character up to four
-_KEY_BYTES = 3072
-_MOST_DIGITS, _MOST_DECIMALS = 65, 30
+_MAX_KEY_CHARACTERS = 768  # an index takes 3,072 bytes, and a character up to four
+_MAX_KEY_BYTES = 3072
+_MAX_DIGITS, _MAX_DECIMALS = 65, 30
 _UNICODE = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-"""Keys that other databases tell apart must not be equal here."""
+"""Compares by bytes, so that keys which differ on another database are not equal here."""
 
 _INTEGERS = ((8, "TINYINT"), (16, "SMALLINT"), (24, "MEDIUMINT"), (32, "INT"))
 
@@ -19,17 +19,17 @@ _INTEGERS = ((8, "TINYINT"), (16, "SMALLINT"), (24, "MEDIUMINT"), (32, "INT"))
 def sql_type(logical: LogicalType, *, key: bool) -> str:
     """Return the type of a column that holds every value of a logical type, where MySQL has one.
 
-    :param key: whether the column is part of the primary key, which has no room for long texts
+    :param key: whether the column is part of the primary key, where long texts do not fit
     """
     match logical.kind:
         case LogicalKind.BOOLEAN:
             return "BOOLEAN"
         case LogicalKind.INTEGER:
-            name = next((name for most, name in _INTEGERS if (logical.bits or 64) <= most), "BIGINT")
+            name = next((name for max_bits, name in _INTEGERS if (logical.bits or 64) <= max_bits), "BIGINT")
             return f"{name} UNSIGNED" if logical.unsigned else name
         case LogicalKind.DECIMAL:
-            scale = _MOST_DECIMALS if logical.scale is None else min(logical.scale, _MOST_DECIMALS)
-            return f"DECIMAL({min(logical.precision or _MOST_DIGITS, _MOST_DIGITS)},{scale})"
+            scale = _MAX_DECIMALS if logical.scale is None else min(logical.scale, _MAX_DECIMALS)
+            return f"DECIMAL({min(logical.precision or _MAX_DIGITS, _MAX_DIGITS)},{scale})"
         case LogicalKind.FLOAT32:
             return "FLOAT"
         case LogicalKind.FLOAT64:
@@ -37,8 +37,8 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
         case LogicalKind.TEXT | LogicalKind.ANY:
             return f"{_text(logical, key=key)} {_UNICODE}"
         case LogicalKind.BYTES:
-            length = logical.length or (_SHORT if key else _SHORT + 1)
-            return f"VARBINARY({min(length, _KEY_BYTES)})" if key or length <= _SHORT else "LONGBLOB"
+            length = logical.length or (_MAX_SHORT if key else _MAX_SHORT + 1)
+            return f"VARBINARY({min(length, _MAX_KEY_BYTES)})" if key or length <= _MAX_SHORT else "LONGBLOB"
         case LogicalKind.DATE:
             return "DATE"
         case LogicalKind.UUID:
@@ -50,9 +50,9 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
 
 
 def definition(sql_type: str, *, required: bool) -> str:
-    """Return what follows the name of a column.
+    """Return the SQL that follows a column's name in a CREATE TABLE.
 
-    A TIMESTAMP of older servers is NOT NULL, and changes with every update, unless it is told otherwise.
+    On older servers a TIMESTAMP is NOT NULL and changes with every update unless its definition says otherwise.
     """
     if not sql_type.startswith("TIMESTAMP"):
         return f"{sql_type}{' NOT NULL' if required else ''}"
@@ -60,9 +60,9 @@ def definition(sql_type: str, *, required: bool) -> str:
 
 
 def _text(logical: LogicalType, *, key: bool) -> str:
-    length = logical.length or (_SHORT if key else _SHORT + 1)
-    if logical.fixed_width and length <= _SHORT:
+    length = logical.length or (_MAX_SHORT if key else _MAX_SHORT + 1)
+    if logical.fixed_width and length <= _MAX_SHORT:
         return f"CHAR({length})"
     if key:
-        return f"VARCHAR({min(length, _KEY_CHARACTERS)})"
-    return f"VARCHAR({length})" if length <= _SHORT else "LONGTEXT"
+        return f"VARCHAR({min(length, _MAX_KEY_CHARACTERS)})"
+    return f"VARCHAR({length})" if length <= _MAX_SHORT else "LONGTEXT"

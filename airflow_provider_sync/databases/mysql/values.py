@@ -1,8 +1,8 @@
-"""Values of any engine as the text that a column of MySQL takes without changing it.
+"""Render values of any engine as text that a column of MySQL stores unchanged.
 
-MySQL rounds 1.5 to 2 in an INT and drops the fraction of a DATETIME, both without even a warning, and takes '1' for the
-first member of an ENUM. What the server would not tell is therefore checked here; what it does tell (ranges, lengths, dates
-that do not exist) is left to it.
+MySQL rounds 1.5 to 2 in an INT and drops the fraction of a DATETIME, both without a warning, and takes '1' for the first
+member of an ENUM. Such silent changes are checked here. What the server reports itself (ranges, lengths, dates that do not
+exist) is left to it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Texts = Sequence[str | None]
 """The values of one column; ``None`` for NULL."""
 
 HEXADECIMAL = frozenset({Kind.BINARY, Kind.GEOMETRY})
-"""Kinds whose text is the hexadecimal form of their bytes."""
+"""Kinds whose values are written as hexadecimal text."""
 
 _MEMBER = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _ESCAPED = re.compile(r"''|\\(.)", re.DOTALL)
 _UNESCAPED = {"n": "\n", "r": "\r", "0": "\0"}
-_SHOWN = 80
+_MAX_SHOWN = 80
 
 
 def texts(table: str, column: Column, values: Sequence[Value]) -> Texts:
     """Render the values of one column.
 
-    :param table: its name, for messages
-    :raises TableError: for a value that the column would change, or that it cannot be given
+    :param table: name of the table, for messages
+    :raises TableError: for a value that the column would change or cannot hold
     """
     try:
         if not column.nullable and None in values:
@@ -87,7 +87,7 @@ def _numeric(column: Column, values: Sequence[Value]) -> Texts:
 
 
 def _number(value: Value) -> str:
-    """Write a number with neither exponent nor rounding."""
+    """Write a number without an exponent and without rounding."""
     if isinstance(value, float):
         if not isfinite(value):
             raise ValueError(f"{value} is not a number that the column can hold")
@@ -97,7 +97,7 @@ def _number(value: Value) -> str:
 
 def _float(column: Column, values: Sequence[Value]) -> Texts:
     scale = column.scale
-    single = column.kind is Kind.FLOAT and scale is None
+    float32 = column.kind is Kind.FLOAT and scale is None
 
     def render(value: Value) -> str:
         number = float(value)  # type: ignore[arg-type]  # never None
@@ -106,23 +106,23 @@ def _float(column: Column, values: Sequence[Value]) -> Texts:
         if not isinstance(value, float) and Decimal(_as_text(value)) not in (Decimal(number), Decimal(repr(number))):
             raise ValueError(f"{_shown(_as_text(value))} would be rounded")
         rounded = number if scale is None else round(number, scale)
-        if rounded != number and not (column.kind is Kind.FLOAT and _held(rounded) == number):
+        if rounded != number and not (column.kind is Kind.FLOAT and _as_float32(rounded) == number):
             raise ValueError(f"{number!r} would be rounded to {scale} decimals")
-        if single and not _is_single(number):
+        if float32 and not _is_float32(number):
             raise ValueError(f"{number!r} would be rounded to single precision")
         return repr(number)
 
     return _each(values, render)
 
 
-def _is_single(number: float) -> bool:
-    """Return whether a number is what a FLOAT holds, or one of the shorter texts that stand for it."""
-    held = _held(number)
-    return held is not None and (held == number or any(float(f"{held:.{digits}g}") == number for digits in (6, 7, 8, 9)))
+def _is_float32(number: float) -> bool:
+    """Return whether a FLOAT holds the number exactly, or a value whose text of 6 to 9 digits is this number."""
+    stored = _as_float32(number)
+    return stored is not None and (stored == number or any(float(f"{stored:.{digits}g}") == number for digits in (6, 7, 8, 9)))
 
 
-def _held(number: float) -> float | None:
-    """Return what a FLOAT makes of a number; ``None`` where it has none as large."""
+def _as_float32(number: float) -> float | None:
+    """Return the number that a FLOAT stores for this one; ``None`` if it is too large."""
     try:
         return float(struct.unpack("f", struct.pack("f", number))[0])
     except OverflowError:
@@ -130,7 +130,7 @@ def _held(number: float) -> float | None:
 
 
 def _year(column: Column, values: Sequence[Value]) -> Texts:
-    # Of the text 0, MySQL makes 2000.
+    # MySQL reads the text 0 as 2000.
     return _each(values, lambda value: "0000" if value in (0, "0") else _as_text(value))
 
 
@@ -180,7 +180,7 @@ def _check_members(column: Column, found: set[str | None]) -> None:
 
 
 def _pattern(column: Column) -> re.Pattern[str] | None:
-    """Return what a text must look like for the server not to round or reinterpret it."""
+    """Return the pattern of texts that the server neither rounds nor reinterprets; ``None`` if it takes any text."""
     scale = column.scale or 0
     fraction = rf"(?:\.[0-9]{{0,{scale}}}0*)?"
     time_of_day = rf"[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{fraction}"
@@ -191,7 +191,7 @@ def _pattern(column: Column) -> re.Pattern[str] | None:
         Kind.TIME: rf"-?[0-9]{{1,3}}:[0-9]{{2}}:[0-9]{{2}}{fraction}",
         Kind.DATETIME: rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T]{time_of_day})?",
         Kind.TIMESTAMP: rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T]{time_of_day})?",
-        # Of 0024, MySQL makes 2024.
+        # MySQL reads 0024 as 2024.
         Kind.YEAR: r"0000|[12][0-9]{3}",
     }
     form = forms.get(column.kind)
@@ -199,4 +199,4 @@ def _pattern(column: Column) -> re.Pattern[str] | None:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")

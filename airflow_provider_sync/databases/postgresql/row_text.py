@@ -1,7 +1,6 @@
-"""The statements of version 2 on PostgreSQL: row texts and digests, the segments of a partitioning, windows and keys.
+"""Statements of version 2 on PostgreSQL: row texts and digests, the segments of a partitioning, windows and keys.
 
-Statements are for a driver's cursor without parameters: percent signs stand as they are. Running them belongs to
-:mod:`.digests`.
+They are for a driver's cursor without parameters, so percent signs are not doubled. :mod:`.digests` and :mod:`.read` run them.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
 from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 
 _MAX_ARGUMENTS = 90
-"""Most fields in one call; a function takes 100 arguments."""
+"""Most fields in one function call; PostgreSQL allows 100 arguments."""
 
 _MAX_LINKS = 100
-"""Most fields in one chain of hashes: each stands inside the call of the next, and the server's stack is limited."""
+"""Most fields in one chain of hashes: their calls are nested, and the server's stack is limited."""
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _LOWEST_NUMERIC, _HIGHEST_NUMERIC = "-1e131071", "NaN"
-"""What no whole number is below, and what sorts after all."""
+"""A numeric below all whole numbers, and one that sorts after all."""
 
 
 def slice_sql(database: Database, connection: Connection, table_slice: TableSlice) -> SliceSQL:
-    """Return what writes the statements about a table slice, for a cursor without parameters."""
+    """Return the builder of the statements that read a table slice, for a cursor without parameters."""
 
     def quote(name: str) -> str:
         return undoubled(database.quote(name))
@@ -42,7 +41,7 @@ def slice_sql(database: Database, connection: Connection, table_slice: TableSlic
 
 
 class SliceSQL:
-    """Writes the statements about one part of a table.
+    """Builds the statements that read one table slice.
 
     :param quote: quotes an identifier
     :param relation: the table's quoted name
@@ -83,8 +82,8 @@ class SliceSQL:
                 f"SELECT {self._segment(partitioning)}, count(*), sum({self._digest()})"
                 f" FROM {self._relation} AS t{self._where()} GROUP BY 1"
             )
-        # A set-returning function computes its argument once, where a plain expression would be computed for the bucket and
-        # for the sum; and it does not keep parallel workers away, as OFFSET 0 and LATERAL do.
+        # Inside a set-returning function the digest is computed once; as a plain expression it would be computed twice, for
+        # the segment and for the sum. Unlike OFFSET 0 and LATERAL, unnest allows parallel workers.
         return (
             f"SELECT d >> {partitioning.shift}, count(*), sum(d) FROM"
             f" (SELECT unnest(ARRAY[{self._digest()}]) AS d FROM {self._relation} AS t{self._where()}) s GROUP BY 1"
@@ -94,7 +93,7 @@ class SliceSQL:
         """Select key texts and digest of the rows in these segments."""
         if partitioning.scheme == "key_range":
             name = self._number()
-            # A join looks each range up in the index. Conditions joined by OR end in a scan that tries them all on every row.
+            # A join looks each range up in the index. Conditions joined by OR lead to a scan that tries all of them on every row.
             return (
                 f"SELECT {self._texts(self._table_slice.key)}, {self._digest()}"
                 f" FROM {self._key_ranges(partitioning, segment_ranges)}"
@@ -120,7 +119,7 @@ class SliceSQL:
         return ", ".join(map(self._text, columns))
 
     def _bytes(self, text: str) -> str:
-        # `textsend` is the faster one, but parallel workers have it in the encoding of the database.
+        # `textsend` is faster, but in parallel workers it uses the encoding of the database.
         return f"textsend({text})" if self._utf8 else f"convert_to({text}, 'UTF8')"
 
     def _digest(self) -> str:
@@ -133,7 +132,7 @@ class SliceSQL:
         return f"('x' || encode({beginning}, 'hex'))::bit({DIGEST_BITS})::bigint"
 
     def _row_text(self) -> str:
-        """Write the text of a row, as ``protocol.v2.row_text`` has it."""
+        """Return the expression of the row text that ``protocol.v2.row_text`` defines."""
         fields = []
         for column in self._table_slice.columns:
             text = self._text(column)
@@ -176,7 +175,7 @@ class SliceSQL:
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
     def _key_range_conditions(self, low: int | None, high: int | None) -> Iterator[str]:
-        """Write conditions on the key that can use its index: literals are of the key's type."""
+        """Yield conditions on the key that can use its index, since their literals have the key's type."""
         name = self._number()
         if low is not None:
             yield "false" if self._is_integer() and low > _HIGHEST else f"{name} >= ({self._clamped(low)})"
@@ -198,7 +197,7 @@ class SliceSQL:
         return f"CASE WHEN {below} THEN -1 WHEN {above} THEN {partitioning.segment_count} ELSE {number} END"
 
     def _number(self) -> str:
-        """Return the key as a number; beyond all of them where a column of another type has something else."""
+        """Return the key as a number; a value that is no whole number sorts after all numbers."""
         key = self._table_slice.key[0]
         if key.column.kind in (Kind.INTEGER, Kind.DECIMAL):
             return self._name(key)
@@ -209,7 +208,7 @@ class SliceSQL:
         return max(_LOWEST, min(key, _HIGHEST)) if self._is_integer() else key
 
     def _key_ranges(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
-        """List the key range of each range of segments, in the key's type, so that its index can be used."""
+        """Return a table of the key ranges of these segments, in the key's type, so that its index can be used."""
         lows, highs = [], []
         for first, last in segment_ranges:
             low = None if first < 0 else min(partitioning.high + 1, partitioning.low + first * partitioning.width)
@@ -236,7 +235,7 @@ class SliceSQL:
         """Join the table to a list of keys: by value, which an index finds, and by the bytes of the canonical text."""
         columns = self._table_slice.key
         if any(column.column.kind is Kind.INTEGER for column in columns):
-            # What no column of integers can hold is no row's key, and would be an error of the cast.
+            # No row has a key beyond the integer type, and casting such a key would be an error.
             places = [place for place, column in enumerate(columns) if column.column.kind is Kind.INTEGER]
             keys = [key for key in keys if all(_LOWEST <= int(key[place]) <= _HIGHEST for place in places)]
         arrays = ", ".join(_array([key[place] for key in keys]) for place in range(len(columns)))
@@ -253,11 +252,11 @@ class SliceSQL:
 
 
 def hash_of_texts(texts: Sequence[str]) -> str:
-    """Return the expression of the digest ``pghash`` of texts that are not NULL: a chain, in which each hash seeds the next.
+    """Return the expression of the digest ``pghash`` of texts: a chain in which each hash seeds the next.
 
-    So every text changes all that follows, where a sum or a product of hashes would not notice two that changed places.
+    The order of the texts therefore matters; a sum or product of hashes would not notice two texts that changed places.
 
-    :param texts: expressions
+    :param texts: SQL expressions that are never NULL
     """
     chains = []
     for start in range(0, len(texts), _MAX_LINKS):

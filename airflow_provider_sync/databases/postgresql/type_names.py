@@ -1,11 +1,11 @@
-"""PostgreSQL's type for each logical type, for targets that are made from the source's description."""
+"""PostgreSQL's type for each logical type, for targets that are created from the source's description."""
 
 from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-_MOST_CHARACTERS = 10_485_760
-_MOST_DIGITS = 1000
+_MAX_CHARACTERS = 10_485_760
+_MAX_DIGITS = 1000
 
 _INTEGERS = ((15, "SMALLINT"), (31, "INTEGER"), (63, "BIGINT"))
 """Bits of the highest number, without the sign."""
@@ -17,7 +17,7 @@ _TYPES = {
     LogicalKind.DATE: "DATE",
     LogicalKind.UUID: "UUID",
 }
-_SECONDS = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "TIMESTAMP", LogicalKind.TIMESTAMPTZ: "TIMESTAMPTZ"}
+_FRACTIONAL_SECONDS = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "TIMESTAMP", LogicalKind.TIMESTAMPTZ: "TIMESTAMPTZ"}
 
 
 def sql_type(logical: LogicalType) -> str:
@@ -27,15 +27,15 @@ def sql_type(logical: LogicalType) -> str:
             return "BOOLEAN"
         case LogicalKind.INTEGER:
             bits = (logical.bits or 64) - (0 if logical.unsigned else 1)
-            return next((name for most, name in _INTEGERS if bits <= most), "NUMERIC(20)")
-        case LogicalKind.DECIMAL if logical.precision and logical.scale is not None and logical.precision <= _MOST_DIGITS:
+            return next((name for max_bits, name in _INTEGERS if bits <= max_bits), "NUMERIC(20)")
+        case LogicalKind.DECIMAL if logical.precision and logical.scale is not None and logical.precision <= _MAX_DIGITS:
             return f"NUMERIC({logical.precision}, {logical.scale})"
         case LogicalKind.DECIMAL:
             return "NUMERIC"
-        case LogicalKind.TEXT if logical.length and logical.length <= _MOST_CHARACTERS:
+        case LogicalKind.TEXT if logical.length and logical.length <= _MAX_CHARACTERS:
             return f"{'CHAR' if logical.fixed_width else 'VARCHAR'}({logical.length})"
         case LogicalKind.JSON if logical.json_dialect == "postgresql":
             return "JSONB"
-        case kind if kind in _SECONDS:
-            return f"{_SECONDS[kind]}({logical.scale or 0})"
+        case kind if kind in _FRACTIONAL_SECONDS:
+            return f"{_FRACTIONAL_SECONDS[kind]}({logical.scale or 0})"
     return _TYPES.get(logical.kind, "TEXT")

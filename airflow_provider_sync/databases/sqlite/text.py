@@ -1,7 +1,7 @@
 """Canonical texts as SQL expressions of SQLite, and the functions that a connection needs for them.
 
-Any column may hold a value of any type. What does not fit the type by which it is rendered is rendered as it is, so that a
-difference shows on the other side.
+Any column may hold a value of any type. A value that does not fit the logical type is rendered unchanged, so that the digests
+of the two sides differ.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
-"""Kinds with fractions of a second, which SQLite keeps in as many digits as they were written with."""
+"""Kinds with fractional seconds, of which SQLite stores as many digits as were written."""
 
 _MICROSECONDS = 6
 _ORDER_OFFSET = 2**70
-_EXACT_DIGITS = 14
-"""Decimals of so many digits are exact in all that SQLite computes with doubles."""
+_MAX_EXACT_DIGITS = 14
+"""Most digits with which SQLite's arithmetic on doubles is exact for decimals."""
 
 _KINDS = {
     Kind.INTEGER: LogicalKind.INTEGER,
@@ -40,17 +40,17 @@ _KINDS = {
     Kind.UUID: LogicalKind.UUID,
 }
 
-_CLOCKS = {
+_TIME_PATTERNS = {
     LogicalKind.TIME: "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]",
     LogicalKind.TIMESTAMP: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]",
 }
-_CLOCKS[LogicalKind.TIMESTAMPTZ] = _CLOCKS[LogicalKind.TIMESTAMP]
+_TIME_PATTERNS[LogicalKind.TIMESTAMPTZ] = _TIME_PATTERNS[LogicalKind.TIMESTAMP]
 
-_MOMENT = re.compile(r"((?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T])?-?[0-9]{2,3}:[0-9]{2}:[0-9]{2})(?:\.([0-9]*))?(Z|[+-]00:?00)?")
+_TIME_TEXT = re.compile(r"((?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T])?-?[0-9]{2,3}:[0-9]{2}:[0-9]{2})(?:\.([0-9]*))?(Z|[+-]00:?00)?")
 
 
 def logical_type(column: Column) -> LogicalType:
-    """Return the type that a column's declaration speaks of."""
+    """Return the logical type of a column's declared type."""
     match column.kind:
         case Kind.DECIMAL:
             return LogicalType(kind=LogicalKind.DECIMAL, scale=column.scale, precision=column.precision, enforced=False)
@@ -69,7 +69,7 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
     """Return the expression for the canonical text of a column: text, a blob with the bytes of one, or NULL.
 
     :param name: the quoted column, with its alias where it has one
-    :param affinity: of the column, which may rule out values that another would need a look at
+    :param affinity: affinity of the column, which may rule out values that would need a check
     """
     match logical.kind:
         case LogicalKind.BYTES:
@@ -85,8 +85,8 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
             )
         case kind if kind in SECONDS:
             scale = logical.scale or 0
-            whole = _CLOCKS[kind]
-            # Any other text of that form is no moment, and is left as it is all the same: only the fraction needs a closer look.
+            whole = _TIME_PATTERNS[kind]
+            # A text of this form that is no valid time is left as it is, too: only the fraction needs a function call.
             full = whole.replace("[0-9]", "?") + "." + "[0-9]" * scale if scale else whole
             padded = f" WHEN {name} GLOB '{whole}' THEN {name} || '.{'0' * scale}'" if scale else ""
             return f"CASE WHEN {name} GLOB '{full}' THEN {name}{padded} ELSE sync_moment({name}, {scale}) END"
@@ -99,12 +99,12 @@ def expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
 
 
 def stored_expression(name: str, logical: LogicalType, affinity: Affinity) -> str:
-    """Return the expression for the text that travels: a moment as it is written, so that SQLite gets it as SQLite has it."""
+    """Return the expression for the text that is sent: times as they are stored, so that a SQLite target stores them alike."""
     return _plain(name, affinity) if logical.kind in SECONDS else expression(name, logical, affinity)
 
 
 def register_functions(connection: Connection) -> None:
-    """Give a connection the functions that expressions call; once, since they cannot be replaced while they are used."""
+    """Register the functions that expressions call; once per connection, as a running statement forbids replacing them."""
     connection.create_function("sync_float", 1, float_text, deterministic=True)
     connection.create_function("sync_decimal", 2, decimal_text, deterministic=True)
     connection.create_function("sync_moment", 2, moment_text, deterministic=True)
@@ -112,16 +112,16 @@ def register_functions(connection: Connection) -> None:
 
 
 def float_text(value: float) -> str:
-    """Write a double; infinity as PostgreSQL does, since MySQL has none."""
+    """Write a double; infinity and NaN as PostgreSQL writes them, since MySQL has neither."""
     if isfinite(value):
         return mysql_double(value)
     return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def decimal_text(value: float, scale: int | None) -> str:
-    """Write a number as a decimal: with all digits of the scale, and with more where the number has more.
+    """Write a number as a decimal with at least ``scale`` digits after the point, and more if the number has more.
 
-    :param scale: ``None`` for as many digits as there are
+    :param scale: ``None`` to write as many digits as the number has
     """
     if not isfinite(value):
         return float_text(value)
@@ -133,13 +133,13 @@ def decimal_text(value: float, scale: int | None) -> str:
 
 
 def moment_text(value: Any, scale: int) -> Any:
-    """Write a time or a date with one as ``scale`` says, where it is one; everything else is left as it is.
+    """Write a time, or a date with a time, with ``scale`` digits after the second; return any other value unchanged.
 
-    SQLite's own functions read a ``T`` between date and time, any number of digits, and ``Z``.
+    As SQLite's date functions do, accept a ``T`` between date and time, any number of digits, and ``Z``.
     """
     if not isinstance(value, str):
         return float_text(value) if isinstance(value, float) else value
-    match = _MOMENT.fullmatch(value)
+    match = _TIME_TEXT.fullmatch(value)
     if not match:
         return value
     fraction = match[2] or ""
@@ -149,7 +149,7 @@ def moment_text(value: Any, scale: int) -> Any:
 
 
 def integer_order(value: Any) -> str | None:
-    """Return a text that sorts as integers do, whatever their size; what is no integer comes last."""
+    """Return a text that sorts as the integer does, whatever its size; values that are no integers sort last."""
     if value is None:
         return None
     try:
@@ -160,18 +160,18 @@ def integer_order(value: Any) -> str | None:
 
 def _plain(name: str, affinity: Affinity) -> str:
     if affinity is Affinity.TEXT:
-        return name  # which holds no number: each became text when it was stored
+        return name  # this affinity converts every number to text when it is stored
     return f"CASE typeof({name}) WHEN 'real' THEN sync_float({name}) ELSE {name} END"
 
 
 def _short_decimal(name: str, scale: int | None) -> str:
-    """Return the beginning of a CASE that spares the call for numbers of few digits, which are nearly all.
+    """Return the beginning of a CASE that renders numbers of few digits, nearly all, without a function call.
 
     A whole number divided by a power of ten is the double nearest to that decimal, as long as both are exact.
     """
-    if scale is None or scale > _EXACT_DIGITS:
+    if scale is None or scale > _MAX_EXACT_DIGITS:
         return "CASE WHEN 0 THEN NULL"
-    largest = f"1e{_EXACT_DIGITS - scale}"
+    largest = f"1e{_MAX_EXACT_DIGITS - scale}"
     whole = f"CAST({name} * 1e{scale} + CASE WHEN {name} < 0 THEN -0.5 ELSE 0.5 END AS INTEGER)"
     return (
         f"CASE WHEN {name} <> 0 AND {name} > -{largest} AND {name} < {largest} AND {whole} / 1e{scale} = {name}"

@@ -1,4 +1,4 @@
-"""Load canonical texts into a table of SQLite, exactly as they came."""
+"""Load canonical texts into a table of SQLite; a text that its column would change is an error."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from airflow_provider_sync.protocol.v2.tsv import decode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 Texts = Sequence[Any]
-"""The values of one column: ``str``, ``bytes`` where they are not UTF-8, ``None``."""
+"""The values of one column: ``str``, ``None``, or ``bytes`` for a text that is not UTF-8."""
 
 _TRANSACTION_BYTES = 24 * 1024 * 1024
-"""How much text is inserted in one transaction, and held in memory for it."""
+"""Bytes of text that are collected in memory and inserted in one transaction."""
 
-_EXACT_DIGITS = 15
-"""Decimals of so many digits are the same again after they were a double."""
+_MAX_EXACT_DIGITS = 15
+"""Most digits with which every decimal survives being stored as a double."""
 
 _WHOLE_DIGITS = 20
-"""More digits before the point than any integer has; int() of a short text with a large exponent would fill the memory."""
+"""More digits than a 64-bit integer has. Larger numbers skip int(): a short text with a large exponent would fill the memory."""
 
 
 def load_blocks(
@@ -43,17 +43,17 @@ def load_blocks(
     columns: Sequence[CanonicalColumn],
     blocks: Iterable[bytes],
 ) -> int:
-    """Insert in transactions of some hundred thousand rows, or in the one that is open.
+    """Insert blocks in the open transaction, or else in transactions of some hundred thousand rows each.
 
     :param qualified: the table's quoted name
     :return: rows loaded
-    :raises TableError: naming table and column, for a text that the column would change
+    :raises TableError: naming table and column, if the column would change a text
     """
     strict = is_strict(connection, staging)
     affinities = [affinity_of(column.column.sql_type, strict=strict) for column in columns]
     names = ", ".join(quote(column.column.name) for column in columns)
     statement = f"INSERT INTO {qualified} ({names}) VALUES ({', '.join('?' * len(columns))})"
-    # Without a transaction that is open already, rows wait for their own: a slow source shall not hold the write lock.
+    # Without an open transaction, rows are collected first, so that a slow source does not hold the write lock.
     at_once = driver_of(connection).in_transaction
     loaded = 0
     size = 0
@@ -70,9 +70,9 @@ def load_blocks(
 
 
 def stored_value(text: str, logical: LogicalType, affinity: Affinity) -> Value:
-    """Return what a column of this affinity keeps for a canonical text.
+    """Return the value that a column of this affinity stores for a canonical text.
 
-    :raises ValueError: for a text that it would change, with the reason
+    :raises ValueError: if it would change the text; with the reason
     """
     return _values([text], logical, affinity)[0]
 
@@ -97,10 +97,10 @@ def _rows(
 
 
 def _split(block: bytes, columns: int) -> Sequence[Texts]:
-    """Take lines apart into columns of text, at once where nothing in them is escaped but NULL."""
+    """Split lines into columns of texts; fast if nothing but NULL is escaped in them."""
     text = decode(block)
     if isinstance(text, str):
-        # The line feeds become fields of their own, which shows whether each line has its fields.
+        # Line feeds become fields, which shows whether each line has the right number of fields.
         fields = text.replace("\n", "\t\n\t").split("\t")
         if not fields.pop() and set(fields[columns :: columns + 1]) == {"\n"} and len(fields) % (columns + 1) == 0:
             split: list[Texts] = [fields[number :: columns + 1] for number in range(columns)]
@@ -136,12 +136,12 @@ def _values(texts: Texts, logical: LogicalType, affinity: Affinity) -> Sequence[
 
 
 def _short_decimals(texts: Texts, scale: int) -> Sequence[Value] | None:
-    """Return the numbers of decimals that a double holds exactly, without a look at each; ``None`` where there are others."""
+    """Convert a whole column of decimals that doubles hold exactly; ``None`` if it has any other text."""
     present = _present(texts)
     point = f"[.][0-9]{{{scale}}}" if scale else ""
     if (
         set(map(type, present)) != {str}
-        or max(map(len, present)) > _EXACT_DIGITS
+        or max(map(len, present)) > _MAX_EXACT_DIGITS
         or not re.fullmatch(f"(?:-?(?:0|[1-9][0-9]*+){point}\n)*+", "\n".join([*present, ""]))
         or f"-{0:.{scale}f}" in present
     ):
@@ -155,7 +155,7 @@ def _short_decimals(texts: Texts, scale: int) -> Sequence[Value] | None:
 def _hold_no_number(texts: Texts) -> bool:
     if set(map(type, texts)) != {str}:
         return False
-    # Times are nearly all that comes here, and the colon is quicker to see.
+    # Nearly all texts here are times, and looking for a colon is faster.
     return all(map(contains, texts, repeat(":"))) or not any(map(NUMBER.fullmatch, texts))
 
 
@@ -186,7 +186,10 @@ def _integers(texts: Texts, affinity: Affinity) -> Sequence[Value]:
 
 
 def _number(text: Any, logical: LogicalType, affinity: Affinity) -> Value:
-    """Return the number that a numeric column makes of a text; text that is no number stays what it is."""
+    """Return the number that a numeric column stores for a text; a text that is no number is returned unchanged.
+
+    :raises ValueError: if the column would change the number
+    """
     if not isinstance(text, str) or not NUMBER.fullmatch(text):
         return text  # type: ignore[no-any-return]  # bytes that are not UTF-8
     exact = Decimal(text.strip())

@@ -1,11 +1,11 @@
-"""SQLite's type for each logical type, for targets that are made from the source's description."""
+"""SQLite's type for each logical type, for targets that are created from the source's description."""
 
 from __future__ import annotations
 
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-_EXACT_DIGITS = 15
-"""Decimals of so many digits are the same again after they were a double."""
+_MAX_EXACT_DIGITS = 15
+"""Most digits with which every decimal survives being stored as a double."""
 
 _TYPES = {
     LogicalKind.INTEGER: "INTEGER",
@@ -24,11 +24,13 @@ _TYPES = {
 def sql_type(logical: LogicalType) -> str:
     """Return the type of a column that holds every value of a logical type exactly, where SQLite has one."""
     match logical.kind:
-        case LogicalKind.DECIMAL if logical.scale is not None and (logical.precision or _EXACT_DIGITS + 1) <= _EXACT_DIGITS:
+        case LogicalKind.DECIMAL if (
+            logical.scale is not None and (logical.precision or _MAX_EXACT_DIGITS + 1) <= _MAX_EXACT_DIGITS
+        ):
             return f"DECIMAL({logical.precision}, {logical.scale})"
         case LogicalKind.DECIMAL:
             return "TEXT" if logical.enforced else "NUMERIC"
         case LogicalKind.TEXT if logical.length:
             return f"{'CHAR' if logical.fixed_width else 'VARCHAR'}({logical.length})"
-    # JSON as well: a column that is declared so makes a number of `1.0`.
+    # Also for JSON: a column declared JSON would convert the text `1.0` to a number.
     return _TYPES.get(logical.kind, "TEXT")

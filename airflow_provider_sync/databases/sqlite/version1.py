@@ -1,4 +1,4 @@
-"""What version 1 needs of SQLite: values as they are hashed, and values that JSON cannot carry."""
+"""Version 1 on SQLite: values as they are hashed, and a check for values that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class SQLiteVersion1(Version1):
     def hash_in_database(
         self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
     ) -> str | None:
-        """SQLite has no SHA-1."""
+        """Return ``None``: SQLite has no SHA-1."""
         return None
 
     def hash_order(self, table: Table) -> Sequence[str]:
-        """Take the row id, whatever the primary key; the primary key where the table has no row id."""
+        """Name the row id, whatever the primary key; the primary key if the table has no row id."""
         if not table.primary_key:
             raise TableError(f"Table {str(table)!r} has no primary key. Add one: version 1 cannot hash its rows without.")
         return (table.row_id,) if table.row_id else table.primary_key
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Render by the type of each value, since a column may hold any."""
+        """Return the function that renders a value by its type, since a column may hold any."""
         return _hash_text
 
     def hash_column(self, column: Column, row: Sequence[Column]) -> Callable[[Sequence[Value]], Iterable[bytes]]:
-        """Render columns that hold values of one type, nearly all, without a call per value."""
+        """Return the function that renders a column; text and integers without NULL need no call per value."""
 
         def render_all(values: Sequence[Any]) -> Iterable[bytes]:
             types = set(map(type, values))
@@ -51,10 +51,10 @@ class SQLiteVersion1(Version1):
         return render_all
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Look at every column, since any may hold any value.
+        """Return the first column with a value that JSON cannot carry; all are searched, since any may hold any value.
 
-        JSON has no blobs. A column's declared type says what a string is, but for columns without one, which keep the type of
-        each value: a blob there would arrive as text, with an equal hash.
+        JSON has no blobs, so the target tells text from blob by the column's declared type. In a column without one, a blob
+        would arrive as text, and the hashes would still be equal.
         """
         for rows in self.database.reader.read(connection, table, columns):
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):

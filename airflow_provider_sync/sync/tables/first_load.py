@@ -82,9 +82,7 @@ class FirstRows(StagedRows):
         asking: Callable[[], AbstractContextManager[None]],
     ) -> None:
         table_slice = source.table_slice
-        staged = DirectRows(
-            target=target.table, columns=table_slice.columns, rows=self._count, blocks=self._blocks, verify=target.options.verify
-        )
+        staged = DirectRows(target=target.table, columns=table_slice.columns, rows=self._count, blocks=self._blocks)
         super().__init__(target, staged, rows_total=0, rows_received=0)
         self.client = client
         self.database = database
