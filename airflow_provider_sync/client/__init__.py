@@ -1,7 +1,7 @@
 """The client's side of the protocol, over HTTP.
 
-:class:`SyncClient` asks and checks that an answer is one that the protocol allows. Writing what it brings to databases and
-directories belongs to ``sync``.
+:class:`SyncClient` sends requests and checks that the answers conform to the protocol. Writing the received rows and files to
+databases and directories belongs to ``sync``.
 """
 
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer

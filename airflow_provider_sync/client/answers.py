@@ -1,4 +1,4 @@
-"""Answers whose body is read while it is used: tables and files."""
+"""Answers of version 1 with a streamed body: tables and files."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class _Answer:
     """The open answer to a request; leaving the ``with`` block closes it.
 
     :param body: the answer
-    :param subject: what it is, for messages, as ``Table 'orders'``
-    :param limits: how much there may be
+    :param subject: what was requested, for messages: ``Table 'orders'``
+    :param limits: how much the server may send
     """
 
     def __init__(self, body: Body, subject: str, *, limits: SizeLimits) -> None:
@@ -52,12 +52,12 @@ class _Answer:
         self.close()
 
     def close(self) -> None:
-        """Read no more of it."""
+        """Close the connection to the body, without reading the rest."""
         self._body.response.close()
 
     @contextmanager
     def _with_subject(self) -> Iterator[None]:
-        """Say in errors what they are about, which the protocol's modules do not know."""
+        """Add the subject to errors of the protocol's modules, which do not know it."""
         try:
             yield
         except (GuardError, ProtocolError, TableError, TransportError) as error:
@@ -67,9 +67,9 @@ class _Answer:
 class TableAnswer(_Answer):
     """The rows of a table, to be read once.
 
-    :ivar hash: the hash of these rows where the server sent it along, as ours does, else ``None``
-    :ivar time_zone: the time zone of their TIMESTAMP texts where the server tells it, as ours does, else ``None``
-    :ivar one_snapshot: whether all rows are of one moment; existing servers read page after page, while others write
+    :ivar hash: the hash of these rows, if the server sent it (this package's does on request); otherwise ``None``
+    :ivar time_zone: the time zone of their TIMESTAMP texts, if the server sent it (this package's does); otherwise ``None``
+    :ivar one_snapshot: whether all rows are from one snapshot; other servers read page by page, so writes may come in between
     """
 
     def __init__(self, body: Body, name: str, *, limits: SizeLimits) -> None:
@@ -92,9 +92,9 @@ class TableAnswer(_Answer):
         return self._reader.count
 
     def __iter__(self) -> Iterator[list[Row]]:
-        """Yield batches of rows; only when the iteration ends without an error is the table complete.
+        """Yield batches of rows. The table is complete only if the iteration ends without an error.
 
-        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
+        :raises IncompleteStreamError: when the body is cut, or the server stops sending
         :raises ProtocolError: when it is not a table
         :raises TableError: when the server lost rows that version 1 cannot carry
         :raises TransportError: when a time limit has run out
@@ -109,28 +109,28 @@ class TableAnswer(_Answer):
 
 
 def announced_time_zone(body: Body) -> TimeZone | None:
-    """Return the time zone in which the server says that it writes TIMESTAMP; ``None`` where it does not say.
+    """Return the time zone that the server announces for TIMESTAMP; ``None`` if it announces none.
 
-    :raises ProtocolError: for one that is not known here
+    :raises ProtocolError: for a time zone that is unknown on this machine
     """
     name = body.response.headers.get(TIME_ZONE_HEADER)
     try:
         return None if name is None else time_zone_named(name)
     except ConfigurationError as error:
-        raise ProtocolError(f"The server tells a time zone that this machine does not know: {str(name)[:80]!r}.") from error
+        raise ProtocolError(f"The server announces a time zone that is unknown on this machine: {str(name)[:80]!r}.") from error
 
 
 class FilesAnswer(_Answer):
-    """The content of files, to be read once, in the order in which they were asked for."""
+    """The content of files, to be read once, in the order of the request."""
 
     def __init__(self, body: Body, name: str, paths: Sequence[str], *, limits: SizeLimits) -> None:
         super().__init__(body, f"Directory {name!r}", limits=limits)
         self._paths = tuple(paths)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield exactly the files that were asked for; only when the iteration ends without an error are all of them whole.
+        """Yield exactly the requested files. They are complete only if the iteration ends without an error.
 
-        :raises IncompleteStreamError: when the body ends before the last file does, or the server failed
+        :raises IncompleteStreamError: when the body is cut before the end of the last file, or the server failed
         :raises ProtocolError: for a file that was not asked for
         :raises TransportError: when a time limit has run out
         :raises GuardError: for a file, or files, beyond the limits

@@ -46,7 +46,7 @@ class Body:
 
     :ivar response: status and headers
     :ivar url: the endpoint of the request
-    :param patience: how long to wait for the rest
+    :param patience: time limits of the request
     """
 
     def __init__(self, response: requests.Response, url: str, traffic: Traffic, patience: RequestTimeLimits) -> None:

@@ -27,7 +27,7 @@ def read_capabilities(body: Body) -> Capabilities | None:
     """
     with body.response:
         if body.response.status_code != 200 or "html" in body.content_type:
-            body.beginning()  # a body that was read to its end leaves the connection open
+            body.beginning()  # only after reading the body can the connection be reused
             return None
         text = b"".join(body.chunks(limit=_MAX_BYTES))
     if text.lstrip()[:1] == b"<":

@@ -1,4 +1,4 @@
-"""The calls of the protocol."""
+"""The client of a sync server: one method for each endpoint of the protocol."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from airflow_provider_sync.protocol.v2.stream import accept
 from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
 
 MAX_FILES = 998
-"""Files in one request: existing servers cut a request at 1000 fields, the name included."""
+"""Most files in one request: existing servers drop all fields after the 1,000th, and the name is one of them."""
 
 _MIN_MANIFEST_BYTES = 16 * 1024 * 1024
 _BYTES_PER_FILE = 256
-"""Bytes of a path and a digest in a manifest that may be that large."""
+"""Bytes allowed for each path and hash when a manifest may exceed :data:`_MIN_MANIFEST_BYTES`."""
 
 _MAX_HASH_BYTES = 64 * 1024
 
@@ -49,18 +49,18 @@ class SyncClient:
     :param login: user name for basic authentication, instead of a token
     :param password: password for basic authentication
     :param headers: further headers for every request
-    :param timeout: seconds to wait for a connection, for the head of an answer, and between two pieces of its body
-    :param max_silence: seconds that an answer may take without rows, digests or content of files, whatever else it sends
+    :param timeout: seconds to wait for a connection, for the headers of an answer, and for each piece of its body
+    :param max_silence: seconds without rows, digests or file content after which an answer fails, even if keep-alives come
     :param verify: check the server's TLS certificate; or the path of a bundle of authorities
     :param retries: attempts after a transient failure, with growing pauses
     :param session: to send requests with; it stays open when the client is closed
-    :param protocol: ``auto`` takes version 2 where the server has it; ``1`` or ``2`` takes that one
-    :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` where it is not known
-    :param max_seconds: what :meth:`within` takes where it is not told
+    :param protocol: ``auto`` uses version 2 if the server supports it; ``1`` or ``2`` uses that version
+    :param time_zone: of the source's database, in which version 1 sends TIMESTAMP; ``None`` if it is unknown
+    :param max_seconds: default of :meth:`within`
     :param limits: how much the server may send; ``None`` for the defaults
     :ivar traffic: what went over the wire so far
-    :ivar time_zone: of the source's database, where it is configured
-    :ivar source_time_zone: what the server told with its last answer about a table of version 1, as ours does
+    :ivar time_zone: of the source's database, if it is configured
+    :ivar source_time_zone: the one announced with the last table or hash of version 1; only servers of this package send it
     :ivar retries: how often a request is repeated
     :raises ConfigurationError: for a URL or credentials that cannot be used
     """
@@ -86,7 +86,7 @@ class SyncClient:
         if str(protocol) not in PROTOCOLS:
             raise ConfigurationError(f"protocol is {protocol!r}. Give 'auto', 1 or 2.")
         self._protocol = str(protocol)
-        self._asked = self._protocol == "1"  # nothing needs to be asked then
+        self._asked = self._protocol == "1"  # version 1 has no capabilities to ask for
         self._capabilities: Capabilities | None = None
         named = checked_time_zone(time_zone)
         self.time_zone = time_zone_named(named) if named else None
@@ -142,16 +142,16 @@ class SyncClient:
         self._transport.close()
 
     def give_up(self) -> None:
-        """Have what another thread is asking end with a :class:`TransportError`, within a second or so.
+        """Make the running request of another thread fail with a :class:`TransportError`, within about a second.
 
-        The client is of no use afterwards.
+        The client cannot be used afterwards.
         """
         self._transport.give_up()
 
     def within(self, seconds: float | None) -> AbstractContextManager[None]:
-        """Have everything that is asked within the block end with a :class:`TransportError` after so many seconds.
+        """Limit the time of all requests in the block; above it they fail with a :class:`TransportError`.
 
-        :param seconds: ``None`` for what the client was made with
+        :param seconds: the limit; ``None`` for the client's ``max_seconds``
         """
         return self._transport.time_limits.within(self._max_seconds if seconds is None else seconds)
 
@@ -171,11 +171,11 @@ class SyncClient:
         return self._transport.traffic
 
     def ping(self) -> None:
-        """Check that there is a sync server behind the URL, and that it lets this client in.
+        """Check that a sync server answers at the URL, and that it accepts this client.
 
-        :raises SyncError: when there is none, saying what there is instead
+        :raises SyncError: when it does not; the message says what answered instead
         """
-        # A sync server is the one that misses the name of a table.
+        # A sync server complains that the name of the table is missing.
         body = self._transport.post("/getTableHash", [], _read_json, subject="a table", expect=(422,))
         try:
             answer = msgspec.json.decode(body, type=dict[str, object])
@@ -185,12 +185,12 @@ class SyncClient:
             raise ProtocolError(f"There is something at {self.url}, but it does not answer as a sync server does. Check the URL.")
 
     def capabilities(self) -> Capabilities | None:
-        """Ask what the server offers to this client; it is asked once, and the answer remembered.
+        """Return what the server offers to this client; only the first call sends a request.
 
-        :return: ``None`` for a server of version 1, and for a client that is told to take version 1
-        :raises ServerError: when the server does not let this client in, or fails
-        :raises ProtocolError: for an answer that is of neither version
-        :raises TransportError: without an answer; that says nothing about versions
+        :return: ``None`` for a server of version 1, and for a client with ``protocol=1``
+        :raises ServerError: when the server refuses this client, or fails
+        :raises ProtocolError: for an answer that fits neither version
+        :raises TransportError: without an answer, so that the version stays unknown
         """
         if not self._asked:
             call = Call("/capabilities")
@@ -200,14 +200,14 @@ class SyncClient:
 
     @property
     def protocol_spoken(self) -> Literal[1, 2]:
-        """The version of the protocol that has been agreed on; 1 as long as nothing was asked."""
+        """The version of the protocol in use; 1 before the first call of :meth:`capabilities`."""
         return 1 if self._capabilities is None else 2
 
     def protocol_for(self) -> Literal[1, 2]:
         """Return the version of the protocol to use with this server.
 
-        :raises ConfigurationError: when the client is told to take version 2, and the server does not have it
-        :raises SyncError: when the server cannot tell; see :meth:`capabilities`
+        :raises ConfigurationError: for ``protocol=2`` and a server that supports only version 1
+        :raises SyncError: when the version cannot be determined; see :meth:`capabilities`
         """
         if self.capabilities() is not None:
             return 2
@@ -221,7 +221,7 @@ class SyncClient:
     def describe_table(self, request: DescribeTable) -> DescribedAnswer:
         """Ask for the description of a table, and the digests of its segments (version 2).
 
-        Repeated requests end where the description has come.
+        Once the description has arrived, the request is not repeated.
 
         :return: the description at once, and the digests to be read within a ``with`` block
         :raises ServerError: for a table, column or window that the server does not offer
@@ -258,7 +258,7 @@ class SyncClient:
         return self._transport.send(_call("/getRows", request), read, subject=f"table {request.table_slice.name!r}")
 
     def get_table_hash(self, name: str) -> str:
-        """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or what a hasher of the server's own makes.
+        """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or the result of a custom hasher of the server.
 
         :param name: the name under which the server offers the table
         :raises ServerError: for a name that it does not offer, and for a table that it cannot hash (500)
@@ -273,11 +273,11 @@ class SyncClient:
     def get_table(self, name: str, hash: str | None = None) -> TableAnswer | None:  # noqa: A002  # the protocol's own word
         """Ask for the rows of a table.
 
-        Repeated requests end where the answer begins: a body that breaks off raises from the answer.
+        Once the answer has begun, the request is not repeated: iterating over a body that is cut raises.
 
         :param name: the name under which the server offers the table
-        :param hash: the hash of the rows that the client has; the server sends none when it has the same ones
-        :return: the rows, to be read within a ``with`` block; ``None`` when the hash is the server's
+        :param hash: the hash of the client's rows, for an answer without rows if the server's hash is equal
+        :return: the rows, to be read within a ``with`` block; ``None`` if the server's hash is ``hash``
         :raises ServerError: for a name that it does not offer; an existing server that cannot hash answers 500 when ``hash`` is
             given, and sends the table when it is not
         """
@@ -285,7 +285,7 @@ class SyncClient:
         def read(body: Body) -> TableAnswer | None:
             self.source_time_zone = announced_time_zone(body)
             if body.response.status_code == 304:
-                body.beginning()  # there is nothing, but what has been read to its end leaves the connection open
+                body.beginning()  # the body is empty, but only after reading it can the connection be reused
                 return None
             return TableAnswer(body, name, limits=self.limits)
 
@@ -301,7 +301,7 @@ class SyncClient:
         return self._manifest(name, file_fields(name, ())).hashes
 
     def get_manifest(self, name: str) -> Manifest:
-        """Ask for the manifest of a directory, and for the names of what the server cannot read, where it can tell.
+        """Ask for the manifest of a directory with the names of what the server cannot read, if it supports that.
 
         :param name: the name under which the server offers the directory
         :raises ServerError: for a name that it does not offer; an existing server that cannot read a file answers 500
@@ -310,9 +310,9 @@ class SyncClient:
 
     def _manifest(self, name: str, fields: Sequence[tuple[str, str]]) -> Manifest:
         def read(body: Body) -> Manifest:
-            most = self.limits.max_files
-            text = body.json(limit=max(_MIN_MANIFEST_BYTES, most * _BYTES_PER_FILE), option="limits.max_files")
-            return decode_manifest(text, max_files=most, option="limits.max_files")
+            max_files = self.limits.max_files
+            text = body.json(limit=max(_MIN_MANIFEST_BYTES, max_files * _BYTES_PER_FILE), option="limits.max_files")
+            return decode_manifest(text, max_files=max_files, option="limits.max_files")
 
         return self._transport.post("/getFileHashes", fields, read, subject=f"directory {name!r}", accept_encoding="gzip")
 
@@ -321,7 +321,7 @@ class SyncClient:
 
         :param name: the name under which the server offers the directory
         :param paths: at least one and at most :data:`MAX_FILES` paths of its manifest
-        :param repeat: repeat the request as often as ``retries`` says; not where it is a part of one that was repeated
+        :param repeat: repeat a failed request up to ``retries`` times; false for a part of a request that was repeated already
         :return: the files in that order, to be read within a ``with`` block
         :raises ServerError: for a name that it does not offer, and for a file that is no longer there (500)
         """

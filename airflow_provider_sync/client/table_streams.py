@@ -79,25 +79,27 @@ class DescribedAnswer(_Stream):
     def __init__(self, body: Body, request: DescribeTable, *, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
         with self._with_subject():
-            # A database that is slow to tell its bounds has the server send signs of life first.
+            # While a slow database looks up its lowest and highest key, the server sends keep-alives first.
             message = next((message for message in self._messages if message != _KEEP_ALIVE), None)
             if not isinstance(message, Described):
                 raise _unexpected(message, "a description")
             check_described(message, request.table_slice)
             if request.partitioning not in (None, message.partitioning) or message.partitioning.scheme not in request.schemes:
-                raise ProtocolError("The server cut the table in another way than it was asked to. Is its version right?")
+                raise ProtocolError(
+                    "The server partitioned the table in another way than requested. Does it run the same version?"
+                )
             if message.sample not in (0, request.sample):
                 raise ProtocolError(
                     f"The server sends a sample of {message.sample} segments, and {request.sample} were asked for."
                 )
             if message.digest not in (SHA256, *request.probes):
-                raise ProtocolError(f"The server compares by the digest {message.digest!r}, which was not offered to it.")
+                raise ProtocolError(f"The server uses the digest {message.digest!r}, which the client did not offer.")
         self.described = message
 
     def __iter__(self) -> Iterator[Segments]:
         """Yield digests, in ascending order of the segments. They are complete only if the iteration ends without an error.
 
-        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
+        :raises IncompleteStreamError: when the stream is cut, or the server stops sending
         :raises ProtocolError: for impossible digests
         :raises GuardError: for more rows than the limits allow
         """
@@ -124,9 +126,9 @@ class RowDigestsAnswer(_Stream):
     def __iter__(self) -> Iterator[RowDigests]:
         """Yield keys and digests. They are complete only if the iteration ends without an error.
 
-        Each message has as many keys as digests. Whether the keys are valid is found out when they are decoded.
+        Each message has as many keys as digests. The keys are not checked before they are decoded.
 
-        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
+        :raises IncompleteStreamError: when the stream is cut, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for
         """
         with self._with_subject():
@@ -158,7 +160,7 @@ class RowsAnswer(_Stream):
     def __iter__(self) -> Iterator[Rows]:
         """Yield rows, many at once. They are complete only if the iteration ends without an error.
 
-        :raises IncompleteStreamError: when the body ends before its end, or the server stops sending
+        :raises IncompleteStreamError: when the stream is cut, or the server stops sending
         :raises ProtocolError: for other messages, and for more rows than were asked for
         """
         with self._with_subject():
@@ -178,11 +180,11 @@ def _count_keys(keys: str | None) -> int | None:
     return None if keys is None else keys.count("\n")
 
 
-def _check_count(received: int, most: int | None) -> None:
-    if most is not None and received > most:
-        raise ProtocolError(f"The server sent {received} rows where {most} were asked for.")
+def _check_count(received: int, requested: int | None) -> None:
+    if requested is not None and received > requested:
+        raise ProtocolError(f"The server sent {received} rows where {requested} were asked for.")
 
 
 def _unexpected(message: msgspec.Struct | None, expected: str) -> ProtocolError:
-    came = "nothing" if message is None else f"a message {type(message).__struct_config__.tag!r}"
-    return ProtocolError(f"The server sent {came} where {expected} should come. Is its version right?")
+    received = "nothing" if message is None else f"a message {type(message).__struct_config__.tag!r}"
+    return ProtocolError(f"The server sent {received} instead of {expected}. Does it run the same version?")

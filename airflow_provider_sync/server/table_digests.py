@@ -1,4 +1,4 @@
-"""The answers about tables in version 2: digests of segments and of rows, and rows, each from one snapshot."""
+"""The table endpoints of version 2: digests of segments, digests of rows, and rows, each answer from one snapshot."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ MESSAGE_ROWS = 20_000
 """Rows whose digests go into one message: a few hundred KB with keys of usual size."""
 
 MESSAGE_BYTES = 256 * 1024
-"""Bytes of rows that are worth a message of their own."""
+"""Bytes of rows after which a message is sent."""
 
 STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
-"""Keep whoever passes a stream on from compressing it again, and nginx from holding its beginning back."""
+"""Keep proxies from compressing a stream again, and nginx from buffering it."""
 
 Answer = Described | Segments | RowDigests | Rows
 Digests = Iterable[list[tuple[tuple[str, ...], int]]]
@@ -60,7 +60,7 @@ Digests = Iterable[list[tuple[tuple[str, ...], int]]]
 class TableDigestAnswers:
     """Answers ``/describeTable``, ``/digestRows`` and ``/getRows``.
 
-    Each answer is a whole of its own: what a client learnt from one, it says with its next request.
+    No state is kept between answers: a request contains all that its answer depends on.
     """
 
     def __init__(self, config: ServerConfig, sources: Sources) -> None:
@@ -68,7 +68,7 @@ class TableDigestAnswers:
         self._sources = sources
 
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer what a table is made of, at once, and then the digests of its segments."""
+        """Answer the description of a table at once, then the digests of its segments."""
         request = decode_request(body, DescribeTable, grant.tables)
         if request.partitioning is not None:
             check_segments_asked((), request.partitioning)
@@ -121,7 +121,7 @@ class TableDigestAnswers:
     ) -> Response:
         """Answer with messages from a snapshot.
 
-        :param idle: a message that says nothing, for clients that would give up while the database is at work
+        :param idle: the keep-alive, a message without rows, sent while the database computes
         """
         compression = choose_compression(accept)
         what = f"Table {name!r}"
@@ -162,7 +162,7 @@ def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTa
         found = digest_sample(database, opened.connection, table_slice, partitioning, sample)
     else:
         found = database.digests.digest_segments(opened.connection, table_slice, partitioning)
-    # Rows that came since the bounds were told, outside of them, are left to the next sync.
+    # Rows inserted outside of the described key range since then are left to the next sync.
     segments = sorted((number, segment) for number, segment in found.items() if 0 <= number < partitioning.segment_count)
     yield Segments(
         numbers=tuple(number for number, _ in segments),
@@ -172,9 +172,9 @@ def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTa
 
 
 def _common_digest(opened: OpenTable, probes: Mapping[str, str]) -> str:
-    """Return the fastest digest that this table's database computes as the client's does."""
-    own = opened.database.digests.probes(opened.connection) if probes else {}
-    return next((name for name in DIGESTS if name in own and own[name] == probes.get(name)), SHA256)
+    """Return the fastest digest that this table's database and the client's compute alike."""
+    supported = opened.database.digests.probes(opened.connection) if probes else {}
+    return next((name for name in DIGESTS if name in supported and supported[name] == probes.get(name)), SHA256)
 
 
 def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
@@ -189,17 +189,17 @@ def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
         names = ", ".join(column.name for column in key)
         raise TableError(
             f"Table {opened.source.name!r} has several rows with the same {names}, which `primary` names as its key in the"
-            f" server's configuration. Name columns that tell all rows apart."
+            f" server's configuration. Name columns whose values together identify a row."
         )
 
 
 def _refuse_scheme(opened: OpenTable, table_slice: TableSlice, partitioning: Partitioning) -> None:
     if partitioning.scheme not in opened.database.digests.schemes:
-        raise refused(
-            "partitioning", f"Table {opened.source.name!r} is in a database that cannot cut it by the hashes of its keys."
-        )
+        raise refused("partitioning", f"Table {opened.source.name!r} is in a database that cannot partition it by key hash.")
     if partitioning.scheme == "key_range" and not has_ranges(table_slice):
-        raise refused("partitioning", f"Table {opened.source.name!r} has no single integer key, so it cannot be cut into ranges.")
+        raise refused(
+            "partitioning", f"Table {opened.source.name!r} has no single integer key, so it cannot be partitioned by key range."
+        )
 
 
 def _digests(opened: OpenTable, table_slice: TableSlice, request: DigestRows) -> Digests:

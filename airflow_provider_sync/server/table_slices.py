@@ -1,4 +1,4 @@
-"""Resolve the table slice of a request, and choose how it is cut into segments."""
+"""Resolve the table slice of a request, and choose its partitioning."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from airflow_provider_sync.server.version2_requests import refused
 def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSlice:
     """Resolve the slice of a request: the columns that it names and those of the key, in this database.
 
-    :raises InvalidRequest: for columns and windows that there are not, or that are not allowed
-    :raises TableError: where the configuration does not fit the table
+    :raises InvalidRequest: for columns and windows that do not exist or are not allowed
+    :raises TableError: when the configuration does not fit the table
     """
     columns = _selected_columns(opened, requested_slice.columns)
     by_name = {column.name: _canonical(opened, column, "table_slice.columns") for column in columns}
@@ -44,9 +44,9 @@ def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSl
 
 
 def choose_partitioning(opened: OpenTable, table_slice: TableSlice, rows: int, schemes: Container[Scheme]) -> Partitioning:
-    """Choose a partitioning whose segments have about as many rows as pays.
+    """Choose a partitioning whose segments have about :data:`SEGMENT_ROWS` rows, with at most :data:`USUAL_SEGMENTS` of them.
 
-    :param rows: rows of the slice, estimated
+    :param rows: estimated number of rows of the slice
     :param schemes: partitioning schemes that the client supports
     """
     segment_count = min(USUAL_SEGMENTS, segments_for(rows, each=SEGMENT_ROWS))
@@ -103,7 +103,7 @@ def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn
 
 
 def _with_zeros(column: CanonicalColumn) -> CanonicalColumn:
-    """Keep the zeros at the end of a decimal of any scale, where this database keeps them."""
+    """Return the column with trailing zeros kept, if it is a decimal of any scale; otherwise the column itself."""
     if column.type != LogicalType(kind=LogicalKind.DECIMAL):
         return column
     return msgspec.structs.replace(column, type=msgspec.structs.replace(column.type, trailing_zeros=True))

@@ -1,4 +1,4 @@
-"""The answers about tables in version 1: their hash, and their rows from one snapshot."""
+"""The table endpoints of version 1: the hash of a table, and its rows from one snapshot."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TableAnswers:
         self._zone = time_zone_named(str(config.time_zone)) if config.time_zone else UTC
 
     def _warn_of_invisible(self, name: str, table: Table, sent: Sequence[Column]) -> None:
-        """Say in the log that existing servers and clients leave such columns out, while their hash covers them."""
+        """Warn in the log that version 1 sends no invisible columns, although its hash covers them."""
         missing = ", ".join(column.name for column in table.columns if column.invisible and column not in sent)
         if missing:
             self._notices.warn(
@@ -59,7 +59,7 @@ class TableAnswers:
             return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
     def rows(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the rows of a table, or 304 where the client's hash is the table's.
+        """Answer the rows of a table, or 304 if the client's hash equals the table's.
 
         The hash costs a scan, so it is computed, and sent as ``ETag``, only for a client that sends its own.
         """
@@ -69,7 +69,7 @@ class TableAnswers:
             columns = opened.star_columns()
             self._warn_of_invisible(name, opened.table, columns)
             key = opened.key(columns)
-            # Existing clients do not look at it. Ours learns from it that the rows are of one snapshot, and in which zone.
+            # Existing clients ignore this header. To this package's client it also says that the rows are from one snapshot.
             zone = {TIME_ZONE_HEADER: self._zone.name}
             headers = {**self._stream_headers, **zone, "Content-Disposition": attachment(f"{name}.txt")}
             if known is not None and _has_hash(opened):
@@ -96,7 +96,7 @@ def _lines(columns: Sequence[Column], batches: Iterable[Sequence[Row]]) -> Itera
 
 
 def _has_hash(opened: OpenTable) -> bool:
-    # Without a primary key of its own a table has no hash, but it can be sent by the key that is configured.
+    # A table without a primary key has no hash, but can be sent in the order of the configured key.
     if opened.source.hasher:
         return True
     try:
@@ -111,7 +111,7 @@ def _hash(opened: OpenTable, zone: TimeZone) -> str:
     if source.hasher:
         return load_hasher(source.hasher).hash(opened.database.engine, source)
     if not source.columns:
-        opened.star_columns()  # refuses a table of which it sees only some
+        opened.star_columns()  # refuses a table of which row security hides columns or rows
     columns = opened.named_columns() if source.columns else None
     return hash_table(opened.database, opened.connection, opened.table, columns, zone)
 

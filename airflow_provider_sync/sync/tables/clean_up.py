@@ -1,4 +1,4 @@
-"""The clean-up after the commit: what fails there is a warning of the report, and no failure of the sync."""
+"""Clean up after the commit. Errors there become warnings of the report: they do not fail the sync."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from airflow_provider_sync.report import TableReport
 
 
 class CleanUp:
-    """Drop staging tables, and collect what goes wrong."""
+    """Collects the errors of dropping staging tables."""
 
     def __init__(self) -> None:
         self._warnings: list[tuple[str, str]] = []
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Turn any error, also one of a user's own class, into a warning about the table of this name."""
+        """Turn any error of the block into a warning about the table of this name."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  # the rows are committed, and every report has the reason

@@ -1,4 +1,4 @@
-"""Map the columns that version 2 describes to those of the target: which source column goes where, rendered by which type."""
+"""Map the source's columns, as version 2 describes them, to columns of the target, with the type that renders their values."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def configured_slice(options: TargetTable) -> RequestedSlice:
 
 
 def requested_slice_for(target: Target) -> RequestedSlice:
-    """Return the slice of the source's table that a target is compared with, with zeros kept where the target keeps them."""
+    """Return the slice of the source's table to compare a target with; it keeps the trailing zeros that the target keeps."""
     return msgspec.structs.replace(
         configured_slice(target.options), key_range=target.key_range, trailing_zeros=target.trailing_zeros
     )
 
 
 def map_columns(database: Database, target: Target, described: Described) -> TableSlice:
-    """Find the target's column for each of the source's, and render both by the source's type.
+    """Find the target's column for each source column. Both are rendered by the source's type.
 
-    :raises TableError: when the target lacks a column, or cannot hold what the source's column holds
+    :raises TableError: when the target lacks a column, or cannot hold the values of the source's column
     :raises ConfigurationError: when an option names a column that the source does not have
     """
     options = target.options
@@ -68,9 +68,9 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
 
 
 def create_statement(database: Database, options: TargetTable, described: Described) -> str:
-    """Write the CREATE TABLE of a missing target by the source's description, renames applied.
+    """Write the CREATE TABLE of a missing target from the source's description, with renames applied.
 
-    :raises TableError: when the database has no type for a column
+    :raises TableError: when the target's database has no type for a column
     """
     renamed = [
         msgspec.structs.replace(column, name=options.renames.get(column.name, column.name)) for column in described.columns
@@ -80,13 +80,13 @@ def create_statement(database: Database, options: TargetTable, described: Descri
 
 
 def _target_window(database: Database, target: Target) -> Window | None:
-    """Return the window with the target's column, and its ends as that column has them."""
+    """Return the window with the target's column, and its start and end as canonical texts of that column's type."""
     window = _window(target.options, target.options.renames)
     if window is None:
         return None
     column = next((column for column in target.table.columns if column.name == window.column), None)
     if column is None:
-        raise ConfigurationError(f"Table {target.name!r}: the target has no column {window.column!r}, which the window is of.")
+        raise ConfigurationError(f"Table {target.name!r}: the target has no column {window.column!r}, which the window names.")
     logical = database.catalog.logical_type(column)
     if logical is None:
         raise ConfigurationError(
