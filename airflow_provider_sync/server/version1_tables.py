@@ -111,7 +111,7 @@ def _hash(opened: OpenTable, zone: TimeZone) -> str:
     if source.hasher:
         return load_hasher(source.hasher).hash(opened.database.engine, source)
     if not source.columns:
-        opened.star_columns()  # refuses a table of which row security hides columns or rows
+        opened.star_columns()  # raises if some columns are hidden from this user
     columns = opened.named_columns() if source.columns else None
     return hash_table(opened.database, opened.connection, opened.table, columns, zone)
 

@@ -1,4 +1,4 @@
-"""One gzip member, written and read as a stream.
+"""Write and read one gzip member as a stream.
 
 Level 1 of ISA-L compresses better than level 1 of zlib and several times faster; any level is valid on the wire.
 """
@@ -16,7 +16,7 @@ from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_
 
 LEVEL = 1
 BLOCK_BYTES = 512 * 1024
-"""Most inflated bytes in one piece."""
+"""Most decompressed bytes in one piece."""
 
 _GZIP = 31  # zlib's window bits for a gzip wrapper
 _MAGIC_BYTES = 2
@@ -32,7 +32,7 @@ def compress(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _advice(start: bytes) -> str:
-    """Say what else than gzip a body may begin with."""
+    """Return advice for a body that does not begin like gzip."""
     if start.lstrip()[:1] == b"<" or b"Warning: " in start or b"Notice: " in start or b"Deprecated: " in start:
         return (
             "Text stands in front of it: does PHP write its warnings into answers? Switch display_errors off at the source,"
@@ -42,12 +42,12 @@ def _advice(start: bytes) -> str:
 
 
 def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None) -> Iterator[bytes]:
-    """Read exactly one gzip member, in pieces of at most :data:`BLOCK_BYTES`, and check its sum at the end.
+    """Read exactly one gzip member, in pieces of at most :data:`BLOCK_BYTES`, and check its checksum at the end.
 
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
-    :param option: that sets the limit, for messages
-    :raises IncompleteStreamError: when the body ends before the member does
+    :param option: name of the option that sets the limit, for messages
+    :raises IncompleteStreamError: when the body is cut
     :raises ProtocolError: when it is not gzip, is damaged, is followed by anything, or inflates beyond ``limit``
     :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
     """
@@ -78,7 +78,7 @@ def decompress(chunks: Iterable[bytes], *, limit: int, option: str | None = None
 
 
 class _Body:
-    """The chunks of a body, of which the first and the last bytes are remembered to tell what went wrong."""
+    """The chunks of a body; it keeps the first and the last bytes for the diagnosis of errors."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -96,6 +96,6 @@ class _Body:
         return IncompleteStreamError(otherwise if message is None else failed_in_midstream(message))
 
     def broken(self, otherwise: str) -> ProtocolError:
-        """Tell a server that failed in the middle, which may pass, from a body that is wrong."""
+        """Return the error for a damaged body; it is retryable if the server failed while it sent the body."""
         message = glued_error(self.tail, self._chunks)
         return ProtocolError(otherwise) if message is None else IncompleteStreamError(failed_in_midstream(message))

@@ -17,7 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 
 MAX_FIELDS = 10_000
-"""Most fields in one request. Existing servers silently drop what comes after 1,000; here it is an error."""
+"""Most fields in one request. Existing servers silently drop all after the 1,000th; here too many fields are an error."""
 
 _MAX_NESTING = 64
 _MARKS_PER_FIELD = 20
@@ -27,7 +27,7 @@ def parse_fields(body: bytes, content_type: str) -> dict[str, Any]:
     """Read the fields of a request.
 
     An array of a form becomes a mapping from its keys, as text and in their order, to its values. Bytes that are not
-    UTF-8 become surrogates, which equal no name. A body that is malformed, or of any other type, has no fields.
+    UTF-8 become surrogates, which match no name. A malformed body, or one of any other type, has no fields.
 
     :param content_type: the header, with its parameters
     :raises InvalidRequest: when there are more than :data:`MAX_FIELDS`
@@ -43,7 +43,7 @@ def parse_fields(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def _json_fields(body: bytes) -> dict[str, Any]:
-    # Each of these makes a value, of up to two hundred bytes; texts have them, too.
+    # Each of these characters begins a value of up to two hundred bytes in memory; texts may hold them, too.
     _bound(sum(map(body.count, b"[{,:")) // _MARKS_PER_FIELD)
     try:
         fields = msgspec.json.decode(body)
@@ -126,20 +126,20 @@ def _php_fields(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
 class _Array(dict[str, Any]):
     """An array of PHP.
 
-    :ivar next_index: the number that a value without one gets at least
+    :ivar next_index: lowest possible index of the next value without an index
     """
 
     next_index = 0
 
 
 def _key_path(key: str) -> list[str]:
-    """Split ``files[a][]`` into ``files``, ``a`` and nothing, the way PHP does."""
+    """Split ``files[a][]`` into ``files``, ``a`` and an empty text, the way PHP does."""
     name, bracket, rest = key.split("\0", 1)[0].lstrip(" ").partition("[")
     if bracket and "]" not in rest:
         name, rest = f"{name}_{rest}", ""
     name = name.replace(".", "_").replace(" ", "_")
     path = [name] if name else []
-    # One more than may be, so that the caller sees that it is too deep.
+    # One level more than allowed, so that the caller notices that it is too deep.
     while path and "]" in rest and len(path) <= _MAX_NESTING:
         index, _, rest = rest.partition("]")
         path.append(index)
@@ -164,7 +164,7 @@ def _free_index(array: _Array) -> str:
     index = max(len(array), array.next_index)
     while str(index) in array:
         index += 1
-    # What is below it is taken, and need not be looked at again.
+    # All lower indexes are taken, so the next search begins above.
     array.next_index = index + 1
     return str(index)
 

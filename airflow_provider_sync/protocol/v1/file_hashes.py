@@ -1,6 +1,7 @@
 """The manifest of a directory as version 1 sends it: paths and hashes, in JSON as PHP writes an array.
 
-An array with the keys 0, 1, 2 … is a list to PHP, and so is an empty one: both ways are written and understood.
+PHP writes an array with the keys 0, 1, 2 …, or without any, as a JSON list, and other arrays as objects; so does this module,
+and it reads both.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ BLOCK_PATHS = 1_000
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a server says of a directory.
+    """The answer of a server about a directory.
 
-    :ivar hashes: path to hash, ``""`` where the server does not hash
-    :ivar unreadable: what it has and cannot send, and why: the path of a file, or of a directory with ``/`` at its end, or a name
-        that is not UTF-8 as readable text. Servers say so only if they are asked to (:data:`.requests.UNREADABLE`)
+    :ivar hashes: path to hash; ``""`` if the server does not hash
+    :ivar unreadable: what the server cannot send: path to reason. The path of a directory ends with ``/``; a name that is not
+        UTF-8 is escaped. Servers send it only on request (:data:`.requests.UNREADABLE`)
     """
 
     hashes: dict[str, str]
@@ -38,7 +39,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 def encode_hashes(hashes: Iterable[tuple[str, str]], unreadable: Mapping[str, str] | None = None) -> Iterator[bytes]:
     """Write the answer of ``/getFileHashes``, in pieces.
 
-    :param hashes: path and hash of each file; the hash is empty where the hasher gives none
+    :param hashes: path and hash of each file; the hash is empty if the hasher returns none
     :param unreadable: see :class:`Manifest`; ``None`` for a client that did not ask
     :raises FileError: for a path that is not text
     """
@@ -66,14 +67,14 @@ def encode_hashes(hashes: Iterable[tuple[str, str]], unreadable: Mapping[str, st
 
 
 def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, option: str | None = None) -> Manifest:
-    """Read the answer of ``/getFileHashes``: path to hash, in the order in which they came, and what cannot be read.
+    """Read the answer of ``/getFileHashes``: path to hash, in the order of the answer, and what cannot be read.
 
-    :param max_files: most files that there may be
-    :param option: that sets the limit, for messages
+    :param max_files: most files to accept
+    :param option: name of the option that sets the limit, for messages
     :raises ProtocolError: for anything but an object of strings, or a list of strings, under ``hashes``
     :raises GuardError: for more files than an ``option`` allows
     """
-    # Before anything is made of it: an empty name takes three bytes here, and a hundred as an entry.
+    # Checked before decoding: an empty name takes three bytes in JSON, and a hundred in memory.
     if max_files is not None and count_strings(body) > 2 * max_files + 2:
         raise too_large(max_files, option, what="The list of files", unit="files")
     try:

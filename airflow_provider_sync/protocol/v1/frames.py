@@ -1,6 +1,6 @@
 """Files as they go over the wire: for each one the length of its metadata, the metadata, then its content.
 
-Whether the files are those that were asked for is for the client to check, and their digests for ``files``.
+The client checks that the files are the requested ones; ``files`` checks their digests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_
 from airflow_provider_sync.protocol.v1.json_text import json_text
 
 MAX_METADATA_BYTES = 64 * 1024
-"""Far above what the longest path of any file system takes."""
+"""More than the longest path of any file system needs."""
 
 _LENGTH_BYTES = 4
 
@@ -28,9 +28,9 @@ class _Metadata(msgspec.Struct, frozen=True):
 class Frame:
     """One file of the stream.
 
-    :ivar path: its path below the directory's root, as the server says
+    :ivar path: its path below the directory's root, as the server sent it, unchecked
     :ivar size: bytes of its content
-    :ivar chunks: its content, to be read before the next frame; what is not read is skipped then
+    :ivar chunks: its content, to be read before the next frame, which skips what was not read
     """
 
     def __init__(self, path: str, size: int, chunks: Iterator[bytes]) -> None:
@@ -43,7 +43,7 @@ class Frame:
 
 
 def frame_header(path: str, size: int) -> bytes:
-    """Return what stands before the content of a file.
+    """Return the bytes that precede the content of a file: the length of the metadata, and the metadata.
 
     :param path: path below the directory's root, with ``/``
     :param size: bytes of content that follow
@@ -57,7 +57,7 @@ def frame_header(path: str, size: int) -> bytes:
 
 
 def read_frames(chunks: Iterable[bytes]) -> Iterator[Frame]:
-    """Read the frames of a body, whose content is passed on as it comes.
+    """Yield the frames of a body; their content is passed on as it arrives.
 
     :param chunks: the body, cut anywhere
     :raises IncompleteStreamError: when the body ends within a frame, or the server failed and glued its error to the end
@@ -86,7 +86,7 @@ def _metadata(text: bytes) -> tuple[str, int]:
 
 
 class _Stream:
-    """The chunks of a body, read by the number of bytes."""
+    """The chunks of a body, read by number of bytes."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -114,7 +114,7 @@ class _Stream:
         return bytes(data)
 
     def take(self, count: int, path: str) -> Iterator[bytes]:
-        """Yield the ``count`` bytes of content as they come."""
+        """Yield the ``count`` bytes of content as they arrive."""
         left = count
         while left:
             if self.at_end():
@@ -124,7 +124,7 @@ class _Stream:
             yield chunk
 
     def refuse(self, otherwise: str, start: bytes) -> NoReturn:
-        """Tell a server that failed in the middle, which may pass, from a body that is wrong."""
+        """Raise the error for a wrong body; it is retryable if the server failed while it sent the body."""
         while len(start) < TAIL_BYTES and not self.at_end():
             start += self._some(TAIL_BYTES - len(start))
         message = glued_error(start)

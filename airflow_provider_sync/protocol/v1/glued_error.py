@@ -1,4 +1,4 @@
-"""The error that an existing server glues to a body that it had already begun to send with status 200."""
+"""Find the error that an existing server appends to a body that it had already begun to send with status 200."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from json import JSONDecodeError, loads
 
 TAIL_BYTES = 4096
-"""So much of a body's end is enough to recognise one."""
+"""Bytes at the end of a body in which an error is looked for."""
 
 # With debugging on, the server adds the exception and its trace, whose end lies beyond the tail.
 _ERROR = re.compile(rb'\{\s*"message":\s*("(?:[^"\\]|\\.){0,1000}")(?:\s*\}\s*\Z|,\s*"exception")')
@@ -17,7 +17,7 @@ def glued_error(tail: bytes, more: Iterable[bytes] = ()) -> str | None:
     """Return the message of an error at the end of a body, or ``None``.
 
     :param tail: the last bytes that were read
-    :param more: what follows, of which only a little is read
+    :param more: further chunks, of which at most about :data:`TAIL_BYTES` are read
 
     ::
 
@@ -40,5 +40,5 @@ def glued_error(tail: bytes, more: Iterable[bytes] = ()) -> str | None:
 
 
 def failed_in_midstream(message: str) -> str:
-    """Say that the server broke off, and why."""
+    """Return the message of the error for a server that failed while it sent a body."""
     return f"The server failed while it sent the body: {message!r}. Nothing of it was used. Look into its log, then try again."

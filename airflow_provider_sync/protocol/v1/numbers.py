@@ -1,7 +1,7 @@
 """Floating point numbers as text, the way that PHP and MySQL write them.
 
-Both ends must write the same digits: PHP's for the rows on the wire, MariaDB's for the hash, PHP's again for the hash of a
-table on SQLite. Zero has no sign in any of them.
+Both sides must write the same digits: as PHP for the rows on the wire, as MariaDB for the hash, and as PHP for the hash of a
+table in SQLite. Zero is always written without a sign.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _JSON_DIGITS = 17
 _PHP_DIGITS = 14
 _FLOAT_DIGITS = 6
 _MYSQL_FIXED = 15
-"""MariaDB writes no exponent as long as the point stands at most so many places from the first digit, or among the digits."""
+"""Most places from the first digit to the point that MariaDB writes without an exponent; a point among the digits needs none."""
 
 
 def json_float(value: float) -> str:
@@ -75,7 +75,7 @@ def mysql_float(value: float) -> str:
 def fixed_float(value: float, decimals: int) -> str:
     """Write a number as MariaDB shows a column ``DOUBLE(M,D)`` or ``FLOAT(M,D)``: with all its decimals.
 
-    Digits beyond those that tell the number from its neighbours are zeros: ``19915451807969.130``.
+    Digits beyond those that distinguish the number from its neighbours are zeros: ``19915451807969.130``.
 
     :param decimals: the D of the column
     """

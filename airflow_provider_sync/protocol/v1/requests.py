@@ -1,6 +1,6 @@
-"""What a request of version 1 asks for: checking its fields, and writing them.
+"""Check and write the fields of requests of version 1.
 
-The rules, the wording and the order of the answers are those of existing servers, which clients may show to their
+Rules, wording and order of the error messages are those of existing servers, since clients may show them to their
 users. How a body becomes fields is in :mod:`airflow_provider_sync.protocol.v1.fields`.
 """
 
@@ -19,7 +19,7 @@ _BLANK = (
 
 UNKNOWN_TABLE = "Config name not in sync-server.tables"
 UNKNOWN_DIRECTORY = "Config name not in sync-server.directories"
-"""What every server of version 1 answers, word for word, for a name that it does not offer: there are no codes for it."""
+"""The exact messages of every server of version 1 for an unknown name; the protocol has no error codes."""
 
 
 class InvalidRequest(Exception):  # not an error of this program, but an answer to give
@@ -36,7 +36,7 @@ class InvalidRequest(Exception):  # not an error of this program, but an answer 
 def table_hash_request(fields: Mapping[str, Any], tables: Container[str]) -> str:
     """Return the name that ``/getTableHash`` asks about.
 
-    :param tables: the names that this client may ask about
+    :param tables: names of the tables that this client may read
     :raises InvalidRequest: when the fields break a rule
     """
     name, messages = _config_name(fields, tables, UNKNOWN_TABLE, limit=MAX_NAME)
@@ -100,9 +100,9 @@ def table_fields(name: str, hash: str | None = None) -> list[tuple[str, str]]:  
 
 
 UNREADABLE = ("unreadable", "list")
-"""The field with which a client of ours asks for the names of what cannot be read, rather than for an error.
+"""The field with which this package's client asks for the names of unreadable files instead of an error.
 
-Existing servers pass over it. Existing clients, which would delete what is not listed, do not send it, and get the error."""
+Existing servers ignore it. Existing clients do not send it and get the error, since they delete files that are not listed."""
 
 
 def file_fields(name: str, paths: Sequence[str]) -> list[tuple[str, str]]:

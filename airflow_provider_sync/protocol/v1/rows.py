@@ -1,6 +1,6 @@
 """The rows of a table as they go over the wire: one JSON object per line, written as PHP writes it.
 
-Compression is in ``compression``; what a column's value looks like is decided where it is read, in the engines.
+Compression is in ``compression``; the engines in ``databases`` decide how a column's value is written.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RowEncoder:
         """
         text = self._lines(rows, encode_basestring_ascii)
         if "\\u007f" in text or "\\ud" in text:
-            # Perhaps a character that Python escapes and PHP does not, or half of a surrogate pair; the slower way knows both.
+            # Perhaps U+007F, which Python escapes and PHP does not, or half of a surrogate pair; the slower `quote` handles both.
             text = self._lines(rows, quote)
         return escape_slashes(text).encode("ascii" if text.isascii() else "utf-8")
 
@@ -60,7 +60,7 @@ class RowEncoder:
 
 
 class RowReader:
-    """Reads rows from the inflated body of ``/getTable``, one batch per chunk or so, never more in memory.
+    """Reads rows from the decompressed body of ``/getTable``, about one batch per chunk, and holds no more in memory.
 
     :param chunks: the body, cut anywhere
     :param max_line_bytes: longest row
@@ -126,7 +126,7 @@ class RowReader:
         return [tuple(row.values()) for row in objects]
 
     def _check_each(self, lines: bytes) -> None:
-        """Look at the keys of every line the slow way; what made the caller suspicious may be harmless white space."""
+        """Check the keys of every line, slowly: the caller's quick check also fails for harmless white space."""
         for number, line in enumerate(lines.split(b"\n")[:-1], self.count + 1):
             try:
                 keys = tuple(key for key, _ in loads(line, object_pairs_hook=list))
@@ -142,7 +142,7 @@ class RowReader:
                 )
 
     def _fault(self, lines: bytes) -> SyncError:
-        """Say which line is wrong, and why."""
+        """Return the error that names the first wrong line and the reason."""
         for number, line in enumerate(lines.split(b"\n")[:-1], self.count + 1):
             if not line:
                 return self._glued(lines) or TableError(f"Row {number} {_LOST_ROW}")
@@ -160,7 +160,7 @@ class RowReader:
 
 
 def _texts(name: str, values: Sequence[Value], quoted: Callable[[str], str]) -> Iterable[object]:
-    """Write the values of one column; integers may stay as they are, since the template writes them."""
+    """Write the values of one column; most integers are returned unchanged, since the row template formats them."""
     types = set(map(type, values))
     try:
         if types == {str}:

@@ -1,4 +1,4 @@
-"""The ends of a window as canonical texts: turn what users and templates write into values that compare with a column's."""
+"""Turn the start and end of a window, as users and templates write them, into canonical texts of the column's type."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\
 
 
 def canonical_bound(text: str, kind: LogicalType) -> str:
-    """Return an end of a window as a canonical text of the column's type.
+    """Return the start or end of a window as a canonical text of the column's type.
 
     A timestamp with more digits than the column is rounded up to the next one that the column can hold. The range is
     half-open, so the same rows are inside as without rounding.
 
-    :param text: as the column has it; for dates and times also ISO 8601, with a zone, or the date alone
+    :param text: a value of the column; for dates and times also ISO 8601, with a zone, or the date alone
     :param kind: type of the column
-    :raises ProtocolError: for a text that is no value of this type, and for types without an order
+    :raises ProtocolError: for a text that is not a value of this type, and for types without an order
     """
     if kind.kind in _MOMENTS:
         return _moment(text, kind)

@@ -1,4 +1,4 @@
-"""Check the content of messages that came over the wire, before anything relies on it."""
+"""Check the content of received messages before they are used."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def check_segments(segments: Segments, partitioning: Partitioning, *, after: int
 
 
 def check_row_digests(message: RowDigests) -> None:
-    """Check that there are as many keys and digests as rows; the keys themselves are checked where they are decoded.
+    """Check the number of keys and digests; decoding checks the keys themselves.
 
     :raises ProtocolError: when there are not
     """
@@ -130,9 +130,9 @@ def check_row_digests(message: RowDigests) -> None:
 
 
 def check_rows(message: Rows, columns: int | None = None) -> None:
-    """Check that there are as many lines as rows, and fields for them.
+    """Check the number of lines and, if ``columns`` is given, of fields.
 
-    :param columns: of each row, where they are known
+    :param columns: number of columns of each row; ``None`` if it is unknown
     :raises ProtocolError: when there are not
     """
     _check_lines(message.data, message.count, "lines")

@@ -1,4 +1,4 @@
-"""The compression of a stream of messages: zstd, or gzip, which every reader has."""
+"""Compress and decompress a stream of messages: with zstd, or with gzip, which every reader supports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPRESSIONS = ("zstd", "gzip")
 """Names on the wire, the best first."""
 
 BLOCK_BYTES = 512 * 1024
-"""Most inflated bytes in one piece."""
+"""Most decompressed bytes in one piece."""
 
 _LEVEL = 1
 _GZIP = 31  # zlib's window bits for a gzip wrapper
@@ -36,7 +36,7 @@ class Compressor(Protocol):
         """Take ``data``; return what is ready, which may be nothing."""
 
     def flush(self) -> bytes:
-        """Return everything that was taken and not returned, so that a reader has it all."""
+        """Return all pending output, so that a reader can decode everything written so far."""
 
     def finish(self) -> bytes:
         """End the stream, and return the rest of it."""
@@ -56,7 +56,7 @@ def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option:
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
     :param option: name of the option that sets the limit, for messages
-    :raises IncompleteStreamError: when the body ends before the stream does
+    :raises IncompleteStreamError: when the body is cut
     :raises ProtocolError: when it is something else, is damaged, is followed by anything, or inflates beyond ``limit``
     :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
     """

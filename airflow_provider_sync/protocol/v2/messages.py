@@ -71,13 +71,13 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 ALL_COLUMNS = ("*",)
-"""Instead of the names of columns, in :attr:`RequestedSlice.trailing_zeros`."""
+"""Stands for all columns in :attr:`RequestedSlice.trailing_zeros`."""
 
 
 class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The rows, columns and keys of a source's table that a request is about.
+    """The slice of the source's table that a request selects: its rows, columns and key range.
 
-    :ivar columns: names at the source; ``None`` for all; the primary key always takes part
+    :ivar columns: names at the source; ``None`` for all; the primary key is always included
     :ivar key_range: only rows with these keys, where the key is a single integer
     :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
         scale, or ``*`` for all
@@ -123,20 +123,20 @@ class Partitioning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 ONE_SEGMENT = Partitioning(scheme="row_hash", segment_count=1)
-"""A table that is not cut."""
+"""The whole table as one segment."""
 
 
 class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``describeTable``.
 
-    :ivar digests: whether the digests of the segments are wanted, too
+    :ivar digests: whether to send the digests of the segments
     :ivar partitioning: how to cut the table; ``None`` lets the source choose. A client asks for a finer one when a few segments
         hold too many rows, or when nearly all segments differ in few rows
-    :ivar sample: most segments whose digests are wanted, spread evenly; 0 for all. A source that cannot look up single segments
+    :ivar sample: most segments whose digests to send, spread evenly; 0 for all. A source that cannot look up single segments
         by an index sends all
     :ivar schemes: partitioning schemes that the target's database supports
-    :ivar probes: the digests besides SHA-256 that the target's database can compute, each with what it makes of fixed texts
-        there; sent only to servers whose capabilities name such digests
+    :ivar probes: the digests besides SHA-256 that the target's database can compute, each with its result for fixed texts;
+        sent only to servers whose capabilities name such digests
     """
 
     table_slice: RequestedSlice
@@ -165,7 +165,7 @@ class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Request of ``getRows``: the rows with these keys, or all.
 
-    :ivar keys: TSV of canonical key texts, one line a key; ``None`` for every row of the selection
+    :ivar keys: TSV of canonical key texts, one line a key; ``None`` for every row of the slice
     """
 
     table_slice: RequestedSlice
@@ -189,7 +189,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     :ivar sample: most segments whose digests follow; 0 for all
     """
 
-    # In msgpack the length stands before the content, so that these limits hold before anything is made of it.
+    # In msgpack the length precedes the content, so that these limits are checked before the content is decoded.
     columns: Annotated[tuple[ColumnDescription, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     key: Annotated[tuple[str, ...], msgspec.Meta(max_length=MAX_COLUMNS)]
     rows: int

@@ -8,7 +8,7 @@
     (7, 'a|b', NULL, 1.10)  ->  7|3|a|b|1.10|4
 
 Only these fields may hold a ``|``, and their length stands before them, so no two rows have the same text. MySQL, MariaDB and
-PostgreSQL build it in SQL; this is the reference, and what SQLite uses.
+PostgreSQL build it in SQL; SQLite uses this module, which is the reference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BEGINNING = struct.Struct(">Q24x")
 
 
 def row_text(values: Sequence[bytes | None], kinds: Sequence[LogicalKind]) -> bytes:
-    """Join canonical texts to the text of a row.
+    """Return the row text of canonical texts.
 
     :param values: canonical texts in UTF-8, ``None`` for NULL
     :param kinds: of the columns, in the same order
@@ -61,7 +61,7 @@ def row_digest(text: bytes) -> int:
 
 
 def digest_rows(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKind]) -> list[int]:
-    """Return the digests of many rows at once, as :func:`row_digest` of :func:`row_text` has them.
+    """Return the digests of many rows at once, equal to :func:`row_digest` of :func:`row_text`.
 
     :param rows: canonical texts in UTF-8, ``None`` for NULL
     :param kinds: of the columns, in the same order

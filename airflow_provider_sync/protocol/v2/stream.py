@@ -9,8 +9,8 @@
     └────────────┴──────────────────┴─────┴────────────┴─────────────────────────┘
     └──────── SHA-256 of all this ────────┘
 
-Lengths are big-endian. ``Content-Encoding`` is no part of it, since proxies and HTTP libraries add and remove that as they
-like: the compression is a parameter of the media type, ``application/vnd.airflow-sync.v2; compression=zstd``.
+Lengths are big-endian. ``Content-Encoding`` is not used, since proxies and HTTP libraries add and remove it. The compression is a
+parameter of the media type instead: ``application/vnd.airflow-sync.v2; compression=zstd``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 """Most bytes in one message; writers make them a few hundred KB, unless a single row is larger."""
 
 MAX_FAILURE = 2_000
-"""Characters of a server's reason for a stream that it could not complete."""
+"""Most characters of the message of a :class:`.Failure`."""
 
 _LENGTH_BYTES = 4
 _encoder = msgspec.msgpack.Encoder()
@@ -47,13 +47,13 @@ def write_messages(
 ) -> Iterator[bytes]:
     """Write messages and their :class:`.End` as one stream.
 
-    Each message leaves the compressor before the next one is taken, so that a reader is never behind. Messages should therefore
-    be large, and the caller must send each piece at once. A message about no rows is a keep-alive: it keeps the reader's time
+    The compressor is flushed after each message, so that the reader can decode it at once. Messages should therefore
+    be large, and the caller must send each piece at once. A message without rows is a keep-alive: it keeps the reader's time
     limit from running out during a long scan.
 
     :param compression: ``zstd`` or ``gzip``
     :param explain: turns an error into the last message, once the stream has begun; without it, and before, the error is raised
-    :raises TableError: for a message above ``max_message_bytes``, as a very large row makes
+    :raises TableError: for a message above ``max_message_bytes``, which takes a very large row
     """
     stream = compressor(compression)
     digest = hashlib.sha256()
@@ -83,16 +83,16 @@ def read_messages(
     option: str | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Iterator[Described | Segments | RowDigests | Rows]:
-    """Read the messages of one stream; only when the iteration ends without an error was it whole.
+    """Yield the messages of one stream. It is complete only if the iteration ends without an error.
 
-    What the messages say is not looked at, beyond their types.
+    Only the types of the messages are checked, not their content.
 
     :param chunks: the body, cut anywhere
     :param limit: most bytes after inflation
-    :param option: that sets the limit, for messages
+    :param option: name of the option that sets the limit, for error messages
     :param max_message_bytes: most bytes of one message
-    :raises IncompleteStreamError: when the body ends before its end
-    :raises ProtocolError: when it is not such a stream, is damaged, goes on after its end, or is larger than allowed
+    :raises IncompleteStreamError: when the stream is cut
+    :raises ProtocolError: when the stream is invalid or damaged, is followed by anything, or exceeds ``limit``
     :raises GuardError: when it is larger than an ``option`` allows
     :raises ServerError: when the server says that it could not complete it
     """
@@ -129,12 +129,12 @@ def media_type(compression: str) -> str:
 
 
 def accept(compressions: Iterable[str] = COMPRESSIONS) -> str:
-    """Return the ``Accept`` header of a client that reads streams so compressed, the best first."""
+    """Return the ``Accept`` header of a client that reads these compressions, the best first."""
     return ", ".join(map(media_type, compressions))
 
 
 def choose_compression(accept: str) -> str:
-    """Return the best compression that an ``Accept`` header names; ``gzip`` where it names none that is known here.
+    """Return the best compression that an ``Accept`` header names; ``gzip`` if it names no known one.
 
     :param accept: as ``application/vnd.airflow-sync.v2; compression=zstd, application/vnd.airflow-sync.v2; compression=gzip``
     """
@@ -145,7 +145,7 @@ def choose_compression(accept: str) -> str:
 def parse_media_type(content_type: str) -> str:
     """Return the compression of a stream from its ``Content-Type``.
 
-    :raises ProtocolError: when it is not a stream of this version, or compressed in a way that is not known here
+    :raises ProtocolError: when it is not a stream of this version, or its compression is unknown
     """
     parameters = _parameters(content_type)
     compression = parameters.get("compression", "")
@@ -178,7 +178,7 @@ def _frame(message: Message, max_message_bytes: int) -> bytearray:
 
 
 def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryview]:
-    """Cut blocks into frames, each with its length before it, and each valid until the next one is asked for."""
+    """Cut blocks into frames, each with its length before it; a frame is valid until the next one is requested."""
     waiting = bytearray()
     size: int | None = None
     for block in blocks:
@@ -213,7 +213,7 @@ def _decoded(frame: memoryview, position: int) -> Message:
 
 
 def _count(message: Message) -> int:
-    """Return how many rows a message is about."""
+    """Return the number of rows that a message describes."""
     match message:
         case RowDigests() | Rows():
             return message.count

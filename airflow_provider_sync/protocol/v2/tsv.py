@@ -17,7 +17,7 @@ _ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 _MEANINGS = {escape: plain for plain, escape in _ESCAPES}
 _ESCAPE = re.compile(rb"\\.?", re.DOTALL)
 
-# Separators for as long as values are not escaped; a block whose values hold one of them is escaped value by value.
+# Temporary separators until values are escaped; a block whose values hold one of them is escaped value by value.
 _FIELD_MARK, _ROW_MARK, _NULL_MARK = b"\x1f", b"\x1e", b"\x1d"
 
 _COPY_ONLY = {b"\\b": b"\b", b"\\f": b"\f", b"\\v": b"\v"}
@@ -77,7 +77,7 @@ def decode_keys(block: bytes | str, columns: int) -> list[tuple[str, ...]]:
     """Read whole lines of keys.
 
     :param columns: of the key
-    :raises ProtocolError: as :func:`decode_rows`, and for NULL, and for what is not UTF-8
+    :raises ProtocolError: like :func:`decode_rows`, and for NULL and bytes that are not UTF-8
     """
     try:
         text = block if isinstance(block, str) else block.decode()
@@ -94,14 +94,14 @@ def decode_keys(block: bytes | str, columns: int) -> list[tuple[str, ...]]:
 
 def from_copy(block: bytes) -> bytes:
     r"""Turn whole lines of PostgreSQL's ``COPY … TO`` into this form: it also writes ``\b``, ``\f`` and ``\v``."""
-    # An eighth of what it takes to look for each of them by `in`, where their letters are frequent.
+    # Takes an eighth of the time of three searches by `in` when the letters are frequent.
     if not _COPY_ONLY_ESCAPE.search(block):
         return block
     return _ESCAPE.sub(lambda match: _COPY_ONLY.get(match[0], match[0]), block)
 
 
 def _encode_marked(rows: Sequence[Sequence[bytes | None]], nulls: int) -> bytes:
-    """Escape the whole block at once, where no value holds the marks that stand in for separators and NULL meanwhile."""
+    """Escape the whole block at once; only if a value holds a mark (the temporary separators and NULL), value by value."""
     block = _ROW_MARK.join([_FIELD_MARK.join([_NULL_MARK if value is None else value for value in row]) for row in rows])
     marks = (
         (_FIELD_MARK, len(rows) * (len(rows[0]) - 1), b"\t"),

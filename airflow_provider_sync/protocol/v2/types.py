@@ -1,4 +1,4 @@
-"""Logical types: what a column holds, and so how its values are written, whatever database it is in."""
+"""Logical types: what a column holds and how its values are written, independent of the database."""
 
 from __future__ import annotations
 

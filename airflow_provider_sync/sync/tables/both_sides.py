@@ -1,11 +1,11 @@
-"""Ask source and target for digests, both at work at the same time, and compare what they answer.
+"""Digest source and target at the same time, and compare the digests.
 
 ::
 
     source  ── describe ─┬─ digests of its segments ─┐
     target               └─ digests of its segments ─┴─ those that differ ── digests of their rows ── rows that differ
 
-What to ask is decided in :mod:`.plan`, and asked for in that order by :mod:`.compare`.
+Which digests to request is decided in :mod:`.plan`; :mod:`.compare` requests them in that order.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ Found = TypeVar("Found")
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """What both sides hold, segment by segment.
 
-    :ivar table_slice: the target's columns that take part, rendered by the source's types
-    :ivar described: what the source said of its table
-    :ivar source_segments: what the source announced
-    :ivar target_segments: what the target held, cut alike
+    :ivar table_slice: the compared slice of the target, with its values rendered by the source's types
+    :ivar described: the source's description of its table
+    :ivar source_segments: digests of the source's segments
+    :ivar target_segments: digests of the target's segments, by the same partitioning
     :ivar differing: numbers of the segments that differ, ascending
     """
 
@@ -76,7 +76,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def requested_slice(self) -> RequestedSlice:
-        """What to ask about from now on: the described columns by name, so that a column that goes meanwhile is missed."""
+        """The slice for later requests. It names all described columns, so that dropping one meanwhile is an error."""
         columns = tuple(column.name for column in self.described.columns)
         return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
 
@@ -92,7 +92,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_probe(self) -> bool:
-        """Whether only a few segments were compared; a source that cannot look up single ones answers with all of them."""
+        """Whether only a sample of the segments was compared. A source that cannot look up single segments sends all."""
         return self.described.sample > 0
 
     @property
@@ -106,11 +106,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return {number: sum(side[number].rows for side in sides if number in side) for number in numbers}
 
     def source_rows_in(self, numbers: Iterable[int]) -> int:
-        """Count the rows that the source announced of some segments."""
+        """Count the source's rows in some segments."""
         return sum(self.source_segments[number].rows for number in numbers if number in self.source_segments)
 
     def slices(self) -> list[Sequence[int]]:
-        """Cut the segments that differ into slices, of whose rows the digests are held in memory at once."""
+        """Cut the segments that differ into slices; the row digests of one slice are held in memory at once."""
         rows = self.rows_in(self.differing)
         return list(plan.cut_slices(self.differing, rows, plan.rows_at_once(self.partitioning.scheme)))
 
@@ -118,8 +118,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 class Differences(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that differ.
 
-    :ivar announced: the source's digests of the rows that it has, by key, as they came over the wire (48 bits)
-    :ivar replaced: by segment, what the target held of rows that are updated or deleted
+    :ivar announced: by key, the source's digests of the rows to insert or update, as on the wire (48 bits)
+    :ivar replaced: by segment, the target's digests of the rows to update or delete
     """
 
     changes: RowChanges
@@ -132,9 +132,9 @@ def compare_segments(
 ) -> Comparison:
     """Digest the segments of both sides, at the same time, and compare them.
 
-    :param partitioning: how to cut the tables; ``None`` lets the source choose
-    :param sample: compare only so many segments, spread evenly, where the source can look them up by an index
-    :raises TableError: when the target cannot hold what the source has
+    :param partitioning: of both tables; ``None`` lets the source choose
+    :param sample: number of segments to compare, spread evenly, if the source can look them up by an index; 0 for all
+    :raises TableError: when the target cannot hold the source's columns
     """
     request = DescribeTable(
         table_slice=requested_slice_for(target),
@@ -166,7 +166,7 @@ def compare_segments(
 
 
 def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
-    """Ask the target's database for the digests besides SHA-256 that it has in common with the server's program."""
+    """Return the target database's probes of the digests, besides SHA-256, that the server supports."""
     capabilities = client.capabilities()
     if capabilities is None or set(capabilities.digests) <= {SHA256}:
         return {}
@@ -175,7 +175,7 @@ def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
 
 
 def digest_source_again(client: SyncClient, database: Database, compared: Comparison) -> SegmentDigests:
-    """Have the source digest its segments once more; new rows outside of all ranges are left to the next sync.
+    """Digest the source's segments again. New rows outside of the key range are left to the next sync.
 
     :raises SourceChangedError: when the source's columns changed
     """
@@ -196,18 +196,18 @@ def digest_source_again(client: SyncClient, database: Database, compared: Compar
 
 
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
-    """Compare the rows of all segments that differ, as many as there are."""
+    """Compare the rows of all segments that differ, whatever their number."""
     return combine(compare_slices(client, database, compared))
 
 
 def compare_slices(
     client: SyncClient, database: Database, compared: Comparison, connection: Connection | None = None
 ) -> Iterator[Differences]:
-    """Compare the rows of the segments that differ, slice by slice, so that few of their digests are in memory.
+    """Compare the rows of the segments that differ, slice by slice, in bounded memory.
 
-    A row whose hash changed is deleted in one slice and inserted in another.
+    When partitioned by row hash, a changed row may appear as deleted in one slice and as inserted in another.
 
-    :param connection: the only one that sees the target's table; ``None`` to open a snapshot for each slice
+    :param connection: the only one that can see the target's table; ``None`` to open a snapshot for each slice
     """
     for numbers in compared.slices():
         yield compare_slice(client, database, compared, numbers, connection)
@@ -290,11 +290,11 @@ def _read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
 
 
 def _check_announced_rows(messages: Iterable[RowDigests], compared: Comparison, announced: int) -> Iterator[RowDigests]:
-    """Pass digests on while they are about as many as the source has announced, so that they do not fill the memory.
+    """Yield the messages, and fail if they have many more digests than the source announced, so that memory stays bounded.
 
-    :param announced: rows of these segments
-    :raises SourceChangedError: for many more rows than that, which may have come meanwhile
-    :raises ProtocolError: for more digests or keys than are ever held
+    :param announced: number of rows that the source announced for these segments
+    :raises SourceChangedError: for many more rows than that, which may have been inserted meanwhile
+    :raises ProtocolError: for more than :data:`.plan.MAX_DIGESTS` digests or :data:`.plan.MAX_KEY_BYTES` of keys
     """
     max_rows, rows, size = plan.max_digests(announced), 0, 0
     for message in messages:
@@ -323,7 +323,7 @@ def _refuse_null_keys(database: Database, connection: Connection, table_slice: T
 
 
 def _ask_both(database: Database, source: Callable[[], Found], target: Callable[[Connection], Found]) -> tuple[Found, Found]:
-    """Ask the target in another thread, over a snapshot, while the source's answer is read in this one."""
+    """Query the target in another thread, in a snapshot, while this thread reads the source's answer."""
 
     def over_snapshot() -> Found:
         with database.snapshot() as connection:

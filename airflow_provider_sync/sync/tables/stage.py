@@ -1,9 +1,9 @@
-"""Stage rows of the source by version 2 of the protocol: all of them, or those that differ, until they are as it announces them.
+"""Stage rows of the source by version 2 of the protocol, all or those that differ, until their digests are the announced ones.
 
-The staging table is its own journal: what a failed attempt left there is digested, rows that are still as the source announces
-them stay, and only the rest is fetched. For that, rows are committed a few ten megabytes at a time.
+The staging table is its own journal. Rows that a failed attempt left there are digested; those that still have the announced
+digest stay, and only the rest is fetched. For that, rows are committed a few tens of megabytes at a time.
 
-Which rows differ is found in :mod:`.compare`; what is proven about them after the merge is in :mod:`.verify`.
+:mod:`.compare` finds the rows that differ; :mod:`.verify` checks the target after the merge.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from airflow_provider_sync.sync.tables.verify import FetchedRows
 
 
 class Stager:
-    """Stages what a plan ended in.
+    """Stages the rows that the last step of a plan names.
 
-    :param findings: the last step of the plan, and what is known of both sides
-    :param staging: the table that rows go into
-    :param removed: the table in which the keys of the rows to delete are listed; by default one that ends with the connection
-    :param on_rows: called with the number of rows that arrived
+    :param findings: the last step of the plan, and the comparison so far
+    :param staging: the staging table for rows
+    :param removed: the table for the keys of the rows to delete; by default a temporary table of this connection
+    :param on_rows: called with the number of rows received
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class Stager:
     def _stage_all(self) -> FetchedRows:
         """Stage all rows of the slice.
 
-        Segments that are not what the source announced are asked for again, and of them only the rows that differ. What is
-        staged then stands for what the source announced: segment by segment, or row by row where it moved.
+        If segments are not what the source announced, the source is digested again, and the rows that differ are fetched.
+        Afterwards the digests of the staged rows take the place of the announced ones.
         """
         compared = self._compared
         staged, is_resumed = self._open()
@@ -120,7 +120,7 @@ class Stager:
         return self._fetched(compared, self._staged_table(staged, compared.source_rows, None))
 
     def _stage_listed(self, differences: Differences) -> FetchedRows:
-        """Stage the rows that the source has and the target lacks or has otherwise, and list the keys of those to delete."""
+        """Stage the rows to insert or update, and list the keys of the rows to delete."""
         differences = reclassify(self._client, self._database, self._compared, differences)
         staged, is_resumed = self._open()
         held = staged.digests() if is_resumed else {}
@@ -128,7 +128,7 @@ class Stager:
         held = {key: digest for key, digest in held.items() if key in differences.announced}
         found = self._stage_rows(staged, differences, held, is_alone=True)
         if differences.changes.deleted and not self._matches_announcement(staged, found.replaced):
-            # Two answers do not fit together, of which one may lack rows.
+            # The source's answers disagree, so rows may be missing from one of them.
             found = confirm_deleted(self._client, self._compared, found)
             found = self._stage_rows(staged, found, found.announced, is_alone=True)
         announced, deleted = found.announced, found.changes.deleted
@@ -138,7 +138,7 @@ class Stager:
         return self._fetched(self._compared, table, announced=announced, deleted=deleted, replaced=found.replaced)
 
     def _stage_slices(self) -> FetchedRows:
-        """Stage as :meth:`_stage_listed` does, slice by slice, however many rows differ; what a failed attempt left goes."""
+        """Stage like :meth:`_stage_listed`, but slice by slice, for any number of rows; rows of a failed attempt are dropped."""
         staged, is_resumed = self._open()
         if is_resumed:
             staged.empty()
@@ -148,7 +148,7 @@ class Stager:
         for differences in confirmed_slices(self._client, self._database, self._compared):
             held: dict[Key, int] = {}
             if self._compared.partitioning.scheme == "row_hash" and (rows or deleted):
-                # A row that changed was in an earlier slice, too.
+                # A changed row has two hashes, so it may be in an earlier slice, too.
                 keys = [*differences.announced, *differences.changes.deleted]
                 held = staged.digests_by_key(keys)
                 staged.delete([key for key in held if key not in differences.announced])
@@ -164,14 +164,14 @@ class Stager:
         return self._fetched(self._compared, table, deleted_rows=deleted, replaced=replaced)
 
     def _stage_rows(self, staged: StagingSlice, wanted: Differences, held: Mapping[Key, int], *, is_alone: bool) -> Differences:
-        """Stage rows until they are as the source announces them; only those that changed meanwhile are asked for again.
+        """Stage rows until they have the announced digests; only rows that changed meanwhile are fetched again.
 
-        Rows that are other ones each time stay as they came last.
+        Rows that still change in the last round stay as last received.
 
-        :param held: digests of those of these rows that are staged already
+        :param held: by key, digests of the rows that are staged already
         :param is_alone: whether no other rows are staged
-        :return: what the source announced in the end, or sent of rows that changed each time
-        :raises TableError: for rows that the source announces alike each time, and that are staged otherwise
+        :return: the last announced digests; for rows that changed each time, those of the staged rows
+        :raises TableError: for rows whose announced digest never changes, but whose staged values have another digest
         """
         held = dict(held)
         stable: set[Key] | None = None
@@ -199,10 +199,10 @@ class Stager:
         return without_rows(msgspec.structs.replace(wanted, announced={**wanted.announced, **came}), gone)
 
     def _complete(self, compared: Comparison, staged: StagingSlice, held: SegmentDigests, *, whole_ranges: bool) -> None:
-        """Fetch what a staging table lacks that has some of the rows already.
+        """Fetch the rows that a partly filled staging table lacks.
 
-        :param held: digests of what is staged
-        :param whole_ranges: fetch key ranges of which nothing is staged as such, without comparing rows; in all other segments
+        :param held: digests of the staged segments
+        :param whole_ranges: fetch key ranges without any staged row as a whole, without comparing rows; in all other segments
             that differ, rows are compared
         """
         differing = differing_segments(compared.source_segments, held)
@@ -214,14 +214,14 @@ class Stager:
         partly = msgspec.structs.replace(compared, table_slice=staged.table_slice, target_segments=held, differing=others)
         connection = None if self._staging.visible_to_others else self._connection
         for found in confirmed_slices(self._client, self._database, partly, connection):
-            # A row that changed meanwhile may be in another slice with what it was.
+            # A row that changed meanwhile may have come with its old values in another slice.
             staged.delete([*found.changes.deleted, *found.announced])
             self._stage_rows(staged, found, {}, is_alone=False)
 
     def _matches_announcement(self, staged: StagingSlice, replaced: SegmentDigests) -> bool:
-        """Whether the rows that were compared are those of the segments that the source announced.
+        """Whether the staged and the unchanged rows add up to the segment digests that the source announced.
 
-        That cannot be told of row hashes: a row that changes leaves its segment.
+        This cannot be decided when partitioned by row hash, because a changed row leaves its segment.
         """
         compared = self._compared
         if compared.partitioning.scheme == "row_hash":
@@ -230,7 +230,7 @@ class Stager:
         return all(expected.get(number) == compared.source_segments.get(number) for number in compared.differing)
 
     def _open(self) -> tuple[StagingSlice, bool]:
-        """Open the staging table; return it, and whether it may have rows of a failed attempt."""
+        """Open the staging table; return it, and whether it may hold rows of a failed attempt."""
         table_slice = self._compared.table_slice
         is_resumed = self._staging.resume(
             self._connection,
@@ -243,7 +243,7 @@ class Stager:
         return StagingSlice(self._database, self._connection, rows), is_resumed
 
     def _open_removed(self) -> StagingSlice:
-        """Open the table for the keys of the rows to delete, with none of this slice in it."""
+        """Open the table for the keys of the rows to delete, without keys of this slice."""
         table_slice = self._compared.table_slice
         columns = [column.column for column in table_slice.key]
         is_resumed = self._removed.resume(
@@ -261,10 +261,10 @@ class Stager:
             self._database.loader.load_text(self._connection, table, columns, [tsv.encode_keys(keys)])
 
     def _staged_table(self, staged: StagingSlice, rows: int, removed: Table | None) -> StagedTable:
-        """Describe what is staged.
+        """Return the description of the staged rows.
 
-        :param rows: how many were announced
-        :raises ProtocolError: when there are other rows than those that were asked for
+        :param rows: the announced number of rows
+        :raises ProtocolError: when another number of rows is staged
         """
         table_slice, table = self._compared.table_slice, staged.table_slice.table
         if (count := staged.count()) != rows:
@@ -279,7 +279,7 @@ class Stager:
             rows=rows,
             verify=self._target.options.verify,
             removed=removed,
-            # Inside a window the guards look at the window.
+            # With a window, limits on deleted rows count only rows inside of it.
             target_rows=self._compared.target_rows,
         )
 

@@ -1,4 +1,4 @@
-"""One answer to ``/getTable`` on its way into the staging table: columns matched, instants turned into UTC, rows hashed."""
+"""Stage one answer to ``/getTable``: map its columns, convert its times to UTC, and hash its rows."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _EQUAL_ROWS = "in which values of the rows that are there agree with the source'
 
 @dataclass(frozen=True, slots=True)
 class StagedAnswer:
-    """What has arrived.
+    """The result of staging one answer.
 
-    :ivar columns: of the target that were staged
-    :ivar source_columns: names of all that came
-    :ivar rows: how many
-    :ivar one_snapshot: whether they came from our own server
-    :ivar zone: the source's time zone, decided
-    :ivar repeated: times that this zone has twice, so that they may be an hour late
-    :ivar hashed: the hash of the rows as they came, where it was wanted
+    :ivar columns: columns of the target that were staged
+    :ivar source_columns: names of all columns in the answer
+    :ivar rows: number of rows
+    :ivar one_snapshot: whether all rows are from one snapshot
+    :ivar zone: the source's time zone
+    :ivar repeated: number of local times that this zone has twice, so that they may be an hour late
+    :ivar hashed: the hash of the rows as they came; ``None`` without ``hashing``
     """
 
     columns: tuple[Column, ...]
@@ -57,7 +57,7 @@ def stage(
     hashing: bool,
     on_rows: Callable[[int], None],
 ) -> StagedAnswer:
-    """Stage all rows of an answer in a new staging table; one of a try before is dropped.
+    """Stage all rows of an answer in a new staging table; the table of an earlier attempt is dropped.
 
     :param first: the first batch
     :param rest: the others
@@ -107,7 +107,7 @@ def _decide(
     first: Sequence[Row],
     begin: Callable[[], None],
 ) -> tuple[SourceZone, _Converter, int]:
-    """Stage the first rows by each of two time zones, and keep the one by which more values are those of the target."""
+    """Stage the first rows by each of two time zones, and keep the zone by which more values equal the target's."""
     key = [target.table.column(name) for name in target.key]
     zoned = [mapping.columns[place] for place in zoned_places(database, mapping.columns)]
     if not zoned:
