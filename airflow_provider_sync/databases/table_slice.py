@@ -23,7 +23,7 @@ class CanonicalColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a table that one sync is about, on one side.
+    """The rows, columns and key range of a table that one request or one task is about, on one side.
 
     :ivar columns: in the order of the source's description
     :ivar key: those that identify a row, among ``columns``, in the order of the description's key

@@ -162,7 +162,7 @@ class MySQLDigests(Digests):
     def _stream_digests(
         self, connection: Connection, table_slice: TableSlice, digest: str, condition: str
     ) -> Iterator[list[KeyDigest]]:
-        """Stream keys and digests of the rows of the part that fulfil a condition, an order behind it included."""
+        """Stream keys and digests of the rows that fulfil a condition, which may end in an ORDER BY clause."""
         statement = (
             f"SELECT {row_text.texts(table_slice.key, self.quote)}, {digest} FROM {self.qualified(table_slice.table)}"
             f" WHERE {lookup.in_window(table_slice, self.quote)} AND {condition}"

@@ -1,6 +1,6 @@
-"""Conditions that find rows on MySQL and MariaDB by their keys, their segments or a window, so that indexes are used.
+"""Conditions that find rows on MySQL and MariaDB by key, segment or window, and can use indexes.
 
-Canonical texts come from the other side. They go into statements only in forms that cannot be anything but values.
+Canonical texts come from the other side, so they enter statements only as checked or hexadecimal literals.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
-_KEYS = 900
-"""Keys in one statement; from 1,000 on, MariaDB makes a table of the list."""
+_MAX_KEYS = 900
+"""Most keys in one statement; from 1,000 on, MariaDB turns the list into a temporary table."""
 
-_RANGES = 30
-"""Ranges in one statement: each row that is read is compared with all of them."""
+_MAX_RANGES = 30
+"""Most ranges in one statement, since each row that is read is compared with all of them."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,65}")
 _DECIMAL = re.compile(r"-?[0-9]{1,65}(?:\.[0-9]{1,65})?")
 _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?")
-_MOMENT = re.compile(r"[-0-9:. ]{1,40}")
+_TIME_TEXT = re.compile(r"[-0-9:. ]{1,40}")
 _HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})*")
 
 _NUMBERS = {
@@ -33,15 +33,15 @@ _NUMBERS = {
     Kind.FLOAT: _FLOAT,
     Kind.DOUBLE: _FLOAT,
 }
-_MOMENTS = frozenset({Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
+_TIME_KINDS = frozenset({Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 
 
 def literal(column: Column, text: str) -> str | None:
-    """Return a canonical text as a constant of the column's type; ``None`` if no value of the type has that text."""
+    """Return a canonical text as a literal of the column's type; ``None`` if no value of the type has that text."""
     if pattern := _NUMBERS.get(column.kind):
         return text if pattern.fullmatch(text) else None
-    if column.kind in _MOMENTS:
-        return f"'{text}'" if _MOMENT.fullmatch(text) else None
+    if column.kind in _TIME_KINDS:
+        return f"'{text}'" if _TIME_TEXT.fullmatch(text) else None
     if column.kind is Kind.BINARY:
         return f"x'{text}'" if _HEXADECIMAL.fullmatch(text) else None
     try:
@@ -51,9 +51,9 @@ def literal(column: Column, text: str) -> str | None:
 
 
 def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
-    """Return the condition of the slice's window and key range, or one that is always true.
+    """Return the condition of the slice's window and key range; ``TRUE`` if it has neither.
 
-    :raises TableError: when a bound is no value of the column
+    :raises TableError: if a bound is no value of the window's column
     """
     conditions = _key_range_conditions(table_slice, quote)
     if table_slice.window is None:
@@ -62,8 +62,8 @@ def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
     bounds = [literal(column, text) for text in (table_slice.window.start, table_slice.window.end)]
     if None in bounds:
         raise TableError(
-            f"Table {str(table_slice.table)!r}: the window from {table_slice.window.start!r} to {table_slice.window.end!r} is not"
-            f" one of values of column {column.name!r} ({column.sql_type}). Write both as the column's values are written."
+            f"Table {str(table_slice.table)!r}: the window from {table_slice.window.start!r} to {table_slice.window.end!r} does"
+            f" not fit column {column.name!r} ({column.sql_type}). Write both bounds as the column's values are written."
         )
     name = quote(column.name)
     return " AND ".join([*conditions, f"({name} >= {bounds[0]} AND {name} < {bounds[1]})"])
@@ -80,9 +80,9 @@ def _key_range_conditions(table_slice: TableSlice, quote: Callable[[str], str]) 
 def in_segment_ranges(
     key: Column, name: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]
 ) -> Iterator[str]:
-    """Yield conditions for ranges of segments of a partitioning by key range, a few dozen ranges each, in their order.
+    """Yield conditions for ranges of segments of a partitioning by key range, at most 30 ranges each, in order.
 
-    :param name: the key's column, quoted
+    :param name: the quoted key column
     """
     number = key_number(key, name)
     conditions = []
@@ -92,14 +92,14 @@ def in_segment_ranges(
         bounds = [f"{number} >= {low}"] * (first >= 0) + [f"{number} <= {high}"] * (last < partitioning.segment_count)
         if low <= high or len(bounds) < 2:
             conditions.append(f"({' AND '.join(bounds) or 'TRUE'})")
-    for start in range(0, len(conditions), _RANGES):
-        yield f"({' OR '.join(conditions[start : start + _RANGES])})"
+    for start in range(0, len(conditions), _MAX_RANGES):
+        yield f"({' OR '.join(conditions[start : start + _MAX_RANGES])})"
 
 
 def in_hash_segments(hashed: str, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
-    """Return the condition that a row is in one of the segments of a partitioning by hash; rows without a digest are.
+    """Return the condition that a row is in one of these segments of a partitioning by hash; true for rows without a digest.
 
-    :param hashed: the expression of the row's digest, or of its key's hash
+    :param hashed: expression of the row's digest, or of its key's hash
     """
     numbers = [
         number for first, last in segment_ranges for number in range(max(first, 0), min(last, partitioning.segment_count - 1) + 1)
@@ -108,16 +108,16 @@ def in_hash_segments(hashed: str, partitioning: Partitioning, segment_ranges: Se
         return "TRUE"
     if not numbers:
         return "FALSE"
-    # The digest is computed once, and again only for rows that are in.
+    # As a condition the digest is computed once per row; SELECT computes it again, but only for matching rows.
     return f"IFNULL({hashed} >> {partitioning.shift}, {numbers[0]}) IN ({', '.join(map(str, numbers))})"
 
 
 def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: Keys, *, room: int) -> Iterator[tuple[str, Keys]]:
-    """Yield conditions that rows with these keys fulfil, for some hundred keys each, and those keys.
+    """Yield conditions that find the rows with some hundred of these keys, each with its keys.
 
-    Rows whose keys the database only calls equal fulfil them, too.
+    Rows whose keys the collation calls equal are found, too.
 
-    :param room: characters that a condition may take; a single key may take more
+    :param room: most characters of a condition; a single key may exceed it
     """
     names = [quote(column.column.name) for column in key]
     some: list[tuple[str, ...]] = []
@@ -126,7 +126,7 @@ def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: K
     for texts in dict.fromkeys(keys):
         constants = [_key_literal(column, text) for column, text in zip(key, texts, strict=True)]
         condition = _equals(names, constants)
-        if some and (len(some) == _KEYS or size + len(condition) > room):
+        if some and (len(some) == _MAX_KEYS or size + len(condition) > room):
             if conditions:
                 yield _any(names, conditions), some
             some, conditions, size = [], [], 0
@@ -139,13 +139,13 @@ def by_keys(key: Sequence[CanonicalColumn], quote: Callable[[str], str], keys: K
 
 
 def _equals(names: Sequence[str], constants: Sequence[str | None]) -> str:
-    """Return what stands for one key in :func:`_any`; nothing where no row has it."""
+    """Return the item of one key for :func:`_any`; empty if no row can have the key."""
     known = [constant for constant in constants if constant is not None]
     if len(known) < len(names):
         return ""
     if len(names) == 1:
         return known[0]
-    # MariaDB uses no index for a list of rows.
+    # MariaDB uses no index for an IN list of tuples.
     return f"({' AND '.join(f'{name} = {value}' for name, value in zip(names, known, strict=True))})"
 
 

@@ -1,4 +1,4 @@
-"""The row text of version 2 and its digest as SQL, as :mod:`airflow_provider_sync.protocol.v2.row_text` has them."""
+"""The row text of version 2 and its digest as SQL; :mod:`airflow_provider_sync.protocol.v2.row_text` defines them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
 from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 
 TOO_LARGE = 10**40
-"""What a row counts for that the server cannot put together: more than all digests of a table, and exact in a DECIMAL."""
+"""Stands for the digest of a row that is too large for the server: above the sum of any table's digests, exact in a DECIMAL."""
 
 _LARGE = frozenset({Kind.BINARY, Kind.GEOMETRY, Kind.TEXT, Kind.JSON, Kind.OTHER})
 
 _BEYOND_INTEGERS = 10**64
-"""What a key counts for that is no integer: more than those that a text can be told to have, and exact in a DECIMAL."""
+"""Stands for a key that is no integer: above every integer that :func:`key_number` reads from a text, exact in a DECIMAL."""
 
 _SAFE_INTEGER = 2**62
-"""Differences of integers up to here stay in range, with or without a sign."""
+"""Differences of integers up to this size do not overflow, signed or unsigned."""
 
 
 def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], packet: int) -> str:
-    """Return the expression of a row's digest; NULL for a row that is larger than a packet.
+    """Return the expression of a row's digest; it is NULL for a row that is larger than a packet.
 
-    :param packet: the server's ``max_allowed_packet``, above which functions of text give NULL
+    :param packet: the server's ``max_allowed_packet`` in bytes; text functions return NULL above it
     """
     hashed = f"SHA2({_row_text(columns, quote)}, 256)"
-    # CONCAT_WS leaves out a field that has become NULL, as if it had been NULL before.
+    # CONCAT_WS skips a field that became NULL because of its size, as if its value were NULL.
     lost = [condition for column in columns if (condition := _is_lost(column, quote(column.column.name), packet))]
     if lost:
         hashed = f"IF({' OR '.join(lost)}, NULL, {hashed})"
@@ -37,7 +37,7 @@ def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], 
 
 
 def texts(columns: Iterable[CanonicalColumn], quote: Callable[[str], str]) -> str:
-    """List the expressions of the columns' canonical texts."""
+    """Return the expressions of the columns' canonical texts, separated by commas."""
     return ", ".join(canonical_text(column.column, column.type, quote(column.column.name)) for column in columns)
 
 
@@ -48,9 +48,9 @@ def key_hash(key: Sequence[CanonicalColumn], quote: Callable[[str], str]) -> str
 
 
 def segment(key: Column, name: str, partitioning: Partitioning) -> str:
-    """Return the expression of the number of a row's segment, for a partitioning of ranges.
+    """Return the expression of a row's segment number in a partitioning by key range.
 
-    :param name: the key's column, quoted
+    :param name: the quoted key column
     """
     number = key_number(key, name)
     if (
@@ -66,9 +66,11 @@ def segment(key: Column, name: str, partitioning: Partitioning) -> str:
 
 
 def key_number(key: Column, name: str) -> str:
-    """Return the key as a number, in a form that can use its index where it is one; beyond all of them where it is none.
+    """Return the expression of the key as a number; for a column of integers or decimals it can use the key's index.
 
-    :param name: its column, quoted
+    A text that is no integer becomes a number above all others.
+
+    :param name: the quoted key column
     """
     if key.kind in (Kind.INTEGER, Kind.DECIMAL):
         return name
@@ -96,10 +98,10 @@ def _row_text(columns: Sequence[CanonicalColumn], quote: Callable[[str], str]) -
 
 
 def _is_lost(column: CanonicalColumn, name: str, packet: int) -> str | None:
-    """Return the condition that a value's text does not fit into a packet; ``None`` where it always does."""
+    """Return the condition that a value's text is too large for a packet; ``None`` if it always fits."""
     text = canonical_text(column.column, column.type, name)
     limit = packet // 4
     if text == name or column.column.kind not in _LARGE or 0 < (column.column.length or 0) <= limit:
         return None
-    # The second half is looked at only for values that are large.
+    # The second half is computed only for large values.
     return f"(LENGTH({name}) > {limit} AND {text} IS NULL)"

@@ -1,7 +1,7 @@
 """Logical types of MySQL's and MariaDB's columns, and the SQL that writes their values as canonical texts.
 
-On the target a value is written as the source's type says. Where the column holds more than that type does (a third decimal,
-a time of day beside a date), all of it is written, so that it counts as a difference.
+On the target, values are written by the source's type. A value with more than that type can render (a third decimal, a time
+of day after a date) is written in full, so that it counts as a difference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ UTF8 = frozenset({None, "utf8mb4", "utf8mb3", "utf8", "ascii"})
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _WHOLE = frozenset({Kind.INTEGER, Kind.BIT, Kind.YEAR})
 _APPROXIMATE = frozenset({Kind.FLOAT, Kind.DOUBLE})
-_MOMENTS = frozenset({Kind.DATETIME, Kind.TIMESTAMP})
+_TIMESTAMPS = frozenset({Kind.DATETIME, Kind.TIMESTAMP})
 _MAX_DECIMALS = 30
 
 
@@ -56,9 +56,10 @@ def logical_type(column: Column) -> LogicalType:
 
 
 def canonical_text(column: Column, logical: LogicalType, name: str) -> str:
-    """Return the expression that writes a column's values by a logical type.
+    """Return the expression of a column's canonical text.
 
-    :param name: the column, quoted
+    :param logical: type by which the values are rendered
+    :param name: the quoted column
     """
     match logical.kind:
         case LogicalKind.INTEGER | LogicalKind.BOOLEAN:
@@ -67,22 +68,22 @@ def canonical_text(column: Column, logical: LogicalType, name: str) -> str:
             return _number(column, name, logical.scale)
         case LogicalKind.FLOAT32 | LogicalKind.FLOAT64 if column.kind is Kind.DECIMAL or column.kind in _WHOLE:
             return _shortest(_double(name))
-        case LogicalKind.DATE if column.kind in _MOMENTS:
+        case LogicalKind.DATE if column.kind in _TIMESTAMPS:
             return _day(column, name)
         case LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ if column.kind is Kind.DATE:
             return f"CONCAT({name}, ' 00:00:00{_point(logical.scale or 0)}')"
-        case LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ if column.kind in _MOMENTS:
+        case LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ if column.kind in _TIMESTAMPS:
             return _seconds(column, name, logical.scale)
         case LogicalKind.TIME if column.kind is Kind.TIME:
             return _seconds(column, name, logical.scale)
         case LogicalKind.TEXT | LogicalKind.JSON if column.kind is Kind.BINARY:
             return name
         case _:
-            return _own(column, name)
+            return _by_column_type(column, name)
 
 
-def _own(column: Column, name: str) -> str:
-    """Write a value as the column's own type says."""
+def _by_column_type(column: Column, name: str) -> str:
+    """Return the text of a value by the type of its column."""
     match column.kind:
         case Kind.BIT:
             return f"CAST({name} + 0 AS UNSIGNED)"
@@ -105,9 +106,9 @@ def _own(column: Column, name: str) -> str:
 
 
 def utf8_text(column: Column, name: str) -> str:
-    """Write a column of text as UTF-8, so that it can stand beside other text.
+    """Return a column of text as UTF-8, so that it can be concatenated with other text.
 
-    A server does not put two collations that both go by bytes into one text, such as ``utf8mb4_bin`` and ``utf8mb4_0900_bin``.
+    The server refuses to concatenate texts of two different binary collations, such as ``utf8mb4_bin`` and ``utf8mb4_0900_bin``.
     """
     collation = column.collation or ""
     plain = column.charset in UTF8 and (not collation.endswith("_bin") or collation == f"{column.charset}_bin")
@@ -115,15 +116,15 @@ def utf8_text(column: Column, name: str) -> str:
 
 
 def _double(name: str) -> str:
-    # A FLOAT by itself has 6 digits; the sum, because zero has no sign in the protocol.
+    # The cast, because a FLOAT is written with only 6 digits; the sum, because zero has no sign in the protocol.
     return f"CAST({name} AS DOUBLE) + 0e0"
 
 
 def _shortest(number: str) -> str:
     """Write a double with the fewest digits that read back as the same number.
 
-    Within an expression MySQL cuts the text to 22 characters, and so digits of one double in three; only its JSON has all
-    of them, and a ``.0`` besides. MariaDB, which writes all of them, skips comments that are for MySQL 8.
+    Inside an expression MySQL cuts the text to 22 characters, and so one double in three loses digits. Its JSON has all digits,
+    followed by ``.0`` for whole numbers. MariaDB always writes all digits, and skips the comments, which are for MySQL 8.
     """
     return f"TRIM(TRAILING '.0' FROM CAST(/*!80000 CAST(*/{number}/*!80000 AS JSON)*/ AS CHAR))"
 
@@ -132,21 +133,21 @@ def _number(column: Column, name: str, scale: int | None) -> str:
     if column.kind in _APPROXIMATE:
         return _approximate(_double(name), scale)
     if column.kind is not Kind.DECIMAL and column.kind not in _WHOLE:
-        return _own(column, name)
-    text = _own(column, name)
-    own_scale = (column.scale or 0) if column.kind is Kind.DECIMAL else 0
-    if own_scale == scale:
+        return _by_column_type(column, name)
+    text = _by_column_type(column, name)
+    column_scale = (column.scale or 0) if column.kind is Kind.DECIMAL else 0
+    if column_scale == scale:
         return text
     if scale is None:
-        return f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CAST({text} AS CHAR)))" if own_scale else text
-    if own_scale < scale:
-        return f"CONCAT({text}, '{_point(scale) if not own_scale else '0' * (scale - own_scale)}')"
+        return f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CAST({text} AS CHAR)))" if column_scale else text
+    if column_scale < scale:
+        return f"CONCAT({text}, '{_point(scale) if not column_scale else '0' * (scale - column_scale)}')"
     cut = f"TRUNCATE({text}, {scale})"
     return f"IF({cut} = {text}, CAST({cut} AS CHAR), CAST({text} AS CHAR))"
 
 
 def _approximate(number: str, scale: int | None) -> str:
-    """Write a double as a decimal where it is one."""
+    """Write a double with ``scale`` decimals if that is exact, else with all its digits."""
     if scale is None:
         return _shortest(number)
     exact = f"CAST({number} AS DECIMAL(65, {min(scale, _MAX_DECIMALS)}))"
@@ -154,13 +155,13 @@ def _approximate(number: str, scale: int | None) -> str:
 
 
 def _seconds(column: Column, name: str, scale: int | None) -> str:
-    own_scale = column.scale or 0
-    if scale is None or scale == own_scale:
+    column_scale = column.scale or 0
+    if scale is None or scale == column_scale:
         return name
-    if own_scale < scale:
-        return f"CONCAT({name}, '{_point(scale) if not own_scale else '0' * (scale - own_scale)}')"
+    if column_scale < scale:
+        return f"CONCAT({name}, '{_point(scale) if not column_scale else '0' * (scale - column_scale)}')"
     text = f"CAST({name} AS CHAR)"
-    surplus = own_scale - scale
+    surplus = column_scale - scale
     cut = f"LEFT({text}, CHAR_LENGTH({text}) - {surplus + (not scale)})"
     return f"IF(RIGHT({text}, {surplus}) = '{'0' * surplus}', {cut}, {text})"
 
@@ -176,5 +177,5 @@ def _point(digits: int) -> str:
 
 
 def _is_binary_json(column: Column) -> bool:
-    """MariaDB's JSON is a LONGTEXT; it has a character set, and keeps the text as it was written."""
+    """Whether the column is MySQL's JSON. MariaDB's is a LONGTEXT, which has a character set and keeps the text unchanged."""
     return column.charset is None

@@ -1,7 +1,7 @@
-"""Loading canonical texts into MySQL and MariaDB: their lines are what LOAD DATA takes, so most are never looked at.
+"""Load canonical texts into MySQL and MariaDB. LOAD DATA takes their lines as they are, so most values need no check.
 
-The server rounds a fraction in an integer, a double and a time of day without a warning, and knows several more such ways.
-Only columns where that could happen are checked here; all else is left to the server, whose warnings are errors.
+The server changes some values without a warning: it rounds fractions in integers, doubles and times, for example. Only columns
+where that could happen are checked here. Everything else is left to the server, whose warnings count as errors.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def load_text(
     """Load blocks of whole lines.
 
     :param qualified: the table's quoted name
-    :param columns: in the order of the fields
+    :param columns: columns in the order of the fields
     :return: rows loaded
-    :raises TableError: for a value that the table would change or refuses
+    :raises TableError: for a value that the table would change or refuse
     """
     fields = [(quote(column.column.name), _decoding(column)) for column in columns]
     return send(
@@ -53,10 +53,10 @@ def load_text(
 
 
 def _decoding(column: CanonicalColumn) -> str | None:
-    """Return the function around a field's text, if any."""
+    """Return the SQL template that decodes a field's text; ``None`` if the text is stored as it is."""
     if _is_hexadecimal(column):
         return "UNHEX({})"
-    # As text, a year of 0 would be 2000, and any number the bytes of a BIT.
+    # Given as text, a year 0 would become 2000, and the digits of a number would become the bytes of a BIT.
     return "CAST({} AS UNSIGNED)" if column.column.kind in (Kind.BIT, Kind.YEAR) else None
 
 
@@ -68,19 +68,19 @@ def _is_hexadecimal(column: CanonicalColumn) -> bool:
 
 
 def _checked_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    doubtful = [place for place, column in enumerate(columns) if _is_doubtful(column)]
+    risky = [place for place, column in enumerate(columns) if _is_risky(column)]
     for block in blocks:
         if not block:
             continue
-        # Trailing spaces are all that a CHAR loses, and rare in all other columns, too.
+        # A CHAR loses nothing but trailing spaces, so it is checked only if some field of the block ends with one.
         padded = b" \t" in block or b" \n" in block
-        looked_at = [place for place in doubtful if padded or columns[place].column.kind is not Kind.CHAR]
-        for place, values in _fields(block, len(columns), looked_at, escaped=_may_be_escaped(columns, looked_at)):
+        checked = [place for place in risky if padded or columns[place].column.kind is not Kind.CHAR]
+        for place, values in _fields(block, len(columns), checked, escaped=_may_be_escaped(columns, checked)):
             _check(table, columns[place], values)
         yield block.count(b"\n"), block
 
 
-def _is_doubtful(column: CanonicalColumn) -> bool:
+def _is_risky(column: CanonicalColumn) -> bool:
     """Whether the server may change a value without a warning."""
     kind = column.column.kind
     if kind in _FRACTIONS:
@@ -93,9 +93,10 @@ def _may_be_escaped(columns: Sequence[CanonicalColumn], places: Iterable[int]) -
 
 
 def _fields(block: bytes, columns: int, places: Sequence[int], *, escaped: bool) -> Iterator[tuple[int, Values]]:
-    """Take the values of some columns out of a block.
+    """Yield position and values of some columns of a block.
 
-    :param escaped: whether they may be text that was escaped
+    :param places: positions of these columns
+    :param escaped: whether their values may have escapes
     """
     if escaped:
         rows = decode_rows(block, columns) if places else []
@@ -104,26 +105,29 @@ def _fields(block: bytes, columns: int, places: Sequence[int], *, escaped: bool)
         return
     for place in places:
         try:
-            # One field is kept of each line: lists of all, alive at once, cost five times as much, in garbage collection.
+            # Keeps one field per line. Keeping the fields of all lines takes five times as long, because of garbage collection.
             values = [line.split(b"\t", place + 1)[place] for line in block.split(b"\n")[:-1]]
         except IndexError:
             values = []
         if not values or not block.endswith(b"\n"):
-            # Says what is wrong.
+            # Raises the error that says what is wrong.
             decode_rows(block, columns)
         yield place, [None if value == _NULL else value for value in values]
 
 
 def _check(table: Table, column: CanonicalColumn, values: Values) -> None:
-    """Raise for values that the server would change without a warning."""
+    """Check that the server would not change any of the values without a warning.
+
+    :raises TableError: for the first one that it would change
+    """
     if None in values:
         values = [value for value in values if value is not None]
     if column.column.kind is Kind.INTEGER and b"".join(values).replace(b"-", b"").isdigit():  # type: ignore[arg-type]  # no None is left
         return
     decoded = [_decoded(table, column.column, value) for value in values if value is not None]
     if _is_shortest(column):
-        # Nearly always: a double as this protocol writes it, which comes back as it was.
-        decoded = [text for text in decoded if not _comes_back(text)]
+        # Nearly all doubles are written as the protocol writes them, and read back unchanged.
+        decoded = [text for text in decoded if not _reads_back(text)]
     if _is_hexadecimal(column):
         try:
             texts(table.label, column.column, [bytes.fromhex(value) for value in decoded])
@@ -140,7 +144,7 @@ def _is_shortest(column: CanonicalColumn) -> bool:
     )
 
 
-def _comes_back(text: str) -> bool:
+def _reads_back(text: str) -> bool:
     try:
         return repr(float(text)).removesuffix(".0") == text
     except ValueError:

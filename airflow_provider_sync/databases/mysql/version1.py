@@ -1,7 +1,7 @@
-"""The hash of version 1 on MySQL and MariaDB: the statement that computes it in the database, and values as it takes them in.
+"""The hash of version 1 on MySQL and MariaDB, computed in the database or from streamed rows.
 
-The statement is the one that existing servers run, so that text goes in with the same bytes; the rest of the module gives
-the same value from streamed rows.
+In the database it is computed by the statement that existing servers run, so that the same bytes are hashed. The other
+functions compute the same hash from streamed rows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from airflow_provider_sync.protocol.v1.numbers import fixed_float, mysql_double,
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
 _BINARY = frozenset({Kind.BINARY, Kind.BIT, Kind.GEOMETRY})
-"""One such column makes the whole row text binary, and all others go in with the bytes that they are stored with."""
+"""One such column makes the whole row text binary: text columns are then hashed in their stored encoding."""
 
 _CODECS = {
     "latin1": "cp1252",
@@ -73,34 +73,34 @@ def is_binary(row: Sequence[Column]) -> bool:
 
 
 def chain(columns: Sequence[Column], source: str, quote: Callable[[str], str], *, mariadb: bool) -> str | None:
-    """Return the query that chains the rows of ``source`` into ``@sync_chain``, which must be ``''`` before.
+    """Return the query that chains the hashes of the rows of ``source`` in ``@sync_chain``, which must be ``''`` before.
 
-    It answers 1 when a row was too large for the server's packets, and the chain therefore wrong; NULL for no rows.
+    The query returns 1 if a row was too large for the server's packets, so that the hash is wrong; NULL if there are no rows.
 
-    :param source: what stands behind FROM
-    :return: ``None`` where the server's text of a column is not the one that is hashed
+    :param source: the FROM clause without its keyword
+    :return: ``None`` if the server's text of a column is not the text that version 1 hashes
     """
     if not mariadb and any(column.kind in (Kind.FLOAT, Kind.DOUBLE) and column.scale is None for column in columns):
-        # The text is MariaDB's, which the protocol has. MySQL writes a FLOAT as 1e14 instead of 100000000000000, a small DOUBLE
+        # Version 1 hashes MariaDB's text. MySQL writes a FLOAT as 1e14 instead of 100000000000000, a small DOUBLE
         # of many digits with an exponent, and within an expression it cuts a DOUBLE to 22 characters.
         return None
     binary = is_binary(columns)
     fields = ", ".join(_field(column, quote(column.name), binary=binary) for column in columns)
-    # MAX, not the MIN of existing servers: a row over max_allowed_packet makes NULL once, and the chain starts anew.
+    # MAX, where existing servers have MIN: a row over max_allowed_packet gives NULL once, and then the chain starts again.
     return f"SELECT MAX((@sync_chain := SHA1(CONCAT_WS('|', @sync_chain, {fields}))) IS NULL) FROM {source}"
 
 
 def _field(column: Column, name: str, *, binary: bool) -> str:
-    # The text is the same, but utf16 next to utf8mb4 is an illegal mix on MariaDB.
+    # The conversion does not change the text, but MariaDB refuses to concatenate utf16 and utf8mb4.
     text = name if binary else utf8_text(column, name)
     return f"IFNULL({text}, '{NULL.decode()}')" if column.nullable else text
 
 
 def text_of(column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-    """Return the function that renders a value that was read from ``column`` as the bytes that are hashed.
+    """Return the function that renders a value of ``column`` as the bytes that are hashed.
 
     :param row: all columns that are hashed
-    :raises TableError: for a character set whose bytes are not known here, next to a binary column
+    :raises TableError: if a binary column requires stored bytes, and this character set is not known here
     """
     if column.kind is Kind.BIT:
         size = ((column.length or 1) + 7) // 8
@@ -147,7 +147,7 @@ def _encoder(column: Column) -> Callable[[Value], bytes]:
         except UnicodeEncodeError:
             if column.charset != "latin1":
                 raise
-            # MySQL's latin1 is cp1252 with the five bytes that cp1252 leaves undefined standing for themselves.
+            # MySQL's latin1 is cp1252, but maps the five bytes that cp1252 leaves undefined to the same code points.
             return b"".join(bytes([ord(c)]) if "\x80" <= c <= "\x9f" else codec.encode(c)[0] for c in text)
 
     return render
@@ -161,15 +161,15 @@ class MySQLVersion1(Version1):
         self.server = server
 
     def default_time_zone(self, connection: Connection) -> str | None:
-        """Return the server's ``time_zone``; where that is the machine's, what the server tells of it."""
+        """Return the server's ``time_zone``; if that is the machine's zone, what is known of it."""
         return time_zone.default_time_zone(connection)
 
     def hash_in_database(
         self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
     ) -> str | None:
-        """Compute the version 1 hash inside the database; ``None`` where SHA1 or the exact text is not to be had.
+        """Compute the version 1 hash inside the database; ``None`` where SHA1 or the exact text is not available.
 
-        Another zone than UTC has to be an offset: a server may not know names, and its rules may be older than those here.
+        A zone other than UTC must be an offset: the server may not know names, or may have older rules.
         """
         if not table.primary_key or not self.server.has_sha1(connection):
             return None
@@ -184,7 +184,7 @@ class MySQLVersion1(Version1):
         connection.exec_driver_sql("SET @sync_chain = ''")
         empty = True
         for partition in self._scanned(table, columns, mariadb=self.server.is_mariadb(connection)):
-            # By its PRIMARY index, so that no other one that has all the columns decides about the order.
+            # In the order of the PRIMARY index, even if another index covers all the columns.
             source = f"{self.qualified(table)}{partition} USE INDEX (PRIMARY)"
             statement = chain(columns, source, self.quote, mariadb=self.server.is_mariadb(connection))
             if statement is None:
@@ -201,21 +201,21 @@ class MySQLVersion1(Version1):
         return EMPTY if empty else str(connection.exec_driver_sql("SELECT @sync_chain").scalar_one())
 
     def _scanned(self, table: Table, columns: Sequence[Column], *, mariadb: bool) -> list[str]:
-        """Return the PARTITION clauses of the parts of a table in the order in which existing servers scan them."""
+        """Return the PARTITION clauses of a table in the order in which existing servers scan its partitions."""
         if not isinstance(table, MySQLTable) or not table.partitions:
             return [""]
         if mariadb and {column.name for column in columns} <= set(table.primary_key):
-            return [""]  # it reads the index alone, through all partitions at once
+            return [""]  # MariaDB then reads only the index, across all partitions at once
         return [f" PARTITION ({self.quote(name)})" for name in table.partitions]
 
     def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
-        """Stream the rows partition after partition, in each as existing servers scan it."""
+        """Stream the rows partition by partition, each in the order in which existing servers scan it."""
         order = self.hash_order(table)
         for partition in self._scanned(table, columns, mariadb=self.server.is_mariadb(connection)):
             yield from read_rows(self.database, connection, table, columns, order, partition)
 
     def hash_order(self, table: Table) -> Sequence[str]:
-        """Name the columns of the PRIMARY index; none where existing servers follow the scan of another storage engine."""
+        """Name the columns of the PRIMARY index; none for a storage engine that does not scan in key order."""
         if not table.primary_key:
             raise TableError(f"Table {str(table)!r} has no primary key, which version 1 of the protocol needs. Add one.")
         if isinstance(table, MySQLTable) and not table.keeps_key_order:
@@ -223,7 +223,7 @@ class MySQLVersion1(Version1):
         return table.primary_key
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return the function that renders a value of :meth:`read`, never ``None``, as version 1 hashes it."""
+        """Return the function that renders a value of :meth:`.Reader.read`, never ``None``, as version 1 hashes it."""
         return text_of(column, row)
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:

@@ -1,14 +1,14 @@
-"""Foreign keys of PostgreSQL that stay on during a merge: no action of theirs touches a row that is not to change.
+"""Foreign keys of PostgreSQL that stay on during a merge: none of their actions may change a row outside the merge.
 
-For each constraint that points to a merged table, and each row of that table that goes or whose referenced values change::
+For each constraint that refers to a merged table, and each row of that table that is deleted or whose referenced values change::
 
     no row refers to it                               nothing to do
-    only rows that are deleted, or re-pointed, too    the row is deleted last (``L``)
-    rows that stay, which find their value elsewhere  the constraint is dropped and made again, where the role may
-    any other row                                     refused, before anything is written
+    only rows that the merge deletes or re-points     the row is deleted last (``L``)
+    rows that stay, whose value another row provides  the constraint is dropped and created again, if the role may
+    any other row                                     the merge is refused before anything is written
 
-The rows are locked first, so that nobody makes another one refer to them meanwhile. A child table that this role cannot read
-is watched by the server's own counters of the transaction.
+The rows are locked first, so that no other session can add references to them. Child tables that the merge does not write are
+also watched: the server's statistics of the transaction show whether an action changed rows there.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _NO_ACTION, _RESTRICT = "a", "r"
 def kept(
     database: Database, connection: Connection, changes: Sequence[ListedChanges], remedy: str
 ) -> AbstractContextManager[None]:
-    """See that the writes that follow fire no action on a row that stays; what has to be deleted last is listed so.
+    """Make sure that the writes of a merge fire no action on a row that stays; mark rows that must be deleted last.
 
-    :param remedy: what lets this role switch foreign keys off
-    :return: to be entered around the writes
-    :raises ReferencedRowsError: before anything is written, when rows would be changed or lose what they refer to
+    :param remedy: how to let this role switch foreign keys off, for messages
+    :return: context manager to enter around the writes
+    :raises ReferencedRowsError: before anything is written, if such a row would be changed or left without its parent
     """
     return _References(database, connection, changes, remedy).plan()
 
 
 def references_to_listed(database: Database, connection: Connection, change: ListedChanges, op: Op) -> str | None:
-    """Return a constraint by which a row refers to one of those that are listed under ``op``; ``None`` where none does."""
+    """Return a constraint by which some row refers to a row listed under ``op``; ``None`` if there is none."""
     for constraint in constraints_to(connection, undoubled(database.qualified(change.target))):
         if constraint.on_delete == _NO_ACTION and constraint.deferrable:
             continue
@@ -66,19 +66,20 @@ def references_to_listed(database: Database, connection: Connection, change: Lis
 
 
 def joined(database: Database, connection: Connection, tables: Mapping[int, Table], number: int) -> list[list[int]]:
-    """Group tables by the foreign keys between them.
+    """Group tables that are connected by foreign keys.
 
-    :param tables: those that have foreign keys, by their numbers
-    :param number: how many there are with the others, each of which is a group
+    :param tables: the tables that take part in foreign keys, by their position
+    :param number: number of all tables; each one not in ``tables`` is a group by itself
+    :return: groups of positions
     """
-    owner: dict[int, int] = {}
+    position_of: dict[int, int] = {}
     for place, table in tables.items():
         name = undoubled(database.qualified(table))
-        owner |= dict.fromkeys(connection.exec_driver_sql(INVOLVED, (name, name)).scalars(), place)
+        position_of |= dict.fromkeys(connection.exec_driver_sql(INVOLVED, (name, name)).scalars(), place)
     group = list(range(number))
     for place, table in tables.items():
         for constraint in constraints_to(connection, undoubled(database.qualified(table))):
-            other = owner.get(constraint.child_oid)
+            other = position_of.get(constraint.child_oid)
             if other is not None:
                 low, high = sorted((group[place], group[other]))
                 group = [low if entry == high else entry for entry in group]
@@ -86,9 +87,9 @@ def joined(database: Database, connection: Connection, tables: Mapping[int, Tabl
 
 
 def written_last(database: Database, connection: Connection, changes: Sequence[ListedChanges]) -> list[frozenset[str]]:
-    """Name the columns of each table that refer to a table which is written after it, and that may be NULL until then.
+    """Return, for each table, the nullable columns that refer to a table which is written after it.
 
-    Constraints that are deferred, or dropped for the time, need nothing.
+    Deferred constraints, and those that are dropped during the merge, are left out.
     """
     found: list[set[str]] = [set() for _ in changes]
     references = _References(database, connection, changes, "")
@@ -104,7 +105,7 @@ def written_last(database: Database, connection: Connection, changes: Sequence[L
 
 
 class _References:
-    """The foreign keys of one merge."""
+    """The foreign keys that refer to the tables of one merge."""
 
     def __init__(self, database: Database, connection: Connection, changes: Sequence[ListedChanges], remedy: str) -> None:
         self.database = database
@@ -121,13 +122,13 @@ class _References:
         self.watched: dict[int, Constraint] = {}
 
     def plan(self) -> AbstractContextManager[None]:
-        """Decide about every constraint; nothing is written but work tables."""
+        """Decide what to do about every constraint; only work tables are written."""
         for change in self.changes:
             if not (change.deleted or change.updated or change.inserted):
                 continue
             constraints = constraints_to(self.connection, undoubled(self.database.qualified(change.target)))
             for constraint in constraints:
-                self._plan_ring(change, constraint)
+                self._plan_cycle(change, constraint)
             if not constraints or not (change.deleted or change.updated):
                 continue
             self._lock(change, constraints)
@@ -145,7 +146,7 @@ class _References:
 
     @contextmanager
     def _around(self) -> Iterator[None]:
-        """Drop what has to be dropped, make it again in the end, and see that no child was touched."""
+        """Drop constraints where needed and create them again afterwards; check that no watched child table was changed."""
         for constraint in self.dropped:
             self._run(f"ALTER TABLE {doubled(constraint.child)} DROP CONSTRAINT {doubled(constraint.quoted)}")
         before = {oid: self._touched(oid) for oid in self.watched}
@@ -154,7 +155,7 @@ class _References:
             if self._touched(oid) != touched:
                 raise self._refused(self.watched[oid], "an action of it changed rows there")
         if self.dropped:
-            # What is still to be checked would be in the way of ALTER TABLE.
+            # ALTER TABLE fails while deferred checks of the table are pending.
             self._run("SET CONSTRAINTS ALL IMMEDIATE")
         for constraint in self.dropped:
             self._restore(constraint)
@@ -171,15 +172,15 @@ class _References:
             literal = self.connection.exec_driver_sql("SELECT quote_literal(%s)", (constraint.comment,)).scalar_one()
             self._run(f"COMMENT ON CONSTRAINT {name} ON {table} IS {doubled(literal)}")
 
-    def _plan_ring(self, change: ListedChanges, constraint: Constraint) -> None:
-        """Let rows come before those that they refer to, and go after them, where tables refer to each other in a ring."""
+    def _plan_cycle(self, change: ListedChanges, constraint: Constraint) -> None:
+        """Drop the constraint if tables refer to each other in a cycle, so that rows can be written before their parents."""
         if constraint.mine and self.needed_before(change, constraint) and constraint not in self.dropped:
             self.dropped.append(constraint)
 
     def needed_before(self, change: ListedChanges, constraint: Constraint) -> ListedChanges | None:
-        """Return the child's changes, if they are written before the new rows of ``change`` to which they may refer.
+        """Return the child's changes if they are written before the new rows of ``change``, to which they may refer.
 
-        Its rows then go after those to which they refer.
+        The child's rows are then also deleted after their parents.
         """
         child = self.by_oid.get(constraint.child_oid)
         if child is None or child is change or constraint.deferrable:
@@ -209,7 +210,7 @@ class _References:
             self.holding.append((change, constraint))
 
     def _list_last(self) -> None:
-        """List the rows to be deleted last: those to which others refer that do not go at first; so on, up to the roots."""
+        """Mark the rows to delete last: those with child rows that are not deleted at first; repeat up to the root tables."""
         database, moved = self.database, bool(self.holding)
         while moved:
             moved = False
@@ -224,7 +225,7 @@ class _References:
                 moved = moved or found.rowcount > 0
 
     def _staying(self, change: ListedChanges, constraint: Constraint, child: ListedChanges | None) -> tuple[int, int]:
-        """Count the child's rows that in the end still refer to a row that goes, and those among them that find no other."""
+        """Count the child's rows that will still refer to a deleted row, and those of them that no other row provides for."""
         database = self.database
         goes = (
             f"FROM {database.qualified(change.work)} AS w"
@@ -248,7 +249,7 @@ class _References:
         return sum(row[0] for row in counts), sum(row[1] for row in counts)
 
     def _changeable(self, change: ListedChanges, constraint: Constraint) -> list[Column]:
-        """Return the referenced columns that updates may change: those that are written, and keys that have many forms."""
+        """Return the referenced columns that updates may change: written ones, and keys whose bytes may be rewritten."""
         names = [name for name in constraint.referred if name in change.written]
         return [change.target.column(name) for name in names if change.renamed or name not in {c.name for c in change.key}]
 
@@ -269,7 +270,7 @@ class _References:
             equal = " AND ".join(f"p.{database.quote(name)} = s.{database.quote(name)}" for name in constraint.referred)
             touched += f" AND NOT ({equal})" if set(constraint.referred) <= set(change.staged) else ""
         elif child is not None and constraint.on_update != _RESTRICT:
-            # These rows get their own values after their parents got theirs.
+            # These rows are updated by the merge after their parents.
             touched += (
                 f" AND NOT EXISTS (SELECT FROM {database.qualified(child.work)} AS d"
                 f" WHERE d.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND {database.statements.equal(child.key, 'd', 'c')})"
@@ -278,7 +279,7 @@ class _References:
         if not rows:
             return
         if constraint.on_update == _NO_ACTION and not constraint.mine:
-            # Another row may take the value in the same statement; otherwise the server refuses.
+            # Another row may get the value in the same statement; if none does, the server refuses.
             return
         action = ACTIONS[constraint.on_update]
         self._drop(
@@ -287,9 +288,9 @@ class _References:
         )
 
     def _drop(self, constraint: Constraint, reason: str) -> None:
-        """Take the constraint away for the time of the writes.
+        """Plan to drop the constraint during the writes.
 
-        :raises ReferencedRowsError: when this role may not
+        :raises ReferencedRowsError: if this role may not
         """
         if not constraint.mine:
             raise self._refused(constraint, reason)
@@ -310,7 +311,7 @@ class _References:
         ).without_subject()
 
     def _lock(self, change: ListedChanges, constraints: Sequence[Constraint]) -> None:
-        """Lock the rows that go or whose referenced values may change, so that no other row comes to refer to them."""
+        """Lock the rows to delete and those whose referenced values may change, so that no session adds references to them."""
         ops = [Op.DELETE, Op.RENAME]
         if any(self._changeable(change, constraint) for constraint in constraints):
             ops.append(Op.UPDATE)
@@ -322,7 +323,7 @@ class _References:
         ).scalar_one()
 
     def _not_listed(self, child: ListedChanges | None, op: Op) -> str:
-        """Return a condition: the child's row ``c`` is not listed under ``op``."""
+        """Return the condition that the child's row ``c`` is not listed under ``op``."""
         if child is None:
             return ""
         return (

@@ -1,4 +1,4 @@
-"""The canonical text of a column, as SQL of PostgreSQL, and the way back: a text as a value of the column's type."""
+"""SQL expressions of PostgreSQL that write a column as canonical text, and read a text as a value of the column's type."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _BITS = {"smallint": 16, "integer": 32, "oid": 32}
-_CLOCK = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.TIMESTAMPTZ: 19}
-"""Kinds with digits of a second, and the length of their texts without them."""
+_WHOLE_SECONDS_LENGTH = {LogicalKind.TIME: 8, LogicalKind.TIMESTAMP: 19, LogicalKind.TIMESTAMPTZ: 19}
+"""Kinds with fractional seconds, and the length of their texts without the fraction."""
 
-_CLOCKS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
+_TIME_KINDS = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
 
-# Without length, scale and precision, by which an explicit cast would cut a value silently.
+# Without length, scale and precision: an explicit cast to them would cut values silently.
 _WIDE = {
     Kind.INTEGER: "bigint",
     Kind.DECIMAL: "numeric",
@@ -30,7 +30,7 @@ COMPARED_AS_TEXT = frozenset({Kind.JSON, Kind.OTHER})
 
 
 def logical_type(column: Column) -> LogicalType:
-    """Return the type of a column; what has no type of its own in version 2 travels as the text that PostgreSQL reads again."""
+    """Return the logical type of a column; a type that version 2 lacks is sent as text that PostgreSQL can read back."""
     match column.kind:
         case Kind.INTEGER:
             return LogicalType(kind=LogicalKind.INTEGER, bits=_BITS.get(column.sql_type), unsigned=column.unsigned)
@@ -61,18 +61,18 @@ def logical_type(column: Column) -> LogicalType:
         case Kind.UUID:
             return LogicalType(kind=LogicalKind.UUID)
         case Kind.JSON:
-            # `json` keeps the text as it was written, `jsonb` arranges it in PostgreSQL's own way.
+            # `json` keeps the text unchanged, `jsonb` rewrites it.
             return LogicalType(kind=LogicalKind.JSON, json_dialect="postgresql" if column.sql_type == "jsonb" else None)
     return LogicalType(kind=LogicalKind.TEXT, length=column.length)
 
 
 def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
-    """Return the expression of a column's canonical text, or one that is written out as that text.
+    """Return an expression that is a column's canonical text, or that PostgreSQL outputs as that text.
 
-    A value that the type cannot render keeps all of its digits, so that it differs from what the source has.
+    A value that the type cannot render keeps all of its digits, so that it differs from the source's.
 
-    :param kind: the type by which it is rendered, which may be another than the column's own
-    :param name: the quoted name
+    :param kind: type by which the values are rendered; may differ from the column's
+    :param name: the quoted column
     """
     match kind.kind, column.kind:
         case LogicalKind.INTEGER | LogicalKind.BOOLEAN | LogicalKind.DECIMAL, Kind.BIT:
@@ -94,38 +94,38 @@ def canonical_text(column: Column, kind: LogicalType, name: str) -> str:
         case LogicalKind.TEXT, Kind.TEXT if not kind.fixed_width:
             return f"{name}::text"
         case LogicalKind.TEXT, Kind.CHAR:
-            return f"{name}::text"  # without the blanks at its end
+            return f"{name}::text"  # without trailing blanks
         case LogicalKind.TEXT, _ if kind.fixed_width:
             return f"rtrim({name}::text, ' ')"
-        case (LogicalKind.TIME | LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ) as clock, _ if column.kind in _CLOCKS:
-            return _padded(_unpadded(column, name), _CLOCK[clock], kind.scale or 0)
+        case (LogicalKind.TIME | LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ) as time_kind, _ if column.kind in _TIME_KINDS:
+            return _padded(_unpadded(column, name), _WHOLE_SECONDS_LENGTH[time_kind], kind.scale or 0)
     return f"{name}::text"
 
 
 def hashed_text(column: Column, kind: LogicalType, name: str) -> str:
-    """Return the expression of the text that the digest ``pghash`` takes for a column.
+    """Return the expression of the text of a column that the digest ``pghash`` hashes.
 
-    It is the canonical text, except that a moment's fraction of a second has no zeros at its end: they cost more than the
-    hash. Two such texts are equal where the canonical texts are.
+    It is the canonical text, but without trailing zeros of fractional seconds: adding them takes longer than hashing. Two such
+    texts are equal exactly if the canonical texts are.
     """
-    if kind.kind not in _CLOCK:
+    if kind.kind not in _WHOLE_SECONDS_LENGTH:
         return f"({canonical_text(column, kind, name)})::text"
-    if column.kind in _CLOCKS:
+    if column.kind in _TIME_KINDS:
         return _unpadded(column, name)
-    return _without_padding(f"{name}::text", _CLOCK[kind.kind], kind.scale or 0)
+    return _without_padding(f"{name}::text", _WHOLE_SECONDS_LENGTH[kind.kind], kind.scale or 0)
 
 
 def parsed(column: Column, expression: str) -> str:
-    """Return the expression that reads a canonical text as a value that is compared with the column.
+    """Return the expression that reads a canonical text as a value to compare with the column.
 
-    It has the column's type without its length or scale, and so can be looked up in the column's index.
+    Its type is the column's without length and scale, so the comparison can use the column's index.
 
-    :param expression: a text
+    :param expression: an expression of type text
     """
     if column.kind is Kind.BINARY:
         return f"decode({expression}, 'hex')"
     if column.kind is Kind.BIT:
-        # Through numeric, since the highest of 64 bits is no sign.
+        # Through numeric, since the highest of 64 bits is not a sign.
         signed = f"({expression})::numeric - CASE WHEN ({expression})::numeric >= {2**63} THEN {2**64} ELSE 0 END"
         return f"({signed})::bigint::bit({column.length})"
     if column.kind is Kind.DECIMAL and column.sql_type == "money":
@@ -134,12 +134,12 @@ def parsed(column: Column, expression: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a text as SQL."""
+    """Return a text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _bits(column: Column, name: str) -> str:
-    # Through the built-in type, since a domain has no such cast.
+    # First to the built-in type, since a domain has no cast to bigint.
     number = f"{name}::bit({column.length})::bigint"
     return f"CASE WHEN {number} < 0 THEN {number}::numeric + {2**64} ELSE {number} END" if column.length == 64 else number
 
@@ -163,8 +163,8 @@ def _double(number: str) -> str:
     """Write a double as ``protocol.v1.numbers.mysql_double`` does.
 
     PostgreSQL and MySQL differ in when they use an exponent: PostgreSQL below 1e-4 and from 1e15 on, MySQL below 1e-15, and
-    from 1e15 on unless there are digits behind the point. And PostgreSQL passes over digits that lie right between two
-    doubles, which MySQL takes where they read back as the number: among integers from 2**53 on, below 1e39.
+    from 1e15 on unless there are digits after the point. Some digits lie exactly between two doubles: MySQL writes them if they
+    read back as the number, PostgreSQL does not. That concerns integers from 2**53 on, below 1e39.
     """
     size = f"abs({number})"
     fixed = f"{number}::text::numeric::text"
@@ -180,8 +180,8 @@ def _double(number: str) -> str:
 
 
 def _fewest_digits(number: str) -> str:
-    """Write a double without digits behind the point as the numeric with the fewest digits that reads back as it."""
-    # The cast gives 15 digits at most; the text has up to 17.
+    """Return a whole double as the numeric with the fewest digits that reads back as the same double."""
+    # The cast to numeric gives at most 15 digits; the text has up to 17.
     longest = f"{number}::text::numeric"
     sixteen = f"round({longest}, 16 - length(trunc(abs({longest}))::text))"
     return (
@@ -191,16 +191,17 @@ def _fewest_digits(number: str) -> str:
 
 
 def _unpadded(column: Column, name: str) -> str:
-    """Write a moment as PostgreSQL does, in UTC: without zeros at the end of its fraction."""
+    """Return the text of a time as PostgreSQL writes it, in UTC: without trailing zeros of fractional seconds."""
     return f"({name} AT TIME ZONE 'UTC')::text" if column.kind is Kind.TIMESTAMP else f"{name}::text"
 
 
 def _padded(text: str, seconds: int, scale: int) -> str:
-    """Give a moment the digits of a second that PostgreSQL leaves out at its end; ``to_char`` takes twice the time.
+    """Add the trailing zeros of fractional seconds that PostgreSQL leaves out; ``to_char`` would take twice as long.
 
-    Infinity, years before the common era, and those beyond 9999 stay as they are written.
+    Infinity, years before the common era and years beyond 9999 are left unchanged.
 
-    :param seconds: length of the text without them
+    :param seconds: length of the text without fractional seconds
+    :param scale: digits after the second
     """
     if not scale:
         return text
@@ -214,7 +215,7 @@ def _padded(text: str, seconds: int, scale: int) -> str:
 
 
 def _without_padding(text: str, seconds: int, scale: int) -> str:
-    """Undo :func:`_padded` in a text that may be anything: what it would not have written gets a mark, to stay different."""
+    """Undo :func:`_padded` in any text; a text that it would not have written gets a ``?``, so that it stays different."""
     if not scale:
         return text
     full = seconds + 1 + scale

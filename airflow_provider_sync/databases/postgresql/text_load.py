@@ -1,7 +1,7 @@
-"""Blocks of canonical texts as COPY FROM takes them: nearly always as they came.
+"""Prepare blocks of canonical texts for COPY FROM; most are passed on unchanged.
 
-What COPY refuses itself is left to it. What it would change silently, digits that a decimal or a double cannot keep,
-is refused here.
+Values that COPY refuses are left to it. Values that it would change silently, such as digits that a decimal or a double cannot
+store, are refused here.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 _NULL = b"\\N"
-_SHOWN = 40
+_MAX_SHOWN = 40
 
 _Rewrite = Callable[[list[bytes]], list[bytes]]
-"""Checks the fields of one column, and returns them as COPY takes them."""
+"""Checks the fields of one column, and returns them in the form that COPY reads."""
 
 
 def copy_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield each block with its number of rows.
+    """Yield the number of rows of each block, and the block as COPY reads it.
 
-    :param columns: in the order of the fields
+    :param columns: columns in the order of the fields
     :raises TableError: for a value that its column would change
     """
     rewrites = [(place, rewrite) for place, column in enumerate(columns) if (rewrite := _rewrite(table, column)) is not None]
@@ -57,24 +57,24 @@ def _rewritten(table: Table, block: bytes, rows: int, width: int, rewrites: Sequ
 
 def _rewrite(table: Table, column: CanonicalColumn) -> _Rewrite | None:
     def refuse(text: bytes, reason: str) -> NoReturn:
-        shown = text[:_SHOWN].decode(errors="replace")
+        shown = text[:_MAX_SHOWN].decode(errors="replace")
         place = f"Table {table.label!r}, column {column.column.name!r} ({column.column.sql_type})"
         raise TableError(f"{place}: {shown!r} {reason}. Nothing was loaded.")
 
     match column.column.kind:
         case Kind.BINARY if column.type.kind is LogicalKind.BYTES:
-            # The first backslash escapes the second, which bytea reads as "hexadecimal digits follow".
+            # COPY reads the two backslashes as one; bytea reads `\x` as the prefix of hexadecimal digits.
             return lambda fields: [field if field == _NULL else rb"\\x" + field for field in fields]
         case Kind.BIT:
             return _to_bits(column.column, refuse)
         case Kind.DECIMAL if column.column.scale is not None:
-            return _kept_digits(max(column.column.scale, 0), refuse)
+            return _check_digits(max(column.column.scale, 0), refuse)
         case Kind.FLOAT | Kind.DOUBLE:
-            return _kept_doubles(column.column.kind is Kind.FLOAT, refuse)
+            return _check_doubles(column.column.kind is Kind.FLOAT, refuse)
     return None
 
 
-def _kept_digits(scale: int, refuse: Callable[[bytes, str], NoReturn]) -> _Rewrite:
+def _check_digits(scale: int, refuse: Callable[[bytes, str], NoReturn]) -> _Rewrite:
     fraction = rf"(?:\.[0-9]{{1,{scale}}}+)?+" if scale else ""
     fits = re.compile(rf"(?:(?:-?[0-9]++{fraction}|\\N)\n)*+".encode())
 
@@ -90,7 +90,7 @@ def _kept_digits(scale: int, refuse: Callable[[bytes, str], NoReturn]) -> _Rewri
 
 
 def _decimal(field: bytes) -> Decimal | None:
-    """Return a finite number; ``None`` for NULL, and for what COPY refuses or keeps as it is."""
+    """Return a finite number; ``None`` for NULL, and for a text that COPY refuses or stores unchanged."""
     try:
         number = Decimal(field.decode())
     except (InvalidOperation, UnicodeDecodeError):
@@ -98,24 +98,24 @@ def _decimal(field: bytes) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _kept_doubles(single: bool, refuse: Callable[[bytes, str], NoReturn]) -> _Rewrite:
+def _check_doubles(float32: bool, refuse: Callable[[bytes, str], NoReturn]) -> _Rewrite:
     def rewrite(fields: list[bytes]) -> list[bytes]:
         for field in fields:
             number = _decimal(field)
             if number is None:
                 continue
             stored = float(number)
-            # The shortest digits of a double are seldom all of its digits: they must be read back as they were written.
+            # Compares with the shortest digits, since these, not the exact value, are what is read back.
             if Decimal(repr(stored)) != number:
                 refuse(field, "has more digits than a double holds")
-            if single and _single(stored) != stored:
+            if float32 and _as_float32(stored) != stored:
                 refuse(field, "has more digits than a real holds")
         return fields
 
     return rewrite
 
 
-def _single(number: float) -> float:
+def _as_float32(number: float) -> float:
     try:
         return array("f", [number])[0]
     except OverflowError:
@@ -128,7 +128,7 @@ def _to_bits(column: Column, refuse: Callable[[bytes, str], NoReturn]) -> _Rewri
     def bits(field: bytes) -> bytes:
         if field == _NULL:
             return field
-        # The length first: int() refuses texts of thousands of digits.
+        # Checks the length first, since int() refuses texts of thousands of digits.
         if not field.isdigit() or len(field) > length or int(field) >= 1 << length:
             refuse(field, f"is not a number of {length} bits")
         return f"{int(field):0{length}b}".encode()

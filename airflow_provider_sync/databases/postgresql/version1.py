@@ -1,4 +1,4 @@
-"""What version 1 needs of PostgreSQL: values as MySQL would write them for the hash, and values that JSON cannot carry."""
+"""Version 1 on PostgreSQL: values as MySQL would write them for the hash, and a check for values that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 def _hashed(column: Column) -> Callable[[Value], bytes]:
-    """Return what writes a value, never ``None``, as MySQL would for the version 1 hash."""
+    """Return the function that writes a value, never ``None``, as MySQL would for the version 1 hash."""
     match column.kind:
         case Kind.DOUBLE:
             return lambda value: mysql_double(_number(value)).encode()
@@ -50,9 +50,9 @@ def _text(value: Value) -> bytes:
 
 
 def _has_unsendable(connection: Connection, column: Column, *, name: str, table: str) -> bool:
-    """Look for bytes that are not UTF-8, NaN and infinity, infinite dates, and dates before the common era.
+    """Return whether the column has bytes that are not UTF-8, NaN, infinity, or dates before the common era.
 
-    :param name: the quoted name of the column
+    :param name: the quoted column
     :param table: the quoted name of its table
     """
     match column.kind:
@@ -69,8 +69,8 @@ def _has_unsendable(connection: Connection, column: Column, *, name: str, table:
 
 
 def _has_other_than_utf8(connection: Connection, name: str, table: str) -> bool:
-    # No function of every supported version tests for UTF-8 without raising an error. Plain ASCII is told by SQL: in the
-    # escape format only other bytes, and the backslash itself, have a backslash.
+    # No function in all supported versions tests for UTF-8 without raising an error. SQL sorts out plain ASCII: the escape
+    # format has a backslash only for other bytes and for the backslash itself.
     suspects = f"SELECT {name} FROM {table} WHERE position(chr(92) IN encode({name}, 'escape')) > 0"
     with closing(fetch(driver_of(connection), undoubled(suspects))) as batches:
         return any(not _is_utf8(value) for rows in batches for (value,) in rows)
@@ -88,7 +88,7 @@ class PostgreSQLVersion1(Version1):
     """Hashes streamed rows: see :meth:`PostgreSQLVersion1.hash_text`."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
-        """Return what server, database or role set before this session set its own."""
+        """Return the time zone that the server, database or role sets, whatever this session has set."""
         setting = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
         return str(connection.exec_driver_sql(setting).scalar_one())
 
@@ -96,8 +96,8 @@ class PostgreSQLVersion1(Version1):
         self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
     ) -> str | None:
         """Return ``None``: see :meth:`hash_text`."""
-        # Each link of the chain needs the one before: only a recursive query or an aggregate of one's own could do it, and
-        # both take longer than reading the rows.
+        # Each hash of the chain needs the one before. Only a recursive query or a custom aggregate could compute it, and both
+        # take longer than reading the rows.
         return None
 
     def hash_order(self, table: Table) -> Sequence[str]:
@@ -107,11 +107,11 @@ class PostgreSQLVersion1(Version1):
         return table.primary_key
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
-        """Return what writes a value as MySQL would; text is UTF-8 whatever else is in the row."""
+        """Return the function that writes a value as MySQL would; text is UTF-8 whatever other columns there are."""
         return _hashed(column)
 
     def find_unsendable(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
-        """Look for bytes that are not UTF-8, for infinity and NaN, and for dates that no other engine has."""
+        """Return the first column with bytes that are not UTF-8, infinity, NaN, or a date that no other engine has."""
         with translated():
             for column in columns:
                 if _has_unsendable(connection, column, name=self.quote(column.name), table=self.qualified(table)):

@@ -194,12 +194,12 @@ class SQLiteCatalog(Catalog):
         return describe_table(connection, name)
 
     def list_tables(self, connection: Connection) -> list[str]:
-        """Name the tables of the main database, without SQLite's own."""
+        """Return the sorted names of the tables in the main database, without SQLite's internal ones."""
         rows = connection.exec_driver_sql(
             "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
         ).fetchall()
         return sorted(row[0] for row in rows if not row[0].startswith((STAGING_PREFIX, "sqlite_")))
 
     def logical_type(self, column: Column) -> LogicalType:
-        """Take the declaration at its word; see :func:`.text.logical_type`."""
+        """Return the logical type of the declared type; see :func:`.text.logical_type`."""
         return logical_type(column)
