@@ -1,7 +1,7 @@
-"""A table slice and its columns, each with the logical type by which its values are rendered, and what a segment digests to.
+"""A table slice, its columns with the logical types by which they are rendered, and the digest of a segment.
 
-Both sides render their values as the source's logical types say. ``CanonicalColumn`` pairs a column of this database with
-the type that it is to be rendered as, which on the target may be another than its own.
+Both sides render values by the source's logical types. On the target, the type in a ``CanonicalColumn`` may therefore differ
+from the logical type of its column.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class CanonicalColumn(msgspec.Struct, frozen=True, kw_only=True):
 class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
     """The rows, columns and key range of a table that one request or one task is about, on one side.
 
-    :ivar columns: in the order of the source's description
-    :ivar key: those that identify a row, among ``columns``, in the order of the description's key
-    :ivar window: with the name of the column in this database
-    :ivar key_range: keys of its rows, where the key is a single integer
-    :ivar digest: the name of the digest of its rows
+    :ivar columns: columns in the order of the source's description
+    :ivar key: the ones of ``columns`` that identify a row, in the order of the description's key
+    :ivar window: window of its rows; names the column as this database does
+    :ivar key_range: lowest and highest key of its rows, if the key is a single integer
+    :ivar digest: name of the digest function for its rows
     """
 
     table: Table
@@ -47,7 +47,7 @@ class TableSlice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentDigest(msgspec.Struct, frozen=True):
-    """What a segment holds: number of rows, and the sum of their 60-bit digests modulo 2**64."""
+    """The digest of a segment: number of rows, and the sum of their 60-bit digests modulo 2**64."""
 
     rows: int
     sum: int

@@ -1,4 +1,4 @@
-"""List the keys of the rows in which a target and its staging table differ, and what becomes of each.
+"""List the keys of the rows in which a target and its staging table differ, each with the operation for it.
 
 ::
 
@@ -6,10 +6,10 @@
     -----------   --------------------------------  -------------------------------------
     ``ab``, 1     none                              ``D`` ``ab``
     ``ab``, 1     ``ab``, 2                         ``U`` ``ab``
-    ``ab``, 1     ``AB``, 1, which is called equal  ``K`` ``AB``: the row stays, and its key is written anew
+    ``ab``, 1     ``AB``, 1, which is called equal  ``K`` ``AB``: the row stays, and its key is rewritten
     none          ``ab``, 1                         ``I`` ``ab``
 
-Plain reads into a work table; nothing of the target is locked.
+The work table is filled by plain reads, which lock no row of the target.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
 class ChangeList:
     """The rows of one merge that differ.
 
-    :ivar renames: how many rows have another form of key
+    :ivar renames: number of rows whose key is equal but has different bytes
 
     :param work: an empty work table
     :param key: columns that identify a row
@@ -51,7 +51,7 @@ class ChangeList:
         self.work = work
         self.key = key
         self.compared = [column for column in written if column.name not in staged.key]
-        # A row whose key is only written in another way stays: deleting it would fire actions and lose what is not synced.
+        # A row whose key differs only in its bytes stays: deleting it would fire actions and lose columns that are not synced.
         self.forms = self.statements.loosely_compared(key) if key_is_unique(staged.target, staged.key) else []
         self.found = self.statements.equal(key, "t", "s") if self.forms else self.statements.match(key, "t", "s")
 
@@ -65,7 +65,7 @@ class ChangeList:
         self.renames = listed.get(Op.RENAME, 0)
         staged = self.staged
         return MergeCounts(
-            # Each staged row is new or has its row in the target, and each row of the target is staged or goes.
+            # Each staged row is inserted or exists in the target, and each row of the target is staged or deleted.
             target_rows=staged.target_rows if staged.removed else staged.rows - inserted + deleted,
             inserted=inserted,
             updated=listed.get(Op.UPDATE, 0) + self.renames,
@@ -97,10 +97,10 @@ class ChangeList:
         if self.forms:
             same_key = " AND ".join(self.statements.same(column, "t", "s") for column in self.forms)
             op = Op.RENAME.join("''")
-            # Numbers that are equal are one key at the source as well, with whatever zeros at the end it writes them.
+            # Equal decimals are one key at the source as well, whatever their trailing zeros.
             texts = [column for column in self.forms if column.kind is not Kind.DECIMAL]
             if texts and self.staged.removed is not None:
-                # A row that is not listed as gone has its own row at the source, which no other may take the place of.
+                # A target row that is not listed as removed still exists at the source, so the staged row is a different one.
                 gone = self.statements.by_index(self.staged.removed, "r", names)
                 rows += f" LEFT JOIN {gone} ON {self.statements.match(self.key, 't', 'r')}"
                 same_texts = " AND ".join(self.statements.same(column, "t", "s") for column in texts)
@@ -120,6 +120,6 @@ class ChangeList:
 
 
 def key_is_unique(target: Table, key: Sequence[str]) -> bool:
-    """Whether an index of the target sees to it that no two rows have one key."""
+    """Whether an index of the target guarantees that no two rows have the same key."""
     unique = [target.primary_key, *(unique.columns for unique in target.unique_keys if unique.nulls_distinct)]
     return any(columns and set(columns) <= set(key) for columns in unique)

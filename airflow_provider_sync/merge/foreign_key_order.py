@@ -1,4 +1,4 @@
-"""In which order tables are written: those that others refer to first."""
+"""Decide the order in which tables are written: parents before their children."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Entry = TypeVar("Entry")
 
 
 def parents_first(connection: Connection, entries: Sequence[Entry], table_of: Callable[[Entry], Table]) -> list[Entry]:
-    """Sort so that what a foreign key points to comes before the table that it leaves from.
+    """Sort tables so that each comes after the tables to which its foreign keys refer.
 
-    Where foreign keys form a ring no order is right: a table comes too early whose own columns may be NULL until then, or else
-    its tables keep the given order. All others come in theirs.
+    If foreign keys form a cycle, a table whose foreign key may be NULL comes before its parent; without one, the tables of the
+    cycle keep the given order. Otherwise the given order is kept.
     """
     tables = [table_of(entry) for entry in entries]
     if len(tables) < 2 or not any(table.foreign_keys for table in tables):
@@ -40,15 +40,15 @@ def parents_first(connection: Connection, entries: Sequence[Entry], table_of: Ca
 
 
 def _sorted(parents: dict[int, set[int]], required: Collection[tuple[int, int]]) -> list[int]:
-    """Sort numbers behind their parents, of which one has to be passed over in a ring.
+    """Sort numbers after their parents; in a cycle, ignore one parent.
 
-    :param required: parents and children of which the child cannot do without
+    :param required: pairs of parent and child whose foreign key cannot be NULL
     """
     while True:
         try:
             return list(TopologicalSorter({number: sorted(places) for number, places in parents.items()}).static_order())
         except CycleError as error:
-            ring: list[int] = error.args[1]
-            # Each is a parent of the next.
-            parent, child = min(pairwise(ring), key=lambda pair: (pair in required, pair[0] < pair[1]))
+            cycle: list[int] = error.args[1]
+            # Each number is a parent of the next.
+            parent, child = min(pairwise(cycle), key=lambda pair: (pair in required, pair[0] < pair[1]))
             parents[child].discard(parent)

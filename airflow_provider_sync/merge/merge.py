@@ -26,11 +26,11 @@ from airflow_provider_sync.merge.unique_keys import other_unique_keys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkTables:
-    """Empty tables that a merge uses, made before its transaction.
+    """Empty tables that a merge uses, created before its transaction.
 
-    :ivar work: for the keys of the rows that differ
-    :ivar parked: for rows that swap the values of a unique key
-    :ivar kept: for the columns that the merge leaves alone, where there are any and such a table can be made
+    :ivar work: takes the keys of the rows that differ
+    :ivar parked: takes the keys of rows that exchange values of a unique key
+    :ivar kept: takes the values of columns that the merge does not write; ``None`` without such columns or the privilege
     """
 
     work: Table
@@ -39,7 +39,7 @@ class WorkTables:
 
 
 def columns_left_alone(staged: StagedTable) -> tuple[Column, ...]:
-    """Return the columns that a merge does not write, and the database does not compute; the hidden one that orders rows, too."""
+    """Return the columns that neither the merge writes nor the database computes, including a hidden row id."""
     target = staged.target
     columns = [column for column in target.columns if column.name not in staged.columns and not column.generated]
     if target.row_id:
@@ -48,7 +48,7 @@ def columns_left_alone(staged: StagedTable) -> tuple[Column, ...]:
 
 
 class TableMerge(TableWrite):
-    """The steps of one merge."""
+    """The steps of one table's merge from its staging table."""
 
     def __init__(self, database: Database, connection: Connection, staged: StagedTable, tables: WorkTables) -> None:
         super().__init__(staged.target)
@@ -75,7 +75,7 @@ class TableMerge(TableWrite):
         """Write the keys of the rows that differ into the work table."""
         with self._naming_table():
             if self._count(f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._from('target', 't')} LIMIT 1) AS t") == 0:
-                # Nothing to compare with: the first sync, whose rows need not be listed one by one.
+                # An empty target: all rows are inserted, and need not be listed one by one.
                 self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
                 return
             self._check_target_key()
@@ -109,13 +109,13 @@ class TableMerge(TableWrite):
         )
 
     def delete(self) -> None:
-        """Delete what the source lacks: first, because of unique keys."""
+        """Delete the rows that the source lacks, before writes that may need their unique values."""
         if self.counts.deleted:
             with self._naming_table():
                 self._execute(self.statements.delete_listed(self.target, self.work, self.key))
 
     def release(self) -> None:
-        """Let rows that go refer to nothing any more, where what they refer to goes before them."""
+        """Set the postponed columns of rows to delete to NULL, since their parents may be deleted first."""
         if not (self.last and self.counts.deleted):
             return
         assignments = ", ".join(f"{self.database.quote(name)} = NULL" for name in sorted(self.last))
@@ -127,7 +127,7 @@ class TableMerge(TableWrite):
             )
 
     def write_last(self) -> None:
-        """Write the columns that had to wait for the rows of other tables."""
+        """Write the postponed columns, now that the rows they refer to exist."""
         if not self.last:
             return
         columns = sorted(self.last)
@@ -143,15 +143,15 @@ class TableMerge(TableWrite):
                 self._execute(self.statements.update_listed(self.target, staging, self.work, self.key, columns, op))
 
     def delete_last(self) -> None:
-        """Delete the rows to which others referred until now."""
+        """Delete the rows to which other rows referred before they were written."""
         if self.counts.deleted and self.target.foreign_keys:
             with self._naming_table():
                 self._execute(self.statements.delete_listed(self.target, self.work, self.key, Op.DELETE_LAST))
 
     def prepare(self) -> None:
-        """Do what has to come before any row is written: let columns be updated that take a value only from an insert.
+        """Prepare updates of identity columns that only an INSERT may set, if any of them differ.
 
-        :raises TableError: when such a column differs and its row cannot be kept right
+        :raises TableError: if such a column differs, but can be neither updated nor replaced safely
         """
         differing = [column for column in self._insert_only if self.counts.updated and self._count_listed_differing([column])]
         if not differing:
@@ -172,13 +172,13 @@ class TableMerge(TableWrite):
                 )
 
     def finish(self) -> None:
-        """Take back what :meth:`prepare` did, after all writes."""
+        """Undo what :meth:`prepare` did, after all writes."""
         if self.identities_change:
             with self._naming_table():
                 self.database.identities.forbid_updates(self.connection, self.target, self._insert_only)
 
     def write(self) -> None:
-        """Update what differs, then insert what is missing; the other way round where updated rows refer to new ones."""
+        """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
         with self._naming_table():
             if self.renames:
                 self._rename()
@@ -216,7 +216,7 @@ class TableMerge(TableWrite):
         return MergeResult(counts=self.counts, orphans=self.orphans, warnings=tuple(self.warnings), verified_rows=self.verified)
 
     def _rename(self) -> None:
-        """Write keys in the form in which they are staged, where the database calls both forms equal; then these are updates."""
+        """Rewrite keys that are equal to the staged ones but have different bytes; list these rows as updates afterwards."""
         self._execute(self.statements.rename_listed(self.target, self.staged.staging, self.work, self.key))
         self._execute(f"UPDATE {self.database.qualified(self.work)} SET {OP} = '{Op.UPDATE}' WHERE {OP} = '{Op.RENAME}'")
 
@@ -257,7 +257,7 @@ class TableMerge(TableWrite):
         )
 
     def _list_replaced(self, columns: Sequence[Column]) -> None:
-        """List rows that differ in ``columns`` to be deleted and inserted again."""
+        """Mark rows that differ in ``columns`` to be deleted and inserted again."""
         self._execute(
             f"UPDATE {self.database.qualified(self.work)} AS w SET {OP} = '{Op.REPLACE}'"
             f" WHERE w.{OP} = '{Op.UPDATE}' AND EXISTS ({self._differing_pair(columns)})"
@@ -291,14 +291,14 @@ class TableMerge(TableWrite):
             found = f"it has {rows} rows of {self.staged.rows}, and {differing} of those that were sent are missing or differ"
             if kept:
                 found += f"; {kept} that were deleted are still there"
-            # Rows that this transaction has written are locked until its end.
+            # Rows that this transaction wrote are locked until its end, so no other session can have changed them.
             if kept or self._count_differing(compared, written_only=True):
                 raise TableError(f"after the merge {found}. {self._who_changes_rows(compared)}", NOTHING_CHANGED)
             raise TargetChangedError(
                 f"somebody else wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
             )
         self.verified = True
-        # By value: how many zeros a computed decimal has at its end is not ours to write.
+        # Compares decimals by value, since the target decides how many trailing zeros a generated column has.
         computed = [msgspec.structs.replace(column, scale=column.scale or 0) for column in self.columns if column.generated]
         if computed and self._count_differing(computed):
             self.verified = False
@@ -306,9 +306,9 @@ class TableMerge(TableWrite):
             self.warnings.append(f"Table {str(self.target)!r} computes other values for {names} than the source sends.")
 
     def _count_differing(self, columns: Sequence[Column], *, written_only: bool = False) -> int:
-        """Count staged rows that the target lacks or has otherwise.
+        """Count staged rows that are missing or different in the target.
 
-        :param written_only: only among those that this merge has inserted or updated
+        :param written_only: count only rows that this merge inserted or updated
         """
         written = ""
         if written_only and self.counts.target_rows:
@@ -324,14 +324,14 @@ class TableMerge(TableWrite):
         )
 
     def _count_kept(self) -> int:
-        """Count rows that are listed to be deleted, and still there."""
+        """Count rows that were listed to be deleted but still exist."""
         if not self.counts.deleted:
             return 0
         listed = self.statements.removed_rows(self.target, self.work, self.key)
         return self._count(f"SELECT COUNT(*) FROM {listed} WHERE r.{OP} = '{Op.DELETE}'")
 
     def _who_changes_rows(self, columns: Sequence[Column]) -> str:
-        """Say what makes of written rows other ones, and in which columns, for an error."""
+        """Return the sentence of an error that says what changes written rows, and in which columns."""
         names = [repr(column.name) for column in columns if self._count_differing([column], written_only=True)]
         where = f" in {', '.join(names)}" if names and len(names) < len(columns) else ""
         if self.target.triggers:
@@ -351,7 +351,10 @@ class TableMerge(TableWrite):
         )
 
     def _check_target_key(self) -> None:
-        """Refuse a target whose rows the key does not tell apart."""
+        """Check that the key identifies every row of the target.
+
+        :raises TableError: if it is NULL in a row, or the same in several
+        """
         target = self._from("target", "t")
         for column in self.key:
             if column.nullable and self._count(
@@ -383,7 +386,7 @@ class TableMerge(TableWrite):
 
     @contextmanager
     def _naming_table(self) -> Iterator[None]:
-        """Say in every error which table it is about: drivers do not."""
+        """Name the table in every error, since drivers do not."""
         try:
             with self.database.translate_errors():
                 yield

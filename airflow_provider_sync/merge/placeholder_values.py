@@ -1,7 +1,7 @@
 """Placeholder values, used while rows swap the values of a unique key.
 
-They exist for types that unique keys have: integers, decimals, text, bytes, UUIDs and dates. Rows whose unique key has another
-type are deleted and inserted again.
+There are placeholders for the usual types of unique keys: integers, decimals, text, bytes, UUIDs and dates. Rows whose unique
+key has another type are deleted and inserted again.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 from airflow_provider_sync.databases.schema import Column, Kind
 
 _BITS = (("tinyint", 8), ("smallint", 16), ("int2", 16), ("smallserial", 16), ("mediumint", 24), ("bigint", 64), ("int8", 64))
-"""Bits of an integer by the beginning of its type's name; all others have 32 bits at least."""
+"""Bits of an integer type by the beginning of its name; all other integer types have at least 32 bits."""
 
 _ALPHABET = "~" + string.digits + string.ascii_lowercase + "!#$*+-=@^_"
 
-_LONG_ENOUGH = 12
-"""Length from which random text or bytes never collide."""
+_RANDOM_FROM_LENGTH = 12
+"""Length from which random text or bytes are unlikely to collide."""
 
 
 def candidates(column: Column) -> Iterator[Any] | None:
-    """Return distinct values of the column's type, those that rows hardly have first; ``None`` for a type without any."""
+    """Return distinct values of the column's type, the least likely in real rows first; ``None`` for a type without any."""
     match column.kind:
         case Kind.INTEGER:
             return _integers(column)
@@ -64,13 +64,13 @@ def _decimals(column: Column) -> Iterator[str]:
 
 
 def _texts(length: int | None) -> Iterator[str]:
-    if length is None or length >= _LONG_ENOUGH:
+    if length is None or length >= _RANDOM_FROM_LENGTH:
         return (f"~{secrets.token_hex(5)}" for _ in count())
     return ("".join(letters) for letters in product(_ALPHABET, repeat=length))
 
 
 def _binaries(length: int | None) -> Iterator[bytes]:
-    # Values have the whole length: BINARY would pad shorter ones.
-    if length is None or length >= _LONG_ENOUGH:
+    # Values have the full length, since BINARY would pad shorter ones.
+    if length is None or length >= _RANDOM_FROM_LENGTH:
         return (secrets.token_bytes(min(length or 16, 64)) for _ in count())
     return (bytes(values) for values in product(range(255, -1, -1), repeat=length))

@@ -1,14 +1,14 @@
-"""Update the listed rows of a target, however values of unique things move between them.
+"""Update the listed rows of a target, even if they exchange values of unique keys, indexes or constraints.
 
 ::
 
-    park what plain unique keys hold ── update all ─┬─ done
-                                                    └─ a value twice ─┬─ replace: delete and insert, where nothing else fires
-                                                                      └─ one by one, as often as it takes; rows in a ring
-                                                                         are parked by whatever column helps
+    park values of plain unique keys ── update all ─┬─ done
+                                                    └─ duplicate ─┬─ replace: delete and insert, if that has no side effects
+                                                                  └─ one by one, repeatedly; a row of a cycle is parked by
+                                                                     any column that resolves it
 
-Partial and expression indexes, generated columns that are unique, and exclusion constraints cannot be told from the columns
-of a row, so the database is asked by trying. Each try is undone as a whole.
+Conflicts in partial and expression indexes, unique generated columns and exclusion constraints cannot be predicted from the
+columns of a row, so the updates are simply tried. A failed attempt is rolled back as a whole, to a savepoint.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from airflow_provider_sync.merge.unique_keys import (
     set_where_key,
 )
 
-MAX_RINGS = 50
-"""Rows that are tried as the one to park where a ring of rows exchanges values."""
+MAX_PARKED_IN_CYCLE = 50
+"""Rows that are tried as the one to park if rows exchange values in a cycle."""
 
 
 class RowUpdates:
     """The updates of one merge.
 
-    :param parked: an empty work table; it is empty again at the end
-    :param kept: an empty table for columns that are not written, by key; ``None`` where there are none
-    :param loses_columns: whether there are such columns, and no table for them
-    :param values: columns that an update sets
-    :param late: whether there are rows that are deleted last
+    :param parked: an empty work table; it is empty again afterwards
+    :param kept: an empty table for the values of columns that are not written; ``None`` if there is none
+    :param loses_columns: whether there are such columns, but no table for them
+    :param values: names of the columns that an update sets
+    :param late: whether some rows are deleted last
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class RowUpdates:
     def run(self) -> None:
         """Update all rows.
 
-        :raises TableError: when rows are to have values that the target allows only once
+        :raises TableError: if rows would have duplicate values in a unique key
         """
         if self.changes.target.cannot_roll_back:
-            # No way leads back from a try, and MySQL with GTID consistency takes no such update after a savepoint.
+            # A failed attempt could not be undone, and MySQL with GTID consistency refuses such updates after a savepoint.
             self._park()
             self._update_all()
             return
@@ -103,11 +103,11 @@ class RowUpdates:
             self._one_by_one(first)
 
     def replace(self, cause: Exception | None = None, *, label: str = "") -> None:
-        """Delete the rows that are listed to be replaced, and insert them as they are staged; other columns stay.
+        """Delete the rows listed to be replaced, and insert their staged values; columns that are not synced keep theirs.
 
-        :param cause: what an update ended in
-        :param label: what makes it necessary, if it is not that
-        :raises TableError: when something else would happen
+        :param cause: error of the updates, if that is why rows are replaced
+        :param label: beginning of the error message, if there is no ``cause``
+        :raises TableError: if replacing the rows would have side effects
         """
         reason = self.database.foreign_keys.why_not_replace(self.connection, self.changes)
         if self.loses_columns:
@@ -145,15 +145,15 @@ class RowUpdates:
             self._execute(self.statements.update_listed(changes.target, changes.staging, changes.work, changes.key, self.values))
 
     def _one_by_one(self, first: Exception) -> None:
-        """Update row after row until none is left, forwards and backwards in turn, so that chains are short.
+        """Update single rows until none is left, in alternating order, so that a chain of rows takes few passes.
 
-        :raises Exception: ``first``, when no row can be updated any more
+        :raises Exception: ``first``, if none of the remaining rows can be updated
         """
         pending = list(self._listed_keys())
         while pending:
             left = [key for key in pending if not self._updated(key)]
             if len(left) == len(pending):
-                left = self._without_ring(left)
+                left = self._break_cycle(left)
                 if len(left) == len(pending):
                     raise first
             pending = left[::-1]
@@ -163,7 +163,7 @@ class RowUpdates:
             yield from (row[1:] for row in rows if row[0] == Op.UPDATE)
 
     def _updated(self, key: Row) -> bool:
-        """Update one row, if the values that it gets are free."""
+        """Try to update one row; return whether its new values were free."""
         changes = self.changes
         with suppress(_TakenError):
             with self.database.savepoint(self.connection):
@@ -174,9 +174,12 @@ class RowUpdates:
             return True
         return False
 
-    def _without_ring(self, pending: list[Row]) -> list[Row]:
-        """Park one of the rows so that another can be updated; return those that are left, all of them where none helps."""
-        for key in pending[:MAX_RINGS]:
+    def _break_cycle(self, pending: list[Row]) -> list[Row]:
+        """Park one row so that others can be updated.
+
+        :return: the rows still to update; all of ``pending`` if parking any row did not help
+        """
+        for key in pending[:MAX_PARKED_IN_CYCLE]:
             for column in self._parkable():
                 with suppress(_TakenError), self.database.savepoint(self.connection):
                     self._park_one(key, column)
@@ -193,18 +196,18 @@ class RowUpdates:
                 yield column
 
     def _park_one(self, key: Row, column: Column) -> None:
-        """Give a row NULL, or a value that no other has.
+        """Give a row NULL, or a value that no other row has.
 
-        :raises _TakenError: when there is none, or the table does not allow it
+        :raises _TakenError: if there is no such value, or the table does not allow it
         """
         tables = (self.changes.target, self.changes.staging)
         free: list[Value] = [None] if column.nullable else free_values(self.connection, tables, column, 1)
         if not free:
             raise _TakenError
         statement, value, names = set_where_key(self.changes.target, self.changes.key, column)
-        parts = zip(names, map(self.statements.parameter, self.changes.key, key), strict=True)
+        key_parameters = zip(names, map(self.statements.parameter, self.changes.key, key), strict=True)
         try:
-            self.connection.execute(statement, {value: free[0], **dict(parts)})
+            self.connection.execute(statement, {value: free[0], **dict(key_parameters)})
         except SQLAlchemyError as error:
             if not self.database.is_constraint(error):
                 raise

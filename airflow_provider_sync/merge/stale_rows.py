@@ -1,4 +1,4 @@
-"""Delete rows of a staging table that a failed try left and nobody wants any more."""
+"""Delete rows of a staging table that a failed attempt left and that are no longer needed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _TEXT = LogicalType(kind=LogicalKind.TEXT)
 
 
 def delete_rows(database: Database, connection: Connection, table_slice: TableSlice, keys: Keys) -> None:
-    """Delete the rows with these keys, by bytes; keys without a row are passed over.
+    """Delete the rows with these keys, compared by bytes; keys without a row are ignored.
 
-    :param table_slice: of a staging table
+    :param table_slice: slice of a staging table
     """
     if not keys:
         return

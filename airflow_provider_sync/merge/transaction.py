@@ -6,9 +6,9 @@
                             (plain reads)   guards   children  parents first           what was
                                                      first                             referred to
 
-Only the rows that differ are touched, found by plain reads into a work table, so that nobody else is kept waiting. No DDL
-stands between BEGIN and COMMIT, since MySQL commits at any. The statements are the engines'; see ``merge.md`` for where
-each rule comes from. Other unique keys than the one that identifies rows are in :mod:`.unique_keys`.
+Only rows that differ are written. They are listed in a work table by reads without locks, so that other sessions do not wait.
+There is no DDL between BEGIN and COMMIT, since MySQL commits before any DDL. Each engine has its statements; ``merge.md`` says
+where each rule comes from. Unique keys besides the merge key are handled in :mod:`.unique_keys`.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def merge_tables(
     """Merge all of ``staged``, or nothing.
 
     :param connection: in autocommit mode, outside any transaction
-    :param check: called with each target and what its merge would do, before any row is touched; what it raises stops all merges
-    :param verify: called with each target after its own verification, inside the transaction; what it raises rolls it back
-    :param before_commit: called last; what it raises rolls everything back
-    :param dry_run: list and check the changes, and write none
-    :return: in the order of ``staged``
-    :raises TableError: when the rows do not fit the table; all targets are as they were that can be rolled back
-    :raises TableBusyError: when the target changed meanwhile; likewise
+    :param check: called with each target and the counts of its changes, before any row is written; an error stops all merges
+    :param verify: called with each target after its merge verified it, inside the transaction; an error rolls back everything
+    :param before_commit: called last; an error rolls back everything
+    :param dry_run: list and check the changes, but write nothing
+    :return: results in the order of ``staged``
+    :raises TableError: if the rows do not fit the table; all targets that can roll back are unchanged
+    :raises TableBusyError: if the target changed meanwhile; likewise
     """
     with ExitStack() as cleanup:
         merges = [cleanup.enter_context(_prepared(database, connection, entry, number)) for number, entry in enumerate(staged)]
@@ -60,7 +60,7 @@ def merge_tables(
         targets = [merge.target for merge in merges]
         remains = Remains(targets)
         with (
-            remains.told(database),
+            remains.reported(database),
             suppress(_DryRunEnded),
             database.foreign_keys.switched_off(connection, targets),
             database.transaction(connection),
@@ -109,7 +109,7 @@ def _order_by_references(
 ) -> AbstractContextManager[None]:
     """Postpone columns that refer to rows of tables that are written later.
 
-    :return: what keeps references valid during the writes
+    :return: context manager that protects references during the writes
     """
     with database.translate_errors():
         listed = [(write, changes) for write in ordered for changes in [write.listed] if changes is not None]
@@ -122,7 +122,7 @@ def _order_by_references(
 
 @contextmanager
 def _about(target: Table) -> Iterator[None]:
-    """Have errors say which table they are about."""
+    """Set the table of errors raised inside."""
     try:
         yield
     except SyncError as error:
@@ -131,12 +131,12 @@ def _about(target: Table) -> Iterator[None]:
 
 
 class _DryRunEnded(Exception):
-    """Rolls the transaction of a dry run back."""
+    """Rolls back the transaction of a dry run."""
 
 
 @contextmanager
 def _prepared(database: Database, connection: Connection, staged: StagedTable | DirectRows, number: int) -> Iterator[TableWrite]:
-    """Make the work tables of one target before the transaction, and drop them after it."""
+    """Create the work tables of one target before the transaction, and drop them after it."""
     with _about(staged.target):
         _check_columns(staged.target, staged.names)
     if isinstance(staged, DirectRows):
@@ -146,26 +146,26 @@ def _prepared(database: Database, connection: Connection, staged: StagedTable | 
     prefix = f"{STAGING_PREFIX}{staging_digest(staged.target)}"
     with ExitStack() as cleanup:
 
-        def dropped_in_the_end(table: Table) -> None:
+        def drop_afterwards(table: Table) -> None:
             cleanup.push(lambda failure, *_: _drop(database, connection, table, failed=failure is not None))
 
         def work_table(purpose: str) -> Table:
             with naming_temporary_tables(database, staged.target):
                 work = database.ddl.create_work_table(connection, staged.target, staged.key, name=f"{prefix}_{purpose}{number}")
-            dropped_in_the_end(work)
+            drop_afterwards(work)
             return work
 
         work, parked = work_table("work"), work_table("park")
         kept = _table_to_keep(database, connection, staged, name=f"{prefix}_kept{number}")
         if kept:
-            dropped_in_the_end(kept)
+            drop_afterwards(kept)
         yield TableMerge(database, connection, staged, WorkTables(work=work, parked=parked, kept=kept))
 
 
 def _table_to_keep(database: Database, connection: Connection, staged: StagedTable, *, name: str) -> Table | None:
-    """Make the table for columns that are left alone.
+    """Create the table for the columns that the merge does not write.
 
-    :return: ``None`` where there are none, and where it cannot be made, as few merges ever need it
+    :return: ``None`` if there are no such columns, or if it cannot be created: few merges ever need it
     """
     columns = columns_left_alone(staged)
     if not columns:
@@ -183,13 +183,13 @@ def _table_to_keep(database: Database, connection: Connection, staged: StagedTab
 
 
 def _drop(database: Database, connection: Connection, work: Table, *, failed: bool) -> None:
-    """Drop a work table; where that fails, end its session and the table with it: what was committed stands."""
+    """Drop a work table; if that fails, close the session, which drops the table but does not undo the commit."""
     if connection.invalidated:
         return
     try:
         database.ddl.drop(connection, work)
     except (SQLAlchemyError, SyncError) as error:
-        # The connection may be what failed, and the first error is the one to be told.
+        # After a failure the connection may be broken, and the first error is the one to report.
         if not failed:
             connection.invalidate(error)
 

@@ -1,4 +1,4 @@
-"""Targets that cannot be rolled back: they are refused, or what is said of a sync that failed over them is true."""
+"""Targets that cannot roll back: refuse them, or report what a failed sync may have changed in them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from airflow_provider_sync.exceptions import NOTHING_CHANGED, SyncError, TableEr
 
 
 def refuse_without_rollback(table: Table) -> None:
-    """Refuse a target that a sync which fails would leave half merged.
+    """Refuse a target that a failed sync would leave half merged.
 
-    :raises TableError: when it cannot be rolled back
+    :raises TableError: if the target cannot roll back
     """
     if table.cannot_roll_back:
         raise TableError(
@@ -25,19 +25,19 @@ def refuse_without_rollback(table: Table) -> None:
 
 
 def warning_of(table: Table) -> str | None:
-    """Return what the report of a merge says of a target that cannot be rolled back."""
+    """Return the report's warning about a target that cannot roll back; ``None`` for any other."""
     if not table.cannot_roll_back:
         return None
     return (
-        f"Table {str(table)!r} is stored by {table.cannot_roll_back}, which cannot roll back: others see a merge while it is at"
-        " work, and one that fails leaves it half done."
+        f"Table {str(table)!r} is stored by {table.cannot_roll_back}, which cannot roll back: other sessions see a merge while"
+        " it runs, and a merge that fails leaves the table half merged."
     )
 
 
 class Remains:
-    """What a merge that fails may leave behind.
+    """The targets in which a failed merge may leave changes.
 
-    :param targets: of the merge; only those that cannot be rolled back count
+    :param targets: targets of the merge; only those that cannot roll back count
     :ivar writing: whether the merge has begun to write
     """
 
@@ -46,8 +46,8 @@ class Remains:
         self.writing = False
 
     @contextmanager
-    def told(self, database: Database) -> Iterator[None]:
-        """Say in errors from within what may have changed, once the merge is writing."""
+    def reported(self, database: Database) -> Iterator[None]:
+        """Add to errors raised inside which tables may have changed, once the merge writes."""
         try:
             with wrap_unexpected_errors(), database.translate_errors():
                 yield

@@ -8,7 +8,7 @@ For each constraint that refers to a merged table, and each row of that table th
     any other row                                     the merge is refused before anything is written
 
 The rows are locked first, so that no other session can add references to them. Child tables that the merge does not write are
-also watched: the server's statistics of the transaction show whether an action changed rows there.
+also watched, unless triggers may change them: the server's statistics of the transaction show whether an action did.
 """
 
 from __future__ import annotations
