@@ -1,7 +1,7 @@
-"""Where rows land before the merge: names, making, finding again and dropping of staging tables.
+"""Staging tables, which hold rows before the merge: name, create, find and drop them.
 
-A permanent staging table is called ``_sync_<digest>_<time>``: the digest of target and run says whose it is, so that a
-retry finds and drops what its failed try left; the time says how old it is, so that ``clean`` finds what nobody comes back to.
+A permanent staging table is named ``_sync_<digest>_<time>``. By the digest of target and run, a retry finds the table of its
+failed attempt. By the time of its creation, ``clean`` finds tables that no run will use again.
 """
 
 from __future__ import annotations
@@ -32,21 +32,23 @@ _NAME = re.compile(re.escape(STAGING_PREFIX) + r"([0-9a-f]{16})_([0-9a-f]{8,})")
 
 
 class StagingClass(Protocol):
-    """What a user may plug in: where and how the staging table is made."""
+    """A user's class that creates and drops the staging table."""
 
     def create(self, connection: Connection, target: Table) -> Table:
-        """Make an empty table with the columns and the key of ``target``, which has only those that the source sends."""
+        """Create an empty table.
+
+        :param target: the target with only the columns that the source sends, which the new table must have, and their key
+        """
 
     def drop(self, connection: Connection) -> None:
-        """Drop it, if it is there."""
+        """Drop the table if it exists."""
 
 
 class Staging(ABC):
     """The staging table of one target in one run.
 
-    :param database: the target's
-    :param run: what tells runs apart whose steps are separate tasks; empty where one process does the whole sync, and its
-        lock keeps others away
+    :param database: database of the target
+    :param run: identifies a run whose steps are separate tasks; empty if one process does the whole sync under a lock
     :cvar visible_to_others: whether other connections to the database see the table
     """
 
@@ -59,12 +61,15 @@ class Staging(ABC):
 
     @property
     def created(self) -> bool:
-        """Whether there is a table of this run."""
+        """Whether the table was created, or taken over."""
         return self._table is not None
 
     @property
     def table(self) -> Table:
-        """The staging table; only once it was created."""
+        """The staging table.
+
+        :raises TableError: if it was not created yet
+        """
         if self._table is None:
             raise TableError("The staging table was not created yet. Download before the merge.").without_subject()
         return self._table
@@ -78,12 +83,12 @@ class Staging(ABC):
         primary_key: Sequence[str],
         indexes: Sequence[str] = (),
     ) -> Table:
-        """Make the table, empty.
+        """Create an empty table.
 
-        :param columns: the columns of ``target`` that the source sends, in its order; the key is among them
+        :param columns: columns of ``target`` that the source sends, in the source's order, with those of the key
         :param primary_key: columns that identify a row
         :param indexes: further columns to index for the join
-        :raises ConfigurationError: when ``indexes`` names a column that is not staged
+        :raises ConfigurationError: if ``primary_key`` or ``indexes`` names a column that is not staged
         """
         names = [column.name for column in columns]
         for option, wanted in (("primary", primary_key), ("import_indexes", indexes)):
@@ -105,18 +110,18 @@ class Staging(ABC):
         primary_key: Sequence[str],
         indexes: Sequence[str] = (),
     ) -> bool:
-        """Take over what a failed try left, or make the table, empty, as :meth:`create` does.
+        """Take over the table of a failed attempt, or create an empty one as :meth:`create` does.
 
-        :return: whether there may be rows in it; nothing is known about them
+        :return: whether the table may have rows; nothing is known about them
         """
         self.create(connection, target, columns, primary_key=primary_key, indexes=indexes)
         return False
 
     def load(self, connection: Connection, target: Table, batches: Iterable[Sequence[Row]]) -> int:
-        """Load rows; errors speak of the target, since nobody knows the staging table by its name.
+        """Load rows; errors name the target, since users do not know the staging table.
 
         :return: rows loaded
-        :raises TableError: for a value that the target cannot hold as it is
+        :raises TableError: for a value that the target cannot store unchanged
         """
         with self._naming(target):
             return self.database.loader.load(connection, self.table, batches)
@@ -124,16 +129,16 @@ class Staging(ABC):
     def load_text(
         self, connection: Connection, target: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
     ) -> int:
-        """Load lines of canonical texts; otherwise as :meth:`load`.
+        """Load lines of canonical texts; otherwise like :meth:`load`.
 
-        :param columns: of the staging table, with the types of the source
+        :param columns: columns of the staging table, with the types of the source
         """
         with self._naming(target):
             return self.database.loader.load_text(connection, self.table, columns, blocks)
 
     @contextmanager
     def _naming(self, target: Table) -> Iterator[None]:
-        """Let errors speak of the target."""
+        """Make errors name the target instead of the staging table."""
         try:
             with self.database.translate_errors():
                 yield
@@ -145,7 +150,7 @@ class Staging(ABC):
                     " 'primary' that tell all rows apart, and compare the collations of both."
                 ) from error
             named = error.with_subject(f"Table {str(target)!r}") if error.lacks_subject else copy(error)
-            # Databases quote the staging table in their own words, and users do not know its name.
+            # Messages of the database name the staging table, which users do not know.
             named.args = tuple(
                 part.replace(str(self.table), str(target)).replace(self.table.name, target.name)
                 if isinstance(part, str)
@@ -155,7 +160,7 @@ class Staging(ABC):
             raise named from error
 
     def clear(self, connection: Connection, target: Table) -> None:
-        """Drop what a run before left that was killed."""
+        """Drop the tables that a killed run left."""
         for leftover, _ in find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
             self.database.ddl.drop(connection, leftover)
 
@@ -163,17 +168,17 @@ class Staging(ABC):
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
     ) -> Table:
-        """Make the table by the database's rules."""
+        """Create the table for :meth:`create`."""
 
     def drop(self, connection: Connection) -> None:
-        """Drop the table, if it is there."""
+        """Drop the table if it was created."""
         if self._table is not None:
             self.database.ddl.drop(connection, self._table)
             self._table = None
 
 
 class PermanentStaging(Staging):
-    """A table beside the target, which other connections and machines can reach."""
+    """A table in the target's schema, which other connections and machines can use."""
 
     visible_to_others = True
 
@@ -193,7 +198,7 @@ class PermanentStaging(Staging):
         primary_key: Sequence[str],
         indexes: Sequence[str] = (),
     ) -> bool:
-        """Take over the table of a failed try that has these columns and this key; any other is dropped."""
+        """Take over the table of a failed attempt if it has these columns and this key; drop any other."""
         if find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run)):
             left = self.adopt(connection, target)
             wanted = [(column.name, column.sql_type, column.collation) for column in columns]
@@ -203,13 +208,13 @@ class PermanentStaging(Staging):
         return super().resume(connection, target, columns, primary_key=primary_key, indexes=indexes)
 
     def name_for(self, target: Table) -> str:
-        """Return the beginning of the table's name, which is the same for each try."""
+        """Return the beginning of the table's name, which is the same for each attempt."""
         return f"{STAGING_PREFIX}{staging_digest(target, self.run)}"
 
     def adopt(self, connection: Connection, target: Table) -> Table:
-        """Take over the table that an earlier step of the same run has filled.
+        """Take over the table that an earlier step of the same run filled.
 
-        :raises TableError: when it is not there
+        :raises TableError: if it does not exist
         """
         found = find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
         if not found:
@@ -222,9 +227,9 @@ class PermanentStaging(Staging):
 
 
 class SharedStaging(PermanentStaging):
-    """A permanent table that one task has made, several fill, and another merges.
+    """A permanent table that one task creates, several tasks fill, and another merges.
 
-    :param run: what tells these tasks from those of any other run
+    :param run: identifies the run of these tasks
     """
 
     def resume(
@@ -236,18 +241,18 @@ class SharedStaging(PermanentStaging):
         primary_key: Sequence[str],
         indexes: Sequence[str] = (),
     ) -> bool:
-        """Take over the table that was made for all; a retry, or another task, may have put rows into it.
+        """Take over the shared table, in which other tasks or an earlier attempt may have loaded rows.
 
-        :raises TableError: when it is not there
+        :raises TableError: if it does not exist
         """
         self.adopt(connection, target)
         return True
 
 
 class TemporaryStaging(Staging):
-    """A table that only its own connection sees, and that ends with it.
+    """A table that only one connection sees, and that is dropped when the connection closes.
 
-    :param purpose: what tells it apart from others for the same target over the same connection
+    :param purpose: distinguishes it from other tables for the same target over the same connection
     """
 
     def __init__(self, database: Database, purpose: str = "") -> None:
@@ -269,12 +274,12 @@ class TemporaryStaging(Staging):
             )
 
     def drop(self, connection: Connection) -> None:
-        """Leave it to the end of its own connection, which is another one."""
+        """Do nothing: the table is dropped when its connection, which is not this one, closes."""
         self._table = None
 
 
 class CustomStaging(Staging):
-    """A table that a user's class makes.
+    """A table that a user's class creates.
 
     :param maker: an instance of that class
     """
@@ -300,7 +305,7 @@ class CustomStaging(Staging):
         )
 
     def drop(self, connection: Connection) -> None:
-        """Leave it to the user's class."""
+        """Have the user's class drop the table."""
         if self._table is not None:
             self.maker.drop(connection)
             self._table = None
@@ -308,7 +313,7 @@ class CustomStaging(Staging):
 
 @contextmanager
 def naming_temporary_tables(database: Database, target: Table) -> Iterator[None]:
-    """Say in errors that a temporary table was to be made: MySQL's own speak of the database alone."""
+    """Make errors say that a temporary table could not be created; MySQL's messages name only the database."""
     try:
         with database.translate_errors():
             yield
@@ -322,10 +327,10 @@ def naming_temporary_tables(database: Database, target: Table) -> Iterator[None]
 
 
 def staging_for(database: Database, option: str = PERMANENT) -> Staging:
-    """Return the staging that an option names.
+    """Return the staging for the value of the option ``staging``.
 
     :param option: ``permanent``, ``temporary``, or the import path of a class with ``create`` and ``drop``
-    :raises ConfigurationError: when there is no such class
+    :raises ConfigurationError: if the class cannot be imported or lacks a method
     """
     if option == PERMANENT:
         return PermanentStaging(database)
@@ -344,14 +349,14 @@ def staging_for(database: Database, option: str = PERMANENT) -> Staging:
 
 
 def staging_digest(target: Table, run: str = "") -> str:
-    """Return the 16 hex digits that stand for a target in a run."""
+    """Return 16 hex digits that identify a target and a run."""
     return hashlib.sha256(json.dumps([target.schema, target.name, run]).encode()).hexdigest()[:16]
 
 
 def staging_name(target: Table, run: str, created: float) -> str:
-    """Name a staging table.
+    """Return the name of a staging table.
 
-    :param created: seconds since 1970
+    :param created: time of its creation, in seconds since 1970
     """
     return f"{STAGING_PREFIX}{staging_digest(target, run)}_{int(created):08x}"
 
@@ -361,9 +366,9 @@ def find_staging(
 ) -> list[tuple[Table, float]]:
     """Find permanent staging tables.
 
-    :param schemas: where to look; ``None`` for the connection's default
-    :param digest: only those of one target and run
-    :return: tables, whose columns are not described, and their age in seconds
+    :param schemas: schemas to search; ``None`` for the connection's default
+    :param digest: find only the tables of this target and run; see :func:`staging_digest`
+    :return: tables, without their columns, each with its age in seconds
     """
     now = time.time()
     inspector = inspect(connection)
