@@ -1,4 +1,4 @@
-"""Column types for tables of our own, such as the history's, that mean the same on every supported database.
+"""Column types for this package's tables, such as the history, that behave the same on every supported database.
 
 SQLAlchemy chooses the variant when it writes the statement.
 """
@@ -13,7 +13,7 @@ _MYSQL = ("mysql", "mariadb")
 
 
 def exact_text(length: int) -> TypeEngine[str]:
-    """Return a type for texts of at most ``length`` characters, of which those that differ in case only are different."""
+    """Return a case-sensitive type for texts of at most ``length`` characters."""
     return String(length).with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), *_MYSQL)
 
 

@@ -1,4 +1,4 @@
-"""Digest a few segments, spread evenly over a table: a probe shows, before any scan, whether two tables differ all over."""
+"""Digest a few segments spread evenly over a table, as a probe: it shows, before any scan, whether most of a table differs."""
 
 from __future__ import annotations
 

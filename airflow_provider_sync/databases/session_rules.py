@@ -12,8 +12,8 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
     """Rules for the sessions of one database.
 
     :ivar allow_row_security: sync only the rows that policies let the role see, instead of failing
-    :ivar keep_time_limits: leave the role's own limits for statements and transactions in force
-    :ivar lock_seconds: longest wait for a lock of somebody else, if the engine's own limit is longer
+    :ivar keep_time_limits: keep the role's time limits for statements and transactions
+    :ivar lock_seconds: longest wait for a lock of another session, in seconds, if the engine's limit is longer
     """
 
     allow_row_security: bool = False
@@ -24,7 +24,7 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
 def check_all_rows_seen(table: Table, name: str, *, allowed: bool) -> None:
     """Refuse a table of which the session's role sees only some rows, since a mirror would delete the others.
 
-    :param name: of the table, for the message
+    :param name: name of the table, for the message
     :param allowed: whether the user wants only the visible rows
     :raises TableError: naming table, policies and both remedies
     """

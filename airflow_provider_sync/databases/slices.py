@@ -1,4 +1,4 @@
-"""How finely a table is cut into segments, which keys these cover, and how it is cut into slices for several tasks. No I/O."""
+"""Decide how many segments a table has, which keys they cover, and how it is cut into slices for several tasks. No I/O."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from airflow_provider_sync.protocol.v2.messages import MAX_SEGMENTS, KeyRange, Partitioning
 
 SEGMENT_ROWS = 128
-"""Rows that a segment should have about: a changed row costs the digests of its segment's rows on the wire."""
+"""Target rows per segment: for each changed row, the digests of all rows of its segment are sent."""
 
 USUAL_SEGMENTS = 16_384
-"""Most segments into which a source cuts a table by itself: what they cost on the wire stays below a few hundred KB."""
+"""Most segments that a source chooses by itself, so that their digests take at most a few hundred KB on the wire."""
 
 
 def segments_for(rows: int, *, each: int) -> int:
-    """Return into how many segments to cut a table of so many rows: a power of two, at most as many as the protocol allows.
+    """Return the number of segments for a table of so many rows: a power of two, within the protocol's limit.
 
     :param each: rows that a segment should have about
     """
@@ -37,7 +37,7 @@ def key_range_of(partitioning: Partitioning, segment_range: tuple[int, int]) -> 
 
 
 def intersect_key_ranges(keys: KeyRange, key_range: KeyRange | None) -> KeyRange:
-    """Return the keys that are in both ranges."""
+    """Return the intersection of two key ranges."""
     if key_range is None:
         return keys
     lows, highs = ([end for end in ends if end is not None] for ends in zip(keys, key_range, strict=True))
@@ -45,11 +45,11 @@ def intersect_key_ranges(keys: KeyRange, key_range: KeyRange | None) -> KeyRange
 
 
 def missing_segment_ranges(numbers: Sequence[int], held: Collection[int]) -> list[tuple[int, int]]:
-    """Return the ranges of wanted segments of which no row is held; they go on across segments that are neither wanted nor held.
+    """Return ranges that cover the wanted segments without held rows; a range may include segments neither wanted nor held.
 
-    :param numbers: of the wanted segments, ascending
-    :param held: numbers of which rows are held already
-    :return: first and last of each range
+    :param numbers: numbers of the wanted segments, ascending
+    :param held: numbers of the segments of which rows are held already
+    :return: first and last number of each range
     """
     segment_ranges: list[tuple[int, int]] = []
     position = 0
@@ -80,7 +80,7 @@ def cut_key_ranges(
     groups: list[list[int]] = []
     begun = 0
     for number in sorted(rows):
-        # A range is full when the rows up to its end are its share of all.
+        # A range ends where all ranges so far have their share of the rows.
         if not groups or begun * max_ranges >= total * len(groups):
             groups.append([])
         groups[-1].append(number)

@@ -1,4 +1,4 @@
-"""Say in errors which table they are about: databases and connections often do not."""
+"""Add the table's name to errors: databases and connections often do not give it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from airflow_provider_sync.exceptions import TableError, TransportError
 
 @contextmanager
 def naming_table(name: str) -> Iterator[None]:
-    """Put the table's name before errors that do not say which table they are about.
+    """Put the table's name before errors that do not name it.
 
-    :param name: as the user knows it
+    :param name: name of the table as users know it
     """
     try:
         yield

@@ -20,7 +20,7 @@ from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 class TableHasher(Protocol):
-    """What a user may plug in instead of the protocol's own hash; both ends need the same."""
+    """A user's replacement for the hash of version 1; client and server need the same one."""
 
     def hash(self, engine: Engine, table: TableConfig) -> str:
         """Return the hash of the table, ``--EMPTY--`` for an empty one."""
@@ -33,7 +33,7 @@ def hash_table(
 
     :param connection: usually one of :meth:`~.base.Database.snapshot`
     :param columns: what to hash, in this order; ``None`` for every column of the table, generated and invisible ones too
-    :param zone: the time zone in which instants are hashed
+    :param zone: the time zone in which timestamptz values are hashed
     :return: 40 hex digits, or ``--EMPTY--``
     :raises TableError: when the table has no primary key
     """
@@ -63,7 +63,7 @@ def zoned_places(database: Database, columns: Sequence[Column]) -> list[int]:
 def in_zone(
     database: Database, columns: Sequence[Column], batches: Iterable[Sequence[Row]], zone: TimeZone
 ) -> Iterator[Sequence[Row]]:
-    """Turn the instants of what :meth:`~.contract.read.Reader.read` gives from UTC into a time zone."""
+    """Convert the timestamptz values of :meth:`~.contract.read.Reader.read` from UTC to a time zone."""
     places = [] if zone.is_utc else zoned_places(database, columns)
     if not places:
         yield from batches
@@ -76,9 +76,9 @@ def in_zone(
 
 
 def load_hasher(path: str) -> TableHasher:
-    """Make the hasher that an import path names: ``package.module.Class``, built without arguments.
+    """Return an instance of the hasher class with the import path ``package.module.Class``.
 
-    :raises ConfigurationError: when there is no such class, or it has no ``hash``
+    :raises ConfigurationError: if there is no such class, it needs arguments, or it has no ``hash``
     """
     module, _, name = path.rpartition(".")
     try:

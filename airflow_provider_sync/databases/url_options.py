@@ -1,4 +1,4 @@
-"""The options behind the ``?`` of a database URL: one that its driver does not take is an error that names it."""
+"""Check the options after the ``?`` of a database URL: an option that the driver does not accept is an error that names it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BAD_VALUE = re.compile(r"\binvalid\b.*\bvalue\b|\bbad value\b|unrecognized conf
 def check_names(url: URL, entry: EngineEntry) -> None:
     """Refuse an option that SQLAlchemy would ignore silently.
 
-    :param entry: of the URL's database
+    :param entry: registry entry of the URL's database
     :raises ConfigurationError: naming the option
     """
     if entry.url_options is None or "uri" in url.query:
@@ -34,7 +34,7 @@ def check_names(url: URL, entry: EngineEntry) -> None:
 
 @contextmanager
 def naming_options(url: URL) -> Iterator[None]:
-    """Turn the errors with which drivers refuse options, mostly Python's own, into one that names the option.
+    """Convert a driver's error about an option, often a plain TypeError, into one that names the option.
 
     :raises ConfigurationError: without the driver's text, which may quote values of the URL
     """
@@ -53,9 +53,9 @@ def naming_options(url: URL) -> Iterator[None]:
 
 
 def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str, Any]], DBAPIConnection]) -> None:
-    """Make an engine's connections name the option that their driver does not take.
+    """Make an engine's connections name an option that their driver does not accept.
 
-    :param open_connection: opens one, with the driver's arguments by name
+    :param open_connection: opens a connection, with the driver's arguments by name
     """
 
     def connect(dialect: Dialect, _record: object, arguments: list[Any], parameters: dict[str, Any]) -> DBAPIConnection:

@@ -1,4 +1,4 @@
-"""The foreign keys of a table on MySQL and MariaDB, both ways, and the rows that point to nothing."""
+"""Foreign keys from and to a table on MySQL and MariaDB, and the rows without a parent."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class MySQLForeignKeys(ForeignKeys):
 
     @contextmanager
     def switched_off(self, connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
-        """Switch the session's foreign-key checks off, and back to what they were in any case."""
+        """Switch the session's foreign-key checks off, and always restore their setting afterwards."""
         before = int(connection.exec_driver_sql("SELECT @@SESSION.foreign_key_checks").scalar_one())
         connection.exec_driver_sql("SET SESSION foreign_key_checks = 0")
         try:
@@ -88,5 +88,5 @@ class MySQLForeignKeys(ForeignKeys):
                 connection.exec_driver_sql(f"SET SESSION foreign_key_checks = {before}")
 
     def count_orphans(self, connection: Connection, table: Table) -> dict[str, int]:
-        """Count rows whose foreign key points to nothing, in ``table`` and in the tables that refer to it."""
+        """Count rows without a parent, in ``table`` and in the tables that refer to it."""
         return count_orphans(connection, table, self.quote)

@@ -1,4 +1,4 @@
-"""How a descriptor is named to a MySQL server, and what is said of a request for any other file."""
+"""The file name by which a MySQL server requests a descriptor, and the error for any other request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 DESCRIPTORS = Path("/proc/self/fd")
 
 REFUSED = 2000
-"""The client library's own number for a file that it does not send."""
+"""Error number of the client library for a file that it does not send."""
 
 _MAX_NAME = 100
 

@@ -1,4 +1,4 @@
-"""Files that a MySQL server may get from its client: the pipe of the LOAD DATA that is under way, and no other.
+"""Restrict which files a MySQL server may request from the client: only the pipe of the running LOAD DATA.
 
 A server, or whoever answers in its place, may answer any statement with the request for a file, whose name is the server's
 choice, and drivers send it. So the feature is off, except for connections that are opened to load rows, and these send
@@ -27,16 +27,16 @@ class _Driver(Protocol):
     """What a driver's module offers; connections are the driver's own."""
 
     def connect(self, arguments: dict[str, Any], *, load: bool) -> Any:
-        """Open a connection that sends no file; with ``load``, one that can be told to."""
+        """Open a connection that sends no file; with ``load``, one for which :meth:`offer` can allow a file."""
 
     def guard(self, connection: Any) -> None:
-        """Have a connection send no file that it was not told to, if it is one that others opened."""
+        """Make a connection that others opened refuse every file that was not offered."""
 
     def can_send(self, connection: Any) -> bool:
         """Whether :meth:`offer` works."""
 
     def offer(self, connection: Any, descriptor: int | None) -> None:
-        """Have the next statement send the open file of this descriptor, when it is asked for by :func:`file_name`; or none."""
+        """Allow the next statement to send this open file, which it requests by :func:`file_name`; ``None`` allows none."""
 
 
 def confine(engine: Engine) -> None:
@@ -61,14 +61,14 @@ def loading() -> Iterator[None]:
 
 
 def can_send(connection: Any) -> bool:
-    """Whether a driver's connection may be told to send a file; what the server allows is another question."""
+    """Whether a driver's connection can send an offered file; the server may still refuse it."""
     driver = _driver_of(connection)
     return driver is not None and driver.can_send(connection)
 
 
 @contextmanager
 def offered(connection: Any, descriptor: int) -> Iterator[None]:
-    """Let the server have what is read from a descriptor, when it asks for its :func:`file_name`, until the end."""
+    """Let the server read from a descriptor, by its :func:`file_name`, until the block ends."""
     driver = _driver_of(connection)
     if driver is None:
         raise ValueError("this connection cannot send a file")

@@ -1,4 +1,4 @@
-"""Files that mysqlclient may send: the C library is told by its own ``mysql_set_local_infile_handler`` how to read them.
+"""Restrict the files that mysqlclient sends, by the C library's ``mysql_set_local_infile_handler``.
 
 mysqlclient itself cannot say it, so the function is called through ctypes. The handler is there before the first statement.
 Where the library does not have the function in reach, no file is sent at all.
@@ -21,11 +21,11 @@ _HEADER = object.__basicsize__
 """Bytes of Python's own at the beginning of a connection; behind them is the library's MYSQL."""
 
 _state = threading.local()
-"""Name of the file that was refused last in a thread: the library asks for the error's text at once."""
+"""Name of the file that was last refused in a thread; the library asks for the error's text right afterwards."""
 
 
 def connect(arguments: dict[str, Any], *, load: bool) -> Connection:
-    """Open a connection that sends no file; with ``load``, one that can be told to."""
+    """Open a connection that sends no file; with ``load``, one for which :func:`offer` can allow a file."""
     if not load or _library() is None:
         return _Guarded(**arguments, local_infile=0)
     if _is_mariadb():
@@ -40,7 +40,7 @@ def connect(arguments: dict[str, Any], *, load: bool) -> Connection:
 
 
 def guard(connection: Any) -> None:
-    """Have a connection send no file that it was not told to."""
+    """Make a connection that others opened refuse every file that was not offered."""
     offer(connection, None)
 
 
@@ -50,7 +50,7 @@ def can_send(connection: Any) -> bool:
 
 
 def offer(connection: Any, descriptor: int | None) -> None:
-    """Have the next statement send the open file of this descriptor, when it is asked for by its name; or none."""
+    """Allow the next statement to send the open file of this descriptor, requested by its name; ``None`` allows none."""
     library, pointer = _library(), _pointer(connection)
     if library is not None and pointer is not None:
         # The handler's own argument: 0 is for none.
@@ -122,7 +122,7 @@ def _read(handle: int | None, buffer: int, size: int) -> int:
 
 
 def _end(handle: int | None) -> None:
-    """Leave the descriptor to its owner."""
+    """Do nothing: the caller closes the descriptor."""
 
 
 def _explain(handle: int | None, buffer: int, size: int) -> int:

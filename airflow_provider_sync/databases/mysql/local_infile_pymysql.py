@@ -1,4 +1,4 @@
-"""Files that pymysql may send: the request is looked at before the driver opens the file."""
+"""Restrict the files that pymysql sends: the server's request is checked before the driver opens the file."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _CONFINABLE = (
     and hasattr(connections.Connection, "_read_query_result")
     and hasattr(connections.MySQLResult, "_read_load_local_packet")
 )
-"""Whether this release has what is overridden here; one that has not sends nothing."""
+"""Whether this release has the methods that are overridden here; other releases send no file."""
 
 
 def connect(arguments: dict[str, Any], *, load: bool) -> Any:
-    """Open a connection that sends no file; with ``load``, one that can be told to."""
+    """Open a connection that sends no file; with ``load``, one for which :func:`offer` can allow a file."""
     return _Guarded(**arguments, local_infile=load and _CONFINABLE)
 
 
 def guard(connection: Any) -> None:
-    """Do nothing: a connection that others opened is not told to send a file, and a request for one is an error."""
+    """Do nothing: a connection that others opened is offered no file, so a request for one is an error."""
 
 
 def can_send(connection: Any) -> bool:
@@ -31,7 +31,7 @@ def can_send(connection: Any) -> bool:
 
 
 def offer(connection: Any, descriptor: int | None) -> None:
-    """Have the next statement send the open file of this descriptor, when it is asked for by its name; or none."""
+    """Allow the next statement to send the open file of this descriptor, requested by its name; ``None`` allows none."""
     connection.offered = None if descriptor is None else file_name(descriptor)
 
 

@@ -1,4 +1,4 @@
-"""What a MySQL or MariaDB server is asked once, and all connections to it then know."""
+"""Facts about a MySQL or MariaDB server, queried once and shared by all connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_sync.databases.mysql.errors import NO_FUNCTION, error_numb
 
 
 class Server:
-    """Facts about one server, asked over whatever connection comes first."""
+    """Facts about one server, queried over the first connection that needs them."""
 
     def __init__(self) -> None:
         self._mariadb: bool | None = None

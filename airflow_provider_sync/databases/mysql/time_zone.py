@@ -1,4 +1,4 @@
-"""Time zones of MySQL and MariaDB sessions: the one that is the server's own, and another one for a while."""
+"""Time zones of MySQL and MariaDB sessions: find the server's default, and set another one for a block."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from airflow_provider_sync.time_zones import time_zone_named
 OFFSETS = frozenset(
     f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}" for minutes in range(-779, 781)
 )
-"""What every version takes as a session's time zone: MariaDB and older MySQL end at -12:59 and +13:00."""
+"""Offsets that every version accepts as a session's time zone; MariaDB and older MySQL end at -12:59 and +13:00."""
 
 _PROBES = ("1990-01-15", "1990-07-15", "2010-01-15", "2010-07-15", "2024-01-15", "2024-04-05", "2024-07-15", "2024-10-20")
-"""Days whose offsets tell a rule for summer time from any other that could be meant by the same abbreviation."""
+"""Days whose offsets distinguish the daylight saving rules that share an abbreviation."""
 
 
 @contextmanager
 def session_in(connection: Connection, offset: str) -> Iterator[None]:
-    """Have the session render instants in a time zone, and in UTC again at the end.
+    """Make the session render timestamptz values in a time zone, and in UTC again afterwards.
 
     :param offset: one of :data:`OFFSETS`
     """

@@ -44,7 +44,7 @@ class CopyText:
         self._table = table
 
     def encode(self, rows: Sequence[Row]) -> bytes:
-        """Write rows, each with a newline behind it.
+        """Write rows, each followed by a newline.
 
         :raises TableError: for a value that its column would change, or that PostgreSQL cannot store
         """
@@ -160,7 +160,7 @@ class _ColumnText:
         return self._refuse(wrong, f"is not a value of this {self._column.kind}")
 
     def _all_fit(self, values: Sequence[Value]) -> TypeGuard[Sequence[str]]:
-        """Whether all values are text that PostgreSQL stores as it stands, escapes not needed."""
+        """Whether all values are text that PostgreSQL stores unchanged and that needs no escapes."""
         if not _are(values, str):
             return False
         return all(map(self._pattern.fullmatch, values))
@@ -193,7 +193,7 @@ class _ColumnText:
         return str(value)
 
     def _check_length(self, texts: Sequence[str], length: int) -> None:
-        """Refuse what does not fit: PostgreSQL cuts blanks off the end of text, and anything off a ``name``."""
+        """Refuse text that is too long: PostgreSQL would silently cut trailing blanks, and any excess of a ``name``."""
         if self._column.kind is Kind.CHAR:
             return
         for text in texts:
@@ -220,12 +220,12 @@ class _ColumnText:
 
 
 def _are(values: Sequence[Value], kind: type[_Kind]) -> TypeGuard[Sequence[_Kind]]:
-    """Whether all values are of one type, by far the most usual case."""
+    """Whether all values have the same type, by far the most usual case."""
     return set(map(type, values)) <= {kind}
 
 
 def _pattern(column: Column) -> re.Pattern[str]:
-    """Return what a value of ``column`` looks like that PostgreSQL stores as it stands."""
+    """Return the pattern of the values that ``column`` stores unchanged."""
     digits = column.scale or 0
     # Further zeros change nothing.
     fraction = rf"(?:\.[0-9]{{1,{digits}}}0*)?" if digits > 0 else r"(?:\.0+)?"
@@ -262,7 +262,7 @@ def _same_number(value: int) -> bool:
 
 
 def digits_after_point(number: Decimal) -> int:
-    """Count the digits behind the point up to the last that is not zero; negative where even tens are zero."""
+    """Count the digits after the point up to the last nonzero one; negative for multiples of ten."""
     _, digits, exponent = number.as_tuple()
     zeros = next((place for place, digit in enumerate(reversed(digits)) if digit), None)
     return -(int(exponent) + zeros) if zeros is not None else -(10**6)

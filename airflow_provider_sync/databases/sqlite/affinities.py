@@ -45,7 +45,7 @@ _KINDS = (
 
 
 class Affinity(StrEnum):
-    """What a column converts values to."""
+    """The type to which a column converts values."""
 
     INTEGER = "INTEGER"
     TEXT = "TEXT"
@@ -72,7 +72,7 @@ def affinity_of(sql_type: str, *, strict: bool = False) -> Affinity:
 
 
 def kind_of(sql_type: str) -> Kind:
-    """Return the logical kind that a declared type speaks of; SQLite itself does not insist on it."""
+    """Return the logical kind of a declared type, which SQLite itself does not enforce."""
     name = sql_type.partition("(")[0].upper()
     return next((kind for part, kind in _KINDS if part in name), Kind.OTHER)
 
@@ -112,7 +112,7 @@ def storable(values: Sequence[Value], column: Column, affinity: Affinity) -> Seq
 
 
 def refusal(table: str, column: Column, reason: object) -> TableError:
-    """Return the error for a value that a column cannot hold."""
+    """Return the error for a value that a column cannot store."""
     return TableError(
         f"Table {table!r}, column {column.name!r} ({column.sql_type or 'no type'}): {reason}."
         " Declare the column TEXT in the target to keep such values as they are."
@@ -132,7 +132,7 @@ def _number(text: str) -> Value:
     if not NUMBER.fullmatch(text):
         return text
     exact = Decimal(text.strip())
-    # The size first: int() of a short text with a large exponent would fill the memory.
+    # Checks the size first: int() of a short text with a large exponent would fill the memory.
     if exact.adjusted() < 20 and exact == exact.to_integral_value() and int(exact) in INT64:
         return int(exact)
     number = float(text)

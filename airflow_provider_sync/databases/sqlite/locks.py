@@ -1,4 +1,4 @@
-"""Lock files beside an SQLite database file that keep two syncs of one table apart.
+"""Lock files beside an SQLite database file that prevent two syncs of one table at a time.
 
 SQLite's own lock on the whole database lasts only as long as a transaction, and a sync downloads before it opens one.
 """
@@ -27,14 +27,14 @@ _POLL_SECONDS = 0.05
 _PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 _LOCK = re.compile(r"-sync-[0-9a-f]{16}\.lock$")
-"""What the name of a lock file has behind that of its database."""
+"""Suffix of a lock file's name after that of its database."""
 
 IN_MEMORY = ":memory:"
 """Where the locks of a database without a file would lie; there is nobody to keep out of it."""
 
 
 def lock_path(connection: Connection, schema: str, table: str) -> Path:
-    """Return where the lock file of a table lies."""
+    """Return the path of a table's lock file."""
     rows = connection.exec_driver_sql("SELECT file FROM pragma_database_list WHERE lower(name) = lower(?)", (schema,))
     digest = hashlib.sha256(table.lower().encode()).hexdigest()[:16]
     path = Path(rows.scalar() or IN_MEMORY)
@@ -43,7 +43,7 @@ def lock_path(connection: Connection, schema: str, table: str) -> Path:
 
 @contextmanager
 def hold_locks(names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
-    """Hold an exclusive lock on each file, which is made for it and removed at the end, in their order.
+    """Hold exclusive locks on files, taken in the given order; each file is created for the lock and removed afterwards.
 
     The operating system frees the locks when the process dies; the files that it then leaves behind lock nobody out.
 
@@ -68,7 +68,7 @@ class _HeldLocks:
         self._names = names
 
     def check(self) -> None:
-        """Look whether the lock files are still there: whoever removed one has let others in."""
+        """Check that the lock files still exist: without one, another sync can take the lock."""
         gone = [self._names[str(path)] for path, handle in self._held.items() if not _is_current(handle, path)]
         if gone:
             raise lost(gone, "somebody removed its lock file")
@@ -102,7 +102,7 @@ def _acquire(path: Path, deadline: float, name: str, timeout: float) -> int:
 
 
 def _open(path: Path, name: str) -> int:
-    """Open the lock file, and make it where there is none; through no link, and nothing but a plain file."""
+    """Open the lock file, or create it; refuse links and anything but a plain file."""
     try:
         while True:
             try:
@@ -138,7 +138,7 @@ def _create(path: Path) -> int:
     database = path.with_name(_LOCK.sub("", path.name)).stat() if _LOCK.search(path.name) else path.parent.stat()
     mode = stat.S_IMODE(database.st_mode) & 0o666
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN, mode)
-    # Some file systems have neither owners nor permissions.
+    # Some file systems support neither owners nor permissions.
     with suppress(PermissionError):
         if os.geteuid() == 0:
             # Left behind by a process that was killed, it would lock everybody else out.
@@ -149,7 +149,7 @@ def _create(path: Path) -> int:
 
 
 def _is_current(handle: int, path: Path) -> bool:
-    """Whether the file that was locked is still the one under its name: its last holder may have removed it meanwhile."""
+    """Whether the locked file still has its name: the last holder may have removed it meanwhile."""
     try:
         found = path.stat(follow_symlinks=False)
     except FileNotFoundError:
