@@ -46,14 +46,14 @@ class Body:
 
     :ivar response: status and headers
     :ivar url: the endpoint of the request
-    :param patience: time limits of the request
+    :param time_limits: time limits of the request
     """
 
-    def __init__(self, response: requests.Response, url: str, traffic: Traffic, patience: RequestTimeLimits) -> None:
+    def __init__(self, response: requests.Response, url: str, traffic: Traffic, time_limits: RequestTimeLimits) -> None:
         self.response = response
         self.url = url
         self._traffic = traffic
-        self._patience = patience
+        self._time_limits = time_limits
 
     @property
     def content_type(self) -> str:
@@ -62,7 +62,7 @@ class Body:
 
     def progress(self) -> None:
         """Record progress, which restarts the limit `max_silence`."""
-        self._patience.progress()
+        self._time_limits.progress()
 
     def chunks(self, *, limit: int, option: str | None = None) -> Iterator[bytes]:
         """Yield the body as it arrives, without the compression that a proxy may have added.
@@ -115,7 +115,7 @@ class Body:
         with body_errors(self.url):
             # Not through requests, which would decompress without a limit.
             for chunk in self.response.raw.stream(CHUNK_BYTES, decode_content=False):
-                self._patience.check()
+                self._time_limits.check()
                 received += len(chunk)
                 self._traffic.count(received=len(chunk))
                 if received > limit:

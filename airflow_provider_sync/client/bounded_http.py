@@ -38,17 +38,17 @@ GIVE_UP_SECONDS = 1.0
 """Seconds after which a wait notices that the request was given up."""
 
 _ADVICE = "Check the URL: is there a sync server?"
-_PATIENCE: ContextVar[RequestTimeLimits] = ContextVar("patience")
+_TIME_LIMITS: ContextVar[RequestTimeLimits] = ContextVar("time_limits")
 
 
 @contextmanager
-def waiting(patience: RequestTimeLimits) -> Iterator[None]:
+def limited_by(time_limits: RequestTimeLimits) -> Iterator[None]:
     """Apply time limits to the request that this thread sends inside the block, and to its answer."""
-    token = _PATIENCE.set(patience)
+    token = _TIME_LIMITS.set(time_limits)
     try:
         yield
     finally:
-        _PATIENCE.reset(token)
+        _TIME_LIMITS.reset(token)
 
 
 def bounded_session() -> Session:
@@ -76,7 +76,7 @@ class _Wire(io.RawIOBase):
     def __init__(self, file: io.RawIOBase, sock: socket) -> None:
         self._file = file
         self._sock = sock
-        self._patience = _PATIENCE.get(None)
+        self._time_limits = _TIME_LIMITS.get(None)
         self._timeout = sock.gettimeout() or float("inf")
         self._head_until = time.monotonic() + self._timeout
         self._head_bytes: int | None = 0
@@ -99,9 +99,9 @@ class _Wire(io.RawIOBase):
 
     def _receive(self, buffer: Any, until: float) -> int | None:
         """Wait up to :data:`GIVE_UP_SECONDS`, so that giving up is noticed; return ``None`` when nothing has arrived."""
-        if self._patience is not None:
-            self._patience.check()
-            until = min(until, self._patience.deadline)
+        if self._time_limits is not None:
+            self._time_limits.check()
+            until = min(until, self._time_limits.deadline)
         wait = min(until - time.monotonic(), GIVE_UP_SECONDS)
         if wait <= 0:
             raise TimeoutError("timed out")
@@ -167,8 +167,8 @@ class _Bounded:
             super().send(data)  # type: ignore[misc]  # that of a connection
             return
         for start in range(0, len(data), PIECE_BYTES):
-            if patience := _PATIENCE.get(None):
-                patience.check()
+            if time_limits := _TIME_LIMITS.get(None):
+                time_limits.check()
             super().send(data[start : start + PIECE_BYTES])  # type: ignore[misc]  # that of a connection
 
 

@@ -86,7 +86,7 @@ class SyncClient:
         if str(protocol) not in PROTOCOLS:
             raise ConfigurationError(f"protocol is {protocol!r}. Give 'auto', 1 or 2.")
         self._protocol = str(protocol)
-        self._asked = self._protocol == "1"  # version 1 has no capabilities to ask for
+        self._knows_capabilities = self._protocol == "1"  # version 1 has no capabilities to ask for
         self._capabilities: Capabilities | None = None
         named = checked_time_zone(time_zone)
         self.time_zone = time_zone_named(named) if named else None
@@ -94,7 +94,7 @@ class SyncClient:
         self.retries = max(0, retries)
         self.limits = limits or SizeLimits()
         self._max_seconds = max_seconds
-        self._watched = ExitStack()
+        self._cancellation = ExitStack()
         self._transport = Transport(
             url,
             auth=_authentication(token, login, password),
@@ -127,11 +127,11 @@ class SyncClient:
 
     def __enter__(self) -> Self:
         if (cancellation := current_cancellation()) is not None:
-            self._watched.enter_context(cancellation.watching(self.give_up))
+            self._cancellation.enter_context(cancellation.watching(self.give_up))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._watched.close()
+        self._cancellation.close()
         self.close()
 
     def __repr__(self) -> str:
@@ -192,10 +192,10 @@ class SyncClient:
         :raises ProtocolError: for an answer that fits neither version
         :raises TransportError: without an answer, so that the version stays unknown
         """
-        if not self._asked:
+        if not self._knows_capabilities:
             call = Call("/capabilities")
             self._capabilities = self._transport.send(call, read_capabilities, subject="what it offers", expect=(200, 404, 405))
-            self._asked = True
+            self._knows_capabilities = True
         return self._capabilities
 
     @property

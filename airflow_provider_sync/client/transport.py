@@ -20,7 +20,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from airflow_provider_sync import __version__
 from airflow_provider_sync.client.body import Body, Traffic
-from airflow_provider_sync.client.bounded_http import bounded_session, waiting
+from airflow_provider_sync.client.bounded_http import bounded_session, limited_by
 from airflow_provider_sync.client.network_errors import request_errors
 from airflow_provider_sync.client.refusals import check_framing, refusal
 from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimits
@@ -178,9 +178,9 @@ class Transport:
             headers["Content-Type"] = call.content_type
         if call.body is not None:
             headers[content_digest.HEADER] = content_digest.content_digest(call.body)
-        patience = RequestTimeLimits(url, self.time_limits, self._max_silence)
-        patience.check()
-        with request_errors(url), waiting(patience):
+        time_limits = RequestTimeLimits(url, self.time_limits, self._max_silence)
+        time_limits.check()
+        with request_errors(url), limited_by(time_limits):
             response = self._session.request(
                 "GET" if call.body is None else "POST",
                 url,
@@ -192,7 +192,7 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             )
-        body = Body(response, url, self.traffic, patience)
+        body = Body(response, url, self.traffic, time_limits)
         with ExitStack() as closing:
             closing.enter_context(response)
             check_framing(response, url)

@@ -1,4 +1,4 @@
-"""A table as its configuration offers it, open over one snapshot: which columns are sent, and what identifies a row."""
+"""Open a table of the configuration in a snapshot, and resolve its columns and its key."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from airflow_provider_sync.server.sources import Sources
 
 @dataclass(frozen=True, slots=True)
 class OpenTable:
-    """A table of the configuration and the snapshot that it is read from.
+    """A table of the configuration, and the snapshot from which it is read.
 
-    :ivar source: what the configuration says about it
-    :ivar connection: the snapshot
-    :ivar table: what the database says about it
+    :ivar source: its configuration
+    :ivar connection: the connection with the snapshot
+    :ivar table: its description from the database
     """
 
     source: SourceTable
@@ -34,9 +34,9 @@ class OpenTable:
     def offered_columns(self) -> Sequence[Column]:
         """Return the columns that are offered, in the order of the table: those that are configured, or all.
 
-        Invisible columns are columns; those that the server itself sets to moments of a row's history are not.
+        Invisible columns are included; columns that the database sets for system versioning are not.
 
-        :raises TableError: when the configuration names one that is not there, or none while not all are to be seen
+        :raises TableError: when the configuration names a missing column, or names none and some are hidden from the user
         """
         if self.source.columns:
             return self.named_columns()
@@ -46,7 +46,7 @@ class OpenTable:
     def star_columns(self) -> Sequence[Column]:
         """Return the columns that version 1 sends: those that are configured, or what ``SELECT *`` has.
 
-        :raises TableError: when the configuration names one that is not there, or none while not all are to be seen
+        :raises TableError: when the configuration names a missing column, or names none and some are hidden from the user
         """
         if self.source.columns:
             return self.named_columns()
@@ -56,23 +56,23 @@ class OpenTable:
     def _check_all_seen(self) -> None:
         if not self.database.catalog.sees_all_columns(self.connection, self.table):
             raise TableError(
-                f"Table {self.source.name!r} has columns that the source's user may not read, and which would be left out without"
-                " a word. Grant SELECT on the whole table, or name the columns to offer with `columns` in the server's"
+                f"Table {self.source.name!r} has columns that the source's user may not read, and which would be left out"
+                " silently. Grant SELECT on the whole table, or name the columns to offer with `columns` in the server's"
                 " configuration."
             )
 
     def named_columns(self) -> Sequence[Column]:
         """Return the columns that the configuration names, in the order of the table.
 
-        :raises TableError: when one is not there
+        :raises TableError: when one does not exist
         """
         self.check_names("columns", self.source.columns)
         return [column for column in self.table.columns if column.name in self.source.columns]
 
     def key(self, columns: Sequence[Column]) -> Sequence[str]:
-        """Name the columns that identify a row: those that are configured, or the table's own primary key.
+        """Return the names of the columns that identify a row: the configured key, or the table's primary key.
 
-        :param columns: those that are sent
+        :param columns: the columns to send
         :raises TableError: when there is no key, or not all of it is sent
         """
         key = self.source.primary_key or self.table.primary_key
@@ -85,7 +85,7 @@ class OpenTable:
         sent = {column.name for column in columns}
         if missing := [name for name in key if name not in sent]:
             raise TableError(
-                f"Table {self.source.name!r} is to be sent without the column {missing[0]!r} of its key. Add it to `columns` in"
+                f"Table {self.source.name!r} would be sent without the column {missing[0]!r} of its key. Add it to `columns` in"
                 f" the server's configuration."
             )
         return key
@@ -93,7 +93,7 @@ class OpenTable:
     def check_names(self, option: str, names: Sequence[str]) -> None:
         """Check that the table has the columns that an option of the configuration names.
 
-        :raises TableError: when one is not there
+        :raises TableError: when one does not exist
         """
         known = {column.name for column in self.table.columns}
         for name in names:
@@ -106,10 +106,10 @@ class OpenTable:
 
 @contextmanager
 def open_table(sources: Sources, source: SourceTable, active: ActiveRequest) -> Iterator[OpenTable]:
-    """Open a snapshot of the table's database and describe the table; the snapshot is given back at the end of the block.
+    """Open a snapshot of the table's database and describe the table; the snapshot is closed at the end of the block.
 
-    :param active: the request that reads it; when that ends early, what runs on the snapshot's connection is cancelled
-    :raises TableError: when there is no such table, or its rows are not all to be seen
+    :param active: the request that reads it; if it ends early, the running statement of the snapshot is cancelled
+    :raises TableError: when there is no such table, or row security hides rows
     :raises TransportError: when the database does not answer
     """
     database = sources.database(source)

@@ -38,10 +38,10 @@ from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
 from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, resolve_slice
 from airflow_provider_sync.server.version2_requests import (
-    check_segments_asked,
+    check_requested_segments,
     decode_request,
-    decode_wanted_keys,
-    refused,
+    decode_requested_keys,
+    invalid_field,
 )
 
 MESSAGE_ROWS = 20_000
@@ -71,7 +71,7 @@ class TableDigestAnswers:
         """Answer the description of a table at once, then the digests of its segments."""
         request = decode_request(body, DescribeTable, grant.tables)
         if request.partitioning is not None:
-            check_segments_asked((), request.partitioning)
+            check_requested_segments((), request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             table_slice = resolve_slice(opened, request.table_slice)
@@ -87,12 +87,12 @@ class TableDigestAnswers:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
         request = decode_request(body, DigestRows, grant.tables)
         if request.keys is None:
-            check_segments_asked(request.segment_ranges, request.partitioning)
+            check_requested_segments(request.segment_ranges, request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             table_slice = resolve_slice(opened, request.table_slice)
             if request.digest != SHA256 and request.digest not in opened.database.digests.probes(opened.connection):
-                raise refused("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
+                raise invalid_field("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
             return _row_digests(_digests(opened, msgspec.structs.replace(table_slice, digest=request.digest), request))
 
         return self._stream(request.table_slice.name, accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
@@ -103,7 +103,7 @@ class TableDigestAnswers:
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             table_slice = resolve_slice(opened, request.table_slice)
-            keys = None if request.keys is None else decode_wanted_keys(request.keys, table_slice.key)
+            keys = None if request.keys is None else decode_requested_keys(request.keys, table_slice.key)
             if keys is not None and not keys:
                 return _rows(())
             return _rows(opened.database.reader.read_text(opened.connection, table_slice, keys))
@@ -195,9 +195,11 @@ def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
 
 def _refuse_scheme(opened: OpenTable, table_slice: TableSlice, partitioning: Partitioning) -> None:
     if partitioning.scheme not in opened.database.digests.schemes:
-        raise refused("partitioning", f"Table {opened.source.name!r} is in a database that cannot partition it by key hash.")
+        raise invalid_field(
+            "partitioning", f"Table {opened.source.name!r} is in a database that cannot partition it by key hash."
+        )
     if partitioning.scheme == "key_range" and not has_ranges(table_slice):
-        raise refused(
+        raise invalid_field(
             "partitioning", f"Table {opened.source.name!r} has no single integer key, so it cannot be partitioned by key range."
         )
 
@@ -205,7 +207,7 @@ def _refuse_scheme(opened: OpenTable, table_slice: TableSlice, partitioning: Par
 def _digests(opened: OpenTable, table_slice: TableSlice, request: DigestRows) -> Digests:
     database = opened.database
     if request.keys is not None:
-        keys = decode_wanted_keys(request.keys, table_slice.key)
+        keys = decode_requested_keys(request.keys, table_slice.key)
         return database.digests.digest_keys(opened.connection, table_slice, keys) if keys else ()
     _refuse_scheme(opened, table_slice, request.partitioning)
     return (

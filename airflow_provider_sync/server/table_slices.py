@@ -15,7 +15,7 @@ from airflow_provider_sync.protocol.v2.checks import check_key_range
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Partitioning, RequestedSlice, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.open_table import OpenTable
-from airflow_provider_sync.server.version2_requests import refused
+from airflow_provider_sync.server.version2_requests import invalid_field
 
 
 def resolve_slice(opened: OpenTable, requested_slice: RequestedSlice) -> TableSlice:
@@ -70,11 +70,11 @@ def has_ranges(table_slice: TableSlice) -> bool:
 
 def _check_key_range(table_slice: TableSlice, name: str, key_range: KeyRange) -> None:
     if not has_ranges(table_slice):
-        raise refused("table_slice.key_range", f"Table {name!r} has no single integer key, so it has no ranges of keys.")
+        raise invalid_field("table_slice.key_range", f"Table {name!r} has no single integer key, so it has no ranges of keys.")
     try:
         check_key_range(key_range)
     except ProtocolError as error:
-        raise refused("table_slice.key_range", str(error)) from error
+        raise invalid_field("table_slice.key_range", str(error)) from error
 
 
 def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequence[Column]:
@@ -86,7 +86,7 @@ def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequenc
     if unknown := sorted(chosen - {column.name for column in columns}):
         known = ", ".join(column.name for column in columns)
         message = f"Table {opened.source.name!r} offers no column {unknown[0]!r}. Its columns are {known}."
-        raise refused("table_slice.columns", message)
+        raise invalid_field("table_slice.columns", message)
     chosen.update(key)
     return [column for column in columns if column.name in chosen]
 
@@ -94,7 +94,7 @@ def _selected_columns(opened: OpenTable, names: Sequence[str] | None) -> Sequenc
 def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn:
     kind = opened.database.catalog.logical_type(column)
     if kind is None:
-        raise refused(
+        raise invalid_field(
             field,
             f"Table {opened.source.name!r} has the column {column.name!r} of type {column.sql_type}, which version 2 cannot"
             f" carry. Leave it out with `columns`.",
@@ -115,7 +115,7 @@ def _window(opened: OpenTable, window: Window | None) -> Window | None:
     source = opened.source
     if window.column not in source.windows:
         allowed = f"Allowed are {', '.join(source.windows)}." if source.windows else "None is."
-        raise refused(
+        raise invalid_field(
             "table_slice.window",
             f"Table {source.name!r} does not allow windows of the column {window.column!r}. {allowed}"
             f" Name it under `windows` in the server's configuration.",
@@ -125,4 +125,4 @@ def _window(opened: OpenTable, window: Window | None) -> Window | None:
     try:
         return msgspec.structs.replace(window, start=canonical_bound(window.start, kind), end=canonical_bound(window.end, kind))
     except ProtocolError as error:
-        raise refused("table_slice.window", str(error)) from error
+        raise invalid_field("table_slice.window", str(error)) from error

@@ -33,7 +33,7 @@ MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
 
 Request = TypeVar("Request", DescribeTable, DigestRows, GetRows)
 
-# Databases accept more forms than these, each its own.
+# Databases accept further forms of these values, each database other ones.
 _KEY_FORMS = {
     LogicalKind.INTEGER: re.compile(r"-?\d{1,20}", re.ASCII),
     LogicalKind.BOOLEAN: re.compile(r"-?\d{1,20}", re.ASCII),
@@ -57,40 +57,40 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
     try:
         size = len(body) - len(msgspec.json.decode(body, type=_KeysOnly).keys)
         if size > MAX_BYTES_BESIDE_KEYS:
-            raise refused("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
+            raise invalid_field("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
         request = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         wrong = find_invalid(body, kind) or Invalid("", error)
-        raise refused(wrong.place or "body", f"{reason(wrong.error)}.") from error
+        raise invalid_field(wrong.place or "body", f"{reason(wrong.error)}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refused("body", f"{reason(error)}.") from error
-    # Refused in the words of version 1, so that a client has to know one form only.
+        raise invalid_field("body", f"{reason(error)}.") from error
+    # Refused with the message of version 1, so that clients need to know only one.
     name = table_hash_request({"config_name": request.table_slice.name}, tables)
     # Version 1 trims blanks around a name.
     return msgspec.structs.replace(request, table_slice=msgspec.structs.replace(request.table_slice, name=name))
 
 
-def check_segments_asked(segment_ranges: tuple[tuple[int, int], ...], partitioning: Partitioning) -> None:
-    """Check that runs are segments of the partitioning.
+def check_requested_segments(segment_ranges: tuple[tuple[int, int], ...], partitioning: Partitioning) -> None:
+    """Check the partitioning of a request, and that its ranges are segments of it.
 
-    :raises InvalidRequest: when they are not, or are too many
+    :raises InvalidRequest: when they are not, or there are too many
     """
     if len(segment_ranges) > MAX_SEGMENT_RANGES:
-        raise refused(
+        raise invalid_field(
             "segment_ranges",
             f"{len(segment_ranges)} ranges of segments are asked for at once, and {MAX_SEGMENT_RANGES} are allowed.",
         )
     try:
         check_partitioning(partitioning)
     except ProtocolError as error:
-        raise refused("partitioning", str(error)) from error
+        raise invalid_field("partitioning", str(error)) from error
     try:
         check_segment_ranges(segment_ranges, partitioning)
     except ProtocolError as error:
-        raise refused("segment_ranges", str(error)) from error
+        raise invalid_field("segment_ranges", str(error)) from error
 
 
-def decode_wanted_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
+def decode_requested_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
     """Decode the keys of a request.
 
     :param key: the columns of the table's key
@@ -98,22 +98,22 @@ def decode_wanted_keys(text: str, key: Sequence[CanonicalColumn]) -> Keys:
     """
     count = text.count("\n")
     if count > MAX_KEYS:
-        raise refused("keys", f"{count} keys are asked for at once, and {MAX_KEYS} are allowed.")
+        raise invalid_field("keys", f"{count} keys are asked for at once, and {MAX_KEYS} are allowed.")
     # Checked before the text is split into fields, of which there could be millions.
     if text.count("\t") != count * (len(key) - 1):
-        raise refused("keys", f"A key of this table has {len(key)} fields, separated by tabs, and ends with a line feed.")
+        raise invalid_field("keys", f"A key of this table has {len(key)} fields, separated by tabs, and ends with a line feed.")
     try:
         keys = decode_keys(text, len(key))
     except ProtocolError as error:
-        raise refused("keys", str(error)) from error
+        raise invalid_field("keys", str(error)) from error
     for place, column in enumerate(key):
         form = _KEY_FORMS.get(column.type.kind)
         if form is not None and not all(form.fullmatch(values[place]) for values in keys):
             name = column.column.name
-            raise refused("keys", f"A key has something in {name!r} that is not a value of type {column.type.kind}.")
+            raise invalid_field("keys", f"A key has a field {name!r} that is not a value of type {column.type.kind}.")
     return keys
 
 
-def refused(field: str, message: str) -> InvalidRequest:
-    """Return the error that says what is wrong with a field."""
+def invalid_field(field: str, message: str) -> InvalidRequest:
+    """Return the error for an invalid field of a request."""
     return InvalidRequest({field: [message]})

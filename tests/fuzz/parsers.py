@@ -54,7 +54,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import choose_compression, parse_media_type, read_messages, write_messages
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from airflow_provider_sync.server.version2_requests import check_segments_asked, decode_request
+from airflow_provider_sync.server.version2_requests import check_requested_segments, decode_request
 
 ERRORS = (SyncError, InvalidRequest)
 LIMIT = 1 << 20
@@ -163,7 +163,7 @@ def _requests(data: bytes) -> object:
     kinds = (DescribeTable, DigestRows, GetRows)
     request = decode_request(data[1:], kinds[data[0] % 3] if data else GetRows, {"t"})  # type: ignore[type-var]
     if isinstance(request, DigestRows):
-        check_segments_asked(request.segment_ranges, request.partitioning)
+        check_requested_segments(request.segment_ranges, request.partitioning)
     return request
 
 

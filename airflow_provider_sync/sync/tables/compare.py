@@ -1,6 +1,6 @@
-"""Compare a table with its source as :mod:`.plan` says: ask a question, add the answer to the facts, until no question is left.
+"""Compare a table with its source, step by step: :mod:`.plan` decides on the next step from the facts so far.
 
-What is asked of source and target is in :mod:`.both_sides`; no decision is made here.
+:mod:`.both_sides` queries source and target; no decision is made here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ NextStep = Callable[[Facts], Step]
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a comparison ended in.
+    """The result of a comparison.
 
-    :ivar step: the last step, which is no question
+    :ivar step: the last step, which compares nothing more
     :ivar comparison: the last comparison of segments
-    :ivar differences: the rows that differ; all of them where the last step is to fetch rows
+    :ivar differences: the rows that differ; all of them if the last step is to fetch rows
     """
 
     step: Step
@@ -38,11 +38,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 def first_facts(
     database: Database, target: Target, connection: Connection | None = None, *, direct: bool = False, resume: bool = False
 ) -> Facts:
-    """Ask the target for what a plan begins with; no row is read.
+    """Return the facts that a plan begins with, from the target alone; no row is read.
 
-    :param connection: over which rows would be loaded; needed for ``direct``
+    :param connection: the one that would load rows; needed for ``direct``
     :param direct: whether rows may be loaded directly if the target is empty
-    :param resume: whether a retry is to go on where a failed try ended
+    :param resume: whether a retry continues after a failed attempt
     """
     if target.options.window is not None:
         return Facts(has_window=True, is_resumable=resume)
@@ -57,11 +57,11 @@ def first_facts(
 
 
 def compare(client: SyncClient, database: Database, target: Target, facts: Facts, next_step: NextStep) -> Findings:
-    """Compare segments, and rows where the plan wants to know more.
+    """Compare segments, and rows if the plan requires it.
 
-    :param facts: what is known before; see :func:`first_facts`
+    :param facts: the facts before; see :func:`first_facts`
     :param next_step: the plan to follow
-    :raises TableError: when the target cannot hold what the source has
+    :raises TableError: when the target cannot hold the source's columns
     """
     step = next_step(facts)
     comparison = _compare_segments(client, database, target, step)
@@ -104,14 +104,14 @@ def _segment_facts(comparison: Comparison, step: Step) -> SegmentFacts:
 def _sample_rows(client: SyncClient, database: Database, comparison: Comparison, stride: int) -> SampleFacts:
     """Compare the rows of some of the differing segments."""
     numbers = comparison.differing[::stride]
-    # The segments of a probe stand for the whole table, the equal ones as well.
-    stood_for = comparison.numbers if comparison.is_probe else numbers
+    # A probe's segments, including the equal ones, represent the whole table.
+    represented = comparison.numbers if comparison.is_probe else numbers
     changes = compare_slice(client, database, comparison, numbers).changes
     return SampleFacts(
         wanted=len(changes.wanted),
         changed=len(changes),
-        source_rows=comparison.source_rows_in(stood_for),
-        rows=sum(comparison.rows_in(stood_for).values()),
+        source_rows=comparison.source_rows_in(represented),
+        rows=sum(comparison.rows_in(represented).values()),
     )
 
 

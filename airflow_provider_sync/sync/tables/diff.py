@@ -99,8 +99,8 @@ def diff_table(
 ) -> TableDiff:
     """Find the rows in which source and target differ, in bounded memory.
 
-    :param max_keys: of each kind that are told
-    :param progress: told of the rows that version 1 downloads
+    :param max_keys: most keys to report of each kind
+    :param progress: called with the number of rows that version 1 downloads
     :raises SyncError: when they cannot be compared
     """
     measure = Measure(client)

@@ -46,10 +46,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one column.
+    """A difference in one column.
 
-    :ivar rows: in which it differs; 0 where its values were not compared
-    :ivar reason: why that is, as far as can be told
+    :ivar rows: number of rows in which it differs; 0 if its values were not compared
+    :ivar reason: the likely cause
     """
 
     column: str
@@ -59,9 +59,9 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found about one table.
+    """The diagnosis of one table.
 
-    :ivar columns: only those with something to say
+    :ivar columns: columns with a finding
     :ivar missing: number of rows that only the source has
     :ivar surplus: number of rows that only the target has
     :ivar keys: why rows are missing on one side and too many on the other, where their keys are nearly equal

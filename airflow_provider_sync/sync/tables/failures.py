@@ -1,4 +1,4 @@
-"""Which table of a transaction caused a failure, and what the reports of all its tables say."""
+"""Find the table that made a transaction fail, and write the reports of all its tables."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _OF_THE_SERVER = frozenset({401, 404, 405, 429, 502, 503, 504})
 
 
 Check = tuple[str, Callable[[], object]]
-"""The name of a table, and what raises its error if anything is wrong with it."""
+"""The name of a table, and a function that raises its error, if it has one."""
 
 
 class TablesFailed(SyncError):
     """Some tables of one transaction cannot be synced.
 
-    :param by_table: why, by the names under which the server offers them
+    :param by_table: their errors, by the names under which the server offers the tables
     """
 
     def __init__(self, by_table: Mapping[str, SyncError]) -> None:
@@ -59,12 +59,12 @@ def is_of_the_server(error: BaseException | None) -> bool:
 def try_each(
     tables: Iterable[Check], first: SyncError | None = None, *, after_failures: Iterable[Check] = ()
 ) -> SyncError | None:
-    """Find out what is wrong with each table, as far as that can be known; return the error of all.
+    """Check each table, and return one error for all that fail.
 
-    :param tables: names, each with what raises the error of that table
-    :param first: an error that is known already, about the table that it names
+    :param tables: names, each with the check of that table
+    :param first: an error that has already occurred, with its table recorded
     :param after_failures: further tables that are checked only if any failed, since all failures are reported at once
-    :return: ``None`` when nothing is wrong
+    :return: ``None`` if no check fails
     """
     if first is not None and (first.table is None or is_of_the_server(first)):
         return first
@@ -74,7 +74,7 @@ def try_each(
             check()
         except SyncError as error:
             if is_of_the_server(error):
-                # Other tables would get the same answer; errors found before stand.
+                # Other tables would get the same answer; keep the errors found so far.
                 return TablesFailed(failures) if failures else error
             failures[name] = error
     if not failures:
@@ -85,7 +85,7 @@ def try_each(
 def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], error: SyncError) -> list[TableReport]:
     """Report on the tables of one transaction, which failed.
 
-    :param measures: what each of them cost, by name
+    :param measures: time and traffic of each table, by name
     """
     return [
         TableReport(name=name, status="failed", protocol=protocol, error=reason, **measures[name].so_far())
@@ -94,7 +94,7 @@ def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], err
 
 
 def reasons(error: SyncError, tables: Sequence[str]) -> dict[str, str]:
-    """Return why each table of a transaction failed: its own error, or that of another table.
+    """Return the message for each table of a failed transaction: its own error, or a reference to the table that failed.
 
     :param tables: names under which the server offers them
     """

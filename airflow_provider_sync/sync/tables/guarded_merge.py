@@ -112,7 +112,7 @@ class _GuardedMerge:
             raise
 
     def _source_moved(self) -> bool:
-        return any(table.rows.source_moved() for table in self.merging.values())
+        return any(table.rows.source_changed() for table in self.merging.values())
 
     def _check(self, target: Table, counts: MergeCounts) -> None:
         self.bystanders.begin()
@@ -128,7 +128,7 @@ class _GuardedMerge:
         # Segments that moved are asked for again.
         with table.measure.counting():
             self.verified[str(target)] = table.rows.verify(self.connection)
-            if self.bystanders.triggers and not table.rows.rest_holds(self.connection):
+            if self.bystanders.triggers and not table.rows.whole_target_matches(self.connection):
                 raise self.bystanders.changed(table.target)
 
     def _check_before_commit(self) -> None:

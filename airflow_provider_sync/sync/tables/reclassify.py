@@ -1,8 +1,8 @@
-"""Reclassify rows that only seem to be inserted or deleted: apart from the rows beside it, a slice may mislead.
+"""Reclassify apparent inserts and deletes that are really updates.
 
-A changed row of a table that is cut by row hashes is gone in one slice and new in another, and a row that left a window is gone
-from it. Both sides are asked for such rows by their keys; then they count as updated. How rows are compared is in
-:mod:`.both_sides`.
+In a table that is partitioned by row hash, a changed row is missing in one slice and new in another; and a row that left a
+window is missing in it. Such rows are looked up by key on both sides, and then count as updated. :mod:`.both_sides` compares
+rows.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def confirmed_slices(
 ) -> Iterator[Differences]:
     """Compare the rows of the segments that differ, slice by slice, and confirm each deletion at the source by the row's key.
 
-    Where tables are cut by row hashes, a changed row comes twice: where the target had it, and where the source has it now.
+    When partitioned by row hash, a changed row comes twice: in the slice of its old hash, and in that of its new hash.
 
-    :param connection: the only one that sees the target's table; ``None`` to open a snapshot for each slice
+    :param connection: the only one that can see the target's table; ``None`` to open a snapshot for each slice
     """
     is_split = _is_split(compared)
     for found in compare_slices(client, database, compared, connection):
@@ -37,7 +37,7 @@ def confirmed_slices(
 
 
 def reclassified_slices(client: SyncClient, database: Database, compared: Comparison) -> Iterator[Differences]:
-    """Compare the rows of the segments that differ, slice by slice; no key comes twice while neither side changes."""
+    """Compare the rows of the segments that differ, slice by slice; each key comes once if neither side changes."""
     is_split = _is_split(compared)
     for found in compare_slices(client, database, compared):
         if not _may_mislead(compared):
@@ -45,7 +45,7 @@ def reclassified_slices(client: SyncClient, database: Database, compared: Compar
             continue
         reclassified = _reclassified(client, database, compared, found, None, is_split=is_split)
         if is_split:
-            # A changed row is reported by the slice in which it is new.
+            # A changed row is reported by the slice of its new hash.
             still_there = [key for key in found.changes.deleted if key in reclassified.announced]
             elsewhere = digests_by_key(client, compared, compared.requested_slice, still_there)
             changes = reclassified.changes
@@ -56,10 +56,10 @@ def reclassified_slices(client: SyncClient, database: Database, compared: Compar
 
 
 def reclassify(client: SyncClient, database: Database, compared: Comparison, found: Differences) -> Differences:
-    """Reclassify rows that are elsewhere at the source, or at the target, from deleted or inserted to updated.
+    """Reclassify deleted rows that the source still has, and inserted rows that the target already has, as updated.
 
-    A row that the source has outside the window is to be updated, and so is one that the target has there. Where tables are cut
-    by row hashes, a row that changed since the segments were announced may be in one that was not compared.
+    With a window, they are outside of it. When partitioned by row hash, a row that changed since the segments were announced
+    may be in a segment that was not compared.
 
     :param found: the differences of all slices
     """
@@ -69,9 +69,9 @@ def reclassify(client: SyncClient, database: Database, compared: Comparison, fou
 def digests_by_key(
     client: SyncClient, compared: Comparison, requested_slice: RequestedSlice, keys: Iterable[Key]
 ) -> dict[Key, int]:
-    """Ask the source for the digests of those of these rows that it has.
+    """Return the source's digests of the rows with these keys, without keys that it lacks.
 
-    :raises ProtocolError: when it answers with others
+    :raises ProtocolError: when it answers with other rows
     """
     wanted, announced = list(keys), dict[Key, int]()
     for chunk in in_chunks(wanted):
@@ -91,16 +91,16 @@ def digests_by_key(
 
 
 def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    """Cut keys into as many as go into one request."""
+    """Cut keys into lists that fit into one request."""
     for start in range(0, len(keys), MAX_KEYS):
         yield keys[start : start + MAX_KEYS]
 
 
-def announced_again(client: SyncClient, compared: Comparison, found: Differences, moved: Sequence[Key]) -> Differences:
-    """Ask the source again for the digests of rows that are no longer what it announced.
+def refresh_announced(client: SyncClient, compared: Comparison, found: Differences, moved: Sequence[Key]) -> Differences:
+    """Ask the source again for the digests of rows that changed since it announced them.
 
-    :param moved: keys of such rows, all among those wanted
-    :return: the same differences with what the source says now; rows that are gone there are to be deleted
+    :param moved: keys of such rows, all of them to insert or update
+    :return: the differences with the new digests; rows that the source no longer has are deleted
     """
     now = digests_by_key(client, compared, _without_window(compared), moved)
     announced = msgspec.structs.replace(found, announced={**found.announced, **now})
@@ -108,7 +108,7 @@ def announced_again(client: SyncClient, compared: Comparison, found: Differences
 
 
 def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
-    """Return the same differences after rows have gone from the source: those that the target has are deleted."""
+    """Return the differences without rows that the source no longer has; those that the target has become deleted."""
     return msgspec.structs.replace(
         found,
         changes=with_deleted(found.changes, gone),
@@ -117,7 +117,7 @@ def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
 
 
 def confirm_deleted(client: SyncClient, compared: Comparison, found: Differences) -> Differences:
-    """Ask the source by their keys for rows that are to be deleted; those that it has are updated instead."""
+    """Look up the rows to delete at the source by key; those that it still has become updated."""
     still_there = digests_by_key(client, compared, _without_window(compared), found.changes.deleted)
     return msgspec.structs.replace(
         found,
@@ -135,7 +135,7 @@ def _reclassified(
     *,
     is_split: bool,
 ) -> Differences:
-    """Ask both sides for the rows that only one of them has here.
+    """Look up deleted rows at the source, and inserted rows at the target, and reclassify those that are found.
 
     :param is_split: whether the other half of a changed row may be in another slice, with the rows that are new
     """
@@ -147,7 +147,7 @@ def _reclassified(
 
 
 def _may_mislead(compared: Comparison) -> bool:
-    """Whether rows that seem to be gone or new may be elsewhere."""
+    """Whether apparent inserts and deletes may really be updates."""
     return compared.requested_slice.window is not None or compared.partitioning.scheme == "row_hash"
 
 

@@ -34,9 +34,9 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
 class PlannedSlice(_SliceValue, frozen=True, kw_only=True):
     """A slice that is to be staged. The costs are those of the comparison; the first slice has them.
 
-    :ivar rows: how many rows of both sides are to be compared or fetched, about
+    :ivar rows: estimated number of rows of both sides to compare or fetch
     :ivar whole: stage all rows rather than those that differ; ``None`` to decide once rows were compared
-    :ivar source_hash: version 1: the hash of the table, where the source told it
+    :ivar source_hash: version 1: the hash of the table, if the source announced it
     """
 
     rows: int = 0
@@ -59,9 +59,9 @@ class StagedSlice(_SliceValue, frozen=True, kw_only=True):
     :ivar rows: rows of the target in this slice, after the merge
     :ivar digest: sum of the digests of these rows, modulo 2**64
     :ivar by_key: the digest is not known: only the staged rows can be verified
-    :ivar proven: whether each staged row is what the source announced of it; not where rows changed each time they were asked for
+    :ivar proven: whether each staged row has the announced digest; false if rows changed each time they were fetched
     :ivar algorithm: the name of the digest, which both databases have
-    :ivar source_hash: version 1: the hash of the table, where the source told it
+    :ivar source_hash: version 1: the hash of the table, if the source announced it
     :ivar hashed: version 1: the columns that the source hashes
     :ivar time_zone: version 1: the one in which the source hashes TIMESTAMP
     """

@@ -26,10 +26,10 @@ from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences
 from airflow_provider_sync.sync.tables.compare import Findings
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.reclassify import (
-    announced_again,
     confirm_deleted,
     confirmed_slices,
     reclassify,
+    refresh_announced,
     without_rows,
 )
 from airflow_provider_sync.sync.tables.row_changes import Key
@@ -187,7 +187,7 @@ class Stager:
                 return wanted
             if rounds_left:
                 before = wanted.announced
-                wanted = announced_again(self._client, self._compared, wanted, moved)
+                wanted = refresh_announced(self._client, self._compared, wanted, moved)
                 staged.delete([key for key in moved if key not in wanted.announced])
                 same = {key for key in moved if wanted.announced.get(key) == before[key]}
                 stable = same if stable is None else stable & same

@@ -68,11 +68,11 @@ class StagedRows(ABC):
         :raises TableBusyError: when the target is not what the source announced
         """
 
-    def rest_holds(self, connection: Connection) -> bool:
+    def whole_target_matches(self, connection: Connection) -> bool:
         """Whether the rows that the merge did not touch are what they were, where :meth:`verify` leaves them out."""
         return True
 
-    def source_moved(self) -> bool:
+    def source_changed(self) -> bool:
         """Ask the source, after a merge that failed, whether its rows are other ones by now than those that were staged.
 
         Rows of two moments may break a unique key that each moment keeps.

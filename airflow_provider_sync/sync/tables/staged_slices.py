@@ -54,7 +54,7 @@ class StagedSlices(StagedRows):
         self.staging = staged.staging
         self.slices = slices
 
-    def source_moved(self) -> bool:
+    def source_changed(self) -> bool:
         """Have the source digest the key ranges once more."""
         requested_slice = requested_slice_for(self.target)
         for entry in self.slices:
@@ -89,7 +89,7 @@ class StagedSlices(StagedRows):
                 )
         return "digest" if all(entry.proven for entry in self.slices) else None
 
-    def rest_holds(self, connection: Connection) -> bool:
+    def whole_target_matches(self, connection: Connection) -> bool:
         """Whether those slices are as announced, too, of which :meth:`verify` takes no difference for an error."""
         return all(self._holds(connection, entry) for entry in self.slices if entry.by_key)
 

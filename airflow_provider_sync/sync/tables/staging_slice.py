@@ -1,4 +1,4 @@
-"""The rows of one slice in a staging table, which the slices of other tasks may share: their digests, and deleting them."""
+"""Digest and delete the rows of one slice in a staging table, which other tasks may share for their slices."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class StagingSlice:
         return self._database.digests.digest_segments(self._connection, self.table_slice, partitioning)
 
     def digests(self) -> dict[Key, int]:
-        """Return the digest of every row, as it would go over the wire."""
+        """Return the digest of every row by key, as on the wire."""
         batches = self._database.digests.digest_rows(self._connection, self.table_slice, ONE_SEGMENT, ((0, 0),))
         return {key: wire_digest(digest) for batch in batches for key, digest in batch}
 
     def digests_by_key(self, keys: Sequence[Key]) -> dict[Key, int]:
-        """Return the digests of those of these rows that are there, as they would go over the wire."""
+        """Return the digests, as on the wire, of the rows with these keys, without keys that are not staged."""
         if not keys:
             return {}
         batches = self._database.digests.digest_keys(self._connection, self.table_slice, keys)
@@ -53,5 +53,5 @@ class StagingSlice:
         delete_rows(self._database, self._connection, self.table_slice, keys)
 
     def empty(self) -> None:
-        """Delete all rows of this slice, and of no other."""
+        """Delete all rows of this slice, but none of other slices."""
         self.delete(list(self.digests()))

@@ -36,12 +36,12 @@ class FetchedRows(StagedRows):
 
     :param announced: the source's digests of the fetched rows, by key; ``None`` when all rows were fetched, or too many to hold
     :param deleted: keys of the rows to delete, if ``announced`` is given
-    :param deleted_rows: how many rows to delete, otherwise
-    :param replaced: by segment, what the target held of rows that are updated or deleted; ``None`` when all rows were fetched
-    :param unstable_keys: keys of rows that changed at the source each time that they were asked for
-    :ivar proven: whether each staged row is what the source announced of it
-    :ivar listed: table of the keys of the rows to delete; ``None`` where every row is deleted that is not staged
-    :ivar rows_staged: rows in the staging table, those that a failed try left among them
+    :param deleted_rows: number of rows to delete, without ``announced``
+    :param replaced: by segment, the target's digests of the rows to update or delete; ``None`` when all rows were fetched
+    :param unstable_keys: keys of rows that changed at the source each time that they were fetched
+    :ivar proven: whether each staged row has the digest that the source announced
+    :ivar listed: table of the keys of the rows to delete; ``None`` if every row is deleted that is not staged
+    :ivar rows_staged: rows in the staging table, including those of a failed attempt
     """
 
     protocol = 2
@@ -85,11 +85,11 @@ class FetchedRows(StagedRows):
         return self.listed is None
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Digest what was touched, as :func:`.plan.plan_verification` decides, and compare it with what the source announced.
+        """Digest what :func:`.plan.plan_verification` names, and compare it with the digests that the source announced.
 
-        :return: ``None`` where rows changed each time that they were asked for, so that nothing announced is left to compare with
+        :return: ``None`` if rows changed each time that they were fetched, so that their final digests are unknown
         :raises TargetChangedError: when they differ
-        :raises TableError: when they differ because the target computes a column otherwise
+        :raises TableError: when they differ because the target stores other values than those staged
         """
         compared = self.compared
         verification = plan_verification(
@@ -111,26 +111,26 @@ class FetchedRows(StagedRows):
             raise not_as_staged(self.target.name)
         return "digest" if self.proven else None
 
-    def rest_holds(self, connection: Connection) -> bool:
-        """Digest the whole target: it is what the source announced, or what it was, with the rows that differed replaced."""
+    def whole_target_matches(self, connection: Connection) -> bool:
+        """Whether the whole target has the digests that the source announced, or those before the merge plus the changes."""
         compared, window = self.compared, self.compared.table_slice.window
         if self.replaced is None or (window is not None and self._lacks(window.column)):
             return True
         found = dict(self.database.digests.digest_written(connection, compared.table_slice, compared.partitioning))
         return found in (dict(compared.source_segments), dict(self._merged(connection, self.replaced)))
 
-    def source_moved(self) -> bool:
-        """Have the source digest its segments once more."""
+    def source_changed(self) -> bool:
+        """Whether the source's segments changed since they were compared; it digests them again."""
         return dict(digest_source_again(self.client, self.database, self.compared)) != dict(self.compared.source_segments)
 
     def expected(self, connection: Connection) -> SegmentDigests | None:
-        """Return what the segments of the target hold after the merge if nobody else writes to it.
+        """Return the digests of the target's segments after the merge if nobody else writes to it.
 
-        That is what the source announced of them; or, where it changed between the digests of its segments and those of its
-        rows, what the target held when its rows were compared, with those of them replaced that differed.
+        If all rows were fetched, these are the announced digests. Otherwise they are those of the target when it was compared,
+        with the rows that differed replaced, since the source may have changed after it announced its segments.
 
-        :return: ``None`` where that is not known: where rows that change go into other segments, and where the window's column
-            is not staged
+        :return: ``None`` if they are unknown: when partitioned by row hash, where changed rows move to other segments, and
+            when the window's column is not staged
         """
         compared, window = self.compared, self.compared.table_slice.window
         if self.replaced is None:
@@ -146,9 +146,9 @@ class FetchedRows(StagedRows):
         return {key: wire_digest(digest) for batch in found for key, digest in batch} == announced
 
     def _segments_hold(self, connection: Connection, found: SegmentDigests) -> bool:
-        """Whether the touched segments are what was announced or is expected.
+        """Whether the touched segments have the announced or the expected digests.
 
-        :param found: what the target holds
+        :param found: the target's digests after the merge
         """
         compared = self.compared
         moved = [number for number in compared.differing if found.get(number) != compared.source_segments.get(number)]
@@ -157,7 +157,7 @@ class FetchedRows(StagedRows):
         expected = self.expected(connection)
         if expected is not None:
             return all(found.get(number) == expected.get(number) for number in moved)
-        # The merge has compared the target with the staged rows, which are what the source announced; more is not known.
+        # The expected digests are unknown, but the merge has compared the target with the staged rows.
         refuse_other_values(self.database, connection, compared.table_slice, self.staging, name=self.target.name)
         return True
 
