@@ -70,11 +70,11 @@ class Transport:
     :param url: base URL, http or https
     :param auth: adds the credentials
     :param headers: sent with every request
-    :param timeout: seconds to wait for a connection, for the head of an answer, and between two pieces of its body
+    :param timeout: seconds to wait for a connection, for the headers of an answer, and for each piece of its body
     :param verify: whether to check the server's certificate; or the path of a bundle of certificate authorities
     :param retries: attempts after a transient failure
     :param session: a session that the caller closes; unlike the default, it does not limit the time for a whole head
-    :param max_silence: seconds that an answer may take without any progress
+    :param max_silence: seconds without progress after which an answer fails
     :ivar time_limits: of all requests
     """
 
@@ -109,7 +109,7 @@ class Transport:
             self._session.close()
 
     def give_up(self) -> None:
-        """End the request that is running, within about a second, from another thread; it is not repeated."""
+        """End the running request of another thread within about a second; it is not repeated."""
         self.time_limits.given_up.set()
 
     @property
@@ -200,12 +200,12 @@ class Transport:
                 pause.ask(response.headers.get("Retry-After"))
                 raise refusal(response, body.beginning(), url=url, subject=subject)
             answer = read(body)
-            closing.pop_all()  # from here on, whoever reads the answer closes it
+            closing.pop_all()  # from here on, the reader of the answer closes it
         return answer
 
 
 class _Pause:
-    """The pause before the next attempt: what Retry-After says, else exponential with jitter."""
+    """The pause before the next attempt: the value of Retry-After, otherwise exponential with jitter."""
 
     def __init__(self) -> None:
         self._exponential = wait_random_exponential(multiplier=0.5, max=30)
@@ -217,7 +217,7 @@ class _Pause:
 
     @property
     def too_long(self) -> bool:
-        """Whether the server asked for more than :data:`MAX_RETRY_AFTER`."""
+        """Whether Retry-After is above :data:`MAX_RETRY_AFTER`."""
         return self._asked is not None and self._asked > MAX_RETRY_AFTER
 
     def __call__(self, state: RetryCallState) -> float:
@@ -266,7 +266,7 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
         return None
     text = retry_after.strip()
     try:
-        # urllib3's own parser takes an impossible date for one in the past, after which nobody would wait.
+        # urllib3's own parser takes an impossible date for one in the past, so the pause would be 0.
         if text.isascii() and text.isdecimal():
             return float(text)
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())

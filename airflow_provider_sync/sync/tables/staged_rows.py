@@ -1,4 +1,4 @@
-"""What was staged of one table, by either version of the protocol: what the merge writes, and how it is verified."""
+"""The staged rows of one table, by either version of the protocol: what the merge writes, and how to verify it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from airflow_provider_sync.sync.tables.target import Target
 
 
 class StagedRows(ABC):
-    """What a download ended in: rows that wait for their merge, or nothing to merge, since the target equals the source.
+    """The result of a download: rows to merge, or nothing to merge if the target equals the source.
 
-    :param staged: what the merge writes; ``None`` for nothing
-    :ivar protocol: version of the protocol that was spoken
+    :param staged: what the merge writes; ``None`` if the target equals the source
+    :ivar protocol: version of the protocol in use
     :ivar target: the table to merge into
     :ivar rows_total: rows of the source
-    :ivar rows_received: rows that came over the wire
-    :ivar warnings: what the user should know of what came
-    :ivar verified: what is proven without a merge
+    :ivar rows_received: rows received over the wire
+    :ivar warnings: of the report, about the received rows
+    :ivar verified: what the comparison has proven without a merge
     """
 
     protocol: Literal[1, 2]
@@ -60,29 +60,29 @@ class StagedRows(ABC):
 
     @abstractmethod
     def verify(self, connection: Connection) -> Verified | None:
-        """Compare the target, after the merge and before the commit, with what the source announced.
+        """Compare the target, after the merge and before the commit, with the digests that the source announced.
 
-        The merge has compared it with the staged rows before.
+        The merge itself has already compared the target with the staged rows.
 
-        :return: what is proven beyond that; ``None`` when nothing is
-        :raises TableBusyError: when the target is not what the source announced
+        :return: what is proven beyond that; ``None`` if nothing is
+        :raises TableBusyError: when the target differs from what the source announced
         """
 
     def whole_target_matches(self, connection: Connection) -> bool:
-        """Whether the rows that the merge did not touch are what they were, where :meth:`verify` leaves them out."""
+        """Whether the rows that the merge did not touch are unchanged, if :meth:`verify` does not check them."""
         return True
 
     def source_changed(self) -> bool:
-        """Ask the source, after a merge that failed, whether its rows are other ones by now than those that were staged.
+        """Whether, after a failed merge, the source's rows differ from those staged; it asks the source.
 
-        Rows of two moments may break a unique key that each moment keeps.
+        Staged rows from two moments may violate a unique key that the source's rows satisfy at each moment.
         """
         return False
 
     def doubt(self, verified: Verified | None) -> str | None:
-        """Say in one sentence why :meth:`verify` proved no more than it did; ``None`` when there is nothing to say.
+        """Return one sentence on why :meth:`verify` could not prove more; ``None`` if there is nothing to add.
 
-        :param verified: what it returned
+        :param verified: the result of :meth:`verify`
         """
         return None
 
@@ -106,7 +106,7 @@ class EqualRows(StagedRows):
 
 
 def not_as_staged(name: str) -> TargetChangedError:
-    """Return the error for a target that is not what the staged rows make of it."""
+    """Return the error for a target that differs from the staged rows after the merge."""
     return TargetChangedError(
         f"Table {name!r}: after the merge the target is not what the source announced: somebody else wrote to the target during"
         " the sync.",

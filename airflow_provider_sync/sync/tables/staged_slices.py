@@ -55,7 +55,7 @@ class StagedSlices(StagedRows):
         self.slices = slices
 
     def source_changed(self) -> bool:
-        """Have the source digest the key ranges once more."""
+        """Whether the source's key ranges changed since they were staged; it digests them again."""
         requested_slice = requested_slice_for(self.target)
         for entry in self.slices:
             request = DescribeTable(
@@ -70,11 +70,11 @@ class StagedSlices(StagedRows):
         return False
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Digest the key ranges, and compare them with what the tasks have announced of each.
+        """Digest each key range, and compare it with the digest that its task recorded.
 
-        :return: ``None`` where rows changed at the source each time that they were asked for
+        :return: ``None`` if rows changed at the source each time that they were fetched
         :raises TargetChangedError: when they differ
-        :raises TableError: when they differ because the target computes a column otherwise
+        :raises TableError: when they differ because the target stores other values than those staged
         """
         for entry in self.slices:
             if self._holds(connection, entry):
@@ -90,11 +90,11 @@ class StagedSlices(StagedRows):
         return "digest" if all(entry.proven for entry in self.slices) else None
 
     def whole_target_matches(self, connection: Connection) -> bool:
-        """Whether those slices are as announced, too, of which :meth:`verify` takes no difference for an error."""
+        """Whether the slices that :meth:`verify` may not fail for also have the recorded digests."""
         return all(self._holds(connection, entry) for entry in self.slices if entry.by_key)
 
     def _holds(self, connection: Connection, entry: StagedSlice) -> bool:
-        """Whether the target has the digest in the key range of a slice that its task has announced."""
+        """Whether the target's key range of a slice has the digest that its task recorded."""
         found = self.database.digests.digest_segments(connection, self._slice_of(entry), ONE_SEGMENT).get(0, SegmentDigest(0, 0))
         return found == SegmentDigest(entry.rows, entry.digest)
 

@@ -33,7 +33,7 @@ from airflow_provider_sync.sync.tables.version1.whole_table import WholeTable
 CANNOT_HASH = "The source cannot hash this table, so it was sent whole."
 
 TRIES = 3
-"""How often rows are requested that do not prove to be of one moment; after that nothing is deleted."""
+"""Most requests for rows that are not proven to be from one moment; after the last, nothing is deleted."""
 
 _GUESSED = (
     "The source cannot hash this table, so there is no telling whether it changed while it was sent: only rows that two answers"
@@ -42,7 +42,7 @@ _GUESSED = (
 
 
 def download(client: SyncClient, database: Database, area: StagingArea, *, known_hash: str | None = None) -> WholeTable:
-    """Send the target's hash along, and stage what the source answers.
+    """Request the rows with the target's hash, and stage the answer.
 
     Existing servers read page after page while others write, so an answer may lack rows that are there, or have some twice. So
     nothing is deleted unless the answer proves to be of one moment:
@@ -65,7 +65,7 @@ def download(client: SyncClient, database: Database, area: StagingArea, *, known
 
 
 class _RepeatedKeyError(Exception):
-    """A key came twice in an answer that need not be of one moment."""
+    """A key came twice in an answer whose rows may be from several moments."""
 
     def __init__(self, error: DuplicateKeyError) -> None:
         super().__init__(error)
@@ -73,7 +73,7 @@ class _RepeatedKeyError(Exception):
 
 
 class _Download:
-    """The answers about one table, until one of them can be merged."""
+    """Requests one table until an answer can be merged."""
 
     def __init__(self, client: SyncClient, database: Database, area: StagingArea) -> None:
         self.client = client
@@ -89,12 +89,12 @@ class _Download:
         self.received = 0
 
     def run(self, hash_before: str | None) -> WholeTable:
-        """Ask until the answer can be merged.
+        """Request the rows until an answer can be merged.
 
         :param hash_before: the source's hash before its first answer
         """
         attempts = Attempts(self.client)
-        missing = TemporaryStaging(self.database, purpose="missing")  # keys that an answer before lacked
+        missing = TemporaryStaging(self.database, purpose="missing")  # keys that an earlier answer lacked
         asked = 0
         while True:
             try:
@@ -109,7 +109,7 @@ class _Download:
             if staged.hashed is None or staged.one_snapshot:
                 return self._whole(staged)
             if not self.target.options.verify and not self._lacks_rows():
-                return self._whole(staged)  # without a question that nothing else needs
+                return self._whole(staged)  # saves a request for the hash
             if self._is_proven(staged, hash_before) or not self._lacks_rows():
                 return self._whole(staged)
             if self.source_hash is None:
@@ -125,7 +125,7 @@ class _Download:
                 return self._whole_without_deletes(staged)
 
     def _staged_answer(self, *, with_hash: bool) -> StagedAnswer | None:
-        """Ask for the rows, and stage them; ``None`` when the target turns out to be equal.
+        """Request the rows, and stage them; ``None`` if the target proves to be equal.
 
         :raises _RepeatedKeyError: when a key came twice, and the source may have changed while it was read
         """
@@ -142,7 +142,7 @@ class _Download:
                 raise _RepeatedKeyError(error) from error
 
     def _ask(self, *, with_hash: bool) -> TableAnswer | None:
-        """Ask for the rows, with the target's hash at first.
+        """Request the rows, at first with the target's hash.
 
         Where the source fails over it (MySQL 9.6 has no SHA1 for existing servers), ask without.
         """
@@ -196,7 +196,7 @@ class _Download:
             self.received += answer.rows_received
 
     def _is_equal(self, answer: TableAnswer) -> bool:
-        """Whether the target turns out to be equal: by the order of columns that is known now, or in another time zone."""
+        """Whether the target is equal after all: hashed in the column order of the answer, or in another time zone."""
         if self.target.options.hasher:
             return False
         map_sent_columns(self.target, answer.columns)
@@ -219,10 +219,10 @@ class _Download:
         return False
 
     def _check_moved(self, error: DuplicateKeyError, hash_before: str | None, asked: int) -> str | None:
-        """Let a row that came twice pass if the source may have moved, and return what it tells as its hash.
+        """Accept a key that came twice if the source may have changed meanwhile, and return the source's hash.
 
-        :raises DuplicateKeyError: when it has stood still, so that its rows have one key in the target
-        :raises TableBusyError: when it moved each time
+        :raises DuplicateKeyError: when it did not change, so that several of its rows have one key in the target
+        :raises TableBusyError: when it changed each time
         """
         now = ask_hash(self.client, self.target)
         if asked > 1 and now is not None and now == hash_before:
@@ -238,7 +238,7 @@ class _Download:
         return now
 
     def _is_proven(self, staged: StagedAnswer, hash_before: str | None) -> bool:
-        """Whether the rows are of one moment: asks for the source's hash unless a hash that is known proves it."""
+        """Whether the rows are from one moment; requests the source's hash unless a known hash proves it."""
         hashed = staged.hashed
         if hashed is None:
             return False
@@ -283,7 +283,7 @@ class _Download:
         return self._whole(staged, listed)
 
     def _whole(self, staged: StagedAnswer, listed: Table | None = None) -> WholeTable:
-        """Describe what is staged.
+        """Return the description of the staged rows.
 
         :param listed: the keys of the rows to delete; ``None`` for all that are not staged
         """
@@ -304,7 +304,7 @@ class _Download:
         warnings = [*self.warnings, *version1_warnings(self.target, staged.columns), *staged.zone.warnings(self.target.table)]
         untyped = [column.name for column in staged.columns if not column.sql_type.strip()]
         if untyped and not staged.one_snapshot:
-            # Our own server refuses to send blobs of such columns.
+            # This package's server refuses to send blobs of such columns.
             warnings.append(
                 f"Column {', '.join(untyped)} of {str(self.target.table)!r} has no type: version 1 sends blobs as text, and as"
                 " such they arrive. Declare the column BLOB where it has any."

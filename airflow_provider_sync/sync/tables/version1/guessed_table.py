@@ -1,4 +1,4 @@
-"""The CREATE TABLE for a missing target, as far as the rows of a source of version 1 show it."""
+"""Guess the CREATE TABLE for a missing target from rows of a source of version 1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe_missing(client: SyncClient, database: Database, options: TargetTabl
     try:
         columns, rows = _first_rows(client, options.name)
     except (TableError, IncompleteStreamError):
-        return MissingTableError(message)  # unreadable rows give no hint; they are reported once the table is there
+        return MissingTableError(message)  # unreadable rows give no hint; they are reported once the table exists
     except ServerError as error:
         if error.status != 500:
             raise

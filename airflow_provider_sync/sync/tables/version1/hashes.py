@@ -1,4 +1,4 @@
-"""The hashes of source and target, which version 1 compares."""
+"""Compute and compare the hashes of source and target, as version 1 does."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 class HashComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """What the hashes of source and target say.
+    """The result of comparing the hashes of source and target.
 
     :ivar source_hash: the hash that the source sent
-    :ivar warnings: what the user should know of the comparison
+    :ivar warnings: of the report, about the comparison
     """
 
     differs: bool
@@ -30,7 +30,7 @@ class HashComparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_hashes(client: SyncClient, database: Database, target: Target) -> HashComparison:
-    """Ask for the source's hash, and compare it with the target's, in each time zone that the source may have.
+    """Request the source's hash, and compare it with the target's, in each time zone that the source may have.
 
     :raises ServerError: when the source cannot hash the table
     """
@@ -45,7 +45,7 @@ def compare_hashes(client: SyncClient, database: Database, target: Target) -> Ha
 
 
 def hash_target(database: Database, target: Target, zone: TimeZone = UTC, columns: Sequence[Column] | None = None) -> str | None:
-    """Hash the target as version 1 does, in one snapshot; ``None`` when it cannot be hashed for want of a primary key."""
+    """Hash the target as version 1 does, in one snapshot; ``None`` if it has no primary key."""
     if target.options.hasher:
         return load_hasher(target.options.hasher).hash(database.engine, target.options)
     with database.snapshot() as connection:
@@ -64,7 +64,7 @@ def hash_rows(
 
 
 def ask_hash(client: SyncClient, target: Target) -> str | None:
-    """Ask for the source's hash; ``None`` where the source cannot hash the table."""
+    """Request the source's hash; ``None`` if the source cannot hash the table."""
     try:
         return client.get_table_hash(target.name)
     except ServerError:
@@ -72,9 +72,9 @@ def ask_hash(client: SyncClient, target: Target) -> str | None:
 
 
 def hashed_in_order(target: Target, source_columns: Sequence[str]) -> tuple[Column, ...] | None:
-    """Put the target's columns in the order in which the source hashes its own; ``None`` when only some are synchronised."""
+    """Return the target's columns in the order in which the source hashes its own; ``None`` if only some are synced."""
     if target.options.columns:
         return None
     columns = tuple(target.table.column(target.options.renames.get(name, name)) for name in source_columns)
-    # The source's invisible columns do not come with its rows, and are in its hash.
+    # The source does not send its invisible columns, but hashes them.
     return target.hashed_columns() if columns == target.table.visible else columns

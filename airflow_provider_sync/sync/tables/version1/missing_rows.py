@@ -1,4 +1,4 @@
-"""The rows of a target that an answer of version 1 does not have: whether there are any, and a list of their keys."""
+"""Find the rows of a target that an answer of version 1 lacks, and list their keys."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def list_missing(
 ) -> Table:
     """List the keys that the target has and the staging table lacks.
 
-    :param listed: where, made anew
-    :param among: a list before, of which only those count that are missing again
+    :param listed: the table for the keys, which is created anew
+    :param among: keys missing from an earlier answer; only those that are missing again are listed
     """
     key = [target.table.column(name) for name in target.key]
     listed.drop(connection)

@@ -1,4 +1,4 @@
-"""The source of a table as version 1 of the protocol shows it: one hash, and all rows or none."""
+"""The source of a table in version 1 of the protocol: one hash, and all rows or none."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Version1Source(TableSource):
         return describe_missing(self.client, self.database, options)
 
     def check(self, target: Target) -> None:
-        """See that the source offers the table, and that the target has its columns.
+        """Check that the source offers the table, and that the target has its columns.
 
-        :raises SyncError: when not
+        :raises SyncError: when a check fails
         """
         answer = self.client.get_table(target.name)
         if answer is not None:
@@ -52,7 +52,7 @@ class Version1Source(TableSource):
     def stage(
         self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]
     ) -> StagedRows:
-        """Send the target's hash along, and stage what the source answers.
+        """Request the rows with the target's hash, and stage the answer.
 
         Nothing is resumed, since nobody knows which rows of a failed attempt are still right, and nothing is loaded directly,
         since what comes can be checked only beside the target.
@@ -67,7 +67,7 @@ class Version1Source(TableSource):
         except ServerError as error:
             if error.status not in (422, 500):
                 raise
-            # What else may be wrong shows when the rows are asked for.
+            # Other faults show when the rows are requested.
             return self.compared(target, [planned], rows=0)
         if hashes.differs:
             return self.compared(target, [msgspec.structs.replace(planned, source_hash=hashes.source_hash)], rows=0)
@@ -82,5 +82,5 @@ class Version1Source(TableSource):
         return downloaded.as_slice(area.connection, planned.run)
 
     def staged_rows(self, target: Target, staged: StagedTable, slices: Sequence[StagedSlice]) -> StagedRows:
-        """Return what another task has staged: the one slice is the whole table."""
+        """Return the rows that another task has staged; the one slice is the whole table."""
         return WholeTable.of_slice(self.database, target, staged, slices[0])

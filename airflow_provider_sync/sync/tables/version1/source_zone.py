@@ -24,11 +24,11 @@ EQUAL_HASHES = "in which the target has the source's hash"
 
 @dataclass(frozen=True, slots=True)
 class SourceZone:
-    """What is taken for the time zone of the source's database.
+    """The assumed time zone of the source's database.
 
-    :ivar zone: in which texts are read
-    :ivar other: what it may be instead, to be decided by the target's rows; ``None`` where it is known
-    :ivar doubt: why it may be another one, for the report; ``None`` where it is known
+    :ivar zone: the zone in which TIMESTAMP texts are read
+    :ivar other: another possible zone; the target's rows decide between the two; ``None`` if the zone is known
+    :ivar doubt: for the report, why it may be another one; ``None`` if the zone is known
     """
 
     zone: TimeZone
@@ -36,14 +36,14 @@ class SourceZone:
     doubt: str | None = None
 
     def decided(self, zone: TimeZone, reason: str) -> SourceZone:
-        """Return that ``zone`` it is, although the server does not say so.
+        """Return a decision for ``zone``, which the server does not announce.
 
-        :param reason: what speaks for it
+        :param reason: the evidence for it
         """
         return replace(self, zone=zone, other=None, doubt=reason)
 
     def warnings(self, table: Table) -> tuple[str, ...]:
-        """Tell what the user should look after."""
+        """Return warnings about an uncertain time zone."""
         if self.doubt is None:
             return ()
         names = ", ".join(column.name for column in table.columns if column.kind is Kind.TIMESTAMP)
@@ -54,7 +54,7 @@ class SourceZone:
 
 
 def find_zone(client: SyncClient, database: Database, connection: Connection, table: Table) -> SourceZone:
-    """Find the time zone of the source, as far as it is known before it was asked for rows.
+    """Return the time zone of the source, as far as it is known before rows are requested.
 
     :param table: the target
     """
@@ -98,5 +98,5 @@ def _default_zone(database: Database, connection: Connection) -> TimeZone:
     name = database.version1.default_time_zone(connection)
     try:
         return UTC if name is None else time_zone_named(name)
-    except ConfigurationError:  # a name that only the database knows
+    except ConfigurationError:  # a name that is known only to the database
         return UTC

@@ -1,4 +1,4 @@
-"""The rows of a source of version 1 as they wait for their merge, and the hashes of both sides."""
+"""The staged rows of a source of version 1, and the hashes of both sides."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from airflow_provider_sync.time_zones import UTC, TimeZone, time_zone_named
 
 
 class WholeTable(StagedRows):
-    """All rows of the source, or none where the target equals it.
+    """All rows of the source, or none if the target equals it.
 
-    :param staged: the staged rows; ``None`` where the target equals the source
-    :param rows: of the source
-    :param received: rows that came, those of answers that were not used among them
-    :param hashed: the columns that the source hashes as far as its rows show, in its order; ``None`` when a subset was taken
-    :param source_hash: the source's hash; ``None`` where it sent none
+    :param staged: the staged rows; ``None`` if the target equals the source
+    :param rows: number of rows of the source
+    :param received: rows received, including those of answers that were not used
+    :param hashed: the columns that the source hashes, in its order, as far as its rows show; ``None`` if only some are synced
+    :param source_hash: the source's hash; ``None`` if it sent none
     :param zone: the time zone in which the source hashes TIMESTAMP
     """
 
@@ -55,9 +55,9 @@ class WholeTable(StagedRows):
 
     @classmethod
     def of_slice(cls, database: Database, target: Target, staged: StagedTable, table_slice: StagedSlice) -> Self:
-        """Return what another task has staged.
+        """Return the rows that another task has staged.
 
-        :param table_slice: what that task returned
+        :param table_slice: the result of that task
         """
         return cls(
             database,
@@ -72,9 +72,9 @@ class WholeTable(StagedRows):
         )
 
     def as_slice(self, connection: Connection, run: str) -> StagedSlice:
-        """Describe what is staged to the task that merges it.
+        """Return the description of the staged rows for the task that merges them.
 
-        :param run: what the names of the staging tables are made of
+        :param run: the name from which the names of the staging tables are derived
         """
         return StagedSlice(
             table=self.target.name,
@@ -94,7 +94,7 @@ class WholeTable(StagedRows):
         )
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Hash the target as the source hashes its own.
+        """Hash the target as the source hashes its table.
 
         Different hashes prove nothing: other databases, types or columns hash otherwise though the rows are equal.
         """
@@ -104,11 +104,11 @@ class WholeTable(StagedRows):
         return "hash" if found == self.source_hash else None
 
     def doubt(self, verified: Verified | None) -> str | None:
-        """Say why there is no equal hash."""
+        """Return the reason why the hashes are not equal."""
         if verified or not self.rows_total:
             return None
         if self.removed is not None:
-            return None  # a warning says why not all that is missing was deleted
+            return None  # a warning says why some missing rows were not deleted
         if self.hashed is None:
             return "Verified by rows only: the hash of the source covers columns that are not synchronised."
         if self.source_hash is None:
