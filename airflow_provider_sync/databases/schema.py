@@ -1,4 +1,4 @@
-"""What a table is made of, in terms that every engine shares. Reading it from a database belongs to the engines."""
+"""Tables and their columns, in terms that every engine shares. Each engine's catalog reads them from a database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OP = "_sync_op"
 
 
 class Op(StrEnum):
-    """What a work table says of a row."""
+    """The operation that a work table lists for a row."""
 
     DELETE = "D"
     DELETE_LAST = "L"  # deleted after the rows that refer to it
@@ -48,7 +48,7 @@ class Kind(StrEnum):
     DATE = "date"
     TIME = "time"
     DATETIME = "datetime"  # without a time zone
-    TIMESTAMP = "timestamp"  # an instant, rendered in UTC
+    TIMESTAMP = "timestamp"  # with a time zone, rendered in UTC
     YEAR = "year"
     BINARY = "binary"
     BIT = "bit"
@@ -113,12 +113,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar columns: all of them in ordinal order, generated and invisible ones too
     :ivar primary_key: columns of the PRIMARY KEY in index order; empty when there is none
     :ivar unique_keys: unique keys beside the primary key, whose columns are all plain columns
-    :ivar foreign_keys: whether foreign keys leave from the table or point to it
+    :ivar foreign_keys: whether the table has foreign keys, or others refer to it
     :ivar triggers: names of the triggers on the table
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
     :ivar stands_for: the table that messages name instead: the target of a staging table
-    :ivar cannot_roll_back: the storage engine, where what it writes stays although the transaction is rolled back
+    :ivar cannot_roll_back: name of the storage engine, if a rollback does not undo its writes
     """
 
     name: str

@@ -144,7 +144,7 @@ class MySQLDatabase(Database):
             raise
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Kill the query, over a connection of its own."""
+        """Kill the query, over a separate connection."""
         thread = int(connection.connection.driver_connection.thread_id())  # type: ignore[union-attr]  # just connected
 
         def cancel() -> None:
@@ -155,7 +155,7 @@ class MySQLDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold the server's user locks for the tables over a connection of their own."""
+        """Hold the server's user locks for the tables over a separate connection."""
         with self.connect() as connection:
             locks = by_lock((catalog.lock_key(connection, name), name) for name in names)
             with hold_locks(connection, locks, timeout=timeout) as lock:

@@ -95,9 +95,9 @@ class MySQLDigests(Digests):
     def digest_written(
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
     ) -> Mapping[int, SegmentDigest]:
-        """Digest one half of the keys over this connection, the other over one that reads what is not committed yet.
+        """Digest one half of the keys over this connection, the other over one that reads uncommitted rows.
 
-        What somebody else has written and not committed shows, too: as a difference, like everything that is not as announced.
+        Uncommitted rows of other sessions are read, too: they count as a difference, like any row that was not announced.
         """
         if (
             partitioning.scheme != "key_range"

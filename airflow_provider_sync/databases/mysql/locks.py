@@ -19,7 +19,7 @@ from airflow_provider_sync.databases.mysql.errors import DATABASE_ERRORS, error_
 def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
     """Hold a user lock for each key, taken in their order.
 
-    :param connection: of their own
+    :param connection: a connection that is used for nothing else
     :param names: of tables, by what tells their locks apart
     :param timeout: seconds to wait for all of them together
     :raises TableBusyError: when another sync holds one for longer

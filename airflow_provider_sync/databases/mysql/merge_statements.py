@@ -68,7 +68,7 @@ class MySQLMergeStatements(MergeStatements):
         columns: Sequence[str],
         op: Op = Op.UPDATE,
     ) -> str:
-        """Return the statement that sets ``columns`` of the rows that ``work`` lists under ``op`` to what is staged."""
+        """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
         return self._assigned(target, staging, work, key, columns, op)
 
     def _assigned(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op) -> str:

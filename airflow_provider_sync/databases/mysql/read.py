@@ -137,7 +137,7 @@ def _close(connection: Connection, cursor: Any, *, finished: bool) -> None:
         cursor.close()
     except DATABASE_ERRORS as error:
         if error_number(error) not in _KILLED:
-            # What is left of the result can no longer be told from the answer to the next statement.
+            # The rest of the result can no longer be distinguished from the answer to the next statement.
             connection.invalidate()
 
 

@@ -1,4 +1,4 @@
-"""How the session of a connection to MySQL and MariaDB is set, whatever user, server or ``init_connect`` have as defaults."""
+"""Set the session of a connection to MySQL and MariaDB, whatever defaults user, server and ``init_connect`` have."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _SESSION = {
     "time_zone": "'+00:00'",
     # None of ANSI_QUOTES, NO_BACKSLASH_ESCAPES and PAD_CHAR_TO_FULL_LENGTH; zero dates can be read and copied.
     "sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
-    # Notes count as warnings: they are all that a cut decimal leaves.
+    # Notes count as warnings: a cut decimal causes nothing but a note.
     "sql_notes": "1",
-    # Results are never shorter than what was asked for, and no statement is refused for what it might read or write. The
-    # server's default is no way to say "no limit": it may have one.
+    # No result is cut, and no statement is refused for the number of rows it might read or write. The server's DEFAULT would
+    # not do, since it may be a limit.
     "sql_select_limit": _NO_LIMIT,
     "max_join_size": _NO_LIMIT,
     "sql_big_selects": "1",
     "sql_safe_updates": "0",
     "sql_auto_is_null": "0",
-    # As long as a key can be: what is longer is sorted as if it ended there.
+    # The longest possible key: anything after this length would be ignored when sorting.
     "max_sort_length": "4096",
     "completion_type": "'NO_CHAIN'",
-    # Tables that are made here can roll back.
+    # Tables that are created here must be able to roll back.
     "default_storage_engine": "InnoDB",
     "foreign_key_checks": "1",
     "unique_checks": "1",
-    # The other end of a stream may stand still for long.
+    # The other end of a stream may pause for a long time.
     "net_read_timeout": "86400",
     "net_write_timeout": "86400",
-    # A year, by default, behind somebody's ALTER TABLE; who wants to wait for less time waits for less.
+    # By default a session waits a year for another session's ALTER TABLE; a shorter setting of the user is kept.
     "lock_wait_timeout": "CAST(LEAST(@@SESSION.lock_wait_timeout, {lock_seconds}) AS SIGNED)",
 }
 
@@ -44,12 +44,12 @@ _LOCK_SECONDS = 300
 _MARIADB = {
     "tx_read_only": "0",
     "check_constraint_checks": "1",
-    # The present, and not what the rows once were.
+    # Reads the present rows of system-versioned tables, not former versions.
     "system_versioning_asof": "DEFAULT",
 }
 _MYSQL = {"transaction_read_only": "0"}
 
-# The connection that holds the locks does nothing else.
+# The connection that holds the locks is idle during the whole sync.
 _WITHOUT_TIME_LIMITS = {"wait_timeout": "604800"}
 _MARIADB_WITHOUT_TIME_LIMITS = {
     "max_statement_time": "0",

@@ -45,7 +45,7 @@ class PostgreSQLDatabase(Database):
     **Hashes.** Values are written as MySQL would, so that equal content has an equal version 1 hash on PostgreSQL, MySQL
     and MariaDB, as long as both ends have the same columns in the same order and
 
-    - timestamps have equally many digits of a second (PostgreSQL has 6 unless told otherwise, MySQL 0), and the same type;
+    - timestamps have equally many digits of a second (PostgreSQL has 6 by default, MySQL 0), and the same type;
     - decimals have a scale: ``numeric`` alone keeps the digits of each value;
     - single precision numbers agree in 6 digits, all that MySQL shows;
     - JSON is text on one of the ends: MySQL and ``jsonb`` each rearrange it in their own way;
@@ -183,7 +183,7 @@ class PostgreSQLDatabase(Database):
                 raise
 
     def canceller(self, connection: Connection) -> Callable[[], None]:
-        """Have the driver ask the server, over a connection of its own."""
+        """Have the driver ask the server, over a separate connection."""
         driver = driver_of(connection)
 
         def cancel() -> None:
@@ -195,7 +195,7 @@ class PostgreSQLDatabase(Database):
 
     @contextmanager
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
-        """Hold advisory locks on the tables' schemas and names, over one connection of their own."""
+        """Hold advisory locks on the tables' schemas and names, over one separate connection."""
         with self.connect() as connection:
             self._require_session(connection)
             locks = by_lock((lock_key(connection, name, self.quote), name) for name in names)

@@ -61,7 +61,7 @@ class PostgreSQLIdentityColumns(IdentityColumns):
         return True
 
     def forbid_updates(self, connection: Connection, target: Table, columns: Sequence[Column]) -> None:
-        """Make the columns GENERATED ALWAYS again; what is still to be checked would be in the way."""
+        """Make the columns GENERATED ALWAYS again; deferred checks run first, since ALTER TABLE fails while any are pending."""
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
         self._alter_identities(connection, target, columns, "ALWAYS")
 

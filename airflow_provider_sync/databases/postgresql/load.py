@@ -119,7 +119,7 @@ class PostgreSQLLoader(Loader):
     """Loads by one COPY, of which all rows stay or none."""
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
-        """Load by one COPY, of which all rows stay or none; the planner then learns what has arrived."""
+        """Load by one COPY, which stores all rows or none, and then update the planner's statistics."""
         with translated():
             rows = copy_rows(driver_of(connection), staging, undoubled(_copy_statement(self.database, staging)), batches)
             if rows >= _ANALYZE_ROWS:
@@ -129,7 +129,7 @@ class PostgreSQLLoader(Loader):
     def load_text(
         self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
     ) -> int:
-        """Load by one COPY, of which all rows stay or none; the planner then learns what has arrived.
+        """Load by one COPY, which stores all rows or none, and then update the planner's statistics.
 
         Not inside a transaction: there the table is the target itself, and what is still to be done with it is one scan.
         """

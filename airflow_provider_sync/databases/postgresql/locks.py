@@ -28,7 +28,7 @@ _TIME_LIMITS = ("idle_in_transaction_session_timeout", "transaction_timeout", "s
 def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
     """Hold an advisory lock for each key, taken in their order.
 
-    :param connection: of their own, outside any transaction
+    :param connection: a connection that is used for nothing else, outside any transaction
     :param names: of tables, by what tells their locks apart
     :param timeout: seconds to wait for all of them together
     :raises TableBusyError: when another sync holds one for longer

@@ -1,4 +1,4 @@
-"""Poolers before PostgreSQL, such as pgbouncer: whether there is one, and whether connections have a session of their own.
+"""Detect poolers in front of PostgreSQL, such as pgbouncer, and whether each connection keeps one session.
 
 In session mode, a client has one server from its first statement to its last. In transaction mode it has another one after
 each transaction, and what belongs to the session (settings, temporary tables, advisory locks) stays behind with somebody else.
@@ -18,7 +18,7 @@ class Pooler:
     """What is known about a database's pooler, found out once.
 
     :ivar found: whether there is one; ``None`` until the first connection was asked
-    :ivar keeps_sessions: whether connections through it are known to have sessions of their own
+    :ivar keeps_sessions: whether each connection through it is known to keep one session
     """
 
     def __init__(self) -> None:

@@ -78,7 +78,7 @@ def fetch(driver: Any, statement: str) -> Generator[list[tuple[Any, ...]], None,
 
 
 def _plain_rows(driver: Any) -> dict[str, Any]:
-    """Return the arguments for a cursor that gives tuples, whatever the connection was told."""
+    """Return the arguments for a cursor that returns tuples, whatever the connection's settings."""
     if type(driver).__module__.startswith("psycopg2"):
         return {"cursor_factory": import_module("psycopg2.extensions").cursor}
     return {"row_factory": import_module("psycopg.rows").tuple_row}

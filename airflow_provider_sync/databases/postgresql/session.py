@@ -47,7 +47,7 @@ _WITHOUT_TIME_LIMITS = {
 }
 
 _LOCK_MILLISECONDS = 60_000
-"""How long to wait for somebody else's transaction, unless the role waits for less; what follows is a retryable error."""
+"""Longest wait for another session's transaction, unless the role's is shorter; then a retryable error is raised."""
 
 
 def set_session(connection: Connection, rules: SessionRules, *, local: bool = False) -> None:
@@ -93,7 +93,7 @@ def read_as_utf8(engine: Engine) -> None:
 
 def _set_encoding(driver: Any, _record: object) -> None:
     if hasattr(driver, "set_client_encoding"):
-        # psycopg2 decodes by what it was told, not by what the server reports.
+        # psycopg2 decodes by the encoding that it was given, not by the one that the server reports.
         if driver.encoding != "UTF8":
             driver.set_client_encoding("UTF8")
     elif driver.info.encoding != "utf-8":
