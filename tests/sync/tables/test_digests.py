@@ -154,7 +154,7 @@ def test_a_digest_that_was_not_offered(postgresql: Link) -> None:
     """A server that compares by another digest than those offered is an error, and nothing is written."""
     with scripted_server() as server, SyncClient(server.url, retries=0) as client:
         _answer(server, msgspec.structs.replace(_DESCRIBED, digest="blake"), b'{"protocol": 2, "digests": ["blake", "pghash"]}')
-        with pytest.raises(ProtocolError, match="'blake', which was not offered"):
+        with pytest.raises(ProtocolError, match="'blake', which the client did not offer"):
             table_differs(client, table_from_options("t", {}), postgresql.target.database)
 
     assert list(json.loads(server.requests[-1].body)["probes"]) == [PGHASH]
