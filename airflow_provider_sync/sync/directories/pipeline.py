@@ -6,8 +6,8 @@ other; but nothing is deleted then, unless the options say that such files may b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
@@ -118,15 +118,26 @@ class DirectorySync:
         """Count the files that were replaced."""
         return len(self.downloads.written) - self.added
 
+    @contextmanager
+    def _alone(self, lock_timeout: float) -> Iterator[None]:
+        """Hold the lock, and remove unfinished files: those of killed syncs before the block, its own after a signal."""
+        with self.storage.exclusive(lock_timeout):
+            self.storage.clean(0)
+            try:
+                yield
+            except KeyboardInterrupt:
+                # A signal can come after a file was created and before the block that removes it was entered.
+                with suppress(FileError):  # the next sync tries again
+                    self.storage.clean(0)
+                raise
+
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
         """Compare, download, delete, and report.
 
         :raises FileError: naming the files that could not be synced, after everything else was
         """
         # Taking the lock makes a missing root, and a dry run writes nothing.
-        with nullcontext() if dry_run else self.storage.exclusive(lock_timeout):
-            if not dry_run:
-                self.storage.clean(0)
+        with nullcontext() if dry_run else self._alone(lock_timeout):
             source = self.source_manifest()
             changes = self.compare(source)
             self.check(source, changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_sync.cancellation import SyncCancelled
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.answers import FilesAnswer
 from airflow_provider_sync.exceptions import DirectoryBusyError, IncompleteStreamError, SyncFailed
@@ -64,6 +66,27 @@ def test_a_file_that_changes_after_the_manifest_is_asked_for_again(folders: Mirr
     folders.put("b", "old")
     report = folders.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders.put("b", "new")))
     assert (report.status, report.files_added, report.verified) == ("changed", 2, "hash")
+    folders.assert_equal()
+
+
+def test_a_signal_right_after_a_file_was_created(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal leaves no unfinished file behind, even where it comes before the block that removes it."""
+    create = os.open
+
+    def create_and_end(path: str, *arguments: int, **options: int) -> int:
+        descriptor = create(path, *arguments, **options)
+        if str(path).endswith(".part"):
+            os.close(descriptor)
+            raise SyncCancelled(signal.SIGINT)
+        return descriptor
+
+    folders.put("a")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", create_and_end)
+        with pytest.raises(SyncCancelled):
+            folders.sync()
+    assert everything(folders.target.root) == []
+    folders.sync()
     folders.assert_equal()
 
 
