@@ -18,6 +18,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
@@ -235,7 +236,18 @@ class _TransactionSync:
         """Drop a staging table, if nobody can go on with it; the error that ended the attempt, if any, is the one to report."""
         if self._can_go_on(error):
             return
-        with clean_up.of(target.name), self.database.connect() as connection:
+        with clean_up.of(target.name):
+            try:
+                self._remove(staging, target)
+            except BaseException:
+                if (cancellation := current_cancellation()) is None or not cancellation.cancelled:
+                    raise
+                # The signal came now, and has cancelled this statement too: nobody else would drop the table.
+                self._remove(staging, target)
+                raise
+
+    def _remove(self, staging: Staging, target: Target) -> None:
+        with self.database.connect() as connection:
             staging.drop(connection)
             if self.attempts.cut:
                 staging.clear(connection, target.table)  # what an attempt before has left

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, make_url
 
+from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.merge.staging import PermanentStaging
 from tests.sync.link import Link, linked
 from tests.sync.tables.staging_class import NamedStaging
 from tests.sync.tables.test_steps import Steps
@@ -135,3 +137,25 @@ def test_a_connection_that_ends_after_the_commit(engine: str, sqlite_url: str, r
         link.target.execute(TABLE, "INSERT INTO t VALUES (1,'z')")
         assert link.sync_one("t", {"staging": f"{__name__}.Deadly"}).status == "changed"
         assert link.target.rows("t") == [(1, "a"), (2, "b")]
+
+
+def test_a_signal_while_a_staging_table_is_dropped(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes during the clean-up ends the sync, and the staging table is dropped all the same."""
+    link = two_same
+    link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)", "INSERT INTO t VALUES (1, 1), (2, 2)")
+    link.source.execute("UPDATE t SET a = 3 WHERE id = 1")
+    drop = PermanentStaging.drop
+    ended = []
+
+    def end_and_drop(staging: PermanentStaging, connection: Connection) -> None:
+        if not ended:
+            cancellation.cancel()
+            ended.append(staging)
+            raise SyncCancelled
+        drop(staging, connection)
+
+    monkeypatch.setattr(PermanentStaging, "drop", end_and_drop)
+    with cancelled_by_signals() as cancellation, pytest.raises(SyncCancelled):
+        link.sync_one("t")
+    assert ended
+    assert link.target.scalar("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'") == 1
