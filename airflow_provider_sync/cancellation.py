@@ -149,6 +149,22 @@ def raise_if_ended(error: Exception) -> None:
         raise SyncCancelled(cancellation.number) from error
 
 
+def clean_up_fully(work: Callable[[], None]) -> None:
+    """Do ``work``, and once more if a signal interrupted it: what it has to remove would stay behind.
+
+    The signal cancels the statement that runs, or raises between two statements. What interrupted the work is raised afterwards.
+
+    :param work: removes something, and may be repeated
+    """
+    try:
+        work()
+    except BaseException:
+        cancellation = _CURRENT.get()
+        if cancellation is not None and cancellation.cancelled:
+            work()
+        raise
+
+
 @contextmanager
 def _listening(cancellation: Cancellation) -> Iterator[None]:
     """Start a thread that cancels when a signal comes, and stop it at the end of the block."""

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from airflow_provider_sync.cancellation import cancelled_by_signals
+from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals, clean_up_fully
 from airflow_provider_sync.exceptions import SyncError, wrap_unexpected_errors
 
 STUCK = """
@@ -73,3 +73,25 @@ def in_an_error() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise SyncError(str(error)) from error
+
+
+def test_clean_up_that_a_signal_interrupts_is_done_again() -> None:
+    """Clean-up that a signal interrupts is repeated, and the signal still ends the sync; another error is raised at once."""
+    attempts = []
+
+    def work() -> None:
+        attempts.append(None)
+        if len(attempts) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SyncCancelled), cancelled_by_signals():
+        clean_up_fully(work)
+    assert len(attempts) == 2
+
+    def fail() -> None:
+        attempts.append(None)
+        raise SyncError("broken")
+
+    with pytest.raises(SyncError), cancelled_by_signals():
+        clean_up_fully(fail)
+    assert len(attempts) == 3

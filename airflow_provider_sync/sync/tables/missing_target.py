@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
@@ -50,14 +51,18 @@ def made_target(client: SyncClient, database: Database, options: TargetTable, lo
     :param lock: of this table, to be held until the end: without it, another sync may have filled the table
     """
     table = Version2Source(client, database).create_target(options)
+
+    def drop() -> None:
+        lock.check()
+        with database.connect() as connection:
+            database.ddl.drop_if_empty(connection, table)
+
     try:
         yield
     except BaseException:
         # The error that ended the sync is the one to report.
         with suppress(SyncError):
-            lock.check()
-            with database.connect() as connection:
-                database.ddl.drop_if_empty(connection, table)
+            clean_up_fully(drop)
         raise
 
 

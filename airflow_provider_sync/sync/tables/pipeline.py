@@ -18,7 +18,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.cancellation import current_cancellation
+from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
@@ -237,14 +237,7 @@ class _TransactionSync:
         if self._can_go_on(error):
             return
         with clean_up.of(target.name):
-            try:
-                self._remove(staging, target)
-            except BaseException:
-                if (cancellation := current_cancellation()) is None or not cancellation.cancelled:
-                    raise
-                # The signal came now, and has cancelled this statement too: nobody else would drop the table.
-                self._remove(staging, target)
-                raise
+            clean_up_fully(partial(self._remove, staging, target))
 
     def _remove(self, staging: Staging, target: Target) -> None:
         with self.database.connect() as connection:

@@ -20,6 +20,7 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection
 
+from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
@@ -194,7 +195,7 @@ def _merge(
         for merge, table in zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run).both:
                 with clean_up.of(merge.options.name):
-                    staging.clear(connection, table.target.table)
+                    clean_up_fully(partial(staging.clear, connection, table.target.table))
     return clean_up.with_warnings(reports)
 
 
