@@ -1,0 +1,40 @@
+"""What a walk of a directory finds, in the order of paths, and how two walks are merged as streams.
+
+Paths are sorted by :func:`~airflow_provider_sync.protocol.v2.file_messages.path_order`, so that memory does not grow with the
+number of files. How a storage is walked is in :mod:`.local_tree` and :mod:`.object_tree`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_sync.protocol.v2.file_messages import Kind
+
+
+class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One file, directory or link below a root.
+
+    :ivar path: relative to the root
+    :ivar size: bytes; 0 for directories and links
+    :ivar mtime_ns: time of modification in nanoseconds since the epoch; 0 where the storage does not say
+    :ivar mode: permission bits
+    :ivar version: what the storage says of this version of the file without reading it: on a local disk the times of
+        modification and of the inode's change, inode and device; in an object store its ETag or version. Equal for equal
+        content, unless :attr:`changed_ns` is too recent
+    :ivar changed_ns: when it last changed, by the clock of the storage: a file that changed within the clock's resolution before
+        it was looked at may change again and keep its version (git calls it racy)
+    :ivar link_target: where a link leads, as it is stored
+    :ivar inode: names the file among its hard links; ``None`` if it has no other names
+    :ivar digest: BLAKE3 of the content, if it is known without reading
+    """
+
+    path: str
+    kind: Kind
+    size: int = 0
+    mtime_ns: int = 0
+    mode: int = 0
+    version: bytes = b""
+    changed_ns: int = 0
+    link_target: str | None = None
+    inode: tuple[int, int] | None = None
+    digest: bytes | None = None

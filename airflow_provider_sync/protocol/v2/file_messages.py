@@ -1,0 +1,243 @@
+"""Requests and answers of version 2 about directories: requests are JSON, answers are streams of the messages below.
+
+Paths are relative to the directory, or to a folder of it, with ``/`` between components. They are sorted by their components
+(:func:`path_order`), so that two sides can be merged as streams. Digests of files are BLAKE3. How a stream of messages is framed,
+compressed and ended is in :mod:`.stream`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+FILE_DIGEST = "blake3"
+"""The digest of a file's content."""
+
+FILE_DIGEST_BYTES = 32
+
+CHUNK_DIGEST_BYTES = 16
+"""Bytes of a chunk's digest: enough to find a chunk; the file as a whole is checked by its full digest."""
+
+CHUNKING = "fastcdc-64k"
+"""How large files are cut into chunks: see ``docs/reference/protocol-v2.md``."""
+
+MAX_ENTRIES = 4_096
+"""Most entries, or digests, in one message."""
+
+MAX_PATHS = 100_000
+"""Most paths in one request."""
+
+MAX_RANGES = 100_000
+"""Most ranges of bytes in one request."""
+
+MAX_CONTENT_BYTES = 1024 * 1024
+"""Most bytes of content in one message, after inflation."""
+
+MAX_CHUNKS = 4_096
+"""Most chunks in one message."""
+
+Kind = Literal["file", "directory", "link"]
+Links = Literal["skip", "keep", "follow"]
+
+
+def path_order(path: str) -> bytes:
+    """Return the key by which paths are sorted: component by component, each by its UTF-8 bytes."""
+    return path.encode().replace(b"/", b"\0")
+
+
+class ListFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Request of ``listFiles``: every file, directory and link.
+
+    :ivar directory: the name under which the server offers it
+    :ivar folder: only what is below this folder, with paths relative to it; ``None`` for the whole directory
+    :ivar links: what to do with symbolic links: leave them out, list them as links, or list the files that they lead to, which
+        must be inside the directory
+    :ivar state: the state that the client saw last; if it still holds, the answer is :class:`Unchanged`
+    """
+
+    directory: str
+    folder: str | None = None
+    links: Links = "skip"
+    state: str | None = None
+
+
+class DigestFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Request of ``digestFiles``: the digests of these files, read if necessary.
+
+    :ivar always: read every file, whatever the cache knows
+    """
+
+    directory: str
+    paths: tuple[str, ...]
+    folder: str | None = None
+    links: Links = "skip"
+    always: bool = False
+
+
+class RequestedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A file of :class:`ReadFiles`.
+
+    :ivar size: bytes that it has to have, as listed
+    :ivar mtime_ns: time of modification that it has to have, as listed
+    :ivar ranges: offset and length of the stretches to send; ``None`` for the whole file
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    ranges: tuple[tuple[int, int], ...] | None = None
+
+
+class ReadFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Request of ``readFiles``: the content of these files, in this order."""
+
+    directory: str
+    files: tuple[RequestedFile, ...]
+    folder: str | None = None
+    links: Links = "skip"
+
+
+class ChunkFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Request of ``chunkFile``: the chunks of one large file."""
+
+    directory: str
+    path: str
+    folder: str | None = None
+    links: Links = "skip"
+    chunking: str = CHUNKING
+
+
+class FileEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One file, directory or link.
+
+    :ivar size: bytes; 0 for directories and links
+    :ivar mtime_ns: time of modification in nanoseconds since the epoch; 0 where the storage does not say
+    :ivar mode: permission bits
+    :ivar digest: of a file's content, where the server knows it without reading
+    :ivar link_target: where a link leads, as it is stored
+    :ivar same_as: path of an earlier entry that is the same file (a hard link)
+    """
+
+    path: str
+    kind: Kind
+    size: int = 0
+    mtime_ns: int = 0
+    mode: int = 0
+    digest: bytes | None = None
+    link_target: str | None = None
+    same_as: str | None = None
+
+
+class Unchanged(msgspec.Struct, frozen=True, kw_only=True, tag="unchanged"):
+    """The only message of ``listFiles`` if the directory is in the state that the client named."""
+
+
+class Entries(msgspec.Struct, frozen=True, kw_only=True, tag="entries"):
+    """Entries of a listing, sorted by :func:`path_order`."""
+
+    entries: Annotated[tuple[FileEntry, ...], msgspec.Meta(max_length=MAX_ENTRIES)]
+
+
+class UnreadableFiles(msgspec.Struct, frozen=True, kw_only=True, tag="unreadable"):
+    """What the server could not list, and why: directories have ``/`` at their end."""
+
+    reasons: Annotated[dict[str, str], msgspec.Meta(max_length=MAX_ENTRIES)]
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed"):
+    """The end of a listing.
+
+    :ivar state: names what was listed; ``None`` where a file was written so recently that a change could be missed
+    :ivar links_skipped: number of symbolic links that were left out
+    """
+
+    state: str | None = None
+    links_skipped: int = 0
+
+
+class FileDigest(msgspec.Struct, frozen=True, array_like=True):
+    """The digest of one file.
+
+    :ivar digest: ``None`` if the file is gone or cannot be read
+    :ivar size: bytes that were read
+    :ivar mtime_ns: its time of modification
+    :ivar problem: why it could not be read; empty if it is gone
+    """
+
+    digest: bytes | None
+    size: int = 0
+    mtime_ns: int = 0
+    problem: str = ""
+
+
+class FileDigests(msgspec.Struct, frozen=True, kw_only=True, tag="file_digests"):
+    """Digests, in the order of the request; an empty message is a keep-alive."""
+
+    digests: Annotated[tuple[FileDigest, ...], msgspec.Meta(max_length=MAX_ENTRIES)]
+
+
+class ContentEnd(msgspec.Struct, frozen=True, array_like=True):
+    """The end of a file's content.
+
+    :ivar digest: of all bytes that were sent of it
+    :ivar mode: permission bits
+    """
+
+    digest: bytes
+    mode: int = 0
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
+    """A piece of a file's content; a small file is one message.
+
+    :ivar number: of the file in the request, from 0; ascending
+    :ivar inflated: bytes after inflation, if ``data`` is a zstd frame; 0 if it is the content itself
+    :ivar end: with the last piece
+    :ivar data: must stay the last field: the digest of the stream covers all of a message but this, which ``end`` covers
+    """
+
+    number: int
+    inflated: int = 0
+    end: ContentEnd | None = None
+    data: bytes = b""
+
+
+class ContentFailed(msgspec.Struct, frozen=True, kw_only=True, tag="content_failed"):
+    """A file that could not be sent, or not to its end.
+
+    :ivar reason: ``gone``, ``changed`` (it is not the requested version, or changed while it was read), or ``unreadable``
+    :ivar message: what happened and what to do
+    """
+
+    number: int
+    reason: Literal["gone", "changed", "unreadable"]
+    message: str
+
+
+class Chunks(msgspec.Struct, frozen=True, kw_only=True, tag="chunks"):
+    """Chunks of a file, from its start.
+
+    :ivar lengths: bytes of each
+    :ivar digests: :data:`CHUNK_DIGEST_BYTES` bytes for each: the first of its BLAKE3
+    """
+
+    lengths: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_CHUNKS)]
+    digests: bytes
+
+
+class Chunked(msgspec.Struct, frozen=True, kw_only=True, tag="chunked"):
+    """The end of a file's chunks.
+
+    :ivar size: bytes of the file
+    :ivar mtime_ns: its time of modification
+    :ivar digest: of the whole file
+    """
+
+    size: int
+    mtime_ns: int
+    digest: bytes
+
+
+FileMessage = Unchanged | Entries | UnreadableFiles | Listed | FileDigests | Content | ContentFailed | Chunks | Chunked
+"""What the streams of these requests carry, besides their end."""
