@@ -1,69 +1,24 @@
 """One directory in three steps that may be tasks on different machines: compare, download in batches, delete.
 
-Between the steps there are only small values that JSON has: a batch is a range of the sorted paths, whose manifest each
-download asks for again, so that a retry finds what its failed try has done. The steps do what :mod:`.pipeline` does in one
-go, with the same code. They hold no common lock: no other sync may write to the directory meanwhile.
+Between the steps there are only small values that JSON has, so that a retry finds what its failed try has done. The steps do what
+:mod:`.pipeline` does in one go, with the same code. They hold no common lock: no other sync may write to the directory meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.files import NoneHasher, PathFilter, Storage, build_manifest, compare
+from airflow_provider_sync.files import Storage
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.pipeline import LOCK_TIMEOUT, DirectorySync
-from airflow_provider_sync.sync.progress import Progress, silent
-from airflow_provider_sync.sync.step_value import StepValue
+from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
+from airflow_provider_sync.sync.directories.pipeline import LOCK_TIMEOUT
+from airflow_provider_sync.sync.directories.version1 import steps as version1
+from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.time_limit import within_max_seconds
-from airflow_provider_sync.sync.traffic import Measure
 
-TASK_FILES = 100
-"""Files to download below which a batch is not worth a task of its own."""
-
-
-class FileBatch(StepValue, frozen=True, kw_only=True):
-    """A range of the sorted paths, to be downloaded or downloaded already.
-
-    :ivar directory: the name under which the server offers it
-    :ivar first: first path
-    :ivar last: last path, included
-    :ivar files: of them that differed when they were compared; 0 where files only have to be deleted
-    :ivar added: files that came
-    :ivar updated: files that were replaced
-    :ivar bytes_written: content written to the target
-    :ivar warnings: what the user should know of these files
-    :ivar proven: whether all of them are what the source announced
-    """
-
-    directory: str
-    first: str = ""
-    last: str = ""
-    files: int = 0
-    added: int = 0
-    updated: int = 0
-    bytes_written: int = 0
-    warnings: tuple[str, ...] = ()
-    proven: bool = True
-
-    @property
-    def summary(self) -> str:
-        """Which files to download."""
-        return f"Directory {self.directory!r}: {self.files:,} files, {self.first!r} to {self.last!r}."
-
-
-class ComparedDirectory(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison of a directory found.
-
-    :ivar report: ``unchanged``, or ``planned`` where source and target differ
-    :ivar batches: what is to be downloaded; one without files where files only have to be deleted, none where nothing differs
-    """
-
-    report: DirectoryReport
-    batches: tuple[FileBatch, ...] = ()
+__all__ = ["ComparedDirectory", "FileBatch", "compare_directory", "delete_files", "download_batch"]
 
 
 @within_max_seconds
@@ -74,31 +29,7 @@ def compare_directory(client: SyncClient, directory: TargetDirectory, storage: S
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
-    measure = Measure(client)
-    sync = DirectorySync(client, directory, storage, silent)
-    source = sync.source_manifest()
-    changes = sync.compare(source)
-    sync.check(source, changes)
-    if not changes:
-        sync.refuse_failed()
-    report = DirectoryReport(
-        name=directory.name,
-        status="planned" if changes else "unchanged",
-        files_total=len(source),
-        verified="hash" if not changes and sync.is_proven(source) else None,
-        warnings=sync.warnings(source),
-        **measure.so_far(),
-    )
-    if not changes:
-        return ComparedDirectory(report=report)
-    wanted = sorted([*changes.added, *changes.changed])
-    size = max(TASK_FILES, -(-len(wanted) // batches))
-    pieces = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-    found = [FileBatch(directory=directory.name, first=paths[0], last=paths[-1], files=len(paths)) for paths in pieces] or [
-        FileBatch(directory=directory.name)
-    ]
-    # The first batch carries what the comparison cost on to the next step.
-    return ComparedDirectory(report=report, batches=(msgspec.structs.replace(found[0], **measure.so_far()), *found[1:]))
+    return version1.compare_directory(client, directory, storage, batches=batches)
 
 
 @within_max_seconds
@@ -118,30 +49,7 @@ def download_batch(
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """
-    if not batch.files:
-        return batch
-    measure = Measure(client, earlier=[batch.traffic()])
-    everything = PathFilter(directory.include, directory.exclude)
-    in_batch = PathFilter(directory.include, directory.exclude, first=batch.first, last=batch.last)
-    sync = DirectorySync(client, directory, storage, progress or silent, in_batch)
-    source = sync.source_manifest()
-    changes = sync.compare(source)
-    if not dry_run:
-        # A file in the way may be anywhere.
-        present = build_manifest(storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
-        obstacles = compare(source, present).obstacles
-        sync.download(source, [*changes.added, *changes.changed], obstacles)
-        storage.flush()
-        sync.refuse_downloads()
-    return msgspec.structs.replace(
-        batch,
-        added=len(changes.added) if dry_run else sync.added,
-        updated=len(changes.changed) if dry_run else sync.updated,
-        bytes_written=sync.downloads.bytes_written,
-        warnings=sync.download_warnings(),
-        proven=not (sync.downloads.failed or sync.downloads.restless or sync.downloads.gone),
-        **measure.so_far(),
-    )
+    return version1.download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress)
 
 
 @within_max_seconds
@@ -162,33 +70,4 @@ def delete_files(
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
-    measure = Measure(client, earlier=[batch.traffic() for batch in batches])
-    sync = DirectorySync(client, directory, storage, silent)
-    source = sync.source_manifest()
-    changes = sync.compare_names(source)
-    sync.check(source, changes)
-    sync.refuse_failed()
-    if not dry_run:
-        with storage.exclusive(lock_timeout):
-            # All downloads have ended: what is still unfinished is of a try that was killed.
-            storage.clean(0)
-            sync.delete(changes.removed)
-            storage.flush()
-    added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)
-    changed = bool(added or updated or changes.removed)
-    warnings = [*sync.warnings(source), *(warning for batch in batches for warning in batch.warnings)]
-    proven = all(batch.proven for batch in batches)
-    if changes.added and proven and not dry_run:
-        warnings.append(f"{len(changes.added)} files came to the source since it was compared; the next sync brings them.")
-    return DirectoryReport(
-        name=directory.name,
-        status=("planned" if dry_run else "changed") if changed else "unchanged",
-        files_total=len(source),
-        files_added=added,
-        files_updated=updated,
-        files_deleted=len(changes.removed),
-        bytes_written=sum(batch.bytes_written for batch in batches),
-        verified="hash" if proven and sync.is_proven(source) and not dry_run else None,
-        warnings=tuple(warnings),
-        **measure.so_far(),
-    )
+    return version1.delete_files(client, directory, storage, batches, dry_run=dry_run, lock_timeout=lock_timeout)

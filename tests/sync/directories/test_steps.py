@@ -12,8 +12,8 @@ import pytest
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, TransportError
 from airflow_provider_sync.files.paths import temporary_name
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories import steps
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
+from airflow_provider_sync.sync.directories.version1 import steps
 from tests.sync.directories.mirror import Mirror, everything, target_directory
 
 

@@ -53,13 +53,13 @@ COMMITTED_POINTS = {
 
 FILE_POINTS = {
     "directory locked": "before files.local:LocalStorage.clean",
-    "manifests compared": "after sync.directories.pipeline:DirectorySync.compare",
+    "manifests compared": "after sync.directories.version1.pipeline:DirectorySync.compare",
     "temporary file made": "after files.local_writer:LocalFileWriter.__enter__",
     "content written": "after files.local_writer:LocalFileWriter.write",
     "content durable": "before files.local_writer:LocalFileWriter._place",
     "moved aside": "after files.local_writer:LocalFileWriter._move_aside",
     "file placed": "after files.local_writer:LocalFileWriter._place",
-    "all files arrived": "after sync.directories.downloads:FileDownloads.run",
+    "all files arrived": "after sync.directories.version1.downloads:FileDownloads.run",
     "file deleted": "after files.local:LocalStorage.delete",
     "before it is made durable": "before files.local:LocalStorage.flush",
 }

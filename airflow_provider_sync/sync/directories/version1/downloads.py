@@ -14,7 +14,7 @@ from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.sync.attempts import Attempts
-from airflow_provider_sync.sync.directories.source_files import SourceFiles
+from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 from airflow_provider_sync.sync.progress import Progress
 
 ROUNDS = 3

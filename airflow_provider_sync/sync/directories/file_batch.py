@@ -1,0 +1,49 @@
+"""What the steps of one directory hand to each other: JSON values, which refer to files and never contain them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.step_value import StepValue
+
+
+class FileBatch(StepValue, frozen=True, kw_only=True):
+    """A range of the sorted paths, to be downloaded or downloaded already.
+
+    :ivar directory: the name under which the server offers it
+    :ivar first: first path
+    :ivar last: last path, included
+    :ivar files: of them that differed when they were compared; 0 where files only have to be deleted
+    :ivar added: files that came
+    :ivar updated: files that were replaced
+    :ivar bytes_written: content written to the target
+    :ivar warnings: what the user should know of these files
+    :ivar proven: whether all of them are what the source announced
+    """
+
+    directory: str
+    first: str = ""
+    last: str = ""
+    files: int = 0
+    added: int = 0
+    updated: int = 0
+    bytes_written: int = 0
+    warnings: tuple[str, ...] = ()
+    proven: bool = True
+
+    @property
+    def summary(self) -> str:
+        """Which files to download."""
+        return f"Directory {self.directory!r}: {self.files:,} files, {self.first!r} to {self.last!r}."
+
+
+class ComparedDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comparison of a directory found.
+
+    :ivar report: ``unchanged``, or ``planned`` where source and target differ
+    :ivar batches: what is to be downloaded; one without files where files only have to be deleted, none where nothing differs
+    """
+
+    report: DirectoryReport
+    batches: tuple[FileBatch, ...] = ()

@@ -1,0 +1,288 @@
+"""Keep one directory in step by version 1: compare manifests, download what differs, delete last.
+
+Every file appears under its name only when it is whole and has the digest that the source announced. A file that fails stops no
+other; but nothing is deleted then, unless the options say that such files may be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.exceptions import FileChangedError, FileError
+from airflow_provider_sync.files import (
+    Changes,
+    NoneHasher,
+    PathFilter,
+    Storage,
+    build_manifest,
+    case_clashes,
+    compare,
+    load_hasher,
+)
+from airflow_provider_sync.files.hashers import FileHasher
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.version1.downloads import ROUNDS, FileDownloads
+from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
+from airflow_provider_sync.sync.guards import check_deletes
+from airflow_provider_sync.sync.progress import Progress
+from airflow_provider_sync.sync.traffic import Measure
+
+MAX_NAMED = 5
+"""Most files that a message names."""
+
+
+class DirectorySync:
+    """One sync of one directory.
+
+    :param selection: the files that it is about; by default what the options say
+    :ivar added: files that came
+    :ivar updated: files that were replaced
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        directory: TargetDirectory,
+        storage: Storage,
+        progress: Progress,
+        selection: PathFilter | None = None,
+    ) -> None:
+        self.directory = directory
+        self.storage = storage
+        self.hasher = load_hasher(directory.hasher or "md5")
+        self.selection = selection or PathFilter(directory.include, directory.exclude)
+        self.source = SourceFiles(client, directory.name, directory.prefix, self.selection)
+        self.downloads = FileDownloads(self.source, directory, storage, self.hasher, progress)
+        self.unreadable: dict[str, str] = {}
+        self._present: Mapping[str, str] = {}
+
+    @property
+    def added(self) -> int:
+        """Count the files that came."""
+        return sum(path not in self._present for path in self.downloads.written)
+
+    @property
+    def updated(self) -> int:
+        """Count the files that were replaced."""
+        return len(self.downloads.written) - self.added
+
+    def differs(self) -> bool:
+        """Whether a sync would change anything."""
+        return bool(self.compare(self.source_manifest()))
+
+    def done(self) -> dict[str, Any]:
+        """Return what was done so far, as fields of a report."""
+        return {"files_added": self.added, "files_updated": self.updated, "bytes_written": self.downloads.bytes_written}
+
+    @contextmanager
+    def _alone(self, lock_timeout: float) -> Iterator[None]:
+        """Hold the lock, and remove unfinished files: those of killed syncs before the block, its own after a signal."""
+        with self.storage.exclusive(lock_timeout):
+            self.storage.clean(0)
+            try:
+                yield
+            except KeyboardInterrupt:
+                # A signal can come after a file was created and before the block that removes it was entered.
+                with suppress(FileError):  # the next sync tries again
+                    self.storage.clean(0)
+                raise
+
+    def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
+        """Compare, download, delete, and report.
+
+        :raises FileError: naming the files that could not be synced, after everything else was
+        """
+        # Taking the lock makes a missing root, and a dry run writes nothing.
+        with nullcontext() if dry_run else self._alone(lock_timeout):
+            source = self.source_manifest()
+            changes = self.compare(source)
+            self.check(source, changes)
+            deleted: list[str] = []
+            if changes and not dry_run:
+                now = self.download(source, [*changes.added, *changes.changed], changes.obstacles)
+                if self.may_delete():
+                    deleted = [path for path in changes.removed if path not in now and not self.is_unknown(path)]
+                    self.delete(deleted)
+                self.storage.flush()
+            self.refuse_failed()
+            done = self.added + self.updated + len(deleted)
+            return DirectoryReport(
+                name=self.directory.name,
+                status="planned" if dry_run and changes else "changed" if done else "unchanged",
+                files_total=len(source),
+                files_added=len(changes.added) if dry_run else self.added,
+                files_updated=len(changes.changed) if dry_run else self.updated,
+                files_deleted=len(changes.removed) if dry_run else len(deleted),
+                bytes_written=self.downloads.bytes_written,
+                verified="hash" if self.is_proven(source) and not (dry_run and changes) else None,
+                warnings=self.warnings(source),
+                **measure.so_far(),
+            )
+
+    def source_manifest(self) -> dict[str, str]:
+        """Ask the source for its files, names checked, patterns applied."""
+        return self.source.manifest()
+
+    def compare(self, source: dict[str, str]) -> Changes:
+        """Compare the source's manifest with the target's files, but for those of which one side does not know what they are."""
+        self._present = self.target_manifest(self.hasher)
+        return self._known(compare(source, self._present))
+
+    def compare_names(self, source: Mapping[str, str]) -> Changes:
+        """Compare the names of files alone."""
+        return self._known(compare(dict.fromkeys(source, ""), self.target_manifest(NoneHasher())))
+
+    def _known(self, changes: Changes) -> Changes:
+        return Changes(
+            added=tuple(path for path in changes.added if not _is_below(path, self.unreadable)),
+            changed=changes.changed,
+            removed=tuple(path for path in changes.removed if not self.is_unknown(path)),
+            unchanged=changes.unchanged,
+        )
+
+    def target_manifest(self, hasher: FileHasher) -> dict[str, str]:
+        """Digest the target's files; a file that cannot be read is to be replaced, and has no digest."""
+        self.unreadable = {}
+        to_replace: list[str] = []
+
+        def on_unreadable(path: str, error: FileError) -> None:
+            if path.endswith("/") or error.__cause__ is None:
+                self.unreadable[path] = str(error)
+            else:
+                to_replace.append(path)
+
+        found = build_manifest(self.storage, hasher, self.selection, missing_ok=True, on_unreadable=on_unreadable)
+        return {**found, **dict.fromkeys(to_replace, "")}
+
+    def is_unknown(self, path: str) -> bool:
+        """Whether the source may have this file, and could not list it."""
+        return path in self.source.unreadable or _is_below(path, self.source.unreadable)
+
+    def may_delete(self) -> bool:
+        """Whether what the source lacks may go: not after an error."""
+        stuck = self.downloads.restless and not self.downloads.written
+        return not stuck and (self.directory.skip_unreadable or not self.problems())
+
+    def check(self, source: Mapping[str, str], changes: Changes) -> None:
+        """Refuse to delete more than the options allow.
+
+        :raises GuardError: naming the option that allows it
+        """
+        if not self.may_delete():
+            return  # the reason is reported at the end
+        present = len(changes.removed) + len(changes.changed) + changes.unchanged
+        check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
+
+    def download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
+        """Download the files, asking again for those that the source changed meanwhile.
+
+        :param source: the source's manifest
+        :param obstacles: files of the target that may go where they stand in the way
+        :return: the source's manifest as it was last
+        """
+        if not self.may_delete():
+            obstacles = ()
+        return self.downloads.run(source, wanted, obstacles)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete files of the target.
+
+        :raises FileError: for the first that cannot be deleted
+        """
+        for path in paths:
+            self.storage.delete(path)
+
+    def problems(self) -> dict[str, str]:
+        """Return the files that cannot be synced, and why."""
+        return {**self.source.unreadable, **self.unreadable, **self._failed()}
+
+    def _failed(self) -> dict[str, str]:
+        return {path: str(error) for path, error in self.downloads.failed.items()}
+
+    def _refuse(self, problems: Mapping[str, str]) -> None:
+        if problems and not self.directory.skip_unreadable:
+            raise FileError(
+                f"{_some_of(problems)} of directory {self.directory.name!r} could not be synced; all others were, and nothing was"
+                f" deleted. {_reasons(problems)} To go on without such files, set skip_unreadable."
+            )
+
+    def refuse_failed(self) -> None:
+        """Raise the errors of files that this sync could not deal with.
+
+        :raises FileError: naming the files that could not be synced, unless they may be skipped
+        :raises FileChangedError: when nothing came but files that never stand still
+        """
+        self._refuse(self.problems())
+        self.refuse_downloads()
+
+    def refuse_downloads(self) -> None:
+        """Raise the errors of downloads; see :meth:`refuse_failed`."""
+        self._refuse(self._failed())
+        restless = self.downloads.restless
+        if restless and not self.downloads.written:
+            raise FileChangedError(
+                f"{restless[0]!r} of {self.directory.name!r} changed each of the {ROUNDS} times that it was downloaded."
+                " Run it again when the source is quiet."
+            )
+
+    def is_proven(self, source: Mapping[str, str]) -> bool:
+        """Whether all files of the target have the digests that the source announced."""
+        return self.has_digests(source) and not (self.problems() or self.downloads.restless or self.downloads.gone)
+
+    def has_digests(self, source: Mapping[str, str]) -> bool:
+        """Whether contents are compared, and not only names."""
+        return all(source.values()) and not isinstance(self.hasher, NoneHasher)
+
+    def warnings(self, source: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what the user should know of the source's files."""
+        warnings = []
+        if not self.has_digests(source):
+            who = "This side takes" if all(source.values()) else "The source sends"
+            warnings.append(f"{who} no digests, so every file counts as changed and only sizes are checked.")
+        clashes = case_clashes(source)
+        if clashes:
+            first, second = clashes[0]
+            warnings.append(f"{first!r} and {second!r} differ only in case; some file systems hold only one of them.")
+        if unreadable := {**self.source.unreadable, **self.unreadable}:
+            warnings.append(_skipped(unreadable))
+        return (*warnings, *self.download_warnings())
+
+    def download_warnings(self) -> tuple[str, ...]:
+        """Return what the user should know of the files that were downloaded."""
+        warnings = []
+        if failed := self._failed():
+            warnings.append(_skipped(failed))
+        if restless := self.downloads.restless:
+            warnings.append(
+                f"{_some_of(restless)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run"
+                " brings what is there then."
+            )
+        if gone := sorted(self.downloads.gone):
+            warnings.append(f"{_some_of(gone)} went from the source during the sync; the next run deletes what is left.")
+        return tuple(warnings)
+
+
+def _is_below(path: str, unreadable: Iterable[str]) -> bool:
+    """Whether a path is below one of the directories among others that cannot be read."""
+    return any(path.startswith(directory) for directory in unreadable if directory.endswith("/"))
+
+
+def _some_of(paths: Collection[str]) -> str:
+    """Name some of the files, and say how many there are."""
+    names = ", ".join(printable(repr(path)) for path in list(paths)[:MAX_NAMED])
+    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+    return f"{names}{more}"
+
+
+def _skipped(problems: Mapping[str, str]) -> str:
+    return f"{_some_of(problems)} could not be synced and {'was' if len(problems) == 1 else 'were'} skipped. {_reasons(problems)}"
+
+
+def _reasons(problems: Mapping[str, str]) -> str:
+    """Say why, each reason once."""
+    return " ".join(list(dict.fromkeys(problems.values()))[:MAX_NAMED])
