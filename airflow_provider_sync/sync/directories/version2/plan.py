@@ -1,0 +1,229 @@
+"""Decide what to do with each path: a merge of two sorted listings, without input or output, in memory bounded by the depth.
+
+The order in which the steps are done is for :mod:`.pipeline`: files that come first, then deletes, then directories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry, path_order
+
+Checksum = Literal["cached", "always", "never"]
+
+Action = Literal[
+    "same", "added", "changed", "touched", "unsettled", "removed", "make_link", "make_directory", "remove_directory", "left"
+]
+"""What to do with a path.
+
+``touched``: only time of modification or permissions differ. ``unsettled``: a digest is missing to know whether it is the same.
+``left``: one side could not list it, so that nothing is known of it. A ``changed`` file is one that replaces a file; one that
+replaces something else is ``added``.
+"""
+
+Reason = Literal["", "size", "content", "time", "kind", "new", "gone"]
+"""Why something has to be done; empty if nothing has."""
+
+SECOND = 1_000_000_000
+PERMISSIONS = 0o777
+"""The bits of a mode that are synced: a source must not be able to give its files the rights of their owner."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts as a difference.
+
+    :ivar checksum: ``never``: equal sizes and times are enough; ``always``: all files of equal size have to be digested
+    :ivar mtime: whether times of modification are synced
+    :ivar permissions: whether permission bits are synced
+    :ivar directories: whether a directory is synced for its own sake, so that empty ones are; if not, only those are removed that
+        the removal of files leaves empty
+    """
+
+    checksum: Checksum = "cached"
+    mtime: bool = True
+    permissions: bool = False
+    directories: bool = True
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """The decision about one path.
+
+    :ivar obstacle: with ``removed``: it is in the way of something that the source has
+    """
+
+    action: Action
+    source: FileEntry | None = None
+    target: TreeEntry | None = None
+    reason: Reason = ""
+    obstacle: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path that it is about."""
+        entry = self.source if self.source is not None else self.target
+        return "" if entry is None else entry.path
+
+
+class _OpenDirectory:
+    """A directory, of which the entries that follow may be part.
+
+    :ivar needed: whether it has to stay
+    :ivar emptied: whether something in it is removed
+    :ivar replaced: whether something else of the source takes its place
+    """
+
+    __slots__ = ("emptied", "entry", "needed", "prefix", "replaced")
+
+    def __init__(self, entry: TreeEntry | None, prefix: str, *, needed: bool = False, replaced: bool = False) -> None:
+        self.entry = entry
+        self.prefix = prefix
+        self.needed = needed
+        self.emptied = False
+        self.replaced = replaced
+
+
+def nothing(_: str) -> bool:
+    """Say of each path that it is known."""
+    return False
+
+
+def plan(
+    source: Iterator[FileEntry],
+    target: Iterator[TreeEntry],
+    rules: Rules,
+    *,
+    unknown_at_source: Callable[[str], bool] = nothing,
+    unknown_at_target: Callable[[str], bool] = nothing,
+) -> Iterator[Step]:
+    """Yield a step for each path of either side, and one more where something gives way to something of another kind.
+
+    A directory that is to be removed comes after what it holds. A file of the target in the place of a directory is ``removed``,
+    and so are files of a directory in the place of a file; both are marked as obstacles.
+
+    :param source: sorted by ``path_order``, each path once
+    :param target: the same
+    :param unknown_at_source: whether the source could not list a path, so that it may be there
+    :param unknown_at_target: the same of the target
+    """
+    open_directories: list[_OpenDirectory] = []
+    theirs, ours = next(source, None), next(target, None)
+    while theirs is not None or ours is not None:
+        if ours is None or (theirs is not None and theirs.path != ours.path and path_order(theirs.path) < path_order(ours.path)):
+            entry, present, theirs = theirs, None, next(source, None)
+            path = entry.path  # type: ignore[union-attr]  # one of the two is there
+        elif theirs is None or theirs.path != ours.path:
+            entry, present, ours = None, ours, next(target, None)
+            path = present.path
+        else:
+            entry, present, theirs, ours = theirs, ours, next(source, None), next(target, None)
+            path = present.path
+        while open_directories and not path.startswith(open_directories[-1].prefix):
+            yield from _leave(open_directories, rules)
+        if entry is not None:
+            for directory in reversed(open_directories):
+                if directory.needed:
+                    break
+                directory.needed = True
+        if present is None and entry is not None:
+            if unknown_at_target(path):
+                yield Step("left", entry)
+                continue
+            yield Step(_ADDED[entry.kind], entry, None, "new")
+            if ours is not None and entry.kind != "directory" and ours.path.startswith(f"{path}/"):
+                open_directories.append(_OpenDirectory(None, f"{path}/", needed=True, replaced=True))
+        elif present is not None and entry is None:
+            if present.kind == "directory":
+                # One that is in the way goes as a whole.
+                stays = unknown_at_source(path) or any(directory.replaced for directory in open_directories)
+                open_directories.append(_OpenDirectory(present, f"{path}/", needed=stays))
+                continue
+            if unknown_at_source(path):
+                for directory in open_directories:
+                    directory.needed = True
+                yield Step("left", None, present)
+                continue
+            for directory in open_directories:
+                directory.emptied = True
+            blocks = theirs is not None and theirs.path.startswith(f"{path}/")
+            obstacle = blocks or any(directory.replaced for directory in open_directories)
+            yield Step("removed", None, present, "gone", obstacle)
+        elif entry is not None and present is not None:
+            if entry.kind == present.kind:
+                yield _compare(entry, present, rules)
+            elif entry.kind == "directory":
+                yield Step("removed", None, present, "kind", obstacle=True)
+                yield Step("make_directory", entry, None, "kind")
+            else:
+                yield Step(_ADDED[entry.kind], entry, present, "kind")
+                if present.kind == "directory":
+                    open_directories.append(_OpenDirectory(None, f"{path}/", needed=True, replaced=True))
+    while open_directories:
+        yield from _leave(open_directories, rules)
+
+
+_ADDED: dict[str, Action] = {"file": "added", "link": "make_link", "directory": "make_directory"}
+
+
+def _leave(open_directories: list[_OpenDirectory], rules: Rules) -> Iterator[Step]:
+    directory = open_directories.pop()
+    if not directory.needed and directory.entry is not None and (directory.emptied or rules.directories):
+        yield Step("remove_directory", None, directory.entry, "gone")
+
+
+def _compare(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
+    """Decide about a path that is of the same kind on both sides."""
+    if entry.kind == "link":
+        same_link = entry.link_target == present.link_target
+        return Step("same" if same_link else "make_link", entry, present, "" if same_link else "content")
+    if entry.kind == "directory":
+        return _same(entry, present, rules, times=False)
+    if entry.size != present.size:
+        return Step("changed", entry, present, "size")
+    if rules.checksum == "always":
+        return Step("unsettled", entry, present)
+    if entry.digest is not None and present.digest is not None:
+        if entry.digest != present.digest:
+            return Step("changed", entry, present, "content")
+    elif rules.checksum == "never":
+        if not _same_time(entry, present):
+            return Step("changed", entry, present, "time")
+    else:
+        return Step("unsettled", entry, present)
+    return _same(entry, present, rules)
+
+
+def settle(step: Step, source: bytes | None, target: bytes | None, rules: Rules) -> Step:
+    """Decide about a file once its digests are known.
+
+    :param step: an unsettled one
+    :param source: the digest of the source's file; ``None`` if it could not be read
+    :param target: the digest of the target's file; ``None`` if it could not be read, so that it has to be replaced
+    """
+    entry, present = step.source, step.target
+    if entry is None or present is None or source is None or source != target:
+        return msgspec.structs.replace(step, action="changed", reason="content")
+    return _same(msgspec.structs.replace(entry, digest=source), msgspec.structs.replace(present, digest=target), rules)
+
+
+def _same(entry: FileEntry, present: TreeEntry, rules: Rules, *, times: bool = True) -> Step:
+    """Decide about a path of the same content on both sides, whose metadata may differ.
+
+    Storages that keep no times or permissions say 0, which is equal to everything.
+    """
+    if times and rules.mtime and entry.mtime_ns and present.mtime_ns and not _same_time(entry, present):
+        return Step("touched", entry, present, "time")
+    if rules.permissions and entry.mode and present.mode and (entry.mode ^ present.mode) & PERMISSIONS:
+        return Step("touched", entry, present, "time")
+    return Step("same", entry, present)
+
+
+def _same_time(entry: FileEntry, present: TreeEntry) -> bool:
+    """Whether two times are equal, as far as the storage that keeps fewer digits can tell."""
+    if entry.mtime_ns == present.mtime_ns:
+        return True
+    whole_seconds = not (entry.mtime_ns % SECOND and present.mtime_ns % SECOND)
+    return whole_seconds and entry.mtime_ns // SECOND == present.mtime_ns // SECOND
