@@ -16,6 +16,13 @@ from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, announced_time_zone
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
+from airflow_provider_sync.client.file_streams import (
+    ChunksAnswer,
+    ContentAnswer,
+    FileDigestsAnswer,
+    ListingAnswer,
+    check_wanted,
+)
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
@@ -23,6 +30,8 @@ from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.file_hashes import Manifest, decode_manifest
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_fields, table_fields
+from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
+from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, ListFiles, ReadFiles
 from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.protocol.v2.stream import accept
 from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
@@ -257,6 +266,60 @@ class SyncClient:
 
         return self._transport.send(_call("/getRows", request), read, subject=f"table {request.table_slice.name!r}")
 
+    def list_files(self, request: ListFiles) -> ListingAnswer:
+        """Ask for every file, directory and link of a directory (version 2).
+
+        Once the answer has begun, the request is not repeated.
+
+        :return: whether anything changed at once, and the entries to be read within a ``with`` block
+        :raises ServerError: for a directory or folder that the server does not offer
+        """
+
+        def read(body: Body) -> ListingAnswer:
+            return ListingAnswer(body, request, limits=self.limits)
+
+        return self._transport.send(_call("/listFiles", request), read, subject=f"directory {request.directory!r}")
+
+    def digest_files(self, request: DigestFiles) -> FileDigestsAnswer:
+        """Ask for the digests of files, which the server reads if necessary (version 2).
+
+        :return: to be read within a ``with`` block
+        :raises ServerError: for what the server does not offer
+        """
+
+        def read(body: Body) -> FileDigestsAnswer:
+            return FileDigestsAnswer(body, request, limits=self.limits)
+
+        return self._transport.send(_call("/digestFiles", request), read, subject=f"directory {request.directory!r}")
+
+    def read_files(self, request: ReadFiles, *, repeat: bool = True) -> ContentAnswer:
+        """Ask for the content of files (version 2).
+
+        :param repeat: repeat a failed request up to ``retries`` times; false for a part of a request that was repeated already
+        :return: to be read within a ``with`` block
+        :raises ServerError: for what the server does not offer
+        :raises GuardError: for more bytes than the limits allow, before anything is sent
+        """
+        check_wanted(request, self.limits)
+
+        def read(body: Body) -> ContentAnswer:
+            return ContentAnswer(body, request)
+
+        call = _call("/readFiles", request, compressions=CONTENT_COMPRESSIONS)
+        return self._transport.send(call, read, subject=f"directory {request.directory!r}", repeat=repeat)
+
+    def chunk_file(self, request: ChunkFile) -> ChunksAnswer:
+        """Ask for the chunks of one large file (version 2).
+
+        :return: to be read within a ``with`` block
+        :raises ServerError: for what the server does not offer
+        """
+
+        def read(body: Body) -> ChunksAnswer:
+            return ChunksAnswer(body, request, limits=self.limits)
+
+        return self._transport.send(_call("/chunkFile", request), read, subject=f"directory {request.directory!r}")
+
     def get_table_hash(self, name: str) -> str:
         """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or the result of a custom hasher of the server.
 
@@ -347,8 +410,8 @@ def _authentication(token: str | None, login: str | None, password: str | None) 
     return None
 
 
-def _call(endpoint: str, request: DescribeTable | DigestRows | GetRows) -> Call:
-    return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept()}, application/json")
+def _call(endpoint: str, request: msgspec.Struct, *, compressions: Sequence[str] = COMPRESSIONS) -> Call:
+    return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept(compressions)}, application/json")
 
 
 def _read_json(body: Body) -> bytearray:

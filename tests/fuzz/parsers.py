@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
+from blake3 import blake3
 
 from airflow_provider_sync.client.refusals import refusal
 from airflow_provider_sync.client.transport import seconds_to_wait
@@ -37,7 +38,26 @@ from airflow_provider_sync.protocol.v1.rows import RowReader
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
-from airflow_provider_sync.protocol.v2.compression import compressor
+from airflow_provider_sync.protocol.v2.compression import BlockCompressor, compressor
+from airflow_provider_sync.protocol.v2.content_check import ContentCheck, is_keep_alive
+from airflow_provider_sync.protocol.v2.file_checks import ChunksCheck, EntryCheck, check_file_digest
+from airflow_provider_sync.protocol.v2.file_messages import (
+    Chunked,
+    Chunks,
+    Content,
+    ContentEnd,
+    ContentFailed,
+    Entries,
+    FileDigest,
+    FileDigests,
+    FileEntry,
+    FileMessage,
+    Listed,
+    RequestedFile,
+    Unchanged,
+    UnreadableFiles,
+    path_order,
+)
 from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
@@ -52,7 +72,14 @@ from airflow_provider_sync.protocol.v2.messages import (
     Segments,
 )
 from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
-from airflow_provider_sync.protocol.v2.stream import choose_compression, parse_media_type, read_messages, write_messages
+from airflow_provider_sync.protocol.v2.stream import (
+    choose_compression,
+    parse_media_type,
+    read_file_messages,
+    read_messages,
+    write_file_messages,
+    write_messages,
+)
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.version2_requests import check_requested_segments, decode_request
 
@@ -64,6 +91,7 @@ Parser = Callable[[bytes], object]
 
 _GRID = Partitioning(scheme="key_range", segment_count=4, low=1, high=9)
 _SLICE = RequestedSlice(name="t")
+_FILES = (RequestedFile(path="a", size=3, mtime_ns=1), RequestedFile(path="b", size=0, mtime_ns=1))
 _KINDS = list(LogicalKind)
 
 
@@ -127,6 +155,36 @@ def _messages(data: bytes) -> object:
                 check_rows(message, 2)
                 tsv.decode_rows(message.data, 2)
     return last
+
+
+def _file_stream(data: bytes) -> object:
+    compression = ("zstd", "gzip", "none")[data[0] % 3] if data else "none"
+    return list(read_file_messages(_cut(data[1:]), compression, limit=LIMIT))
+
+
+def _file_messages(data: bytes) -> object:
+    """Read bytes as what a stream of files has inside."""
+    entries, chunks, content = EntryCheck(links=True), ChunksCheck("f"), ContentCheck(_FILES)
+    last = b""
+    for message in read_file_messages([data], "none", limit=LIMIT):
+        match message:
+            case Entries():
+                entries.check(message.entries)
+                for entry in message.entries:
+                    assert last < path_order(entry.path)
+                    last = path_order(entry.path)
+            case FileDigests():
+                for digest in message.digests:
+                    check_file_digest("f", digest)
+            case Content() if not is_keep_alive(message):
+                assert len(content.receive(message)) <= _FILES[0].size
+            case ContentFailed():
+                content.fail(message)
+            case Chunks():
+                chunks.check(message)
+            case Chunked():
+                chunks.finish(message)
+    return content.number
 
 
 def _tsv(data: bytes) -> object:
@@ -228,6 +286,8 @@ PARSERS: dict[str, Parser] = {
     "v1_fields": _fields,
     "v2_stream": _stream,
     "v2_messages": _messages,
+    "v2_file_stream": _file_stream,
+    "v2_file_messages": _file_messages,
     "v2_tsv": _tsv,
     "v2_row_text": _row_text,
     "v2_bounds": _bounds,
@@ -257,7 +317,28 @@ _MESSAGES: list[Message] = [
 ]
 
 
-def _framed(messages: list[Message]) -> bytes:
+_DIGEST = blake3(b"abc").digest()
+_FILE_MESSAGES: list[FileMessage] = [
+    Entries(
+        entries=(
+            FileEntry("a", "directory", mode=0o755),
+            FileEntry("a/b", "file", 3, 1_700_000_000_000_000_000, 0o644, _DIGEST),
+            FileEntry("a/c", "file", 3, 7, 0o644, same_as="a/b"),
+            FileEntry("l", "link", link_target="a/b"),
+        )
+    ),
+    UnreadableFiles(reasons={"d/": "Permission denied."}),
+    Listed(state="x", links_skipped=1),
+    Unchanged(),
+    FileDigests(digests=(FileDigest(_DIGEST, 3, 7), FileDigest(None, problem="no"))),
+    Content(number=0, inflated=3, data=BlockCompressor().compress(b"abc"), end=ContentEnd(_DIGEST, 0o644)),
+    ContentFailed(number=1, reason="changed", message="It changed."),
+    Chunks(lengths=(3,), digests=_DIGEST[:16]),
+    Chunked(size=3, mtime_ns=7, digest=_DIGEST),
+]
+
+
+def _framed(messages: Sequence[msgspec.Struct]) -> bytes:
     frames = (msgspec.msgpack.encode(message) for message in messages)
     return b"".join(struct.pack(">I", len(frame)) + frame for frame in frames)
 
@@ -283,6 +364,11 @@ SEEDS: dict[str, list[bytes]] = {
         b"\1" + b"".join(write_messages(iter(_MESSAGES), "gzip")),  # type: ignore[arg-type]
     ],
     "v2_messages": [_framed(_MESSAGES)],
+    "v2_file_stream": [
+        bytes([number]) + b"".join(write_file_messages([_FILE_MESSAGES], compression))
+        for number, compression in enumerate(("zstd", "gzip", "none"))
+    ],
+    "v2_file_messages": [_framed(_FILE_MESSAGES)],
     "v2_tsv": [b"\1a\tb\n\\N\t\\\\\\t\\n\n", b"\0a\\b\\f\\v\n", b"\x001\n2\n"],
     "v2_row_text": [b"\0\3\5" + b"1,text,ab,N,N,N,-2,,"],
     "v2_bounds": [bytes([number]) + text for number in range(11) for text in (b"2024-02-29T12:00:00+02:00", b"-12.5e3", b"7")],

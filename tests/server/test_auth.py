@@ -137,6 +137,7 @@ def test_capabilities(url: str) -> None:
             "directories": directories,
             "compressions": ["zstd", "gzip"],
             "digests": ["pghash", "sha256"],
+            "file_digests": [],
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)

@@ -17,7 +17,6 @@ import msgspec
 import pytest
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
 from airflow_provider_sync.protocol.v2.stream import accept
 
 FORM = "application/x-www-form-urlencoded"
@@ -47,7 +46,7 @@ def post(url: str, path: str, fields: Mapping[str, str] | Sequence[tuple[str, st
     return send(url, "POST", path, body=urlencode(fields).encode(), headers=headers)
 
 
-def ask(url: str, path: str, request: DescribeTable | DigestRows | GetRows | bytes, *, token: str | None = None) -> Answer:
+def ask(url: str, path: str, request: msgspec.Struct | bytes, *, token: str | None = None) -> Answer:
     """Post a request of version 2."""
     body = request if isinstance(request, bytes) else msgspec.json.encode(request)
     headers = {"Content-Type": "application/json", "Accept": accept()}

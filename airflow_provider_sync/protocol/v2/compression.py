@@ -21,6 +21,12 @@ else:
 COMPRESSIONS = ("zstd", "gzip")
 """Names on the wire, the best first."""
 
+UNCOMPRESSED = "none"
+"""For streams of files, whose content is compressed block by block, or not worth it."""
+
+CONTENT_COMPRESSIONS = (UNCOMPRESSED, *COMPRESSIONS)
+"""Names on the wire for streams of files, the best first."""
+
 BLOCK_BYTES = 512 * 1024
 """Most decompressed bytes in one piece."""
 
@@ -32,7 +38,7 @@ _WINDOW_LOG = 23  # 8 MiB, what RFC 8878 asks every reader to take; more would l
 class Compressor(Protocol):
     """Compresses one stream."""
 
-    def write(self, data: bytes | bytearray) -> bytes:
+    def write(self, data: bytes | bytearray) -> bytes | bytearray:
         """Take ``data``; return what is ready, which may be nothing."""
 
     def flush(self) -> bytes:
@@ -45,8 +51,10 @@ class Compressor(Protocol):
 def compressor(compression: str) -> Compressor:
     """Begin a stream.
 
-    :param compression: one of :data:`COMPRESSIONS`
+    :param compression: one of :data:`CONTENT_COMPRESSIONS`
     """
+    if compression == UNCOMPRESSED:
+        return _Plain()
     return _Zstd() if _checked(compression) == "zstd" else _Gzip()
 
 
@@ -60,9 +68,21 @@ def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option:
     :raises ProtocolError: when it is something else, is damaged, is followed by anything, or inflates beyond ``limit``
     :raises GuardError: when it inflates beyond a ``limit`` that an ``option`` sets
     """
+    if compression == UNCOMPRESSED:
+        return _limited(chunks, limit, option)
     if _checked(compression) == "gzip":
         return gzip.decompress(chunks, limit=limit, option=option)
     return _decompress_zstd(chunks, limit, option)
+
+
+class _Plain:
+    def write(self, data: bytes | bytearray) -> bytes | bytearray:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+    finish = flush
 
 
 class _Zstd:
@@ -79,6 +99,42 @@ class _Gzip:
         self.write = compressor.compress
         self.flush = partial(compressor.flush, isal_zlib.Z_SYNC_FLUSH)
         self.finish = partial(compressor.flush, isal_zlib.Z_FINISH)
+
+
+class BlockCompressor:
+    """Compresses blocks by zstd, each to a frame of its own; not for use by several threads at once."""
+
+    def __init__(self) -> None:
+        self._compressor = zstd.ZstdCompressor(level=_LEVEL)
+
+    def compress(self, data: bytes | memoryview) -> bytes:
+        """Return ``data`` as one frame."""
+        return self._compressor.compress(data, self._compressor.FLUSH_FRAME)
+
+
+def inflate_block(frame: bytes, size: int) -> bytes:
+    """Return the content of one zstd frame.
+
+    :param size: bytes that it must have
+    :raises ProtocolError: when it is no such frame, or has another size; no more than ``size`` is inflated
+    """
+    decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
+    try:
+        data = decompressor.decompress(frame, size + 1)
+    except zstd.ZstdError as error:
+        raise ProtocolError(f"A block of content is damaged: {error}. Try again.") from error
+    if len(data) != size or not decompressor.eof or decompressor.unused_data:
+        raise ProtocolError(f"A block of content does not inflate to the {size} bytes that were announced. Try again.")
+    return data
+
+
+def _limited(chunks: Iterable[bytes], limit: int, option: str | None) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > limit:
+            raise too_large(limit, option)
+        yield chunk
 
 
 def _decompress_zstd(chunks: Iterable[bytes], limit: int, option: str | None) -> Iterator[bytes]:

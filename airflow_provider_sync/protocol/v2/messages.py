@@ -49,6 +49,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     :ivar directories: names that this token may see
     :ivar compressions: in order of preference: ``zstd``, ``gzip``
     :ivar digests: names of the digests that the server knows; each table's database decides whether it can compute them
+    :ivar file_digests: names of the digests of files that the server knows; none where directories are served by version 1 only
     """
 
     protocol: int = 2
@@ -56,6 +57,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     directories: tuple[str, ...] = ()
     compressions: tuple[str, ...] = ("zstd", "gzip")
     digests: tuple[str, ...] = (SHA256,)
+    file_digests: tuple[str, ...] = ()
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,8 @@
     └────────────┴──────────────────┴─────┴────────────┴─────────────────────────┘
     └──────── SHA-256 of all this ────────┘
 
+The SHA-256 leaves out the ``data`` of :class:`~.file_messages.Content`, which has a digest of its own.
+
 Lengths are big-endian. ``Content-Encoding`` is not used, since proxies and HTTP libraries add and remove it. The compression is a
 parameter of the media type instead: ``application/vnd.airflow-sync.v2; compression=zstd``.
 """
@@ -16,36 +18,40 @@ parameter of the media type instead: ``application/vnd.airflow-sync.v2; compress
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, TableError
+from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, SyncError
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
-from airflow_provider_sync.protocol.v2.messages import Described, End, Failure, Message, RowDigests, Rows, Segments
+from airflow_provider_sync.protocol.v2.file_messages import FileMessage
+from airflow_provider_sync.protocol.v2.message_sets import FILE_MESSAGES, TABLE_MESSAGES, M, MessageSet, TableMessage
+from airflow_provider_sync.protocol.v2.messages import End, Failure
 
 MEDIA_TYPE = "application/vnd.airflow-sync.v2"
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 """Most bytes in one message; writers make them a few hundred KB, unless a single row is larger."""
 
+MAX_FILE_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Most bytes in one message about files; writers make them a few hundred KB."""
+
 MAX_FAILURE = 2_000
 """Most characters of the message of a :class:`.Failure`."""
 
 _LENGTH_BYTES = 4
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Message)
 
 
 def write_messages(
-    messages: Iterable[Described | Segments | RowDigests | Rows],
+    messages: Iterable[TableMessage],
     compression: str,
     *,
     explain: Callable[[Exception], Failure] | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> Iterator[bytes]:
-    """Write messages and their :class:`.End` as one stream.
+    """Write messages about tables and their :class:`.End` as one stream.
 
     The compressor is flushed after each message, so that the reader can decode it at once. Messages should therefore
     be large, and the caller must send each piece at once. A message without rows is a keep-alive: it keeps the reader's time
@@ -55,24 +61,60 @@ def write_messages(
     :param explain: turns an error into the last message, once the stream has begun; without it, and before, the error is raised
     :raises TableError: for a message above ``max_message_bytes``, which takes a very large row
     """
+    groups = ((message,) for message in messages)
+    return _write(groups, compression, TABLE_MESSAGES, explain=explain, max_message_bytes=max_message_bytes)
+
+
+def write_file_messages(
+    groups: Iterable[Sequence[FileMessage]],
+    compression: str,
+    *,
+    explain: Callable[[Exception], Failure] | None = None,
+    max_message_bytes: int = MAX_FILE_MESSAGE_BYTES,
+) -> Iterator[bytes]:
+    """Write messages about files and their :class:`.End` as one stream, with a piece for each group.
+
+    See :func:`write_messages`. Messages are sent in groups because those of small files would be too small to be sent one by one.
+
+    :param compression: ``zstd``, ``gzip``, or ``none``
+    :raises FileError: for a message above ``max_message_bytes``
+    """
+    return _write(groups, compression, FILE_MESSAGES, explain=explain, max_message_bytes=max_message_bytes)
+
+
+def _write(
+    groups: Iterable[Sequence[M]],
+    compression: str,
+    kinds: MessageSet[M],
+    *,
+    explain: Callable[[Exception], Failure] | None,
+    max_message_bytes: int,
+) -> Iterator[bytes]:
     stream = compressor(compression)
     digest = hashlib.sha256()
-    rows = 0
+    count = 0
     begun = False
     try:
-        for message in messages:
-            frame = _frame(message, max_message_bytes)
-            digest.update(frame)
-            rows += _count(message)
-            if block := stream.write(frame) + stream.flush():
+        for group in groups:
+            blocks: list[bytes | bytearray] = []
+            for message in group:
+                frame = _frame(message)
+                if len(frame) - _LENGTH_BYTES > max_message_bytes:
+                    raise _too_large(message, kinds, len(frame) - _LENGTH_BYTES, max_message_bytes)
+                uncovered = kinds.uncovered(message)
+                digest.update(memoryview(frame)[: len(frame) - uncovered] if uncovered else frame)
+                count += kinds.count(message)
+                blocks.append(stream.write(frame))
+            blocks.append(stream.flush())
+            if piece := b"".join(blocks):
                 begun = True
-                yield block
+                yield piece
     except Exception as error:
         if explain is None or not begun:
             raise
-        yield stream.write(_frame(explain(error), max_message_bytes)) + stream.finish()
+        yield b"".join((stream.write(_frame(explain(error))), stream.finish()))
         return
-    yield stream.write(_frame(End(rows=rows, digest=digest.hexdigest()), max_message_bytes)) + stream.finish()
+    yield b"".join((stream.write(_frame(End(rows=count, digest=digest.hexdigest()))), stream.finish()))
 
 
 def read_messages(
@@ -82,8 +124,8 @@ def read_messages(
     limit: int,
     option: str | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
-) -> Iterator[Described | Segments | RowDigests | Rows]:
-    """Yield the messages of one stream. It is complete only if the iteration ends without an error.
+) -> Iterator[TableMessage]:
+    """Yield the messages of one stream about tables. It is complete only if the iteration ends without an error.
 
     Only the types of the messages are checked, not their content.
 
@@ -96,13 +138,32 @@ def read_messages(
     :raises GuardError: when it is larger than an ``option`` allows
     :raises ServerError: when the server says that it could not complete it
     """
+    return _read(decompress(chunks, compression, limit=limit, option=option), TABLE_MESSAGES, max_message_bytes)
+
+
+def read_file_messages(
+    chunks: Iterable[bytes],
+    compression: str,
+    *,
+    limit: int,
+    option: str | None = None,
+    max_message_bytes: int = MAX_FILE_MESSAGE_BYTES,
+) -> Iterator[FileMessage]:
+    """Yield the messages of one stream about files; see :func:`read_messages`.
+
+    The ``data`` of :class:`~.file_messages.Content` is not checked here: see :class:`~.content_checks.ContentCheck`.
+    """
+    return _read(decompress(chunks, compression, limit=limit, option=option), FILE_MESSAGES, max_message_bytes)
+
+
+def _read(blocks: Iterable[bytes], kinds: MessageSet[M], max_message_bytes: int) -> Iterator[M]:
     digest = hashlib.sha256()
-    rows = count = 0
+    items = count = 0
     ended = False
-    for frame in _frames(decompress(chunks, compression, limit=limit, option=option), max_message_bytes):
+    for frame in _frames(blocks, max_message_bytes):
         if ended:
             raise ProtocolError(f"Something follows the end of the stream, after {count} messages. Does a proxy change the body?")
-        message = _decoded(frame, count + 1)
+        message = _decoded(frame, kinds, count + 1)
         if isinstance(message, Failure):
             status = message.status if 400 <= message.status < 600 else 500
             raise ServerError(quoted(message.message, MAX_FAILURE), status)
@@ -110,14 +171,14 @@ def read_messages(
             ended = True
             if message.digest != digest.hexdigest():
                 raise ProtocolError(f"The stream was damaged: its {count} messages are not those that were sent. Try again.")
-            if message.rows != rows:
+            if message.rows != items:
                 raise ProtocolError(
-                    f"The stream announces {message.rows} rows and brought {rows}. Is the server's version right?"
+                    f"The stream announces {message.rows} {kinds.items} and brought {items}. Is the server's version right?"
                 )
             continue
-        digest.update(frame)
+        digest.update(frame[: len(frame) - kinds.uncovered(message)])
         count += 1
-        rows += _count(message)
+        items += kinds.count(message)
         yield message
     if not ended:
         raise IncompleteStreamError(f"The stream ended after {count} messages, before its end. Try again.")
@@ -133,23 +194,25 @@ def accept(compressions: Iterable[str] = COMPRESSIONS) -> str:
     return ", ".join(map(media_type, compressions))
 
 
-def choose_compression(accept: str) -> str:
+def choose_compression(accept: str, supported: Sequence[str] = COMPRESSIONS) -> str:
     """Return the best compression that an ``Accept`` header names; ``gzip`` if it names no known one.
 
+    :param supported: the compressions that the answer may have, the best first
     :param accept: as ``application/vnd.airflow-sync.v2; compression=zstd, application/vnd.airflow-sync.v2; compression=gzip``
     """
     named = {_parameters(entry).get("compression") for entry in accept.split(",") if _parameters(entry).get("q") != "0"}
-    return next((compression for compression in COMPRESSIONS if compression in named), "gzip")
+    return next((compression for compression in supported if compression in named), "gzip")
 
 
-def parse_media_type(content_type: str) -> str:
+def parse_media_type(content_type: str, supported: Sequence[str] = COMPRESSIONS) -> str:
     """Return the compression of a stream from its ``Content-Type``.
 
+    :param supported: the compressions that the answer may have
     :raises ProtocolError: when it is not a stream of this version, or its compression is unknown
     """
     parameters = _parameters(content_type)
     compression = parameters.get("compression", "")
-    if not parameters or compression not in COMPRESSIONS:
+    if not parameters or compression not in supported:
         shown = quoted(content_type, 100)
         raise ProtocolError(f"The answer is {shown!r}, not a stream of version 2 that can be read here. Check the URL.")
     return compression
@@ -164,17 +227,17 @@ def _parameters(content_type: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip().strip('"').lower() for name, _, value in pairs}
 
 
-def _frame(message: Message, max_message_bytes: int) -> bytearray:
+def _frame(message: msgspec.Struct) -> bytearray:
     frame = bytearray(_LENGTH_BYTES)
     _encoder.encode_into(message, frame, _LENGTH_BYTES)
-    size = len(frame) - _LENGTH_BYTES
-    if size > max_message_bytes:
-        raise TableError(
-            f"{_count(message)} rows make a message of {size} bytes, and {max_message_bytes} are allowed."
-            " Leave out the largest column."
-        )
-    frame[:_LENGTH_BYTES] = size.to_bytes(_LENGTH_BYTES, "big")
+    frame[:_LENGTH_BYTES] = (len(frame) - _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "big")
     return frame
+
+
+def _too_large(message: M, kinds: MessageSet[M], size: int, limit: int) -> SyncError:
+    return kinds.too_large(
+        f"{kinds.count(message)} {kinds.items} make a message of {size} bytes, and {limit} are allowed. {kinds.advice}"
+    )
 
 
 def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryview]:
@@ -204,20 +267,9 @@ def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryv
         raise IncompleteStreamError(f"The stream ended in the middle of a message, after {len(waiting)} bytes of it. Try again.")
 
 
-def _decoded(frame: memoryview, position: int) -> Message:
+def _decoded(frame: memoryview, kinds: MessageSet[M], position: int) -> M | End | Failure:
     try:
-        message: Message = _decoder.decode(frame[_LENGTH_BYTES:])
+        message: M | End | Failure = kinds.decoder.decode(frame[_LENGTH_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"Message {position} cannot be read: {error}. Is the server's version right?") from error
     return message
-
-
-def _count(message: Message) -> int:
-    """Return the number of rows that a message describes."""
-    match message:
-        case RowDigests() | Rows():
-            return message.count
-        case Segments():
-            return sum(message.counts)
-        case _:
-            return 0

@@ -1,0 +1,297 @@
+"""Answers of version 2 about directories: streams of messages, each checked before it is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from airflow_provider_sync.client.body import Body
+from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.config import SizeLimits
+from airflow_provider_sync.exceptions import GuardError, ProtocolError, ServerError, TransportError
+from airflow_provider_sync.printable import quoted
+from airflow_provider_sync.protocol.too_large import too_large
+from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
+from airflow_provider_sync.protocol.v2.content_check import ContentCheck, is_keep_alive, wanted_bytes
+from airflow_provider_sync.protocol.v2.file_checks import ChunksCheck, EntryCheck, check_file_digest
+from airflow_provider_sync.protocol.v2.file_messages import (
+    Chunked,
+    ChunkFile,
+    Chunks,
+    Content,
+    ContentFailed,
+    DigestFiles,
+    Entries,
+    FileDigest,
+    FileDigests,
+    FileEntry,
+    FileMessage,
+    Listed,
+    ListFiles,
+    ReadFiles,
+    Unchanged,
+    UnreadableFiles,
+)
+from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type, read_file_messages
+
+MAX_UNREADABLE = 4_096
+"""Most unreadable files of one listing; servers stop before."""
+
+_MAX_REASON = 1_000
+"""Most characters of a reason that is shown."""
+
+_MIN_STREAM_BYTES = 16 * 1024 * 1024
+_BYTES_PER_FILE = 512
+"""Bytes allowed for each entry or digest when a stream may exceed :data:`_MIN_STREAM_BYTES`."""
+
+_KEEP_ALIVE = Entries(entries=())
+
+
+class _FileStream:
+    """The open answer to a request; leaving the ``with`` block closes it.
+
+    :param body: the answer
+    :param directory: its name, for messages
+    :param limit: most bytes of the answer
+    :param option: name of the option that sets the limit
+    """
+
+    def __init__(
+        self, body: Body, directory: str, *, limit: int, option: str | None, compressions: Sequence[str] = COMPRESSIONS
+    ) -> None:
+        if body.content_type != MEDIA_TYPE:
+            raise not_a_sync_server(body.url, body.content_type, body.beginning())
+        self._body = body
+        self._subject = f"Directory {directory!r}"
+        with self._with_subject():
+            compression = parse_media_type(body.response.headers["Content-Type"], compressions)
+        chunks = body.chunks(limit=limit, option=option)
+        self._messages = read_file_messages(chunks, compression, limit=limit, option=option)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._body.response.close()
+
+    @contextmanager
+    def _with_subject(self) -> Iterator[None]:
+        """Name the directory in errors of the protocol's modules, which do not know it."""
+        try:
+            yield
+        except (GuardError, ProtocolError, TransportError) as error:
+            raise error.with_subject(self._subject) from error
+        except ServerError as error:
+            raise error.with_subject(f"{self._subject}: the server gave up") from error
+
+
+class ListingAnswer(_FileStream):
+    """The answer to ``listFiles``, to be read once.
+
+    :ivar unchanged: whether the directory is in the state that the request named; there are no entries then
+    :ivar state: names what was listed, once all entries were read; ``None`` where a later change might not show
+    :ivar links_skipped: number of links that were left out, once all entries were read
+    :ivar unreadable: what the server could not list, and why, once all entries were read; directories have ``/`` at their end
+    """
+
+    def __init__(self, body: Body, request: ListFiles, *, limits: SizeLimits) -> None:
+        limit = max(_MIN_STREAM_BYTES, limits.max_files * _BYTES_PER_FILE)
+        super().__init__(body, request.directory, limit=limit, option="limits.max_files")
+        self._max_files = limits.max_files
+        self._check = EntryCheck(links=request.links == "keep")
+        self.state: str | None = None
+        self.links_skipped = 0
+        self.unreadable: dict[str, str] = {}
+        with self._with_subject():
+            # While a server compares the state, it sends keep-alives first.
+            first = next((message for message in self._messages if message != _KEEP_ALIVE), None)
+            self.unchanged = isinstance(first, Unchanged)
+            if self.unchanged:
+                if request.state is None:
+                    raise ProtocolError("The server says that nothing changed, but no state was named. Is it the same version?")
+                if (message := next(self._messages, None)) is not None:
+                    raise _unexpected(message, "the end of the answer")
+                self.state = request.state
+        self._rest: Iterator[FileMessage] = iter(()) if first is None or self.unchanged else chain((first,), self._messages)
+        self._is_complete = self.unchanged
+
+    def __iter__(self) -> Iterator[tuple[FileEntry, ...]]:
+        """Yield entries, many at once, in the order of paths. They are complete only if the iteration ends without an error.
+
+        :raises IncompleteStreamError: when the stream is cut, or the server stops sending
+        :raises ProtocolError: for entries that no listing has
+        :raises GuardError: for more files than the limits allow
+        """
+        with self._with_subject():
+            received = 0
+            for message in self._rest:
+                if self._is_complete:
+                    raise _unexpected(message, "the end of the answer")
+                match message:
+                    case Entries():
+                        self._check.check(message.entries)
+                        received += len(message.entries)
+                        if received > self._max_files:
+                            raise too_large(self._max_files, "limits.max_files", what="The directory", unit="files")
+                        if message.entries:
+                            self._body.progress()
+                            yield message.entries
+                    case UnreadableFiles():
+                        self._add_unreadable(message)
+                    case Listed():
+                        self._end(message)
+                    case _:
+                        raise _unexpected(message, "a listing")
+            if not self._is_complete:
+                raise _unexpected(None, "a listing")
+
+    def _add_unreadable(self, message: UnreadableFiles) -> None:
+        if len(self.unreadable) + len(message.reasons) > MAX_UNREADABLE:
+            raise ProtocolError(f"The server names more than {MAX_UNREADABLE} files that it cannot read. Check its log.")
+        self.unreadable.update({path: quoted(reason, _MAX_REASON) for path, reason in message.reasons.items()})
+
+    def _end(self, message: Listed) -> None:
+        if message.links_skipped < 0:
+            raise ProtocolError(f"The server skipped {message.links_skipped} links. Does it run the same version?")
+        self.state = message.state
+        self.links_skipped = message.links_skipped
+        self._is_complete = True
+
+
+class FileDigestsAnswer(_FileStream):
+    """The answer to ``digestFiles``, to be read once."""
+
+    def __init__(self, body: Body, request: DigestFiles, *, limits: SizeLimits) -> None:
+        limit = max(_MIN_STREAM_BYTES, len(request.paths) * _BYTES_PER_FILE)
+        super().__init__(body, request.directory, limit=limit, option=None)
+        self._paths = request.paths
+
+    def __iter__(self) -> Iterator[tuple[str, FileDigest]]:
+        """Yield path and digest of each file, in the order of the request; nothing at all if the server does not digest.
+
+        They are complete only if the iteration ends without an error.
+
+        :raises IncompleteStreamError: when the stream is cut, or the server stops sending
+        :raises ProtocolError: for other messages, impossible digests, and more or fewer than were asked for
+        """
+        with self._with_subject():
+            received = 0
+            for message in self._messages:
+                if not isinstance(message, FileDigests):
+                    raise _unexpected(message, "digests of files")
+                if received + len(message.digests) > len(self._paths):
+                    raise ProtocolError(f"The server sent more than the {len(self._paths)} digests that were asked for.")
+                if message.digests:
+                    self._body.progress()
+                for digest in message.digests:
+                    path = self._paths[received]
+                    check_file_digest(path, digest)
+                    received += 1
+                    yield path, digest
+            if received not in (0, len(self._paths)):
+                raise ProtocolError(
+                    f"The server sent {received} of {len(self._paths)} digests, and not {self._paths[received]!r}."
+                )
+
+
+class ContentAnswer(_FileStream):
+    """The answer to ``readFiles``, to be read once."""
+
+    def __init__(self, body: Body, request: ReadFiles) -> None:
+        wanted = sum(map(wanted_bytes, request.files))
+        # Of what was asked for, no more can come; the rest is for the messages around it.
+        limit = wanted + wanted // 64 + _MIN_STREAM_BYTES + len(request.files) * _BYTES_PER_FILE
+        super().__init__(body, request.directory, limit=limit, option=None, compressions=CONTENT_COMPRESSIONS)
+        self._check = ContentCheck(request.files)
+
+    def __iter__(self) -> Iterator[Content | ContentFailed]:
+        """Yield pieces of content, inflated, and files that could not be sent, in the order of the request.
+
+        Of each file, all bytes come that were asked for, the last piece with its ``end``, or its failure. The digest of a file
+        was checked when its last piece is yielded; what came before must not be used until then.
+
+        :raises IncompleteStreamError: when the stream is cut, or the server stops sending
+        :raises ProtocolError: for other messages, content that was not asked for, and damaged content
+        """
+        with self._with_subject():
+            for message in self._messages:
+                if isinstance(message, Content):
+                    if is_keep_alive(message):
+                        continue
+                    data = self._check.receive(message)
+                    if message.inflated:
+                        message = Content(number=message.number, end=message.end, data=data)
+                elif isinstance(message, ContentFailed):
+                    self._check.fail(message)
+                else:
+                    raise _unexpected(message, "content of files")
+                self._body.progress()
+                yield message
+            self._check.finish()
+
+
+class ChunksAnswer(_FileStream):
+    """The answer to ``chunkFile``, to be read once.
+
+    :ivar end: the end of the answer, once all chunks were read
+    """
+
+    def __init__(self, body: Body, request: ChunkFile, *, limits: SizeLimits) -> None:
+        # The smallest chunks of the largest file: 8 KiB and 24 bytes for each.
+        limit = _MIN_STREAM_BYTES + limits.max_file_bytes // 256
+        super().__init__(body, request.directory, limit=limit, option="limits.max_file_bytes")
+        self._path = request.path
+        self._max_bytes = limits.max_file_bytes
+        self.end: Chunked | None = None
+
+    def __iter__(self) -> Iterator[Chunks]:
+        """Yield chunks, many at once. They are complete only if the iteration ends without an error.
+
+        :raises IncompleteStreamError: when the stream is cut, or the server stops sending
+        :raises ProtocolError: for other messages, and chunks that do not make up the file
+        :raises GuardError: for a file that is larger than the limits allow
+        """
+        check = ChunksCheck(self._path)
+        with self._with_subject():
+            for message in self._messages:
+                if self.end is not None:
+                    raise _unexpected(message, "the end of the answer")
+                if isinstance(message, Chunks):
+                    check.check(message)
+                    if check.size > self._max_bytes:
+                        raise too_large(self._max_bytes, "limits.max_file_bytes", what=f"{self._path!r}")
+                    if message.lengths:
+                        self._body.progress()
+                        yield message
+                elif isinstance(message, Chunked):
+                    check.finish(message)
+                    self.end = message
+                else:
+                    raise _unexpected(message, "chunks of a file")
+            if self.end is None:
+                raise _unexpected(None, "chunks of a file")
+
+
+def check_wanted(request: ReadFiles, limits: SizeLimits) -> None:
+    """Check that the content that a request asks for is within the limits.
+
+    :raises GuardError: when a file, or all together, are larger
+    """
+    wanted = 0
+    for file in request.files:
+        size = wanted_bytes(file)
+        if size > limits.max_file_bytes:
+            raise too_large(limits.max_file_bytes, "limits.max_file_bytes", what=f"{file.path!r}")
+        wanted += size
+    if wanted > limits.max_directory_bytes:
+        raise too_large(limits.max_directory_bytes, "limits.max_directory_bytes", what=f"Directory {request.directory!r}")
+
+
+def _unexpected(message: msgspec.Struct | None, expected: str) -> ProtocolError:
+    received = "nothing" if message is None else f"a message {type(message).__struct_config__.tag!r}"
+    return ProtocolError(f"The server sent {received} instead of {expected}. Does it run the same version?")

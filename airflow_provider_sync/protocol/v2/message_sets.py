@@ -1,0 +1,84 @@
+"""The kinds of messages that a stream carries: those about tables, or those about directories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from airflow_provider_sync.exceptions import FileError, SyncError, TableError
+from airflow_provider_sync.protocol.v2.file_messages import Chunks, Content, Entries, FileDigests, FileMessage
+from airflow_provider_sync.protocol.v2.messages import Described, End, Failure, RowDigests, Rows, Segments
+
+TableMessage = Described | Segments | RowDigests | Rows
+"""What the streams about tables carry, besides their end."""
+
+M = TypeVar("M", TableMessage, FileMessage)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSet(Generic[M]):
+    """What the streams of one kind of request carry.
+
+    :ivar decoder: reads one of these messages, or the end of a stream
+    :ivar count: number of items in a message, of which the end of the stream has the sum
+    :ivar items: what is counted, for error messages
+    :ivar uncovered: bytes at the end of a message that the digest of the stream leaves out
+    :ivar too_large: class of the error for a message that is too large to send
+    :ivar advice: what to do about it
+    """
+
+    decoder: msgspec.msgpack.Decoder[Any]
+    count: Callable[[M], int]
+    items: str
+    uncovered: Callable[[M], int]
+    too_large: type[SyncError]
+    advice: str
+
+
+def _count_rows(message: TableMessage) -> int:
+    match message:
+        case RowDigests() | Rows():
+            return message.count
+        case Segments():
+            return sum(message.counts)
+        case _:
+            return 0
+
+
+def _count_files(message: FileMessage) -> int:
+    match message:
+        case Entries():
+            return len(message.entries)
+        case FileDigests():
+            return len(message.digests)
+        case Chunks():
+            return len(message.lengths)
+        case _:
+            return 0
+
+
+def _content_bytes(message: FileMessage) -> int:
+    return len(message.data) if isinstance(message, Content) else 0
+
+
+TABLE_MESSAGES: MessageSet[TableMessage] = MessageSet(
+    decoder=msgspec.msgpack.Decoder(TableMessage | End | Failure),
+    count=_count_rows,
+    items="rows",
+    uncovered=lambda _: 0,
+    too_large=TableError,
+    advice="Leave out the largest column.",
+)
+
+FILE_MESSAGES: MessageSet[FileMessage] = MessageSet(
+    decoder=msgspec.msgpack.Decoder(FileMessage | End | Failure),
+    count=_count_files,
+    items="entries",
+    # Hashed once more, each byte of a file would cost more than everything else that is done with it.
+    uncovered=_content_bytes,
+    too_large=FileError,
+    advice="Shorten the paths, or exclude the files.",
+)
