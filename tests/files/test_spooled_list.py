@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files import spooled_list
+from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
-from airflow_provider_sync.sync.directories.version2 import spooled_list
-from airflow_provider_sync.sync.directories.version2.spooled_list import SpooledList
 
 
 @pytest.fixture(autouse=True)
