@@ -82,6 +82,9 @@ class DirectoryReport(Report, frozen=True, kw_only=True):
     """What the sync of one directory did.
 
     :ivar files_total: files of the source that the patterns select
+    :ivar files_touched: files of which only the time of modification or the permissions were changed
+    :ivar files_moved: files among the added and updated ones whose content was at the target already
+    :ivar files_read: files of the target that were read to compare them
     :ivar bytes_written: bytes of content that were written to the target
     """
 
@@ -90,4 +93,7 @@ class DirectoryReport(Report, frozen=True, kw_only=True):
     files_added: int = 0
     files_updated: int = 0
     files_deleted: int = 0
+    files_touched: int = 0
+    files_moved: int = 0
+    files_read: int = 0
     bytes_written: int = 0

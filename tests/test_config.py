@@ -149,7 +149,8 @@ def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
         directory_from_options("d", {"path": "x", "includes": ["*.png"]})
     assert str(refused.value) == (
         "'d': there is no option 'includes'. Did you mean 'include'? There are: path, hasher, include, exclude, prefix,"
-        " max_deletes, allow_empty_source, skip_unreadable, files_per_request, bytes_per_request, max_seconds."
+        " max_deletes, allow_empty_source, checksum, delete, backup, backup_days, links, mtime, permissions, atomic, durable,"
+        " downloads, skip_unreadable, files_per_request, bytes_per_request, max_seconds."
     )
     with pytest.raises(ConfigurationError) as refused:
         ServerConfig.from_dict({"tokens": ["a", {"token": "x", "table": ["a"]}]})

@@ -14,7 +14,8 @@ TABLE = (
     " requests verified orphans warnings error seconds"
 )
 DIRECTORY = (
-    "name kind status protocol files_total files_added files_updated files_deleted bytes_received bytes_sent bytes_written"
+    "name kind status protocol files_total files_added files_updated files_deleted files_touched files_moved"
+    " files_read bytes_received bytes_sent bytes_written"
     " requests verified warnings error seconds"
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -55,6 +55,30 @@ class TargetDirectory(DirectoryConfig, frozen=True):
         description="How much one sync may delete: a share such as `50%`, which applies above 100 files, or a number of files.",
     )
     allow_empty_source: bool = Field(default=False, description="Let an empty source empty the target.")
+    checksum: Literal["cached", "always", "never"] = Field(
+        default="cached",
+        description="What tells whether a file is the same: its digest, from the cache where file and cache fit; always read anew; or"
+        " size and time alone.",
+    )
+    delete: bool = Field(default=True, description="Delete what the source lacks.")
+    backup: str | None = Field(
+        default=None, description="Folder or prefix where replaced and deleted files go, by date. None removes them."
+    )
+    backup_days: PositiveNumber | None = Field(default=None, description="Remove backups after this many days. None keeps them.")
+    links: Literal["skip", "keep", "follow"] = Field(
+        default="skip",
+        description="Symbolic links of the source: leave them out, make the same links, or sync the files that they lead to.",
+    )
+    mtime: bool = Field(default=True, description="Give files the time of modification that they have at the source.")
+    permissions: bool = Field(default=False, description="Give files and directories the permission bits that they have there.")
+    atomic: bool = Field(
+        default=False,
+        description="Build the new tree beside the old one and exchange them in one step, so that nobody sees a mixture.",
+    )
+    durable: bool = Field(
+        default=True, description="Give a file its name only when its content is on the disk, so that it survives a power cut."
+    )
+    downloads: Annotated[PositiveWhole, Field(le=64)] = Field(default=4, description="Requests for files at once.")
     skip_unreadable: bool = Field(
         default=False, description="Leave out files that cannot be read, sent or written, with a warning instead of an error."
     )
