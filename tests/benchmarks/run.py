@@ -15,10 +15,13 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.airflow_cost import airflow_cost
-from tests.benchmarks.files import first_and_unchanged
+from tests.benchmarks.files import many_small_files
 from tests.benchmarks.flights import FLIGHTS
+from tests.benchmarks.large_files import memory_of_10_gib, one_large_file
 from tests.benchmarks.made_rows import MADE_ROWS, MADE_ROWS_BY_CODE
 from tests.benchmarks.memory import memory
+from tests.benchmarks.million_files import a_million_files
+from tests.benchmarks.object_files import unchanged_objects
 from tests.benchmarks.result import Section, show
 from tests.benchmarks.rows import Rows
 from tests.benchmarks.servers import BenchmarkServers
@@ -42,18 +45,29 @@ SECTIONS: dict[str, Measure] = {
     "postgresql-flights": _tables(POSTGRESQL, FLIGHTS, TARGETS[POSTGRESQL]),
     "sqlite": _tables(SQLITE, MADE_ROWS, TARGETS[SQLITE]),
     "sqlite-flights": _tables(SQLITE, FLIGHTS, TARGETS[SQLITE]),
-    "files": first_and_unchanged,
+    "files": many_small_files,
+    "files-large": one_large_file,
     "airflow": airflow_cost,
 }
 
-LONG: dict[str, Measure] = {"memory": memory}
+LONG: dict[str, Measure] = {
+    "memory": memory,
+    "files-million": a_million_files,
+    "files-10gib": memory_of_10_gib,
+    "files-objects": unchanged_objects,
+}
 """Run only when named."""
 
 
 def main() -> None:
     """Run the chosen sections, then print one table for each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[[], *SECTIONS, *LONG], help="which parts (default: all but memory)")
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        choices=[[], *SECTIONS, *LONG],
+        help=f"which parts (default: all but the long ones: {', '.join(LONG)})",
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="multiply rows and files by this")
     parser.add_argument("--rounds", type=int, default=3, help="do each work so many times, ours and theirs in turn")
     options = parser.parse_args()
