@@ -57,8 +57,10 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     allow_empty_source: bool = Field(default=False, description="Let an empty source empty the target.")
     checksum: Literal["cached", "always", "never"] = Field(
         default="cached",
-        description="What tells that a file is the same: its digest, from the cache where it fits the file; its digest, always read"
-        " anew; or size and time alone.",
+        description=(
+            "What tells that a file is the same: its digest, from the cache where that fits the file; its digest, always read anew;"
+            " or size and time alone."
+        ),
     )
     delete: bool = Field(default=True, description="Delete what the source lacks.")
     backup: str | None = Field(
