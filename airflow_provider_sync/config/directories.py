@@ -58,7 +58,7 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     checksum: Literal["cached", "always", "never"] = Field(
         default="cached",
         description=(
-            "What tells that a file is the same: its digest, from the cache where that fits the file; its digest, always read anew;"
+            "What tells that a file is the same: its digest, from the cache where that fits the file; its digest, always read;"
             " or size and time alone."
         ),
     )
