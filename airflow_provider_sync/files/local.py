@@ -11,10 +11,9 @@ import fcntl
 import logging
 import os
 import shutil
-import stat
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from pathlib import Path
@@ -23,16 +22,18 @@ from typing import BinaryIO, Self
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.file_errors import file_error
+from airflow_provider_sync.files.local_reading import open_version
+from airflow_provider_sync.files.local_tree import LocalWalk
 from airflow_provider_sync.files.local_writer import LocalFileWriter
 from airflow_provider_sync.files.paths import can_travel, check_name, is_temporary
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileEntry, FileReader, OnUnreadable
+from airflow_provider_sync.files.storage import FileEntry, FileReader, OnUnreadable, VersionedFile
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import Links
 
 log = logging.getLogger(__name__)
 
 _LOCK_POLL_SECONDS = 0.05
-# A FIFO would block an open for reading without O_NONBLOCK; on regular files it has no effect.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)
 
 
@@ -92,39 +93,45 @@ class LocalStorage:
                 return
             raise self._directory_error(error) from error
 
+    def walk(
+        self,
+        path_filter: PathFilter = EVERYTHING,
+        *,
+        links: Links = "skip",
+        missing_ok: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+        on_link: Callable[[str], None] | None = None,
+    ) -> Iterator[TreeEntry]:
+        """Yield everything that is selected, in the order of paths; see :meth:`~.storage.Storage.walk`."""
+        walk = LocalWalk(
+            self.root,
+            self.location,
+            path_filter,
+            links=links,
+            missing_ok=missing_ok,
+            on_unreadable=on_unreadable,
+            on_link=on_link,
+        )
+        return walk.entries()
+
+    def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
+        """Open a regular file together with its entry; see :meth:`~.storage.Storage.open_version`."""
+        return open_version(self.root, path, self.location, links=links, path_filter=path_filter)
+
     def open(self, path: str) -> BinaryIO:
         """Open a regular file, not through links; see :meth:`~.storage.Storage.open`."""
-        components = check_name(path)
-        try:
-            with root_directory(self.root) as root:
-                return self._open(root, components)
-        except OSError as error:
-            at_root = str(error.filename) == str(self.root)
-            raise file_error("read", "" if at_root else path, self.location, error) from error
-
-    def _open(self, root: int, components: tuple[str, ...]) -> BinaryIO:
-        directory = open_directory(root, components[:-1])
-        try:
-            descriptor = os.open(components[-1], _READ, dir_fd=directory)
-        finally:
-            os.close(directory)
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            os.close(descriptor)
-            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO
-            raise OSError(code, os.strerror(code))
-        return os.fdopen(descriptor, "rb", buffering=0)
+        return self.open_version(path).file
 
     def read(self, path: str) -> FileReader:
         """Open a file for sending; a change is seen by its size and its time of modification."""
-        file = self.open(path)
-        before = os.fstat(file.fileno())
+        version = self.open_version(path)
+        before = version.entry
 
         def unchanged() -> bool:
-            after = os.fstat(file.fileno())
-            return (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+            after = os.fstat(version.file.fileno())
+            return (after.st_size, after.st_mtime_ns) == (before.size, before.mtime_ns)
 
-        return FileReader(file, path, self.location, before.st_size, unchanged)
+        return FileReader(version.file, path, self.location, before.size, unchanged)
 
     def write(
         self, path: str, *, size: int | None = None, replaces: Collection[str] = ()

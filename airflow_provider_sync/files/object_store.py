@@ -11,7 +11,7 @@ import errno
 import logging
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from tempfile import SpooledTemporaryFile
@@ -28,7 +28,9 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.files.object_files import StoreReader, StoreWriter, answering
 from airflow_provider_sync.files.paths import can_travel, check_name, parents
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, OnUnreadable
+from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, OnUnreadable, VersionedFile
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import Links, path_order
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +117,48 @@ class ObjectStorage:
         A prefix under which there is nothing is empty, as stores do not know whether it exists; a missing bucket is an error.
         Keys that end in ``/`` mark directories and are skipped.
         """
+        for path, info in self._objects(path_filter, missing_ok, on_unreadable):
+            yield FileEntry(path, int(info.get("size") or 0), _modified(info))
+
+    def walk(
+        self,
+        path_filter: PathFilter = EVERYTHING,
+        *,
+        links: Links = "skip",
+        missing_ok: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+        on_link: Callable[[str], None] | None = None,
+    ) -> Iterator[TreeEntry]:
+        """Yield every object that is selected, in the order of paths; see :meth:`~.storage.Storage.walk`. There are no links."""
+        found = self._objects(path_filter, missing_ok, on_unreadable)
+        yield from sorted((_entry(path, info) for path, info in found), key=lambda entry: path_order(entry.path))
+
+    def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
+        """Open an object together with its entry; see :meth:`~.storage.Storage.open_version`."""
+        key = self._key(path)
+        with answering("read", path, self.location):
+            self._fs.invalidate_cache(self._fs._parent(key))
+            file, info = self._open(key)
+        content = cast("BinaryIO", StoreReader(file, path, self.location))
+        return VersionedFile(content, _entry(path, info), lambda: self._is_unchanged(path, info))
+
+    def _is_unchanged(self, path: str, before: dict[str, Any]) -> bool:
+        """Whether an object is still the version that ``before`` tells of.
+
+        One request reads one version of an object, so only objects of several requests are looked at again.
+        """
+        if self._flat and before["size"] <= _READ_BYTES:
+            return True
+        key = self._key(path)
+        with answering("read", path, self.location):
+            self._fs.invalidate_cache(self._fs._parent(key))
+            after = self._fs.info(key)
+        return _version(after) == _version(before)
+
+    def _objects(
+        self, path_filter: PathFilter, missing_ok: bool, on_unreadable: OnUnreadable | None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the path of each selected object, and what the store says about it."""
         with answering("list", "", self.location):
             self._fs.invalidate_cache()
             try:
@@ -139,7 +183,7 @@ class ObjectStorage:
                     check_name(path)
                 elif not can_travel(path, on_unreadable):
                     continue
-                yield FileEntry(path, int(info.get("size") or 0), _modified(info))
+                yield path, info
 
     def open(self, path: str) -> BinaryIO:
         """Open an object for reading; see :meth:`~.storage.Storage.open`."""
@@ -158,26 +202,9 @@ class ObjectStorage:
         return file, info
 
     def read(self, path: str) -> FileReader:
-        """Open an object for sending; see :meth:`~.storage.Storage.read`.
-
-        One request reads one version of an object, so only objects of several requests are checked again at the end.
-        """
-        key = self._key(path)
-        with answering("read", path, self.location):
-            # A listing from an earlier request would pin a version that may be gone.
-            self._fs.invalidate_cache(self._fs._parent(key))
-            file, before = self._open(key)
-
-        def unchanged() -> bool:
-            if self._flat and before["size"] <= _READ_BYTES:
-                return True
-            with answering("read", path, self.location):
-                self._fs.invalidate_cache(self._fs._parent(key))
-                after = self._fs.info(key)
-            return _version(after) == _version(before)
-
-        content = cast("BinaryIO", StoreReader(file, path, self.location))
-        return FileReader(content, path, self.location, int(before["size"]), unchanged)
+        """Open an object for sending; see :meth:`~.storage.Storage.read`."""
+        version = self.open_version(path)
+        return FileReader(version.file, path, self.location, version.entry.size, version.is_unchanged)
 
     @contextmanager
     def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> Iterator[FileWriter]:
@@ -301,6 +328,12 @@ class ObjectStorage:
 
 def _version(info: dict[str, Any]) -> tuple[Any, ...]:
     return (info["size"], info.get("ETag") or info.get("etag"), _modified(info))
+
+
+def _entry(path: str, info: dict[str, Any]) -> TreeEntry:
+    etag = info.get("ETag") or info.get("etag")
+    mtime_ns = round(_modified(info) * 1e9)
+    return TreeEntry(path, "file", int(info.get("size") or 0), mtime_ns, 0, f"{etag} {mtime_ns}".encode() if etag else b"")
 
 
 def _modified(info: dict[str, Any]) -> float:

@@ -74,6 +74,25 @@ def can_travel(path: str, on_unreadable: Callable[[str, FileError], None], *, en
     return True
 
 
+def link_stays_inside(path: str, target: str) -> bool:
+    """Whether a symbolic link leads to something below the root, as far as its text tells.
+
+    :param path: of the link, relative to the root
+    :param target: where it leads, as it is stored
+    """
+    if not target or target.startswith("/") or "\0" in target:
+        return False
+    depth = path.count("/")
+    for component in target.split("/"):
+        if component == "..":
+            depth -= 1
+        elif component not in ("", "."):
+            depth += 1
+        if depth < 0:
+            return False
+    return True
+
+
 def leads_out(path: str) -> bool:
     """Whether a path could lead out of the root, so that it comes from an attacker or a broken program."""
     return not path or path.startswith("/") or "\0" in path or any(part in ("", ".", "..") for part in path.split("/"))

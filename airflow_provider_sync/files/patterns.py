@@ -48,6 +48,15 @@ class PathFilter:
         self._excluded = _compile(self.exclude)
         self._closed = _compile(pattern for pattern in self.exclude if _components(pattern)[-1] == "**")
 
+    @property
+    def selects_all(self) -> bool:
+        """Whether everything but temporary files takes part in the sync."""
+        return self._included is None and self._excluded is None and self.first is None and self.last is None
+
+    def excludes(self, path: str) -> bool:
+        """Whether an exclude pattern matches ``path``."""
+        return self._excluded is not None and self._excluded.fullmatch(path) is not None
+
     def selects(self, path: str) -> bool:
         """Whether the file at ``path`` takes part in the sync."""
         if (self.first is not None and path < self.first) or (self.last is not None and path > self.last):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError, FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import Links
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -86,6 +88,29 @@ class FileReader:
         self._file.close()
 
 
+class VersionedFile:
+    """A file that is open for reading, and what its storage says of it; a context manager.
+
+    :ivar file: the content from its start, unbuffered; closed at the end of the block
+    :ivar entry: the file as it was when it was opened, under the path that was asked for
+
+    :param is_unchanged: whether the file is still the version of ``entry``
+    """
+
+    __slots__ = ("entry", "file", "is_unchanged")
+
+    def __init__(self, file: BinaryIO, entry: TreeEntry, is_unchanged: Callable[[], bool]) -> None:
+        self.file = file
+        self.entry = entry
+        self.is_unchanged = is_unchanged
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.file.close()
+
+
 class FileWriter(Protocol):
     """Content that is being written; the file appears when the block of :meth:`Storage.write` ends.
 
@@ -130,6 +155,38 @@ class Storage(Protocol):
         :param on_unreadable: called with a directory that cannot be read (its path with ``/`` at its end), and with a selected
             name that cannot be sent (see :func:`~.paths.readable_name`), both of which are then left out
         :raises FileError: for a missing root, and for these without ``on_unreadable``
+        """
+        ...
+
+    def walk(
+        self,
+        path_filter: PathFilter = EVERYTHING,
+        *,
+        links: Links = "skip",
+        missing_ok: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+        on_link: Callable[[str], None] | None = None,
+    ) -> Iterator[TreeEntry]:
+        """Yield every file, directory and link that is selected, sorted by :func:`path_order`.
+
+        A directory comes before what it holds; object stores have none. Hidden files count; special files and temporary files
+        of a sync do not. What disappears meanwhile is left out. Memory grows with the largest directory and with the depth.
+
+        :param links: leave symbolic links out; list them as links, if they stay inside the root; or list the files and
+            directories that they lead to
+        :param missing_ok: treat a missing root as an empty one; see :meth:`scan`
+        :param on_unreadable: called as in :meth:`scan`, and with a link that cannot be followed: its target is missing or outside
+            the root, or it leads in a circle
+        :param on_link: called with each selected link that is left out
+        :raises FileError: for a missing root, and for what ``on_unreadable`` would be called with
+        """
+        ...
+
+    def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
+        """Open a file for reading, together with its entry; raises as :meth:`open` does.
+
+        :param links: ``follow`` opens files behind symbolic links, inside the root
+        :param path_filter: what it excludes is not found behind links, either
         """
         ...
 

@@ -20,12 +20,14 @@ class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
     :ivar mode: permission bits
     :ivar version: what the storage says of this version of the file without reading it: on a local disk the times of
         modification and of the inode's change, inode and device; in an object store its ETag or version. Equal for equal
-        content, unless :attr:`changed_ns` is too recent
-    :ivar changed_ns: when it last changed, by the clock of the storage: a file that changed within the clock's resolution before
-        it was looked at may change again and keep its version (git calls it racy)
+        content, unless it is racy; empty for directories and links
+    :ivar changed_ns: when it last changed, by the clock of the storage: on a local disk the older of its two times; 0 for
+        directories, links and objects
     :ivar link_target: where a link leads, as it is stored
     :ivar inode: names the file among its hard links; ``None`` if it has no other names
     :ivar digest: BLAKE3 of the content, if it is known without reading
+    :ivar racy: whether it changed within the clock's resolution before it was looked at, so that it may change again and keep
+        its version (git's word)
     """
 
     path: str
@@ -38,3 +40,4 @@ class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
     link_target: str | None = None
     inode: tuple[int, int] | None = None
     digest: bytes | None = None
+    racy: bool = False
