@@ -90,6 +90,32 @@ def test_a_prefix_is_a_folder(prefix: str) -> None:
         target_directory({"prefix": prefix})
 
 
+def test_what_the_source_lacks_may_be_kept(folders: Mirror) -> None:
+    """With ``delete: false`` nothing is deleted, and what only the target has is no difference; neither is an empty source."""
+    keep = {"delete": False}
+    folders.put("new")
+    for path in ("mine", "folder/mine"):
+        folders.put_target(path)
+    report = folders.sync(keep)
+    assert (report.files_added, report.files_deleted) == (1, 0)
+    assert sorted(folders.contents()) == ["folder/mine", "mine", "new"]
+    assert folders.sync(keep).status == "unchanged"
+    with folders.client() as client:
+        assert not directory_differs(client, target_directory(keep), folders.target)
+    folders.source.delete("new")
+    assert folders.sync(keep).status == "unchanged"
+    assert sorted(folders.contents()) == ["folder/mine", "mine", "new"]
+
+
+def test_a_file_in_the_way_may_be_kept(folders: Mirror) -> None:
+    """With ``delete: false`` a file stays where the source has a directory; the error names what could not be written."""
+    folders.put("a/x")
+    folders.put_target("a", "mine")
+    with pytest.raises(SyncFailed, match="'a/x'"):
+        folders.sync({"delete": False})
+    assert folders.contents() == {"a": "mine"}
+
+
 def test_an_empty_source_needs_permission(mirror: Mirror) -> None:
     """An empty source empties the target only when that is allowed."""
     mirror.put("x")

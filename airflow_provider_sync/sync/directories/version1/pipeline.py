@@ -138,10 +138,11 @@ class DirectorySync:
         return self._known(compare(dict.fromkeys(source, ""), self.target_manifest(NoneHasher())))
 
     def _known(self, changes: Changes) -> Changes:
+        removed = changes.removed if self.directory.delete else ()
         return Changes(
             added=tuple(path for path in changes.added if not _is_below(path, self.unreadable)),
             changed=changes.changed,
-            removed=tuple(path for path in changes.removed if not self.is_unknown(path)),
+            removed=tuple(path for path in removed if not self.is_unknown(path)),
             unchanged=changes.unchanged,
         )
 
@@ -185,7 +186,7 @@ class DirectorySync:
         :param obstacles: files of the target that may go where they stand in the way
         :return: the source's manifest as it was last
         """
-        if not self.may_delete():
+        if not self.directory.delete or not self.may_delete():
             obstacles = ()
         return self.downloads.run(source, wanted, obstacles)
 
