@@ -129,6 +129,48 @@ COMMANDS = (
         ),
     ),
     Command(
+        "pull",
+        "pull",
+        "copy one directory of a server, without a configuration file",
+        (
+            _argument("url", metavar="URL", help="base URL of the server, such as https://source.example/api/sync"),
+            _argument("name", metavar="NAME", help="name under which the server offers the directory"),
+            _argument("folder", metavar="FOLDER", help="where to keep it: a local path, or a URL of object storage"),
+            _argument(
+                "--token-file", metavar="FILE", help="file with the token (default: the environment variable SYNC_TOKEN, if set)"
+            ),
+            _argument("--include", action="append", default=[], metavar="PATTERN", help="only these files; may be repeated"),
+            _argument("--exclude", action="append", default=[], metavar="PATTERN", help="not these files; may be repeated"),
+            _argument("--prefix", metavar="FOLDER", help="only what is below this folder of the source"),
+            _argument(
+                "--delete",
+                action=argparse.BooleanOptionalAction,
+                default=False,
+                help="delete what the source does not have, last and within --max-deletes (default: keep it)",
+            ),
+            _argument("--max-deletes", metavar="N", help="how much may be deleted, such as 50%% or 1000 (default: 50%%)"),
+            _argument("--allow-empty-source", action="store_true", help="let an empty source empty the folder"),
+            _argument(
+                "--checksum",
+                choices=("cached", "always", "never"),
+                metavar="WHEN",
+                default="cached",
+                help="how files are compared: by digests from the cache (cached), by digests read anew (always), or by size and"
+                " time (never; default: %(default)s)",
+            ),
+            _argument(
+                "--links",
+                choices=("skip", "keep", "follow"),
+                metavar="HOW",
+                default="skip",
+                help="what becomes of symbolic links: skip, keep or follow (default: %(default)s)",
+            ),
+            _argument("--permissions", action="store_true", help="keep permission bits"),
+            _argument("--dry-run", action="store_true", help="report what would change, and write nothing"),
+            _JSON,
+        ),
+    ),
+    Command(
         "diff",
         "diff",
         "show what a run would change; exit code 1 if anything differs",

@@ -26,32 +26,41 @@ def main(options: Namespace) -> int:
     """Sync what the configuration names, or only what the options name; see :mod:`.main` for the exit code."""
     config = ClientConfig.from_yaml(options.config)
     plan = plan_run(config, tables=options.table, directories=options.directory)
+    job = f"airflow-sync run {Path(options.config).resolve()}"
+    return run_and_show(config, plan, job, dry_run=options.dry_run, as_json=options.json)
+
+
+def run_and_show(config: ClientConfig, plan: RunPlan, job: str, *, dry_run: bool, as_json: bool) -> int:
+    """Sync what is planned, record it where the configuration says so, and show the reports.
+
+    :param job: what the records call this run
+    :raises SyncFailed: when anything failed, after all reports were shown
+    """
+
+    def record(reports: Sequence[Report]) -> None:
+        if config.history is not None and not dry_run:
+            opened = partial(open_history, config.history, days=config.history_days, open_engine=open_database)
+            record_or_warn(opened, reports, Origin(source="command", job=job))
+
     try:
         with show_progress() as progress:
-            reports = run(config, plan, opener=OPENER, dry_run=options.dry_run, progress=progress)
+            reports = run(config, plan, opener=OPENER, dry_run=dry_run, progress=progress)
     except SyncFailed as failure:
-        _record(failure.reports, config, options)
-        show(failure.reports, as_json=options.json)
+        record(failure.reports)
+        show(failure.reports, as_json=as_json)
         raise
     except SyncError as error:
         # Before there were any reports.
-        _record(_all_failed(plan, str(error)), config, options)
+        record(_all_failed(plan, str(error)))
         raise
-    _record(reports, config, options)
-    show(reports, as_json=options.json)
+    record(reports)
+    show(reports, as_json=as_json)
     return DONE
 
 
 def _all_failed(plan: RunPlan, reason: str) -> list[Report]:
     tables = [TableReport(name=table.name, status="failed", error=reason) for group in plan.tables.values() for table in group]
     return [*tables, *(DirectoryReport(name=entry.name, status="failed", error=reason) for entry in plan.directories)]
-
-
-def _record(reports: Sequence[Report], config: ClientConfig, options: Namespace) -> None:
-    if config.history is not None and not options.dry_run:
-        origin = Origin(source="command", job=f"airflow-sync run {Path(options.config).resolve()}")
-        opened = partial(open_history, config.history, days=config.history_days, open_engine=open_database)
-        record_or_warn(opened, reports, origin)
 
 
 def show(reports: Sequence[Report], *, as_json: bool) -> None:

@@ -180,14 +180,13 @@ def test_commands() -> None:
     page = REFERENCE / "commands.md"
     assert re.findall(r"^## `(\w+)`$", page.read_text(), re.MULTILINE) == list(commands.choices)
     for name, parser in commands.choices.items():
-        expected = {
-            " ".join(
-                filter(None, (action.option_strings[0], (action.nargs != 0 and (action.metavar or action.dest.upper())) or ""))
-            )
-            for action in parser._actions
-            if action.dest not in BEFORE_OPTIONS
-        }
+        expected = {_as_documented(action) for action in parser._actions if action.dest not in BEFORE_OPTIONS}
         assert set(table_below(page, name)) == expected
+
+
+def _as_documented(action: argparse.Action) -> str:
+    value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
+    return " ".join(filter(None, [*action.option_strings[:1], value]))
 
 
 @pytest.mark.parametrize(("heading", "kind"), [("Of a table", TableReport), ("Of a directory", DirectoryReport)])

@@ -1,0 +1,50 @@
+"""``pull``: copy one directory of a server, without a configuration file."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from pathlib import Path
+
+from airflow_provider_sync.cli.run import run_and_show
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.sync import plan_run
+
+_DIRECTORY_OPTIONS = (
+    "include",
+    "exclude",
+    "prefix",
+    "delete",
+    "max_deletes",
+    "allow_empty_source",
+    "checksum",
+    "links",
+    "permissions",
+)
+
+
+def main(options: Namespace) -> int:
+    """Copy the directory that the arguments name; see :mod:`.main` for the exit code."""
+    given = {name: value for name in _DIRECTORY_OPTIONS if (value := getattr(options, name)) is not None}
+    settings = {"url": options.url, "token": _token(options.token_file)}
+    config = ClientConfig.from_dict({**settings, "directories": {options.name: {"path": options.folder, **given}}})
+    return run_and_show(config, plan_run(config), "airflow-sync pull", dry_run=options.dry_run, as_json=options.json)
+
+
+def _token(path: str | None) -> str | None:
+    """Return the token from a file, or from the environment: everybody on a machine can see the arguments of a command.
+
+    :raises ConfigurationError: when the file cannot be read, or holds nothing
+    """
+    if path is None:
+        return os.environ.get("SYNC_TOKEN") or None
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the token from {path}: {error.strerror}. Give the path of a file.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8 text. Give a file that holds nothing but the token.") from error
+    if not token:
+        raise ConfigurationError(f"{path} is empty. Write the token into it.")
+    return token
