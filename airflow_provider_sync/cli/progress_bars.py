@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from threading import Lock
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
 from airflow_provider_sync.sync.progress import Amounts, Progress, ProgressLines
@@ -29,23 +30,33 @@ def show_progress() -> Iterator[Progress]:
             yield ProgressLines(partial(print, file=sys.stderr), every=SECONDS_BETWEEN_LINES)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amounts]}"), TimeElapsedColumn())
-    with redirect_stdout(sys.stderr), RichProgress(*columns, console=console, transient=True) as bars:
-        yield _Bars(bars)
+    with redirect_stdout(sys.stderr), _Bars(*columns, console=console) as bars:
+        yield bars.take
 
 
-class _Bars:
+class _Bars(RichProgress):
     """A bar for each name; it fills if the total is known, and pulses if not."""
 
-    def __init__(self, bars: RichProgress) -> None:
-        self._bars = bars
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
         self._amounts = Amounts()
-        self._tasks: dict[str, TaskID] = {}
+        self._bars: dict[str, TaskID] = {}
+        self._new = Lock()
+        super().__init__(*columns, console=console, transient=True)
 
-    def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
-        amounts = self._amounts.add(name, amount, unit)
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=None, amounts="")
-        if total is None:
-            self._bars.update(self._tasks[name], amounts=amounts)
-        else:
-            self._bars.update(self._tasks[name], amounts=amounts, total=total, advance=amount)
+    def take(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
+        """Take note of progress; see :class:`~airflow_provider_sync.sync.progress.Progress`."""
+        self._amounts.add(name, amount, unit, total)
+        if name not in self._bars:
+            with self._new:
+                if name not in self._bars:
+                    self._bars[name] = self.add_task(name, total=None, amounts="")
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Bring the bars up to date when they are drawn, and not with each of thousands of files."""
+        for name, bar in list(self._bars.items()):
+            share, amounts = self._amounts.share(name), self._amounts.text(name)
+            if share is None:
+                self.update(bar, amounts=amounts)
+            else:
+                self.update(bar, amounts=amounts, completed=share, total=1)
+        return super().get_renderables()

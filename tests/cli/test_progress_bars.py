@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from rich.console import Console
+from rich.progress import TextColumn
 
 from airflow_provider_sync.cli import progress_bars
 from tests.cli.site import Site, reports
@@ -43,9 +47,23 @@ def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert printed.err.splitlines() == [
         "orders: 1,000 rows so far",
         "orders: 1,500 rows so far",
-        "images: 1 files of 12 so far",
-        "images: 1 files, 2,048 bytes so far",
+        "images: 1 of 12 files",
+        "images: 1 of 12 files, 2.0 KiB",
     ]
+
+
+def test_bars_fill_as_far_as_is_known() -> None:
+    """A bar fills by the unit that is furthest behind, and pulses while no total is known; however many threads tell of it."""
+    drawn = io.StringIO()
+    console = Console(file=drawn, force_terminal=True, width=120)
+    with ThreadPoolExecutor(4) as threads, progress_bars._Bars(TextColumn("{task.fields[amounts]}"), console=console) as bars:
+        for done in [threads.submit(bars.take, "images", 1, "files", 40) for _ in range(10)]:
+            done.result()
+        bars.take("images", 500, "bytes", 1000)
+        bars.take("orders", 7, "rows")
+        bars.refresh()
+        assert [(bar.description, bar.completed, bar.total) for bar in bars.tasks] == [("images", 0.25, 1), ("orders", 0, None)]
+    assert "10 of 40 files, 500 B of 1000 B" in drawn.getvalue()
 
 
 def test_standard_output_is_for_results(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,101 @@
+"""Progress: what is said of how much is done, and of the time that is left."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airflow_provider_sync.sync.progress import Amounts, ProgressLines
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that starts at 0."""
+    return Clock()
+
+
+def test_units_and_totals(clock: Clock) -> None:
+    """Each unit is told with its total where that is known, bytes in the unit that suits them."""
+    amounts = Amounts(clock)
+    amounts.add("orders", 1500, "rows")
+    assert amounts.text("orders") == "1,500 rows so far"
+    amounts.add("orders", 1, "rows", 2000)
+    assert amounts.text("orders") == "1,501 of 2,000 rows"
+    amounts.add("images", 1, "files", 12)
+    amounts.add("images", 3 << 20, "bytes", 5 << 30)
+    assert amounts.text("images") == "1 of 12 files, 3.0 MiB of 5.0 GiB"
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "done", "total", "expected"),
+    [
+        (4.0, 50, 100, "50 of 100 files"),
+        (10.0, 51, 101, "51 of 101 files, about 10 s left"),
+        (60.0, 11, 201, "11 of 201 files, about 19 min left"),
+        (600.0, 11, 301, "11 of 301 files, about 5 h left"),
+        (60.0, 100, 100, "100 of 100 files"),
+        (60.0, 1, 100, "1 of 100 files"),
+    ],
+)
+def test_the_time_that_is_left(clock: Clock, elapsed: float, done: int, total: int, expected: str) -> None:
+    """The rest is taken to go as fast as what is done, once some seconds have shown how fast that is."""
+    amounts = Amounts(clock)
+    amounts.add("images", 1, "files", total)
+    clock.seconds = elapsed
+    amounts.add("images", done - 1, "files", total)
+    assert amounts.text("images") == expected
+
+
+def test_the_slower_unit_decides(clock: Clock) -> None:
+    """Where bytes are nearly done and files are not, files say how long it takes; and the reverse."""
+    amounts = Amounts(clock)
+    for amount in (0, 90):
+        amounts.add("images", amount, "bytes", 100)
+        amounts.add("images", amount // 9, "files", 110)
+        clock.seconds += 10
+    assert amounts.text("images") == "90 B of 100 B, 10 of 110 files, about 3 min left"
+    assert amounts.share("images") == pytest.approx(10 / 110)
+
+
+def test_what_was_there_before_is_no_speed(clock: Clock) -> None:
+    """A download that goes on where an earlier one stopped is not taken to be faster for it."""
+    amounts = Amounts(clock)
+    amounts.add("images", 900, "bytes", 1000)
+    clock.seconds = 10
+    amounts.add("images", 10, "bytes", 1000)
+    assert amounts.text("images") == "910 B of 1000 B, about 90 s left"
+
+
+def test_unknown_shares(clock: Clock) -> None:
+    """Without a total, or with a total of nothing, nobody can say how much is done."""
+    amounts = Amounts(clock)
+    amounts.add("orders", 5, "rows")
+    assert amounts.share("orders") is None
+    amounts.add("images", 0, "files", 0)
+    assert (amounts.share("images"), amounts.text("images")) == (None, "0 of 0 files")
+
+
+def test_lines_are_rare(clock: Clock) -> None:
+    """A line comes when the pause is over, with all that was done meanwhile, by all threads."""
+    lines: list[str] = []
+    progress = ProgressLines(lines.append, every=30.0, clock=clock)
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(progress, "images", 1, "files", 1000) for _ in range(500)]:
+            done.result()
+    assert lines == []
+    clock.seconds = 31.0
+    progress("images", 1, "files", 1000)
+    progress("images", 1, "files", 1000)
+    assert lines == ["images: 501 of 1,000 files, about 31 s left"]
