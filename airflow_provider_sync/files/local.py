@@ -24,11 +24,13 @@ from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prun
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local_reading import open_version
 from airflow_provider_sync.files.local_tree import LocalWalk
+from airflow_provider_sync.files.local_tree_writer import LocalTreeWriter
 from airflow_provider_sync.files.local_writer import LocalFileWriter
-from airflow_provider_sync.files.paths import can_travel, check_name, is_temporary
+from airflow_provider_sync.files.paths import can_travel, check_name, is_resumable, is_temporary
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileEntry, FileReader, OnUnreadable, VersionedFile
+from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileEntry, FileReader, OnUnreadable, VersionedFile
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure
 from airflow_provider_sync.protocol.v2.file_messages import Links
 
 log = logging.getLogger(__name__)
@@ -151,6 +153,19 @@ class LocalStorage:
             unsynced=self._unsynced,
         )
 
+    def writer(
+        self,
+        *,
+        durable: bool = True,
+        may_replace: MayReplace,
+        backup: Backup | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> LocalTreeWriter:
+        """Write many files; see :meth:`~.storage.Storage.writer`. Permissions and owners are as those of :meth:`write`."""
+        return LocalTreeWriter(
+            self.root, self.location, durable=durable, may_replace=may_replace, backup=backup, on_failure=on_failure
+        )
+
     def delete(self, path: str) -> None:
         """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""
         components = check_name(path)
@@ -231,9 +246,8 @@ class LocalStorage:
                 raise
             os.close(descriptor)
 
-    def clean(self, older_than: float) -> int:
+    def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
         """Remove temporary files of syncs that were killed; see :meth:`~.storage.Storage.clean`."""
-        limit = time.time() - older_than
         removed = 0
         try:
             with root_directory(self.root) as root:
@@ -242,7 +256,8 @@ class LocalStorage:
                         continue
                     try:
                         # With the lock held, all are removed, also those with a time in the future.
-                        if older_than > 0 and entry.stat(follow_symlinks=False).st_mtime > limit:
+                        age = resumable_older_than if is_resumable(entry.name) else older_than
+                        if age > 0 and _last_written(entry) > time.time() - age:
                             continue
                         if entry.is_dir(follow_symlinks=False):
                             shutil.rmtree(entry.name, dir_fd=directory)
@@ -265,3 +280,9 @@ class LocalStorage:
 
     def __repr__(self) -> str:
         return f"LocalStorage({self.location!r})"
+
+
+def _last_written(entry: os.DirEntry[str]) -> float:
+    status = entry.stat(follow_symlinks=False)
+    # A complete file may already have the time of modification that its source has.
+    return max(status.st_mtime, status.st_ctime)

@@ -28,8 +28,16 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.files.object_files import StoreReader, StoreWriter, answering
 from airflow_provider_sync.files.paths import can_travel, check_name, parents
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, OnUnreadable, VersionedFile
+from airflow_provider_sync.files.storage import (
+    RESUMABLE_SECONDS,
+    FileEntry,
+    FileReader,
+    FileWriter,
+    OnUnreadable,
+    VersionedFile,
+)
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import Links, path_order
 
 log = logging.getLogger(__name__)
@@ -271,6 +279,20 @@ class ObjectStorage:
         if self._fs.isdir(self._key(path)):
             self._fs.rmdir(self._key(path))
 
+    def writer(
+        self,
+        *,
+        durable: bool = True,
+        may_replace: MayReplace,
+        backup: Backup | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> AbstractContextManager[TreeWriter]:
+        """Refuse; version 1 writes file by file.
+
+        :raises ConfigurationError: always
+        """
+        raise ConfigurationError(f"{self.location} is object storage, which only version 1 writes to. Set `protocol: 1`.")
+
     def delete(self, path: str) -> None:
         """Remove an object; see :meth:`~.storage.Storage.delete`."""
         key = self._key(path)
@@ -296,7 +318,7 @@ class ObjectStorage:
         """Do nothing: stores have no locks. Let one sync run at a time, as ``max_active_runs=1`` does."""
         return nullcontext()
 
-    def clean(self, older_than: float) -> int:
+    def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
         """Abort unfinished uploads to S3 under this root; only those older than a day, because nothing locks a store.
 
         Other stores do so by themselves.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 
 from airflow_provider_sync.exceptions import FileError
 
@@ -15,7 +16,8 @@ MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 4095
 TEMPORARY_PREFIX = ".airflow-sync-"
 
-_TEMPORARY = re.compile(r"\.airflow-sync-[0-9a-f]{16}\.part")
+_TEMPORARY = re.compile(r"\.airflow-sync-[0-9a-f]{16}\.(?:part|resume)")
+_RESUMABLE = ".resume"
 
 
 def check_name(path: str) -> tuple[str, ...]:
@@ -106,6 +108,20 @@ def readable_name(path: str) -> str:
 def temporary_name() -> str:
     """Return a new name for a temporary file; scans never list such names."""
     return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.part"
+
+
+def resumable_name(path: str, key: str) -> str:
+    """Return the temporary name of an unfinished file with which a later sync goes on.
+
+    :param path: of the file
+    :param key: names the version of its content
+    """
+    return f"{TEMPORARY_PREFIX}{sha256(f'{len(path)} {path} {key}'.encode()).hexdigest()[:16]}{_RESUMABLE}"
+
+
+def is_resumable(name: str) -> bool:
+    """Whether a temporary name comes from :func:`resumable_name`."""
+    return name.endswith(_RESUMABLE)
 
 
 def is_temporary(path: str) -> bool:

@@ -16,12 +16,16 @@ from airflow_provider_sync.exceptions import ConfigurationError, FileChangedErro
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import Links
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 BLOCK_BYTES = 256 * 1024
+
+RESUMABLE_SECONDS = 86_400.0
+"""How long an unfinished download waits for a sync that goes on with it."""
 
 OnUnreadable = Callable[[str, FileError], None]
 """Called with a path that a scan cannot read, and the reason."""
@@ -215,6 +219,25 @@ class Storage(Protocol):
         """
         ...
 
+    def writer(
+        self,
+        *,
+        durable: bool = True,
+        may_replace: MayReplace,
+        backup: Backup | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> AbstractContextManager[TreeWriter]:
+        """Write many files inside the block, and remove others; see :class:`~.tree_writer.TreeWriter`.
+
+        :param durable: give a file its name only when its content is on the disk; at the end, all names are, too
+        :param may_replace: whether a file in the way may go
+        :param backup: where to move what is replaced or removed; where that is inside the root, the caller has to leave it out of
+            what it compares: see :func:`~.backup_folder.folder_inside`
+        :param on_failure: called for each file that a commit could not give its name; without it, the first one is raised after
+            the others have theirs
+        """
+        ...
+
     def delete(self, path: str) -> None:
         """Remove a file, and the directories above it that become empty, below the root. A missing file is no error."""
         ...
@@ -231,10 +254,11 @@ class Storage(Protocol):
         """
         ...
 
-    def clean(self, older_than: float) -> int:
+    def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
         """Remove what killed syncs left behind, and return the number of removed files.
 
         :param older_than: seconds since the last write to it; 0 only inside :meth:`exclusive`
+        :param resumable_older_than: the same for downloads with which the next sync goes on
         """
         ...
 

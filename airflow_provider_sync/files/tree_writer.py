@@ -1,0 +1,153 @@
+"""The contract of writing a tree of files: what a sync of version 2 asks of its target.
+
+Content goes to temporary names first. :meth:`TreeWriter.commit` makes what was written durable and then gives it its names, many
+files at once. The implementations are in :mod:`.local_tree_writer` and :mod:`.object_tree_writer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.tree import TreeEntry
+
+MayReplace = Callable[[str], bool]
+"""Whether a file of the target may go that is in the way: it is where a directory must be, or below a directory where a file or
+link must be. Not asked for a file that another file replaces, nor for symbolic links, which always give way."""
+
+OnFailure = Callable[[str, FileError], None]
+"""Called with a path that :meth:`TreeWriter.commit` could not give its new content, and the reason."""
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """What a file or directory gets besides its content.
+
+    :ivar mtime_ns: time of modification in nanoseconds since the epoch; ``None`` for the time of writing
+    :ivar mode: permission bits; ``None`` for those of the file that is replaced, or of a new file
+    """
+
+    mtime_ns: int | None = None
+    mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """Where replaced and deleted files go: to ``FOLDER/2026-11-29T081500Z/PATH``, with a folder for each run.
+
+    :ivar folder: relative to the root, or anywhere; a prefix in an object store
+    :ivar days: folders of older runs are removed at the end of a sync; ``None`` keeps them all
+    """
+
+    folder: str
+    days: float | None = None
+
+
+class NewFile(Protocol):
+    """A large file on its way; it gets its name by the next commit after :meth:`finish`. One thread at a time uses it.
+
+    :ivar written: bytes so far; at the start more than 0 if an earlier try was cut
+    """
+
+    written: int
+
+    def read_written(self) -> Iterator[bytes]:
+        """Yield what has been written so far, in blocks, for a digest of it."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        ...
+
+    def copy_range(self, from_path: str, offset: int, length: int) -> None:
+        """Append a stretch of a file of the target.
+
+        :raises FileChangedError: when that file ends before the stretch does
+        :raises FileError: when it cannot be read
+        """
+        ...
+
+    def finish(self) -> None:
+        """Leave the file to the next commit.
+
+        :raises FileError: when it does not have the announced size; it is discarded
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove what was written, also what an earlier try left."""
+        ...
+
+    def keep(self) -> None:
+        """Stop, but keep what was written for a later :meth:`TreeWriter.create` with the same key; without a key, discard it."""
+        ...
+
+
+class TreeWriter(Protocol):
+    """Writes a tree; a context manager, from :meth:`.storage.Storage.writer`.
+
+    The end of the block commits what is left, makes all names durable and sets what directories get. An exception discards what
+    was not committed, but for unfinished files with a ``resume_key``. All methods may be called from several threads at once, and
+    all must have returned before the block ends. Every path is checked by :func:`~.paths.check_name`; none leads out of the root.
+
+    Methods raise :class:`~airflow_provider_sync.exceptions.FileError` with the path in its message;
+    :func:`~.file_errors.is_about_one_file` of its cause tells whether other files may still succeed.
+    """
+
+    def put(self, path: str, data: bytes, metadata: Metadata) -> None:
+        """Write a small file."""
+        ...
+
+    def create(self, path: str, *, size: int, metadata: Metadata, resume_key: str | None = None) -> NewFile:
+        """Begin a large file.
+
+        :param size: bytes that it will have
+        :param resume_key: names the version of the content; with it, a later writer goes on where this one was cut
+        """
+        ...
+
+    def copy(self, path: str, from_path: str, metadata: Metadata, *, move: bool = False, version: bytes | None = None) -> None:
+        """Write a file with the content that another file of the target has now.
+
+        :param move: the other one is removed afterwards, by :meth:`remove`, so that nothing need be copied
+        :param version: of the other file, which it must still have; see :class:`~.tree.TreeEntry`
+        :raises FileChangedError: when it has another
+        """
+        ...
+
+    def make_directory(self, path: str, metadata: Metadata) -> None:
+        """Make a directory if there is none. Its metadata is set at the end of the block, when nothing changes it any more."""
+        ...
+
+    def make_link(self, path: str, target: str) -> None:
+        """Make a symbolic link.
+
+        :raises FileError: for a target outside the root
+        """
+        ...
+
+    def set_metadata(self, path: str, metadata: Metadata) -> TreeEntry | None:
+        """Set times and permissions of a file or directory that is there, and return the new entry of a file."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file or link; no error if there is none."""
+        ...
+
+    def remove_directory(self, path: str) -> bool:
+        """Remove a directory if it is empty, and return whether it is gone."""
+        ...
+
+    def commit(self) -> list[TreeEntry]:
+        """Make everything durable that was put, finished, copied or linked since the last commit, then give it its names.
+
+        Several threads may commit; each file is returned by one of the calls. Files that fail are reported to the writer's
+        ``on_failure``, if they do not concern the others.
+
+        :returns: the files as they are now
+        :raises FileError: for a full or broken disk; what has no name yet is discarded
+        """
+        ...
