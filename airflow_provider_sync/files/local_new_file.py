@@ -109,9 +109,9 @@ class LocalNewFile:
         self._source: tuple[str, int] | None = None
         self._begun = self.written
 
-    def read_written(self) -> Iterator[bytes]:
+    def read_written(self, start: int = 0) -> Iterator[bytes]:
         """Yield what has been written so far."""
-        offset = 0
+        offset = start
         while offset < self.written:
             try:
                 block = os.pread(self._descriptor, min(_BLOCK_BYTES, self.written - offset), offset)

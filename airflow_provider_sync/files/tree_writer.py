@@ -54,8 +54,11 @@ class NewFile(Protocol):
 
     written: int
 
-    def read_written(self) -> Iterator[bytes]:
-        """Yield what has been written so far, in blocks, for a digest of it."""
+    def read_written(self, start: int = 0) -> Iterator[bytes]:
+        """Yield what has been written so far, in blocks, for a digest of it. Another thread may do so while one writes.
+
+        :param start: bytes to skip
+        """
         ...
 
     def write(self, data: bytes) -> None:

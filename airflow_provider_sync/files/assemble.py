@@ -1,0 +1,125 @@
+"""Make a new version of a large file from stretches of the old one and from content that is fetched.
+
+A plain download that goes on where it was cut is the simplest case: one stretch is left to be fetched. What has to be fetched is
+asked of :func:`fetched_ranges`; who fetches it is none of this module's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+
+from blake3 import blake3
+
+from airflow_provider_sync.exceptions import FileChangedError, FileError
+from airflow_provider_sync.files.chunks import Stretch
+from airflow_provider_sync.files.tree_writer import NewFile
+
+# The digest follows the copy by that much.
+_STEP_BYTES = 8 * 1024 * 1024
+
+
+def whole_file(size: int) -> list[Stretch]:
+    """Return the plan of a plain download."""
+    return [Stretch(0, size, None)] if size else []
+
+
+def after(plan: Iterable[Stretch], written: int) -> list[Stretch]:
+    """Return what is left of a plan.
+
+    :param written: bytes that an earlier try has written; see :class:`~.tree_writer.NewFile`
+    """
+    left = []
+    for offset, length, local in plan:
+        done = min(max(written - offset, 0), length)
+        if done < length:
+            left.append(Stretch(offset + done, length - done, None if local is None else local + done))
+    return left
+
+
+def fetched_ranges(plan: Iterable[Stretch]) -> tuple[tuple[int, int], ...]:
+    """Return offset and length of everything that a plan needs from the source, in order."""
+    return tuple((stretch.offset, stretch.length) for stretch in plan if stretch.local is None)
+
+
+def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Iterable[bytes], *, digest: bytes | None) -> bytes:
+    """Write the rest of a file, and digest what is then in it.
+
+    What was written is read again for the digest, by another thread and just behind the writer, so that it comes from memory.
+    The caller finishes, keeps or discards ``new``.
+
+    :param plan: what is left to be written; see :func:`after`
+    :param from_path: the target's version, from which stretches are copied
+    :param content: the bytes of :func:`fetched_ranges`, cut anywhere; read only as far as necessary
+    :param digest: BLAKE3 of the source's version, if it is known
+    :returns: BLAKE3 of the file
+    :raises FileChangedError: when the digest is another, because a version changed meanwhile
+    :raises FileError: when ``content`` is too short or too long, and for what the writer raises
+    """
+    fetched = _Fetched(content)
+    steps: SimpleQueue[bool] = SimpleQueue()
+    with ThreadPoolExecutor(1, "digest") as pool:
+        digesting = pool.submit(_digest_written, new, steps)
+        try:
+            digested = new.written
+            steps.put(True)
+            for stretch in plan:
+                for offset in range(0, stretch.length, _STEP_BYTES):
+                    length = min(_STEP_BYTES, stretch.length - offset)
+                    if stretch.local is None:
+                        for data in fetched.take(length):
+                            new.write(data)
+                    else:
+                        new.copy_range(from_path, stretch.local + offset, length)
+                    if new.written - digested >= _STEP_BYTES:
+                        steps.put(True)
+                        digested = new.written
+        finally:
+            steps.put(False)
+        fetched.end()
+        found = digesting.result()
+    if digest is not None and found != digest:
+        raise FileChangedError(
+            f"{from_path!r} was put together from its old and its new version, and has not the digest that the source announced: "
+            "one of the two changed meanwhile. Try again."
+        )
+    return found
+
+
+def _digest_written(new: NewFile, steps: SimpleQueue[bool]) -> bytes:
+    """Digest a file while it is written, whenever there is more of it."""
+    whole = blake3()
+    done = 0
+    going_on = True
+    while going_on:
+        going_on = steps.get()
+        for block in new.read_written(done):
+            whole.update(block)
+            done += len(block)
+    return whole.digest()
+
+
+class _Fetched:
+    """Content that comes in blocks and is taken by number of bytes."""
+
+    def __init__(self, content: Iterable[bytes]) -> None:
+        self._content = iter(content)
+        self._rest = b""
+
+    def take(self, length: int) -> Iterator[bytes]:
+        """Yield the next ``length`` bytes."""
+        while length:
+            if not self._rest:
+                block = next(self._content, None)
+                if block is None:
+                    raise FileError(f"The source sent {length} bytes fewer of a file than it was asked for. Try again.")
+                self._rest = block
+            data, self._rest = self._rest[:length], self._rest[length:]
+            length -= len(data)
+            yield data
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        if self._rest or any(self._content):
+            raise FileError("The source sent more of a file than it was asked for. Try again.")

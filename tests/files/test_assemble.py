@@ -1,0 +1,196 @@
+"""New versions of large files, put together from the old one and from what is fetched."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sync.exceptions import FileChangedError, FileError, TransportError
+from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
+from airflow_provider_sync.files.chunks import Stretch, chunk_file, missing_ranges
+from airflow_provider_sync.files.local import LocalStorage
+from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
+from tests.files.conftest import tree
+from tests.files.test_chunks import Content, chunks_of, noise
+
+MIB = 1024 * 1024
+OLD = noise(20 * MIB)
+NEW = OLD[:1000] + b"inserted" * 12 + OLD[1000 : 15 * MIB] + noise(100_000, b"changed") + OLD[15 * MIB + 100_000 :]
+PLAIN = Metadata()
+
+
+@pytest.fixture
+def storage(root: Path) -> LocalStorage:
+    """A directory with the old version, ``x``."""
+    (root / "x").write_bytes(OLD)
+    return LocalStorage(root)
+
+
+def sent(plan: Iterable[Stretch], content: bytes = NEW, piece: int = 70_001) -> Iterator[bytes]:
+    """Send what a plan needs, cut anywhere."""
+    stream = b"".join(content[offset : offset + length] for offset, length in fetched_ranges(plan))
+    return (stream[start : start + piece] for start in range(0, len(stream), piece))
+
+
+def write(
+    storage: LocalStorage, plan: list[Stretch], content: Iterable[bytes], digest: bytes | None, *, size: int = len(NEW)
+) -> bytes:
+    """Write ``x`` by a plan, or discard it."""
+    with storage.writer(may_replace=lambda path: False) as writer:
+        new = writer.create("x", size=size, metadata=PLAIN)
+        try:
+            found = assemble(new, after(plan, new.written), "x", content, digest=digest)
+        except BaseException:
+            new.discard()
+            raise
+        new.finish()
+    return found
+
+
+@pytest.fixture(scope="module")
+def plan() -> list[Stretch]:
+    """How the new version is made."""
+    return missing_ranges(chunks_of(NEW), chunks_of(OLD))
+
+
+def test_only_what_is_missing_is_fetched(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
+    """A file with an insertion and a changed stretch is put together with little that is fetched, and is the source's."""
+    assert sum(length for _, length in fetched_ranges(plan)) < 1_000_000
+    digest = blake3(NEW).digest()
+    assert write(storage, plan, sent(plan), digest) == digest
+    assert tree(root) == {"x": NEW}
+
+
+def test_another_digest_is_refused(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
+    """Content that is not what the source announced does not get the name."""
+    with pytest.raises(FileChangedError, match=r"'x' was put together.*has not the digest"):
+        write(storage, plan, sent(plan, bytes(len(NEW))), blake3(NEW).digest())
+    assert tree(root) == {"x": OLD}
+
+
+def test_an_old_version_that_changed_since_is_noticed(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
+    """An old version that is not the one that was cut into chunks makes no wrong new one."""
+    changed = bytearray(OLD)
+    changed[10 * MIB] ^= 1
+    (root / "x").write_bytes(changed)
+    with pytest.raises(FileChangedError, match="one of the two changed meanwhile"):
+        write(storage, plan, sent(plan), blake3(NEW).digest())
+    assert tree(root) == {"x": changed}
+
+
+def test_an_old_version_that_became_shorter_is_noticed(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
+    """An old version that lacks a stretch by now is an error that names it, and stays as it is."""
+    os.truncate(root / "x", MIB)
+    with pytest.raises(FileChangedError, match=r"'x' in .* became shorter"):
+        write(storage, plan, sent(plan), blake3(NEW).digest())
+    assert tree(root) == {"x": OLD[:MIB]}
+
+
+@pytest.mark.parametrize(("content", "what"), [([], "fewer"), ([NEW], "more"), ([NEW, b""], "more")])
+def test_too_little_or_too_much_content_is_refused(
+    storage: LocalStorage, root: Path, plan: list[Stretch], content: list[bytes], what: str
+) -> None:
+    """A source that sends less or more than it was asked for changes nothing."""
+    with pytest.raises(FileError, match=f"{what} of a file than it was asked for"):
+        write(storage, plan, content, None)
+    assert tree(root) == {"x": OLD}
+
+
+def cut(plan: list[Stretch], count: int) -> Iterator[bytes]:
+    """Send pieces, then fail."""
+    pieces = sent(plan)
+    for _ in range(count):
+        yield next(pieces)
+    raise TransportError("The connection was cut. Try again.")
+
+
+def begin_and_cut(storage: LocalStorage, plan: list[Stretch]) -> None:
+    """Write a part of ``y``, and keep it."""
+
+    def work(writer: TreeWriter) -> None:
+        new = writer.create("y", size=len(NEW), metadata=PLAIN, resume_key="1")
+        try:
+            assemble(new, plan, "x", cut(plan, 5), digest=None)
+        finally:
+            new.keep()
+
+    with pytest.raises(TransportError), storage.writer(may_replace=lambda path: False) as writer:
+        work(writer)
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_a_cut_download_goes_on(storage: LocalStorage, root: Path, plan: list[Stretch], is_plain: bool) -> None:
+    """What an earlier try has written is digested again, and only the rest is asked for."""
+    plan = whole_file(len(NEW)) if is_plain else plan
+    begin_and_cut(storage, plan)
+    assert tree(root)["x"] == OLD
+    with storage.writer(may_replace=lambda path: False) as writer:
+        new = writer.create("y", size=len(NEW), metadata=PLAIN, resume_key="1")
+        assert new.written >= 5 * 70_001
+        left = after(plan, new.written)
+        assert sum(length for _, length in fetched_ranges(left)) == sum(length for _, length in fetched_ranges(plan)) - 5 * 70_001
+        digest = blake3(NEW).digest()
+        assert assemble(new, left, "x", sent(left), digest=digest) == digest
+        new.finish()
+    assert tree(root) == {"x": OLD, "y": NEW}
+
+
+def test_what_was_written_of_another_version_is_noticed(storage: LocalStorage, root: Path) -> None:
+    """A rest that does not fit what an earlier try wrote has another digest."""
+    plan = whole_file(len(NEW))
+    begin_and_cut(storage, plan)
+    with storage.writer(may_replace=lambda path: False) as writer:
+        new = writer.create("y", size=len(NEW), metadata=PLAIN, resume_key="1")
+        left = after(plan, new.written)
+        with pytest.raises(FileChangedError):
+            assemble(new, left, "y", sent(left, NEW[::-1]), digest=blake3(NEW[::-1]).digest())
+        new.discard()
+    assert tree(root) == {"x": OLD}
+
+
+@given(lengths=st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(0, 500)), max_size=8), written=st.integers(0, 450))
+def test_the_rest_of_a_plan_begins_where_the_file_ends(lengths: list[tuple[int, int | None]], written: int) -> None:
+    """Whatever was written, the rest covers each byte after it once, from the same place as before."""
+    plan, offset = [], 0
+    for length, local in lengths:
+        plan.append(Stretch(offset, length, local))
+        offset += length
+
+    def places(stretches: list[Stretch]) -> list[tuple[int, int | None]]:
+        return [
+            (stretch.offset + byte, None if stretch.local is None else stretch.local + byte)
+            for stretch in stretches
+            for byte in range(stretch.length)
+        ]
+
+    assert places(after(plan, written)) == places(plan)[written:]
+
+
+def test_an_empty_file_needs_nothing() -> None:
+    """There is nothing to do for an empty file."""
+    assert whole_file(0) == []
+    assert fetched_ranges([]) == ()
+
+
+def test_memory_does_not_grow_with_the_file(root: Path) -> None:
+    """A file of 64 MiB is cut and put together in the memory of a few blocks."""
+    block = noise(MIB)
+    with (root / "x").open("wb") as file:
+        for number in range(64):
+            file.write(number.to_bytes(4, "big") * 1024 + block[4096:])
+    storage = LocalStorage(root)
+    with storage.open("x") as file:
+        chunk_file(file, 64 * MIB)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with storage.open("x") as file:
+        chunks = chunk_file(file, 64 * MIB)
+    write(storage, missing_ranges(chunks, chunks), [], chunks.digest, size=64 * MIB)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+    assert chunk_file(Content(b""), 0).lengths.tolist() == []
