@@ -12,7 +12,7 @@ _KIB = 1024
 
 
 def format_reports(reports: Sequence[Report]) -> str:
-    """Format reports as a table, one line each, with their warnings and errors below.
+    """Format reports as a table, one line each, with what has no column, their warnings and their errors below.
 
     The total has its unit: rows of tables, files of directories. No line ends in spaces, and the last line has no line break.
     """
@@ -21,6 +21,7 @@ def format_reports(reports: Sequence[Report]) -> str:
     formatted = [_line(line, widths) for line in lines]
     formatted.insert(1, _line(["-" * width for width in widths], widths))
     for report in reports:
+        formatted += [f"{report.name}: {sentence}" for sentence in _without_column(report)]
         formatted += [f"{report.name}: warning: {warning}" for warning in report.warnings]
         formatted += [f"{report.name}: failed: {report.error}"] if report.error else []
     return "\n".join(formatted)
@@ -66,6 +67,17 @@ def _counts(report: Report) -> tuple[str, str, str, str]:
             return ("-", "-", "-", "-")
     inserted, updated, deleted = (f"{change:,}" for change in changes)
     return (total, inserted, updated, deleted)
+
+
+def _without_column(report: Report) -> list[str]:
+    """Say what happened to files besides being added, updated or deleted."""
+    if not isinstance(report, DirectoryReport):
+        return []
+    amounts = {
+        "made from content that the target has": report.files_moved,
+        "only their times or permissions differ": report.files_touched,
+    }
+    return [f"{what}: {_counted(amount, 'file')}" for what, amount in amounts.items() if amount]
 
 
 def _counted(number: int, unit: str) -> str:

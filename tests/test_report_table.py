@@ -36,6 +36,17 @@ def test_table_of_reports() -> None:
     ]
 
 
+def test_what_has_no_column() -> None:
+    """Files that were moved or only touched are told below the table, done or planned."""
+    done = DirectoryReport(name="images", status="changed", files_total=7, files_moved=1, files_touched=1_200)
+    planned = DirectoryReport(name="letters", status="planned", files_total=7, files_touched=2)
+    assert format_reports([done, planned]).splitlines()[4:] == [
+        "images: made from content that the target has: 1 file",
+        "images: only their times or permissions differ: 1,200 files",
+        "letters: only their times or permissions differ: 2 files",
+    ]
+
+
 def test_one_is_one() -> None:
     """A single row or file is one row, or one file."""
     reports = [TableReport(name="t", status="changed", rows_total=1), DirectoryReport(name="d", status="changed", files_total=1)]
