@@ -24,8 +24,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-"""The signals that end a sync. Airflow limits the time of a task by the last one, which ends a sync only if it has a handler."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+"""The signals that end a sync. SIGHUP says that the terminal is gone; under nohup it is ignored.
+
+Airflow limits the time of a task by the last one, which ends a sync only if it has a handler.
+"""
 
 ROUND_SECONDS = 2.0
 """Longest time, in seconds, for which the main thread waits until statements are cancelled."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 import pytest
 
@@ -50,6 +50,19 @@ def test_a_later_signal_ends_what_cannot_be_cancelled() -> None:
                 continue
         process.kill()
     assert process.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(("earlier", "ends"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)], ids=["terminal", "nohup"])
+def test_a_closed_terminal_ends_a_sync(earlier: signal.Handlers, ends: bool) -> None:
+    """SIGHUP ends a sync as SIGTERM does, so that nothing is left behind, unless it was started to go on."""
+    before = signal.signal(signal.SIGHUP, earlier)
+    try:
+        with pytest.raises(SyncCancelled) if ends else nullcontext(), cancelled_by_signals() as cancellation:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert cancellation.cancelled == ends
+        assert signal.getsignal(signal.SIGHUP) == earlier
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

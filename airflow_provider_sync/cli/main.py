@@ -1,7 +1,7 @@
 """``airflow-sync`` and ``airflow sync``: arguments in, exit code out.
 
 Exit codes: 0 done, 1 differences (only ``diff`` and ``doctor``), 2 wrong usage or configuration, 3 a sync failed or anything
-unexpected, 130 and 143 ended by Ctrl-C and by SIGTERM. The arguments are in :mod:`.definition`.
+unexpected, 129, 130 and 143 ended by SIGHUP, by Ctrl-C and by SIGTERM. The arguments are in :mod:`.definition`.
 """
 
 from __future__ import annotations

@@ -142,13 +142,21 @@ class RowUpdates:
     def _update_all(self) -> None:
         changes = self.changes
         if self.values:
+            self._make_unequal()
             self._execute(self.statements.update_listed(changes.target, changes.staging, changes.work, changes.key, self.values))
+
+    def _make_unequal(self) -> None:
+        changes = self.changes
+        statement = self.statements.make_unequal(changes.target, changes.staging, changes.work, changes.key, self.values)
+        if statement:
+            self._execute(statement)
 
     def _one_by_one(self, first: Exception) -> None:
         """Update single rows until none is left, in alternating order, so that a chain of rows takes few passes.
 
         :raises Exception: ``first``, if none of the remaining rows can be updated
         """
+        self._make_unequal()
         pending = list(self._listed_keys())
         while pending:
             left = [key for key in pending if not self._updated(key)]

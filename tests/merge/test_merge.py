@@ -65,6 +65,36 @@ def test_compares_by_bytes(on: Scenario, before: str, after: str | None) -> None
     assert on.sync("fruit", [(1, after)]).counts.changes == 0
 
 
+@pytest.mark.parametrize("null", ["", " NOT NULL"])
+@pytest.mark.parametrize(
+    ("before", "after"), [('{"a": 1.0}', '{"a": 1}'), ('[true, "x", 2]', '[true, "x", 2.00]'), ("-0.0", "0"), ("null", "[]")]
+)
+def test_json_is_written_as_it_is(on: Scenario, before: str, after: str, null: str) -> None:
+    """JSON that a database calls equal by meaning, as 1 and 1.0, becomes what was staged; MySQL skips such an update."""
+    on.execute(
+        f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, j JSON{null}, n INTEGER)",
+        f"INSERT INTO item VALUES (1, '{before}', 5)",
+    )
+    on.execute("CREATE TABLE wanted (j JSON)", f"INSERT INTO wanted VALUES ('{after}')")
+    ((wanted,),) = on.rows("wanted")
+
+    on.sync("item", [(1, wanted)], columns=["id", "j"])
+
+    assert on.rows("item") == [(1, wanted, 5)]
+    assert on.sync("item", [(1, wanted)], columns=["id", "j"]).counts.changes == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stored"), [("1", 1.0, "real"), ("1.0", 1, "integer"), ("'1'", 1, "integer"), ("1", "1", "text")]
+)
+def test_values_without_a_type_keep_theirs(sqlite_on: Scenario, before: str, after: float | str, stored: str) -> None:
+    """In a column of SQLite without a type, 1, 1.0 and '1' are three values."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, x)", f"INSERT INTO item VALUES (1, {before})")
+
+    assert sqlite_on.sync("item", [(1, after)]).counts.updated == 1
+    assert sqlite_on.scalar("SELECT typeof(x) FROM item") == stored
+
+
 def test_keys_that_differ_in_case_arrive_as_they_are(on: Scenario) -> None:
     """A key whose case changes is written as the source has it; it is another row only if the database says so."""
     on.execute(

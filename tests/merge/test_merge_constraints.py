@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import TableError
 from tests.scenario import Scenario
 
@@ -118,6 +120,25 @@ def test_triggers_fire_and_are_told(on: Scenario) -> None:
     assert on.rows("log") == [(2,)]
     assert len(result.warnings) == 1
     assert "audit" in result.warnings[0]
+
+
+def test_rules_are_told(postgresql_url: str) -> None:
+    """A rule of PostgreSQL acts for the rows that change, as a trigger does, and the same warning names it."""
+    engine = open_engine(postgresql_url)
+    on = Scenario(database_for(engine))
+    try:
+        on.execute(
+            "CREATE TABLE item (id INT PRIMARY KEY, n INT)", "INSERT INTO item VALUES (1, 1), (2, 2)", "CREATE TABLE log (id INT)"
+        )
+        on.execute("CREATE RULE audit AS ON DELETE TO item DO ALSO INSERT INTO log VALUES (OLD.id)")
+
+        result = on.sync("item", [(1, 1)])
+
+        assert on.rows("log") == [(2,)]
+        assert [warning for warning in result.warnings if "rule audit" in warning]
+        assert on.sync("item", [(1, 1)]).warnings == ()
+    finally:
+        engine.dispose()
 
 
 def test_triggers_are_not_told_when_nothing_changes(on: Scenario) -> None:

@@ -13,10 +13,11 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError
+from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError, TableError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice
 from airflow_provider_sync.server import sources
 from airflow_provider_sync.server.uvicorn_server import RunningServer
+from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.scenario import Scenario
 from tests.server.wire import post
 
@@ -63,6 +64,19 @@ def test_a_server_without_a_connection_left(postgresql_url: str) -> None:
             _assert_limit_is_told(make_url(postgresql_url).set(username=name, password="secret").render_as_string(False), name)
         finally:
             scenario.execute(f"DROP ROLE {name}")
+
+
+def test_a_database_that_is_closed(database_servers: DatabaseServers, postgresql_url: str) -> None:
+    """A database that accepts no connections is an error that is not tried again, and that says so."""
+    with opened(database_servers.url(POSTGRESQL)) as server:
+        server.execute(f"ALTER DATABASE {make_url(postgresql_url).database} ALLOW_CONNECTIONS false")
+    with (
+        opened(postgresql_url) as closed,
+        pytest.raises(TableError, match="not currently accepting connections") as raised,
+        closed.database.connect(),
+    ):
+        pass
+    assert not raised.value.retryable
 
 
 def test_a_server_without_a_connection_left_on_mariadb(mariadb_url: str) -> None:

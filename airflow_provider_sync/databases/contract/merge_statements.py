@@ -101,6 +101,15 @@ class MergeStatements(DatabaseComponent):
             f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
         )
 
+    def make_unequal(
+        self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op = Op.UPDATE
+    ) -> str | None:
+        """Return a statement to run before :meth:`update_listed`, if the database skips updates of values that it calls equal.
+
+        It replaces such values by others, so that the update writes them; ``None`` if every update is written.
+        """
+        return None
+
     def insert_listed(
         self,
         target: Table,

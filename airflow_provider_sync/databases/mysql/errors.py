@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,7 +48,10 @@ DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
 _FULL = frozenset({3, 1021, 1026, 1041, 1114})
 """Errors of writing, the disk full, no memory left, the table full."""
 
-_READ_ONLY = frozenset({1036, 1290, 1792, 1836})
+_READ_ONLY = frozenset({1036, 1792, 1836})
+
+_PREVENTED_BY_OPTION = 1290
+"""An option of the server forbids the statement; which one, only the message says."""
 
 _TOO_LONG = frozenset({1969, 3024})
 """A statement took longer than it may."""
@@ -129,7 +133,12 @@ def translate(error: BaseException) -> SyncError:
         return TableError(
             f"The database has no room: {message}. Free some space on its disk, and on that of its temporary files."
         )
-    if number in _READ_ONLY:
+    if number == _PREVENTED_BY_OPTION and "NO_ENGINE_SUBSTITUTION" in message:
+        return TableError(
+            f"The database refused: {message}. Its enforce_storage_engine names another engine, and tables that a sync makes"
+            " need InnoDB: set it to InnoDB, or to NULL."
+        )
+    if number in _READ_ONLY or (number == _PREVENTED_BY_OPTION and re.search("read[-_]only", message)):
         return TableError(f"The database refused: {message}. It is read-only: connect to the primary, or switch read_only off.")
     if number in DENIED:
         return TableError(f"The database refused: {message}. Grant it to the user, or connect as another one.")

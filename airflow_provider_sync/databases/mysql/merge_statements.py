@@ -71,6 +71,30 @@ class MySQLMergeStatements(MergeStatements):
         """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
         return self._assigned(target, staging, work, key, columns, op)
 
+    def make_unequal(
+        self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op = Op.UPDATE
+    ) -> str | None:
+        """Replace values of MySQL's JSON type that equal the staged ones by meaning: it does not write 1 over 1.0."""
+        changes = {
+            name: (f"t.{self.quote(name)} = s.{self.quote(name)} AND NOT ({self.same(column, 't', 's')})", _other_json(column))
+            for column in map(target.column, columns)
+            for name in [column.name]
+            if column.sql_type.lower() == "json"
+        }
+        if not changes:
+            return None
+        assignments = ", ".join(
+            f"t.{self.quote(name)} = IF({equal}, {other.format(f't.{self.quote(name)}')}, t.{self.quote(name)})"
+            for name, (equal, other) in changes.items()
+        )
+        names = [column.name for column in key]
+        return (
+            f"UPDATE {self.qualified(work)} AS w"
+            f" STRAIGHT_JOIN {self.by_index(staging, 's', names)} ON {self.match(key, 's', 'w')}"
+            f" STRAIGHT_JOIN {self.by_index(target, 't', names)} ON {self.match(key, 't', 'w')} SET {assignments}"
+            f" WHERE w.{OP} = '{op}' AND ({' OR '.join(equal for equal, _ in changes.values())})"
+        )
+
     def _assigned(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op) -> str:
         assignments = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         names = [column.name for column in key]
@@ -80,3 +104,10 @@ class MySQLMergeStatements(MergeStatements):
             f" STRAIGHT_JOIN {self.by_index(staging, 's', names)} ON {self.match(key, 's', 'w')}"
             f" STRAIGHT_JOIN {self.by_index(target, 't', names)} ON {found} SET {assignments} WHERE w.{OP} = '{op}'"
         )
+
+
+def _other_json(column: Column) -> str:
+    """Return an expression for JSON that never equals the value ``{}``; an object stays one, since a CHECK may demand that."""
+    if column.nullable:
+        return "NULL"
+    return "IF(JSON_TYPE({0}) = 'OBJECT', JSON_OBJECT('sync', {0}), JSON_ARRAY({0}))"

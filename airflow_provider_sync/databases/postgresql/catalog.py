@@ -102,12 +102,14 @@ WHERE i.indrelid = %s AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS 
 ORDER BY c.relname
 """
 
-# Those of partitions fire as well.
+# Those of partitions fire as well. A rule adds its own statements to ours, or replaces them, as a trigger would.
 _DEPENDENCIES = """
 WITH involved AS (SELECT %s::oid AS oid UNION SELECT relid FROM pg_partition_tree(%s::oid::regclass))
 SELECT EXISTS (SELECT FROM pg_constraint k JOIN involved i ON i.oid IN (k.conrelid, k.confrelid) WHERE k.contype = 'f'),
-       ARRAY(SELECT DISTINCT t.tgname::text FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
-             WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' ORDER BY 1),
+       ARRAY(SELECT t.tgname::text FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
+             WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+             UNION SELECT 'rule ' || r.rulename FROM pg_rewrite r JOIN involved i ON i.oid = r.ev_class
+             WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' ORDER BY 1),
        row_security_active(%s::oid)
 """
 

@@ -37,6 +37,7 @@ _PROTOCOL_VIOLATION = "08P01"
 
 _REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|FATAL:  (role|database) \".*\" does not exist|not permitted to log in"
+    r"|not currently accepting connections"
 )
 
 _MAX_MESSAGE = 300

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table
+from airflow_provider_sync.databases.sqlite.text import logical_type
+from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 
 class SQLiteMergeStatements(MergeStatements):
@@ -24,8 +26,12 @@ class SQLiteMergeStatements(MergeStatements):
         return f"{expression} COLLATE BINARY"
 
     def same(self, column: Column, left: str, right: str) -> str:
-        """Compare with IS, which every version has."""
-        return f"{self.comparable(column, left)} IS {self.comparable(column, right)}"
+        """Compare with IS, which every version has; in a column that keeps any type, 1 and 1.0 are two values."""
+        same = f"{self.comparable(column, left)} IS {self.comparable(column, right)}"
+        if logical_type(column).kind is LogicalKind.ANY:
+            name = self.quote(column.name)
+            same = f"({same} AND typeof({left}.{name}) = typeof({right}.{name}))"
+        return same
 
     def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
         """Find the rows by their key and delete them by what identifies them in SQLite, which has no DELETE with a join."""

@@ -25,3 +25,20 @@ def test_what_does_not_answer_and_what_refuses(number: int, kind: type[SyncError
     error = translate(pymysql.err.OperationalError(number, "No"))
     assert type(error) is kind
     assert str(error).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("option", "advice"),
+    [
+        ("--super-read-only option", "connect to the primary, or switch read_only off."),
+        ("read_only=NO_LOCK", "connect to the primary, or switch read_only off."),
+        ("NO_ENGINE_SUBSTITUTION option", "set it to InnoDB, or to NULL."),
+        ("--secure-file-priv option", "(error 1290)"),
+    ],
+)
+def test_an_option_of_the_server_forbids_it(option: str, advice: str) -> None:
+    """Error 1290 has the advice of the option that forbids the statement, which is not always that of a replica."""
+    text = f"The server is running with the {option} so it cannot execute this statement"
+    error = translate(pymysql.err.OperationalError(1290, text))
+    assert type(error) is TableError
+    assert str(error).endswith(advice)
