@@ -14,6 +14,7 @@ from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import GuardError, ProtocolError, ServerError, TransportError
+from airflow_provider_sync.files.chunks import ChunkList, ChunkListBuilder
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
@@ -48,6 +49,11 @@ _MAX_REASON = 1_000
 _MIN_STREAM_BYTES = 16 * 1024 * 1024
 _BYTES_PER_FILE = 512
 """Bytes allowed for each entry or digest when a stream may exceed :data:`_MIN_STREAM_BYTES`."""
+
+_MIN_CHUNK_BYTES = 4096
+"""Bytes of the smallest chunk on average; those of :mod:`airflow_provider_sync.files.chunks` are larger."""
+
+_BYTES_PER_CHUNK = 64
 
 _KEEP_ALIVE = Entries(entries=())
 
@@ -238,43 +244,42 @@ class ContentAnswer(_FileStream):
 class ChunksAnswer(_FileStream):
     """The answer to ``chunkFile``, to be read once.
 
-    :ivar end: the end of the answer, once all chunks were read
+    :param size: bytes of the file, as listed
     """
 
-    def __init__(self, body: Body, request: ChunkFile, *, limits: SizeLimits) -> None:
-        # The smallest chunks of the largest file: 8 KiB and 24 bytes for each.
-        limit = _MIN_STREAM_BYTES + limits.max_file_bytes // 256
-        super().__init__(body, request.directory, limit=limit, option="limits.max_file_bytes")
+    def __init__(self, body: Body, request: ChunkFile, *, size: int) -> None:
+        self._max_chunks = size // _MIN_CHUNK_BYTES + 1
+        super().__init__(body, request.directory, limit=_MIN_STREAM_BYTES + self._max_chunks * _BYTES_PER_CHUNK, option=None)
         self._path = request.path
-        self._max_bytes = limits.max_file_bytes
-        self.end: Chunked | None = None
 
-    def __iter__(self) -> Iterator[Chunks]:
-        """Yield chunks, many at once. They are complete only if the iteration ends without an error.
+    def read(self) -> ChunkList:
+        """Return the list of chunks: 20 bytes for each.
 
         :raises IncompleteStreamError: when the stream is cut, or the server stops sending
-        :raises ProtocolError: for other messages, and chunks that do not make up the file
-        :raises GuardError: for a file that is larger than the limits allow
+        :raises ProtocolError: for other messages, chunks that do not make up the file, and more than a file of this size has
         """
         check = ChunksCheck(self._path)
+        chunks = ChunkListBuilder()
+        end: Chunked | None = None
         with self._with_subject():
             for message in self._messages:
-                if self.end is not None:
+                if end is not None:
                     raise _unexpected(message, "the end of the answer")
                 if isinstance(message, Chunks):
                     check.check(message)
-                    if check.size > self._max_bytes:
-                        raise too_large(self._max_bytes, "limits.max_file_bytes", what=f"{self._path!r}")
+                    if check.count > self._max_chunks:
+                        raise ProtocolError(f"The server sent more than {self._max_chunks} chunks of {self._path!r}. Try again.")
                     if message.lengths:
                         self._body.progress()
-                        yield message
+                        chunks.add(message.lengths, message.digests)
                 elif isinstance(message, Chunked):
                     check.finish(message)
-                    self.end = message
+                    end = message
                 else:
                     raise _unexpected(message, "chunks of a file")
-            if self.end is None:
+            if end is None:
                 raise _unexpected(None, "chunks of a file")
+        return chunks.finish(end.digest)
 
 
 def check_wanted(request: ReadFiles, limits: SizeLimits) -> None:

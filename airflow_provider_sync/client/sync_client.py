@@ -27,6 +27,7 @@ from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDiges
 from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
+from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.file_hashes import Manifest, decode_manifest
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_fields, table_fields
@@ -308,15 +309,17 @@ class SyncClient:
         call = _call("/readFiles", request, compressions=CONTENT_COMPRESSIONS)
         return self._transport.send(call, read, subject=f"directory {request.directory!r}", repeat=repeat)
 
-    def chunk_file(self, request: ChunkFile) -> ChunksAnswer:
+    def chunk_file(self, request: ChunkFile, *, size: int) -> ChunkList:
         """Ask for the chunks of one large file (version 2).
 
-        :return: to be read within a ``with`` block
-        :raises ServerError: for what the server does not offer
+        :param size: bytes of the file, as listed; many more chunks than it can have are refused
+        :return: of the version that the file has now, which need not be the listed one
+        :raises ServerError: for what the server does not offer, for a file that is gone, and for one that changes (503)
         """
 
-        def read(body: Body) -> ChunksAnswer:
-            return ChunksAnswer(body, request, limits=self.limits)
+        def read(body: Body) -> ChunkList:
+            with ChunksAnswer(body, request, size=size) as answer:
+                return answer.read()
 
         return self._transport.send(_call("/chunkFile", request), read, subject=f"directory {request.directory!r}")
 

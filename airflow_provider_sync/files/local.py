@@ -14,21 +14,23 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.file_errors import file_error
+from airflow_provider_sync.files.local_opener import LocalOpener
 from airflow_provider_sync.files.local_reading import open_version
 from airflow_provider_sync.files.local_tree import LocalWalk
 from airflow_provider_sync.files.local_tree_writer import LocalTreeWriter
 from airflow_provider_sync.files.local_writer import LocalFileWriter
 from airflow_provider_sync.files.paths import can_travel, check_name, is_resumable, is_temporary
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileEntry, FileReader, OnUnreadable, VersionedFile
+from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileEntry, FileReader, OnUnreadable, OpenVersion, VersionedFile
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure
 from airflow_provider_sync.protocol.v2.file_messages import Links
@@ -119,6 +121,12 @@ class LocalStorage:
     def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
         """Open a regular file together with its entry; see :meth:`~.storage.Storage.open_version`."""
         return open_version(self.root, path, self.location, links=links, path_filter=path_filter)
+
+    def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
+        """Give a function that opens files; see :meth:`~.storage.Storage.opener`."""
+        if links == "follow":
+            return nullcontext(partial(self.open_version, links=links, path_filter=path_filter))
+        return LocalOpener(self.root, self.location)
 
     def open(self, path: str) -> BinaryIO:
         """Open a regular file, not through links; see :meth:`~.storage.Storage.open`."""

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.confined import open_directory
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.links import resolve
@@ -33,7 +34,7 @@ def open_version(
     components = check_name(path)
     racy_times = RacyTimes.now()
     try:
-        top = os.open(root, _ROOT)
+        top = open_root(root)
         try:
             if links == "follow":
                 descriptor, status = _open_behind_links(top, components, root, path_filter)
@@ -42,6 +43,11 @@ def open_version(
         finally:
             os.close(top)
     except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise FileError(
+                f"Cannot read {path!r} in {location}: a symbolic link leads out of the directory."
+                " Put the file itself in its place."
+            ) from None
         at_root = str(error.filename) == str(root)
         raise file_error("read", "" if at_root else path, location, error) from error
     entry = entry_of_file(path, status, racy_times)
@@ -59,10 +65,10 @@ def open_regular(root: int, components: tuple[str, ...]) -> tuple[int, os.stat_r
     :raises OSError: also for what is no regular file
     """
     if len(components) == 1:
-        return _open_in(root, components[0])
+        return open_in(root, components[0])
     directory = open_directory(root, components[:-1])
     try:
-        return _open_in(directory, components[-1])
+        return open_in(directory, components[-1])
     finally:
         os.close(directory)
 
@@ -77,12 +83,18 @@ def _open_behind_links(
         # What is excluded is not to be had under another name.
         if path_filter.excludes("/".join([*real, name])) or any(map(is_temporary, (*real, name))):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return _open_in(directory, name)
+        return open_in(directory, name)
     finally:
         os.close(directory)
 
 
-def _open_in(directory: int, name: str) -> tuple[int, os.stat_result]:
+def open_root(root: Path) -> int:
+    """Open the root, which may be a link; the caller closes the descriptor."""
+    return os.open(root, _ROOT)
+
+
+def open_in(directory: int, name: str) -> tuple[int, os.stat_result]:
+    """Open a regular file of a directory; see :func:`open_regular`."""
     descriptor = os.open(name, _READ, dir_fd=directory)
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode):

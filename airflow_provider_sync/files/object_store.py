@@ -34,6 +34,7 @@ from airflow_provider_sync.files.storage import (
     FileReader,
     FileWriter,
     OnUnreadable,
+    OpenVersion,
     VersionedFile,
 )
 from airflow_provider_sync.files.tree import TreeEntry
@@ -149,6 +150,10 @@ class ObjectStorage:
             file, info = self._open(key)
         content = cast("BinaryIO", StoreReader(file, path, self.location))
         return VersionedFile(content, _entry(path, info), lambda: self._is_unchanged(path, info))
+
+    def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
+        """Give a function that opens objects; see :meth:`~.storage.Storage.opener`."""
+        return nullcontext(self.open_version)
 
     def _is_unchanged(self, path: str, before: dict[str, Any]) -> bool:
         """Whether an object is still the version that ``before`` tells of.

@@ -35,11 +35,13 @@ class PathFilter:
     :param first: the first selected path, in the order of paths; ``None`` for no limit
     :param last: the last one
     :raises ConfigurationError: for a pattern that cannot match anything
+    :ivar folder: nothing outside of it is selected; empty for no such limit
     """
 
     def __init__(
         self, include: Iterable[str] = (), exclude: Iterable[str] = (), *, first: str | None = None, last: str | None = None
     ) -> None:
+        self.folder = ""
         self.first = first
         self.last = last
         self.include = tuple(include)
@@ -73,8 +75,34 @@ class PathFilter:
         closed = self._closed is not None and self._closed.fullmatch(f"{directory}/x") is not None
         return not closed and not is_temporary(directory)
 
+    def below(self, folder: str) -> PathFilter:
+        """Return the rules for one folder: with them a walk finds the folder itself, and what these rules select in it.
+
+        :param folder: a path, without ``/`` at its end
+        """
+        return _FolderFilter(self, folder)
+
     def __repr__(self) -> str:
         return f"PathFilter(include={self.include!r}, exclude={self.exclude!r})"
+
+
+class _FolderFilter(PathFilter):
+    """See :meth:`PathFilter.below`."""
+
+    def __init__(self, rules: PathFilter, folder: str) -> None:
+        super().__init__(rules.include, rules.exclude, first=rules.first, last=rules.last)
+        self.folder = folder
+
+    @property
+    def selects_all(self) -> bool:
+        return False
+
+    def selects(self, path: str) -> bool:
+        return path == self.folder or (path.startswith(f"{self.folder}/") and super().selects(path))
+
+    def descends(self, directory: str) -> bool:
+        leads_there = f"{self.folder}/".startswith(f"{directory}/") or directory.startswith(f"{self.folder}/")
+        return leads_there and super().descends(directory)
 
 
 def _components(pattern: str) -> list[str]:

@@ -115,6 +115,10 @@ class VersionedFile:
         self.file.close()
 
 
+OpenVersion = Callable[[str], VersionedFile]
+"""Opens the file at a path, as :meth:`Storage.open_version` does."""
+
+
 class FileWriter(Protocol):
     """Content that is being written; the file appears when the block of :meth:`Storage.write` ends.
 
@@ -191,6 +195,13 @@ class Storage(Protocol):
 
         :param links: ``follow`` opens files behind symbolic links, inside the root
         :param path_filter: what it excludes is not found behind links, either
+        """
+        ...
+
+    def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
+        """Give a function that opens files as :meth:`open_version` does: in less time, if many are in one directory.
+
+        It is not for several threads at once. Files may stay open after the block.
         """
         ...
 

@@ -21,10 +21,13 @@ from airflow_provider_sync.server.access import Access
 from airflow_provider_sync.server.active_requests import ActiveRequest, ActiveRequests
 from airflow_provider_sync.server.auth import Admits, Grant, Tokens
 from airflow_provider_sync.server.capabilities import capabilities
+from airflow_provider_sync.server.content_answers import ContentAnswers
 from airflow_provider_sync.server.directory_answers import DirectoryAnswers
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
 from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
+from airflow_provider_sync.server.file_answers import FileAnswers
 from airflow_provider_sync.server.request_heads import RequestHeads
+from airflow_provider_sync.server.served_directory import ServedDirectories
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
 from airflow_provider_sync.server.version1_tables import TableAnswers
@@ -33,7 +36,7 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest body of a version 1 request, in bytes: paths of tens of thousands of files."""
 
 MAX_KEYS_BYTES = 32 * 1024 * 1024
-"""Largest body of a version 2 request, in bytes: a hundred thousand keys."""
+"""Largest body of a version 2 request, in bytes: a hundred thousand keys, or files."""
 
 FieldsAnswer = Callable[[Mapping[str, Any], Grant, ActiveRequest], Response]
 MessageAnswer = Callable[[bytes, str, Grant, ActiveRequest], Response]
@@ -68,6 +71,8 @@ def create_app(
     tables = TableAnswers(config, sources, stream_headers=stream_headers)
     directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
     digests = TableDigestAnswers(config, sources)
+    served = ServedDirectories(config, sources)
+    listings, contents = FileAnswers(served), ContentAnswers(served)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -85,12 +90,16 @@ def create_app(
     ):
         endpoint = Endpoint(_from_fields(answer), access, active_requests, max_bytes=MAX_REQUEST_BYTES, of="files")
         routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
-    for name, message_answer in (
-        ("describeTable", digests.describe),
-        ("digestRows", digests.digests),
-        ("getRows", digests.rows),
+    for name, message_answer, of in (
+        ("describeTable", digests.describe, "keys"),
+        ("digestRows", digests.digests, "keys"),
+        ("getRows", digests.rows, "keys"),
+        ("listFiles", listings.list, "files"),
+        ("digestFiles", listings.digest, "files"),
+        ("readFiles", contents.read, "files"),
+        ("chunkFile", contents.chunk, "files"),
     ):
-        endpoint = Endpoint(_from_message(message_answer), access, active_requests, max_bytes=MAX_KEYS_BYTES, of="keys")
+        endpoint = Endpoint(_from_message(message_answer), access, active_requests, max_bytes=MAX_KEYS_BYTES, of=of)
         routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     allowed = [*(hosts or ()), *config.allowed_hosts] or None
     app = Starlette(

@@ -6,6 +6,7 @@ import msgspec
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
+from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
 from airflow_provider_sync.protocol.v2.messages import DIGESTS, Capabilities
 from airflow_provider_sync.server.auth import Grant
 
@@ -21,5 +22,6 @@ def capabilities(config: ServerConfig, grant: Grant) -> bytes:
             directories=tuple(name for name in config.directories if name in grant.directories),
             compressions=COMPRESSIONS,
             digests=DIGESTS,
+            file_digests=(FILE_DIGEST,),
         )
     )

@@ -23,6 +23,7 @@ from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.http_errors import CannotServe
 from airflow_provider_sync.server.sources import Sources
+from airflow_provider_sync.server.stoppable_file import StoppableFile
 from airflow_provider_sync.server.streaming import StreamResponse, attachment
 
 MAX_UNREADABLE = 1_000
@@ -109,26 +110,7 @@ class _StoppableHasher:
         self._active = active
 
     def hash(self, file: BinaryIO) -> str:
-        return self._hasher.hash(cast("BinaryIO", _StoppableFile(file, self._active)))
-
-
-class _StoppableFile:
-    """A file whose reads fail once the request has ended."""
-
-    def __init__(self, file: BinaryIO, active: ActiveRequest) -> None:
-        self._file = file
-        self._active = active
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._file, name)
-        if name not in ("read", "readinto"):
-            return found
-
-        def read(*arguments: Any) -> Any:
-            self._active.check()
-            return found(*arguments)
-
-        return read
+        return self._hasher.hash(cast("BinaryIO", StoppableFile(file, self._active)))
 
 
 def _open(storage: Storage, path_filter: PathFilter, paths: Sequence[str], stack: ExitStack) -> deque[FileReader]:

@@ -92,6 +92,8 @@ def _status_and_message(error: Exception) -> tuple[int, str]:
         # The driver's words name hosts and users.
         return 503, "The server cannot reach its database or storage. Try again; its log has the reason."
     message = _without_secrets(str(error))
+    if isinstance(error, InvalidRequest):
+        return 422, message
     if isinstance(error, SyncError) and error.retryable:
         return 503, message
     if isinstance(error, FileError):

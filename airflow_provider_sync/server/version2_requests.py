@@ -32,6 +32,7 @@ MAX_BYTES_BESIDE_KEYS = 2 * 1024 * 1024
 """Largest request without its keys, in bytes: many small values take far more memory than their text."""
 
 Request = TypeVar("Request", DescribeTable, DigestRows, GetRows)
+Message = TypeVar("Message", bound=msgspec.Struct)
 
 # Databases accept further forms of these values, each database other ones.
 _KEY_FORMS = {
@@ -54,20 +55,28 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
     :param tables: the names that this client may see
     :raises InvalidRequest: when it is not such a request, or names another table
     """
+    size = len(body) - len(decode_json(body, _KeysOnly).keys)
+    if size > MAX_BYTES_BESIDE_KEYS:
+        raise invalid_field("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
+    request = decode_json(body, kind)
+    # Refused with the message of version 1, so that clients need to know only one.
+    name = table_hash_request({"config_name": request.table_slice.name}, tables)
+    # Version 1 trims blanks around a name.
+    return msgspec.structs.replace(request, table_slice=msgspec.structs.replace(request.table_slice, name=name))
+
+
+def decode_json(body: bytes, kind: type[Message]) -> Message:
+    """Decode the body of a request.
+
+    :raises InvalidRequest: when it is not of this kind; names the first field that is wrong
+    """
     try:
-        size = len(body) - len(msgspec.json.decode(body, type=_KeysOnly).keys)
-        if size > MAX_BYTES_BESIDE_KEYS:
-            raise invalid_field("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
-        request = msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         wrong = find_invalid(body, kind) or Invalid("", error)
         raise invalid_field(wrong.place or "body", f"{reason(wrong.error)}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_field("body", f"{reason(error)}.") from error
-    # Refused with the message of version 1, so that clients need to know only one.
-    name = table_hash_request({"config_name": request.table_slice.name}, tables)
-    # Version 1 trims blanks around a name.
-    return msgspec.structs.replace(request, table_slice=msgspec.structs.replace(request.table_slice, name=name))
 
 
 def check_requested_segments(segment_ranges: tuple[tuple[int, int], ...], partitioning: Partitioning) -> None:

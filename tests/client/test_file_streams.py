@@ -91,8 +91,8 @@ def _read(client: SyncClient, request: ReadFiles = _READ) -> list[object]:
 
 
 def _chunk(client: SyncClient, request: ChunkFile = _CHUNK) -> list[object]:
-    with client.chunk_file(request) as answer:
-        return [*answer, answer.end]
+    chunks = client.chunk_file(request, size=10_000)
+    return [list(chunks.lengths), chunks.digests, chunks.digest]
 
 
 _LISTED = [
@@ -113,7 +113,7 @@ _CALLS = [
         id="digestFiles",
     ),
     pytest.param(_read, _CONTENT, _CONTENT, "/readFiles", _READ, id="readFiles"),
-    pytest.param(_chunk, _CHUNKS, _CHUNKS, "/chunkFile", _CHUNK, id="chunkFile"),
+    pytest.param(_chunk, _CHUNKS, [[1, 2, 4], bytes(48), bytes(32)], "/chunkFile", _CHUNK, id="chunkFile"),
 ]
 _calls = pytest.mark.parametrize(("call", "messages", "result", "endpoint", "request_"), _CALLS)
 
@@ -285,10 +285,11 @@ def test_no_more_content_than_the_limits_allow(server: ScriptedServer) -> None:
 
 
 def test_chunks_are_checked(server: ScriptedServer, client: SyncClient) -> None:
-    """Chunks make up the file, which is not larger than the limits allow."""
+    """Chunks make up the file, and are not many more than a file of its size has."""
     server.answer(_answer([_CHUNKS[0], _CHUNKS[2]]))
     with pytest.raises(ProtocolError, match="chunks of 3 bytes for a file of 7: 'a'"):
         _chunk(client)
-    server.answer(_answer(_CHUNKS))
-    with SyncClient(server.url, retries=0, limits=SizeLimits(max_file_bytes=6)) as limited, pytest.raises(GuardError):
-        _chunk(limited)
+    many = [Chunks(lengths=(1,) * 7, digests=bytes(7 * 16))]
+    server.answer(_answer(many))
+    with pytest.raises(ProtocolError, match="more than 3 chunks of 'a'"):
+        _chunk(client)

@@ -170,3 +170,15 @@ def in_set(members: str, character: str) -> bool:
     if len(members) >= 3 and members[1] == "-":
         return members[0] <= character <= members[2] or in_set(members[3:], character)
     return members != "" and (members[0] == character or in_set(members[1:], character))
+
+
+def test_rules_for_one_folder() -> None:
+    """A walk with them enters what leads to the folder, and selects the folder and what the rules select in it."""
+    rules = PathFilter(include=["**/*.png"], exclude=["a/b/tmp/**"]).below("a/b")
+    assert rules.folder == "a/b"
+    assert not rules.selects_all
+    paths = ("a", "a/b", "a/b/x.png", "a/b/x.txt", "a/b/tmp/x.png", "a/bx.png", "x.png")
+    assert [path for path in paths if rules.selects(path)] == ["a/b", "a/b/x.png"]
+    directories = ("a", "a/b", "a/b/c", "a/b/tmp", "a/bc", "b", "a/c")
+    assert [path for path in directories if rules.descends(path)] == ["a", "a/b", "a/b/c"]
+    assert not PathFilter(exclude=["a/**"]).below("a/b").descends("a")

@@ -43,16 +43,20 @@ from airflow_provider_sync.protocol.v2.content_check import ContentCheck, is_kee
 from airflow_provider_sync.protocol.v2.file_checks import ChunksCheck, EntryCheck, check_file_digest
 from airflow_provider_sync.protocol.v2.file_messages import (
     Chunked,
+    ChunkFile,
     Chunks,
     Content,
     ContentEnd,
     ContentFailed,
+    DigestFiles,
     Entries,
     FileDigest,
     FileDigests,
     FileEntry,
     FileMessage,
     Listed,
+    ListFiles,
+    ReadFiles,
     RequestedFile,
     Unchanged,
     UnreadableFiles,
@@ -81,6 +85,7 @@ from airflow_provider_sync.protocol.v2.stream import (
     write_messages,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.server.file_requests import decode_file_request
 from airflow_provider_sync.server.version2_requests import check_requested_segments, decode_request
 
 ERRORS = (SyncError, InvalidRequest)
@@ -225,6 +230,11 @@ def _requests(data: bytes) -> object:
     return request
 
 
+def _file_requests(data: bytes) -> object:
+    kinds = (ListFiles, DigestFiles, ReadFiles, ChunkFile)
+    return decode_file_request(data[1:], kinds[data[0] % 4] if data else ListFiles, {"t"})  # type: ignore[type-var]
+
+
 def _configuration(data: bytes) -> object:
     model, kind = (ClientConfig, "client") if data[:1] < b"\x80" else (ServerConfig, "server")
     checked = check_text(_text(data[1:]), "client.yaml", kind)
@@ -292,6 +302,7 @@ PARSERS: dict[str, Parser] = {
     "v2_row_text": _row_text,
     "v2_bounds": _bounds,
     "v2_requests": _requests,
+    "v2_file_requests": _file_requests,
     "configuration": _configuration,
     "name": _name,
     "pattern": _pattern,
@@ -374,6 +385,15 @@ SEEDS: dict[str, list[bytes]] = {
     "v2_bounds": [bytes([number]) + text for number in range(11) for text in (b"2024-02-29T12:00:00+02:00", b"-12.5e3", b"7")],
     "v2_requests": [bytes([number]) + msgspec.json.encode(_REQUEST) for number in range(3)]
     + [b'\0{"table_slice":{"name":" t"}}'],
+    "v2_file_requests": [
+        b"\0" + msgspec.json.encode(ListFiles(directory="t", folder="a", state="x")),
+        b"\1" + msgspec.json.encode(DigestFiles(directory="t", paths=("a", "b"))),
+        b"\2"
+        + msgspec.json.encode(
+            ReadFiles(directory="t", files=(*_FILES, RequestedFile(path="c", size=9, mtime_ns=1, ranges=((1, 2),))))
+        ),
+        b"\3" + msgspec.json.encode(ChunkFile(directory="t", path="a")),
+    ],
     "configuration": [
         b"\0url: http://h/\ntables:\n  a: {max_deletes: 50%, window: [d, 2024-01-01, 2024-02-01]}\nconnections: {c: 'sqlite://'}\n",
         b"\0url: http://h/\nlimits: {max_rows: 5}\ndirectories: {d: &a {path: x}, e: *a}\n",

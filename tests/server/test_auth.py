@@ -137,7 +137,7 @@ def test_capabilities(url: str) -> None:
             "directories": directories,
             "compressions": ["zstd", "gzip"],
             "digests": ["pghash", "sha256"],
-            "file_digests": [],
+            "file_digests": ["blake3"],
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)

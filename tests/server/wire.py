@@ -48,8 +48,13 @@ def post(url: str, path: str, fields: Mapping[str, str] | Sequence[tuple[str, st
 
 def ask(url: str, path: str, request: msgspec.Struct | bytes, *, token: str | None = None) -> Answer:
     """Post a request of version 2."""
+    return ask_for(url, path, request, accept=accept(), token=token)
+
+
+def ask_for(url: str, path: str, request: msgspec.Struct | bytes, *, accept: str, token: str | None = None) -> Answer:
+    """Post a request of version 2 that says what answer it accepts."""
     body = request if isinstance(request, bytes) else msgspec.json.encode(request)
-    headers = {"Content-Type": "application/json", "Accept": accept()}
+    headers = {"Content-Type": "application/json", "Accept": accept}
     return send(url, "POST", path, body=body, headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}))
 
 

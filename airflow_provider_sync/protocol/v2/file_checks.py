@@ -24,6 +24,9 @@ from airflow_provider_sync.protocol.v2.file_messages import (
 MAX_PATH_BYTES = 4095
 """Most bytes of a path, or of where a link leads."""
 
+MAX_CHUNK_BYTES = (1 << 32) - 1
+"""Most bytes of a chunk."""
+
 _MAX_SHOWN = 300
 _MAX_SIZE = 1 << 63
 _MAX_MODE = 0o7777
@@ -124,11 +127,13 @@ class ChunksCheck:
 
     :param path: of the file, for messages
     :ivar size: bytes of all chunks so far
+    :ivar count: number of chunks so far
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.size = 0
+        self.count = 0
 
     def check(self, chunks: Chunks) -> None:
         """Check the next chunks.
@@ -136,9 +141,11 @@ class ChunksCheck:
         :raises ProtocolError: for lengths without digests, and impossible lengths
         """
         self.size += sum(chunks.lengths)
+        self.count += len(chunks.lengths)
         if (
             len(chunks.digests) != len(chunks.lengths) * CHUNK_DIGEST_BYTES
             or min(chunks.lengths, default=1) < 1
+            or max(chunks.lengths, default=1) > MAX_CHUNK_BYTES
             or self.size >= _MAX_SIZE
         ):
             raise self._error("chunks that cannot be those of a file")

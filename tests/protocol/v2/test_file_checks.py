@@ -152,6 +152,6 @@ def test_chunks_make_up_the_file() -> None:
     for end in (Chunked(size=8, mtime_ns=0, digest=bytes(32)), Chunked(size=9, mtime_ns=0, digest=bytes(31))):
         with pytest.raises(ProtocolError, match="chunks of 9 bytes for a file of"):
             check.finish(end)
-    for lengths, size in (((2,), 15), ((2, 3), 16), ((0,), 16), ((-1,), 16), ((2**63,), 16)):
+    for lengths, size in (((2,), 15), ((2, 3), 16), ((0,), 16), ((-1,), 16), ((2**63,), 16), ((2**32,), 16)):
         with pytest.raises(ProtocolError, match="chunks that cannot be those of a file: 'f'"):
             ChunksCheck("f").check(Chunks(lengths=lengths, digests=bytes(size)))

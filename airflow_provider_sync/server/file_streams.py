@@ -1,0 +1,58 @@
+"""Send messages about files: made ahead while others are sent, with keep-alives while one takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+
+from starlette.responses import Response
+
+from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
+from airflow_provider_sync.protocol.v2.file_messages import FileMessage
+from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_file_messages
+from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.error_answers import failure_of
+from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
+
+STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
+"""Keep proxies from compressing a stream again, and nginx from buffering it."""
+
+Groups = Generator[Sequence[FileMessage], None, None]
+"""Messages that are sent together."""
+
+
+def stream_files(
+    groups: Groups,
+    accept: str,
+    active: ActiveRequest,
+    *,
+    what: str,
+    idle: FileMessage,
+    compressions: Sequence[str] = COMPRESSIONS,
+    close: Callable[[], None] = lambda: None,
+) -> Response:
+    """Answer with messages; an error before the first of them becomes an answer of its own.
+
+    :param accept: header of the request
+    :param what: what is sent, for the log
+    :param idle: the keep-alive, a message without items
+    :param compressions: those that the answer may have
+    :param close: called at the end, whatever happens
+    """
+    compression = choose_compression(accept, compressions)
+    ahead = work_ahead(groups, idle=(idle,))
+
+    def release() -> None:
+        try:
+            ahead.close()
+        finally:
+            close()
+
+    return StreamResponse(
+        write_file_messages(ahead, compression, explain=failure_of(what, active)),
+        what=what,
+        active=active,
+        close=release,
+        headers=STREAM_HEADERS,
+        media_type=media_type(compression),
+        at_once=True,
+    )

@@ -1,0 +1,121 @@
+"""A directory as one request sees it: its storage, which of its files are offered, and the folder that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import FileError, MissingFileError
+from airflow_provider_sync.files.hashers import NoneHasher, load_hasher
+from airflow_provider_sync.files.patterns import PathFilter
+from airflow_provider_sync.files.storage import OnUnreadable, OpenVersion, Storage, VersionedFile
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, Links, ListFiles, ReadFiles
+from airflow_provider_sync.server.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class ServedDirectory:
+    """One directory, or a folder of it.
+
+    :ivar storage: where its files are, named after the directory
+    :ivar location: where they are, which is for the log only
+    :ivar path_filter: which files are offered
+    :ivar folder: to which all paths are relative, with ``/`` at its end; empty for the whole directory
+    :ivar links: what to do with symbolic links
+    :ivar may_digest: whether files may be read for their digests
+    """
+
+    storage: Storage
+    location: str
+    path_filter: PathFilter
+    folder: str
+    links: Links
+    may_digest: bool
+
+    def walk(self, on_unreadable: OnUnreadable, on_link: Callable[[str], None]) -> Iterator[TreeEntry]:
+        """Yield everything that is offered, in the order of paths. The paths are those of the whole directory.
+
+        :param on_unreadable: called with a path in the folder that cannot be listed, relative to the folder
+        :param on_link: called with each link that is left out
+        :raises FileError: when the directory, or the folder, cannot be read
+        :raises MissingFileError: when there is no such folder: after an empty answer, the client would delete everything
+        """
+        if not self.folder:
+            yield from self.storage.walk(self.path_filter, links=self.links, on_unreadable=on_unreadable, on_link=on_link)
+            return
+
+        def leave_out(path: str, error: FileError) -> None:
+            if not path.startswith(self.folder) or path == self.folder:
+                raise error
+            on_unreadable(path.removeprefix(self.folder), error)
+
+        folder = self.folder[:-1]
+        found = False
+        for entry in self.storage.walk(
+            self.path_filter.below(folder), links=self.links, on_unreadable=leave_out, on_link=on_link
+        ):
+            if not found:
+                found = True
+                if entry.path == folder:
+                    if entry.kind == "directory":
+                        continue
+                    break
+            yield entry
+        else:
+            if found:
+                return
+        raise MissingFileError(
+            f"There is no folder {folder!r} in {self.storage.location}. Make it at the source, or correct `prefix`."
+        )
+
+    @contextmanager
+    def noting_location(self) -> Iterator[None]:
+        """Tell the log where the directory lies, for errors of its files inside the block."""
+        try:
+            yield
+        except FileError as error:
+            error.add_note(f"{self.storage.location} is {self.location}.")
+            raise
+
+    @contextmanager
+    def opener(self) -> Iterator[OpenVersion]:
+        """Give a function that opens offered files by their paths in the folder; not for several threads at once.
+
+        It raises :class:`MissingFileError` also for a file that is not offered.
+        """
+        folder, selects = self.folder, self.path_filter.selects
+
+        def open_version(path: str) -> VersionedFile:
+            path = folder + path
+            if not selects(path):
+                raise MissingFileError(
+                    f"Cannot read {path!r} in {self.storage.location}: it is excluded by the server's configuration."
+                )
+            return open_in_directory(path)
+
+        with self.storage.opener(links=self.links, path_filter=self.path_filter) as open_in_directory:
+            yield open_version
+
+
+class ServedDirectories:
+    """Opens the directories that a server offers."""
+
+    def __init__(self, config: ServerConfig, sources: Sources) -> None:
+        self._config = config
+        self._sources = sources
+
+    def open(self, request: ListFiles | DigestFiles | ReadFiles | ChunkFile) -> ServedDirectory:
+        """Return the directory that a request is about."""
+        directory = self._config.directories[request.directory]
+        storage = self._sources.storage(directory)
+        return ServedDirectory(
+            storage=storage.named(repr(request.directory)),
+            location=storage.location,
+            path_filter=PathFilter(directory.include, directory.exclude),
+            folder=f"{request.folder}/" if request.folder else "",
+            links=request.links,
+            may_digest=not isinstance(load_hasher(directory.hasher or self._config.default_file_hasher), NoneHasher),
+        )
