@@ -9,18 +9,18 @@ import shutil
 import stat
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.files.local_copies import copy_stretch
-from airflow_provider_sync.files.open_directories import OpenDirectories, OpenDirectory
+from airflow_provider_sync.files.local_copies import NO_LINKS, copy_stretch
+from airflow_provider_sync.files.open_directories import OpenDirectories, refuse
 from airflow_provider_sync.files.tree_writer import Backup
 
 _RUN = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{6})Z(-\d+)?")
 _TIME = "%Y-%m-%dT%H%M%S"
 _MAX_RUNS_PER_SECOND = 1000
-NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def folder_inside(root: Path, folder: str) -> str | None:
@@ -35,6 +35,14 @@ def folder_inside(root: Path, folder: str) -> str | None:
             f"backup is {folder!r}, which contains the directory itself. Give a folder inside it, or elsewhere."
         )
     return None if inside.startswith("../") else inside
+
+
+def backup_in_copy(root: Path, backup: Backup) -> Backup:
+    """Return what to configure for the copy of a directory, so that the backup is where it is for the directory itself.
+
+    :param root: of the directory
+    """
+    return replace(backup, folder=folder_inside(root, backup.folder) or str(root / backup.folder))
 
 
 class BackupFolder:
@@ -80,12 +88,9 @@ class BackupFolder:
     def _take(self, directory: int, name: str, path: str, status: os.stat_result) -> None:
         directories = self._opened()
         above, _, own = path.rpartition("/")
-        into = directories.use(above)
-        try:
+        with directories.using(above, make=True) as into:
             _take(directory, name, into, own, status)
             directories.note_names(above)
-        finally:
-            directories.release(into)
 
     def _opened(self) -> OpenDirectories:
         with self._lock:
@@ -93,7 +98,7 @@ class BackupFolder:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 run = self._make_run(datetime.now(UTC).strftime(_TIME) + "Z")
                 self._descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                self._directories = OpenDirectories(self._descriptor, _refuse, durable=self._durable)
+                self._directories = OpenDirectories(self._descriptor, refuse, durable=self._durable)
             return self._directories
 
     def _make_run(self, name: str) -> Path:
@@ -133,20 +138,16 @@ class BackupFolder:
             os.close(self._descriptor)
 
 
-def _refuse(above: int, path: str, name: str) -> None:
-    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-
-
-def _take(directory: int, name: str, into: OpenDirectory, own: str, status: os.stat_result) -> None:
+def _take(directory: int, name: str, into: int, own: str, status: os.stat_result) -> None:
     try:
-        os.link(name, own, src_dir_fd=directory, dst_dir_fd=into.descriptor, follow_symlinks=False)
+        os.link(name, own, src_dir_fd=directory, dst_dir_fd=into, follow_symlinks=False)
     except FileExistsError:
         return
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        _copy(directory, name, into.descriptor, own, status)
-        os.fsync(into.descriptor)
+        _copy(directory, name, into, own, status)
+        os.fsync(into)
 
 
 def _copy(directory: int, name: str, into: int, own: str, status: os.stat_result) -> None:

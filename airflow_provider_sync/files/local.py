@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
+from airflow_provider_sync.files.atomic_tree import AtomicTree
+from airflow_provider_sync.files.backup_folder import backup_in_copy
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local_opener import LocalOpener
@@ -55,6 +57,10 @@ class LocalStorage:
         self.concurrency = min(8, os.cpu_count() or 1)
         self._unsynced: set[str] = set()
         self._placing = threading.Lock()
+        # The descriptor that holds the lock of `exclusive`.
+        self._locked: list[int] = []
+        # The directory whose place this one will take; see `atomic_copy`.
+        self._original: Path | None = None
 
     def named(self, name: str) -> Self:
         """Return this storage with another :attr:`location`; see :meth:`~.storage.Storage.named`."""
@@ -171,8 +177,29 @@ class LocalStorage:
     ) -> LocalTreeWriter:
         """Write many files; see :meth:`~.storage.Storage.writer`. Permissions and owners are as those of :meth:`write`."""
         return LocalTreeWriter(
-            self.root, self.location, durable=durable, may_replace=may_replace, backup=backup, on_failure=on_failure
+            self.root,
+            self.location,
+            durable=durable,
+            may_replace=may_replace,
+            backup=backup if self._original is None or backup is None else backup_in_copy(self._original, backup),
+            on_failure=on_failure,
+            shares_files=self._original is not None,
         )
+
+    @contextmanager
+    def atomic_copy(self, *, durable: bool = True) -> Iterator[Self]:
+        """Give a copy of the directory beside it, which takes its place at the end; see :meth:`~.storage.Storage.atomic_copy`."""
+        atomic = AtomicTree(self.root, self.location, durable=durable)
+        with atomic.replacing(self._lock_instead) as path:
+            storage = copy(self)
+            storage.root, storage._original = path, self.root
+            yield storage
+
+    def _lock_instead(self, descriptor: int) -> None:
+        """Hold the lock on a directory that took the place of the root, instead of that on the root."""
+        if self._locked:
+            descriptor, self._locked[-1] = self._locked[-1], descriptor
+        os.close(descriptor)
 
     def delete(self, path: str) -> None:
         """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""
@@ -213,14 +240,15 @@ class LocalStorage:
             descriptor = self._lock(time.monotonic() + timeout, timeout)
         except OSError as error:
             raise file_error("lock", "", self.location, error) from error
+        self._locked.append(descriptor)
         try:
             yield
-            if not self._is_root(descriptor):
+            if not self._is_root(self._locked[-1]):
                 raise FileChangedError(
                     f"{self.location} was removed or replaced during the sync, so that files may be missing. Run it again."
                 )
         finally:
-            os.close(descriptor)
+            os.close(self._locked.pop())
 
     def _is_root(self, descriptor: int) -> bool:
         try:
@@ -256,7 +284,10 @@ class LocalStorage:
 
     def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
         """Remove temporary files of syncs that were killed; see :meth:`~.storage.Storage.clean`."""
-        removed = 0
+        try:
+            removed = AtomicTree(self.root, self.location, durable=False).clean(older_than)
+        except OSError as error:
+            raise file_error("delete the copy of", "", self.location, error) from error
         try:
             with root_directory(self.root) as root:
                 for path, directory, entry in walk(root, lambda path: not is_temporary(path), on_unreadable=lambda *_: None):

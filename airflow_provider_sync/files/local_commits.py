@@ -178,13 +178,13 @@ class LocalCommits:
         self._remove([*self._pending, *self._begun.values()])
         for path, temporary in self._directories.stand_ins.items():
             self._directories.forget(path)
-            with suppress(OSError), self._open(path.rpartition("/")[0]) as above:  # `clean` tries again
+            with suppress(OSError), self._directories.using(path.rpartition("/")[0]) as above:  # `clean` tries again
                 shutil.rmtree(temporary, dir_fd=above)
         for path in reversed(self._directories.made):
             self._directories.forget(path)
             above_path, _, name = path.rpartition("/")
             if path not in self._directories.stand_ins:
-                with suppress(OSError), self._open(above_path) as above:  # it is not empty, or gone
+                with suppress(OSError), self._directories.using(above_path) as above:  # it is not empty, or gone
                     os.rmdir(name, dir_fd=above)
 
     def _remove(self, files: list[PendingFile]) -> None:
@@ -192,18 +192,9 @@ class LocalCommits:
             file.close()
             if file.is_kept:
                 continue
-            with suppress(OSError), self._open(file.path.rpartition("/")[0]) as above:  # `clean` tries again
+            with suppress(OSError), self._directories.using(file.path.rpartition("/")[0]) as above:  # `clean` tries again
                 os.unlink(file.temporary, dir_fd=above)
 
     def _reopen(self, file: PendingFile) -> int:
-        with self._open(file.path.rpartition("/")[0]) as above:
+        with self._directories.using(file.path.rpartition("/")[0]) as above:
             return os.open(file.temporary, _REOPEN, dir_fd=above)
-
-    @contextmanager
-    def _open(self, path: str) -> Iterator[int]:
-        """Give the descriptor of a directory that is there."""
-        directory = self._directories.use(path, make=False)
-        try:
-            yield directory.descriptor
-        finally:
-            self._directories.release(directory)

@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Self
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError
-from airflow_provider_sync.files.backup_folder import NO_LINKS, BackupFolder
+from airflow_provider_sync.files.backup_folder import BackupFolder
 from airflow_provider_sync.files.confined import NOT_THERE
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local_commits import LocalCommits
-from airflow_provider_sync.files.local_copies import write_all
+from airflow_provider_sync.files.local_copies import NO_LINKS, write_all
 from airflow_provider_sync.files.local_entries import RacyTimes, entry_of_file
 from airflow_provider_sync.files.local_metadata import OWNER_BITS, set_on_directory, set_on_file, set_on_present
 from airflow_provider_sync.files.local_new_file import LocalNewFile, create_temporary, open_resumable
@@ -125,7 +125,7 @@ class LocalTreeWriter:
 
     def create(self, path: str, *, size: int, metadata: Metadata, resume_key: str | None = None) -> LocalNewFile:
         """Begin a large file."""
-        name = check_name(path)[-1]
+        name = self._checked(path)[-1]
         temporary = self._commits.temporary_name() if resume_key is None else resumable_name(path, resume_key)
         pending = PendingFile(path, temporary, is_kept=resume_key is not None)
         with self._place_of(path) as (directory, _), self._commits.beginning(pending, directory):
@@ -209,15 +209,12 @@ class LocalTreeWriter:
 
     def make_directory(self, path: str, metadata: Metadata) -> None:
         """Make a directory if there is none."""
-        check_name(path)
+        self._checked(path)
         try:
-            directory = self._directories.use(path)
-            try:
+            with self._directories.using(path, make=True) as directory:
                 if metadata.mode is not None:
                     # Files that come now must not be seen by more users than at the end.
-                    set_on_directory(directory.descriptor, Metadata(mode=metadata.mode), at_least=OWNER_BITS)
-            finally:
-                self._directories.release(directory)
+                    set_on_directory(directory, Metadata(mode=metadata.mode), at_least=OWNER_BITS)
         except OSError as error:
             raise file_error("write", path, self._location, error) from error
         if path in self._directories.stand_ins:
@@ -271,6 +268,7 @@ class LocalTreeWriter:
 
     def remove_directory(self, path: str) -> bool:
         """Remove a directory if it is empty."""
+        self._checked(path)
         self._directories.forget(path)
         self._directory_metadata.pop(path, None)
         try:
@@ -293,11 +291,8 @@ class LocalTreeWriter:
         try:
             # Those below first: above them, permissions may forbid to enter.
             for path in sorted(self._directory_metadata, reverse=True):
-                directory = self._directories.use(path, make=False)
-                try:
-                    set_on_directory(directory.descriptor, self._directory_metadata[path])
-                finally:
-                    self._directories.release(directory)
+                with self._directories.using(path) as directory:
+                    set_on_directory(directory, self._directory_metadata[path])
             path = ""
             if self._durable:
                 self._directories.sync_names()
@@ -314,7 +309,7 @@ class LocalTreeWriter:
         :param doing: a verb for errors
         :raises FileError: for any error of the system in the block
         """
-        name = check_name(path)[-1]
+        name = self._checked(path)[-1]
         try:
             directory = self._directories.use(path[: -len(name) - 1], make=make)
             try:
@@ -323,6 +318,18 @@ class LocalTreeWriter:
                 self._directories.release(directory)
         except OSError as error:
             raise file_error(doing, path, self._location, error) from error
+
+    def _checked(self, path: str) -> tuple[str, ...]:
+        """Return the components of a path.
+
+        :raises FileError: when it could lead out of the root, or into the backup
+        """
+        inside = self._backup.inside if self._backup is not None else None
+        if inside is not None and (path == inside or path.startswith(f"{inside}/")):
+            raise FileError(
+                f"{path!r} is in the folder of backups. Exclude {inside + '/**'!r} on both sides, or use another folder."
+            )
+        return check_name(path)
 
     def _replaced(self, directory: OpenDirectory, path: str, name: str) -> os.stat_result | None:
         """Return the regular file that is at ``path``.

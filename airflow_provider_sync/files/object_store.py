@@ -298,6 +298,15 @@ class ObjectStorage:
         """
         raise ConfigurationError(f"{self.location} is object storage, which only version 1 writes to. Set `protocol: 1`.")
 
+    def atomic_copy(self, *, durable: bool = True) -> AbstractContextManager[Self]:
+        """Refuse.
+
+        :raises ConfigurationError: always
+        """
+        raise ConfigurationError(
+            f"atomic: {self.location} is object storage, where many objects cannot be replaced in one step. Leave `atomic` out."
+        )
+
     def delete(self, path: str) -> None:
         """Remove an object; see :meth:`~.storage.Storage.delete`."""
         key = self._key(path)

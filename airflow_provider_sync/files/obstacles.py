@@ -85,13 +85,10 @@ class Obstacles:
         for path, temporary in list(directories.stand_ins.items()):
             above, _, name = path.rpartition("/")
             try:
-                directory = directories.use(above, make=False)
-                try:
-                    if path in self.wanted or not _is_empty(directory.descriptor, temporary):
-                        self._take_place(directories, directory.descriptor, path, name, temporary)
+                with directories.using(above) as directory:
+                    if path in self.wanted or not _is_empty(directory, temporary):
+                        self._take_place(directories, directory, path, name, temporary)
                         directories.note_names(above)
-                finally:
-                    directories.release(directory)
                 self.wanted.discard(path)
             except OSError as error:
                 yield path, error

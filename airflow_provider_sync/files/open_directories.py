@@ -9,7 +9,8 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from airflow_provider_sync.files.confined import NOT_THERE
 from airflow_provider_sync.files.linux_calls import sync_file_system, syncs_as_a_whole
@@ -86,6 +87,15 @@ class OpenDirectories:
             if not directory._users and not directory._is_cached:
                 os.close(directory.descriptor)
 
+    @contextmanager
+    def using(self, path: str, *, make: bool = False) -> Iterator[int]:
+        """Give the descriptor of a directory for the length of a ``with`` block; see :meth:`use`."""
+        directory = self.use(path, make=make)
+        try:
+            yield directory.descriptor
+        finally:
+            self.release(directory)
+
     def forget(self, path: str) -> None:
         """Close a directory that was removed or moved, and all below it, once nobody uses them."""
         below = f"{path}/"
@@ -110,15 +120,11 @@ class OpenDirectories:
             return
         for path in changed:
             try:
-                directory = self.use(path, make=False)
+                with self.using(path) as directory:
+                    os.fsync(directory)
             except OSError as error:
                 if error.errno not in NOT_THERE:
                     raise
-                continue
-            try:
-                os.fsync(directory.descriptor)
-            finally:
-                self.release(directory)
 
     def close(self) -> None:
         """Close all of them; none may be in use any more."""
@@ -167,3 +173,11 @@ class OpenDirectories:
         directory._is_cached = False
         if not directory._users:
             os.close(directory.descriptor)
+
+
+def refuse(above: int, path: str, name: str) -> None:
+    """Let nothing give way to a directory: for ``check_obstacle``.
+
+    :raises NotADirectoryError: always
+    """
+    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

@@ -79,19 +79,23 @@ def can_travel(path: str, on_unreadable: Callable[[str, FileError], None], *, en
 def link_stays_inside(path: str, target: str) -> bool:
     """Whether a symbolic link leads to something below the root, as far as its text tells.
 
+    ``..`` counts only at the start of the target, where it leads up from the directory of the link. After a name it would lead up
+    from wherever that name leads, which may be another link: two links, each of which stays inside, could lead out together.
+
     :param path: of the link, relative to the root
     :param target: where it leads, as it is stored
     """
     if not target or target.startswith("/") or "\0" in target:
         return False
     depth = path.count("/")
+    below = False
     for component in target.split("/"):
         if component == "..":
             depth -= 1
+            if below or depth < 0:
+                return False
         elif component not in ("", "."):
-            depth += 1
-        if depth < 0:
-            return False
+            below = True
     return True
 
 

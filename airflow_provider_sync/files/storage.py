@@ -249,6 +249,18 @@ class Storage(Protocol):
         """
         ...
 
+    def atomic_copy(self, *, durable: bool = True) -> AbstractContextManager[Self]:
+        """Give a copy of the directory that is changed inside the block, and at its end takes the directory's place in one step.
+
+        Only inside :meth:`exclusive`. An exception, or the end of the process, leaves the directory as it was. After an exception
+        the next sync goes on with unfinished downloads. The copy shares files with the directory, of which its writer takes care.
+
+        :param durable: wait until the copy is on the disk before it takes the place
+        :raises ConfigurationError: for a storage in which that cannot be done in one step, and why
+        :raises FileError: when the directory cannot be copied or replaced
+        """
+        ...
+
     def delete(self, path: str) -> None:
         """Remove a file, and the directories above it that become empty, below the root. A missing file is no error."""
         ...

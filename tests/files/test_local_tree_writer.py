@@ -23,7 +23,7 @@ from airflow_provider_sync.files.local import LocalStorage
 from airflow_provider_sync.files.local_tree_writer import LocalTreeWriter
 from airflow_provider_sync.files.open_directories import MAX_OPEN
 from airflow_provider_sync.files.pending_files import MAX_HELD
-from airflow_provider_sync.files.tree_writer import Backup, Metadata
+from airflow_provider_sync.files.tree_writer import Metadata
 from tests.files.conftest import PROJECT, tree
 
 LONG_AGO = 1_000_000_000_123_456_789
@@ -713,6 +713,15 @@ def test_links_out_of_the_root_are_refused(writer: LocalTreeWriter, root: Path, 
     assert tree(root) == {}
 
 
+def test_links_that_lead_out_together(writer: LocalTreeWriter, root: Path, outside: Path) -> None:
+    """Two links that stay inside, each by its text, cannot lead out together."""
+    writer.make_link("deep/er/top", "../..")
+    with pytest.raises(FileError, match=r"The link 'deep/er/out' in .* would lead out"):
+        writer.make_link("deep/er/out", "top/../outside/x")
+    writer.commit()
+    assert tree(root) == {"deep": None, "deep/er": None, "deep/er/top": b"-> ../.."}
+
+
 def test_links(writer: LocalTreeWriter, root: Path) -> None:
     """A link replaces a file or another link by the commit; its target need not be there."""
     (root / "file").write_bytes(b"x")
@@ -893,38 +902,3 @@ def test_a_directory_that_is_evicted_while_in_use(storage: LocalStorage, root: P
         new_file.write(b"abc")
         new_file.finish()
     assert (root / "large" / "x").read_bytes() == b"abc"
-
-
-@pytest.mark.parametrize("inside", [True, False])
-def test_backups(storage: LocalStorage, root: Path, tmp_path: Path, inside: bool) -> None:
-    """What is replaced and deleted goes to the backup, by the run's time; a run keeps what was there before it."""
-    folder = root / "backup" if inside else tmp_path / "elsewhere" / "backup"
-    for name in ("file", "dir/x", "removed", "obstacle"):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_bytes(b"old")
-    (root / "link").symlink_to("file")
-    with storage.writer(may_replace=lambda path: True, backup=Backup("backup" if inside else str(folder))) as writer:
-        assert not folder.exists()
-        for content in (b"new", b"newer"):
-            writer.put("file", content, PLAIN)
-            writer.commit()
-        writer.put("dir", b"new", PLAIN)
-        writer.put("obstacle/x", b"new", PLAIN)
-        writer.put("new", b"new", PLAIN)
-        writer.commit()
-        for path in ("removed", "link", "missing", "dir"):
-            writer.remove(path)
-        writer.copy("moved", "file", PLAIN, move=True)
-        writer.commit()
-        writer.remove("file")
-        writer.remove("obstacle/x")
-    (run,) = folder.iterdir()
-    assert len(run.name) == len("2026-11-29T081500Z")
-    assert tree(run) == {
-        "file": b"old",
-        "dir": None,
-        "dir/x": b"old",
-        "removed": b"old",
-        "link": b"-> file",
-        "obstacle": b"old",
-    }
