@@ -171,6 +171,14 @@ _CONFIG: dict[str, Any] = {
                 "example": "90",
                 "default": "90",
             },
+            "cache": {
+                "description": "Path of the file that remembers the digests of files of targets, so that only changed ones are"
+                " read again; false for none; if empty, airflow-provider-sync/digests.sqlite in the user's folder for caches.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "/var/cache/airflow/digests.sqlite",
+                "default": "",
+            },
         },
     }
 }

@@ -33,6 +33,8 @@ def _make_airflow_home() -> str:
     for name in [name for name in os.environ if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_"))]:
         del os.environ[name]
     os.environ["AIRFLOW_HOME"] = home
+    # The user's caches have no place there, either.
+    os.environ["XDG_CACHE_HOME"] = f"{home}/cache"
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
     return home

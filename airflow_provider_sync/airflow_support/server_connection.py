@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Connection
 # From Airflow 3.1 on it is here; only the latest common-compat offers it on the common import path.
 from airflow.sdk.log import mask_secret  # noqa: TID251  # see above
 
+from airflow_provider_sync.airflow_support.settings import cache_setting
 from airflow_provider_sync.config import ClientConfig, SizeLimits
 from airflow_provider_sync.config.mistakes import WrongOptions
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -51,6 +52,7 @@ def client_config(connection: Connection) -> ClientConfig:
         "token": None if basic else connection.password or None,
         "login": connection.login if basic else None,
         "password": connection.password if basic else None,
+        "cache": cache_setting(),
         **{name: _read_field(name, value) for name, value in extra.items()},
     }
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from airflow.providers.common.compat.sdk import conf
@@ -27,6 +27,7 @@ class Settings:
     :ivar server_airflow_tokens: whether it also accepts Airflow's own tokens, of users who may read connections
     :ivar history: where the records of syncs are kept: a database URL, or ``airflow://CONN_ID``
     :ivar history_days: days after which they are removed
+    :ivar cache: where the digests of files are remembered: a path, ``False`` for nowhere, ``None`` for the default
     """
 
     server_config: str | None
@@ -34,6 +35,7 @@ class Settings:
     server_airflow_tokens: bool
     history: str
     history_days: int
+    cache: str | Literal[False] | None
 
 
 def read_settings() -> Settings:
@@ -47,7 +49,14 @@ def read_settings() -> Settings:
         server_airflow_tokens=_converted("server_airflow_tokens", bool, "True or False"),
         history=_option("history") or f"sqlite:///{_airflow_home()}/sync-history.db",
         history_days=_converted("history_days", int, "a whole number of days"),
+        cache=cache_setting(),
     )
+
+
+def cache_setting() -> str | Literal[False] | None:
+    """Return :attr:`Settings.cache` alone."""
+    given = _option("cache").strip()
+    return False if given.lower() == "false" else given or None
 
 
 def _option(name: str) -> str:

@@ -3,6 +3,7 @@
 Opening what they name (databases, directories, sockets) belongs to the layers above.
 """
 
+from airflow_provider_sync.config.cache import cache_path
 from airflow_provider_sync.config.client import (
     DEFAULT_FILES_PER_REQUEST,
     DEFAULT_MAX_SECONDS,
@@ -38,6 +39,7 @@ __all__ = [
     "TargetDirectory",
     "TargetTable",
     "Token",
+    "cache_path",
     "connection_url",
     "directory_from_options",
     "table_from_options",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.directories import TargetDirectory
 from airflow_provider_sync.config.limits import SizeLimits
 from airflow_provider_sync.config.options import (
@@ -78,6 +79,7 @@ class ClientConfig(Options, frozen=True):
     files_per_request: PositiveWhole = Field(
         default=DEFAULT_FILES_PER_REQUEST, description="Files to ask for at once, at most 998."
     )
+    cache: Cache = None
     single_transaction: bool = Field(
         default=True, description="Either all tables of one connection arrive, or none. With `false`, each by itself."
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference
@@ -76,6 +77,7 @@ class ServerConfig(Options, frozen=True):
         default=None, description="The connection of tables that name none. Otherwise the only one."
     )
     default_file_hasher: str = Field(default="md5", description="`md5`, `none`, or the import path of a class.")
+    cache: Cache = None
     time_zone: TimeZoneName | None = Field(
         default=None,
         description="Time zone in which version 1 sends and hashes TIMESTAMP: that of the existing clients' databases,"

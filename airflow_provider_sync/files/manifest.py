@@ -11,17 +11,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
+
 from airflow_provider_sync.exceptions import FileError, MissingFileError
+from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.file_errors import file_error, is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher, NoneHasher
 from airflow_provider_sync.files.paths import can_travel, check_name, leads_out, parents
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileEntry, OnUnreadable, Storage
+from airflow_provider_sync.files.storage import OnUnreadable, Storage
+from airflow_provider_sync.files.tree import TreeEntry
 
 # Below this size, changing threads at every short call costs more than a second core gains (10,000 files of 4 to
 # 64 KiB: 1.7 s in one thread, 2.7 s in two).
 _INLINE_BYTES = 128 * 1024
 _WAITING_PER_THREAD = 16
+_RECORDED = 2_000
+
+_Digested = tuple[str, TreeEntry]
 
 
 @dataclass(frozen=True)
@@ -91,43 +98,65 @@ def build_manifest(
     path_filter: PathFilter = EVERYTHING,
     *,
     missing_ok: bool = False,
-    on_file: Callable[[FileEntry], None] | None = None,
+    on_file: Callable[[TreeEntry, bool], None] | None = None,
     on_unreadable: OnUnreadable | None = None,
+    cached: CachedRoot | None = None,
+    read_all: bool = False,
 ) -> dict[str, str]:
-    """Scan a directory and take the digest of each selected file; sorted by path.
+    """Walk a directory and take the digest of each selected file; sorted by path.
 
     A file that disappears meanwhile is left out. A file that changes meanwhile gets a digest of mixed content, so that it counts
     as changed; its content is checked when it is fetched.
 
-    :param missing_ok: treat a missing root as an empty one; see :meth:`Storage.scan`
-    :param on_file: called, in this thread, for each file when its digest is known
-    :param on_unreadable: called with a file or directory that cannot be read, which is then left out; see :meth:`Storage.scan`
+    :param missing_ok: treat a missing root as an empty one; see :meth:`Storage.walk`
+    :param on_file: called, in this thread, for each file when its digest is known, and with whether it was read
+    :param on_unreadable: called with a file or directory that cannot be read, which is then left out; see :meth:`Storage.walk`
+    :param cached: digests that this hasher made of the directory's files; takes new ones
+    :param read_all: read the files of which it knows the digest as well
     :raises FileError: when a file or directory cannot be read
     """
     manifest = {}
-    entries = storage.scan(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
-    for entry, digest in _digests(storage, hasher, entries, on_unreadable):
+    walked = storage.walk(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
+    entries: Iterator[TreeEntry] = (entry for entry in walked if entry.kind == "file")
+    if cached is not None and not read_all:
+        entries = cached.known(entries, whole=True)
+    new: list[TreeEntry] = []
+    for entry, digest, read in _digests(storage, hasher, entries, on_unreadable):
         manifest[entry.path] = digest
+        if read is not None and cached is not None:
+            new.append(_with_digest(read, digest))
+            if len(new) == _RECORDED:
+                cached.record(new)
+                new = []
         if on_file is not None:
-            on_file(entry)
+            on_file(entry, read is not None)
+    if cached is not None:
+        cached.record(new)
     return dict(sorted(manifest.items()))
 
 
+def _with_digest(entry: TreeEntry, digest: str) -> TreeEntry:
+    return msgspec.structs.replace(entry, digest=bytes.fromhex(digest))
+
+
 def _digests(
-    storage: Storage, hasher: FileHasher, entries: Iterator[FileEntry], on_unreadable: OnUnreadable | None
-) -> Iterator[tuple[FileEntry, str]]:
+    storage: Storage, hasher: FileHasher, entries: Iterator[TreeEntry], on_unreadable: OnUnreadable | None
+) -> Iterator[tuple[TreeEntry, str, TreeEntry | None]]:
+    """Yield each file, its digest, and the version of it that was read for that, if it was."""
     if isinstance(hasher, NoneHasher):
-        yield from ((entry, "") for entry in entries)
+        yield from ((entry, "", None) for entry in entries)
         return
     inline = -1 if storage.is_remote else _INLINE_BYTES
-    waiting: deque[tuple[FileEntry, Future[str | None]]] = deque()
+    waiting: deque[tuple[TreeEntry, Future[_Digested | None]]] = deque()
     with ThreadPoolExecutor(storage.concurrency, thread_name_prefix="hash") as pool:
         try:
             for entry in entries:
-                if entry.size > inline:
+                if entry.digest is not None:
+                    yield entry, entry.digest.hex(), None
+                elif entry.size > inline:
                     waiting.append((entry, pool.submit(_digest, storage, hasher, entry.path, on_unreadable)))
-                elif (digest := _digest(storage, hasher, entry.path, on_unreadable)) is not None:
-                    yield entry, digest
+                elif (digested := _digest(storage, hasher, entry.path, on_unreadable)) is not None:
+                    yield entry, *digested
                 # A bounded number, so that memory does not grow with the directory.
                 if len(waiting) > storage.concurrency * _WAITING_PER_THREAD:
                     yield from _finished(waiting, 1)
@@ -137,18 +166,23 @@ def _digests(
                 future.cancel()
 
 
-def _finished(waiting: deque[tuple[FileEntry, Future[str | None]]], count: int) -> Iterator[tuple[FileEntry, str]]:
+def _finished(
+    waiting: deque[tuple[TreeEntry, Future[_Digested | None]]], count: int
+) -> Iterator[tuple[TreeEntry, str, TreeEntry]]:
     for _ in range(count):
         entry, future = waiting.popleft()
-        if (digest := future.result()) is not None:
-            yield entry, digest
+        if (digested := future.result()) is not None:
+            yield entry, *digested
 
 
-def _digest(storage: Storage, hasher: FileHasher, path: str, on_unreadable: OnUnreadable | None) -> str | None:
+def _digest(storage: Storage, hasher: FileHasher, path: str, on_unreadable: OnUnreadable | None) -> _Digested | None:
     """Return the digest of one file, or nothing when the file is gone, or cannot be read."""
     try:
-        with storage.open(path) as file:
-            return hasher.hash(file)
+        with storage.open_version(path) as version:
+            digest = hasher.hash(version.file)
+            # The digest of mixed content says nothing of any version.
+            entry = version.entry if version.is_unchanged() else msgspec.structs.replace(version.entry, version=b"")
+            return digest, entry
     except MissingFileError:
         return None
     except (OSError, FileError) as error:

@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from airflow_provider_sync.config import ServerConfig, SourceDirectory
 from airflow_provider_sync.exceptions import FileError, MissingFileError
-from airflow_provider_sync.files.hashers import FileHasher, NoneHasher, load_hasher
+from airflow_provider_sync.files.digest_cache import CachedRoot
+from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHasher, load_hasher
 from airflow_provider_sync.files.manifest import build_manifest
 from airflow_provider_sync.files.patterns import PathFilter
 from airflow_provider_sync.files.storage import FileReader, Storage
@@ -52,16 +53,19 @@ class DirectoryAnswers:
         name = file_hashes_request(fields, grant.directories)
         directory = self._config.directories[name]
         hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
+        is_md5 = isinstance(hasher, Md5Hasher)
         hasher = hasher if isinstance(hasher, NoneHasher) else _StoppableHasher(hasher, active)
         unreadable: dict[str, str] | None = {} if fields.get(UNREADABLE[0]) == UNREADABLE[1] else None
         try:
             with self._storage(name) as storage:
+                cached = self._cached_md5(directory) if is_md5 else None
                 manifest = build_manifest(
                     storage,
                     hasher,
                     _selection(directory),
-                    on_file=lambda _: active.check(),
+                    on_file=lambda *_: active.check(),
                     on_unreadable=None if unreadable is None else partial(_list_unreadable, unreadable, storage),
+                    cached=cached,
                 )
         except FileError as error:
             if error.retryable:
@@ -89,6 +93,9 @@ class DirectoryAnswers:
                 close=stack.pop_all().close,
                 headers={**self._stream_headers, "Content-Disposition": attachment(f"{name}.bin")},
             )
+
+    def _cached_md5(self, directory: SourceDirectory) -> CachedRoot:
+        return self._sources.cached(directory, self._sources.storage(directory), algorithm="md5")
 
     @contextmanager
     def _storage(self, name: str) -> Iterator[Storage]:

@@ -7,10 +7,12 @@ from threading import Lock
 
 from sqlalchemy import Engine
 
-from airflow_provider_sync.config import ServerConfig, SourceDirectory, SourceTable, connection_url
+from airflow_provider_sync.config import ServerConfig, SourceDirectory, SourceTable, cache_path, connection_url
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import CachedRoot, open_cache
+from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
 
 LOCK_SECONDS = 20
 """Longest wait for a lock, in seconds: less than clients wait for an answer, so that they get the reason."""
@@ -31,6 +33,7 @@ class Sources:
         self._open_storage = open_storage
         self._databases: dict[tuple[str, bool], Database] = {}
         self._lock = Lock()
+        self._cache = open_cache(cache_path(config.cache))
 
     def database(self, table: SourceTable) -> Database:
         """Return the database of ``table``."""
@@ -50,9 +53,19 @@ class Sources:
         """Return the files of ``directory``."""
         return self._open_storage(directory.path)
 
+    def cached(self, directory: SourceDirectory, storage: Storage, *, algorithm: str = FILE_DIGEST) -> CachedRoot:
+        """Return the digests that are known of the files of ``directory``.
+
+        :param storage: that of :meth:`storage`, under its own name
+        :param algorithm: of the digests
+        """
+        # Directories may share a path, and offer different files of it.
+        return self._cache.root(storage.location, algorithm=algorithm, scope=repr((directory.include, directory.exclude)))
+
     def close(self) -> None:
-        """Close all database connections that are not in use."""
+        """Close all database connections that are not in use, and the cache of digests."""
         with self._lock:
             for database in self._databases.values():
                 database.engine.dispose()
             self._databases.clear()
+        self._cache.close()

@@ -10,12 +10,13 @@ import msgspec
 from sqlalchemy import Engine
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, connection_url
+from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path, connection_url
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.files import Storage, open_storage
+from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.outcomes import Outcomes
@@ -114,7 +115,7 @@ def run(
     """
     opener = opener or Opener()
     outcomes = Outcomes[Report]()
-    with SyncClient.from_config(config) as client:
+    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         for url, tables in plan.tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
                 outcomes.add(
@@ -132,7 +133,7 @@ def run(
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
                 options = _with_defaults(directory, config)
-                outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress)])
+                outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress, cache=cache)])
     outcomes.check(outcomes.found)
     return outcomes.found
 

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig, TargetTable
+from airflow_provider_sync.config import ClientConfig, TargetTable, cache_path
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
+from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
 from airflow_provider_sync.sync.outcomes import Outcomes
@@ -122,10 +123,11 @@ def compare_directories(config: ClientConfig, plan: RunPlan, *, opener: Opener, 
     each = max(1, batches // len(plan.directories))
     outcomes = Outcomes[Report]()
     found: list[FileBatch] = []
-    with SyncClient.from_config(config) as client:
+    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
-                compared = compare_directory(client, directory, opener.storage(directory.path), batches=each)
+                storage = opener.storage(directory.path)
+                compared = compare_directory(client, directory, storage, batches=each, cache=cache)
                 found += compared.batches
                 outcomes.add([] if compared.batches else [compared.report])
     outcomes.check(outcomes.found)
@@ -148,12 +150,12 @@ def download_directories(
     :raises SyncFailed: for the first batch that fails, with the report of its directory
     """
     done: list[FileBatch] = []
-    with SyncClient.from_config(config) as client:
+    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         for batch in batches:
             directory = plan.find_directory(batch.directory)
             with _failing(DirectoryReport, directory.name):
                 storage = opener.storage(directory.path)
-                done.append(download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress))
+                done.append(download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache))
     return done
 
 

@@ -15,7 +15,7 @@ from airflow_provider_sync.provider_info import get_provider_info
 def test_defaults() -> None:
     """Without any setting there is no server inside Airflow, and the history is a file in Airflow's home."""
     home = os.environ["AIRFLOW_HOME"]
-    assert read_settings() == Settings(None, "/sync", False, f"sqlite:///{home}/sync-history.db", 90)
+    assert read_settings() == Settings(None, "/sync", False, f"sqlite:///{home}/sync-history.db", 90, None)
 
 
 def test_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,14 @@ def test_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SYNC__SERVER_AIRFLOW_TOKENS", "True")
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY", "airflow://history")
     monkeypatch.setenv("AIRFLOW__SYNC__HISTORY_DAYS", "7")
-    assert read_settings() == Settings("/etc/server.yaml", "/data", True, "airflow://history", 7)
+    monkeypatch.setenv("AIRFLOW__SYNC__CACHE", "/var/cache/digests")
+    assert read_settings() == Settings("/etc/server.yaml", "/data", True, "airflow://history", 7, "/var/cache/digests")
+
+
+def test_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache of digests can be switched off."""
+    monkeypatch.setenv("AIRFLOW__SYNC__CACHE", "False")
+    assert read_settings().cache is False
 
 
 @pytest.mark.parametrize(("option", "wanted"), [("HISTORY_DAYS", "a whole number"), ("SERVER_AIRFLOW_TOKENS", "True or False")])

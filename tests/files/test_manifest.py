@@ -6,6 +6,7 @@ import hashlib
 import os
 import tracemalloc
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import (
     Changes,
-    FileEntry,
     Md5Hasher,
     NoneHasher,
     PathFilter,
@@ -24,6 +24,8 @@ from airflow_provider_sync.files import (
     open_storage,
     select_files,
 )
+from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.tree import TreeEntry
 from tests.files.conftest import put, tree
 
 
@@ -32,8 +34,8 @@ def test_a_manifest_has_every_file_in_order(storage: Storage) -> None:
     contents = {"z": b"", "b/x": b"1", "b.txt": b"2", "B": b"x" * 300_000, ".h": b"y" * 9_000_000}
     for path, content in contents.items():
         put(storage, path, content)
-    seen: list[FileEntry] = []
-    manifest = build_manifest(storage, Md5Hasher(), on_file=seen.append)
+    seen: list[TreeEntry] = []
+    manifest = build_manifest(storage, Md5Hasher(), on_file=lambda entry, _: seen.append(entry))
     assert list(manifest.items()) == sorted((path, hashlib.md5(content).hexdigest()) for path, content in contents.items())
     assert sorted((entry.path, entry.size) for entry in seen) == sorted(
         (path, len(content)) for path, content in contents.items()
@@ -44,8 +46,55 @@ def test_the_null_hasher_opens_no_file(root: Path) -> None:
     """With the null hasher each digest is empty, and a file that nobody may read is no error."""
     (root / "x").write_bytes(b"x")
     storage = open_storage(str(root))
-    storage.open = None  # type: ignore[method-assign, assignment]
+    storage.open_version = None  # type: ignore[method-assign, assignment]
     assert build_manifest(storage, NoneHasher()) == {"x": ""}
+
+
+def test_a_known_file_is_not_read_again(root: Path, tmp_path: Path) -> None:
+    """With a cache, only new and changed files are read, and the manifest is the same; all are read where that is asked for."""
+    for name in ("same", "rewritten", "large"):
+        (root / name).write_bytes(name.encode() * (100_000 if name == "large" else 1))
+        os.utime(root / name, ns=(1, 1))
+    storage = open_storage(str(root))
+    cached = open_cache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
+    read: list[str] = []
+
+    def note(entry: TreeEntry, was_read: bool) -> None:
+        if was_read:
+            read.append(entry.path)
+
+    def manifest(*, read_all: bool = False) -> dict[str, str]:
+        read.clear()
+        return build_manifest(storage, Md5Hasher(), cached=cached, read_all=read_all, on_file=note)
+
+    first = manifest()
+    assert sorted(read) == ["large", "rewritten", "same"]
+    assert manifest() == first == build_manifest(storage, Md5Hasher())
+    assert read == []
+    (root / "other").write_bytes(b"REWRITTEN")
+    os.utime(root / "other", ns=(1, 1))
+    (root / "other").rename(root / "rewritten")
+    assert manifest() == {**first, "rewritten": hashlib.md5(b"REWRITTEN").hexdigest()}
+    assert read == ["rewritten"]
+    assert manifest(read_all=True) == build_manifest(storage, Md5Hasher())
+    assert sorted(read) == ["large", "rewritten", "same"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(root: Path, tmp_path: Path) -> None:
+    """The digest of mixed content is in the manifest, so that the file counts as changed, and not in the cache."""
+
+    class Disturbed(Md5Hasher):
+        def hash(self, file: BinaryIO) -> str:
+            digest = super().hash(file)
+            os.utime(root / "file", ns=(2, 2))
+            return digest
+
+    (root / "file").write_bytes(b"x")
+    os.utime(root / "file", ns=(1, 1))
+    storage = open_storage(str(root))
+    cached = open_cache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
+    assert list(build_manifest(storage, Disturbed(), cached=cached)) == ["file"]
+    assert [entry.digest for entry in cached.known(storage.walk())] == [None]
 
 
 def test_a_missing_root_is_an_error_at_the_source(storage: Storage) -> None:
@@ -72,7 +121,7 @@ def test_files_that_vanish_are_left_out(root: Path) -> None:
         (root / str(number)).write_bytes(b"x" * (300_000 if number % 50 == 0 else 1))
     storage = open_storage(str(root))
 
-    def remove_the_others(entry: FileEntry) -> None:
+    def remove_the_others(entry: TreeEntry, _: bool) -> None:
         for path in root.iterdir():
             if path.name != entry.path:
                 path.unlink(missing_ok=True)

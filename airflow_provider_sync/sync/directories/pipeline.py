@@ -6,6 +6,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, wrap_unexpected_errors
 from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
 from airflow_provider_sync.sync.progress import Progress, silent
@@ -25,16 +26,18 @@ def sync_directory(
     dry_run: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
     progress: Progress | None = None,
+    cache: DigestCache | None = None,
 ) -> DirectoryReport:
     """Make ``storage`` equal to the directory that the server offers under ``directory.name``.
 
     :param dry_run: report what would change, and write nothing
     :param lock_timeout: seconds to wait for another sync of the same directory
     :param progress: called with the number of files and bytes that arrived
+    :param cache: remembers digests of the target's files
     :raises SyncFailed: with the report of the failure; what was downloaded until then stays, nothing was deleted
     """
     measure = Measure(client)
-    sync = DirectorySync(client, directory, storage, progress or silent)
+    sync = DirectorySync(client, directory, storage, progress or silent, cache=cache)
     try:
         with wrap_unexpected_errors():
             return sync.run(measure, dry_run, lock_timeout)
@@ -43,9 +46,11 @@ def sync_directory(
         raise SyncFailed(str(error), (report,), error.retryable) from error
 
 
-def directory_differs(client: SyncClient, directory: TargetDirectory, storage: Storage) -> bool:
+def directory_differs(
+    client: SyncClient, directory: TargetDirectory, storage: Storage, *, cache: DigestCache | None = None
+) -> bool:
     """Whether a sync would change anything; nothing is downloaded.
 
     A source without digests (hasher ``none``) counts as changed as soon as it has files.
     """
-    return DirectorySync(client, directory, storage, silent).differs()
+    return DirectorySync(client, directory, storage, silent, cache=cache).differs()

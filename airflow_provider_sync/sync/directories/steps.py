@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.pipeline import LOCK_TIMEOUT
@@ -22,14 +23,17 @@ __all__ = ["ComparedDirectory", "FileBatch", "compare_directory", "delete_files"
 
 
 @within_max_seconds
-def compare_directory(client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1) -> ComparedDirectory:
+def compare_directory(
+    client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1, cache: DigestCache | None = None
+) -> ComparedDirectory:
     """Compare a directory with the source, and cut what has to be downloaded into batches.
 
     :param batches: most batches; there are fewer where few files differ
+    :param cache: remembers digests of the target's files
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
-    return version1.compare_directory(client, directory, storage, batches=batches)
+    return version1.compare_directory(client, directory, storage, batches=batches, cache=cache)
 
 
 @within_max_seconds
@@ -41,15 +45,17 @@ def download_batch(
     *,
     dry_run: bool = False,
     progress: Progress | None = None,
+    cache: DigestCache | None = None,
 ) -> FileBatch:
     """Download the files of a batch that still differ.
 
     :param dry_run: count them, and write nothing
+    :param cache: remembers digests of the target's files
     :return: the batch, with what was done and what it cost until now
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """
-    return version1.download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress)
+    return version1.download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache)
 
 
 @within_max_seconds

@@ -15,6 +15,7 @@ from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import FileChangedError, FileError
 from airflow_provider_sync.files import (
     Changes,
+    Md5Hasher,
     NoneHasher,
     PathFilter,
     Storage,
@@ -23,7 +24,9 @@ from airflow_provider_sync.files import (
     compare,
     load_hasher,
 )
+from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
 from airflow_provider_sync.files.hashers import FileHasher
+from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.version1.downloads import ROUNDS, FileDownloads
@@ -40,8 +43,10 @@ class DirectorySync:
     """One sync of one directory.
 
     :param selection: the files that it is about; by default what the options say
+    :param cache: remembers the MD5 of the target's files
     :ivar added: files that came
     :ivar updated: files that were replaced
+    :ivar files_read: files of the target that were read to compare them
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class DirectorySync:
         storage: Storage,
         progress: Progress,
         selection: PathFilter | None = None,
+        *,
+        cache: DigestCache | None = None,
     ) -> None:
         self.directory = directory
         self.storage = storage
@@ -59,6 +66,8 @@ class DirectorySync:
         self.source = SourceFiles(client, directory.name, directory.prefix, self.selection)
         self.downloads = FileDownloads(self.source, directory, storage, self.hasher, progress)
         self.unreadable: dict[str, str] = {}
+        self.files_read = 0
+        self._cache = cache
         self._present: Mapping[str, str] = {}
 
     @property
@@ -77,7 +86,12 @@ class DirectorySync:
 
     def done(self) -> dict[str, Any]:
         """Return what was done so far, as fields of a report."""
-        return {"files_added": self.added, "files_updated": self.updated, "bytes_written": self.downloads.bytes_written}
+        return {
+            "files_added": self.added,
+            "files_updated": self.updated,
+            "bytes_written": self.downloads.bytes_written,
+            "files_read": self.files_read,
+        }
 
     @contextmanager
     def _alone(self, lock_timeout: float) -> Iterator[None]:
@@ -118,6 +132,7 @@ class DirectorySync:
                 files_added=len(changes.added) if dry_run else self.added,
                 files_updated=len(changes.changed) if dry_run else self.updated,
                 files_deleted=len(changes.removed) if dry_run else len(deleted),
+                files_read=self.files_read,
                 bytes_written=self.downloads.bytes_written,
                 verified="hash" if self.is_proven(source) and not (dry_run and changes) else None,
                 warnings=self.warnings(source),
@@ -157,8 +172,27 @@ class DirectorySync:
             else:
                 to_replace.append(path)
 
-        found = build_manifest(self.storage, hasher, self.selection, missing_ok=True, on_unreadable=on_unreadable)
+        def on_file(_: TreeEntry, was_read: bool) -> None:
+            self.files_read += was_read
+
+        found = build_manifest(
+            self.storage,
+            hasher,
+            self.selection,
+            missing_ok=True,
+            on_file=on_file,
+            on_unreadable=on_unreadable,
+            cached=self._cached_md5() if isinstance(hasher, Md5Hasher) else None,
+            read_all=self.directory.checksum == "always",
+        )
         return {**found, **dict.fromkeys(to_replace, "")}
+
+    def _cached_md5(self) -> CachedRoot | None:
+        if self._cache is None:
+            return None
+        # Directories may share a path, and be about different files of it.
+        scope = repr((self.directory.include, self.directory.exclude))
+        return self._cache.root(self.storage.location, algorithm="md5", scope=scope)
 
     def is_unknown(self, path: str) -> bool:
         """Whether the source may have this file, and could not list it."""

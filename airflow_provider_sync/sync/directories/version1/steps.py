@@ -13,6 +13,7 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import NoneHasher, PathFilter, Storage, build_manifest, compare
+from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
@@ -23,15 +24,18 @@ TASK_FILES = 100
 """Files to download below which a batch is not worth a task of its own."""
 
 
-def compare_directory(client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1) -> ComparedDirectory:
+def compare_directory(
+    client: SyncClient, directory: TargetDirectory, storage: Storage, *, batches: int = 1, cache: DigestCache | None = None
+) -> ComparedDirectory:
     """Compare a directory with the source, and cut what has to be downloaded into batches.
 
     :param batches: most batches; there are fewer where few files differ
+    :param cache: remembers digests of the target's files
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
     measure = Measure(client)
-    sync = DirectorySync(client, directory, storage, silent)
+    sync = DirectorySync(client, directory, storage, silent, cache=cache)
     source = sync.source_manifest()
     changes = sync.compare(source)
     sync.check(source, changes)
@@ -41,6 +45,7 @@ def compare_directory(client: SyncClient, directory: TargetDirectory, storage: S
         name=directory.name,
         status="planned" if changes else "unchanged",
         files_total=len(source),
+        files_read=sync.files_read,
         verified="hash" if not changes and sync.is_proven(source) else None,
         warnings=sync.warnings(source),
         **measure.so_far(),
@@ -65,10 +70,12 @@ def download_batch(
     *,
     dry_run: bool = False,
     progress: Progress | None = None,
+    cache: DigestCache | None = None,
 ) -> FileBatch:
     """Download the files of a batch that still differ.
 
     :param dry_run: count them, and write nothing
+    :param cache: remembers digests of the target's files
     :return: the batch, with what was done and what it cost until now
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
@@ -78,7 +85,7 @@ def download_batch(
     measure = Measure(client, earlier=[batch.traffic()])
     everything = PathFilter(directory.include, directory.exclude)
     in_batch = PathFilter(directory.include, directory.exclude, first=batch.first, last=batch.last)
-    sync = DirectorySync(client, directory, storage, progress or silent, in_batch)
+    sync = DirectorySync(client, directory, storage, progress or silent, in_batch, cache=cache)
     source = sync.source_manifest()
     changes = sync.compare(source)
     if not dry_run:
