@@ -125,8 +125,8 @@ def test_without_a_cache(client: SyncClient, target: LocalStorage) -> None:
 
 def test_hashers_of_the_user_are_not_remembered(client: SyncClient, target: LocalStorage, cache: DigestCache) -> None:
     """What a class of the user's own makes of a file may depend on anything, so that it is asked each time."""
-    options = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
-    sync(client, target, cache, **options)
+    sync(client, target, cache)
     settle(target)
+    directory = target_directory({"hasher": "tests.sync.directories.file_hashers.LengthHasher"})
     for _ in range(2):
-        assert sync(client, target, cache, **options).files_read == 3
+        assert compare_directory(client, directory, target, cache=cache).report.files_read == 3
