@@ -211,3 +211,17 @@ def test_deferrable_key_is_left_to_the_database(postgresql_on: Scenario) -> None
     postgresql_on.sync("item", [(1, 1), (2, 0)])
 
     assert postgresql_on.rows("item") == [(1, 1), (2, 0)]
+
+
+@pytest.mark.parametrize("clause", ["REPLACE", "IGNORE", "FAIL", "ROLLBACK"])
+@pytest.mark.parametrize("rows", [[], [(2, "b"), (9, "a")]], ids=["first", "difference"])
+def test_a_clause_of_a_constraint_decides_nothing(sqlite_on: Scenario, clause: str, rows: list[Row]) -> None:
+    """On SQLite, ``ON CONFLICT`` of a constraint neither deletes rows nor leaves any out; the merge is refused as on others."""
+    sqlite_on.execute(f"CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, e TEXT UNIQUE ON CONFLICT {clause})")
+    for row in rows:
+        sqlite_on.execute(f"INSERT INTO item VALUES {row}")
+
+    with pytest.raises(TableError, match=r"UNIQUE constraint failed: item\.e|keep values of the unique key"):
+        sqlite_on.sync("item", [(1, "a"), (2, "b"), (3, "a")], verify_rows=False)
+
+    assert sqlite_on.rows("item") == rows

@@ -19,6 +19,10 @@ class MergeStatements(DatabaseComponent):
     overriding: ClassVar[str] = ""
     """Clause that allows an INSERT to set identity columns."""
 
+    insert_into: ClassVar[str] = "INSERT INTO"
+    update: ClassVar[str] = "UPDATE"
+    """Beginnings of statements that write to a target, and that fail if a constraint does not allow a row."""
+
     straight_join: ClassVar[str] = "JOIN"
     """Keyword of a join in the written order of tables; plain JOIN where the planner needs no hint."""
 
@@ -79,7 +83,7 @@ class MergeStatements(DatabaseComponent):
         """Return the statement that rewrites keys in place: rows listed under ``K`` get the bytes of their staged keys."""
         assignments = ", ".join(f"{self.quote(column.name)} = s.{self.quote(column.name)}" for column in key)
         return (
-            f"UPDATE {self.qualified(target)} AS t SET {assignments}"
+            f"{self.update} {self.qualified(target)} AS t SET {assignments}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
             f" WHERE w.{OP} = '{Op.RENAME}' AND {self.equal(key, 't', 'w')}"
         )
@@ -96,7 +100,7 @@ class MergeStatements(DatabaseComponent):
         """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
         assignments = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in columns)
         return (
-            f"UPDATE {self.qualified(target)} AS t SET {assignments}"
+            f"{self.update} {self.qualified(target)} AS t SET {assignments}"
             f" FROM {self.qualified(work)} AS w JOIN {self.qualified(staging)} AS s ON {self.match(key, 's', 'w')}"
             f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
         )
@@ -129,7 +133,7 @@ class MergeStatements(DatabaseComponent):
         others = [column.name for column in kept.columns if column.name not in names] if kept else []
         listed = f"{self.columns(columns, 's')}{', ' + self.columns(others, 'k') if others else ''}"
         return (
-            f"INSERT INTO {self.qualified(target)} ({self.columns([*columns, *others])}) {self.overriding}SELECT {listed}"
+            f"{self.insert_into} {self.qualified(target)} ({self.columns([*columns, *others])}) {self.overriding}SELECT {listed}"
             f" FROM {self.qualified(work)} AS w {self.straight_join} {self.by_index(staging, 's', names)}"
             f" ON {self.match(key, 's', 'w')}"
             + (f" JOIN {self.by_index(kept, 'k', names)} ON {self.match(key, 'k', 'w')}" if kept else "")
@@ -139,6 +143,6 @@ class MergeStatements(DatabaseComponent):
     def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:
         """Return the statement that inserts every staged row into an empty target."""
         return (
-            f"INSERT INTO {self.qualified(target)} ({self.columns(columns)}) {self.overriding}SELECT {self.columns(columns, 's')}"
-            f" FROM {self.qualified(staging)} AS s"
+            f"{self.insert_into} {self.qualified(target)} ({self.columns(columns)})"
+            f" {self.overriding}SELECT {self.columns(columns, 's')} FROM {self.qualified(staging)} AS s"
         )

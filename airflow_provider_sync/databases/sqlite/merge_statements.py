@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
 from airflow_provider_sync.databases.schema import OP, Column, Op, Table
+from airflow_provider_sync.databases.sqlite.session import INSERT_INTO
 from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 
 class SQLiteMergeStatements(MergeStatements):
-    """Compares every column by its bytes, since any may hold text."""
+    """Compares every column by its bytes, since any may hold text.
+
+    Writes name ``OR ABORT``, which overrules a constraint's own clause: ``UNIQUE … ON CONFLICT REPLACE`` would delete rows that
+    are not synced, without an error, and ``ON CONFLICT IGNORE`` leaves rows out.
+    """
+
+    insert_into = INSERT_INTO
+    update = "UPDATE OR ABORT"
 
     def comparable(self, column: Column, alias: str) -> str:
         """Compare every column by its bytes: whatever its type, it may hold text, and have a collation."""

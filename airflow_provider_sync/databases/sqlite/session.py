@@ -11,6 +11,9 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.exceptions import TableBusyError, TableError
 
+INSERT_INTO = "INSERT OR ABORT INTO"
+"""Beginning of an INSERT into a target, which fails even if a constraint's ``ON CONFLICT`` clause says otherwise."""
+
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _PRIMARY_CODE = 0xFF
 """The part of an extended result code that is the plain one."""

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.schema import Table, Value
 from airflow_provider_sync.databases.sqlite.affinities import INT64, NUMBER, Affinity, affinity_of, refusal
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
-from airflow_provider_sync.databases.sqlite.session import decode, driver_of, write_transaction
+from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, decode, driver_of, write_transaction
 from airflow_provider_sync.databases.sqlite.text import decimal_text, float_text
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
@@ -52,7 +52,7 @@ def load_blocks(
     strict = is_strict(connection, staging)
     affinities = [affinity_of(column.column.sql_type, strict=strict) for column in columns]
     names = ", ".join(quote(column.column.name) for column in columns)
-    statement = f"INSERT INTO {qualified} ({names}) VALUES ({', '.join('?' * len(columns))})"
+    statement = f"{INSERT_INTO} {qualified} ({names}) VALUES ({', '.join('?' * len(columns))})"
     # Without an open transaction, rows are collected first, so that a slow source does not hold the write lock.
     at_once = driver_of(connection).in_transaction
     loaded = 0

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.schema import Row, Table, Value
 from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of, refusal, storable
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
-from airflow_provider_sync.databases.sqlite.session import driver_of, write_transaction
+from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, driver_of, write_transaction
 
 _TRANSACTION_BYTES = 24 * 1024 * 1024
 """How much is inserted in one transaction, and held in memory for it."""
@@ -33,7 +33,7 @@ def load_rows(
     affinities = [affinity_of(column.sql_type, strict=strict) for column in staging.columns]
     names = ", ".join(quote(column.name) for column in staging.columns)
     marks = ", ".join("?" * len(staging.columns))
-    statement = f"INSERT INTO {qualified} ({names}) VALUES ({marks})"
+    statement = f"{INSERT_INTO} {qualified} ({names}) VALUES ({marks})"
     loaded = 0
     pending: list[Row] = []
     size = 0

@@ -197,3 +197,22 @@ def test_a_failed_report_says_which_version_was_spoken(same: Link) -> None:
     with pytest.raises(SyncFailed, match="extra") as failure:
         same.sync_one("t")
     assert [report.protocol for report in failure.value.reports] == [2]
+
+
+@pytest.mark.parametrize("rows", [0, 1], ids=["first", "difference"])
+def test_no_row_outside_a_window_is_replaced(two_same: Link, rows: int) -> None:
+    """A unique key of SQLite that replaces rows on conflict neither deletes a row outside of the window nor one inside."""
+    two_same.source.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, e TEXT, n INTEGER)", "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)"
+    )
+    two_same.source.execute("INSERT INTO t VALUES (3, 'a', 1)")
+    two_same.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, e TEXT UNIQUE ON CONFLICT REPLACE, n INTEGER)")
+    two_same.target.execute(*["INSERT INTO t VALUES (2, 'b', 1), (9, 'a', 5)"] * rows)
+    two_same.offered["t"] = {"windows": ["n"]}
+    before = two_same.target.rows("t")
+
+    with pytest.raises(SyncFailed, match=r"UNIQUE constraint failed: t\.e"):
+        two_same.sync_one("t", {"window": ("n", "0", "3"), "verify": False} if rows else {"verify": False})
+
+    assert two_same.target.rows("t") == before
+    two_same.assert_clean()
