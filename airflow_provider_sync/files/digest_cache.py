@@ -131,7 +131,8 @@ class CachedRoot:
                     self._forget(gone)
                 row = next(rows, None)
             if row is not None and row[0] == path:
-                yield _with_digest(entry, row)
+                digest = _digest_of(entry, row)
+                yield entry if digest is None else entry.with_digest(digest)
                 row = next(rows, None)
             else:
                 yield entry
@@ -143,14 +144,30 @@ class CachedRoot:
         self._forget(gone)
 
     def _looked_up(self, entries: list[TreeEntry]) -> Iterator[TreeEntry]:
-        paths = {path_order(entry.path) for entry in entries if entry.kind == "file"}
-        found = self._select(
-            f"SELECT {_COLUMNS} FROM files WHERE root = ? AND path IN ({','.join('?' * len(paths))})", self._root, *paths
-        )
-        rows = {row[0]: row for row in found}
+        digest_of = self.look_up(entry.path for entry in entries if entry.kind == "file")
         for entry in entries:
+            digest = digest_of(entry)
+            yield entry if digest is None else entry.with_digest(digest)
+
+    def look_up(self, paths: Iterable[str]) -> Callable[[TreeEntry], bytes | None]:
+        """Return a function that gives the digests of files at some paths, by entries that it is given later.
+
+        It gives ``None`` for a version that is unknown.
+
+        :param paths: not many; they are looked up at once
+        """
+        names = [path_order(path) for path in paths]
+        rows: dict[bytes, _Row] = {}
+        for start in range(0, len(names), _LOOKED_UP):
+            asked = names[start : start + _LOOKED_UP]
+            statement = f"SELECT {_COLUMNS} FROM files WHERE root = ? AND path IN ({','.join('?' * len(asked))})"
+            rows.update((row[0], row) for row in self._select(statement, self._root, *asked))
+
+        def digest_of(entry: TreeEntry) -> bytes | None:
             row = rows.get(path_order(entry.path))
-            yield entry if row is None or entry.kind != "file" else _with_digest(entry, row)
+            return None if row is None else _digest_of(entry, row)
+
+        return digest_of
 
     def record(self, entries: Iterable[TreeEntry]) -> None:
         """Remember the digests of entries; those without a digest, and racy files, are passed over."""
@@ -298,23 +315,11 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _with_digest(entry: TreeEntry, row: _Row) -> TreeEntry:
-    """Return an entry with the digest of a row, if that is about this version of the file."""
+def _digest_of(entry: TreeEntry, row: _Row) -> bytes | None:
+    """Return the digest of a row, if that is about this version of the file."""
     _, size, version, digest, _ = row
-    if version != entry.version or size != entry.size or entry.racy or not version or not _is_whole(row):
-        return entry
-    return TreeEntry(
-        entry.path,
-        "file",
-        size,
-        entry.mtime_ns,
-        entry.mode,
-        version,
-        entry.changed_ns,
-        None,
-        entry.inode,
-        digest,
-    )
+    known = version == entry.version and size == entry.size and entry.kind == "file" and not entry.racy
+    return digest if known and version and _is_whole(row) else None
 
 
 def _is_whole(row: _Row) -> bool:

@@ -124,7 +124,7 @@ def build_manifest(
     for entry, digest, read in _digests(storage, hasher, entries, on_unreadable):
         manifest[entry.path] = digest
         if read is not None and cached is not None:
-            new.append(_with_digest(read, digest))
+            new.append(read.with_digest(bytes.fromhex(digest)))
             if len(new) == _RECORDED:
                 cached.record(new)
                 new = []
@@ -133,10 +133,6 @@ def build_manifest(
     if cached is not None:
         cached.record(new)
     return dict(sorted(manifest.items()))
-
-
-def _with_digest(entry: TreeEntry, digest: str) -> TreeEntry:
-    return msgspec.structs.replace(entry, digest=bytes.fromhex(digest))
 
 
 def _digests(

@@ -12,6 +12,7 @@ from airflow_provider_sync.exceptions import FileChangedError, FileError, Missin
 from airflow_provider_sync.files.chunks import chunk_file
 from airflow_provider_sync.files.file_errors import file_error, is_about_one_file
 from airflow_provider_sync.files.storage import OpenVersion, VersionedFile
+from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.compression import CONTENT_COMPRESSIONS
 from airflow_provider_sync.protocol.v2.content_check import wanted_bytes
 from airflow_provider_sync.protocol.v2.file_messages import (
@@ -38,6 +39,9 @@ from airflow_provider_sync.server.version2_requests import invalid_field
 
 GROUP_BYTES = 1024 * 1024
 """Bytes of content that are sent at once: small files one by one would cost a change of threads each."""
+
+RECORDED = 2_000
+"""Files that were sent whose digests go into the cache at once."""
 
 _GROUP_MESSAGES = 1_000
 
@@ -83,20 +87,30 @@ class _Contents:
         self._active = active
         self._compression = BlockCompression()
         self._location = directory.storage.location
+        self._read: list[TreeEntry] = []
 
     def groups(self, files: Sequence[RequestedFile]) -> Groups:
         """Yield the messages, about :data:`GROUP_BYTES` at once."""
         group: list[FileMessage] = []
         size = 0
-        with self._directory.noting_location(), self._directory.opener() as open_version:
-            for message in self._messages(files, open_version):
-                group.append(message)
-                size += len(message.data) if isinstance(message, Content) else 0
-                if size >= GROUP_BYTES or len(group) >= _GROUP_MESSAGES:
-                    yield group
-                    group, size = [], 0
-        if group:
-            yield group
+        try:
+            with self._directory.noting_location(), self._directory.opener() as open_version:
+                for message in self._messages(files, open_version):
+                    group.append(message)
+                    size += len(message.data) if isinstance(message, Content) else 0
+                    if size >= GROUP_BYTES or len(group) >= _GROUP_MESSAGES:
+                        yield group
+                        group, size = [], 0
+                        if len(self._read) >= RECORDED:
+                            self._record()
+            if group:
+                yield group
+        finally:
+            self._record()
+
+    def _record(self) -> None:
+        self._directory.cached.record(self._read)
+        self._read.clear()
 
     def _messages(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[FileMessage]:
         for number, requested in enumerate(files):
@@ -117,7 +131,9 @@ class _Contents:
                     return self._changed(number, requested)
         except (FileError, OSError) as error:
             return self._failed(number, requested, error)
-        end = ContentEnd(blake3(data).digest(), opened.entry.mode)
+        digest = blake3(data).digest()
+        self._read.append(opened.entry.with_digest(digest))
+        end = ContentEnd(digest, opened.entry.mode)
         if self._compression.is_worthwhile(requested.path, data) and (frame := self._compression.compressed(data)):
             return Content(number=number, inflated=len(data), end=end, data=frame)
         return Content(number=number, end=end, data=data)
@@ -143,6 +159,8 @@ class _Contents:
                         compresses = self._compression.is_worthwhile(requested.path, block)
                     frame = self._compression.compressed(block) if compresses else None
                     end = None if left else ContentEnd(digest.digest(), opened.entry.mode)
+                    if end is not None and requested.ranges is None:
+                        self._read.append(opened.entry.with_digest(end.digest))
                     yield Content(
                         number=number, inflated=len(block) if frame else 0, end=end, data=frame if frame is not None else block
                     )
@@ -172,9 +190,15 @@ def _chunks(directory: ServedDirectory, path: str, active: ActiveRequest) -> Gro
     try:
         with directory.noting_location(), directory.opener() as open_version, open_version(path) as opened:
             entry = opened.entry
-            chunks = chunk_file(cast("BinaryIO", StoppableFile(opened.file, active)), entry.size)
-            if not opened.is_unchanged():
-                raise FileChangedError(f"{path!r} in {location} changed while it was read. Try again when nobody writes to it.")
+            chunks = directory.cached.chunks(entry)
+            if chunks is None:
+                chunks = chunk_file(cast("BinaryIO", StoppableFile(opened.file, active)), entry.size)
+                if not opened.is_unchanged():
+                    raise FileChangedError(
+                        f"{path!r} in {location} changed while it was read. Try again when nobody writes to it."
+                    )
+                directory.cached.record_chunks(entry, chunks)
+                directory.cached.record([entry.with_digest(chunks.digest)])
     except MissingFileError as error:
         raise invalid_field("path", str(error)) from error
     except OSError as error:

@@ -95,7 +95,7 @@ class DirectoryAnswers:
             )
 
     def _cached_md5(self, directory: SourceDirectory) -> CachedRoot:
-        return self._sources.cached(directory, self._sources.storage(directory), algorithm="md5")
+        return self._sources.cached(directory, self._sources.storage(directory).location, algorithm="md5")
 
     @contextmanager
     def _storage(self, name: str) -> Iterator[Storage]:

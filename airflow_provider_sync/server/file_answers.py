@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -73,7 +73,7 @@ class FileAnswers:
         request = decode_file_request(body, DigestFiles, grant.directories)
         directory = self._directories.open(request)
         return stream_files(
-            _Digesting(directory, active).groups(request.paths),
+            _Digesting(directory, active, always=request.always).groups(request.paths),
             accept,
             active,
             what=f"Digests of directory {request.directory!r}",
@@ -127,6 +127,7 @@ class _Listing:
 
     def _entries(self, found: Iterator[TreeEntry]) -> Groups:
         start = len(self._directory.folder)
+        found = self._directory.known(found)
         while batch := tuple([self._entry(entry, entry.path[start:]) for entry in islice(found, MESSAGE_ENTRIES)]):
             yield (Entries(entries=batch),)
 
@@ -175,11 +176,13 @@ class _Digesting:
     """The digests of some files.
 
     :param active: the request that is answered
+    :param always: whether files are read of which the digest is known
     """
 
-    def __init__(self, directory: ServedDirectory, active: ActiveRequest) -> None:
+    def __init__(self, directory: ServedDirectory, active: ActiveRequest, *, always: bool) -> None:
         self._directory = directory
         self._active = active
+        self._always = always
 
     def groups(self, paths: Sequence[str]) -> Groups:
         """Yield the messages of the answer: none at all if files may not be read for their digests."""
@@ -200,16 +203,29 @@ class _Digesting:
                     future.cancel()
 
     def _digests(self, paths: Sequence[str]) -> list[FileDigest]:
-        with self._directory.opener() as open_version:
-            return [self._digest(path, open_version) for path in paths]
+        cached, folder = self._directory.cached, self._directory.folder
+        digest_of = cached.look_up(() if self._always else (folder + path for path in paths))
+        read: list[TreeEntry] = []
+        try:
+            with self._directory.opener() as open_version:
+                return [self._digest(path, open_version, digest_of, read) for path in paths]
+        finally:
+            cached.record(read)
 
-    def _digest(self, path: str, open_version: OpenVersion) -> FileDigest:
+    def _digest(
+        self, path: str, open_version: OpenVersion, digest_of: Callable[[TreeEntry], bytes | None], read: list[TreeEntry]
+    ) -> FileDigest:
+        """Return the digest of a file; add the file to ``read`` if it was not known."""
         tries = _TRIES
         while True:
             try:
                 with open_version(path) as opened:
-                    digest = digest_file(opened, self._directory.storage.location, check=self._active.check)
-                    return FileDigest(digest, opened.entry.size, opened.entry.mtime_ns)
+                    entry = opened.entry
+                    digest = digest_of(entry)
+                    if digest is None:
+                        digest = digest_file(opened, self._directory.storage.location, check=self._active.check)
+                        read.append(entry.with_digest(digest))
+                    return FileDigest(digest, entry.size, entry.mtime_ns)
             except MissingFileError:
                 return FileDigest(None)
             except FileError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import FileError, MissingFileError
+from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.hashers import NoneHasher, load_hasher
 from airflow_provider_sync.files.patterns import PathFilter
 from airflow_provider_sync.files.storage import OnUnreadable, OpenVersion, Storage, VersionedFile
@@ -26,6 +27,7 @@ class ServedDirectory:
     :ivar folder: to which all paths are relative, with ``/`` at its end; empty for the whole directory
     :ivar links: what to do with symbolic links
     :ivar may_digest: whether files may be read for their digests
+    :ivar cached: the digests that are known of its files, by their paths in the whole directory
     """
 
     storage: Storage
@@ -34,6 +36,7 @@ class ServedDirectory:
     folder: str
     links: Links
     may_digest: bool
+    cached: CachedRoot
 
     def walk(self, on_unreadable: OnUnreadable, on_link: Callable[[str], None]) -> Iterator[TreeEntry]:
         """Yield everything that is offered, in the order of paths. The paths are those of the whole directory.
@@ -70,6 +73,10 @@ class ServedDirectory:
         raise MissingFileError(
             f"There is no folder {folder!r} in {self.storage.location}. Make it at the source, or correct `prefix`."
         )
+
+    def known(self, entries: Iterator[TreeEntry]) -> Iterator[TreeEntry]:
+        """Yield the entries of a walk to its end, with the digests that are known."""
+        return self.cached.known(entries, whole=not self.folder) if self.may_digest else entries
 
     @contextmanager
     def noting_location(self) -> Iterator[None]:
@@ -118,4 +125,5 @@ class ServedDirectories:
             folder=f"{request.folder}/" if request.folder else "",
             links=request.links,
             may_digest=not isinstance(load_hasher(directory.hasher or self._config.default_file_hasher), NoneHasher),
+            cached=self._sources.cached(directory, storage.location, links=request.links),
         )

@@ -12,7 +12,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import CachedRoot, open_cache
-from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
+from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST, Links
 
 LOCK_SECONDS = 20
 """Longest wait for a lock, in seconds: less than clients wait for an answer, so that they get the reason."""
@@ -53,14 +53,18 @@ class Sources:
         """Return the files of ``directory``."""
         return self._open_storage(directory.path)
 
-    def cached(self, directory: SourceDirectory, storage: Storage, *, algorithm: str = FILE_DIGEST) -> CachedRoot:
+    def cached(
+        self, directory: SourceDirectory, location: str, *, algorithm: str = FILE_DIGEST, links: Links = "skip"
+    ) -> CachedRoot:
         """Return the digests that are known of the files of ``directory``.
 
-        :param storage: that of :meth:`storage`, under its own name
+        :param location: of its storage, before that was named
         :param algorithm: of the digests
+        :param links: what is done with symbolic links
         """
         # Directories may share a path, and offer different files of it.
-        return self._cache.root(storage.location, algorithm=algorithm, scope=repr((directory.include, directory.exclude)))
+        scope = repr((directory.include, directory.exclude, links))
+        return self._cache.root(location, algorithm=algorithm, scope=scope)
 
     def close(self) -> None:
         """Close all database connections that are not in use, and the cache of digests."""
