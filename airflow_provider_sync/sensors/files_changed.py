@@ -21,8 +21,9 @@ from airflow_provider_sync.sync import WatchedDirectory, directory_differs
 class FilesChangedSensor(DifferenceSensor):
     """Succeed when a directory of the source differs from its target; no file is downloaded.
 
-    The digests of the target's files are compared with those that the server answers. A source without digests (hasher
-    ``none``) counts as changed as soon as it has files.
+    While nothing changed on either side since the last sync, that is one request, and no file is read. Otherwise the sizes,
+    times and digests of both sides are compared. A source of version 1 without digests (hasher ``none``) counts as changed as
+    soon as it has files.
 
     :param directory: the name that the server offers, or a mapping of it to options, as ``FileSyncOperator`` takes them
     :param path: where the files are kept: a local path, a URL such as ``s3://conn_id@bucket/prefix``, or an

@@ -7,6 +7,7 @@ Only the source is asked; whether a target differs from it is found out in :mod:
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import ClassVar
 
 import msgspec
@@ -14,9 +15,13 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import PathFilter
+from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST, ListFiles
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, RequestedSlice
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
+
+YOUNG_SECONDS = (0.15, 0.5, 2.0)
+"""Pauses, in seconds, before a directory is listed again in which a file was changed a moment ago."""
 
 
 class WatchedTable(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="table"):
@@ -47,16 +52,20 @@ class WatchedDirectory(msgspec.Struct, frozen=True, kw_only=True, tag_field="kin
 Watched = WatchedTable | WatchedDirectory
 
 
-def source_digest(client: SyncClient, watched: Watched) -> str:
+def source_digest(client: SyncClient, watched: Watched, *, known: str | None = None) -> str:
     """Ask the source for the digest of a table or directory: an opaque text that changes when the content changes.
 
-    It costs the source one scan of the table, or of the directory's files. Little is sent, except for the manifest of a
-    directory.
+    A table costs the source a scan. The files of a directory are listed and not read by version 2; version 1 hashes them. As long
+    as nothing changed since ``known``, version 2 sends a line, and otherwise the listing.
 
-    :raises FileError: for a directory whose files the source does not hash, so that changes cannot be noticed
+    :param known: the digest that was returned last
+    :raises FileError: for a directory whose files a source of version 1 does not hash, so that changes cannot be noticed
     :raises SyncError: if the source does not answer, or answers with an error
     """
     if isinstance(watched, WatchedDirectory):
+        capabilities = client.capabilities()
+        if capabilities is not None and FILE_DIGEST in capabilities.file_digests:
+            return _tree_digest(client, watched, known)
         return _directory_digest(client, watched)
     if client.protocol_for() == 1:
         return client.get_table_hash(watched.name)
@@ -73,6 +82,36 @@ def _table_digest(client: SyncClient, requested_slice: RequestedSlice) -> str:
             rows += sum(segments.counts)
             total += sum(segments.sums)
     return _sha256([described.columns, described.key, rows, total % 2**64])
+
+
+def _tree_digest(client: SyncClient, watched: WatchedDirectory, known: str | None) -> str:
+    """Digest names, sizes and times of the files that are watched.
+
+    What is returned begins with the state of the whole directory, by which the server can tell the next time that nothing
+    changed. There is none while a file is so young that a further change might not show in its times. That passes within
+    :data:`YOUNG_SECONDS`, unless a file is written to all the time; what is returned then is another digest once it has a state.
+    """
+    for pause in (*YOUNG_SECONDS, None):
+        found = repeated(client, lambda: _listed_digest(client, watched, known))
+        if pause is None or not found.startswith("."):
+            break
+        time.sleep(pause)
+    return found
+
+
+def _listed_digest(client: SyncClient, watched: WatchedDirectory, known: str | None) -> str:
+    known_state, _, known_digest = (known or "").rpartition(".")
+    selection = PathFilter(watched.include, watched.exclude)
+    digest = hashlib.sha256()
+    request = ListFiles(directory=watched.name, folder=watched.prefix, state=known_state or None)
+    with client.list_files(request) as answer:
+        for entries in answer:
+            for entry in entries:
+                if entry.kind == "file" and selection.selects(entry.path):
+                    digest.update(msgspec.json.encode((entry.path, entry.size, entry.mtime_ns)))
+        if known is not None and (answer.unchanged or (known_state and digest.hexdigest() == known_digest)):
+            return known
+        return f"{answer.state or ''}.{digest.hexdigest()}"
 
 
 def _directory_digest(client: SyncClient, watched: WatchedDirectory) -> str:

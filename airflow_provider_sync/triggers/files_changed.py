@@ -14,8 +14,9 @@ from airflow_provider_sync.triggers.source_watch import SourceWatch, listed
 class FilesChangedTrigger(SourceWatch):
     """Watch a directory of the source for an asset, as ``AssetWatcher(name=…, trigger=FilesChangedTrigger(directory=…))``.
 
-    Each poll has the source hash its files; no target is read. An event carries ``name``, ``kind``
-    (``"directory"``) and ``digest``. A source that does not hash (hasher ``none``) cannot be watched.
+    For each poll the source lists its files; it does not read them, and sends a line if nothing changed. No target is read. An
+    event carries ``name``, ``kind`` (``"directory"``) and ``digest``. A server of version 1 hashes its files for each poll; one
+    that does not hash (hasher ``none``) cannot be watched.
 
     :param directory: the name that the server offers
     :param prefix: a folder of the directory, such as ``2026/01``: only its files count, and patterns apply to the paths below it

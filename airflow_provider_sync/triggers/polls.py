@@ -30,11 +30,12 @@ def _threads(sync_conn_id: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS_PER_SERVER, thread_name_prefix="sync-poll")
 
 
-async def poll(sync_conn_id: str, watched: Watched, *, max_seconds: float = MAX_SECONDS) -> str:
+async def poll(sync_conn_id: str, watched: Watched, *, known: str | None = None, max_seconds: float = MAX_SECONDS) -> str:
     """Ask once for the digest of a table or directory; see :func:`~airflow_provider_sync.sync.source_digest`.
 
     Failed requests are not retried: the next poll does that. When the poll is cancelled, its thread ends within a second or so.
 
+    :param known: the digest of the poll before
     :param max_seconds: how long it may take, from when a thread is free
     :raises ConfigurationError: when there is no such connection
     :raises SyncError: when the source does not answer, or with an error
@@ -44,7 +45,7 @@ async def poll(sync_conn_id: str, watched: Watched, *, max_seconds: float = MAX_
 
     def ask() -> str:
         with client, client.within(max_seconds):
-            return source_digest(client, watched)
+            return source_digest(client, watched, known=known)
 
     try:
         # The connection is read above, outside the thread: on Airflow 3.1, a thread's requests to the triggerer are lost.

@@ -63,7 +63,7 @@ class SourceMovedTrigger(BaseTrigger):
         while True:
             await asyncio.sleep(self.poll_interval)
             try:
-                digest = await poll(self.sync_conn_id, watched, max_seconds=self.max_seconds)
+                digest = await poll(self.sync_conn_id, watched, known=self.known, max_seconds=self.max_seconds)
             except SyncError as error:
                 errors += 1
                 if not error.retryable or errors == MAX_ERRORS:

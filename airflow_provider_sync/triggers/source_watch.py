@@ -69,7 +69,7 @@ class SourceWatch(BaseEventTrigger):
         known = await last.read()
         while True:
             try:
-                digest = await poll(self.sync_conn_id, watched, max_seconds=self.max_seconds)
+                digest = await poll(self.sync_conn_id, watched, known=known, max_seconds=self.max_seconds)
             except SyncError as error:
                 pause = self.poll_interval if error.retryable else max(self.poll_interval, PERMANENT_ERROR_SECONDS)
                 self.log.error("%s of %s: trying again in %.0f seconds. %s", watched.name, self.sync_conn_id, pause, error)

@@ -43,10 +43,10 @@ def test_deferrable_sensor(source: Source, target: Target, monkeypatch: pytest.M
     polled = []
     source_digest = polls.source_digest
 
-    def changing(client: Any, watched: Any) -> str:
+    def changing(client: Any, watched: Any, *, known: str | None) -> str:
         if polled:
             source.execute("DELETE FROM orders WHERE id = 1")
-        polled.append(source_digest(client, watched))
+        polled.append(source_digest(client, watched, known=known))
         return polled[-1]
 
     monkeypatch.setattr(polls, "source_digest", changing)

@@ -56,11 +56,11 @@ def change_before_second_poll(source: Source, monkeypatch: pytest.MonkeyPatch) -
     polled: list[str] = []
     source_digest = polls.source_digest
 
-    def changing(client: Any, watched: Any) -> str:
+    def changing(client: Any, watched: Any, *, known: str | None) -> str:
         if len(polled) == 1:
             source.execute("DELETE FROM orders WHERE id = 1")
             source.write("images", "one.txt", "another")
-        polled.append(source_digest(client, watched))
+        polled.append(source_digest(client, watched, known=known))
         return polled[-1]
 
     monkeypatch.setattr(polls, "source_digest", changing)

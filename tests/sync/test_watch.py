@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from itertools import pairwise
+
 import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError, ServerError
+from airflow_provider_sync.files import local_entries
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
 from airflow_provider_sync.server.uvicorn_server import RunningServer
-from airflow_provider_sync.sync import Watched, WatchedDirectory, WatchedTable, source_digest
+from airflow_provider_sync.sync import Watched, WatchedDirectory, WatchedTable, source_digest, watch
 from tests.server.wire import config
 from tests.source_server import TOKEN, Source, source
 
 __all__ = ["source"]
 
 
-def digest(source: Source, watched: Watched, protocol: str = "2") -> str:
+def digest(source: Source, watched: Watched, protocol: str = "2", known: str | None = None) -> str:
     """Ask once."""
     with SyncClient(source.url, token=TOKEN, protocol=protocol) as client:
-        return source_digest(client, watched)
+        return source_digest(client, watched, known=known)
 
 
 def table(name: str, *columns: str) -> WatchedTable:
@@ -66,29 +70,79 @@ def test_new_columns_of_an_empty_table_are_seen(source: Source) -> None:
     assert digest(source, table("orders")) != before
 
 
-def test_every_change_of_a_directory_is_seen(source: Source) -> None:
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no file be so young that a further change might not show in its times."""
+    monkeypatch.setattr(local_entries, "_FINE_NS", 0)
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("protocol", ["1", "auto"])
+def test_every_change_of_a_directory_is_seen(source: Source, protocol: str) -> None:
     """A file that is new, another or gone makes another digest, unless it is not selected."""
     images = WatchedDirectory(name="images", exclude=("*.tmp",))
-    seen = [digest(source, images)]
+    seen = [digest(source, images, protocol)]
     source.write("images", "new.tmp", "left out")
-    assert digest(source, images) == seen[0]
-    for path, content in (("new.txt", "new"), ("new.txt", "another")):
+    assert digest(source, images, protocol, known=seen[0]) == seen[0]
+    for path, content in (("new.txt", "new"), ("new.txt", "wen"), ("new.txt", "another")):
         source.write("images", path, content)
-        seen.append(digest(source, images))
-    assert len(set(seen)) == 3
+        seen.append(digest(source, images, protocol, known=seen[-1]))
     source.folder.joinpath("images/new.txt").unlink()
-    assert digest(source, images) == seen[0]
+    assert digest(source, images, protocol, known=seen[0]) == seen[0]
+    seen.append(digest(source, images, protocol, known=seen[-1]))
+    assert all(before != after for before, after in pairwise(seen))
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_unchanged_directory_costs_a_line(source: Source) -> None:
+    """If nothing changed since the digest that is known, one request and less than a kilobyte say so."""
+    for number in range(200):
+        source.write("images", f"{number}-{'x' * 50}.txt", "content")
+    images = WatchedDirectory(name="images")
+    with SyncClient(source.url, token=TOKEN) as client:
+        known = source_digest(client, images)
+        before = client.traffic.bytes_received, client.traffic.requests
+        assert source_digest(client, images, known=known) == known
+        assert client.traffic.bytes_received - before[0] < 1000
+        assert client.traffic.requests - before[1] == 1
+
+
+def test_a_young_file_is_looked_at_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change right after a poll that leaves size and time as they are is not missed: a later poll tells of the file again."""
+    images = WatchedDirectory(name="images")
+    monkeypatch.setattr(watch, "YOUNG_SECONDS", (0.0,))
+    monkeypatch.setattr(local_entries, "_FINE_NS", 3_600 * 10**9)
+    young = digest(source, images)
+    file = source.folder / "images" / "one.txt"
+    times = file.stat()
+    file.write_text(file.read_text()[::-1])
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert digest(source, images, known=young) == young
+    monkeypatch.setattr(local_entries, "_FINE_NS", 0)
+    old = digest(source, images, known=young)
+    assert old != young
+    assert digest(source, images, known=old) == old
+
+
+def test_the_digest_of_another_version_is_another_state(source: Source) -> None:
+    """A digest that version 1 returned is no state of version 2: the directory counts as changed once."""
+    images = WatchedDirectory(name="images")
+    known = digest(source, images, "1")
+    assert digest(source, images, known=known) not in (known, "")
 
 
 def test_directories_without_digests_are_refused(source: Source) -> None:
-    """A directory in which no change could be seen is an error that says what to do."""
+    """Where version 1 could see no change, that is an error that says what to do; version 2 needs no digests."""
     options = {"images": {"path": str(source.folder / "images"), "hasher": "none"}}
-    with (
-        RunningServer(config(f"sqlite:///{source.database}", directories=options)) as server,
-        SyncClient(server.url) as client,
-        pytest.raises(FileError, match=r"no digests for directory 'images'.*Set hasher: md5"),
-    ):
-        source_digest(client, WatchedDirectory(name="images"))
+    images = WatchedDirectory(name="images")
+    with RunningServer(config(f"sqlite:///{source.database}", directories=options)) as server:
+        with (
+            SyncClient(server.url, protocol=1) as client,
+            pytest.raises(FileError, match=r"no digests for directory 'images'.*Set hasher: md5"),
+        ):
+            source_digest(client, images)
+        with SyncClient(server.url) as client:
+            assert source_digest(client, images)
 
 
 @pytest.mark.parametrize("watched", [table("nothing"), WatchedDirectory(name="nothing")])
@@ -98,12 +152,14 @@ def test_names_that_are_not_offered(source: Source, watched: Watched) -> None:
         digest(source, watched)
 
 
-def test_a_folder_of_a_directory(source: Source) -> None:
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("protocol", ["1", "auto"])
+def test_a_folder_of_a_directory(source: Source, protocol: str) -> None:
     """Below a prefix, only its files make a difference."""
     source.write("images", "2026/01.txt", "january")
     january = WatchedDirectory(name="images", prefix="2026")
-    before = digest(source, january)
+    before = digest(source, january, protocol)
     source.write("images", "2025/01.txt", "long ago")
-    assert digest(source, january) == before
+    assert digest(source, january, protocol, known=before) == before
     source.write("images", "2026/01.txt", "another january")
-    assert digest(source, january) != before
+    assert digest(source, january, protocol, known=before) != before

@@ -30,8 +30,8 @@ def polled(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[str]:
     """Give the digests that triggers got, as they get them."""
     digests: asyncio.Queue[str] = asyncio.Queue()
 
-    async def poll(sync_conn_id: str, watched: Watched, *, max_seconds: float) -> str:
-        digest = await polls.poll(sync_conn_id, watched, max_seconds=max_seconds)
+    async def poll(sync_conn_id: str, watched: Watched, *, known: str | None, max_seconds: float) -> str:
+        digest = await polls.poll(sync_conn_id, watched, known=known, max_seconds=max_seconds)
         digests.put_nowait(digest)
         return digest
 
