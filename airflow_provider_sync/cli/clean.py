@@ -27,6 +27,7 @@ def main(options: Namespace) -> int:
                         database.ddl.drop(connection, staging)
                         print(f"Dropped {staging}, {age / 3600:.1f} hours old.", file=results)
                         tables += 1
-        files = sum(OPENER.storage(directory.path).clean(options.older_than) for directory in plan.directories)
+        age = options.older_than
+        files = sum(OPENER.storage(directory.path).clean(age, resumable_older_than=age) for directory in plan.directories)
     print(f"Removed {tables} staging tables and {files} temporary files.")
     return 0

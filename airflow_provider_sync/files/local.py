@@ -14,15 +14,16 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.atomic_tree import AtomicTree
 from airflow_provider_sync.files.backup_folder import backup_in_copy
+from airflow_provider_sync.files.carried_digests import CarriedDigests
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local_opener import LocalOpener
@@ -36,6 +37,9 @@ from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileEntry, Fi
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure
 from airflow_provider_sync.protocol.v2.file_messages import Links
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.files.digest_cache import CachedRoot
 
 log = logging.getLogger(__name__)
 
@@ -187,13 +191,21 @@ class LocalStorage:
         )
 
     @contextmanager
-    def atomic_copy(self, *, durable: bool = True) -> Iterator[Self]:
+    def atomic_copy(self, *, durable: bool = True, digests: CachedRoot | None = None) -> Iterator[Self]:
         """Give a copy of the directory beside it, which takes its place at the end; see :meth:`~.storage.Storage.atomic_copy`."""
         atomic = AtomicTree(self.root, self.location, durable=durable)
-        with atomic.replacing(self._lock_instead) as path:
-            storage = copy(self)
-            storage.root, storage._original = path, self.root
-            yield storage
+        with CarriedDigests(digests) as carried:
+            try:
+                with atomic.replacing(self._lock_instead, carried.note) as path:
+                    storage = copy(self)
+                    storage.root, storage._original = path, self.root
+                    yield storage
+            except Exception:
+                with suppress(OSError):  # it is a cache
+                    carried.record(self.root)
+                raise
+            with suppress(OSError):
+                carried.record(self.root)
 
     def _lock_instead(self, descriptor: int) -> None:
         """Hold the lock on a directory that took the place of the root, instead of that on the root."""
@@ -296,7 +308,7 @@ class LocalStorage:
                     try:
                         # With the lock held, all are removed, also those with a time in the future.
                         age = resumable_older_than if is_resumable(entry.name) else older_than
-                        if age > 0 and _last_written(entry) > time.time() - age:
+                        if age > 0 and last_written(entry.stat(follow_symlinks=False)) > time.time() - age:
                             continue
                         if entry.is_dir(follow_symlinks=False):
                             shutil.rmtree(entry.name, dir_fd=directory)
@@ -321,7 +333,7 @@ class LocalStorage:
         return f"LocalStorage({self.location!r})"
 
 
-def _last_written(entry: os.DirEntry[str]) -> float:
-    status = entry.stat(follow_symlinks=False)
+def last_written(status: os.stat_result) -> float:
+    """Return when a temporary file was written, in seconds since the epoch."""
     # A complete file may already have the time of modification that its source has.
     return max(status.st_mtime, status.st_ctime)

@@ -19,6 +19,7 @@ _EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
 
 # Times of modification and of the inode's change, inode, device.
 _pack_version = struct.Struct("<qqQQ").pack
+_TIME_BYTES = 8
 
 
 class RacyTimes:
@@ -72,6 +73,19 @@ def entry_of_file(path: str, status: os.stat_result, racy_times: RacyTimes) -> T
         (device, inode) if status.st_nlink > 1 else None,
         None,
         changed_ns > racy_times.coarse and racy_times.is_racy(changed_ns),
+    )
+
+
+def is_same_content(one: TreeEntry, other: TreeEntry) -> bool:
+    """Whether two entries are of one file whose content was not written in between, though its number of names may have changed.
+
+    A new or removed hard link sets the time of the inode's change, and with it the version. A write also sets the time of
+    modification; so this is only for those who know why the other time changed.
+    """
+    return (one.size, one.version[:_TIME_BYTES], one.version[2 * _TIME_BYTES :]) == (
+        other.size,
+        other.version[:_TIME_BYTES],
+        other.version[2 * _TIME_BYTES :],
     )
 
 

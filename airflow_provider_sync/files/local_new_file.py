@@ -80,6 +80,7 @@ class LocalNewFile:
     :param descriptor: open for reading and writing, at its end
     :param directory: descriptor of the directory in which it is; open until ``on_end``
     :param location: the root, for messages
+    :param durable: whether a commit waits for the disk, which then begins early
     :param open_source: opens a file of the target for reading
     :param on_complete: takes over the descriptor of the complete file
     :param on_end: called once, when this object does nothing more
@@ -93,6 +94,7 @@ class LocalNewFile:
         directory: int,
         *,
         location: str,
+        durable: bool,
         open_source: Callable[[str], int],
         on_complete: Callable[[int], None],
         on_end: Callable[[], None],
@@ -103,6 +105,7 @@ class LocalNewFile:
         self._size = size
         self._descriptor = descriptor
         self._location = location
+        self._durable = durable
         self._open_source = open_source
         self._on_complete = on_complete
         self._on_end = on_end
@@ -159,7 +162,7 @@ class LocalNewFile:
 
     def _count(self, length: int) -> None:
         self.written += length
-        if self.written - self._begun >= _STRETCH_BYTES:
+        if self._durable and self.written - self._begun >= _STRETCH_BYTES:
             start_writing(self._descriptor, self._begun, self.written - self._begun)
             self._begun = self.written
 

@@ -156,6 +156,7 @@ class LocalTreeWriter:
             descriptor,
             directory.descriptor,
             location=self._location,
+            durable=self._durable,
             open_source=self._open_source,
             on_complete=complete,
             on_end=end,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 
 import fsspec
@@ -40,6 +40,9 @@ from airflow_provider_sync.files.storage import (
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import Links, path_order
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.files.digest_cache import CachedRoot
 
 log = logging.getLogger(__name__)
 
@@ -298,7 +301,7 @@ class ObjectStorage:
         """
         raise ConfigurationError(f"{self.location} is object storage, which only version 1 writes to. Set `protocol: 1`.")
 
-    def atomic_copy(self, *, durable: bool = True) -> AbstractContextManager[Self]:
+    def atomic_copy(self, *, durable: bool = True, digests: CachedRoot | None = None) -> AbstractContextManager[Self]:
         """Refuse.
 
         :raises ConfigurationError: always

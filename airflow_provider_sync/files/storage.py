@@ -22,6 +22,8 @@ from airflow_provider_sync.protocol.v2.file_messages import Links
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+    from airflow_provider_sync.files.digest_cache import CachedRoot
+
 BLOCK_BYTES = 256 * 1024
 
 RESUMABLE_SECONDS = 86_400.0
@@ -249,13 +251,14 @@ class Storage(Protocol):
         """
         ...
 
-    def atomic_copy(self, *, durable: bool = True) -> AbstractContextManager[Self]:
+    def atomic_copy(self, *, durable: bool = True, digests: CachedRoot | None = None) -> AbstractContextManager[Self]:
         """Give a copy of the directory that is changed inside the block, and at its end takes the directory's place in one step.
 
         Only inside :meth:`exclusive`. An exception, or the end of the process, leaves the directory as it was. After an exception
         the next sync goes on with unfinished downloads. The copy shares files with the directory, of which its writer takes care.
 
         :param durable: wait until the copy is on the disk before it takes the place
+        :param digests: of the directory: what it knows is recorded anew where copying gives unchanged files another version
         :raises ConfigurationError: for a storage in which that cannot be done in one step, and why
         :raises FileError: when the directory cannot be copied or replaced
         """

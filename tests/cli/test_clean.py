@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from airflow_provider_sync.files.paths import temporary_name
+from airflow_provider_sync.files.paths import resumable_name, temporary_name
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
 
@@ -22,14 +22,18 @@ def tables(site: Site) -> list[str]:
         return sorted(row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"))
 
 
-def test_clean_removes_what_is_old(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clean_removes_what_is_old(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``clean`` drops staging tables and removes temporary files that are older than a day, or than what is said."""
     command("run")
     now = int(time.time())
     copies = site.folder / "copies"
+    # Nobody can set the other time that counts, that of the inode's change.
+    monkeypatch.setattr("airflow_provider_sync.files.local.last_written", lambda status: status.st_mtime)
     for hours in (2, 30):
         execute(site.target, f"CREATE TABLE _sync_0123456789abcdef_{now - hours * HOUR:08x} (id INTEGER)")
-        file = copies / temporary_name()
+        file = copies / (temporary_name() if hours == 2 else resumable_name("file", "version"))
         file.write_text("half")
         os.utime(file, (now - hours * HOUR,) * 2)
     execute(site.target, "CREATE TABLE _sync_mine (id INTEGER)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from airflow_provider_sync.files.local import LocalStorage
 from airflow_provider_sync.files.local_tree_writer import LocalTreeWriter
 from airflow_provider_sync.files.open_directories import MAX_OPEN
 from airflow_provider_sync.files.pending_files import MAX_HELD
-from airflow_provider_sync.files.tree_writer import Metadata
+from airflow_provider_sync.files.tree_writer import Metadata, NewFile
 from tests.files.conftest import PROJECT, tree
 
 LONG_AGO = 1_000_000_000_123_456_789
@@ -402,7 +403,7 @@ def test_a_killed_writer_leaves_what_clean_removes(storage: LocalStorage, root: 
     code = """if True:
         import os, signal, sys
         from airflow_provider_sync.files import open_storage
-        from airflow_provider_sync.files.tree_writer import Metadata
+        from airflow_provider_sync.files.tree_writer import Metadata, NewFile
         with open_storage(sys.argv[1]).writer(may_replace=lambda path: False) as writer:
             writer.put("sub/file", b"new", Metadata(1))
             writer.create("sub/large", size=10, metadata=Metadata(), resume_key="1").write(b"half")
@@ -660,7 +661,7 @@ def test_metadata_of_files(writer: LocalTreeWriter, storage: LocalStorage, root:
 def test_metadata_of_unreadable_files(public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """The owner of a file need not be able to read it to set its times and permissions."""
     code = """
-        from airflow_provider_sync.files.tree_writer import Metadata
+        from airflow_provider_sync.files.tree_writer import Metadata, NewFile
         root = sys.argv[1]
         open(f"{root}/file", "w").close()
         os.chmod(f"{root}/file", 0)
@@ -679,7 +680,7 @@ def test_permissions_are_missing(public_root: Path, run_as_user: Callable[..., s
     closed.chmod(0o555)
     code = """
         from airflow_provider_sync.exceptions import FileError
-        from airflow_provider_sync.files.tree_writer import Metadata
+        from airflow_provider_sync.files.tree_writer import Metadata, NewFile
         with airflow_provider_sync.files.open_storage(sys.argv[1]).writer(may_replace=lambda path: False) as writer:
             for call in (
                 lambda: writer.put("closed/new", b"x", Metadata()),
@@ -902,3 +903,108 @@ def test_a_directory_that_is_evicted_while_in_use(storage: LocalStorage, root: P
         new_file.write(b"abc")
         new_file.finish()
     assert (root / "large" / "x").read_bytes() == b"abc"
+
+
+def test_disks_that_take_a_part(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that writes only some bytes is followed by others."""
+    original = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: original(descriptor, memoryview(data)[:2]))
+    writer.put("small", b"abcdefg", PLAIN)
+    new_file = writer.create("large", size=5, metadata=PLAIN)
+    new_file.write(b"12345")
+    new_file.finish()
+    monkeypatch.undo()
+    writer.commit()
+    assert tree(root) == {"small": b"abcdefg", "large": b"12345"}
+
+
+@pytest.mark.parametrize("call", ["utime", "fsync"])
+def test_a_large_file_that_fails_at_its_end(
+    storage: LocalStorage, root: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot get its times, or does not reach the disk, is named, and nothing of it remains."""
+    before = open_descriptors()
+    monkeypatch.setattr("airflow_provider_sync.files.pending_files.syncs_as_a_whole", lambda descriptor: False)
+    monkeypatch.setattr("airflow_provider_sync.files.pending_files.MAX_HELD", 0)
+    with storage.writer(may_replace=lambda path: False) as writer:
+        new_file = writer.create("large", size=1, metadata=OLD)
+        new_file.write(b"x")
+        with monkeypatch.context() as patch:
+            FailingCall(call, errno.EIO, lambda name: "airflow-sync" in name, patch)
+            with pytest.raises(FileError, match=r"Cannot write 'large' in .*: Input/output error"):
+                new_file.finish()
+    assert tree(root) == {}
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(("call", "code"), [("pread", errno.EIO), ("copy_file_range", errno.EIO), ("unlink", errno.EACCES)])
+def test_a_large_file_whose_disk_fails(
+    storage: LocalStorage, root: Path, call: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that can neither be read, nor copied on, nor cleaned up, names the file."""
+    (root / "from").write_bytes(b"abc")
+    with storage.writer(may_replace=lambda path: False) as writer:
+        new_file = writer.create("large", size=9, metadata=PLAIN)
+        new_file.write(b"x")
+        with monkeypatch.context() as patch:
+            FailingCall(call, code, lambda name: True, patch)
+            with pytest.raises(FileError, match="Cannot write 'large'"):
+                _use(new_file, call)
+        new_file.discard()
+    assert set(tree(root)) <= {"from"} | {path.name for path in root.glob(".airflow-sync-*")}
+
+
+def _use(new_file: NewFile, call: str) -> None:
+    if call == "pread":
+        list(new_file.read_written())
+    elif call == "copy_file_range":
+        new_file.copy_range("from", 0, 2)
+    else:
+        new_file.discard()
+
+
+def test_without_locks(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On file systems without locks, large files are written all the same."""
+
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    new_file = writer.create("large", size=1, metadata=PLAIN, resume_key="1")
+    new_file.write(b"x")
+    new_file.keep()
+    new_file = writer.create("large", size=1, metadata=PLAIN, resume_key="1")
+    assert new_file.written == 1
+    new_file.finish()
+    writer.commit()
+    assert tree(root) == {"large": b"x"}
+
+
+def test_large_files_begin_to_be_written_early(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large file the disk gets stretches while it is written, so that a commit need not wait for all of it."""
+    begun: list[tuple[int, int]] = []
+    module = "airflow_provider_sync.files.local_new_file"
+    monkeypatch.setattr(f"{module}._STRETCH_BYTES", 4)
+    monkeypatch.setattr(f"{module}.start_writing", lambda descriptor, offset, length: begun.append((offset, length)))
+    for durable in (True, False):
+        with storage.writer(durable=durable, may_replace=lambda path: False) as writer:
+            new_file = writer.create("large", size=10, metadata=PLAIN)
+            for _ in range(5):
+                new_file.write(b"xy")
+            new_file.finish()
+    assert begun == [(0, 4), (4, 4)]
+
+
+def test_a_mount_point_is_no_empty_directory(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that cannot be removed for another reason than its content is an error."""
+    (root / "a").mkdir()
+    FailingCall("rmdir", errno.EBUSY, lambda name: name == "a", monkeypatch)
+    with pytest.raises(FileError, match=r"Cannot delete 'a' in .*: Device or resource busy"):
+        writer.remove_directory("a")
+
+
+def test_special_files_are_not_copied(writer: LocalTreeWriter, root: Path) -> None:
+    """A pipe is no file whose content could be copied."""
+    os.mkfifo(root / "pipe")
+    with pytest.raises(FileError, match=r"Cannot read 'pipe' in .* not a regular file"):
+        writer.copy("new", "pipe", PLAIN)
