@@ -190,7 +190,8 @@ class CachedRoot:
     def find(self, digest: bytes, size: int) -> Iterator[TreeEntry]:
         """Yield files that had this content when the first search began, with size, version and digest and nothing else.
 
-        Of very many, such as empty files, these are only some. Whether a file is still there, and still this version, is for the caller to check.
+        Of very many, such as empty files, these are only some. Whether a file is still there, and still this version, is for the
+        caller to check.
         """
 
         def search(connection: sqlite3.Connection) -> list[_Row]:
