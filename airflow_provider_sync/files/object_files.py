@@ -11,6 +11,11 @@ from typing import Any
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError, TransportError
 from airflow_provider_sync.printable import reason
 
+READ_BYTES = 8 * 1024 * 1024
+"""What is read with one request."""
+
+_RANGE_BYTES = 256 * 1024
+
 
 @contextmanager
 def answering(doing: str, path: str, location: str) -> Iterator[None]:
@@ -39,25 +44,69 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
 
 
 class StoreReader(io.RawIOBase):
-    """A file of a store that is being read, with its errors translated."""
+    """A file of a store that is being read, with its errors translated.
 
-    def __init__(self, file: Any, path: str, location: str) -> None:
+    It reads ahead as long as it is read from its start; after a jump, less, as others may follow.
+
+    :param file: without a cache of its own
+    :param size: its bytes
+    :ivar requests: to the store, so far
+    """
+
+    def __init__(self, file: Any, path: str, location: str, size: int) -> None:
+        self.requests = 0
         self._file = file
         self._path = path
         self._location = location
+        self._size = size
+        self._ahead = READ_BYTES
+        self._position = 0
+        self._block = b""
+        self._block_start = 0
 
     def readable(self) -> bool:
         """Return ``True``."""
         return True
 
+    def seekable(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next bytes are read."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Continue elsewhere, and return where."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if start + offset != self._position:
+            self._position = start + offset
+            self._ahead = _RANGE_BYTES
+        return self._position
+
     def readinto(self, buffer: Any) -> int:
         """Read into ``buffer``, and return the number of bytes."""
-        with answering("read", self._path, self._location):
-            return int(self._file.readinto(buffer))
+        view = memoryview(buffer).cast("B")
+        start = self._position - self._block_start
+        if not 0 <= start < len(self._block):
+            count = min(max(len(view), self._ahead), self._size - self._position)
+            if count <= 0:
+                return 0
+            with answering("read", self._path, self._location):
+                self._file.seek(self._position)
+                self._block = self._file.read(count)
+            self.requests += 1
+            self._block_start, start = self._position, 0
+            self._ahead = min(2 * self._ahead, READ_BYTES)
+        data = self._block[start : start + len(view)]
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
 
     def close(self) -> None:
         """Close this file and the store's."""
         if not self.closed:
+            self._block = b""
             self._file.close()
         super().close()
 

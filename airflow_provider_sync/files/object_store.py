@@ -6,7 +6,6 @@ show a file while it is written, so there the content is collected first, and co
 
 from __future__ import annotations
 
-import datetime
 import errno
 import logging
 import shutil
@@ -25,7 +24,11 @@ from airflow_provider_sync.exceptions import (
     ConfigurationError,
     FileError,
 )
-from airflow_provider_sync.files.object_files import StoreReader, StoreWriter, answering
+from airflow_provider_sync.files.object_api import ObjectApi, api_of, describe, modified_ns
+from airflow_provider_sync.files.object_common_api import CommonApi, Replaceable
+from airflow_provider_sync.files.object_files import READ_BYTES, StoreReader, StoreWriter, answering
+from airflow_provider_sync.files.object_tree import walk_objects
+from airflow_provider_sync.files.object_tree_writer import ObjectTreeWriter
 from airflow_provider_sync.files.paths import can_travel, check_name, parents
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import (
@@ -50,12 +53,10 @@ _BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
 # Stores of objects under flat keys, where an upload is invisible until it ends.
 _FLAT = _BUCKET_IN_HOST | {"abfs", "abfss", "az", "adl", "oci", "oss", "obs", "r2", "tos"}
 _MIB = 1024 * 1024
-_READ_BYTES = 8 * _MIB
 _PARTS = 9_000
 _SPOOL_BYTES = 8 * _MIB
 # Object stores have no locks: an upload younger than this, in seconds, may still be running.
 MIN_UPLOAD_AGE = 86_400.0
-_MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 
 def is_local(filesystem: AbstractFileSystem) -> bool:
@@ -111,6 +112,7 @@ class ObjectStorage:
         self._fs = filesystem
         self._root = str(filesystem._strip_protocol(path)).rstrip("/")
         self._flat = not _FLAT.isdisjoint(protocols)
+        self._api = api_of(filesystem, protocols, self._root)
         self.location = f"{protocols[0]}://{self._root.lstrip('/')}"
         if self._flat and not self._root:
             raise ConfigurationError(f"{path!r} names no bucket. Write {protocols[0]}://bucket/prefix.")
@@ -130,7 +132,7 @@ class ObjectStorage:
         Keys that end in ``/`` mark directories and are skipped.
         """
         for path, info in self._objects(path_filter, missing_ok, on_unreadable):
-            yield FileEntry(path, int(info.get("size") or 0), _modified(info))
+            yield FileEntry(path, int(info.get("size") or 0), modified_ns(info) / 1e9)
 
     def walk(
         self,
@@ -142,34 +144,64 @@ class ObjectStorage:
         on_link: Callable[[str], None] | None = None,
     ) -> Iterator[TreeEntry]:
         """Yield every object that is selected, in the order of paths; see :meth:`~.storage.Storage.walk`. There are no links."""
+        if self._api is not None and self._api.lists_by_key:
+            with answering("list", "", self.location):
+                yield from walk_objects(self._api.pages, self._api.prefix, self.location, path_filter, on_unreadable)
+            return
         found = self._objects(path_filter, missing_ok, on_unreadable)
-        yield from sorted((_entry(path, info) for path, info in found), key=lambda entry: path_order(entry.path))
+        yield from sorted((self._entry(path, info) for path, info in found), key=lambda entry: path_order(entry.path))
 
     def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
         """Open an object together with its entry; see :meth:`~.storage.Storage.open_version`."""
+        reader, info = self._reader(path)
+        return VersionedFile(cast("BinaryIO", reader), self._entry(path, info), lambda: self._is_unchanged(path, info, reader))
+
+    def _reader(self, path: str) -> tuple[StoreReader, dict[str, Any]]:
+        """Return an open object, and what the store says about it."""
         key = self._key(path)
         with answering("read", path, self.location):
+            # A listing from an earlier request would pin a version that may be gone.
             self._fs.invalidate_cache(self._fs._parent(key))
-            file, info = self._open(key)
-        content = cast("BinaryIO", StoreReader(file, path, self.location))
-        return VersionedFile(content, _entry(path, info), lambda: self._is_unchanged(path, info))
+            # File objects that asked the store for the size remember its answer.
+            file = self._fs.open(key, "rb", block_size=READ_BYTES, cache_type="none")
+            info = getattr(file, "details", None) or self._fs.info(key)
+            if info.get("type") == "directory":
+                raise IsADirectoryError(errno.EISDIR, "It is a directory")
+        return StoreReader(file, path, self.location, int(info["size"])), info
 
     def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
         """Give a function that opens objects; see :meth:`~.storage.Storage.opener`."""
         return nullcontext(self.open_version)
 
-    def _is_unchanged(self, path: str, before: dict[str, Any]) -> bool:
+    def _is_unchanged(self, path: str, before: dict[str, Any], reader: StoreReader) -> bool:
         """Whether an object is still the version that ``before`` tells of.
 
         One request reads one version of an object, so only objects of several requests are looked at again.
         """
-        if self._flat and before["size"] <= _READ_BYTES:
+        if self._flat and reader.requests <= 1:
             return True
         key = self._key(path)
         with answering("read", path, self.location):
             self._fs.invalidate_cache(self._fs._parent(key))
             after = self._fs.info(key)
         return _version(after) == _version(before)
+
+    def _entry(self, path: str, info: dict[str, Any]) -> TreeEntry:
+        if self._api is not None:
+            mtime_ns, version = self._api.describe(info)
+        else:
+            mtime_ns, version = describe(info)
+        return TreeEntry(path, "file", int(info.get("size") or 0), mtime_ns, 0, version)
+
+    def look_up(self, path: str) -> TreeEntry:
+        """Return what the store says of an object now.
+
+        :raises MissingFileError: when it is not there
+        """
+        key = self._key(path)
+        with answering("read", path, self.location):
+            self._fs.invalidate_cache(self._fs._parent(key))
+            return self._entry(path, self._fs.info(key))
 
     def _objects(
         self, path_filter: PathFilter, missing_ok: bool, on_unreadable: OnUnreadable | None
@@ -203,31 +235,28 @@ class ObjectStorage:
 
     def open(self, path: str) -> BinaryIO:
         """Open an object for reading; see :meth:`~.storage.Storage.open`."""
-        key = self._key(path)
-        with answering("read", path, self.location):
-            file, _ = self._open(key)
-        return cast("BinaryIO", StoreReader(file, path, self.location))
-
-    def _open(self, key: str) -> tuple[Any, dict[str, Any]]:
-        """Return an open file and what the store says about it."""
-        file = self._fs.open(key, "rb", block_size=_READ_BYTES)
-        # File objects that asked the store for the size remember its answer.
-        info = getattr(file, "details", None) or self._fs.info(key)
-        if info.get("type") == "directory":
-            raise IsADirectoryError(errno.EISDIR, "It is a directory")
-        return file, info
+        return cast("BinaryIO", self._reader(path)[0])
 
     def read(self, path: str) -> FileReader:
         """Open an object for sending; see :meth:`~.storage.Storage.read`."""
         version = self.open_version(path)
         return FileReader(version.file, path, self.location, version.entry.size, version.is_unchanged)
 
-    @contextmanager
-    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> Iterator[FileWriter]:
+    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> AbstractContextManager[FileWriter]:
         """Upload an object that appears when it is complete; see :meth:`~.storage.Storage.write`."""
+        return self.upload(path, size, replaces)
+
+    @contextmanager
+    def upload(
+        self, path: str, size: int | None, replaces: Collection[str], arguments: dict[str, Any] | None = None
+    ) -> Iterator[FileWriter]:
+        """Upload an object, as :meth:`write` does.
+
+        :param arguments: for the store; see :meth:`.object_api.ObjectApi.upload_arguments`
+        """
         key = self._key(path)
         if self._flat:
-            with self._upload(key, path, size) as upload:
+            with self._upload(key, path, size, arguments or {}) as upload:
                 yield upload
             return
         self._obstacles(path, replaces)
@@ -243,11 +272,11 @@ class ObjectStorage:
                     shutil.copyfileobj(spool, file, _MIB)
 
     @contextmanager
-    def _upload(self, key: str, path: str, size: int | None) -> Iterator[FileWriter]:
+    def _upload(self, key: str, path: str, size: int | None, arguments: dict[str, Any]) -> Iterator[FileWriter]:
         # Stores limit the number of parts, so that large files need larger ones.
-        part = max(_READ_BYTES, ((size or 0) // _PARTS // _MIB + 1) * _MIB)
+        part = max(READ_BYTES, ((size or 0) // _PARTS // _MIB + 1) * _MIB)
         with answering("write", path, self.location):
-            file = self._fs.open(key, "wb", block_size=part)
+            file = self._fs.open(key, "wb", block_size=part, **arguments)
         writer = StoreWriter(file, path, self.location)
         try:
             yield writer
@@ -295,11 +324,20 @@ class ObjectStorage:
         backup: Backup | None = None,
         on_failure: OnFailure | None = None,
     ) -> AbstractContextManager[TreeWriter]:
-        """Refuse; version 1 writes file by file.
+        """Write many objects at once; see :class:`~.object_tree_writer.ObjectTreeWriter`."""
+        api: ObjectApi = self._api or CommonApi(self, may_replace)
+        return ObjectTreeWriter(_Objects(self, api, may_replace), api, backup=backup, on_failure=on_failure)
 
-        :raises ConfigurationError: always
+    def check(self, path: str) -> None:
+        """Refuse a path that is no name of an object here.
+
+        :raises FileError: for such a path
         """
-        raise ConfigurationError(f"{self.location} is object storage, which only version 1 writes to. Set `protocol: 1`.")
+        self._key(path)
+
+    def folder(self, path: str) -> ObjectStorage:
+        """Return the storage of a prefix below this one."""
+        return ObjectStorage(self._fs, self._key(path))
 
     def atomic_copy(self, *, durable: bool = True, digests: CachedRoot | None = None) -> AbstractContextManager[Self]:
         """Refuse.
@@ -309,10 +347,6 @@ class ObjectStorage:
         raise ConfigurationError(
             f"atomic: {self.location} is object storage, where many objects cannot be replaced in one step. Leave `atomic` out."
         )
-
-    def backup_inside(self, folder: str) -> str | None:
-        """Return the path of a folder of backups: a prefix below the root."""
-        return "/".join(check_name(folder.strip("/")))
 
     def delete(self, path: str) -> None:
         """Remove an object; see :meth:`~.storage.Storage.delete`."""
@@ -369,21 +403,31 @@ class ObjectStorage:
         return f"ObjectStorage({self.location!r})"
 
 
+class _Objects:
+    """What a writer asks of a storage; see :class:`~.object_tree_writer.Objects`."""
+
+    def __init__(self, storage: ObjectStorage, api: ObjectApi, may_replace: MayReplace) -> None:
+        self.location = storage.location
+        self._storage = storage
+        self._api = api
+        self._replaces = Replaceable(may_replace)
+
+    def check(self, path: str) -> None:
+        """Refuse a path that is no name of an object."""
+        self._storage.check(path)
+
+    def entry(self, path: str) -> TreeEntry:
+        """Ask the store what it says of an object now."""
+        return self._storage.look_up(path)
+
+    def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[FileWriter]:
+        """Upload a large object."""
+        return self._storage.upload(path, size, self._replaces, self._api.upload_arguments(mtime_ns))
+
+    def paths(self, folder: str) -> Iterator[str]:
+        """Yield the paths of all objects in a folder."""
+        return (f"{folder}/{entry.path}" for entry in self._storage.folder(folder).scan(missing_ok=True))
+
+
 def _version(info: dict[str, Any]) -> tuple[Any, ...]:
-    return (info["size"], info.get("ETag") or info.get("etag"), _modified(info))
-
-
-def _entry(path: str, info: dict[str, Any]) -> TreeEntry:
-    etag = info.get("ETag") or info.get("etag")
-    mtime_ns = round(_modified(info) * 1e9)
-    return TreeEntry(path, "file", int(info.get("size") or 0), mtime_ns, 0, f"{etag} {mtime_ns}".encode() if etag else b"")
-
-
-def _modified(info: dict[str, Any]) -> float:
-    for name in _MODIFIED:
-        value = info.get(name)
-        if isinstance(value, datetime.datetime):
-            return value.timestamp()
-        if isinstance(value, int | float):
-            return float(value)
-    return 0.0
+    return (info["size"], info.get("ETag") or info.get("etag"), modified_ns(info))

@@ -9,12 +9,17 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
 from airflow_provider_sync.files import Storage, open_storage
+
+if TYPE_CHECKING:
+    from gcp_storage_emulator.server import Server
 
 PROJECT = Path(__file__).parents[2]
 # All is imported before: another user need not be able to read this interpreter's packages.
@@ -58,6 +63,37 @@ def s3(s3_filesystem: S3FileSystem) -> Iterator[S3FileSystem]:
     s3_filesystem.invalidate_cache()
     s3_filesystem.rm("bucket", recursive=True)
     s3_filesystem.invalidate_cache()
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[Server]:
+    """A server of Google Cloud Storage on a free port."""
+    from gcp_storage_emulator.server import create_server
+
+    server = create_server("127.0.0.1", 0, in_memory=True)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def gcs_filesystem(gcs_server: Server) -> AbstractFileSystem:
+    """The client of the server."""
+    # It would look for kinds of buckets over gRPC, which the server does not speak.
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+    from gcsfs import GCSFileSystem
+
+    port = gcs_server._api._httpd.server_address[1]
+    return GCSFileSystem(token="anon", endpoint_url=f"http://127.0.0.1:{port}", project="x", skip_instance_cache=True)
+
+
+@pytest.fixture
+def gcs(gcs_server: Server, gcs_filesystem: AbstractFileSystem) -> Iterator[AbstractFileSystem]:
+    """A file system of Google Cloud Storage with a fresh bucket, ``bucket``."""
+    gcs_filesystem.mkdir("bucket")
+    yield gcs_filesystem
+    gcs_server.wipe()
+    gcs_filesystem.invalidate_cache()
 
 
 @pytest.fixture

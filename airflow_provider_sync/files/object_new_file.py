@@ -1,0 +1,86 @@
+"""A large object on its way to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
+
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.storage import FileWriter
+
+
+class _GivenUpError(Exception):
+    """Ends an upload without an object."""
+
+
+class ObjectNewFile:
+    """The object, as :class:`~.tree_writer.NewFile` has it; it appears when :meth:`finish` returns.
+
+    :param path: relative to the root
+    :param location: the root, for messages
+    :param upload: begins at once; its end without an exception makes the object
+    :param on_complete: called once the object is there
+    :param on_end: called once, when this one does nothing more
+    """
+
+    def __init__(
+        self,
+        path: str,
+        location: str,
+        upload: AbstractContextManager[FileWriter],
+        *,
+        on_complete: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self.written = 0
+        self._path = path
+        self._location = location
+        self._upload: AbstractContextManager[FileWriter] | None = upload
+        self._writer = upload.__enter__()
+        self._on_complete = on_complete
+        self._on_end = on_end
+
+    def read_written(self, start: int = 0) -> Iterator[bytes]:
+        """Yield nothing: no earlier try has left anything, and stores do not show what is on its way."""
+        yield from ()
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        self.written += self._writer.write(data)
+
+    def copy_range(self, from_path: str, offset: int, length: int) -> None:
+        """Refuse: stores do not make objects of stretches of others.
+
+        :raises FileError: always
+        """
+        raise FileError(f"{self._path!r} in {self._location} cannot be made of stretches of {from_path!r}. Write it as a whole.")
+
+    def finish(self) -> None:
+        """Complete the upload.
+
+        :raises FileError: when it does not have the announced size; there is no object then
+        """
+        upload, self._upload = self._upload, None
+        if upload is None:
+            return
+        try:
+            upload.__exit__(None, None, None)
+            self._on_complete()
+        finally:
+            self._on_end()
+
+    def discard(self) -> None:
+        """Give up the upload; does nothing after the end."""
+        upload, self._upload = self._upload, None
+        if upload is None:
+            return
+        try:
+            error = _GivenUpError()
+            with suppress(_GivenUpError):
+                upload.__exit__(_GivenUpError, error, None)
+        finally:
+            self._on_end()
+
+    def keep(self) -> None:
+        """Give up the upload: it cannot be resumed."""
+        self.discard()
