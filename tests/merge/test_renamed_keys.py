@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_sync.databases.schema import Row
 from tests.scenario import Scenario
 
 KEYS = {
@@ -49,6 +50,24 @@ def test_the_row_stays(on: Scenario, form: str) -> None:
     assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == (0, 1, 0)
     assert result.verified_rows
     assert on.sync("word", [(after, 2)], columns=["code", "n"]).counts.changes == 0
+
+
+@pytest.mark.parametrize(("sql_type", "options"), [("", ""), ("ANY", " STRICT")])
+def test_keys_of_any_type(sqlite_on: Scenario, sql_type: str, options: str) -> None:
+    """In a key of SQLite that keeps any type, 1 and 1.0 are one value, whose row stays, and '1' is another one."""
+    sqlite_on.execute(
+        f"CREATE TABLE word (code {sql_type} NOT NULL PRIMARY KEY, n INTEGER, mine TEXT DEFAULT 'none'){options}",
+        "INSERT INTO word VALUES (1, 1, 'kept'), (2.0, 2, 'kept'), ('3', 3, 'kept')",
+    )
+    rows: list[Row] = [(1.0, 1), (2, 2), (3, 3), ("1", 4)]
+
+    result = sqlite_on.sync("word", rows, columns=["code", "n"])
+
+    assert (result.counts.inserted, result.counts.updated, result.counts.deleted) == (2, 2, 1)
+    assert sqlite_on.scalar("SELECT group_concat(quote(code) || mine, ' ') FROM (SELECT * FROM word ORDER BY n)") == (
+        "1.0kept 2kept 3none '1'none"
+    )
+    assert sqlite_on.sync("word", rows, columns=["code", "n"]).counts.changes == 0
 
 
 def test_many_keys_change_their_case(on: Scenario) -> None:

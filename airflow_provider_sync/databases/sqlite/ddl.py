@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.ddl import Ddl
@@ -55,7 +56,11 @@ class SQLiteDdl(Ddl):
             *(target.column(column) for column in key),
         )
         work = Table(name=name, schema="temp", columns=columns, primary_key=tuple(column.name for column in columns))
-        definitions = [_definition(self.quote, column, key=True) for column in columns]
+        # ANY converts values where a table is not STRICT, as work tables are not: their operation is a CHAR(1).
+        kept = [
+            msgspec.structs.replace(column, sql_type="") if column.sql_type.upper() == "ANY" else column for column in columns
+        ]
+        definitions = [_definition(self.quote, column, key=True) for column in kept]
         definitions.append(f"PRIMARY KEY ({self.columns(work.primary_key)})")
         connection.exec_driver_sql(f"CREATE TABLE {self.qualified(work)} ({', '.join(definitions)}) WITHOUT ROWID")
         return work

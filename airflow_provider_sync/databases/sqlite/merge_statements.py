@@ -26,8 +26,14 @@ class SQLiteMergeStatements(MergeStatements):
         return self.as_bytes(f"{alias}.{self.quote(column.name)}")
 
     def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
-        """Return the columns with a collation of their own."""
-        return [column for column in key if column.collation]
+        """Return the columns with a collation of their own, and those without a type, in which 1 equals 1.0."""
+        return [column for column in key if column.collation or _keeps_any_type(column)]
+
+    def match(self, key: Sequence[Column], left: str, right: str) -> str:
+        """Compare keys by bytes, and by type where a column keeps any."""
+        conditions = [super().match(key, left, right)]
+        conditions += [self._same_type(column, left, right) for column in key if _keeps_any_type(column)]
+        return " AND ".join(conditions)
 
     def as_bytes(self, expression: str) -> str:
         """Overrule the column's collation."""
@@ -36,10 +42,11 @@ class SQLiteMergeStatements(MergeStatements):
     def same(self, column: Column, left: str, right: str) -> str:
         """Compare with IS, which every version has; in a column that keeps any type, 1 and 1.0 are two values."""
         same = f"{self.comparable(column, left)} IS {self.comparable(column, right)}"
-        if logical_type(column).kind is LogicalKind.ANY:
-            name = self.quote(column.name)
-            same = f"({same} AND typeof({left}.{name}) = typeof({right}.{name}))"
-        return same
+        return f"({same} AND {self._same_type(column, left, right)})" if _keeps_any_type(column) else same
+
+    def _same_type(self, column: Column, left: str, right: str) -> str:
+        name = self.quote(column.name)
+        return f"typeof({left}.{name}) = typeof({right}.{name})"
 
     def delete_listed(self, target: Table, work: Table, key: Sequence[Column], op: Op = Op.DELETE) -> str:
         """Find the rows by their key and delete them by what identifies them in SQLite, which has no DELETE with a join."""
@@ -49,3 +56,7 @@ class SQLiteMergeStatements(MergeStatements):
             f" (SELECT {self.columns(identity, 't')} FROM {self.qualified(work)} AS w"
             f" JOIN {self.qualified(target)} AS t ON {self.match(key, 't', 'w')} WHERE w.{OP} = '{op}')"
         )
+
+
+def _keeps_any_type(column: Column) -> bool:
+    return logical_type(column).kind is LogicalKind.ANY
