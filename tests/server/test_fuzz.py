@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice, Rows, Window
-from airflow_provider_sync.protocol.v2.stream import parse_media_type, read_messages
+from airflow_provider_sync.protocol.v2.stream import parse_media_type, read_file_messages, read_messages
 from airflow_provider_sync.server.app import create_app
 from tests.server.served_tables import execute, served
 from tests.server.wire import Answer, ask, config, own_lines
@@ -110,6 +110,20 @@ MESSAGES = st.one_of(
     st.tuples(st.sampled_from(["/describeTable", "/digestRows", "/getRows"]), VALUES),
 )
 
+NAMES = st.sampled_from(["a", "b", "a/b", "../a", "/a", ".", "a\0", "\ud800", "a" * 256, "ü"])
+REQUESTED = fields({"path": NAMES, "size": 1, "mtime_ns": st.integers(0, 2)}, {"ranges": near([[0, 1]])})
+DIRECTORY = {"directory": near("d")}
+OF_DIRECTORY = {"folder": NAMES, "links": st.sampled_from(["skip", "keep", "follow", "x"])}
+FILE_MESSAGES = st.one_of(
+    st.tuples(st.just("/listFiles"), fields(DIRECTORY, {**OF_DIRECTORY, "state": near("x")})),
+    st.tuples(
+        st.just("/digestFiles"), fields({**DIRECTORY, "paths": st.lists(NAMES, max_size=3)}, {**OF_DIRECTORY, "always": True})
+    ),
+    st.tuples(st.just("/readFiles"), fields({**DIRECTORY, "files": st.lists(REQUESTED, max_size=3)}, OF_DIRECTORY)),
+    st.tuples(st.just("/chunkFile"), fields({**DIRECTORY, "path": NAMES}, {**OF_DIRECTORY, "chunking": near("fastcdc-64k")})),
+    st.tuples(st.sampled_from(["/listFiles", "/digestFiles", "/readFiles", "/chunkFile"]), VALUES),
+)
+
 FORM = "application/x-www-form-urlencoded"
 TYPES = st.sampled_from(
     [
@@ -192,6 +206,19 @@ def test_messages(client: TestClient, caplog: pytest.LogCaptureFixture, asked: t
     """Requests of version 2 that are nearly right, or not at all."""
     path, value = asked
     check(caplog, client.post(path, content=json.dumps(value).encode("utf-8", "surrogatepass")))
+
+
+@QUICK
+@given(FILE_MESSAGES)
+def test_file_messages(client: TestClient, caplog: pytest.LogCaptureFixture, asked: tuple[str, Any]) -> None:
+    """Requests about directories that are nearly right, or not at all."""
+    path, value = asked
+    answer = client.post(path, content=json.dumps(value).encode("utf-8", "surrogatepass"))
+    assert answer.status_code in (200, 422), answer.text[:300]
+    if answer.status_code == 200:
+        list(read_file_messages([answer.content], parse_media_type(answer.headers["content-type"]), limit=1 << 30))
+    assert not [record for record in caplog.records if record.exc_info]
+    caplog.clear()
 
 
 @QUICK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ def _check(*entries: FileEntry, links: bool = True) -> None:
         check.check([entry])
 
 
+@settings(max_examples=50)
 @given(st.sets(_paths))
 def test_every_sorted_listing_passes(paths: set[str]) -> None:
     """Whatever the names, files in the order of paths are accepted, in one message or in many."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileError, GuardError, IncompleteStreamError, ProtocolError
@@ -83,6 +83,7 @@ def _read(body: bytes, compression: str = "none", *, size: int = 1 << 16, limit:
 
 
 @_compressed
+@settings(max_examples=40)
 @given(groups=_ALL, size=st.integers(1, 50))
 def test_any_messages_in_any_pieces_come_back(compression: str, groups: list[list[FileMessage]], size: int) -> None:
     """Whatever is written, and wherever the body is cut into pieces, the same is read."""
@@ -101,6 +102,7 @@ def test_a_group_is_one_piece(compression: str) -> None:
 
 
 @_compressed
+@settings(max_examples=40)
 @given(groups=_ALL, data=st.data())
 def test_every_truncation_is_an_error(compression: str, groups: list[list[FileMessage]], data: st.DataObject) -> None:
     """Wherever the body is cut, the reader says so."""
