@@ -46,7 +46,8 @@ def fetched_ranges(plan: Iterable[Stretch]) -> tuple[tuple[int, int], ...]:
 def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Iterable[bytes], *, digest: bytes | None) -> bytes:
     """Write the rest of a file, and digest what is then in it.
 
-    What was written is read again for the digest, by another thread and just behind the writer, so that it comes from memory.
+    What is copied never comes here, so what was written is read again for the digest, by another thread and just behind the
+    writer, so that it comes from memory. If everything is fetched, it is digested on its way, as stores cannot be read again.
     The caller finishes, keeps or discards ``new``.
 
     :param plan: what is left to be written; see :func:`after`
@@ -58,6 +59,30 @@ def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Ite
     :raises FileError: when ``content`` is too short or too long, and for what the writer raises
     """
     fetched = _Fetched(content)
+    plan = list(plan)
+    if new.written or any(stretch.local is not None for stretch in plan):
+        found = _write_and_read(new, plan, from_path, fetched)
+    else:
+        found = _write(new, plan, fetched)
+    if digest is not None and found != digest:
+        raise FileChangedError(
+            f"{from_path!r} was put together from its old and its new version, and has not the digest that the source announced: "
+            "one of the two changed meanwhile. Try again."
+        )
+    return found
+
+
+def _write(new: NewFile, plan: Iterable[Stretch], fetched: _Fetched) -> bytes:
+    whole = blake3()
+    for stretch in plan:
+        for data in fetched.take(stretch.length):
+            whole.update(data)
+            new.write(data)
+    fetched.end()
+    return whole.digest()
+
+
+def _write_and_read(new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched) -> bytes:
     steps: SimpleQueue[bool] = SimpleQueue()
     with ThreadPoolExecutor(1, "digest") as pool:
         digesting = pool.submit(_digest_written, new, steps)
@@ -78,13 +103,7 @@ def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Ite
         finally:
             steps.put(False)
         fetched.end()
-        found = digesting.result()
-    if digest is not None and found != digest:
-        raise FileChangedError(
-            f"{from_path!r} was put together from its old and its new version, and has not the digest that the source announced: "
-            "one of the two changed meanwhile. Try again."
-        )
-    return found
+        return digesting.result()
 
 
 def _digest_written(new: NewFile, steps: SimpleQueue[bool]) -> bytes:

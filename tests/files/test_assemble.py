@@ -68,6 +68,16 @@ def test_only_what_is_missing_is_fetched(storage: LocalStorage, root: Path, plan
     assert tree(root) == {"x": NEW}
 
 
+def test_a_plain_download_is_digested_on_its_way(storage: LocalStorage, root: Path) -> None:
+    """A file that is fetched as a whole is digested, too, and refused if it is another."""
+    plan = whole_file(len(NEW))
+    with pytest.raises(FileChangedError):
+        write(storage, plan, sent(plan), blake3(OLD).digest())
+    assert tree(root) == {"x": OLD}
+    assert write(storage, plan, sent(plan), None) == blake3(NEW).digest()
+    assert tree(root) == {"x": NEW}
+
+
 def test_another_digest_is_refused(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
     """Content that is not what the source announced does not get the name."""
     with pytest.raises(FileChangedError, match=r"'x' was put together.*has not the digest"):
