@@ -64,11 +64,12 @@ class Body:
         """Record progress, which restarts the limit `max_silence`."""
         self._time_limits.progress()
 
-    def chunks(self, *, limit: int, option: str | None = None) -> Iterator[bytes]:
+    def chunks(self, *, limit: int, option: str | None = None, size: int = CHUNK_BYTES) -> Iterator[bytes]:
         """Yield the body as it arrives, without the compression that a proxy may have added.
 
         :param limit: largest body, in bytes
         :param option: the option that sets the limit, for messages
+        :param size: most bytes of a piece
         :raises IncompleteStreamError: when the connection breaks, the body is shorter than announced, or the next piece does not
             arrive in time
         :raises TransportError: when the request was given up
@@ -77,9 +78,9 @@ class Body:
         """
         encoding = self.response.headers.get("Content-Encoding", "").strip().lower()
         if encoding in ("", "identity"):
-            return self._limited(limit, option)
+            return self._limited(limit, option, size)
         if encoding in ("gzip", "x-gzip"):
-            return decompress(self._limited(limit, option), limit=limit, option=option)
+            return decompress(self._limited(limit, option, size), limit=limit, option=option)
         raise ProtocolError(
             f"{self.url} answered in Content-Encoding {encoding[:100]!r}, which was not asked for. Is there a proxy in between?"
         )
@@ -110,11 +111,11 @@ class Body:
             pass
         return bytes(read)
 
-    def _limited(self, limit: int, option: str | None) -> Iterator[bytes]:
+    def _limited(self, limit: int, option: str | None, size: int) -> Iterator[bytes]:
         received = 0
         with body_errors(self.url):
             # Not through requests, which would decompress without a limit.
-            for chunk in self.response.raw.stream(CHUNK_BYTES, decode_content=False):
+            for chunk in self.response.raw.stream(size, decode_content=False):
                 self._time_limits.check()
                 received += len(chunk)
                 self._traffic.count(received=len(chunk))

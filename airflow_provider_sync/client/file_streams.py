@@ -55,6 +55,9 @@ _MIN_CHUNK_BYTES = 4096
 
 _BYTES_PER_CHUNK = 64
 
+_PIECE_BYTES = 512 * 1024
+"""Most bytes of an answer that are taken at once: more than a server sends at once."""
+
 _KEEP_ALIVE = Entries(entries=())
 
 
@@ -76,7 +79,7 @@ class _FileStream:
         self._subject = f"Directory {directory!r}"
         with self._with_subject():
             compression = parse_media_type(body.response.headers["Content-Type"], compressions)
-        chunks = body.chunks(limit=limit, option=option)
+        chunks = body.chunks(limit=limit, option=option, size=_PIECE_BYTES)
         self._messages = read_file_messages(chunks, compression, limit=limit, option=option)
 
     def __enter__(self) -> Self:

@@ -39,6 +39,7 @@ _DAY_SECONDS = 86_400
 _DAYS_UNUSED = 90
 
 _COLUMNS = "path, size, version, digest, checksum"
+_FOUND = 100
 # Entries that are looked up in one query.
 _LOOKED_UP = 500
 
@@ -189,12 +190,13 @@ class CachedRoot:
     def find(self, digest: bytes, size: int) -> Iterator[TreeEntry]:
         """Yield files that had this content when the first search began, with size, version and digest and nothing else.
 
-        Whether a file is still there, and still this version, is for the caller to check.
+        Of very many, such as empty files, these are only some. Whether a file is still there, and still this version, is for the
+        caller to check.
         """
 
         def search(connection: sqlite3.Connection) -> list[_Row]:
             self._index_digests(connection)
-            statement = f"SELECT {_COLUMNS} FROM temp.{self._by_digest} WHERE digest = ? AND size = ?"
+            statement = f"SELECT {_COLUMNS} FROM temp.{self._by_digest} WHERE digest = ? AND size = ? LIMIT {_FOUND}"
             return connection.execute(statement, (digest, size)).fetchall()
 
         nothing: list[_Row] = []

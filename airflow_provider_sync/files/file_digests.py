@@ -11,7 +11,6 @@ from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.storage import VersionedFile
 
 _BLOCK_BYTES = 1024 * 1024
-_SMALL_BYTES = 64 * 1024
 
 
 def digest_file(opened: VersionedFile, location: str, *, check: Callable[[], None] = lambda: None) -> bytes:
@@ -25,20 +24,16 @@ def digest_file(opened: VersionedFile, location: str, *, check: Callable[[], Non
     """
     entry, file = opened.entry, opened.file
     try:
+        digest = blake3()
+        # One byte more than there should be, to see that it grew.
+        buffer = bytearray(min(_BLOCK_BYTES, entry.size + 1))
+        size = 0
         check()
-        if entry.size <= _SMALL_BYTES:
-            data = file.read(entry.size + 1)
-            size = len(data)
-            digest = blake3(data)
-        else:
-            digest = blake3()
-            buffer = bytearray(min(_BLOCK_BYTES, entry.size + 1))
-            size = 0
-            with memoryview(buffer) as view:
-                while (count := file.readinto(buffer)) > 0:  # type: ignore[attr-defined]  # unbuffered files have it
-                    digest.update(view[:count])
-                    size += count
-                    check()
+        with memoryview(buffer) as view:
+            while size <= entry.size and (count := file.readinto(buffer)) > 0:  # type: ignore[attr-defined]  # unbuffered files have it
+                digest.update(view[:count])
+                size += count
+                check()
         unchanged = size == entry.size and opened.is_unchanged()
     except OSError as error:
         raise file_error("read", entry.path, location, error) from error

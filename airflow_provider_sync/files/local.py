@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.atomic_tree import AtomicTree
-from airflow_provider_sync.files.backup_folder import backup_in_copy
+from airflow_provider_sync.files.backup_folder import backup_in_copy, folder_inside
 from airflow_provider_sync.files.carried_digests import CarriedDigests
 from airflow_provider_sync.files.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.file_errors import file_error
@@ -212,6 +212,10 @@ class LocalStorage:
         if self._locked:
             descriptor, self._locked[-1] = self._locked[-1], descriptor
         os.close(descriptor)
+
+    def backup_inside(self, folder: str) -> str | None:
+        """Return the path of a folder of backups; see :meth:`~.storage.Storage.backup_inside`."""
+        return folder_inside(self.root, folder)
 
     def delete(self, path: str) -> None:
         """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""

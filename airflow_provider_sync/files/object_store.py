@@ -348,6 +348,10 @@ class ObjectStorage:
             f"atomic: {self.location} is object storage, where many objects cannot be replaced in one step. Leave `atomic` out."
         )
 
+    def backup_inside(self, folder: str) -> str | None:
+        """Return the path of a folder of backups: a prefix below the root."""
+        return "/".join(check_name(folder.strip("/")))
+
     def delete(self, path: str) -> None:
         """Remove an object; see :meth:`~.storage.Storage.delete`."""
         key = self._key(path)

@@ -16,6 +16,8 @@ MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 4095
 TEMPORARY_PREFIX = ".airflow-sync-"
 
+# An empty, `.` or `..` component, of which an absolute path has one, or a NUL.
+_NO_PATH = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")
 _TEMPORARY = re.compile(r"\.airflow-sync-[0-9a-f]{16}\.(?:part|resume)")
 _RESUMABLE = ".resume"
 
@@ -30,6 +32,9 @@ def check_name(path: str) -> tuple[str, ...]:
         Unicode text, a component above 255 or a total above 4095 bytes, or the name of a temporary file of a sync
     """
     components = tuple(path.split("/"))
+    # Most names, in a fifth of the time.
+    if len(path) <= MAX_COMPONENT_BYTES and path.isascii() and TEMPORARY_PREFIX not in path and not _NO_PATH.search(path):
+        return components
     problem = _problem(path, components)
     if problem:
         raise FileError(f"The file name {_shown(path)} {problem}. Rename the file at its source, or exclude it on both sides.")

@@ -245,7 +245,7 @@ class Storage(Protocol):
         :param durable: give a file its name only when its content is on the disk; at the end, all names are, too
         :param may_replace: whether a file in the way may go
         :param backup: where to move what is replaced or removed; where that is inside the root, the caller has to leave it out of
-            what it compares: see :func:`~.backup_folder.folder_inside`
+            what it compares: see :meth:`backup_inside`
         :param on_failure: called for each file that a commit could not give its name; without it, the first one is raised after
             the others have theirs
         """
@@ -261,6 +261,13 @@ class Storage(Protocol):
         :param digests: of the directory: what it knows is recorded anew where copying gives unchanged files another version
         :raises ConfigurationError: for a storage in which that cannot be done in one step, and why
         :raises FileError: when the directory cannot be copied or replaced
+        """
+        ...
+
+    def backup_inside(self, folder: str) -> str | None:
+        """Return the path of a folder of backups relative to the root, if it is inside.
+
+        :raises ConfigurationError: when it is the root itself, or contains it
         """
         ...
 

@@ -115,13 +115,15 @@ class StreamResponse(Response):
         while block is not None:
             # In pieces, because a stalled client is only noticed between two of them.
             for start in range(0, len(block), _PIECE_BYTES):
-                piece = block[start : start + _PIECE_BYTES] if len(block) > _PIECE_BYTES else block
+                piece = memoryview(block)[start : start + _PIECE_BYTES] if len(block) > _PIECE_BYTES else block
                 await self._deliver(send, piece, patience, sent)
                 sent = len(piece)
             block = await self._active.in_thread(self._next)
         await self._deliver(send, b"", patience, sent, more=False)
 
-    async def _deliver(self, send: Send, block: bytes, patience: StallLimit, before: int, *, more: bool = True) -> None:
+    async def _deliver(
+        self, send: Send, block: bytes | memoryview, patience: StallLimit, before: int, *, more: bool = True
+    ) -> None:
         """Send a block; this waits until the client has taken most of the ``before`` bytes of the previous one."""
         began = anyio.current_time()
         with anyio.move_on_after(patience.allowed(before)) as waiting:

@@ -186,6 +186,12 @@ def test_files_are_found_by_content(root: CachedRoot, cache: DigestCache) -> Non
     assert len(list(cache.root("/directory").find(DIGEST, 7))) == 2
 
 
+def test_of_many_equal_files_some_are_found(root: CachedRoot) -> None:
+    """Where very many files have one content, as empty ones do, a search does not grow with their number."""
+    root.record(file(f"{number:04}") for number in range(300))
+    assert [entry.path for entry in root.find(DIGEST, 7)] == [f"{number:04}" for number in range(100)]
+
+
 def test_chunks_are_remembered(root: CachedRoot) -> None:
     """The chunks of a file are known as long as it is the same version."""
     chunks = ChunkList(array("I", [5, 2]), b"x" * 32, DIGEST)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.files.local_opener import LocalOpener
+from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import (
     Content,
     ContentFailed,
@@ -26,7 +30,7 @@ OLD_NS = 1_700_000_000_123_456_789
 
 
 @contextmanager
-def serving(root: Path, **options: Any) -> Iterator[str]:
+def serving(root: Path | str, **options: Any) -> Iterator[str]:
     """Run a server that offers ``root`` as ``d``, and give its URL."""
     with RunningServer(ServerConfig.from_dict({"directories": {"d": {"path": str(root), **options}}})) as server:
         yield server.url
@@ -73,3 +77,39 @@ def read(
             else:
                 received[message.number] = message
     return received
+
+
+def opening(monkeypatch: pytest.MonkeyPatch, change: Callable[[VersionedFile], VersionedFile]) -> None:
+    """Let the server open other files than there are."""
+    open_version = LocalOpener.__call__
+    monkeypatch.setattr(LocalOpener, "__call__", lambda self, path: change(open_version(self, path)))
+
+
+class Broken:
+    """A file that cannot be read beyond some bytes, with an error or as if it ended there.
+
+    :param good: bytes that can be read
+    :param code: of the error; 0 for the end
+    """
+
+    def __init__(self, file: BinaryIO, good: int, code: int) -> None:
+        self._file, self._left, self._code = file, good, code
+
+    def read(self, size: int) -> bytes:
+        """Read as far as possible."""
+        if self._left <= 0:
+            if self._code:
+                raise OSError(self._code, os.strerror(self._code))
+            return b""
+        self._left -= size
+        return self._file.read(size)
+
+    def readinto(self, buffer: bytearray) -> int:
+        """Read as far as possible."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -59,16 +59,34 @@ def two_same(same: Link) -> Link:
     return same
 
 
+@pytest.fixture(params=["1", "auto"], ids=["version 1", "version 2"])
+def folders(request: pytest.FixtureRequest, tmp_path: Path) -> Mirror:
+    """Give two folders, by each version of the protocol; neither is there yet."""
+    return two_folders(tmp_path, request.param)
+
+
 @pytest.fixture
-def folders(tmp_path: Path) -> Mirror:
-    """Give two folders; neither is there yet."""
-    return Mirror(open_storage(str(tmp_path / "source")), open_storage(str(tmp_path / "target")))
+def folders_of_version1(tmp_path: Path) -> Mirror:
+    """Give two folders, by version 1; neither is there yet."""
+    return two_folders(tmp_path, "1")
 
 
-@pytest.fixture(params=["local-to-local", "local-to-s3", "s3-to-local"])
+@pytest.fixture
+def folders_of_version2(tmp_path: Path) -> Mirror:
+    """Give two folders, by version 2; neither is there yet."""
+    return two_folders(tmp_path, "auto")
+
+
+def two_folders(parent: Path, protocol: str) -> Mirror:
+    """Return two folders that are not there yet."""
+    storages = (open_storage(str(parent / name)) for name in ("source", "target"))
+    return Mirror(*storages, protocol=protocol, cache=parent / "cache.db")
+
+
+@pytest.fixture(params=["local-to-local-1", "local-to-local-2", "local-to-s3-1", "s3-to-local-1", "s3-to-local-2"])
 def mirror(request: pytest.FixtureRequest, tmp_path: Path) -> Mirror:
-    """Give two directories on every kind of storage; neither is there yet."""
-    source, target = request.param.split("-to-")
+    """Give two directories on every kind of storage, by each version of the protocol; neither is there yet."""
+    source, _, target, version = request.param.split("-")
 
     def storage(kind: str, name: str) -> Storage:
         if kind == "local":
@@ -78,7 +96,8 @@ def mirror(request: pytest.FixtureRequest, tmp_path: Path) -> Mirror:
         filesystem.mkdir(bucket)
         return open_storage(f"s3://{bucket}/{name}", filesystem)
 
-    return Mirror(storage(source, "source"), storage(target, "target"))
+    protocol = "1" if version == "1" else "auto"
+    return Mirror(storage(source, "source"), storage(target, "target"), protocol=protocol, cache=tmp_path / "cache.db")
 
 
 @pytest.fixture(scope="session")

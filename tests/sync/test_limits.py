@@ -190,7 +190,8 @@ def test_directories_stop_at_their_limits(
     (tmp_path / "mine").write_text("mine")
     server.answer(*files(sizes))
     options = directory_from_options("d", {"path": str(tmp_path), "files_per_request": 1, "allow_empty_source": True})
-    with SyncClient(server.url, retries=0, limits=limits) as client, pytest.raises(SyncError, match=message) as caught:
+    version1 = SyncClient(server.url, retries=0, limits=limits, protocol="1")
+    with version1 as client, pytest.raises(SyncError, match=message) as caught:
         sync_directory(client, options, open_storage(str(tmp_path)))
     assert not caught.value.retryable
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".airflow")) == [*arrived, "mine"]
@@ -206,7 +207,7 @@ def test_a_directory_takes_no_longer_than_its_time(server: ScriptedServer, tmp_p
 
     server.answer(reply(body=b'{"hashes":{"a":""}}'), slowly)
     options = directory_from_options("d", {"path": str(tmp_path), "max_seconds": 0.6})
-    with SyncClient(server.url, retries=0) as client, pytest.raises(SyncFailed, match="max_seconds") as caught:
+    with SyncClient(server.url, retries=0, protocol="1") as client, pytest.raises(SyncFailed, match="max_seconds") as caught:
         sync_directory(client, options, open_storage(str(tmp_path)))
     assert caught.value.retryable
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".airflow")] == []
@@ -215,9 +216,8 @@ def test_a_directory_takes_no_longer_than_its_time(server: ScriptedServer, tmp_p
 def test_limits_of_a_configuration(server: ScriptedServer, tmp_path: Path) -> None:
     """What client.yaml says of limits holds for a run."""
     server.answer(*files({"a": 11}))
-    config = ClientConfig.from_dict(
-        {"url": server.url, "retries": 0, "limits": {"max_file_bytes": 10}, "directories": {"d": {"path": str(tmp_path)}}}
-    )
+    settings = {"url": server.url, "retries": 0, "protocol": 1, "limits": {"max_file_bytes": 10}}
+    config = ClientConfig.from_dict({**settings, "directories": {"d": {"path": str(tmp_path)}}})
     with pytest.raises(SyncFailed, match=r"limits\.max_file_bytes") as caught:
         run(config, plan_run(config))
     assert [report.status for report in caught.value.reports] == ["failed"]

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_sync.operators.file_sync import FileCompareOperator, FileDeleteOperator, FileDownloadOperator
-from airflow_provider_sync.sync.directories import steps
+from airflow_provider_sync.sync.directories.version1 import steps
 from airflow_provider_sync.task_groups.file_sync import FileSyncGroup
 from tests.airflow_runs import run_dag, task_states
 from tests.source_server import Source

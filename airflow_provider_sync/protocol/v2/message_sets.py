@@ -25,7 +25,7 @@ class MessageSet(Generic[M]):
     :ivar decoder: reads one of these messages, or the end of a stream
     :ivar count: number of items in a message, of which the end of the stream has the sum
     :ivar items: what is counted, for error messages
-    :ivar uncovered: bytes at the end of a message that the digest of the stream leaves out
+    :ivar content: the bytes at the end of a message that the digest of the stream leaves out
     :ivar too_large: class of the error for a message that is too large to send
     :ivar advice: what to do about it
     """
@@ -33,7 +33,7 @@ class MessageSet(Generic[M]):
     decoder: msgspec.msgpack.Decoder[Any]
     count: Callable[[M], int]
     items: str
-    uncovered: Callable[[M], int]
+    content: Callable[[M], bytes]
     too_large: type[SyncError]
     advice: str
 
@@ -60,15 +60,15 @@ def _count_files(message: FileMessage) -> int:
             return 0
 
 
-def _content_bytes(message: FileMessage) -> int:
-    return len(message.data) if isinstance(message, Content) else 0
+def _content(message: FileMessage) -> bytes:
+    return message.data if isinstance(message, Content) else b""
 
 
 TABLE_MESSAGES: MessageSet[TableMessage] = MessageSet(
     decoder=msgspec.msgpack.Decoder(TableMessage | End | Failure),
     count=_count_rows,
     items="rows",
-    uncovered=lambda _: 0,
+    content=lambda _: b"",
     too_large=TableError,
     advice="Leave out the largest column.",
 )
@@ -78,7 +78,7 @@ FILE_MESSAGES: MessageSet[FileMessage] = MessageSet(
     count=_count_files,
     items="entries",
     # Hashed once more, each byte of a file would cost more than everything else that is done with it.
-    uncovered=_content_bytes,
+    content=_content,
     too_large=FileError,
     advice="Shorten the paths, or exclude the files.",
 )

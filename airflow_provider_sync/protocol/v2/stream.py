@@ -42,6 +42,7 @@ MAX_FAILURE = 2_000
 
 _LENGTH_BYTES = 4
 _encoder = msgspec.msgpack.Encoder()
+_EMPTY = _encoder.encode(b"")
 
 
 def write_messages(
@@ -98,13 +99,16 @@ def _write(
         for group in groups:
             blocks: list[bytes | bytearray] = []
             for message in group:
-                frame = _frame(message)
-                if len(frame) - _LENGTH_BYTES > max_message_bytes:
-                    raise _too_large(message, kinds, len(frame) - _LENGTH_BYTES, max_message_bytes)
-                uncovered = kinds.uncovered(message)
-                digest.update(memoryview(frame)[: len(frame) - uncovered] if uncovered else frame)
+                data = kinds.content(message)
+                frame = _frame_before(message, data) if data else _frame(message)
+                size = len(frame) + len(data) - _LENGTH_BYTES
+                if size > max_message_bytes:
+                    raise _too_large(message, kinds, size, max_message_bytes)
+                digest.update(frame)
                 count += kinds.count(message)
                 blocks.append(stream.write(frame))
+                if data:
+                    blocks.append(stream.write(data))
             blocks.append(stream.flush())
             if piece := b"".join(blocks):
                 begun = True
@@ -176,7 +180,7 @@ def _read(blocks: Iterable[bytes], kinds: MessageSet[M], max_message_bytes: int)
                     f"The stream announces {message.rows} {kinds.items} and brought {items}. Is the server's version right?"
                 )
             continue
-        digest.update(frame[: len(frame) - kinds.uncovered(message)])
+        digest.update(frame[: len(frame) - len(kinds.content(message))])
         count += 1
         items += kinds.count(message)
         yield message
@@ -231,6 +235,21 @@ def _frame(message: msgspec.Struct) -> bytearray:
     frame = bytearray(_LENGTH_BYTES)
     _encoder.encode_into(message, frame, _LENGTH_BYTES)
     frame[:_LENGTH_BYTES] = (len(frame) - _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "big")
+    return frame
+
+
+def _frame_before(message: msgspec.Struct, data: bytes) -> bytearray:
+    """Return the frame of a message up to its last field, ``data``, which is not copied."""
+    frame = _frame(msgspec.structs.replace(message, data=b""))
+    del frame[-len(_EMPTY) :]
+    size = len(data)
+    if size < 1 << 8:
+        frame += b"\xc4" + size.to_bytes(1)
+    elif size < 1 << 16:
+        frame += b"\xc5" + size.to_bytes(2)
+    else:
+        frame += b"\xc6" + size.to_bytes(4)
+    frame[:_LENGTH_BYTES] = (len(frame) - _LENGTH_BYTES + size).to_bytes(_LENGTH_BYTES)
     return frame
 
 

@@ -6,9 +6,11 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.exceptions import SyncError, SyncFailed, wrap_unexpected_errors
 from airflow_provider_sync.files import Storage
-from airflow_provider_sync.files.digest_cache import DigestCache
+from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
+from airflow_provider_sync.sync.directories.protocol_version import protocol_for
+from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync as Version1
+from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync as Version2
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
@@ -33,24 +35,35 @@ def sync_directory(
     :param dry_run: report what would change, and write nothing
     :param lock_timeout: seconds to wait for another sync of the same directory
     :param progress: called with the number of files and bytes that arrived
-    :param cache: remembers digests of the target's files
+    :param cache: remembers digests of the target's files, and the states of both sides
     :raises SyncFailed: with the report of the failure; what was downloaded until then stays, nothing was deleted
     """
     measure = Measure(client)
-    sync = DirectorySync(client, directory, storage, progress or silent, cache=cache)
+    sync: Version1 | Version2 | None = None
     try:
         with wrap_unexpected_errors():
+            sync = _sync_of(client, directory, storage, progress, cache)
             return sync.run(measure, dry_run, lock_timeout)
     except SyncError as error:
-        report = DirectoryReport(name=directory.name, status="failed", error=str(error), **sync.done(), **measure.so_far())
+        done = sync.done() if sync is not None else {}
+        report = DirectoryReport(name=directory.name, status="failed", error=str(error), **done, **measure.so_far())
         raise SyncFailed(str(error), (report,), error.retryable) from error
 
 
+@within_max_seconds
 def directory_differs(
     client: SyncClient, directory: TargetDirectory, storage: Storage, *, cache: DigestCache | None = None
 ) -> bool:
-    """Whether a sync would change anything; nothing is downloaded.
+    """Whether source and target differ in more than times and permissions; nothing is downloaded.
 
-    A source without digests (hasher ``none``) counts as changed as soon as it has files.
+    With version 1, a source without digests (hasher ``none``) counts as changed as soon as it has files.
     """
-    return DirectorySync(client, directory, storage, silent, cache=cache).differs()
+    return _sync_of(client, directory, storage, None, cache).differs()
+
+
+def _sync_of(
+    client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress | None, cache: DigestCache | None
+) -> Version1 | Version2:
+    if protocol_for(client, directory, storage) == 1:
+        return Version1(client, directory, storage, progress or silent, cache=cache)
+    return Version2(client, directory, storage, progress or silent, cache or open_cache(None))

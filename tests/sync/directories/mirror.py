@@ -13,6 +13,7 @@ from typing import Any
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, directory_from_options
 from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.server.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_directory
@@ -26,8 +27,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import directory_from_options
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.sync import sync_directory
-url, path, options = sys.argv[1:]
-with SyncClient(url, retries=0) as client:
+url, protocol, path, options = sys.argv[1:]
+with SyncClient(url, retries=0, protocol=protocol) as client:
     sync_directory(client, directory_from_options("d", json.loads(options)), open_storage(path))
 """
 
@@ -36,12 +37,26 @@ class Mirror:
     """A source and a target.
 
     :ivar offered: options of the directory that the server offers
+    :ivar protocol: version that the client takes
+    :ivar cache: of the client
     """
 
-    def __init__(self, source: Storage, target: Storage) -> None:
+    def __init__(self, source: Storage, target: Storage, *, protocol: str = "auto", cache: Path | None = None) -> None:
         self.source = source
         self.target = target
+        self.protocol = protocol
+        self.cache = cache
         self.offered: dict[str, Any] = {}
+
+    @property
+    def version(self) -> int:
+        """The version of the protocol by which a directory is synced."""
+        return 1 if self.protocol == "1" or self.target.is_remote else 2
+
+    @property
+    def verified(self) -> str:
+        """What a report says of a sync whose outcome is proven."""
+        return "hash" if self.version == 1 else "digest"
 
     def put(self, path: str, content: str = "content") -> None:
         """Write a file of the source."""
@@ -57,7 +72,7 @@ class Mirror:
         config = ServerConfig.from_dict({"directories": {NAME: {"path": "source", **self.offered}}})
         with (
             RunningServer(config, open_storage=lambda _: self.source) as server,
-            SyncClient(server.url, retries=0) as client,
+            SyncClient(server.url, retries=0, protocol=self.protocol) as client,
         ):
             yield client
 
@@ -67,13 +82,13 @@ class Mirror:
         :param options: of the target directory
         :param arguments: of :func:`sync_directory`
         """
-        with self.client() as client:
-            return sync_directory(client, target_directory(options), self.target, **arguments)
+        with self.client() as client, open_cache(str(self.cache) if self.cache else None) as cache:
+            return sync_directory(client, target_directory(options), self.target, cache=cache, **arguments)
 
     def sync_in_process(self, options: dict[str, Any]) -> int:
         """Sync the directory in a process of its own, and return its exit code."""
         with self.client() as client:
-            return run_process(client.url, self.target.location, options)
+            return run_process(client.url, self.target.location, options, protocol=self.protocol)
 
     def contents(self) -> dict[str, str]:
         """Read the target."""
@@ -89,9 +104,9 @@ def target_directory(options: dict[str, Any] | None = None) -> Any:
     return directory_from_options(NAME, {"path": "target", **(options or {})})
 
 
-def run_process(url: str, path: str, options: dict[str, Any]) -> int:
+def run_process(url: str, path: str, options: dict[str, Any], *, protocol: str = "auto") -> int:
     """Sync from the server at ``url`` in a process of its own, and return its exit code."""
-    arguments = [url, path, json.dumps({"path": path, **options})]
+    arguments = [url, protocol, path, json.dumps({"path": path, **options})]
     return subprocess.run([sys.executable, "-c", SYNC_AND_DIE, *arguments], cwd=PROJECT, check=False, timeout=60).returncode
 
 

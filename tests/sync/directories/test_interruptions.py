@@ -60,13 +60,13 @@ def frames(*paths: str) -> bytes:
     return b"".join(frame_header(path, len(CONTENT)) + CONTENT for path in paths)
 
 
-def test_a_file_that_changes_after_the_manifest_is_asked_for_again(folders: Mirror) -> None:
+def test_a_file_that_changes_after_the_manifest_is_asked_for_again(folders_of_version1: Mirror) -> None:
     """A file that the source changed between manifest and download arrives in its new form, by its new digest."""
-    folders.put("a")
-    folders.put("b", "old")
-    report = folders.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders.put("b", "new")))
+    folders_of_version1.put("a")
+    folders_of_version1.put("b", "old")
+    report = folders_of_version1.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders_of_version1.put("b", "new")))
     assert (report.status, report.files_added, report.verified) == ("changed", 2, "hash")
-    folders.assert_equal()
+    folders_of_version1.assert_equal()
 
 
 def test_a_signal_right_after_a_file_was_created(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,29 +90,29 @@ def test_a_signal_right_after_a_file_was_created(folders: Mirror, monkeypatch: p
     folders.assert_equal()
 
 
-def test_a_file_that_never_rests_is_given_up(folders: Mirror) -> None:
+def test_a_file_that_never_rests_is_given_up(folders_of_version1: Mirror) -> None:
     """A file that is another one each time fails the sync after a few tries; it is not written, and nothing is deleted."""
-    folders.offered = {"hasher": "tests.sync.directories.file_hashers.RestlessHasher"}
-    folders.put("a")
-    folders.put_target("a", "old")
-    folders.put_target("z")
+    folders_of_version1.offered = {"hasher": "tests.sync.directories.file_hashers.RestlessHasher"}
+    folders_of_version1.put("a")
+    folders_of_version1.put_target("a", "old")
+    folders_of_version1.put_target("z")
     with pytest.raises(SyncFailed, match="changed each of the 3 times") as failure:
-        folders.sync()
+        folders_of_version1.sync()
     assert failure.value.retryable
-    assert folders.contents() == {"a": "old", "z": "content"}
+    assert folders_of_version1.contents() == {"a": "old", "z": "content"}
 
 
-def test_a_file_that_vanishes_after_the_manifest_is_left_out(folders: Mirror) -> None:
+def test_a_file_that_vanishes_after_the_manifest_is_left_out(folders_of_version1: Mirror) -> None:
     """A file that the source removes between manifest and download is named, and the rest is done; the next run deletes it."""
-    folders.put("a", "new")
-    folders.put("b", "new")
-    folders.put_target("b", "old")
-    folders.put_target("z")
-    report = folders.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders.source.delete("b")))
+    folders_of_version1.put("a", "new")
+    folders_of_version1.put("b", "new")
+    folders_of_version1.put_target("b", "old")
+    folders_of_version1.put_target("z")
+    report = folders_of_version1.sync(ONE_BY_ONE, progress=AfterFirst(lambda: folders_of_version1.source.delete("b")))
     assert (report.status, report.files_added, report.files_deleted, report.verified) == ("changed", 1, 1, None)
     assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
-    assert folders.contents() == {"a": "new", "b": "old"}
-    report = folders.sync()
+    assert folders_of_version1.contents() == {"a": "new", "b": "old"}
+    report = folders_of_version1.sync()
     assert (report.files_added, report.files_deleted, report.verified) == (0, 1, "hash")
 
 
@@ -132,39 +132,39 @@ class BeforeEachRequest(SyncClient):
         return super().get_files(name, paths, repeat=repeat)
 
 
-def test_a_directory_that_is_written_to_all_the_while(folders: Mirror) -> None:
+def test_a_directory_that_is_written_to_all_the_while(folders_of_version1: Mirror) -> None:
     """Files that stand still arrive, and what the source lacks goes; the one that never stands still is named and left alone."""
     writes = count()
 
     def write() -> None:
         number = next(writes)
-        folders.put("log", f"line {number}")
-        folders.put(f"new {number}")
+        folders_of_version1.put("log", f"line {number}")
+        folders_of_version1.put(f"new {number}")
         if number > 4:
-            folders.source.delete(f"new {number - 4}")
+            folders_of_version1.source.delete(f"new {number - 4}")
 
     for number in range(30):
-        folders.put(f"file {number:02}")
-    folders.put_target("log", "old")
-    folders.put_target("z")
-    with folders.client() as client, BeforeEachRequest(client.url, retries=0) as other:
+        folders_of_version1.put(f"file {number:02}")
+    folders_of_version1.put_target("log", "old")
+    folders_of_version1.put_target("z")
+    with folders_of_version1.client() as client, BeforeEachRequest(client.url, retries=0, protocol="1") as other:
         other.action = write
-        report = sync_directory(other, target_directory({"files_per_request": 7}), folders.target)
+        report = sync_directory(other, target_directory({"files_per_request": 7}), folders_of_version1.target)
     assert (report.status, report.files_deleted, report.verified) == ("changed", 1, None)
     assert any("'log' changed at the source each of the 3 times" in warning for warning in report.warnings)
-    contents_now = folders.contents()
+    contents_now = folders_of_version1.contents()
     assert contents_now.pop("log") == "old"
     assert {f"file {number:02}" for number in range(30)} <= set(contents_now)
     assert "z" not in contents_now
-    folders.sync()
-    folders.assert_equal()
+    folders_of_version1.sync()
+    folders_of_version1.assert_equal()
 
 
 def test_a_cut_batch_goes_on_with_the_rest(script: ScriptedServer, tmp_path: Path) -> None:
     """After a cut in the middle of a batch, only the files that are not whole are asked for again."""
     cut = stream(frames("a", "b", "c")[:-3], end=False)
     script.answer(manifest("a", "b", "c", "d"), cut, stream(frames("c", "d")))
-    with SyncClient(script.url, retries=0) as client:
+    with SyncClient(script.url, retries=0, protocol="1") as client:
         report = sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
     assert (report.status, report.files_added) == ("changed", 4)
     asked = [[value for name, value in request.fields if name.startswith("files")] for request in script.requests]
@@ -182,7 +182,7 @@ def test_a_server_that_always_cuts_is_given_up(
     target = open_storage(str(tmp_path / "target"))
     put(target, "old", "kept")
     script.answer(manifest("a"), stream(frames("a")[:-1], end=False))
-    with SyncClient(script.url, retries=retries) as client, pytest.raises(SyncFailed) as failure:
+    with SyncClient(script.url, retries=retries, protocol="1") as client, pytest.raises(SyncFailed) as failure:
         sync_directory(client, target_directory(), target)
     assert failure.value.retryable
     assert isinstance(failure.value.__cause__, IncompleteStreamError)
@@ -208,7 +208,7 @@ def test_nothing_is_deleted_after_an_error(script: ScriptedServer, tmp_path: Pat
     target = open_storage(str(tmp_path / "target"))
     put(target, "old", "kept")
     script.answer(manifest("a", "b"), answer, manifest("a", "b"), answer)
-    with SyncClient(script.url, retries=0) as client, pytest.raises(SyncFailed):
+    with SyncClient(script.url, retries=0, protocol="1") as client, pytest.raises(SyncFailed):
         sync_directory(client, target_directory(), target)
     left = contents(target)
     assert left.pop("old") == "kept"
@@ -219,7 +219,7 @@ def test_nothing_is_deleted_after_an_error(script: ScriptedServer, tmp_path: Pat
 def test_a_name_that_leads_out_is_refused(script: ScriptedServer, tmp_path: Path) -> None:
     """A manifest with a path out of the directory stops the sync before anything is asked for."""
     script.answer(manifest("a", "../b"))
-    with SyncClient(script.url, retries=0) as client, pytest.raises(SyncFailed, match=r"\.\./b"):
+    with SyncClient(script.url, retries=0, protocol="1") as client, pytest.raises(SyncFailed, match=r"\.\./b"):
         sync_directory(client, target_directory(), open_storage(str(tmp_path / "target")))
     assert len(script.requests) == 1
     assert not (tmp_path / "b").exists()
@@ -268,18 +268,18 @@ def test_a_second_sync_waits(folders: Mirror) -> None:
         assert second.result().status == "unchanged"
 
 
-def test_a_killed_download_leaves_nothing_for_long(folders: Mirror) -> None:
+def test_a_killed_download_leaves_nothing_for_long(folders_of_version1: Mirror) -> None:
     """A process that is killed in the middle of a file leaves the target's files as they were; the next run cleans up."""
-    folders.put("a", "new")
-    folders.put_target("a", "old")
-    folders.put_target("z", "old")
-    folder = Path(folders.target.location)
-    assert folders.sync_in_process({"hasher": "tests.sync.directories.file_hashers.DeadlyHasher"}) == -signal.SIGKILL
-    assert folders.contents() == {"a": "old", "z": "old"}
+    folders_of_version1.put("a", "new")
+    folders_of_version1.put_target("a", "old")
+    folders_of_version1.put_target("z", "old")
+    folder = Path(folders_of_version1.target.location)
+    assert folders_of_version1.sync_in_process({"hasher": "tests.sync.directories.file_hashers.DeadlyHasher"}) == -signal.SIGKILL
+    assert folders_of_version1.contents() == {"a": "old", "z": "old"}
     assert len(everything(folder)) == 3
-    report = folders.sync()
+    report = folders_of_version1.sync()
     assert (report.files_updated, report.files_deleted) == (1, 1)
-    folders.assert_equal()
+    folders_of_version1.assert_equal()
     assert everything(folder) == ["a"]
 
 

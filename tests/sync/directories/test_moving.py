@@ -15,14 +15,14 @@ from tests.sync.directories.test_interruptions import ONE_BY_ONE, AfterFirst
 
 
 @pytest.fixture
-def three(folders: Mirror) -> Mirror:
+def three(folders_of_version1: Mirror) -> Mirror:
     """Give three new files, one that is equal, and one that only the target has."""
     for name in ("a", "b", "c"):
-        folders.put(name, "new")
-    folders.put("same")
-    folders.put_target("same")
-    folders.put_target("z")
-    return folders
+        folders_of_version1.put(name, "new")
+    folders_of_version1.put("same")
+    folders_of_version1.put_target("same")
+    folders_of_version1.put_target("z")
+    return folders_of_version1
 
 
 def test_a_source_that_vanishes(three: Mirror) -> None:

@@ -16,7 +16,12 @@ def test_everything_arrives_changes_and_arrives_again(mirror: Mirror) -> None:
     for path in PATHS:
         mirror.put(path, "" if path == "empty" else f"content of {path}")
     first = mirror.sync()
-    assert (first.status, first.files_added, first.files_total, first.verified) == ("changed", len(PATHS), len(PATHS), "hash")
+    assert (first.status, first.files_added, first.files_total, first.verified) == (
+        "changed",
+        len(PATHS),
+        len(PATHS),
+        mirror.verified,
+    )
     mirror.assert_equal()
 
     mirror.put("a.txt", "another")
@@ -27,7 +32,9 @@ def test_everything_arrives_changes_and_arrives_again(mirror: Mirror) -> None:
     mirror.assert_equal()
 
     third = mirror.sync()
-    assert (third.status, third.files_total, third.requests, third.bytes_written) == ("unchanged", len(PATHS), 1, 0)
+    assert (third.status, third.files_total, third.bytes_written) == ("unchanged", len(PATHS), 0)
+    # What was written in this moment may have to be digested again.
+    assert third.requests in ((1,) if mirror.version == 1 else (2, 3))
     mirror.assert_equal()
 
 
@@ -69,7 +76,7 @@ def test_a_prefix_is_a_root_of_its_own(mirror: Mirror) -> None:
     mirror.put_target("gone.txt")
     options = {"prefix": "/2026/01/", "include": ["**/*.txt"]}
     report = mirror.sync(options)
-    assert (report.files_total, report.files_added, report.files_deleted, report.verified) == (2, 2, 1, "hash")
+    assert (report.files_total, report.files_added, report.files_deleted, report.verified) == (2, 2, 1, mirror.verified)
     assert mirror.contents() == {"a.txt": "content of 2026/01/a.txt", "deep/b.txt": "content of 2026/01/deep/b.txt"}
     assert mirror.sync(options).status == "unchanged"
 
@@ -78,7 +85,8 @@ def test_a_prefix_without_files_is_an_empty_source(mirror: Mirror) -> None:
     """A prefix that the source has nothing below does not empty the target unless that is allowed."""
     mirror.put("2026/a.txt")
     mirror.put_target("a.txt", "precious")
-    with pytest.raises(SyncFailed, match="allow_empty_source"):
+    # On a disk, version 2 knows that the folder is not there.
+    with pytest.raises(SyncFailed, match=r"allow_empty_source|There is no folder '2027'"):
         mirror.sync({"prefix": "2027"})
     assert mirror.contents() == {"a.txt": "precious"}
 
@@ -163,7 +171,8 @@ def test_a_dry_run_writes_nothing(mirror: Mirror) -> None:
     before = mirror.contents()
     report = mirror.sync(dry_run=True)
     assert (report.status, report.files_added, report.files_updated, report.files_deleted) == ("planned", 1, 1, 1)
-    assert (report.requests, report.bytes_written, report.verified) == (1, 0, None)
+    assert (report.bytes_written, report.verified) == (0, None)
+    assert report.requests in ((1,) if mirror.version == 1 else (2, 3))
     assert mirror.contents() == before
 
 
@@ -173,37 +182,37 @@ def test_differences_cost_one_request(mirror: Mirror) -> None:
     with mirror.client() as client:
         assert directory_differs(client, target_directory(), mirror.target)
         assert directory_differs(client, target_directory({"exclude": ["x"]}), mirror.target) is False
-        assert client.traffic.requests == 2
+        assert client.traffic.requests == 1 + mirror.version
     assert mirror.contents() == {}
 
 
-def test_without_digests_every_file_counts_as_changed(folders: Mirror) -> None:
+def test_without_digests_every_file_counts_as_changed(folders_of_version1: Mirror) -> None:
     """A source or a target without digests is synced whole each time, and the report says so and claims no check."""
-    folders.put("x")
-    folders.offered = {"hasher": "none"}
-    folders.sync()
-    again = folders.sync()
+    folders_of_version1.put("x")
+    folders_of_version1.offered = {"hasher": "none"}
+    folders_of_version1.sync()
+    again = folders_of_version1.sync()
     assert (again.status, again.files_updated, again.verified) == ("changed", 1, None)
     assert again.warnings == ("The source sends no digests, so every file counts as changed and only sizes are checked.",)
 
-    folders.offered = {}
-    report = folders.sync({"hasher": "none"})
+    folders_of_version1.offered = {}
+    report = folders_of_version1.sync({"hasher": "none"})
     assert (report.files_updated, report.verified) == (1, None)
     assert report.warnings == ("This side takes no digests, so every file counts as changed and only sizes are checked.",)
-    folders.assert_equal()
+    folders_of_version1.assert_equal()
 
 
-def test_a_hasher_of_the_users(folders: Mirror) -> None:
+def test_a_hasher_of_the_users(folders_of_version1: Mirror) -> None:
     """Both sides may take their digests by a class of the user's own."""
-    folders.offered = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
+    folders_of_version1.offered = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
     options = {"hasher": "tests.sync.directories.file_hashers.LengthHasher"}
-    folders.put("x", "four")
-    assert folders.sync(options).files_added == 1
-    folders.put("x", "five")
-    assert folders.sync(options).status == "unchanged"
-    folders.put("x", "three")
-    assert folders.sync(options).files_updated == 1
-    folders.assert_equal()
+    folders_of_version1.put("x", "four")
+    assert folders_of_version1.sync(options).files_added == 1
+    folders_of_version1.put("x", "five")
+    assert folders_of_version1.sync(options).status == "unchanged"
+    folders_of_version1.put("x", "three")
+    assert folders_of_version1.sync(options).files_updated == 1
+    folders_of_version1.assert_equal()
 
 
 def test_names_that_differ_in_case_are_told(folders: Mirror) -> None:
@@ -226,12 +235,12 @@ def test_progress_adds_up(folders: Mirror) -> None:
     assert sum(amount for _, amount, unit, _ in told if unit == "files") == 5
     assert sum(amount for _, amount, unit, _ in told if unit == "bytes") == report.bytes_written == 10
     assert {total for _, _, unit, total in told if unit == "files"} == {5}
-    assert report.requests == 4
+    assert report.requests == (4 if folders.version == 1 else 3)
 
 
-def test_large_files_come_in_smaller_batches(folders: Mirror) -> None:
+def test_large_files_come_in_smaller_batches(folders_of_version1: Mirror) -> None:
     """Files so large that a batch would exceed its bytes are asked for one by one, once that is known."""
     for number in range(6):
-        folders.put(str(number), "x" * 1000)
-    assert folders.sync({"files_per_request": 3, "bytes_per_request": 1500}).requests == 1 + 1 + 3
-    folders.assert_equal()
+        folders_of_version1.put(str(number), "x" * 1000)
+    assert folders_of_version1.sync({"files_per_request": 3, "bytes_per_request": 1500}).requests == 1 + 1 + 3
+    folders_of_version1.assert_equal()

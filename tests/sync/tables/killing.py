@@ -63,7 +63,18 @@ FILE_POINTS = {
     "file deleted": "after files.local:LocalStorage.delete",
     "before it is made durable": "before files.local:LocalStorage.flush",
 }
-"""Points of the sync of a directory: each file is old or new."""
+"""Points of the sync of a directory by version 1: each file is old or new."""
+
+VERSION2_FILE_POINTS = {
+    "both sides compared": "after sync.directories.version2.settle:Settling.run",
+    "temporary file made": "after files.local_tree_writer:LocalTreeWriter.put",
+    "content durable": "after files.pending_files:Durability.sync",
+    "file placed": "after files.local_commits:LocalCommits._place",
+    "all files arrived": "after sync.directories.version2.fetch:Fetching.run",
+    "file deleted": "after files.local_tree_writer:LocalTreeWriter.remove",
+    "before names are durable": "before files.local_tree_writer:LocalTreeWriter._end",
+}
+"""The same by version 2."""
 
 
 def die(*_: Any, **__: Any) -> NoReturn:
@@ -115,8 +126,8 @@ def main(kind: str, *arguments: str) -> None:
     from airflow_provider_sync.sync import sync_directory, sync_tables
 
     url, target, name, options = others
-    with SyncClient(url, retries=0) as client:
-        if kind == "files":
+    with SyncClient(url, retries=0, protocol="1" if kind == "files of version 1" else "auto") as client:
+        if kind.startswith("files"):
             sync_directory(client, directory_from_options(name, {"path": target, **json.loads(options)}), open_storage(target))
         else:
             sync_tables(client, [table_from_options(name, json.loads(options))], database_for(open_engine(target)))

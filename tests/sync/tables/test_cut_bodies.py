@@ -159,15 +159,16 @@ def test_what_only_looks_asks_again(source: Scenario, target: Scenario, proxy: C
         assert diff_table(client, table, target.database).report.rows_inserted == 2999
 
 
-def test_files(proxy: CuttingProxy, tmp_path: Path, pauses: list[float]) -> None:
+@pytest.mark.parametrize(("protocol", "endpoint"), [("1", "/getFiles"), ("auto", "/readFiles")])
+def test_files(proxy: CuttingProxy, tmp_path: Path, pauses: list[float], protocol: str, endpoint: str) -> None:
     """Files that were whole when an answer was cut stay; those that were not are asked for again, each once in the end."""
     wanted = {name: name * 50_000 for name in "abcd"}
     for name, content in wanted.items():
         put(open_storage(str(tmp_path / "files")), name, content)
-    proxy.cuts["/getFiles"] = 3
+    proxy.cuts[endpoint] = 3
     proxy.share = 0.2
     target = open_storage(str(tmp_path / "copy"))
-    with SyncClient(proxy.url, retries=3) as client:
+    with SyncClient(proxy.url, retries=3, protocol=protocol) as client:
         report = sync_directory(client, target_directory(), target)
     assert contents(target) == wanted
     assert (report.files_added, report.bytes_written) == (4, 200_000)

@@ -10,7 +10,15 @@ import pytest
 
 from tests.sync.directories.mirror import Mirror, everything
 from tests.sync.link import Link
-from tests.sync.tables.killing import COMMITTED_POINTS, DIFFERENCE_POINTS, FILE_POINTS, FIRST_POINTS, owner_of, run_killed
+from tests.sync.tables.killing import (
+    COMMITTED_POINTS,
+    DIFFERENCE_POINTS,
+    FILE_POINTS,
+    FIRST_POINTS,
+    VERSION2_FILE_POINTS,
+    owner_of,
+    run_killed,
+)
 
 CREATE = "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))"
 FILL = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT i, 'x' FROM n"
@@ -31,7 +39,7 @@ def check_next_run(link: Link) -> None:
 
 def test_the_points_are_there() -> None:
     """Renaming code does not go unnoticed here, though the other tests are left out of quick runs."""
-    for point in (DIFFERENCE_POINTS | FIRST_POINTS | COMMITTED_POINTS | FILE_POINTS).values():
+    for point in (DIFFERENCE_POINTS | FIRST_POINTS | COMMITTED_POINTS | FILE_POINTS | VERSION2_FILE_POINTS).values():
         owner, name = owner_of(point)
         assert callable(getattr(owner, name)), point
 
@@ -76,23 +84,30 @@ def test_a_sync_that_is_killed_behind_its_commit(two_into: Link, point: str) -> 
     two_into.assert_clean()
 
 
+_QUICK = ("moved aside", "file placed")
+"""Points where some files have their names and others do not; they are tried each time."""
+
+
 @pytest.mark.parametrize(
-    "point",
+    ("version", "point"),
     [
-        pytest.param(point, id=name, marks=() if name in ("moved aside", "file placed") else pytest.mark.slow)
-        for name, point in FILE_POINTS.items()
+        pytest.param(version, point, id=f"{version}, {name}", marks=() if name in _QUICK else pytest.mark.slow)
+        for version, points in ((1, FILE_POINTS), (2, VERSION2_FILE_POINTS))
+        for name, point in points.items()
     ],
 )
-def test_a_directory_whose_sync_is_killed(folders: Mirror, point: str) -> None:
+def test_a_directory_whose_sync_is_killed(folders_of_version2: Mirror, version: int, point: str) -> None:
     """Each file is old or new; the next run makes both sides equal, and removes what was left."""
+    folders = folders_of_version2
     folders.put("changed", "new")
     folders.put("deep/added", "new")
     folders.put("was a file/added", "new")
     for path in ("changed", "was a file", "goes/away", "goes too"):
         folders.put_target(path, "old")
     old = folders.contents()
+    kind = f"files of version {version}"
     with folders.client() as client:
-        code = run_killed("files", client.url, folders.target.location, "d", json.dumps({"max_deletes": "100%"}), point)
+        code = run_killed(kind, client.url, folders.target.location, "d", json.dumps({"max_deletes": "100%"}), point)
     assert code == -signal.SIGKILL
     new = {"changed": "new", "deep/added": "new", "was a file/added": "new"}
     for path, content in folders.contents().items():

@@ -14,11 +14,9 @@ from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.protocol.v1.frames import Frame
 from airflow_provider_sync.sync.attempts import Attempts
+from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 from airflow_provider_sync.sync.progress import Progress
-
-ROUNDS = 3
-"""How often files are requested that change at the source during their download."""
 
 MAX_BROKEN_IN_A_ROW = 3
 """Files in a row whose answers stay incomplete after all ``retries``; more of them are taken for a broken connection."""

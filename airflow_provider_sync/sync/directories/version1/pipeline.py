@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.exceptions import FileChangedError, FileError
+from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import (
     Changes,
     Md5Hasher,
@@ -27,16 +27,13 @@ from airflow_provider_sync.files import (
 from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.files.tree import TreeEntry
-from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.sync.directories.version1.downloads import ROUNDS, FileDownloads
+from airflow_provider_sync.sync.directories.problems import clashing, gone, is_below, never_at_rest, not_synced, restless, skipped
+from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.traffic import Measure
-
-MAX_NAMED = 5
-"""Most files that a message names."""
 
 
 class DirectorySync:
@@ -155,7 +152,7 @@ class DirectorySync:
     def _known(self, changes: Changes) -> Changes:
         removed = changes.removed if self.directory.delete else ()
         return Changes(
-            added=tuple(path for path in changes.added if not _is_below(path, self.unreadable)),
+            added=tuple(path for path in changes.added if not is_below(path, self.unreadable)),
             changed=changes.changed,
             removed=tuple(path for path in removed if not self.is_unknown(path)),
             unchanged=changes.unchanged,
@@ -196,7 +193,7 @@ class DirectorySync:
 
     def is_unknown(self, path: str) -> bool:
         """Whether the source may have this file, and could not list it."""
-        return path in self.source.unreadable or _is_below(path, self.source.unreadable)
+        return path in self.source.unreadable or is_below(path, self.source.unreadable)
 
     def may_delete(self) -> bool:
         """Whether what the source lacks may go: not after an error."""
@@ -241,10 +238,7 @@ class DirectorySync:
 
     def _refuse(self, problems: Mapping[str, str]) -> None:
         if problems and not self.directory.skip_unreadable:
-            raise FileError(
-                f"{_some_of(problems)} of directory {self.directory.name!r} could not be synced; all others were, and nothing was"
-                f" deleted. {_reasons(problems)} To go on without such files, set skip_unreadable."
-            )
+            raise not_synced(problems, self.directory.name)
 
     def refuse_failed(self) -> None:
         """Raise the errors of files that this sync could not deal with.
@@ -258,12 +252,8 @@ class DirectorySync:
     def refuse_downloads(self) -> None:
         """Raise the errors of downloads; see :meth:`refuse_failed`."""
         self._refuse(self._failed())
-        restless = self.downloads.restless
-        if restless and not self.downloads.written:
-            raise FileChangedError(
-                f"{restless[0]!r} of {self.directory.name!r} changed each of the {ROUNDS} times that it was downloaded."
-                " Run it again when the source is quiet."
-            )
+        if self.downloads.restless and not self.downloads.written:
+            raise never_at_rest(self.downloads.restless[0], self.directory.name)
 
     def is_proven(self, source: Mapping[str, str]) -> bool:
         """Whether all files of the target have the digests that the source announced."""
@@ -281,43 +271,18 @@ class DirectorySync:
             warnings.append(f"{who} no digests, so every file counts as changed and only sizes are checked.")
         clashes = case_clashes(source)
         if clashes:
-            first, second = clashes[0]
-            warnings.append(f"{first!r} and {second!r} differ only in case; some file systems hold only one of them.")
+            warnings.append(clashing(*clashes[0]))
         if unreadable := {**self.source.unreadable, **self.unreadable}:
-            warnings.append(_skipped(unreadable))
+            warnings.append(skipped(unreadable))
         return (*warnings, *self.download_warnings())
 
     def download_warnings(self) -> tuple[str, ...]:
         """Return what the user should know of the files that were downloaded."""
         warnings = []
         if failed := self._failed():
-            warnings.append(_skipped(failed))
-        if restless := self.downloads.restless:
-            warnings.append(
-                f"{_some_of(restless)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run"
-                " brings what is there then."
-            )
-        if gone := sorted(self.downloads.gone):
-            warnings.append(f"{_some_of(gone)} went from the source during the sync; the next run deletes what is left.")
+            warnings.append(skipped(failed))
+        if self.downloads.restless:
+            warnings.append(restless(self.downloads.restless))
+        if self.downloads.gone:
+            warnings.append(gone(self.downloads.gone))
         return tuple(warnings)
-
-
-def _is_below(path: str, unreadable: Iterable[str]) -> bool:
-    """Whether a path is below one of the directories among others that cannot be read."""
-    return any(path.startswith(directory) for directory in unreadable if directory.endswith("/"))
-
-
-def _some_of(paths: Collection[str]) -> str:
-    """Name some of the files, and say how many there are."""
-    names = ", ".join(printable(repr(path)) for path in list(paths)[:MAX_NAMED])
-    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
-    return f"{names}{more}"
-
-
-def _skipped(problems: Mapping[str, str]) -> str:
-    return f"{_some_of(problems)} could not be synced and {'was' if len(problems) == 1 else 'were'} skipped. {_reasons(problems)}"
-
-
-def _reasons(problems: Mapping[str, str]) -> str:
-    """Say why, each reason once."""
-    return " ".join(list(dict.fromkeys(problems.values()))[:MAX_NAMED])

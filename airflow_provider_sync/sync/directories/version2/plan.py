@@ -181,6 +181,11 @@ def _compare(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
         return Step("same" if same_link else "make_link", entry, present, "" if same_link else "content")
     if entry.kind == "directory":
         return _same(entry, present, rules, times=False)
+    return compare_files(entry, present, rules)
+
+
+def compare_files(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
+    """Decide about a file that is on both sides."""
     if entry.size != present.size:
         return Step("changed", entry, present, "size")
     if rules.checksum == "always":

@@ -1,0 +1,73 @@
+"""What messages say of files that could not be synced."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from airflow_provider_sync.exceptions import FileChangedError, FileError
+from airflow_provider_sync.printable import printable
+
+ROUNDS = 3
+"""How often files are requested that change at the source during their download."""
+
+MAX_NAMED = 5
+"""Most files that a message names."""
+
+
+def is_below(path: str, unreadable: Iterable[str]) -> bool:
+    """Whether a path is below one of the directories among others that cannot be read."""
+    return any(path.startswith(directory) for directory in unreadable if directory.endswith("/"))
+
+
+def some_of(paths: Collection[str]) -> str:
+    """Name some of the files, and say how many there are."""
+    names = ", ".join(printable(repr(path)) for path in list(paths)[:MAX_NAMED])
+    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+    return f"{names}{more}"
+
+
+def not_synced(problems: Mapping[str, str], directory: str) -> FileError:
+    """Return the error of files that could not be synced.
+
+    :param problems: paths, and why
+    """
+    return FileError(
+        f"{some_of(problems)} of directory {directory!r} could not be synced; all others were, and nothing was deleted."
+        f" {reasons(problems)} To go on without such files, set skip_unreadable."
+    )
+
+
+def never_at_rest(path: str, directory: str) -> FileChangedError:
+    """Return the error of a directory of which nothing came but files that changed all the time."""
+    return FileChangedError(
+        f"{path!r} of {directory!r} changed each of the {ROUNDS} times that it was downloaded."
+        " Run it again when the source is quiet."
+    )
+
+
+def restless(paths: Collection[str]) -> str:
+    """Warn of files that changed all the time."""
+    return (
+        f"{some_of(paths)} changed at the source each of the {ROUNDS} times that the sync asked for it; the next run brings"
+        " what is there then."
+    )
+
+
+def gone(paths: Collection[str]) -> str:
+    """Warn of files that the source removed meanwhile."""
+    return f"{some_of(sorted(paths))} went from the source during the sync; the next run deletes what is left."
+
+
+def clashing(first: str, second: str) -> str:
+    """Warn of two names that differ in case only."""
+    return f"{first!r} and {second!r} differ only in case; some file systems hold only one of them."
+
+
+def skipped(problems: Mapping[str, str]) -> str:
+    """Warn of files that were left out."""
+    return f"{some_of(problems)} could not be synced and {'was' if len(problems) == 1 else 'were'} skipped. {reasons(problems)}"
+
+
+def reasons(problems: Mapping[str, str]) -> str:
+    """Say why, each reason once."""
+    return " ".join(list(dict.fromkeys(problems.values()))[:MAX_NAMED])

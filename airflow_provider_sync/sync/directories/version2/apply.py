@@ -1,0 +1,135 @@
+"""Make the target what the plan says: files, links and metadata first; deletes last, and only if nothing failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.spooled_list import SpooledList
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import TreeWriter
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry, path_order
+from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.directories.problems import ROUNDS
+from airflow_provider_sync.sync.directories.version2.compare import Work
+from airflow_provider_sync.sync.directories.version2.fetch import Fetching
+from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
+from airflow_provider_sync.sync.directories.version2.receive import metadata_of
+from airflow_provider_sync.sync.directories.version2.written import Written
+
+
+class Applying:
+    """The writes of one sync of one directory.
+
+    :ivar touched: number of files of which only metadata was set
+    :ivar deleted: entries of what was deleted, sorted by path
+    :ivar deleted_files: number of files and links among them
+    :ivar made: number of directories that were made, removed, or given other permissions
+    :ivar restless: files that changed at the source each time that they were requested
+    """
+
+    def __init__(self, work: Work, writer: TreeWriter, fetching: Fetching, written: Written, rules: Rules) -> None:
+        self.touched = 0
+        self.made = 0
+        self.deleted_files = 0
+        self.deleted = SpooledList(TreeEntry, order=lambda entry: path_order(entry.path))
+        self.restless: tuple[str, ...] = ()
+        self._work = work
+        self._writer = writer
+        self._fetching = fetching
+        self._written = written
+        self._rules = rules
+
+    def write(self, client: SyncClient, request: DigestFiles) -> None:
+        """Write everything.
+
+        :param request: the directory, to ask for the new versions of files that changed
+        :raises SyncError: for errors that concern no single file
+        """
+        self._each(self._work.directories, self._make_directory)
+        self._fetch(client, request)
+        self._each(self._work.links, self._make_link)
+        self._each(self._work.touched, self._touch)
+        self._fetching.commit()
+
+    def delete(self) -> None:
+        """Delete what the source lacks."""
+        self._each(self._work.removed, self._remove)
+        self._each(self._work.emptied, self._remove_directory)
+
+    def _fetch(self, client: SyncClient, request: DigestFiles) -> None:
+        fetching = self._fetching
+        fetching.run(self._work.files, total_bytes=self._work.bytes)
+        for _ in range(ROUNDS - 1):
+            changed, fetching.changed = fetching.changed, []
+            if not changed:
+                break
+            again = self._look_again(client, request, changed)
+            fetching.run(again, total_bytes=sum(step.source.size for step in again if step.source is not None))
+        self.restless = tuple(step.path for step in fetching.changed)
+
+    def _look_again(self, client: SyncClient, request: DigestFiles, changed: Sequence[Step]) -> list[Step]:
+        """Ask for the size and time that files have now."""
+        request = msgspec.structs.replace(request, paths=tuple(step.path for step in changed))
+
+        def ask() -> dict[str, FileEntry]:
+            found = {}
+            with client.digest_files(request) as answer:
+                for path, digest in answer:
+                    if digest.digest is not None:
+                        found[path] = FileEntry(path, "file", digest.size, digest.mtime_ns, 0, digest.digest)
+                    elif digest.problem:
+                        self._fetching.unreadable[path] = digest.problem
+                    else:
+                        self._fetching.gone.add(path)
+            return found
+
+        now = repeated(client, ask)
+        return [
+            msgspec.structs.replace(step, source=msgspec.structs.replace(now[step.path], mode=step.source.mode))
+            for step in changed
+            if step.path in now and step.source is not None
+        ]
+
+    def _each(self, steps: Iterable[Step], do: Callable[[Step], None]) -> None:
+        """Do something with each step, the rest even when one fails."""
+        for step in steps:
+            try:
+                do(step)
+            except FileError as error:
+                self._fetching.note_failure(step.path, error)
+
+    def _make_directory(self, step: Step) -> None:
+        if step.source is not None:
+            self._writer.make_directory(step.path, metadata_of(step.source, self._rules))
+            self.made += 1
+
+    def _make_link(self, step: Step) -> None:
+        if step.source is not None and step.source.link_target is not None:
+            self._written.expect(step, None)
+            self._writer.make_link(step.path, step.source.link_target)
+
+    def _touch(self, step: Step) -> None:
+        if step.source is None or step.target is None:
+            return
+        entry = self._writer.set_metadata(step.path, metadata_of(step.source, self._rules))
+        if entry is not None:
+            self._written.add_touched(entry, step.target.digest)
+        if step.source.kind == "file":
+            self.touched += 1
+        else:
+            self.made += 1
+
+    def _remove(self, step: Step) -> None:
+        self._writer.remove(step.path)
+        if step.target is not None:
+            self.deleted.append(step.target)
+            self.deleted_files += 1
+
+    def _remove_directory(self, step: Step) -> None:
+        if self._writer.remove_directory(step.path) and step.target is not None:
+            self.deleted.append(step.target)
+            self.made += 1

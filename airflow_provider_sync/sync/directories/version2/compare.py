@@ -1,0 +1,166 @@
+"""Compare source and target: both listings at the same time, then a decision for each path, in lists of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from threading import Event
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.files import PathFilter, Storage
+from airflow_provider_sync.files.spooled_list import SpooledList
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links, ListFiles, path_order
+from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, list_source
+from airflow_provider_sync.sync.directories.version2.plan import Action, Rules, Step, plan
+from airflow_provider_sync.sync.directories.version2.remembered import Remembered
+
+Known = Callable[[Iterator[TreeEntry]], Iterator[TreeEntry]]
+"""Fills in the digests that are known without reading."""
+
+
+@contextmanager
+def list_both(
+    client: SyncClient, request: ListFiles, storage: Storage, path_filter: PathFilter, links: Links, remembered: Remembered | None
+) -> Iterator[tuple[SourceListing, TargetListing]]:
+    """List the source in another thread while the target is walked.
+
+    If both are in the states that are remembered, :attr:`.SourceListing.unchanged` is set, and there are no entries.
+
+    :param links: how the target is walked
+    :raises SyncError: when one of the two fails
+    """
+    stopped = Event()
+    state = remembered.source if remembered is not None else None
+    with ExitStack() as lists:
+        target = lists.enter_context(TargetListing())
+        with ThreadPoolExecutor(1, thread_name_prefix="sync-listing") as pool:
+            asked = msgspec.structs.replace(request, state=state)
+            listing: Future[SourceListing] = pool.submit(list_source, client, asked, path_filter, stopped)
+            try:
+                target.walk(storage, path_filter, links, lambda: _raise_failure(listing))
+                source = lists.enter_context(listing.result())
+            except BaseException:
+                stopped.set()
+                raise
+        if source.unchanged and (remembered is None or target.state != remembered.target):
+            source = lists.enter_context(list_source(client, request, path_filter, stopped))
+        yield source, target
+
+
+def _raise_failure(listing: Future[SourceListing]) -> None:
+    """End the walk when the source has failed."""
+    if listing.done():
+        listing.result()
+
+
+class Work:
+    """What a sync of one directory has to do; a context manager, which removes what is on disk.
+
+    :ivar files: to be fetched: ``added`` and ``changed``, in the order of paths
+    :ivar unsettled: to be digested
+    :ivar touched: of which only metadata differs
+    :ivar removed: files and links that the source lacks
+    :ivar links: to be made
+    :ivar directories: to be made, those above first
+    :ivar emptied: directories that may be removed if they are empty, those below first
+    :ivar obstacles: paths among the removed ones that are in the way
+    :ivar added: number of files and links that come
+    :ivar updated: number of files and links that are replaced
+    :ivar touched_files: number of files of which only metadata differs
+    :ivar bytes: of the files to be fetched
+    :ivar largest: the largest of them
+    """
+
+    def __init__(self) -> None:
+        def in_order(step: Step) -> bytes:
+            return path_order(step.path)
+
+        self.files = SpooledList(Step, order=in_order)
+        self.unsettled = SpooledList(Step)
+        self.touched = SpooledList(Step, order=in_order)
+        self.removed = SpooledList(Step)
+        self.links = SpooledList(Step)
+        self.directories = SpooledList(Step)
+        self.emptied = SpooledList(Step)
+        self.obstacles: set[str] = set()
+        self.added = 0
+        self.updated = 0
+        self.touched_files = 0
+        self.bytes = 0
+        self.largest: FileEntry | None = None
+        self._lists: dict[Action, SpooledList[Step]] = {
+            "added": self.files,
+            "changed": self.files,
+            "unsettled": self.unsettled,
+            "touched": self.touched,
+            "removed": self.removed,
+            "make_link": self.links,
+            "make_directory": self.directories,
+            "remove_directory": self.emptied,
+        }
+
+    def add(self, steps: Iterable[Step]) -> None:
+        """Sort steps into the lists."""
+        lists = self._lists
+        for step in steps:
+            action = step.action
+            if action in ("same", "left"):
+                continue
+            lists[action].append(step)
+            entry = step.source
+            if entry is None:
+                if step.obstacle:
+                    self.obstacles.add(step.path)
+            elif action in ("added", "changed"):
+                self.bytes += entry.size
+                self.added += action == "added"
+                self.updated += action == "changed"
+                if self.largest is None or entry.size > self.largest.size:
+                    self.largest = entry
+            elif action == "make_link":
+                self.added += step.target is None
+                self.updated += step.target is not None
+            elif action == "touched":
+                self.touched_files += entry.kind == "file"
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything differs but times and permissions."""
+        return any(map(len, (self.files, self.removed, self.links, self.directories)))
+
+    def __bool__(self) -> bool:
+        """Whether anything differs, as far as it is known without digests.
+
+        Directories to be removed do not count: what the patterns leave out may keep them.
+        """
+        return self.differs or len(self.touched) > 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for steps in set(self._lists.values()):
+            steps.close()
+
+
+def find_work(source: SourceListing, target: TargetListing, known: Known, rules: Rules, work: Work, *, delete: bool) -> None:
+    """Decide for each path what to do.
+
+    :param known: fills in digests of the target
+    :param work: takes the steps
+    :param delete: whether what the source lacks is removed
+    """
+    steps = plan(
+        iter(source.entries),
+        known(iter(target.entries)),
+        rules,
+        unknown_at_source=source.is_unknown,
+        unknown_at_target=target.is_unknown,
+    )
+    work.add(steps if delete else (step for step in steps if step.action not in ("removed", "remove_directory")))

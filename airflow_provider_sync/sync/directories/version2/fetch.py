@@ -1,0 +1,207 @@
+"""Fetch files: in batches bounded by bytes, several requests at once, each batch made durable and named as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event, Lock
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, SyncError
+from airflow_provider_sync.files.file_errors import is_about_one_file
+from airflow_provider_sync.files.tree_writer import TreeWriter
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.protocol.v2.file_messages import ContentFailed, ReadFiles, RequestedFile
+from airflow_provider_sync.sync.attempts import Attempts
+from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
+from airflow_provider_sync.sync.directories.version2.receive import Receiver
+from airflow_provider_sync.sync.directories.version2.written import Written
+
+BATCH_BYTES = 16 * 1024 * 1024
+"""Bytes of one request, unless a single file has more."""
+
+MIN_BATCH_BYTES = 4 * 1024 * 1024
+"""Bytes below which a request is not worth dividing."""
+
+BATCH_FILES = 2_000
+"""Files of one request."""
+
+MAX_BROKEN_IN_A_ROW = 3
+"""Files in a row whose content stays incomplete after all ``retries``; more of them are taken for a broken connection."""
+
+MAX_FAILED_IN_A_ROW = 100
+"""Files in a row that cannot be written; more of them are taken for a broken target."""
+
+
+class Fetching:
+    """The downloads of one sync of one directory.
+
+    :param request: the directory; its files are left out
+    :param writer: takes the files
+    :param written: counts what arrived
+    :param failed: takes files that could not be fetched or written, and why; the writer adds those that it could not name
+    :ivar unreadable: files that the source cannot read, and why
+    :ivar changed: files that were not what they were listed as
+    :ivar gone: files that the source removed during the sync
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        request: ReadFiles,
+        writer: TreeWriter,
+        rules: Rules,
+        written: Written,
+        *,
+        failed: dict[str, SyncError],
+        downloads: int,
+    ) -> None:
+        self.failed = failed
+        self.unreadable: dict[str, str] = {}
+        self.changed: list[Step] = []
+        self.gone: set[str] = set()
+        self._client = client
+        self._request = request
+        self._writer = writer
+        self._rules = rules
+        self._written = written
+        self._downloads = downloads
+        self._stopped = Event()
+        self._lock = Lock()
+        self._in_a_row = {"failed": 0, "broken": 0}
+
+    def run(self, steps: Iterable[Step], *, total_bytes: int) -> None:
+        """Fetch files; those that fail are noted.
+
+        :param steps: ``added`` and ``changed``
+        :raises SyncError: for errors that concern no single file, such as no connection or a full disk
+        """
+        size = min(BATCH_BYTES, max(MIN_BATCH_BYTES, total_bytes // (2 * self._downloads)))
+        batches = batches_of(steps, size)
+        workers = min(self._downloads, -(-total_bytes // size))
+        if workers <= 1:
+            for batch in batches:
+                self._fetch(batch)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="sync-fetch") as pool:
+            futures = [pool.submit(self._fetch_all, batches) for _ in range(workers)]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                self._stopped.set()
+                raise
+
+    def _fetch_all(self, batches: Iterator[Sequence[Step]]) -> None:
+        """Fetch batches until there are none, or another thread fails."""
+        try:
+            while not self._stopped.is_set():
+                with self._lock:
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                self._fetch(batch)
+        except BaseException:
+            self._stopped.set()
+            raise
+
+    def _fetch(self, batch: Sequence[Step]) -> None:
+        """Fetch one batch, going on after answers that are cut."""
+        attempts = Attempts(self._client)
+        remaining = batch
+        while remaining and not self._stopped.is_set():
+            receiver = Receiver(remaining, self._writer, self._rules, self._written)
+            try:
+                self._receive(remaining, receiver)
+            except IncompleteStreamError as error:
+                self.commit()
+                if receiver.done:
+                    attempts.progress()
+                elif not self._may_repeat(attempts, error):
+                    # The others may well get through.
+                    self._note("broken", remaining[0].path, error, MAX_BROKEN_IN_A_ROW)
+                    attempts = Attempts(self._client)
+                    remaining = remaining[1:]
+                    continue
+            remaining = remaining[receiver.done :]
+        self.commit()
+
+    def _receive(self, steps: Sequence[Step], receiver: Receiver) -> None:
+        files = tuple(
+            [RequestedFile(path=step.path, size=step.source.size, mtime_ns=step.source.mtime_ns) for step in steps if step.source]
+        )
+        request = msgspec.structs.replace(self._request, files=files)
+        with self._client.read_files(request) as answer, receiver:
+            for message in answer:
+                if self._stopped.is_set():
+                    return
+                if isinstance(message, ContentFailed):
+                    receiver.skip()
+                    self._take_failure(steps[message.number], message)
+                    continue
+                failure = receiver.take(message)
+                if failure is not None:
+                    self.note_failure(steps[message.number].path, failure)
+                elif message.end is not None:
+                    self._in_a_row.update(failed=0, broken=0)
+
+    def _take_failure(self, step: Step, message: ContentFailed) -> None:
+        match message.reason:
+            case "gone":
+                self.gone.add(step.path)
+            case "changed":
+                self.changed.append(step)
+            case "unreadable":
+                self.unreadable[step.path] = printable(message.message)
+
+    def commit(self) -> None:
+        """Give what was received its names, and count it.
+
+        :raises FileError: for a full or broken disk
+        """
+        self._written.add(self._writer.commit())
+
+    def note_failure(self, path: str, error: FileError) -> None:
+        """Note a file that cannot be written.
+
+        :raises FileError: the error, if it concerns other files, too
+        """
+        if not is_about_one_file(error.__cause__):
+            raise error
+        self._note("failed", path, error, MAX_FAILED_IN_A_ROW)
+
+    def _note(self, kind: str, path: str, error: SyncError, limit: int) -> None:
+        self.failed[path] = error
+        self._in_a_row[kind] += 1
+        if self._in_a_row[kind] > limit:
+            raise error
+
+    def _may_repeat(self, attempts: Attempts, error: IncompleteStreamError) -> bool:
+        """Pause before another try of the same file; ``False`` when none is left.
+
+        :raises IncompleteStreamError: when nothing is to be tried any more
+        """
+        try:
+            attempts.pause(error)
+        except IncompleteStreamError:
+            if self._client.gave_up or not self._written.files:
+                raise
+            return False
+        return True
+
+
+def batches_of(steps: Iterable[Step], max_bytes: int) -> Iterator[Sequence[Step]]:
+    """Cut steps into batches of at most ``max_bytes``, unless a single file has more, and :data:`BATCH_FILES`."""
+    batch: list[Step] = []
+    size = 0
+    for step in steps:
+        file_size = step.source.size if step.source is not None else 0
+        if batch and (size + file_size > max_bytes or len(batch) == BATCH_FILES):
+            yield batch
+            batch, size = [], 0
+        batch.append(step)
+        size += file_size
+    if batch:
+        yield batch

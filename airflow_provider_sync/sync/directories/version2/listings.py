@@ -1,0 +1,182 @@
+"""What source and target have: two listings, taken at the same time, each in a list that spills to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from threading import Event
+from types import TracebackType
+from typing import Self
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files import PathFilter, Storage
+from airflow_provider_sync.files.paths import MAX_COMPONENT_BYTES, can_travel
+from airflow_provider_sync.files.spooled_list import SpooledList
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_state import TreeState
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links, ListFiles
+from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.directories.problems import is_below
+from airflow_provider_sync.sync.directories.version2.case_clashes import CaseClashes
+
+_SHORT = MAX_COMPONENT_BYTES // 4
+"""Characters of a path of which no component can have too many bytes."""
+
+
+class Stopped(Exception):
+    """Another thread failed, so that what this one does is of no use."""
+
+
+class _Listing:
+    """What one side has; a context manager, which removes what is on disk.
+
+    :ivar unreadable: what could not be listed, and why: paths, those of directories with ``/`` at their end
+    """
+
+    def __init__(self) -> None:
+        self.unreadable: dict[str, str] = {}
+
+    def is_unknown(self, path: str) -> bool:
+        """Whether a path may be there although it is not listed."""
+        return bool(self.unreadable) and (path in self.unreadable or is_below(f"{path}/", self.unreadable))
+
+
+class SourceListing(_Listing):
+    """What the source has of the selected files.
+
+    :ivar entries: sorted by path
+    :ivar unchanged: whether the source is in the state that was asked for; there are no entries then
+    :ivar state: names what was listed; ``None`` where a later change might not show
+    :ivar links_skipped: number of symbolic links that the source left out
+    :ivar impossible: names that the target cannot hold, and why
+    :ivar files: number of files and links
+    :ivar knows_directories: whether directories are listed, so that one that is missing is not there
+    :ivar clashes: names that differ in case only
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = SpooledList(FileEntry)
+        self.impossible: dict[str, str] = {}
+        self.clashes = CaseClashes()
+        self.unchanged = False
+        self.state: str | None = None
+        self.links_skipped = 0
+        self.files = 0
+        self.knows_directories = True
+
+    def read(self, client: SyncClient, request: ListFiles, path_filter: PathFilter, stopped: Event) -> None:
+        """Ask for the listing.
+
+        :raises Stopped: once ``stopped`` is set
+        :raises SyncError: when there is no complete answer
+        """
+        is_nested = has_directories = False
+        selects = None if path_filter.selects_all else path_filter.selects
+        append, clashes = self.entries.append, self.clashes
+        with client.list_files(request) as answer:
+            self.unchanged = answer.unchanged
+            for entries in answer:
+                if stopped.is_set():
+                    raise Stopped
+                for entry in entries:
+                    path = entry.path
+                    if selects is not None and not selects(path):
+                        continue
+                    if len(path) > _SHORT and not can_travel(path, self._note_impossible):
+                        continue
+                    if entry.kind == "directory":
+                        has_directories = True
+                    else:
+                        self.files += 1
+                        is_nested = is_nested or "/" in path
+                    clashes.add(path)
+                    append(entry)
+            self.state = answer.state
+            self.links_skipped = answer.links_skipped
+            for path, reason in answer.unreadable.items():
+                if path_filter.descends(path[:-1]) if path.endswith("/") else path_filter.selects(path):
+                    self.unreadable[path] = printable(reason)
+        self.knows_directories = has_directories or not is_nested
+
+    def _note_impossible(self, path: str, error: FileError) -> None:
+        self.impossible[path] = str(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.entries.close()
+
+
+def list_source(client: SyncClient, request: ListFiles, path_filter: PathFilter, stopped: Event) -> SourceListing:
+    """Ask for a listing, again when an answer is cut; see :meth:`SourceListing.read`."""
+
+    def read() -> SourceListing:
+        listing = SourceListing()
+        try:
+            listing.read(client, request, path_filter, stopped)
+        except BaseException:
+            listing.entries.close()
+            raise
+        return listing
+
+    return repeated(client, read)
+
+
+class TargetListing(_Listing):
+    """What the target has of the selected files.
+
+    :ivar entries: sorted by path
+    :ivar state: names what was found, as far as a sync compares it; ``None`` where a later change might not show
+    :ivar files: number of files and links
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = SpooledList(TreeEntry)
+        self.state: str | None = None
+        self.files = 0
+
+    def walk(self, storage: Storage, path_filter: PathFilter, links: Links, check: Callable[[], None]) -> None:
+        """Walk the target; a missing root is an empty one.
+
+        :param check: called now and then, and may raise
+        :raises FileError: when the root cannot be read
+        """
+        state = TreeState()
+        append = self.entries.append
+        for number, entry in enumerate(
+            storage.walk(path_filter, links=links, missing_ok=True, on_unreadable=self._note_unreadable)
+        ):
+            if number % 1_000 == 0:
+                check()
+            append(entry)
+            state.add(comparable(entry))
+            self.files += entry.kind != "directory"
+        self.state = None if self.unreadable else state.result()
+
+    def _note_unreadable(self, path: str, error: FileError) -> None:
+        self.unreadable[path] = str(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.entries.close()
+
+
+def comparable(entry: TreeEntry) -> TreeEntry:
+    """Return an entry without what a sync does not compare: the times of directories change with what is in them."""
+    if entry.kind == "file":
+        return entry
+    return TreeEntry(entry.path, entry.kind, link_target=entry.link_target)
+
+
+def state_of(entries: Iterator[TreeEntry]) -> str | None:
+    """Return the state that a walk finds if the target has these entries, sorted by path; see :attr:`TargetListing.state`."""
+    state = TreeState()
+    for entry in entries:
+        state.add(comparable(entry))
+    return state.result()

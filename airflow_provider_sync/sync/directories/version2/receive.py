@@ -1,0 +1,89 @@
+"""Write the content of one answer as it arrives: small files at once, large ones piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.tree_writer import Metadata, NewFile, TreeWriter
+from airflow_provider_sync.protocol.v2.file_messages import Content, FileEntry
+from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules, Step
+from airflow_provider_sync.sync.directories.version2.written import Written
+
+
+class Receiver:
+    """Takes the content of the files of one request, in order; a context manager, which discards a file that is not complete.
+
+    :ivar done: number of files of the request that are done with
+    """
+
+    def __init__(self, steps: Sequence[Step], writer: TreeWriter, rules: Rules, written: Written) -> None:
+        self.done = 0
+        self._steps = steps
+        self._writer = writer
+        self._rules = rules
+        self._written = written
+        self._file: NewFile | None = None
+        self._fails = False
+
+    def take(self, message: Content) -> FileError | None:
+        """Write a piece of content; the rest of a file that cannot be written is left out.
+
+        :return: why the file cannot be written
+        """
+        step = self._steps[message.number]
+        try:
+            if not self._fails:
+                self._write(step, message)
+        except FileError as error:
+            self._discard()
+            self._fails = True
+            return error
+        finally:
+            if message.end is not None:
+                self.skip()
+        return None
+
+    def _write(self, step: Step, message: Content) -> None:
+        entry = step.source
+        if entry is None:
+            return
+        if self._file is None:
+            if message.end is not None:
+                self._written.expect(step, message.end.digest)
+                self._writer.put(entry.path, message.data, metadata_of(entry, self._rules))
+                return
+            self._file = self._writer.create(entry.path, size=entry.size, metadata=metadata_of(entry, self._rules))
+        self._file.write(message.data)
+        self._written.note_progress(len(message.data))
+        if message.end is not None:
+            self._written.expect(step, message.end.digest, is_counted=True)
+            self._file.finish()
+            self._file = None
+
+    def skip(self) -> None:
+        """Go on to the next file."""
+        self._discard()
+        self._fails = False
+        self.done += 1
+
+    def _discard(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._discard()
+
+
+def metadata_of(entry: FileEntry, rules: Rules) -> Metadata:
+    """Return what a file of the target gets besides its content."""
+    return Metadata(
+        entry.mtime_ns if rules.mtime and entry.mtime_ns and entry.kind == "file" else None,
+        entry.mode & PERMISSIONS if rules.permissions and entry.mode else None,
+    )

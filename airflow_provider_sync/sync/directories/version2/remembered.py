@@ -1,0 +1,92 @@
+"""What is remembered of the last complete sync, so that the next one need not compare if nothing has changed since."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from heapq import merge
+
+import msgspec
+
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.files.digest_cache import CachedRoot
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import path_order
+from airflow_provider_sync.sync.directories.version2.plan import Rules
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """The states of both sides after a sync that left nothing to do.
+
+    :ivar source: state of the source's listing
+    :ivar target: state of the target, as :func:`.listings.state_of` has it
+    :ivar files: number of files of the source
+    :ivar warnings: of that sync; they hold as long as nothing changes
+    """
+
+    source: str
+    target: str
+    files: int
+    warnings: tuple[str, ...] = ()
+
+
+def state_key(url: str, directory: TargetDirectory, rules: Rules) -> str:
+    """Return what names the source of a target, and all options that decide what a sync leaves to do."""
+    options = (directory.name, directory.prefix, directory.include, directory.exclude, directory.links, directory.delete)
+    return hashlib.sha256(msgspec.json.encode((url, options, msgspec.structs.replace(rules, checksum="cached")))).hexdigest()
+
+
+def recall(root: CachedRoot, key: str) -> Remembered | None:
+    """Return what the last complete sync left."""
+    found = root.state(key)
+    if found is None:
+        return None
+    source, remembered = found
+    try:
+        return msgspec.json.decode(remembered, type=Remembered) if source else None
+    except msgspec.DecodeError:
+        return None  # of another version
+
+
+def remember(root: CachedRoot, key: str, remembered: Remembered) -> None:
+    """Keep what this sync leaves."""
+    root.record_state(key, remembered.source, msgspec.json.encode(remembered).decode())
+
+
+def entries_after(
+    before: Iterable[TreeEntry], *, deleted: Iterable[TreeEntry], made: Iterable[TreeEntry], written: Iterable[TreeEntry]
+) -> Iterator[TreeEntry]:
+    """Yield what a target has after a sync, by what it had before and by what was done, sorted by path.
+
+    Nothing is looked at again: what somebody else has done meanwhile must show as a difference in the next sync.
+
+    :param before: sorted by path, as are the others
+    :param deleted: what was deleted
+    :param made: directories
+    :param written: files and links
+    """
+    changes = merge(
+        ((path_order(entry.path), 0, entry) for entry in deleted),
+        ((path_order(entry.path), 1, entry) for entry in made),
+        ((path_order(entry.path), 2, entry) for entry in written),
+    )
+    present = iter(before)
+    old = next(present, None)
+    change = next(changes, None)
+    while change is not None:
+        key, kind, entry = change
+        following = next(changes, None)
+        while following is not None and following[0] == key:
+            _, kind, entry = following
+            following = next(changes, None)
+        while old is not None and old.path != entry.path and path_order(old.path) < key:
+            yield old
+            old = next(present, None)
+        if old is not None and old.path == entry.path:
+            old = next(present, None)
+        if kind:
+            yield entry
+        change = following
+    if old is not None:
+        yield old
+    yield from present

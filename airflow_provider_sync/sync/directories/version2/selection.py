@@ -1,0 +1,43 @@
+"""What a sync of a directory is about, by its options: which files, and what counts as a difference."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.files import PathFilter, Storage
+from airflow_provider_sync.sync.directories.version2.plan import Rules
+
+
+def rules_for(directory: TargetDirectory, storage: Storage) -> Rules:
+    """Return what counts as a difference.
+
+    With ``hasher: none``, files are not read to compare them. Object stores keep neither times nor permissions.
+    """
+    return Rules(
+        checksum="never" if directory.hasher == "none" and directory.checksum == "cached" else directory.checksum,
+        mtime=directory.mtime and not storage.is_remote,
+        permissions=directory.permissions and not storage.is_remote,
+        directories=not directory.include,
+    )
+
+
+def selection_of(directory: TargetDirectory, storage: Storage) -> PathFilter:
+    """Return the files that a sync is about: backups inside the directory are not."""
+    exclude = directory.exclude
+    backup = None if directory.backup is None else storage.backup_inside(directory.backup)
+    if backup is not None:
+        exclude = (*exclude, f"{_literal(backup)}/")
+    return PathFilter(directory.include, exclude)
+
+
+def scope_of(directory: TargetDirectory) -> str:
+    """Return what names the selected files in the cache of digests."""
+    return msgspec.json.encode((directory.include, directory.exclude, directory.links == "keep")).decode()
+
+
+def _literal(path: str) -> str:
+    """Return the pattern of a path."""
+    return re.sub(r"([*?[])", r"[\1]", path)

@@ -1,0 +1,103 @@
+"""Count what a sync has written, and keep the new entries of the target, for the cache and for the state of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+
+import msgspec
+
+from airflow_provider_sync.files.spooled_list import SpooledList
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import path_order
+from airflow_provider_sync.sync.directories.version2.plan import Step
+from airflow_provider_sync.sync.progress import Progress
+
+
+class Written:
+    """What arrived so far; its methods may be called from several threads at once.
+
+    :param name: of the directory
+    :param record: called with entries and their digests
+    :ivar entries: of what was written, sorted by path
+    :ivar added: files that came
+    :ivar updated: files that were replaced
+    :ivar bytes: content written
+    :ivar total_files: files to be written
+    :ivar total_bytes: content to be written
+    """
+
+    def __init__(self, name: str, progress: Progress, record: Callable[[Sequence[TreeEntry]], None]) -> None:
+        self.entries = SpooledList(TreeEntry, order=lambda entry: path_order(entry.path))
+        self.added = 0
+        self.updated = 0
+        self.bytes = 0
+        self.total_files = 0
+        self.total_bytes = 0
+        self._name = name
+        self._progress = progress
+        self._record = record
+        self._lock = Lock()
+        self._expected: dict[str, tuple[Step, bytes | None, bool]] = {}
+
+    @property
+    def files(self) -> int:
+        """Number of files that were written."""
+        return self.added + self.updated
+
+    def expect(self, step: Step, digest: bytes | None, *, is_counted: bool = False) -> None:
+        """Note what a file is, before it gets its name.
+
+        :param digest: of its content; ``None`` for a link
+        :param is_counted: whether its bytes were reported as progress already
+        """
+        self._expected[step.path] = step, digest, is_counted
+
+    def note_progress(self, size: int) -> None:
+        """Report bytes of a large file."""
+        with self._lock:
+            self._progress(self._name, size, "bytes", self.total_bytes)
+
+    def add(self, entries: Sequence[TreeEntry]) -> None:
+        """Count files that have their names now."""
+        found = []
+        files = size = uncounted = 0
+        with self._lock:
+            for entry in entries:
+                expected = self._expected.pop(entry.path, None)
+                if expected is None:
+                    self.entries.append(entry)  # only its metadata was set
+                    continue
+                step, digest, is_counted = expected
+                if step.action == "changed" or (step.action == "make_link" and step.target is not None):
+                    self.updated += 1
+                else:
+                    self.added += 1
+                files += 1
+                size += entry.size
+                uncounted += 0 if is_counted else entry.size
+                if digest is not None:
+                    entry = msgspec.structs.replace(entry, digest=digest)
+                    found.append(entry)
+                self.entries.append(entry)
+            self.bytes += size
+            if found:
+                self._record(found)
+            if files:
+                self._progress(self._name, files, "files", self.total_files)
+            if uncounted:
+                self._progress(self._name, uncounted, "bytes", self.total_bytes)
+
+    def add_touched(self, entry: TreeEntry, digest: bytes | None) -> None:
+        """Take the new entry of a file of which only metadata was set.
+
+        :param digest: of its content, if it is known
+        """
+        with self._lock:
+            self.entries.append(entry)
+            if digest is not None:
+                self._record([msgspec.structs.replace(entry, digest=digest)])
+
+    def close(self) -> None:
+        """Remove what is on disk."""
+        self.entries.close()
