@@ -15,7 +15,6 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,10 +27,13 @@ from airflow_provider_sync.files.linux_calls import exchange
 from airflow_provider_sync.files.open_directories import OpenDirectories, refuse
 from airflow_provider_sync.files.paths import TEMPORARY_PREFIX, is_resumable
 from airflow_provider_sync.files.tree_copy import OnCopied, TreeCopy, names_below
+from airflow_provider_sync.files.tree_removal import remove_tree
 
 log = logging.getLogger(__name__)
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# There is none, it is something else, the directory above may not be read, or a sync works on it.
+_NO_COPY = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EWOULDBLOCK)
 
 
 def copy_name(root_name: str) -> str:
@@ -135,7 +137,7 @@ class AtomicTree:
 
     def _remove_copy(self, above: int) -> bool:
         try:
-            shutil.rmtree(self.path.name, dir_fd=above)
+            remove_tree(above, self.path.name)
         except FileNotFoundError:
             return False
         return True
@@ -145,23 +147,23 @@ class AtomicTree:
 
         :param older_than: seconds since the last change of its root; one that a running sync writes to stays
         """
+        above = copy = -1
         try:
-            copy = os.open(self.path, _DIRECTORY | os.O_NOFOLLOW)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-                return 0
-            raise
-        try:
+            above = os.open(self._real.parent, _DIRECTORY)
+            copy = os.open(self.path.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
             status = os.fstat(copy)
             if older_than > 0 and max(status.st_mtime, status.st_ctime) > time.time() - older_than:
                 return 0
             _lock(copy)
-            shutil.rmtree(self.path)
-        except BlockingIOError:
-            return 0
+            return int(self._remove_copy(above))
+        except OSError as error:
+            if error.errno in _NO_COPY:
+                return 0
+            raise
         finally:
-            os.close(copy)
-        return 1
+            for descriptor in (above, copy):
+                if descriptor >= 0:
+                    os.close(descriptor)
 
 
 def _lock(descriptor: int) -> None:

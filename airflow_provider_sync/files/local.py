@@ -10,7 +10,6 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -35,6 +34,7 @@ from airflow_provider_sync.files.paths import can_travel, check_name, is_resumab
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileEntry, FileReader, OnUnreadable, OpenVersion, VersionedFile
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_removal import remove_tree
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure
 from airflow_provider_sync.protocol.v2.file_messages import Links
 
@@ -315,7 +315,7 @@ class LocalStorage:
                         if age > 0 and last_written(entry.stat(follow_symlinks=False)) > time.time() - age:
                             continue
                         if entry.is_dir(follow_symlinks=False):
-                            shutil.rmtree(entry.name, dir_fd=directory)
+                            remove_tree(directory, entry.name)
                         else:
                             os.unlink(entry.name, dir_fd=directory)
                     except FileNotFoundError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from airflow_provider_sync.files.open_directories import OpenDirectories, OpenDi
 from airflow_provider_sync.files.paths import TEMPORARY_PREFIX
 from airflow_provider_sync.files.pending_files import Durability, PendingFile
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_removal import remove_tree
 from airflow_provider_sync.files.tree_writer import OnFailure
 
 _REOPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -179,7 +179,7 @@ class LocalCommits:
         for path, temporary in self._directories.stand_ins.items():
             self._directories.forget(path)
             with suppress(OSError), self._directories.using(path.rpartition("/")[0]) as above:  # `clean` tries again
-                shutil.rmtree(temporary, dir_fd=above)
+                remove_tree(above, temporary)
         for path in reversed(self._directories.made):
             self._directories.forget(path)
             above_path, _, name = path.rpartition("/")

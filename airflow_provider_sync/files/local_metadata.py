@@ -16,6 +16,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # Opens also what may not be read, but a call on its descriptor has to go by its name below /proc.
 _OPEN_PLACE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC
 OWNER_BITS = 0o700
+"""What the owner of a directory needs to fill and to empty it."""
 
 
 def set_on_file(descriptor: int, metadata: Metadata, replaced: os.stat_result | None) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ from airflow_provider_sync.files.backup_folder import BackupFolder
 from airflow_provider_sync.files.confined import walk
 from airflow_provider_sync.files.open_directories import OpenDirectories
 from airflow_provider_sync.files.paths import is_temporary, temporary_name
+from airflow_provider_sync.files.tree_removal import remove_tree
 from airflow_provider_sync.files.tree_writer import MayReplace
 
 
@@ -75,7 +75,7 @@ class Obstacles:
             for below, descriptor, entry in walk(directory, lambda below: True, start=aside):
                 if not entry.is_dir(follow_symlinks=False) and not is_temporary(entry.name):
                     self._backup.keep(descriptor, entry.name, path + below[len(aside) :], remains=True)
-        shutil.rmtree(aside, dir_fd=directory)
+        remove_tree(directory, aside)
 
     def settle(self, directories: OpenDirectories) -> Iterator[tuple[str, OSError]]:
         """Let the directories that stand in for obstacles take their places, if they hold anything.

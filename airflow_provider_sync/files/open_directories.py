@@ -133,13 +133,18 @@ class OpenDirectories:
                 self._drop(path)
 
     def _descend(self, path: str, make: bool) -> OpenDirectory:
-        above_path, _, name = path.rpartition("/")
-        above = self._open.get(above_path) or (self._descend(above_path, make) if above_path else self._root)
-        found = self._step(above.descriptor, path, name, make)
-        self._open[path] = found
-        if len(self._open) > MAX_OPEN:
-            # Neighbours in the order of paths are used together, so the one that was opened first is not needed any more.
-            self._drop(next(other for other in self._open if other != path))
+        """Open a directory from the nearest one above it that is open."""
+        at = path.rpartition("/")[0]
+        while at and at not in self._open:
+            at = at.rpartition("/")[0]
+        found = self._open[at] if at else self._root
+        for name in path[len(at) :].strip("/").split("/"):
+            at = f"{at}/{name}" if at else name
+            found = self._step(found.descriptor, at, name, make)
+            self._open[at] = found
+            if len(self._open) > MAX_OPEN:
+                # Neighbours in the order of paths are used together, so the one that was opened first is not needed any more.
+                self._drop(next(other for other in self._open if other != at))
         return found
 
     def _step(self, above: int, path: str, name: str, make: bool) -> OpenDirectory:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.local_copies import NO_LINKS, copy_stretch
+from airflow_provider_sync.files.local_metadata import OWNER_BITS
 from airflow_provider_sync.files.open_directories import OpenDirectories, refuse
 from airflow_provider_sync.files.paths import is_resumable, is_temporary
 
@@ -44,7 +45,7 @@ class TreeCopy:
         self._device = os.fstat(source).st_dev
 
     def make(self) -> None:
-        """Copy everything; directories get their times last.
+        """Copy everything; directories get their permissions and times last.
 
         :raises FileError: where another disk is mounted below the root
         :raises OSError: with the path as ``filename``
@@ -62,7 +63,7 @@ class TreeCopy:
                     raise
             for path, is_directory in names_below(from_directories):
                 if is_directory:
-                    self._set_directory_times(path, from_directories)
+                    self._finish_directory(path, from_directories)
         finally:
             from_directories.close()
         _copy_attributes(self._source, self._target)
@@ -75,7 +76,8 @@ class TreeCopy:
                     "Sync it as a directory of its own, or without `atomic`."
                 )
             with self._into.using(path, make=True) as target:
-                _copy_attributes(source, target)
+                # Its owner must be able to fill it, whatever its permissions are.
+                _copy_attributes(source, target, at_least=OWNER_BITS)
 
     def _copy_file(self, path: str, from_directories: OpenDirectories) -> None:
         above, _, name = path.rpartition("/")
@@ -93,10 +95,12 @@ class TreeCopy:
             if self._on_copied is not None and stat.S_ISREG(status.st_mode):
                 self._on_copied(path, status)
 
-    def _set_directory_times(self, path: str, from_directories: OpenDirectories) -> None:
+    def _finish_directory(self, path: str, from_directories: OpenDirectories) -> None:
         # Unless somebody removed it.
         with suppress(FileNotFoundError), from_directories.using(path) as source, self._into.using(path) as target:
-            _copy_times(target, os.fstat(source))
+            status = os.fstat(source)
+            os.fchmod(target, stat.S_IMODE(status.st_mode))
+            _copy_times(target, status)
 
 
 def names_below(directories: OpenDirectories) -> Iterator[tuple[str, bool]]:
@@ -144,15 +148,18 @@ def _copy(name: str, source_directory: int, target_directory: int, status: os.st
         os.close(source)
 
 
-def _copy_attributes(source: int, target: int) -> None:
-    """Copy owner, extended attributes (such as access control lists), permissions and times, as far as this process may."""
+def _copy_attributes(source: int, target: int, *, at_least: int = 0) -> None:
+    """Copy owner, extended attributes (such as access control lists), permissions and times, as far as this process may.
+
+    :param at_least: permission bits that the target gets in any case
+    """
     status = os.fstat(source)
     with suppress(PermissionError):
         os.fchown(target, status.st_uid, status.st_gid)
     for name in _extended_attributes(source):
         with suppress(OSError):
             os.setxattr(target, name, os.getxattr(source, name))
-    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    os.fchmod(target, stat.S_IMODE(status.st_mode) | at_least)
     _copy_times(target, status)
 
 

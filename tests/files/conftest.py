@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[2]
 # All is imported before: another user need not be able to read this interpreter's packages.
 BECOME_USER = """
-import os, sys
+import ctypes, os, sys
 import airflow_provider_sync.files.digest_cache, airflow_provider_sync.files.local
 if os.geteuid() == 0:
     os.setgroups([])

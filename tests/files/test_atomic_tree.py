@@ -185,7 +185,7 @@ def test_a_killed_sync(storage: LocalStorage, root: Path, when: str) -> None:
         def kill(*arguments, **options):
             os.kill(os.getpid(), signal.SIGKILL)
         if when == "copying":
-            tree_copy.TreeCopy._set_directory_times = kill
+            tree_copy.TreeCopy._finish_directory = kill
         if when == "replaced":
             atomic_tree.AtomicTree._remove_copy = lambda self, above: (self.path.exists() and kill())
         with storage.exclusive(0), storage.atomic_copy() as copy, copy.writer(may_replace=lambda path: False) as writer:
@@ -381,3 +381,23 @@ def test_backups_of_an_atomic_sync(storage: LocalStorage, root: Path, folder: st
     (run,) = (root / folder).iterdir()
     assert tree(run) == {"changed": b"old", "removed": b"old"}
     assert (root / "changed").read_bytes() == b"new"
+
+
+def test_directories_that_may_not_be_written(
+    public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """A directory without permission to write is copied, and the old one removed, by its owner."""
+    code = """
+        from pathlib import Path
+        root = Path(sys.argv[1]) / "root"
+        (root / "closed" / "sub").mkdir(parents=True)
+        (root / "closed" / "sub" / "x").write_bytes(b"x")
+        (root / "closed").chmod(0o555)
+        storage = airflow_provider_sync.files.open_storage(str(root))
+        with storage.exclusive(0), storage.atomic_copy():
+            pass
+        print(oct((root / "closed").stat().st_mode), sorted(os.listdir(sys.argv[1])))
+    """
+    outcome = run_as_user(code, str(public_root))
+    assert outcome.stdout == "0o40555 ['root']\n", outcome.stderr
+    assert tree(public_root / "root") == {"closed": None, "closed/sub": None, "closed/sub/x": b"x"}
