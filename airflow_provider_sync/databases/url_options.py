@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from airflow_provider_sync.databases.registry import EngineEntry
 from airflow_provider_sync.exceptions import ConfigurationError
 
-_BAD_VALUE = re.compile(r"\binvalid\b.*\bvalue\b|\bbad value\b|unrecognized configuration parameter")
+_BAD_VALUE = re.compile(r"\binvalid\b.*\bvalue\b|\bbad value\b|unrecognized configuration parameter|Unknown \w+ specification")
 
 
 def check_names(url: URL, entry: EngineEntry) -> None:
@@ -68,10 +68,13 @@ def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str
 
 def _refuses_option(error: Exception) -> bool:
     """Whether an error is about the arguments of the driver, and not an answer of the server."""
-    if isinstance(error, TypeError | ValueError | AttributeError):
+    # An OSError is about a file that an option names: drivers wrap those of the network.
+    if isinstance(error, TypeError | ValueError | AttributeError | OSError):
         return True
-    # Errors of libpq itself; those of a server have a SQLSTATE.
-    if type(error).__name__ not in ("ProgrammingError", "OperationalError") or getattr(error, "sqlstate", None):
+    # Errors of libpq and of mysqlclient themselves; those of a PostgreSQL server have a SQLSTATE.
+    if type(error).__name__ not in ("ProgrammingError", "OperationalError", "NotSupportedError") or getattr(
+        error, "sqlstate", None
+    ):
         return False
     text = str(error)
     return "invalid connection option" in text or _BAD_VALUE.search(text) is not None

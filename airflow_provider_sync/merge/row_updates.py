@@ -137,7 +137,10 @@ class RowUpdates:
         except SQLAlchemyError as error:
             if not self.database.is_constraint(error):
                 raise
-            raise NotParkedError("the table does not allow the values on which rows would be parked") from error
+            raise NotParkedError(
+                "rows exchange values of a unique key, and a CHECK or a domain allows no others that they could have meanwhile."
+                " Drop the key or that constraint for one sync, or allow NULL in a column of the key."
+            ) from error
 
     def _update_all(self) -> None:
         changes = self.changes

@@ -98,7 +98,10 @@ def test_a_database_in_memory_stays() -> None:
     [
         ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?nope=1&charset=utf8mb4", "nope"),
         ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?connect_timeout=soon", "connect_timeout"),
+        ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?ssl_mode=SURE", "ssl_mode"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl_ca=/no/secret.pem", "ssl_ca"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl_ca=/dev/null", "ssl_ca"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?read_timeout=soon", "read_timeout"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl=secret", "ssl"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?nope=1", "nope"),

@@ -171,6 +171,22 @@ AUDIT = {
 }
 
 
+def test_values_that_nothing_can_stand_for(on: Scenario) -> None:
+    """Where deleting would fire a trigger, and a CHECK allows no placeholder, a swap is refused with what to do, and not made."""
+    on.execute(
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, email VARCHAR(9) NOT NULL UNIQUE CHECK (email LIKE '_@x'))",
+        "CREATE TABLE gone (id INTEGER)",
+        "INSERT INTO item VALUES (1, 'a@x'), (2, 'b@x')",
+        *AUDIT[on.dialect],
+    )
+
+    with pytest.raises(TableError, match="Drop the key or that constraint for one sync, or allow NULL"):
+        on.sync("item", [(1, "b@x"), (2, "a@x")])
+
+    assert on.rows("item") == [(1, "a@x"), (2, "b@x")]
+    assert on.rows("gone") == []
+
+
 def test_rows_with_triggers_are_updated_one_by_one(on: Scenario) -> None:
     """If deleting would fire a trigger, rows are updated in a working order or get placeholders, and none is deleted."""
     kind = "partial" if on.dialect != "mysql" else "virtual column"
