@@ -142,6 +142,7 @@ def test_any_paths(data: st.DataObject, recorded: list[str], walked: list[str]) 
     """Whatever was recorded and is walked, each file gets its own digest, and a whole walk forgets the rest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digest_cache, "_ROWS", data.draw(st.integers(1, 5)))
+        patch.setattr(digest_cache, "_WRITTEN", data.draw(st.integers(1, 5)))
         patch.setattr(digest_cache, "_LOOKED_UP", data.draw(st.integers(1, 5)))
         patch.setattr(cache_file.CacheFile, "_open", lambda self: in_memory(self))
         root = open_cache("ignored").root("/a")
