@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from sqlalchemy import make_url
 from sqlalchemy.pool import NullPool, StaticPool
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,16 @@ def test_options_that_a_driver_does_not_take(url: str, option: str, tmp_path: Pa
     assert "secret" not in str(raised.value)
     assert not raised.value.retryable
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_tls_that_postgresql_does_not_have(postgresql_url: str, driver: str) -> None:
+    """A connection without the TLS that its URL asks for is an error that names the options, and is not tried again."""
+    url = make_url(postgresql_url).set(drivername=f"postgresql+{driver}", query={"sslmode": "require"})
+    database = database_for(open_engine(url.render_as_string(hide_password=False)))
+    with pytest.raises(TableError, match=r"No TLS to PostgreSQL: .* Check sslmode and sslrootcert") as raised, database.connect():
+        pytest.fail("connected")
+    assert not raised.value.retryable
 
 
 def test_options_that_a_driver_takes(tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ def translate(error: BaseException) -> SyncError:
             f"The database has no connection left (error {number}). Try again when others have ended, or raise"
             f" {'max_connections' if number == _ALL_IN_USE else 'the limit of its user, max_user_connections'}."
         )
+    if "CERTIFICATE_VERIFY_FAILED" in message:
+        # pymysql gives it the number of a server that does not answer.
+        return TableError(f"No TLS to the database: {message}. Check ssl_ca in the URL, and the server's certificate.")
     if number in _NOT_REACHED:
         advice = "Is it running, and are host and port right? A password in a URL is percent-encoded."
         return TransportError(f"No answer from the database: {message}. {advice}")

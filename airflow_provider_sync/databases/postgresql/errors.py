@@ -40,6 +40,9 @@ _REFUSED = re.compile(
     r"|not currently accepting connections"
 )
 
+_NO_TLS = re.compile(r"server does not support SSL|certificate verify failed|root certificate file|server certificate for")
+"""What libpq says when it does not get the TLS that the URL asks for."""
+
 _MAX_MESSAGE = 300
 _COPY_CONTEXT = re.compile(r"^COPY .*?, line \d+, column (.*)$", re.MULTILINE)
 
@@ -107,6 +110,9 @@ def translate(error: Exception) -> SyncError:
         ).__name__ in ("OperationalError", "InterfaceError")
         if not lost:
             return TableError(f"PostgreSQL: {message}")
+        if _NO_TLS.search(str(driver_error(error))):
+            advice = "Check sslmode and sslrootcert in the URL, and the server's certificate."
+            return TableError(f"No TLS to PostgreSQL: {message}. {advice}")
         # A connection that is refused has no state with either driver, only the server's words.
         if _REFUSED.search(str(driver_error(error))):
             return TableError(f"PostgreSQL refused the connection: {message}. Check user, password and name of the database.")

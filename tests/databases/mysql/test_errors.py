@@ -42,3 +42,10 @@ def test_an_option_of_the_server_forbids_it(option: str, advice: str) -> None:
     error = translate(pymysql.err.OperationalError(1290, text))
     assert type(error) is TableError
     assert str(error).endswith(advice)
+
+
+def test_a_certificate_that_is_not_trusted() -> None:
+    """An untrusted certificate is not told as a server that does not answer, and not tried again."""
+    error = translate(pymysql.err.OperationalError(2003, "Can't connect ([SSL: CERTIFICATE_VERIFY_FAILED] self-signed)"))
+    assert type(error) is TableError
+    assert str(error).endswith("Check ssl_ca in the URL, and the server's certificate.")
