@@ -83,7 +83,9 @@ def two_folders(parent: Path, protocol: str) -> Mirror:
     return Mirror(*storages, protocol=protocol, cache=parent / "cache.db")
 
 
-@pytest.fixture(params=["local-to-local-1", "local-to-local-2", "local-to-s3-1", "s3-to-local-1", "s3-to-local-2"])
+@pytest.fixture(
+    params=["local-to-local-1", "local-to-local-2", "local-to-s3-1", "local-to-s3-2", "s3-to-local-1", "s3-to-local-2"]
+)
 def mirror(request: pytest.FixtureRequest, tmp_path: Path) -> Mirror:
     """Give two directories on every kind of storage, by each version of the protocol; neither is there yet."""
     source, _, target, version = request.param.split("-")

@@ -64,6 +64,6 @@ def directory_differs(
 def _sync_of(
     client: SyncClient, directory: TargetDirectory, storage: Storage, progress: Progress | None, cache: DigestCache | None
 ) -> Version1 | Version2:
-    if protocol_for(client, directory, storage) == 1:
+    if protocol_for(client, directory) == 1:
         return Version1(client, directory, storage, progress or silent, cache=cache)
     return Version2(client, directory, storage, progress or silent, cache or open_cache(None))

@@ -6,20 +6,19 @@ from typing import Literal
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.files import Storage
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
 
 _HASHERS = (None, "md5", "none")
 
 
-def protocol_for(client: SyncClient, directory: TargetDirectory, storage: Storage) -> Literal[1, 2]:
+def protocol_for(client: SyncClient, directory: TargetDirectory) -> Literal[1, 2]:
     """Return the newest version that both sides speak for directories; only the first call for a client sends a request.
 
     A hasher of the user's own is one of version 1.
 
     :raises SyncError: when the version cannot be determined; see :meth:`.SyncClient.capabilities`
     """
-    if directory.hasher not in _HASHERS or storage.is_remote:
+    if directory.hasher not in _HASHERS:
         return 1
     capabilities = client.capabilities()
     return 2 if capabilities is not None and FILE_DIGEST in capabilities.file_digests else 1

@@ -51,7 +51,7 @@ class Mirror:
     @property
     def version(self) -> int:
         """The version of the protocol by which a directory is synced."""
-        return 1 if self.protocol == "1" or self.target.is_remote else 2
+        return 1 if self.protocol == "1" else 2
 
     @property
     def verified(self) -> str:

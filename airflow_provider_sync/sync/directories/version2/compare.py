@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from threading import Event
@@ -110,8 +110,6 @@ class Work:
         lists = self._lists
         for step in steps:
             action = step.action
-            if action in ("same", "left"):
-                continue
             lists[action].append(step)
             entry = step.source
             if entry is None:
@@ -149,12 +147,14 @@ class Work:
             steps.close()
 
 
-def find_work(source: SourceListing, target: TargetListing, known: Known, rules: Rules, work: Work, *, delete: bool) -> None:
+def find_work(
+    source: SourceListing, target: TargetListing, known: Known, rules: Rules, work: Work, *, ignored: Collection[Action]
+) -> None:
     """Decide for each path what to do.
 
     :param known: fills in digests of the target
     :param work: takes the steps
-    :param delete: whether what the source lacks is removed
+    :param ignored: what is not done
     """
     steps = plan(
         iter(source.entries),
@@ -163,4 +163,4 @@ def find_work(source: SourceListing, target: TargetListing, known: Known, rules:
         unknown_at_source=source.is_unknown,
         unknown_at_target=target.is_unknown,
     )
-    work.add(steps if delete else (step for step in steps if step.action not in ("removed", "remove_directory")))
+    work.add(step for step in steps if step.action not in ignored)

@@ -9,18 +9,21 @@ from threading import Event, Lock
 import msgspec
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, SyncError
+from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError, SyncError
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.tree_writer import TreeWriter
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.file_messages import ContentFailed, ReadFiles, RequestedFile
 from airflow_provider_sync.sync.attempts import Attempts
+from airflow_provider_sync.sync.directories.version2.large_files import LargeFiles, NotSent, is_large
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import Receiver
 from airflow_provider_sync.sync.directories.version2.written import Written
 
 BATCH_BYTES = 16 * 1024 * 1024
-"""Bytes of one request, unless a single file has more."""
+"""Bytes of one request for small files."""
 
 MIN_BATCH_BYTES = 4 * 1024 * 1024
 """Bytes below which a request is not worth dividing."""
@@ -39,6 +42,8 @@ class Fetching:
     """The downloads of one sync of one directory.
 
     :param request: the directory; its files are left out
+    :param storage: the target
+    :param root: remembers digests and chunks
     :param writer: takes the files
     :param written: counts what arrived
     :param failed: takes files that could not be fetched or written, and why; the writer adds those that it could not name
@@ -51,6 +56,8 @@ class Fetching:
         self,
         client: SyncClient,
         request: ReadFiles,
+        storage: Storage,
+        root: CachedRoot,
         writer: TreeWriter,
         rules: Rules,
         written: Written,
@@ -69,6 +76,7 @@ class Fetching:
         self._written = written
         self._downloads = downloads
         self._stopped = Event()
+        self._large = LargeFiles(client, storage, root, request, writer, rules, written, self._stopped)
         self._lock = Lock()
         self._in_a_row = {"failed": 0, "broken": 0}
 
@@ -108,6 +116,26 @@ class Fetching:
             raise
 
     def _fetch(self, batch: Sequence[Step]) -> None:
+        if is_large(batch[0]):
+            self._fetch_large(batch[0])
+        else:
+            self._fetch_small(batch)
+        self.commit()
+
+    def _fetch_large(self, step: Step) -> None:
+        """Fetch a file that is a batch by itself."""
+        try:
+            self._large.fetch(step)
+        except NotSent as error:
+            self._take_failure(step, error.failure)
+        except FileChangedError:
+            self.changed.append(step)
+        except FileError as error:
+            self.note_failure(step.path, error)
+        else:
+            self._in_a_row.update(failed=0, broken=0)
+
+    def _fetch_small(self, batch: Sequence[Step]) -> None:
         """Fetch one batch, going on after answers that are cut."""
         attempts = Attempts(self._client)
         remaining = batch
@@ -126,7 +154,6 @@ class Fetching:
                     remaining = remaining[1:]
                     continue
             remaining = remaining[receiver.done :]
-        self.commit()
 
     def _receive(self, steps: Sequence[Step], receiver: Receiver) -> None:
         files = tuple(
@@ -193,10 +220,13 @@ class Fetching:
 
 
 def batches_of(steps: Iterable[Step], max_bytes: int) -> Iterator[Sequence[Step]]:
-    """Cut steps into batches of at most ``max_bytes``, unless a single file has more, and :data:`BATCH_FILES`."""
+    """Cut steps into batches of at most ``max_bytes`` and :data:`BATCH_FILES`; a large file is a batch by itself."""
     batch: list[Step] = []
     size = 0
     for step in steps:
+        if is_large(step):
+            yield [step]
+            continue
         file_size = step.source.size if step.source is not None else 0
         if batch and (size + file_size > max_bytes or len(batch) == BATCH_FILES):
             yield batch

@@ -36,7 +36,7 @@ from airflow_provider_sync.sync.directories.version2.compare import Work, find_w
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
 from airflow_provider_sync.sync.directories.version2.remembered import Remembered, entries_after, recall, remember, state_key
-from airflow_provider_sync.sync.directories.version2.selection import rules_for, scope_of, selection_of
+from airflow_provider_sync.sync.directories.version2.selection import ignored_actions, rules_for, scope_of, selection_of
 from airflow_provider_sync.sync.directories.version2.settle import Settling
 from airflow_provider_sync.sync.directories.version2.written import Written
 from airflow_provider_sync.sync.guards import check_deletes
@@ -60,7 +60,7 @@ class DirectorySync:
         self.selection = selection_of(directory, storage)
         self.root = cache.root(storage.location, scope=scope_of(directory))
         self.key = state_key(client.url, directory, self.rules)
-        self.written = Written(directory.name, progress, self.root.record)
+        self.written = Written(directory.name, progress, self.root)
         self.problems: dict[str, str] = {}
         self.touched = 0
         self._restless: tuple[str, ...] = ()
@@ -166,7 +166,8 @@ class DirectorySync:
 
     def _find_work(self, source: SourceListing, target: TargetListing, work: Work) -> Settling:
         self.rules = msgspec.structs.replace(self.rules, directories=self.rules.directories and source.knows_directories)
-        find_work(source, target, self.root.known, self.rules, work, delete=self.directory.delete)
+        ignored = ignored_actions(self.directory, self.storage)
+        find_work(source, target, self.root.known, self.rules, work, ignored=ignored)
         request = DigestFiles(directory=self.directory.name, folder=self.directory.prefix, links=self.directory.links, paths=())
         settling = Settling(self.client, request, self.storage, self.rules, self.root.record)
         settling.run(work)
@@ -220,7 +221,15 @@ class DirectorySync:
             durable=directory.durable, may_replace=obstacles.__contains__, backup=backup, on_failure=failed.__setitem__
         ) as writer:
             fetching = Fetching(
-                self.client, request, writer, self.rules, self.written, failed=failed, downloads=directory.downloads
+                self.client,
+                request,
+                self.storage,
+                self.root,
+                writer,
+                self.rules,
+                self.written,
+                failed=failed,
+                downloads=directory.downloads,
             )
             applying = Applying(work, writer, fetching, self.written, self.rules)
             lists.callback(applying.deleted.close)

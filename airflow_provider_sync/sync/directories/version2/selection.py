@@ -8,7 +8,7 @@ import msgspec
 
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files import PathFilter, Storage
-from airflow_provider_sync.sync.directories.version2.plan import Rules
+from airflow_provider_sync.sync.directories.version2.plan import Action, Rules
 
 
 def rules_for(directory: TargetDirectory, storage: Storage) -> Rules:
@@ -31,6 +31,16 @@ def selection_of(directory: TargetDirectory, storage: Storage) -> PathFilter:
     if backup is not None:
         exclude = (*exclude, f"{_literal(backup)}/")
     return PathFilter(directory.include, exclude)
+
+
+def ignored_actions(directory: TargetDirectory, storage: Storage) -> frozenset[Action]:
+    """Return what a sync does not do: object stores have no directories, for one."""
+    ignored: set[Action] = {"same", "left"}
+    if not directory.delete:
+        ignored |= {"removed", "remove_directory"}
+    if storage.is_remote:
+        ignored |= {"make_directory", "remove_directory"}
+    return frozenset(ignored)
 
 
 def scope_of(directory: TargetDirectory) -> str:

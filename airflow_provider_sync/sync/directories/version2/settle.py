@@ -62,7 +62,7 @@ class Settling:
         workers = self._storage.concurrency
         with ThreadPoolExecutor(workers + 1, thread_name_prefix="sync-digest") as pool:
             while batch := list(islice(steps, BATCH)):
-                work.add(self._settle(batch, pool))
+                work.add(step for step in self._settle(batch, pool) if step.action != "same")
 
     def _settle(self, batch: Sequence[Step], pool: ThreadPoolExecutor) -> Iterator[Step]:
         always = self._rules.checksum == "always"

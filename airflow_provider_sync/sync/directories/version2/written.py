@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import msgspec
 
+from airflow_provider_sync.files.chunks import ChunkList
+from airflow_provider_sync.files.digest_cache import CachedRoot
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
@@ -18,7 +20,7 @@ class Written:
     """What arrived so far; its methods may be called from several threads at once.
 
     :param name: of the directory
-    :param record: called with entries and their digests
+    :param root: remembers digests and chunks
     :ivar entries: of what was written, sorted by path
     :ivar added: files that came
     :ivar updated: files that were replaced
@@ -27,7 +29,7 @@ class Written:
     :ivar total_bytes: content to be written
     """
 
-    def __init__(self, name: str, progress: Progress, record: Callable[[Sequence[TreeEntry]], None]) -> None:
+    def __init__(self, name: str, progress: Progress, root: CachedRoot) -> None:
         self.entries = SpooledList(TreeEntry, order=lambda entry: path_order(entry.path))
         self.added = 0
         self.updated = 0
@@ -36,22 +38,23 @@ class Written:
         self.total_bytes = 0
         self._name = name
         self._progress = progress
-        self._record = record
+        self._root = root
         self._lock = Lock()
-        self._expected: dict[str, tuple[Step, bytes | None, bool]] = {}
+        self._expected: dict[str, tuple[Step, bytes | None, bool, ChunkList | None]] = {}
 
     @property
     def files(self) -> int:
         """Number of files that were written."""
         return self.added + self.updated
 
-    def expect(self, step: Step, digest: bytes | None, *, is_counted: bool = False) -> None:
+    def expect(self, step: Step, digest: bytes | None, *, is_counted: bool = False, chunks: ChunkList | None = None) -> None:
         """Note what a file is, before it gets its name.
 
         :param digest: of its content; ``None`` for a link
         :param is_counted: whether its bytes were reported as progress already
+        :param chunks: of its content, if they are known
         """
-        self._expected[step.path] = step, digest, is_counted
+        self._expected[step.path] = step, digest, is_counted, chunks
 
     def note_progress(self, size: int) -> None:
         """Report bytes of a large file."""
@@ -68,7 +71,7 @@ class Written:
                 if expected is None:
                     self.entries.append(entry)  # only its metadata was set
                     continue
-                step, digest, is_counted = expected
+                step, digest, is_counted, chunks = expected
                 if step.action == "changed" or (step.action == "make_link" and step.target is not None):
                     self.updated += 1
                 else:
@@ -79,10 +82,12 @@ class Written:
                 if digest is not None:
                     entry = msgspec.structs.replace(entry, digest=digest)
                     found.append(entry)
+                if chunks is not None:
+                    self._root.record_chunks(entry, chunks)
                 self.entries.append(entry)
             self.bytes += size
             if found:
-                self._record(found)
+                self._root.record(found)
             if files:
                 self._progress(self._name, files, "files", self.total_files)
             if uncounted:
@@ -96,7 +101,7 @@ class Written:
         with self._lock:
             self.entries.append(entry)
             if digest is not None:
-                self._record([msgspec.structs.replace(entry, digest=digest)])
+                self._root.record([msgspec.structs.replace(entry, digest=digest)])
 
     def close(self) -> None:
         """Remove what is on disk."""

@@ -1,0 +1,157 @@
+"""Large files: only what the target lacks is fetched, and what was cut goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.exceptions import SyncFailed, TransportError
+from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.version2 import large_files
+from tests.sync.directories.mirror import Mirror, everything
+
+SIZE = 3_000_000
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a megabyte be large."""
+    monkeypatch.setattr(large_files, "LARGE_BYTES", 1_000_000)
+
+
+@pytest.fixture
+def folders(folders_of_version2: Mirror) -> Mirror:
+    """Give a large file that both sides have."""
+    put(folders_of_version2, random.Random(1).randbytes(SIZE))
+    assert folders_of_version2.sync().files_added == 1
+    return folders_of_version2
+
+
+def put(mirror: Mirror, content: bytes, *, seconds: int = 0) -> None:
+    """Write the source's file."""
+    path = Path(mirror.source.location) / "large"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    # A version of its own, however coarse the clock is.
+    os.utime(path, (1_700_000_000 + seconds, 1_700_000_000 + seconds))
+
+
+def target(mirror: Mirror) -> Path:
+    """Return where the target's file is."""
+    return Path(mirror.target.location) / "large"
+
+
+def source(mirror: Mirror) -> bytes:
+    """Read the source's file."""
+    return (Path(mirror.source.location) / "large").read_bytes()
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_only_missing_chunks_come(folders: Mirror, cached: bool) -> None:
+    """Of a file with an inserted, a removed and a changed stretch, and one that grew, only the chunks around them are fetched."""
+    if not cached:
+        folders.cache = None
+    content = source(folders)
+    put(folders, content[:1000] + b"inserted" + content[1000:1_500_000] + content[1_500_100:] + b"appended", seconds=1)
+    report = folders.sync()
+    assert (report.files_updated, report.verified) == (1, "digest")
+    assert report.bytes_received < SIZE / 3
+    assert target(folders).read_bytes() == source(folders)
+    put(folders, source(folders) + b"grown", seconds=2)
+    assert folders.sync().bytes_received < SIZE / 5
+    assert target(folders).read_bytes() == source(folders)
+    assert everything(target(folders).parent) == ["large"]
+
+
+def test_a_file_with_nothing_in_common(folders: Mirror) -> None:
+    """A file of which nothing is left comes as a whole."""
+    put(folders, random.Random(2).randbytes(SIZE), seconds=1)
+    assert folders.sync().bytes_received > SIZE
+    assert target(folders).read_bytes() == source(folders)
+
+
+def test_a_file_that_cannot_be_read_here(folders: Mirror) -> None:
+    """A target's file that is not readable any more is replaced as a whole."""
+    put(folders, source(folders) + b"grown", seconds=1)
+    target(folders).unlink()
+    target(folders).symlink_to("/nowhere")
+    report = folders.sync()
+    assert (report.files_added, report.bytes_written) == (1, SIZE + 5)
+    assert target(folders).read_bytes() == source(folders)
+
+
+class Cut:
+    """A progress that breaks the connection after some bytes."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
+        """Break."""
+        self.left -= amount
+        if self.left < 0:
+            raise TransportError("the connection broke")
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_cut_download_goes_on_in_the_next_sync(folders_of_version2: Mirror, changed: bool) -> None:
+    """What came before a cut is not fetched again, even by another process; unless the file changed meanwhile."""
+    folders = folders_of_version2
+    put(folders, random.Random(1).randbytes(SIZE))
+    with pytest.raises(SyncFailed) as failure:
+        folders.sync(progress=Cut(2_000_000))
+    assert failure.value.retryable
+    (report,) = failure.value.reports
+    assert isinstance(report, DirectoryReport)
+    assert (report.files_added, target(folders).exists()) == (0, False)
+    if changed:
+        put(folders, random.Random(2).randbytes(SIZE), seconds=1)
+    again = folders.sync()
+    assert (again.files_added, again.verified) == (1, "digest")
+    assert (again.bytes_received > SIZE) is changed
+    assert target(folders).read_bytes() == source(folders)
+
+
+def test_what_is_left_of_a_cut_download_is_not_trusted(folders_of_version2: Mirror) -> None:
+    """What a cut download left, and somebody changed, is noticed by the digest of the whole file; the next sync is right."""
+    folders = folders_of_version2
+    put(folders, random.Random(1).randbytes(SIZE))
+    with pytest.raises(SyncFailed):
+        folders.sync(progress=Cut(2_000_000))
+    (left,) = target(folders).parent.iterdir()
+    with left.open("r+b") as file:
+        file.write(b"damaged")
+    report = folders.sync()
+    assert (report.status, report.files_added) == ("changed", 1)
+    assert target(folders).read_bytes() == source(folders)
+
+
+def test_a_server_that_does_not_digest(folders_of_version2: Mirror) -> None:
+    """Without digests nothing tells whether what is left is right, so that the file comes as a whole."""
+    folders = folders_of_version2
+    folders.offered = {"hasher": "none"}
+    put(folders, random.Random(1).randbytes(SIZE))
+    with pytest.raises(SyncFailed):
+        folders.sync(progress=Cut(2_000_000))
+    report = folders.sync()
+    assert report.bytes_received > SIZE
+    assert target(folders).read_bytes() == source(folders)
+
+
+def test_a_large_file_that_the_server_cannot_read(folders: Mirror) -> None:
+    """A file that is gone between listing and download is named, and what the target has stays."""
+    put(folders, source(folders) + b"grown", seconds=1)
+    old = target(folders).read_bytes()
+
+    def vanish(*_: object) -> None:
+        (Path(folders.source.location) / "large").unlink(missing_ok=True)
+
+    original = large_files.LargeFiles.fetch
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(large_files.LargeFiles, "fetch", lambda self, step: (vanish(), original(self, step)))
+        report = folders.sync()
+    assert report.warnings == ("'large' went from the source during the sync; the next run deletes what is left.",)
+    assert target(folders).read_bytes() == old
