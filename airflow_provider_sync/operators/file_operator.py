@@ -27,6 +27,16 @@ class FileOperator(SyncOperator):
         "exclude",
         "max_deletes",
         "allow_empty_source",
+        "checksum",
+        "delete",
+        "backup",
+        "backup_days",
+        "links",
+        "mtime",
+        "permissions",
+        "atomic",
+        "durable",
+        "downloads",
         "skip_unreadable",
         "files_per_request",
         "bytes_per_request",
@@ -46,6 +56,16 @@ class FileOperator(SyncOperator):
         exclude: str | Sequence[str] | None = None,
         max_deletes: str | int | None = None,
         allow_empty_source: bool | str | None = None,
+        checksum: str | None = None,
+        delete: bool | str | None = None,
+        backup: str | None = None,
+        backup_days: float | str | None = None,
+        links: str | None = None,
+        mtime: bool | str | None = None,
+        permissions: bool | str | None = None,
+        atomic: bool | str | None = None,
+        durable: bool | str | None = None,
+        downloads: int | str | None = None,
         skip_unreadable: bool | str | None = None,
         files_per_request: int | str | None = None,
         bytes_per_request: int | str | None = None,
@@ -61,6 +81,16 @@ class FileOperator(SyncOperator):
         self.exclude = exclude
         self.max_deletes = max_deletes
         self.allow_empty_source = allow_empty_source
+        self.checksum = checksum
+        self.delete = delete
+        self.backup = backup
+        self.backup_days = backup_days
+        self.links = links
+        self.mtime = mtime
+        self.permissions = permissions
+        self.atomic = atomic
+        self.durable = durable
+        self.downloads = downloads
         self.skip_unreadable = skip_unreadable
         self.files_per_request = files_per_request
         self.bytes_per_request = bytes_per_request

@@ -30,6 +30,17 @@ class FileSyncOperator(FileOperator):
     :param exclude: glob patterns of paths to leave alone, on both sides
     :param max_deletes: files that one sync may delete: a number, or a share such as ``50%``
     :param allow_empty_source: whether an empty source may empty the target
+    :param checksum: what tells that a file is the same: its digest from the cache (``cached``), its digest read anew
+        (``always``), or size and time alone (``never``)
+    :param delete: whether to delete what the source lacks
+    :param backup: folder or prefix where replaced and deleted files go, by date
+    :param backup_days: days after which backups are removed
+    :param links: ``skip`` symbolic links of the source, ``keep`` them as links, or ``follow`` them inside the directory
+    :param mtime: whether files get the time of modification that they have at the source
+    :param permissions: whether files and directories get the permission bits that they have at the source
+    :param atomic: whether to exchange the whole tree in one step, so that readers see no mixture
+    :param durable: whether a file gets its name only when its content is on the disk
+    :param downloads: requests for files at once
     :param skip_unreadable: whether files that cannot be read, sent or written are left out with a warning, rather than an error
     :param files_per_request: at most this many files in one request
     :param bytes_per_request: ask for fewer files at once where they are so large that a request would exceed this

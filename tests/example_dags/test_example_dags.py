@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -62,6 +63,18 @@ def test_file_sync(source: Source, tmp_path: Path) -> None:
     assert not (folder / "invoices" / "one.txt").exists()
     states = task_states(run_dag(dag, run_conf={"folder": str(folder)}))
     assert states == {"images_changed": "skipped", "sync_images": "skipped", "sync_documents": "skipped"}
+
+
+def test_file_check(source: Source, tmp_path: Path) -> None:
+    """A file that was damaged without a new size or time is repaired."""
+    file = tmp_path / "images" / "one.txt"
+    dag = load("example_file_check")
+    assert task_states(run_dag(dag, run_conf={"folder": str(tmp_path)})) == {"check_images": "success"}
+    before = file.stat()
+    file.write_text("two of images")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert task_states(run_dag(dag, run_conf={"folder": str(tmp_path)})) == {"check_images": "success"}
+    assert file.read_text() == "one of images"
 
 
 def test_sync_steps(source: Source, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

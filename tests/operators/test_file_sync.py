@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, ObjectStoragePath
 from structlog.testing import capture_logs
 
+from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
 from tests.airflow_runs import run_dag, task_states
 from tests.source_server import TOKEN, Source
@@ -85,6 +86,45 @@ def test_options(source: Source, folder: Path) -> None:
     )
     assert files(folder / "pictures") == {}
     assert set(files(folder / "letters")) == {"one.txt"}
+
+
+def test_every_option_reaches_the_plan(folder: Path) -> None:
+    """Every option of a directory is an argument of the operator, also as the text that a template renders."""
+    given = {
+        "prefix": "2026/01",
+        "hasher": "none",
+        "include": ["*.png"],
+        "exclude": ["tmp/**"],
+        "max_deletes": "7",
+        "allow_empty_source": "true",
+        "checksum": "never",
+        "delete": "false",
+        "backup": "old",
+        "backup_days": "30",
+        "links": "keep",
+        "mtime": "false",
+        "permissions": "true",
+        "atomic": "true",
+        "durable": "false",
+        "downloads": "2",
+        "skip_unreadable": "true",
+        "files_per_request": "5",
+        "bytes_per_request": "1000",
+        "max_seconds": "60",
+    }
+    operator = FileSyncOperator(task_id="sync", directories="images", path=str(folder), **given)
+    (directory,) = operator.plan().directories
+    defaults = TargetDirectory(name="images", path=str(folder))
+    assert set(given) == set(TargetDirectory.model_fields) - {"name", "path"}
+    assert [name for name in given if getattr(directory, name) == getattr(defaults, name)] == []
+
+
+def test_what_the_source_lacks_may_be_kept(source: Source, folder: Path) -> None:
+    """With ``delete=False`` nothing is deleted."""
+    (folder / "old.txt").write_text("old")
+    (report,) = execute(directories="images", path=folder, delete=False)
+    assert (report["files_added"], report["files_deleted"]) == (2, 0)
+    assert files(folder) == {**IMAGES, "old.txt": "old"}
 
 
 def test_dry_run(source: Source, folder: Path) -> None:
