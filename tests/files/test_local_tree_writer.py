@@ -552,6 +552,18 @@ def test_copies(writer: LocalTreeWriter, root: Path, move: bool) -> None:
     assert set(tree(root)) == {"old", "sub", "sub/new"}
 
 
+def test_the_version_of_a_moved_file(writer: LocalTreeWriter, storage: LocalStorage, root: Path) -> None:
+    """When the old name of a file that moved is gone, setting its metadata tells which version it is now."""
+    (root / "from").write_bytes(b"content")
+    writer.copy("new", "from", OLD, move=True)
+    (committed,) = writer.commit()
+    writer.remove("from")
+    entry = writer.set_metadata("new", OLD)
+    assert [entry] == list(storage.walk())
+    assert entry is not None
+    assert entry.version != committed.version
+
+
 @pytest.mark.parametrize("move", [False, True])
 def test_a_copy_of_another_version_is_refused(writer: LocalTreeWriter, storage: LocalStorage, root: Path, move: bool) -> None:
     """A file that changed since it was compared is not taken for what it was."""
