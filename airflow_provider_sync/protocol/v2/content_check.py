@@ -89,8 +89,7 @@ class ContentCheck:
         if self._left:
             expected = self._expected()
             raise ProtocolError(f"The server sent {expected - self._left} of the {expected} bytes of {path!r}.")
-        digest = blake3() if self._digest is None else self._digest
-        digest.update(data)
+        digest = blake3(data) if self._digest is None else self._digest.update(data)
         if digest.digest() != end.digest:
             raise ProtocolError(f"The content of {path!r} was damaged on its way: its digest is another. Try again.")
         self._next()

@@ -50,6 +50,8 @@ def _count_rows(message: TableMessage) -> int:
 
 def _count_files(message: FileMessage) -> int:
     match message:
+        case Content():  # first, since they are many
+            return 0
         case Entries():
             return len(message.entries)
         case FileDigests():

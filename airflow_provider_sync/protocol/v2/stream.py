@@ -260,30 +260,48 @@ def _too_large(message: M, kinds: MessageSet[M], size: int, limit: int) -> SyncE
 
 
 def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryview]:
-    """Cut blocks into frames, each with its length before it; a frame is valid until the next one is requested."""
-    waiting = bytearray()
-    size: int | None = None
+    """Cut blocks into frames, each with its length before it; only a frame that goes on in another block is copied."""
+    begun = bytearray()
     for block in blocks:
-        waiting += block
-        while True:
-            if size is None:
-                if len(waiting) < _LENGTH_BYTES:
-                    break
-                size = int.from_bytes(waiting[:_LENGTH_BYTES], "big")
-                if size > max_message_bytes:
-                    raise ProtocolError(
-                        f"A message of {size} bytes is announced, and {max_message_bytes} are allowed."
-                        " Is the stream damaged, or a single row that large?"
-                    )
-            if len(waiting) < _LENGTH_BYTES + size:
-                break
-            # Not copied: a row may have a hundred megabytes.
-            with memoryview(waiting) as view, view[: _LENGTH_BYTES + size] as frame:
-                yield frame
-            del waiting[: _LENGTH_BYTES + size]
-            size = None
-    if waiting:
-        raise IncompleteStreamError(f"The stream ended in the middle of a message, after {len(waiting)} bytes of it. Try again.")
+        view = memoryview(block)
+        at = 0
+        while at < len(view):
+            if begun or (end := _end(view, at, max_message_bytes)) > len(view):
+                at += _continue(begun, view[at:], max_message_bytes)
+                if len(begun) >= _LENGTH_BYTES and len(begun) == _end(begun, 0, max_message_bytes):
+                    yield memoryview(begun)
+                    begun = bytearray()
+            else:
+                yield view[at:end]
+                at = end
+    if begun:
+        raise IncompleteStreamError(f"The stream ended in the middle of a message, after {len(begun)} bytes of it. Try again.")
+
+
+def _continue(begun: bytearray, view: memoryview, max_message_bytes: int) -> int:
+    """Append bytes to a frame, as far as they belong to it, and return how many they were."""
+    taken = 0
+    if len(begun) < _LENGTH_BYTES:
+        taken = min(_LENGTH_BYTES - len(begun), len(view))
+        begun += view[:taken]
+    if len(begun) >= _LENGTH_BYTES:
+        more = min(_end(begun, 0, max_message_bytes) - len(begun), len(view) - taken)
+        begun += view[taken : taken + more]
+        taken += more
+    return taken
+
+
+def _end(data: memoryview | bytearray, at: int, max_message_bytes: int) -> int:
+    """Return where the frame that begins at ``at`` ends; beyond the data, if they do not have its whole length."""
+    if len(data) - at < _LENGTH_BYTES:
+        return len(data) + 1
+    size = int.from_bytes(data[at : at + _LENGTH_BYTES], "big")
+    if size > max_message_bytes:
+        raise ProtocolError(
+            f"A message of {size} bytes is announced, and {max_message_bytes} are allowed."
+            " Is the stream damaged, or a single row that large?"
+        )
+    return at + _LENGTH_BYTES + size
 
 
 def _decoded(frame: memoryview, kinds: MessageSet[M], position: int) -> M | End | Failure:
