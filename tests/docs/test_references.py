@@ -37,7 +37,7 @@ def test_what_is_there() -> None:
         (missing_rooms, "`gone/`", "gone/"),
         (missing_rooms, "```text\nsync/gone.py\n```", "sync/gone.py"),
         (missing_definitions, "`GoneReport`", "GoneReport"),
-        (missing_definitions, "`gone()`", "gone"),
+        (missing_definitions, "`gone_away()`", "gone_away"),
         (missing_commands, "`make gone`", "gone"),
     ],
 )
