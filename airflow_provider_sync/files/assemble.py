@@ -60,10 +60,10 @@ def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Ite
     """
     fetched = _Fetched(content)
     plan = list(plan)
-    if new.written or any(stretch.local is not None for stretch in plan):
+    if new.digest_written() is None and (new.written or any(stretch.local is not None for stretch in plan)):
         found = _write_and_read(new, plan, from_path, fetched)
     else:
-        found = _write(new, plan, fetched)
+        found = _write(new, plan, from_path, fetched)
     if digest is not None and found != digest:
         raise FileChangedError(
             f"{from_path!r} was put together from its old and its new version, and has not the digest that the source announced: "
@@ -72,14 +72,17 @@ def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Ite
     return found
 
 
-def _write(new: NewFile, plan: Iterable[Stretch], fetched: _Fetched) -> bytes:
+def _write(new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched) -> bytes:
     whole = blake3()
     for stretch in plan:
+        if stretch.local is not None:
+            new.copy_range(from_path, stretch.local, stretch.length)
+            continue
         for data in fetched.take(stretch.length):
             whole.update(data)
             new.write(data)
     fetched.end()
-    return whole.digest()
+    return new.digest_written() or whole.digest()
 
 
 def _write_and_read(new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched) -> bytes:

@@ -125,6 +125,10 @@ class LocalNewFile:
             offset += len(block)
             yield block
 
+    def digest_written(self) -> bytes | None:
+        """Return ``None``: it can be read."""
+        return None
+
     def write(self, data: bytes) -> None:
         """Append ``data``."""
         self._check_room(len(data))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
+from blake3 import blake3
+
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.storage import FileWriter
 
@@ -33,6 +35,7 @@ class ObjectNewFile:
         on_end: Callable[[], None],
     ) -> None:
         self.written = 0
+        self._digest = blake3()
         self._path = path
         self._location = location
         self._upload: AbstractContextManager[FileWriter] | None = upload
@@ -44,9 +47,14 @@ class ObjectNewFile:
         """Yield nothing: no earlier try has left anything, and stores do not show what is on its way."""
         yield from ()
 
+    def digest_written(self) -> bytes | None:
+        """Return the digest of what has been written."""
+        return self._digest.digest()
+
     def write(self, data: bytes) -> None:
         """Append ``data``."""
         self.written += self._writer.write(data)
+        self._digest.update(data)
 
     def copy_range(self, from_path: str, offset: int, length: int) -> None:
         """Refuse: stores do not make objects of stretches of others.

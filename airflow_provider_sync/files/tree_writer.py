@@ -61,6 +61,10 @@ class NewFile(Protocol):
         """
         ...
 
+    def digest_written(self) -> bytes | None:
+        """Return BLAKE3 of what has been written, where that cannot be read again; ``None`` where it can."""
+        ...
+
     def write(self, data: bytes) -> None:
         """Append ``data``."""
         ...

@@ -10,9 +10,9 @@ from blake3 import blake3
 from fsspec import AbstractFileSystem
 from s3fs import S3FileSystem
 
-from airflow_provider_sync.exceptions import FileChangedError, FileError
+from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError
 from airflow_provider_sync.files import object_tree_writer
-from airflow_provider_sync.files.assemble import assemble, whole_file
+from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
 from airflow_provider_sync.files.chunks import Stretch
 from airflow_provider_sync.files.object_api import S3Api
 from airflow_provider_sync.files.object_store import ObjectStorage
@@ -88,6 +88,27 @@ def test_large_objects_are_written_in_parts(storage: ObjectStorage, writer: Tree
     assert [(entry.path, entry.size) for entry in writer.commit()] == [("x", size)]
     assert content(storage) == {"x": data}
     assert [entry.version for entry in storage.walk()] == [storage.look_up("x").version]
+
+
+def test_an_upload_goes_on_after_a_cut_answer(storage: ObjectStorage, writer: TreeWriter) -> None:
+    """What has been written before the source's answer was cut counts for the digest, although no store can be asked for it."""
+    data = bytes(range(256)) * 1000
+
+    def cut() -> Iterator[bytes]:
+        yield data[:100_000]
+        raise IncompleteStreamError("The answer was cut. Try again.")
+
+    new = writer.create("x", size=len(data), metadata=PLAIN)
+    with pytest.raises(IncompleteStreamError):
+        assemble(new, whole_file(len(data)), "x", cut(), digest=blake3(data).digest())
+    left = after(whole_file(len(data)), new.written)
+    assert fetched_ranges(left) == ((100_000, len(data) - 100_000),)
+    with pytest.raises(FileChangedError):
+        assemble(writer.create("y", size=3, metadata=PLAIN), whole_file(3), "y", [b"abc"], digest=blake3(data).digest())
+    assert assemble(new, left, "x", [data[100_000:]], digest=blake3(data).digest()) == blake3(data).digest()
+    new.finish()
+    writer.commit()
+    assert content(storage) == {"x": data}
 
 
 def test_an_object_of_another_size_is_refused(storage: ObjectStorage, writer: TreeWriter) -> None:
