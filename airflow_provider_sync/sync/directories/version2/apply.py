@@ -16,6 +16,7 @@ from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
+from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
 from airflow_provider_sync.sync.directories.version2.written import Written
@@ -31,7 +32,9 @@ class Applying:
     :ivar restless: files that changed at the source each time that they were requested
     """
 
-    def __init__(self, work: Work, writer: TreeWriter, fetching: Fetching, written: Written, rules: Rules) -> None:
+    def __init__(
+        self, work: Work, writer: TreeWriter, fetching: Fetching, copies: LocalCopies, written: Written, rules: Rules
+    ) -> None:
         self.touched = 0
         self.made = 0
         self.deleted_files = 0
@@ -40,17 +43,21 @@ class Applying:
         self._work = work
         self._writer = writer
         self._fetching = fetching
+        self._copies = copies
         self._written = written
         self._rules = rules
 
-    def write(self, client: SyncClient, request: DigestFiles) -> None:
+    def write(self, client: SyncClient, request: DigestFiles, large_sizes: set[int]) -> None:
         """Write everything.
 
         :param request: the directory, to ask for the new versions of files that changed
+        :param large_sizes: sizes of the target's large files
         :raises SyncError: for errors that concern no single file
         """
         self._each(self._work.directories, self._make_directory)
-        self._fetch(client, request)
+        with SpooledList(Step) as rest:
+            self._copies.run(self._work, large_sizes, rest)
+            self._fetch(client, request, rest)
         self._each(self._work.links, self._make_link)
         self._each(self._work.touched, self._touch)
         self._fetching.commit()
@@ -60,9 +67,9 @@ class Applying:
         self._each(self._work.removed, self._remove)
         self._each(self._work.emptied, self._remove_directory)
 
-    def _fetch(self, client: SyncClient, request: DigestFiles) -> None:
+    def _fetch(self, client: SyncClient, request: DigestFiles, steps: SpooledList[Step]) -> None:
         fetching = self._fetching
-        fetching.run(self._work.files, total_bytes=self._work.bytes)
+        fetching.run(steps, total_bytes=self._work.bytes)
         for _ in range(ROUNDS - 1):
             changed, fetching.changed = fetching.changed, []
             if not changed:

@@ -26,12 +26,10 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     RequestedFile,
 )
 from airflow_provider_sync.sync.attempts import Attempts, repeated
+from airflow_provider_sync.sync.directories.version2.listings import LARGE_BYTES
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
 from airflow_provider_sync.sync.directories.version2.written import Written
-
-LARGE_BYTES = 4 * 1024 * 1024
-"""Files of more bytes are fetched one by one, and in chunks if the target has an older version of more bytes."""
 
 
 class NotSent(Exception):

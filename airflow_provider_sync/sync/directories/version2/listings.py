@@ -20,6 +20,9 @@ from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.problems import is_below
 from airflow_provider_sync.sync.directories.version2.case_clashes import CaseClashes
 
+LARGE_BYTES = 4 * 1024 * 1024
+"""Files of more bytes are fetched one by one, and in chunks if the target has an older version of more bytes."""
+
 _SHORT = MAX_COMPONENT_BYTES // 4
 """Characters of a path of which no component can have too many bytes."""
 
@@ -131,10 +134,12 @@ class TargetListing(_Listing):
     :ivar entries: sorted by path
     :ivar state: names what was found, as far as a sync compares it; ``None`` where a later change might not show
     :ivar files: number of files and links
+    :ivar large_sizes: sizes of large files
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.large_sizes: set[int] = set()
         self.entries = SpooledList(TreeEntry)
         self.state: str | None = None
         self.files = 0
@@ -155,6 +160,8 @@ class TargetListing(_Listing):
             append(entry)
             state.add(comparable(entry))
             self.files += entry.kind != "directory"
+            if entry.size > LARGE_BYTES:
+                self.large_sizes.add(entry.size)
         self.state = None if self.unreadable else state.result()
 
     def _note_unreadable(self, path: str, error: FileError) -> None:

@@ -35,6 +35,7 @@ from airflow_provider_sync.sync.directories.version2.apply import Applying
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
+from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.remembered import Remembered, entries_after, recall, remember, state_key
 from airflow_provider_sync.sync.directories.version2.selection import ignored_actions, rules_for, scope_of, selection_of
 from airflow_provider_sync.sync.directories.version2.settle import Settling
@@ -63,6 +64,7 @@ class DirectorySync:
         self.written = Written(directory.name, progress, self.root)
         self.problems: dict[str, str] = {}
         self.touched = 0
+        self.moved = 0
         self._restless: tuple[str, ...] = ()
         self._gone: set[str] = set()
         self._deleted = 0
@@ -75,6 +77,7 @@ class DirectorySync:
             "files_added": self.written.added,
             "files_updated": self.written.updated,
             "files_touched": self.touched,
+            "files_moved": self.moved,
             "bytes_written": self.written.bytes,
         }
 
@@ -123,6 +126,7 @@ class DirectorySync:
                 files_updated=work.updated if dry_run else self.written.updated,
                 files_deleted=len(work.removed) if dry_run else self._deleted,
                 files_touched=work.touched_files if dry_run else self.touched,
+                files_moved=self.moved,
                 files_read=settling.files_read,
                 bytes_written=self.written.bytes,
                 verified="digest" if self._is_proven(settling) and not (dry_run and work) else None,
@@ -217,9 +221,15 @@ class DirectorySync:
         request = ReadFiles(directory=directory.name, folder=directory.prefix, links=directory.links, files=())
         again = DigestFiles(directory=directory.name, folder=directory.prefix, links=directory.links, paths=())
         failed: dict[str, SyncError] = {}
-        with self.storage.writer(
-            durable=directory.durable, may_replace=obstacles.__contains__, backup=backup, on_failure=failed.__setitem__
-        ) as writer:
+        storage = self.storage
+        with ExitStack() as stack:
+            if directory.atomic:
+                storage = stack.enter_context(storage.atomic_copy(durable=directory.durable, digests=self.root))
+            writer = stack.enter_context(
+                storage.writer(
+                    durable=directory.durable, may_replace=obstacles.__contains__, backup=backup, on_failure=failed.__setitem__
+                )
+            )
             fetching = Fetching(
                 self.client,
                 request,
@@ -231,21 +241,34 @@ class DirectorySync:
                 failed=failed,
                 downloads=directory.downloads,
             )
-            applying = Applying(work, writer, fetching, self.written, self.rules)
+            copies = LocalCopies(
+                self.client,
+                again,
+                self.root,
+                writer,
+                self.rules,
+                self.written,
+                moves=self._may_delete(),
+                checks_versions=not directory.atomic,
+            )
+            applying = Applying(work, writer, fetching, copies, self.written, self.rules)
             lists.callback(applying.deleted.close)
             try:
-                applying.write(self.client, again)
-                self._note(applying, fetching)
+                applying.write(self.client, again, target.large_sizes)
+                self._note(applying, fetching, copies)
+                if directory.atomic:
+                    self._refuse()
                 # A source of which nothing can be read is not to be taken for an empty one.
                 self._check_deletes(source, target, work, missing=len(self.problems) + len(self._gone))
                 if self._may_delete():
                     applying.delete()
             finally:
-                self._note(applying, fetching)
+                self._note(applying, fetching, copies)
         self._deleted = applying.deleted_files
         return applying.deleted
 
-    def _note(self, applying: Applying, fetching: Fetching) -> None:
+    def _note(self, applying: Applying, fetching: Fetching, copies: LocalCopies) -> None:
+        self.moved = copies.made
         self.touched, self._made = applying.touched, applying.made
         self._restless = applying.restless
         self._gone |= fetching.gone

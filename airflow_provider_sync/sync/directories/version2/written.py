@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Lock
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +17,14 @@ from airflow_provider_sync.sync.directories.version2.plan import Step
 from airflow_provider_sync.sync.progress import Progress
 
 
+class _Expected(NamedTuple):
+    step: Step
+    digest: bytes | None
+    is_counted: bool
+    is_local: bool
+    chunks: ChunkList | None
+
+
 class Written:
     """What arrived so far; its methods may be called from several threads at once.
 
@@ -24,7 +33,7 @@ class Written:
     :ivar entries: of what was written, sorted by path
     :ivar added: files that came
     :ivar updated: files that were replaced
-    :ivar bytes: content written
+    :ivar bytes: content that was fetched and written
     :ivar total_files: files to be written
     :ivar total_bytes: content to be written
     """
@@ -40,21 +49,30 @@ class Written:
         self._progress = progress
         self._root = root
         self._lock = Lock()
-        self._expected: dict[str, tuple[Step, bytes | None, bool, ChunkList | None]] = {}
+        self._expected: dict[str, _Expected] = {}
 
     @property
     def files(self) -> int:
         """Number of files that were written."""
         return self.added + self.updated
 
-    def expect(self, step: Step, digest: bytes | None, *, is_counted: bool = False, chunks: ChunkList | None = None) -> None:
+    def expect(
+        self,
+        step: Step,
+        digest: bytes | None,
+        *,
+        is_counted: bool = False,
+        is_local: bool = False,
+        chunks: ChunkList | None = None,
+    ) -> None:
         """Note what a file is, before it gets its name.
 
         :param digest: of its content; ``None`` for a link
         :param is_counted: whether its bytes were reported as progress already
+        :param is_local: whether its content was at the target already
         :param chunks: of its content, if they are known
         """
-        self._expected[step.path] = step, digest, is_counted, chunks
+        self._expected[step.path] = _Expected(step, digest, is_counted, is_local, chunks)
 
     def note_progress(self, size: int) -> None:
         """Report bytes of a large file."""
@@ -71,13 +89,13 @@ class Written:
                 if expected is None:
                     self.entries.append(entry)  # only its metadata was set
                     continue
-                step, digest, is_counted, chunks = expected
+                step, digest, is_counted, is_local, chunks = expected
                 if step.action == "changed" or (step.action == "make_link" and step.target is not None):
                     self.updated += 1
                 else:
                     self.added += 1
                 files += 1
-                size += entry.size
+                size += 0 if is_local else entry.size
                 uncounted += 0 if is_counted else entry.size
                 if digest is not None:
                     entry = msgspec.structs.replace(entry, digest=digest)

@@ -1,0 +1,126 @@
+"""Make files from content that the target has under another name: nothing is fetched for a directory that was renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.digest_cache import CachedRoot
+from airflow_provider_sync.files.file_errors import is_about_one_file
+from airflow_provider_sync.files.spooled_list import SpooledList
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import TreeWriter
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles
+from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.directories.version2.compare import Work
+from airflow_provider_sync.sync.directories.version2.large_files import is_large
+from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
+from airflow_provider_sync.sync.directories.version2.receive import metadata_of
+from airflow_provider_sync.sync.directories.version2.written import Written
+
+MAX_REMOVED = 100_000
+"""Files to be removed among which others are looked for."""
+
+_BATCH = 4_096
+_MAX_FOUND = 8
+"""Files of equal content that are tried before one is fetched."""
+
+
+class LocalCopies:
+    """The local copies of one sync of one directory.
+
+    :param request: the directory; its paths are left out
+    :param root: knows the digests of the target's files
+    :param moves: whether what is removed will be removed, so that it need not be copied
+    :param checks_versions: whether the writer writes to the files that the cache knows, and not to copies of them
+    :ivar made: number of files that were made
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        request: DigestFiles,
+        root: CachedRoot,
+        writer: TreeWriter,
+        rules: Rules,
+        written: Written,
+        *,
+        moves: bool,
+        checks_versions: bool,
+    ) -> None:
+        self.made = 0
+        self._client = client
+        self._request = request
+        self._root = root
+        self._writer = writer
+        self._rules = rules
+        self._written = written
+        self._moves = moves
+        self._checks_versions = checks_versions
+        self._removed: dict[tuple[bytes, int], list[TreeEntry]] = {}
+
+    def run(self, work: Work, large_sizes: set[int], rest: SpooledList[Step]) -> None:
+        """Make what can be made.
+
+        :param large_sizes: sizes of the target's large files
+        :param rest: takes the files that have to be fetched
+        :raises FileError: for an error that concerns more than one file
+        """
+        for step in islice(work.removed, MAX_REMOVED):
+            entry = step.target
+            if entry is not None and entry.size and entry.digest is not None:
+                self._removed.setdefault((entry.digest, entry.size), []).append(entry)
+        sizes = large_sizes | {size for _, size in self._removed}
+        steps = iter(work.files)
+        while batch := list(islice(steps, _BATCH)):
+            digests = self._ask([step for step in batch if step.source is not None and step.source.size in sizes])
+            for step in batch:
+                if not self._make(step, digests):
+                    rest.append(step)
+
+    def _ask(self, steps: Sequence[Step]) -> dict[str, bytes]:
+        """Ask for the digests of files that the target may have, as their sizes say."""
+        unknown = tuple(step.path for step in steps if step.source is not None and step.source.digest is None)
+        if not unknown:
+            return {}
+        request = msgspec.structs.replace(self._request, paths=unknown)
+
+        def ask() -> dict[str, bytes]:
+            with self._client.digest_files(request) as answer:
+                return {path: found.digest for path, found in answer if found.digest is not None}
+
+        return repeated(self._client, ask)
+
+    def _make(self, step: Step, digests: dict[str, bytes]) -> bool:
+        """Make a file, if some file of the target has its content."""
+        entry = step.source
+        digest = None if entry is None else entry.digest or digests.get(entry.path)
+        if entry is None or digest is None or not entry.size:
+            return False
+        for found, move in self._candidates(step, digest, entry.size):
+            if found.path == entry.path:
+                continue
+            try:
+                version = found.version if self._checks_versions else None
+                self._writer.copy(entry.path, found.path, metadata_of(entry, self._rules), move=move, version=version)
+            except FileError as error:
+                if not is_about_one_file(error.__cause__):
+                    raise
+                continue
+            self._written.expect(step, digest, is_local=True)
+            self.made += 1
+            return True
+        return False
+
+    def _candidates(self, step: Step, digest: bytes, size: int) -> Iterator[tuple[TreeEntry, bool]]:
+        removed = self._removed.get((digest, size), [])
+        while removed:
+            # A second name for the same file would be a hard link, not a copy.
+            yield removed.pop(), self._moves
+        if step.action == "added" or is_large(step):
+            for entry in islice(self._root.find(digest, size), _MAX_FOUND):
+                yield entry, False
