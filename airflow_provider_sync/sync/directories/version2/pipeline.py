@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -171,7 +172,8 @@ class DirectorySync:
     def _find_work(self, source: SourceListing, target: TargetListing, work: Work) -> Settling:
         self.rules = msgspec.structs.replace(self.rules, directories=self.rules.directories and source.knows_directories)
         ignored = ignored_actions(self.directory, self.storage)
-        find_work(source, target, self.root.known, self.rules, work, ignored=ignored)
+        known = partial(self.root.known, whole=True)
+        find_work(source, target, known, self.rules, work, ignored=ignored)
         request = DigestFiles(directory=self.directory.name, folder=self.directory.prefix, links=self.directory.links, paths=())
         settling = Settling(self.client, request, self.storage, self.rules, self.root.record)
         settling.run(work)
