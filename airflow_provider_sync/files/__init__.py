@@ -7,12 +7,11 @@ from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHashe
 from airflow_provider_sync.files.manifest import Changes, build_manifest, compare, select_files
 from airflow_provider_sync.files.paths import case_clashes, check_name
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import FileEntry, FileReader, FileWriter, Storage, open_storage
+from airflow_provider_sync.files.storage import FileReader, FileWriter, Storage, open_storage
 
 __all__ = [
     "EVERYTHING",
     "Changes",
-    "FileEntry",
     "FileHasher",
     "FileReader",
     "FileWriter",

@@ -30,9 +30,9 @@ from airflow_provider_sync.files.local_reading import open_version
 from airflow_provider_sync.files.local_tree import LocalWalk
 from airflow_provider_sync.files.local_tree_writer import LocalTreeWriter
 from airflow_provider_sync.files.local_writer import LocalFileWriter
-from airflow_provider_sync.files.paths import can_travel, check_name, is_resumable, is_temporary
+from airflow_provider_sync.files.paths import check_name, is_resumable, is_temporary
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
-from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileEntry, FileReader, OnUnreadable, OpenVersion, VersionedFile
+from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileReader, OnUnreadable, OpenVersion, VersionedFile
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_removal import remove_tree
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure
@@ -74,38 +74,10 @@ class LocalStorage:
 
     def scan(
         self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
-    ) -> Iterator[FileEntry]:
-        """Yield every regular file that is selected; see :meth:`~.storage.Storage.scan`."""
-
-        def enters(path: str) -> bool:
-            if not path_filter.descends(path):
-                return False
-            # Every path below has the same fault.
-            return on_unreadable is None or can_travel(path, on_unreadable, ending="/")
-
-        def pass_over(path: str, error: OSError) -> None:
-            if on_unreadable is None:
-                raise error
-            on_unreadable(f"{path}/", self._directory_error(error))
-
-        try:
-            with root_directory(self.root) as root:
-                for path, _, entry in walk(root, enters, on_unreadable=pass_over):
-                    if not entry.is_file(follow_symlinks=False) or not path_filter.selects(path):
-                        continue
-                    if on_unreadable is None:
-                        check_name(path)
-                    elif not can_travel(path, on_unreadable):
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    yield FileEntry(path, status.st_size, status.st_mtime)
-        except OSError as error:
-            if missing_ok and error.errno == errno.ENOENT:
-                return
-            raise self._directory_error(error) from error
+    ) -> Iterator[TreeEntry]:
+        """Yield every regular file that is selected, in the order of paths; see :meth:`~.storage.Storage.scan`."""
+        walked = self.walk(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
+        return (entry for entry in walked if entry.kind == "file")
 
     def walk(
         self,

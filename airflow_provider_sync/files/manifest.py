@@ -103,23 +103,24 @@ def build_manifest(
     cached: CachedRoot | None = None,
     read_all: bool = False,
 ) -> dict[str, str]:
-    """Walk a directory and take the digest of each selected file; sorted by path.
+    """Scan a directory and take the digest of each selected file; sorted by path.
 
     A file that disappears meanwhile is left out. A file that changes meanwhile gets a digest of mixed content, so that it counts
     as changed; its content is checked when it is fetched.
 
-    :param missing_ok: treat a missing root as an empty one; see :meth:`Storage.walk`
+    :param missing_ok: treat a missing root as an empty one; see :meth:`Storage.scan`
     :param on_file: called, in this thread, for each file when its digest is known, and with whether it was read
-    :param on_unreadable: called with a file or directory that cannot be read, which is then left out; see :meth:`Storage.walk`
+    :param on_unreadable: called with a file or directory that cannot be read, which is then left out; see :meth:`Storage.scan`
     :param cached: digests that this hasher made of the directory's files; takes new ones
     :param read_all: read the files of which it knows the digest as well
     :raises FileError: when a file or directory cannot be read
     """
     manifest = {}
-    walked = storage.walk(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
-    entries: Iterator[TreeEntry] = (entry for entry in walked if entry.kind == "file")
+    entries = storage.scan(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
     if cached is not None and not read_all:
-        entries = cached.known(entries, whole=True)
+        # A batch is about some of the files only, and the objects of a store come in any order.
+        whole = not storage.is_remote and path_filter.first is None and path_filter.last is None
+        entries = cached.known(entries, whole=whole)
     new: list[TreeEntry] = []
     for entry, digest, read in _digests(storage, hasher, entries, on_unreadable):
         manifest[entry.path] = digest

@@ -33,7 +33,6 @@ from airflow_provider_sync.files.paths import can_travel, check_name, parents
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import (
     RESUMABLE_SECONDS,
-    FileEntry,
     FileReader,
     FileWriter,
     OnUnreadable,
@@ -125,14 +124,14 @@ class ObjectStorage:
 
     def scan(
         self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
-    ) -> Iterator[FileEntry]:
+    ) -> Iterator[TreeEntry]:
         """Yield every object that is selected; see :meth:`~.storage.Storage.scan`.
 
         A prefix under which there is nothing is empty, as stores do not know whether it exists; a missing bucket is an error.
         Keys that end in ``/`` mark directories and are skipped.
         """
         for path, info in self._objects(path_filter, missing_ok, on_unreadable):
-            yield FileEntry(path, int(info.get("size") or 0), modified_ns(info) / 1e9)
+            yield self._entry(path, info)
 
     def walk(
         self,

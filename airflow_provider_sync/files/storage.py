@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
@@ -31,20 +30,6 @@ RESUMABLE_SECONDS = 86_400.0
 
 OnUnreadable = Callable[[str, FileError], None]
 """Called with a path that a scan cannot read, and the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One file that a scan found.
-
-    :ivar path: relative to the root, with ``/``
-    :ivar size: bytes
-    :ivar modified: seconds since the epoch; 0.0 where the store does not say
-    """
-
-    path: str
-    size: int
-    modified: float
 
 
 class FileReader:
@@ -154,8 +139,10 @@ class Storage(Protocol):
 
     def scan(
         self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
-    ) -> Iterator[FileEntry]:
-        """Yield every regular file that is selected, in no particular order.
+    ) -> Iterator[TreeEntry]:
+        """Yield every regular file that is selected: in the order of paths on a local disk, in no particular order elsewhere.
+
+        An object is yielded also where its path is the folder of others, for which :meth:`walk` has no place.
 
         Hidden files count; empty directories, symbolic links, special files and temporary files of a sync do not. A file that
         disappears meanwhile is left out.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileError
@@ -78,6 +78,22 @@ def test_a_known_file_is_not_read_again(root: Path, tmp_path: Path) -> None:
     assert read == ["rewritten"]
     assert manifest(read_all=True) == build_manifest(storage, Md5Hasher())
     assert sorted(read) == ["large", "rewritten", "same"]
+
+
+def test_a_part_of_a_directory_forgets_nothing_of_the_rest(root: Path, tmp_path: Path) -> None:
+    """The manifest of a batch leaves what is known of all other files; a whole one forgets files that are gone."""
+    for name in ("a", "b", "c"):
+        (root / name).write_bytes(b"x")
+        os.utime(root / name, ns=(1, 1))
+    storage = open_storage(str(root))
+    cached = open_cache(str(tmp_path / "cache")).root(storage.location, algorithm="md5")
+    build_manifest(storage, Md5Hasher(), cached=cached)
+    entries = list(storage.scan())
+    assert list(build_manifest(storage, Md5Hasher(), PathFilter(first="b", last="b"), cached=cached)) == ["b"]
+    assert all(entry.digest for entry in cached.known(entries))
+    (root / "c").unlink()
+    build_manifest(storage, Md5Hasher(), cached=cached)
+    assert [entry.path for entry in cached.known(entries) if entry.digest] == ["a", "b"]
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_remembered(root: Path, tmp_path: Path) -> None:
@@ -188,6 +204,7 @@ def without_clashes(manifest: dict[str, str]) -> dict[str, str]:
     return {path: digest for path, digest in manifest.items() if not any(other.startswith(f"{path}/") for other in manifest)}
 
 
+@settings(deadline=None)
 @given(manifests.map(without_clashes), manifests.map(without_clashes))
 def test_applying_changes_makes_the_target_equal(
     tmp_path_factory: pytest.TempPathFactory, source: dict[str, str], target: dict[str, str]
