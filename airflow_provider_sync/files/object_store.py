@@ -145,7 +145,9 @@ class ObjectStorage:
         """Yield every object that is selected, in the order of paths; see :meth:`~.storage.Storage.walk`. There are no links."""
         if self._api is not None and self._api.lists_by_key:
             with answering("list", "", self.location):
-                yield from walk_objects(self._api.pages, self._api.prefix, self.location, path_filter, on_unreadable)
+                yield from walk_objects(
+                    self._api.pages, self._api.prefix, self.location, path_filter, on_unreadable, is_target=missing_ok
+                )
             return
         found = self._objects(path_filter, missing_ok, on_unreadable)
         yield from sorted((self._entry(path, info) for path, info in found), key=lambda entry: path_order(entry.path))

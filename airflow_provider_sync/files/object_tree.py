@@ -13,14 +13,21 @@ from airflow_provider_sync.files.tree import TreeEntry
 
 
 def walk_objects(
-    pages: Pages, prefix: str, location: str, path_filter: PathFilter, on_unreadable: OnUnreadable | None
+    pages: Pages,
+    prefix: str,
+    location: str,
+    path_filter: PathFilter,
+    on_unreadable: OnUnreadable | None,
+    *,
+    is_target: bool,
 ) -> Iterator[TreeEntry]:
     """Yield every object that is selected, in the order of paths, as pages come; none is read.
 
-    Keys that end in ``/`` mark directories and are left out. So is an object that is also the folder of others, after a call of
-    ``on_unreadable``, as no disk can hold both.
+    Keys that end in ``/`` mark directories and are left out. So is, in a source, an object that is also the folder of others,
+    after a call of ``on_unreadable``, as no disk can hold both.
 
     :param location: the root, for messages
+    :param is_target: list such objects, too: a target has them between the download of a folder and the removal of the object
     :raises FileError: for what ``on_unreadable`` would be called with
     """
     last: TreeEntry | None = None
@@ -32,7 +39,7 @@ def walk_objects(
             check_name(path)
         elif not can_travel(path, on_unreadable):
             continue
-        if last is not None and path.startswith(last.path) and path.startswith(f"{last.path}/"):
+        if not is_target and last is not None and path.startswith(f"{last.path}/"):
             error = FileError(
                 f"{last.path!r} in {location} is an object and also the folder of others. Rename one of them, or exclude it."
             )

@@ -115,6 +115,8 @@ def test_an_object_that_is_also_a_folder_is_left_out(s3: S3FileSystem) -> None:
     assert [entry.path for entry in storage.walk(on_unreadable=left_out.__setitem__)] == ["a/b/c", "ab"]
     assert set(left_out) == {"a", "a/b"}
     assert paths(storage, PathFilter(exclude=["a", "a/b"])) == ["a/b/c", "ab"]
+    # A target has both until what is in the way is removed.
+    assert [entry.path for entry in storage.walk(missing_ok=True)] == ["a", "a/b", "a/b/c", "ab"]
 
 
 def test_keys_that_are_no_file_names_are_left_out(s3: S3FileSystem) -> None:
