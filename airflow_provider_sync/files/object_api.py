@@ -85,12 +85,17 @@ def modified_ns(info: dict[str, Any]) -> int:
         if isinstance(value, datetime.datetime):
             return _to_ns(value)
         if isinstance(value, int | float):
-            return round(value * _NS)
+            return _rounded_ns(value)
     return 0
 
 
 def _to_ns(moment: datetime.datetime) -> int:
-    return round(moment.timestamp() * 1_000_000) * 1000
+    return _rounded_ns(moment.timestamp())
+
+
+def _rounded_ns(seconds: float) -> int:
+    # Some stores list a number and describe a moment, which has no more than microseconds.
+    return round(seconds * 1_000_000) * 1000
 
 
 def describe(info: dict[str, Any]) -> tuple[int, bytes]:

@@ -45,7 +45,9 @@ _MESSAGE_REASONS = 100
 _MAX_HARD_LINKS = 100_000
 """Most files of several names that are recognised in one listing; any more are listed as files of their own."""
 
-_DIGESTED_AT_ONCE = 64
+DIGESTED_AT_ONCE = 64
+"""Files that one thread digests before their digests are sent."""
+
 _TRIES = 3
 """How often a file is read that changes meanwhile."""
 
@@ -192,8 +194,8 @@ class _Digesting:
         waiting: deque[Future[list[FileDigest]]] = deque()
         with self._directory.noting_location(), ThreadPoolExecutor(workers, thread_name_prefix="sync-digest") as pool:
             try:
-                for start in range(0, len(paths), _DIGESTED_AT_ONCE):
-                    waiting.append(pool.submit(self._digests, paths[start : start + _DIGESTED_AT_ONCE]))
+                for start in range(0, len(paths), DIGESTED_AT_ONCE):
+                    waiting.append(pool.submit(self._digests, paths[start : start + DIGESTED_AT_ONCE]))
                     if len(waiting) > 2 * workers:
                         yield (FileDigests(digests=tuple(waiting.popleft().result())),)
                 while waiting:

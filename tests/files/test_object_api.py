@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,15 @@ from s3fs import S3FileSystem
 
 from airflow_provider_sync.exceptions import TransportError
 from airflow_provider_sync.files import object_api
-from airflow_provider_sync.files.object_api import GcsApi, api_of, describe, is_throttled, mtime_text, unless_throttled
+from airflow_provider_sync.files.object_api import (
+    GcsApi,
+    api_of,
+    describe,
+    is_throttled,
+    modified_ns,
+    mtime_text,
+    unless_throttled,
+)
 from airflow_provider_sync.files.object_store import ObjectStorage
 
 LISTING = b"""<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>bucket</Name><KeyCount>1</KeyCount>
@@ -157,3 +166,10 @@ def test_other_stores_say_what_they_can() -> None:
     assert describe({"etag": "e", "last_modified": 7.5}) == (7_500_000_000, b"e 7500000000")
     assert describe({"size": 1}) == (0, b"")
     assert api_of(None, ("abfs",), "bucket/root") is None
+
+
+@pytest.mark.parametrize("seconds", [1_700_000_000.123456, 1_795_942_549.686511, 0.0, 7])
+def test_a_number_and_a_moment_are_the_same_time(seconds: float) -> None:
+    """Stores that list a number and describe a moment mean the same version of an object."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    assert modified_ns({"mtime": seconds}) == modified_ns({"LastModified": moment}) == round(seconds * 1_000_000) * 1_000

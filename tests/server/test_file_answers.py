@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from blake3 import blake3
@@ -14,7 +16,7 @@ from airflow_provider_sync.files.local_opener import LocalOpener
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest, FileEntry, ListFiles
 from airflow_provider_sync.server import file_answers
-from tests.server.served_files import OLD_NS, listing, make, served
+from tests.server.served_files import OLD_NS, Broken, listing, make, opening, served
 
 _TREE = {"a/b/1": b"one", "a/b!": b"", "a/2": b"two", "ü": b"three", ".hidden": b"4"}
 
@@ -161,8 +163,9 @@ def test_a_missing_directory_is_an_error(tmp_path: Path, caplog: pytest.LogCaptu
     assert str(tmp_path / "none") in caplog.text
 
 
-def test_digests_come_in_the_order_of_the_request(tmp_path: Path) -> None:
+def test_digests_come_in_the_order_of_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file's digest, with the size and time of what was read; what is gone or no file has none."""
+    monkeypatch.setattr(file_answers, "DIGESTED_AT_ONCE", 7)
     large = os.urandom(3_000_000)
     make(tmp_path, {"a": b"one", "b": b"", "c": large, **{f"many/{number}": b"%d" % number for number in range(150)}})
     paths = ("c", "none", "a", "many", "b", *(f"many/{number}" for number in range(150)))
@@ -176,6 +179,30 @@ def test_digests_come_in_the_order_of_the_request(tmp_path: Path) -> None:
     assert found["many"].digest is None
     assert "is a directory" in found["many"].problem.lower()
     assert all(found[f"many/{number}"].digest == blake3(b"%d" % number).digest() for number in range(150))
+
+
+def test_a_broken_disk_ends_the_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What concerns more than one file is an error of the whole answer; no further file is read."""
+    make(tmp_path, {f"{number:03}": b"x" for number in range(50)})
+    monkeypatch.setattr(file_answers, "DIGESTED_AT_ONCE", 1)
+    opening(
+        monkeypatch,
+        lambda opened: VersionedFile(cast("BinaryIO", Broken(opened.file, 0, errno.EIO)), opened.entry, opened.is_unchanged),
+    )
+    paths = tuple(f"{number:03}" for number in range(50))
+    with served(tmp_path) as client, pytest.raises(ServerError, match=r"Cannot read '0.*' in 'd': Input/output error"):
+        client.digest_files(DigestFiles(directory="d", paths=paths))
+
+
+def test_an_error_in_the_middle_of_a_listing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing that cannot be completed ends with the reason, and is not taken for a whole one."""
+    make(tmp_path, {"a": b"", "b": b""})
+    Path(os.fsdecode(bytes(tmp_path) + b"/c\xe9")).write_bytes(b"")
+    monkeypatch.setattr(file_answers, "MESSAGE_ENTRIES", 1)
+    monkeypatch.setattr(file_answers, "MAX_UNREADABLE", 0)
+    with served(tmp_path) as client, pytest.raises(ServerError, match="the server gave up: More than 0 files") as caught:
+        listing(client)
+    assert not caught.value.retryable
 
 
 def test_digests_of_a_folder(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     RequestedFile,
 )
 from airflow_provider_sync.protocol.v2.stream import accept, parse_media_type, read_file_messages
+from airflow_provider_sync.server import file_contents
 from tests.server.served_files import OLD_NS, Broken, listing, make, opening, read, requested, served, serving
 from tests.server.wire import ask_for
 
@@ -63,6 +64,17 @@ def test_files_arrive_as_they_are(tmp_path: Path) -> None:
         entries = [entry for entry in listing(client).values() if entry.kind == "file"]
         entries.reverse()
         assert read(client, *map(requested, entries)) == [files[entry.path] for entry in entries]
+
+
+def test_many_pieces_make_one_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few bytes go out at once, and however few digests are recorded at once, all files come."""
+    files = {f"{number:02}": os.urandom(number) for number in range(40)}
+    make(tmp_path, files)
+    monkeypatch.setattr(file_contents, "GROUP_BYTES", 100)
+    monkeypatch.setattr(file_contents, "RECORDED", 3)
+    with served(tmp_path) as client:
+        assert read(client, *map(requested, listing(client).values())) == list(files.values())
+        assert all(entry.digest == blake3(files[entry.path]).digest() for entry in listing(client).values())
 
 
 def test_small_files_share_a_piece_and_large_ones_are_cut(tmp_path: Path) -> None:
@@ -225,7 +237,7 @@ def test_a_broken_disk_ends_the_answer(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_objects_are_read_several_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small objects are read while others are sent, large ones in between; all come in the order of the request."""
+    """Small objects are read while others are sent, large ones and ranges in between; all come in the order of the request."""
     store = fsspec.filesystem("memory")
     files = {f"{number:03}": os.urandom(number) for number in range(60)}
     files |= {"020 large": os.urandom(MAX_CONTENT_BYTES + 1), "040 text": _TEXT}
@@ -245,10 +257,12 @@ def test_objects_are_read_several_at_once(monkeypatch: pytest.MonkeyPatch) -> No
             entries = list(listing(client).values())
             wanted = [requested(entry) for entry in entries]
             wanted[30] = RequestedFile(path="gone", size=1, mtime_ns=0)
+            wanted[50] = requested(entries[50], (5, 7))
             received = read(client, *wanted)
     finally:
         store.rm(root, recursive=True)
     expected: list[bytes] = [files[entry.path] for entry in entries]
+    expected[50] = expected[50][5:12]
     failed = received.pop(30)
     assert isinstance(failed, ContentFailed)
     assert failed.reason == "gone"
