@@ -173,12 +173,12 @@ def delete_in_directories(
     for batch in batches:
         by_name.setdefault(plan.find_directory(batch.directory).name, []).append(batch)
     outcomes = Outcomes[Report]()
-    with SyncClient.from_config(config) as client:
+    with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         for name, downloaded in by_name.items():
             directory = plan.find_directory(name)
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
-                outcomes.add([delete_files(client, directory, storage, downloaded, dry_run=dry_run)])
+                outcomes.add([delete_files(client, directory, storage, downloaded, dry_run=dry_run, cache=cache)])
     outcomes.check(outcomes.found)
     return outcomes.found
 

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException
 
 from airflow_provider_sync.operators.file_sync import FileCompareOperator, FileDeleteOperator, FileDownloadOperator
-from airflow_provider_sync.sync.directories.version1 import steps
+from airflow_provider_sync.sync.directories.version2 import steps
 from airflow_provider_sync.task_groups.file_sync import FileSyncGroup
 from tests.airflow_runs import run_dag, task_states
 from tests.source_server import Source
@@ -19,7 +19,8 @@ from tests.task_groups.test_table_sync import result_of, states_of
 
 def test_mapped(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files arrive through mapped downloads, and go where the source lacks them; then all tasks are skipped."""
-    monkeypatch.setattr(steps, "TASK_FILES", 2)
+    monkeypatch.setattr(steps, "FILE_BYTES", 1_000)
+    monkeypatch.setattr(steps, "TASK_BYTES", 2_000)
     for number in range(3):
         source.write("images", f"{number}.txt", "x")
     folder = tmp_path / "target"
@@ -34,7 +35,7 @@ def test_mapped(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "sync_images.delete": ["success"],
     }
     (report,) = result_of(run, "sync_images.delete")
-    assert (report["status"], report["files_added"], report["files_deleted"], report["verified"]) == ("changed", 5, 1, "hash")
+    assert (report["status"], report["files_added"], report["files_deleted"], report["verified"]) == ("changed", 5, 1, "digest")
     assert sorted(path.name for path in folder.rglob("*.*")) == ["0.txt", "1.txt", "2.txt", "one.txt", "two.pdf"]
     again = task_states(run_dag(dag))
     assert {again[f"sync_images.{step}"] for step in ("compare", "download", "delete")} == {"skipped"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.report_table import format_bytes
 from airflow_provider_sync.sync.step_value import StepValue
 
 
@@ -15,8 +16,11 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     :ivar first: first path
     :ivar last: last path, included
     :ivar files: of them that differed when they were compared; 0 where files only have to be deleted
+    :ivar bytes: of the files to be downloaded, as far as it is known
     :ivar added: files that came
     :ivar updated: files that were replaced
+    :ivar touched: files of which only the time of modification or the permissions were changed
+    :ivar files_read: files of the target that were read to compare them
     :ivar bytes_written: content written to the target
     :ivar warnings: what the user should know of these files
     :ivar proven: whether all of them are what the source announced
@@ -26,8 +30,11 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     first: str = ""
     last: str = ""
     files: int = 0
+    bytes: int = 0
     added: int = 0
     updated: int = 0
+    touched: int = 0
+    files_read: int = 0
     bytes_written: int = 0
     warnings: tuple[str, ...] = ()
     proven: bool = True
@@ -35,7 +42,8 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     @property
     def summary(self) -> str:
         """Which files to download."""
-        return f"Directory {self.directory!r}: {self.files:,} files, {self.first!r} to {self.last!r}."
+        size = f" ({format_bytes(self.bytes)})" if self.bytes else ""
+        return f"Directory {self.directory!r}: {self.files:,} files{size}, {self.first!r} to {self.last!r}."
 
 
 class ComparedDirectory(msgspec.Struct, frozen=True, kw_only=True):

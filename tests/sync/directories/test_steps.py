@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_sync.exceptions import ConfigurationError, GuardError, TransportError
+from airflow_provider_sync.exceptions import ConfigurationError, FileError, GuardError, TransportError
+from airflow_provider_sync.files import local_entries
+from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.paths import temporary_name
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
-from airflow_provider_sync.sync.directories.version1 import steps
+from airflow_provider_sync.sync.directories.version1 import steps as version1
+from airflow_provider_sync.sync.directories.version2 import fetch
+from airflow_provider_sync.sync.directories.version2 import steps as version2
 from tests.sync.directories.mirror import Mirror, everything, target_directory
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let two files be worth a task."""
-    monkeypatch.setattr(steps, "TASK_FILES", 2)
+    monkeypatch.setattr(version1, "TASK_FILES", 2)
+    monkeypatch.setattr(version2, "FILE_BYTES", 1_000)
+    monkeypatch.setattr(version2, "TASK_BYTES", 2_000)
 
 
 class Steps:
@@ -62,14 +69,16 @@ def test_a_directory_arrives_in_batches(mirror: Mirror) -> None:
     assert "gone.txt" in mirror.contents()
     report = steps.delete(done)
     assert (report.status, report.files_added, report.files_updated, report.files_deleted) == ("changed", 6, 1, 1)
-    assert (report.files_total, report.bytes_written, report.verified) == (7, 63, "hash")
+    assert (report.files_total, report.bytes_written) == (7, 63)
+    assert report.verified == ("hash" if report.protocol == 1 else "digest")
     assert report.requests >= 8
     mirror.assert_equal()
     assert steps.compare() == []
 
 
-def test_a_cut_batch_goes_on(folders: Mirror) -> None:
+def test_a_cut_batch_goes_on(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that was cut, tried again, downloads only the files that did not arrive."""
+    monkeypatch.setattr(fetch, "BATCH_FILES", 1)
     for number in range(6):
         folders.put(f"{number}.txt", f"content {number}")
     steps = Steps(folders, {"files_per_request": 1})
@@ -105,7 +114,7 @@ def test_only_deletes(folders: Mirror) -> None:
     folders.put("stays.txt")
     folders.put_target("stays.txt")
     folders.put_target("goes.txt")
-    steps = Steps(folders)
+    steps = Steps(folders, {"mtime": False})
     batches = steps.compare()
     assert [(batch.files, batch.first) for batch in batches] == [(0, "")]
     assert steps.delete([steps.download(batch) for batch in batches]).files_deleted == 1
@@ -151,3 +160,89 @@ def test_the_last_step_removes_what_a_killed_task_left(folders: Mirror) -> None:
     report = steps.delete([steps.download(batch) for batch in steps.compare()])
     assert (report.files_added, report.files_deleted) == (1, 1)
     assert everything(Path(folders.target.location)) == ["deep", "deep/a.txt"]
+
+
+def test_batches_are_cut_by_bytes(folders_of_version2: Mirror) -> None:
+    """A large file is a batch of its own, and small ones share one; the batches cover everything, in the order of paths."""
+    folders_of_version2.put("a/large", "x" * 10_000)
+    for path in ("a.txt", "b", "c", "d"):
+        folders_of_version2.put(path)
+    steps = Steps(folders_of_version2, {"mtime": False})
+    batches = steps.compare(4)
+    assert [(batch.first, batch.last, batch.files, batch.bytes) for batch in batches] == [
+        ("a", "a/large", 2, 10_000),
+        ("a.txt", "d", 4, 28),
+    ]
+    assert "9.8 KiB" in batches[0].summary
+    for batch in batches:
+        steps.download(batch)
+    folders_of_version2.assert_equal()
+
+
+def test_metadata_and_links_arrive_in_batches(folders_of_version2: Mirror) -> None:
+    """Files of which only the time differs are counted and not downloaded; links and empty directories come in their batch."""
+    mirror = folders_of_version2
+    mirror.put("same")
+    mirror.put_target("same")
+    root = Path(mirror.source.location)
+    os.utime(root / "same", (1, 1))
+    (root / "empty").mkdir()
+    (root / "link").symlink_to("same")
+    steps = Steps(mirror, {"links": "keep"})
+    report = steps.delete([steps.download(batch) for batch in steps.compare()])
+    assert (report.files_touched, report.bytes_written, report.status) == (1, 0, "changed")
+    target = Path(mirror.target.location)
+    assert ((target / "same").stat().st_mtime, (target / "link").readlink(), (target / "empty").is_dir()) == (
+        1,
+        Path("same"),
+        True,
+    )
+    assert steps.compare() == []
+
+
+def test_what_the_steps_left_is_remembered(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the last step, the next comparison is one line, as after a sync in one go."""
+    monkeypatch.setattr(local_entries, "_FINE_NS", 0)
+    mirror = folders_of_version2
+    for number in range(50):
+        mirror.put(f"{number}.txt")
+    mirror.put_target("gone.txt")
+    directory = target_directory()
+    with mirror.client() as client, open_cache(str(mirror.cache)) as cache:
+        given = client, directory, mirror.target
+        done = [download_batch(*given, batch, cache=cache) for batch in compare_directory(*given, cache=cache).batches]
+        assert delete_files(*given, done, cache=cache).files_deleted == 1
+        report = compare_directory(*given, cache=cache).report
+    assert (report.status, report.verified, report.files_total, report.requests) == ("unchanged", "digest", 50, 1)
+    assert report.bytes_received < 200
+
+
+def test_a_file_that_cannot_be_written_stops_the_step(folders_of_version2: Mirror) -> None:
+    """The download names it after all others came, and nothing is deleted; with ``skip_unreadable`` it is a warning."""
+    mirror = folders_of_version2
+    mirror.put("a/x")
+    mirror.put("b")
+    mirror.put_target("a", "mine")
+    for options, expected in (({"delete": False}, "'a/x'"), ({"delete": False, "skip_unreadable": True}, None)):
+        steps = Steps(mirror, options)
+        batches = steps.compare(1)
+        if expected:
+            with pytest.raises(FileError, match=expected):
+                steps.download(batches[0])
+            assert mirror.contents() == {"a": "mine", "b": "content"}
+        else:
+            report = steps.delete([steps.download(batch) for batch in batches])
+            assert any("'a/x'" in warning for warning in report.warnings)
+            assert (report.verified, mirror.contents()) == (None, {"a": "mine", "b": "content"})
+
+
+def test_a_file_that_came_after_the_comparison(folders_of_version2: Mirror) -> None:
+    """What the source got after the comparison is told, and brought by the next sync."""
+    mirror = folders_of_version2
+    mirror.put("a")
+    steps = Steps(mirror)
+    batches = steps.compare()
+    mirror.put("z")
+    report = steps.delete([steps.download(batch) for batch in batches])
+    assert any("1 files came to the source" in warning for warning in report.warnings)
+    assert [batch.files for batch in steps.compare()] == [1]
