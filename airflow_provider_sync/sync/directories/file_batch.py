@@ -20,6 +20,8 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     :ivar added: files that came
     :ivar updated: files that were replaced
     :ivar touched: files of which only the time of modification or the permissions were changed
+    :ivar moved: files that were made from others of the target
+    :ivar missing: files that could not be fetched or written
     :ivar files_read: files of the target that were read to compare them
     :ivar bytes_written: content written to the target
     :ivar warnings: what the user should know of these files
@@ -34,6 +36,8 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     added: int = 0
     updated: int = 0
     touched: int = 0
+    moved: int = 0
+    missing: int = 0
     files_read: int = 0
     bytes_written: int = 0
     warnings: tuple[str, ...] = ()

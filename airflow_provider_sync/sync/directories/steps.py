@@ -17,10 +17,9 @@ from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory,
 from airflow_provider_sync.sync.directories.pipeline import LOCK_TIMEOUT
 from airflow_provider_sync.sync.directories.protocol_version import protocol_for
 from airflow_provider_sync.sync.directories.version1 import steps as version1
-from airflow_provider_sync.sync.directories.version2.steps import StepSync
-from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.directories.version2 import steps as version2
+from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.time_limit import within_max_seconds
-from airflow_provider_sync.sync.traffic import Measure
 
 __all__ = ["ComparedDirectory", "FileBatch", "compare_directory", "delete_files", "download_batch"]
 
@@ -36,9 +35,9 @@ def compare_directory(
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, where there is nothing else to do
     """
-    if (sync := _version2(client, directory, storage, cache)) is not None:
-        return sync.compare(Measure(client), batches)
-    return version1.compare_directory(client, directory, storage, batches=batches, cache=cache)
+    if protocol_for(client, directory) == 1:
+        return version1.compare_directory(client, directory, storage, batches=batches, cache=cache)
+    return version2.compare_directory(client, directory, storage, batches=batches, cache=cache or open_cache(None))
 
 
 @within_max_seconds
@@ -60,9 +59,11 @@ def download_batch(
     :raises FileError: for files that cannot be synced, after all others were, unless they may be skipped
     :raises FileChangedError: when nothing came but files that never stand still
     """
-    if batch.files and (sync := _version2(client, directory, storage, cache, progress)) is not None:
-        return sync.download(Measure(client, earlier=[batch.traffic()]), batch, dry_run=dry_run)
-    return version1.download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache)
+    if protocol_for(client, directory) == 1:
+        return version1.download_batch(client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache)
+    return version2.download_batch(
+        client, directory, storage, batch, dry_run=dry_run, progress=progress, cache=cache or open_cache(None)
+    )
 
 
 @within_max_seconds
@@ -80,25 +81,13 @@ def delete_files(
 
     :param batches: everything that the downloads returned
     :param dry_run: report what would be deleted
-    :param cache: remembers digests of the target's files
+    :param cache: remembers digests of the target's files, and the states of both sides
     :return: what all steps did together
     :raises GuardError: when more files would be deleted than the options allow
     :raises FileError: for files that cannot be synced, unless they may be skipped; nothing is deleted then
     """
-    if (sync := _version2(client, directory, storage, cache)) is not None:
-        measure = Measure(client, earlier=[batch.traffic() for batch in batches])
-        return sync.delete(measure, batches, dry_run=dry_run, lock_timeout=lock_timeout)
-    return version1.delete_files(client, directory, storage, batches, dry_run=dry_run, lock_timeout=lock_timeout)
-
-
-def _version2(
-    client: SyncClient,
-    directory: TargetDirectory,
-    storage: Storage,
-    cache: DigestCache | None,
-    progress: Progress | None = None,
-) -> StepSync | None:
-    """Return what does the steps by version 2; ``None`` where version 1 has to."""
     if protocol_for(client, directory) == 1:
-        return None
-    return StepSync(client, directory, storage, progress or silent, cache or open_cache(None))
+        return version1.delete_files(client, directory, storage, batches, dry_run=dry_run, lock_timeout=lock_timeout)
+    return version2.delete_files(
+        client, directory, storage, batches, dry_run=dry_run, lock_timeout=lock_timeout, cache=cache or open_cache(None)
+    )

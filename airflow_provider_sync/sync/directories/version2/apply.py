@@ -9,9 +9,8 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.spooled_list import SpooledList
-from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import TreeWriter
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry, path_order
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version2.compare import Work
@@ -26,8 +25,7 @@ class Applying:
     """The writes of one sync of one directory.
 
     :ivar touched: number of files of which only metadata was set
-    :ivar deleted: entries of what was deleted, sorted by path
-    :ivar deleted_files: number of files and links among them
+    :ivar deleted_files: number of files and links that were deleted
     :ivar made: number of directories that were made, removed, or given other permissions
     :ivar restless: files that changed at the source each time that they were requested
     """
@@ -38,7 +36,6 @@ class Applying:
         self.touched = 0
         self.made = 0
         self.deleted_files = 0
-        self.deleted = SpooledList(TreeEntry, order=lambda entry: path_order(entry.path))
         self.restless: tuple[str, ...] = ()
         self._work = work
         self._writer = writer
@@ -133,10 +130,10 @@ class Applying:
     def _remove(self, step: Step) -> None:
         self._writer.remove(step.path)
         if step.target is not None:
-            self.deleted.append(step.target)
+            self._written.deleted.append(step.target)
             self.deleted_files += 1
 
     def _remove_directory(self, step: Step) -> None:
         if self._writer.remove_directory(step.path) and step.target is not None:
-            self.deleted.append(step.target)
+            self._written.deleted.append(step.target)
             self.made += 1

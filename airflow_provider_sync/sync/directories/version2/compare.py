@@ -148,13 +148,21 @@ class Work:
 
 
 def find_work(
-    source: SourceListing, target: TargetListing, known: Known, rules: Rules, work: Work, *, ignored: Collection[Action]
+    source: SourceListing,
+    target: TargetListing,
+    known: Known,
+    rules: Rules,
+    work: Work,
+    *,
+    ignored: Collection[Action],
+    is_wanted: Callable[[Step], bool] | None = None,
 ) -> None:
     """Decide for each path what to do.
 
     :param known: fills in digests of the target
     :param work: takes the steps
     :param ignored: what is not done
+    :param is_wanted: selects the steps; without it, all are
     """
     steps = plan(
         iter(source.entries),
@@ -163,4 +171,4 @@ def find_work(
         unknown_at_source=source.is_unknown,
         unknown_at_target=target.is_unknown,
     )
-    work.add(step for step in steps if step.action not in ignored)
+    work.add(step for step in steps if step.action not in ignored and (is_wanted is None or is_wanted(step)))

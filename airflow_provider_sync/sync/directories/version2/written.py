@@ -31,6 +31,7 @@ class Written:
     :param name: of the directory
     :param root: remembers digests and chunks
     :ivar entries: of what was written, sorted by path
+    :ivar deleted: entries of what was deleted, sorted by path
     :ivar added: files that came
     :ivar updated: files that were replaced
     :ivar bytes: content that was fetched and written
@@ -40,6 +41,7 @@ class Written:
 
     def __init__(self, name: str, progress: Progress, root: CachedRoot) -> None:
         self.entries = SpooledList(TreeEntry, order=lambda entry: path_order(entry.path))
+        self.deleted = SpooledList(TreeEntry, order=lambda entry: path_order(entry.path))
         self.added = 0
         self.updated = 0
         self.bytes = 0
@@ -124,3 +126,4 @@ class Written:
     def close(self) -> None:
         """Remove what is on disk."""
         self.entries.close()
+        self.deleted.close()

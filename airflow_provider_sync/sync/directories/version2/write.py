@@ -1,0 +1,117 @@
+"""Open the target for writing and do the work of a comparison; in a copy of the target, if it is to change in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetDirectory
+from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.files import Storage
+from airflow_provider_sync.files.digest_cache import CachedRoot
+from airflow_provider_sync.files.tree_writer import Backup, TreeWriter
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, ReadFiles
+from airflow_provider_sync.sync.directories.version2.apply import Applying
+from airflow_provider_sync.sync.directories.version2.compare import Work
+from airflow_provider_sync.sync.directories.version2.fetch import Fetching
+from airflow_provider_sync.sync.directories.version2.listings import TargetListing
+from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
+from airflow_provider_sync.sync.directories.version2.outcome import Outcome
+from airflow_provider_sync.sync.directories.version2.plan import Rules
+from airflow_provider_sync.sync.directories.version2.written import Written
+
+
+class Writing:
+    """The writes of one sync of one directory.
+
+    :param root: remembers digests and chunks of the target's files
+    :param written: counts what is written
+    :param outcome: takes what came of it, also when it fails
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        directory: TargetDirectory,
+        storage: Storage,
+        root: CachedRoot,
+        rules: Rules,
+        written: Written,
+        outcome: Outcome,
+    ) -> None:
+        self._client = client
+        self._directory = directory
+        self._storage = storage
+        self._root = root
+        self._rules = rules
+        self._written = written
+        self._outcome = outcome
+
+    def run(self, work: Work, target: TargetListing, *, files: bool, deletes: bool, before_deletes: Callable[[], None]) -> None:
+        """Do the work.
+
+        :param files: whether files and directories are made
+        :param deletes: whether what the source lacks is removed
+        :param before_deletes: called once all else is done; raises to leave it there
+        :raises SyncError: for errors that concern no single file
+        """
+        directory = self._directory
+        self._written.total_files = len(work.files) + len(work.links)
+        self._written.total_bytes = work.bytes
+        obstacles = work.obstacles if self._outcome.may_delete else set()
+        failed: dict[str, SyncError] = {}
+        with ExitStack() as stack:
+            storage = self._storage
+            if directory.atomic:
+                storage = stack.enter_context(storage.atomic_copy(durable=directory.durable, digests=self._root))
+            writer = stack.enter_context(
+                storage.writer(
+                    durable=directory.durable,
+                    may_replace=obstacles.__contains__,
+                    backup=Backup(directory.backup, directory.backup_days) if directory.backup is not None else None,
+                    on_failure=failed.__setitem__,
+                )
+            )
+            fetching, copies = self._fetching(writer, failed), self._copies(writer, moves=deletes and self._outcome.may_delete)
+            applying = Applying(work, writer, fetching, copies, self._written, self._rules)
+            try:
+                if files:
+                    applying.write(self._client, self._digests(), target.large_sizes)
+                self._outcome.note_writes(applying, fetching, copies)
+                if deletes:
+                    before_deletes()
+                    if self._outcome.may_delete:
+                        applying.delete()
+            finally:
+                self._outcome.note_writes(applying, fetching, copies)
+
+    def _digests(self) -> DigestFiles:
+        directory = self._directory
+        return DigestFiles(directory=directory.name, folder=directory.prefix, links=directory.links, paths=())
+
+    def _fetching(self, writer: TreeWriter, failed: dict[str, SyncError]) -> Fetching:
+        directory = self._directory
+        return Fetching(
+            self._client,
+            ReadFiles(directory=directory.name, folder=directory.prefix, links=directory.links, files=()),
+            self._storage,
+            self._root,
+            writer,
+            self._rules,
+            self._written,
+            failed=failed,
+            downloads=directory.downloads,
+        )
+
+    def _copies(self, writer: TreeWriter, *, moves: bool) -> LocalCopies:
+        return LocalCopies(
+            self._client,
+            self._digests(),
+            self._root,
+            writer,
+            self._rules,
+            self._written,
+            moves=moves,
+            checks_versions=not self._directory.atomic,
+        )
