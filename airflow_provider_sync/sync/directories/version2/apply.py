@@ -113,8 +113,8 @@ class Applying:
 
     def _make_link(self, step: Step) -> None:
         if step.source is not None and step.source.link_target is not None:
-            self._written.expect(step, None)
             self._writer.make_link(step.path, step.source.link_target)
+            self._written.add_link(step)
 
     def _touch(self, step: Step) -> None:
         if step.source is None or step.target is None:

@@ -91,6 +91,12 @@ class Outcome:
         self._refuse(self.problems)
         self.refuse_failed()
 
+    def refuse_mixture(self) -> None:
+        """Raise the errors of files that are not of the version that was listed, besides those of :meth:`refuse`."""
+        self.refuse()
+        if self.restless:
+            raise never_at_rest(self.restless[0], self._directory.name)
+
     def refuse_failed(self) -> None:
         """Raise the errors of files that could not be fetched or written; see :meth:`refuse`."""
         self._refuse(self.failed)

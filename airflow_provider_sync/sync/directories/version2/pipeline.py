@@ -163,7 +163,7 @@ class DirectorySync:
 
         def before_deletes() -> None:
             if self.directory.atomic:
-                self.outcome.refuse()
+                self.outcome.refuse_mixture()
             # A source of which nothing can be read is not to be taken for an empty one.
             self.check_deletes(compared, missing=len(self.outcome.problems) + len(self.outcome.gone))
 

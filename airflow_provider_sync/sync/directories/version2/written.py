@@ -19,7 +19,7 @@ from airflow_provider_sync.sync.progress import Progress
 
 class _Expected(NamedTuple):
     step: Step
-    digest: bytes | None
+    digest: bytes
     is_counted: bool
     is_local: bool
     chunks: ChunkList | None
@@ -61,7 +61,7 @@ class Written:
     def expect(
         self,
         step: Step,
-        digest: bytes | None,
+        digest: bytes,
         *,
         is_counted: bool = False,
         is_local: bool = False,
@@ -69,7 +69,7 @@ class Written:
     ) -> None:
         """Note what a file is, before it gets its name.
 
-        :param digest: of its content; ``None`` for a link
+        :param digest: of its content
         :param is_counted: whether its bytes were reported as progress already
         :param is_local: whether its content was at the target already
         :param chunks: of its content, if they are known
@@ -92,16 +92,13 @@ class Written:
                     self.entries.append(entry)  # only its metadata was set
                     continue
                 step, digest, is_counted, is_local, chunks = expected
-                if step.action == "changed" or (step.action == "make_link" and step.target is not None):
-                    self.updated += 1
-                else:
-                    self.added += 1
+                self.updated += step.action == "changed"
+                self.added += step.action != "changed"
                 files += 1
                 size += 0 if is_local else entry.size
                 uncounted += 0 if is_counted else entry.size
-                if digest is not None:
-                    entry = msgspec.structs.replace(entry, digest=digest)
-                    found.append(entry)
+                entry = msgspec.structs.replace(entry, digest=digest)
+                found.append(entry)
                 if chunks is not None:
                     self._root.record_chunks(entry, chunks)
                 self.entries.append(entry)
@@ -122,6 +119,15 @@ class Written:
             self.entries.append(entry)
             if digest is not None:
                 self._root.record([msgspec.structs.replace(entry, digest=digest)])
+
+    def add_link(self, step: Step) -> None:
+        """Count a symbolic link, which a commit will give its name."""
+        with self._lock:
+            self.added += step.target is None
+            self.updated += step.target is not None
+            link_target = step.source.link_target if step.source is not None else None
+            self.entries.append(TreeEntry(step.path, "link", link_target=link_target))
+            self._progress(self._name, 1, "files", self.total_files)
 
     def close(self) -> None:
         """Remove what is on disk."""
