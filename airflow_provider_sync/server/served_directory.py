@@ -41,10 +41,12 @@ class ServedDirectory:
     def walk(self, on_unreadable: OnUnreadable, on_link: Callable[[str], None]) -> Iterator[TreeEntry]:
         """Yield everything that is offered, in the order of paths. The paths are those of the whole directory.
 
+        A folder that is not there is an empty one: clients wait for the folder of a day, and guard their files themselves.
+
         :param on_unreadable: called with a path in the folder that cannot be listed, relative to the folder
         :param on_link: called with each link that is left out
         :raises FileError: when the directory, or the folder, cannot be read
-        :raises MissingFileError: when there is no such folder: after an empty answer, the client would delete everything
+        :raises MissingFileError: when a file is in the place of the folder
         """
         if not self.folder:
             yield from self.storage.walk(self.path_filter, links=self.links, on_unreadable=on_unreadable, on_link=on_link)
@@ -56,23 +58,13 @@ class ServedDirectory:
             on_unreadable(path.removeprefix(self.folder), error)
 
         folder = self.folder[:-1]
-        found = False
         for entry in self.storage.walk(
             self.path_filter.below(folder), links=self.links, on_unreadable=leave_out, on_link=on_link
         ):
-            if not found:
-                found = True
-                if entry.path == folder:
-                    if entry.kind == "directory":
-                        continue
-                    break
-            yield entry
-        else:
-            if found:
-                return
-        raise MissingFileError(
-            f"There is no folder {folder!r} in {self.storage.location}. Make it at the source, or correct `prefix`."
-        )
+            if entry.path != folder:
+                yield entry
+            elif entry.kind != "directory":
+                raise MissingFileError(f"{folder!r} in {self.storage.location} is not a folder. Correct `prefix`.")
 
     def known(self, entries: Iterator[TreeEntry]) -> Iterator[TreeEntry]:
         """Yield the entries of a walk to its end, with the digests that are known."""
