@@ -400,3 +400,20 @@ def test_a_thread_that_fails_ends_the_others(folders: Mirror, monkeypatch: pytes
     assert set(everything(target(folders))) <= {*map(str, range(40)), "old"}
     folders.sync()
     folders.assert_equal()
+
+
+def test_a_file_of_several_messages(folders: Mirror) -> None:
+    """A file that is too large for one message and too small to come by itself arrives among the others."""
+    for name, size in (("a", 10), ("b", 2_500_000), ("c", 10)):
+        source(folders).mkdir(exist_ok=True)
+        (source(folders) / name).write_bytes(os.urandom(size))
+    told: list[int] = []
+    report = folders.sync(progress=lambda name, amount, unit, total=None: told.append(amount if unit == "bytes" else 0))
+    assert (report.files_added, report.bytes_written, sum(told)) == (3, 2_500_020, 2_500_020)
+    assert (target(folders) / "b").read_bytes() == (source(folders) / "b").read_bytes()
+    target(folders).joinpath("b").unlink()
+    target(folders).joinpath("b").mkdir()
+    (target(folders) / "b/mine").write_text("mine")
+    report = folders.sync({"exclude": ["b/mine"], "skip_unreadable": True})
+    assert (report.files_added, "'b' could not be synced" in report.warnings[0]) == (0, True)
+    assert everything(target(folders)) == ["a", "b", "b/mine", "c"]
