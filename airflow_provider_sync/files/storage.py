@@ -1,6 +1,6 @@
 """The contract of a storage of files, and the choice of the class for a path.
 
-The implementations are in :mod:`.local` and :mod:`.object_store`.
+The implementations are in :mod:`.local.local_storage` and :mod:`.objects.object_storage`.
 """
 
 from __future__ import annotations
@@ -291,7 +291,7 @@ def open_storage(path: str, filesystem: AbstractFileSystem | None = None) -> Sto
     :param filesystem: the store's own fsspec file system; ``path`` is then a path or URL in it
     :raises ConfigurationError: when the store is unknown, its package is missing, or a connection id stands in the URL
     """
-    from airflow_provider_sync.files.local import LocalStorage
+    from airflow_provider_sync.files.local.local_storage import LocalStorage
 
     if not path:
         raise ConfigurationError("The path of a directory is empty. Give a local path, or a URL such as s3://bucket/prefix.")
@@ -299,7 +299,7 @@ def open_storage(path: str, filesystem: AbstractFileSystem | None = None) -> Sto
         return LocalStorage(Path(path).expanduser())
 
     # fsspec takes 60 ms to import, and local directories do not need it.
-    from airflow_provider_sync.files.object_store import ObjectStorage, filesystem_for, is_local
+    from airflow_provider_sync.files.objects.object_storage import ObjectStorage, filesystem_for, is_local
 
     found = filesystem if filesystem is not None else filesystem_for(path)
     if is_local(found):

@@ -1,7 +1,7 @@
 """What a walk of a directory finds, in the order of paths, and how two walks are merged as streams.
 
 Paths are sorted by :func:`~airflow_provider_sync.protocol.v2.file_messages.path_order`, so that memory does not grow with the
-number of files. How a storage is walked is in :mod:`.local_tree` and :mod:`.object_tree`.
+number of files. How a storage is walked is in :mod:`.local.walk` and :mod:`.objects.walk`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The contract of writing a tree of files: what a sync of version 2 asks of its target.
 
 Content goes to temporary names first. :meth:`TreeWriter.commit` makes what was written durable and then gives it its names, many
-files at once. The implementations are in :mod:`.local_tree_writer` and :mod:`.object_tree_writer`.
+files at once. The implementations are in :mod:`.local.writer` and :mod:`.objects.writer`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def test_clean_removes_what_is_old(
     now = int(time.time())
     copies = site.folder / "copies"
     # Nobody can set the other time that counts, that of the inode's change.
-    monkeypatch.setattr("airflow_provider_sync.files.local.last_written", lambda status: status.st_mtime)
+    monkeypatch.setattr("airflow_provider_sync.files.local.local_storage.last_written", lambda status: status.st_mtime)
     for hours in (2, 30):
         execute(site.target, f"CREATE TABLE _sync_0123456789abcdef_{now - hours * HOUR:08x} (id INTEGER)")
         file = copies / (temporary_name() if hours == 2 else resumable_name("file", "version"))

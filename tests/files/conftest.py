@@ -25,7 +25,7 @@ PROJECT = Path(__file__).parents[2]
 # All is imported before: another user need not be able to read this interpreter's packages.
 BECOME_USER = """
 import ctypes, os, sys
-import airflow_provider_sync.files.digest_cache, airflow_provider_sync.files.local
+import airflow_provider_sync.files.digest_cache, airflow_provider_sync.files.local.local_storage
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

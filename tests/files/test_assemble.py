@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_sync.exceptions import FileChangedError, FileError, TransportError
 from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
 from airflow_provider_sync.files.chunks import Stretch, chunk_file, missing_ranges
-from airflow_provider_sync.files.local import LocalStorage
+from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
 from tests.files.conftest import tree
 from tests.files.test_chunks import Content, chunks_of, noise

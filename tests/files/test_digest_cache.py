@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from airflow_provider_sync.files import cache_file, digest_cache
 from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache, open_cache
-from airflow_provider_sync.files.local import LocalStorage
+from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 

@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError
 from airflow_provider_sync.files.file_digests import digest_file
-from airflow_provider_sync.files.local import LocalStorage
+from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.storage import VersionedFile
 
 _SIZES = pytest.mark.parametrize("size", [0, 1, 64 * 1024, 64 * 1024 + 1, 3 * 1024 * 1024 + 7])

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileError
-from airflow_provider_sync.files.local import LocalStorage
+from airflow_provider_sync.files.local.local_storage import LocalStorage
 from tests.files.conftest import PROJECT, break_off, get, put, tree
 
 

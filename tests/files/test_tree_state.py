@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from airflow_provider_sync.files.local import LocalStorage
+from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_state import TreeState
 

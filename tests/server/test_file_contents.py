@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ServerError
-from airflow_provider_sync.files.object_store import ObjectStorage
+from airflow_provider_sync.files.objects.object_storage import ObjectStorage
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.compression import CONTENT_COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import (

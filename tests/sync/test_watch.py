@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError, ServerError
-from airflow_provider_sync.files import local_entries
+from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
 from airflow_provider_sync.server.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Watched, WatchedDirectory, WatchedTable, source_digest, watch

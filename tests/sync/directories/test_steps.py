@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileError, GuardError, TransportError
-from airflow_provider_sync.files import local_entries
 from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.files.paths import temporary_name
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch

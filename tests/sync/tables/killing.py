@@ -52,27 +52,27 @@ COMMITTED_POINTS = {
 """Points behind the commit: the target is new."""
 
 FILE_POINTS = {
-    "directory locked": "before files.local:LocalStorage.clean",
+    "directory locked": "before files.local.local_storage:LocalStorage.clean",
     "manifests compared": "after sync.directories.version1.pipeline:DirectorySync.compare",
-    "temporary file made": "after files.local_writer:LocalFileWriter.__enter__",
-    "content written": "after files.local_writer:LocalFileWriter.write",
-    "content durable": "before files.local_writer:LocalFileWriter._place",
-    "moved aside": "after files.local_writer:LocalFileWriter._move_aside",
-    "file placed": "after files.local_writer:LocalFileWriter._place",
+    "temporary file made": "after files.local.file_writer:LocalFileWriter.__enter__",
+    "content written": "after files.local.file_writer:LocalFileWriter.write",
+    "content durable": "before files.local.file_writer:LocalFileWriter._place",
+    "moved aside": "after files.local.file_writer:LocalFileWriter._move_aside",
+    "file placed": "after files.local.file_writer:LocalFileWriter._place",
     "all files arrived": "after sync.directories.version1.downloads:FileDownloads.run",
-    "file deleted": "after files.local:LocalStorage.delete",
-    "before it is made durable": "before files.local:LocalStorage.flush",
+    "file deleted": "after files.local.local_storage:LocalStorage.delete",
+    "before it is made durable": "before files.local.local_storage:LocalStorage.flush",
 }
 """Points of the sync of a directory by version 1: each file is old or new."""
 
 VERSION2_FILE_POINTS = {
     "both sides compared": "after sync.directories.version2.settle:Settling.run",
-    "temporary file made": "after files.local_tree_writer:LocalTreeWriter.put",
-    "content durable": "after files.pending_files:Durability.sync",
-    "file placed": "after files.local_commits:LocalCommits._place",
+    "temporary file made": "after files.local.writer:LocalTreeWriter.put",
+    "content durable": "after files.local.pending_files:Durability.sync",
+    "file placed": "after files.local.commits:LocalCommits._place",
     "all files arrived": "after sync.directories.version2.fetch:Fetching.run",
-    "file deleted": "after files.local_tree_writer:LocalTreeWriter.remove",
-    "before names are durable": "before files.local_tree_writer:LocalTreeWriter._end",
+    "file deleted": "after files.local.writer:LocalTreeWriter.remove",
+    "before names are durable": "before files.local.writer:LocalTreeWriter._end",
 }
 """The same by version 2."""
 

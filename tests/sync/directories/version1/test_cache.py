@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
-from airflow_provider_sync.files.local import LocalStorage
+from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.server.uvicorn_server import RunningServer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files.local_tree_writer import LocalTreeWriter
+from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from airflow_provider_sync.sync.directories.version2 import large_files, listings
 from tests.sync.directories.mirror import Mirror, everything
 

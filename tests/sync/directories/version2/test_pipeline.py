@@ -13,8 +13,8 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.file_streams import ContentAnswer, ListingAnswer
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
-from airflow_provider_sync.files import local_entries
 from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.protocol.v2.file_messages import ListFiles, ReadFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import directory_differs, sync_directory

@@ -1,0 +1,178 @@
+"""Where a sync moves what it replaces and deletes on a local disk: a folder for each run, with the paths below it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import stat
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
+from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.tree_writer import Backup
+
+_RUN = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{6})Z(-\d+)?")
+_TIME = "%Y-%m-%dT%H%M%S"
+_MAX_RUNS_PER_SECOND = 1000
+
+
+def folder_inside(root: Path, folder: str) -> str | None:
+    """Return the path of a backup folder relative to the root, if it is inside: a sync must not look into it on either side.
+
+    :raises ConfigurationError: when it is the root itself, or contains it
+    """
+    there = os.path.realpath(root / folder)
+    inside = os.path.relpath(there, os.path.realpath(root))
+    if not set(inside.split("/")) - {"..", "."}:
+        raise ConfigurationError(
+            f"backup is {folder!r}, which contains the directory itself. Give a folder inside it, or elsewhere."
+        )
+    return None if inside.startswith("../") else inside
+
+
+def backup_in_copy(root: Path, backup: Backup) -> Backup:
+    """Return what to configure for the copy of a directory, so that the backup is where it is for the directory itself.
+
+    :param root: of the directory
+    """
+    return replace(backup, folder=folder_inside(root, backup.folder) or str(root / backup.folder))
+
+
+class BackupFolder:
+    """The backup of one run; its folder is made when the first file comes.
+
+    :param root: of the directory that is synced
+    :param backup: as configured
+    """
+
+    def __init__(self, root: Path, backup: Backup, *, durable: bool) -> None:
+        self.inside = folder_inside(root, backup.folder)
+        self._folder = root / backup.folder
+        self._days = backup.days
+        self._durable = durable
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._directories: OpenDirectories | None = None
+
+    def keep(self, directory: int, name: str, path: str, *, remains: bool) -> None:
+        """Take a file or link into the backup; there is no error if there is none.
+
+        What a run takes a second time under one path is its own work, so the first one stays.
+
+        :param directory: descriptor of where it is
+        :param name: in there
+        :param path: where it goes, below the folder of the run
+        :param remains: whether it keeps its name, because a new file is about to replace it; otherwise it is gone afterwards
+        :raises OSError: when it cannot be taken
+        """
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(status.st_mode):
+            return
+        with suppress(NotADirectoryError):  # the run took a file with the name of one of its directories
+            self._take(directory, name, path, status)
+        if not remains:
+            # A rename between two names of one file would leave both.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+
+    def _take(self, directory: int, name: str, path: str, status: os.stat_result) -> None:
+        directories = self._opened()
+        above, _, own = path.rpartition("/")
+        with directories.using(above, make=True) as into:
+            _take(directory, name, into, own, status)
+            directories.note_names(above)
+
+    def _opened(self) -> OpenDirectories:
+        with self._lock:
+            if self._directories is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                run = self._make_run(datetime.now(UTC).strftime(_TIME) + "Z")
+                self._descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                self._directories = OpenDirectories(self._descriptor, refuse, durable=self._durable)
+            return self._directories
+
+    def _make_run(self, name: str) -> Path:
+        for number in range(1, _MAX_RUNS_PER_SECOND):
+            run = self._folder / (name if number == 1 else f"{name}-{number}")
+            with suppress(FileExistsError):
+                run.mkdir()
+                return run
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def finish(self) -> None:
+        """Make the names in it durable, and remove the folders of old runs.
+
+        :raises OSError: when the disk does not take it
+        """
+        if self._durable and self._directories is not None:
+            self._directories.sync_names()
+        self._remove_old()
+
+    def _remove_old(self) -> None:
+        """Remove the folders of runs that are older than the configured days; others stay, whatever they are called."""
+        if self._days is None or not self._folder.is_dir():
+            return
+        limit = datetime.now(UTC) - timedelta(days=self._days)
+        for folder in list(self._folder.iterdir()):
+            run = _RUN.fullmatch(folder.name)
+            if run is None or folder.is_symlink():
+                continue
+            with suppress(ValueError):  # no date
+                if datetime.strptime(run[1], _TIME).replace(tzinfo=UTC) < limit:
+                    shutil.rmtree(folder)
+
+    def close(self) -> None:
+        """Close its descriptors."""
+        if self._directories is not None:
+            self._directories.close()
+            os.close(self._descriptor)
+
+
+def _take(directory: int, name: str, into: int, own: str, status: os.stat_result) -> None:
+    try:
+        os.link(name, own, src_dir_fd=directory, dst_dir_fd=into, follow_symlinks=False)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _copy(directory, name, into, own, status)
+        os.fsync(into)
+
+
+def _copy(directory: int, name: str, into: int, own: str, status: os.stat_result) -> None:
+    """Copy a file or link to another disk, with its times and permissions, and wait for that disk."""
+    if stat.S_ISLNK(status.st_mode):
+        with suppress(FileExistsError):
+            os.symlink(os.readlink(name, dir_fd=directory), own, dir_fd=into)
+        return
+    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        try:
+            target = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=into)
+        except FileExistsError:
+            return
+        try:
+            copied = 0
+            while done := copy_stretch(source, target, copied, max(status.st_size - copied, 1)):
+                copied += done
+            os.fchmod(target, stat.S_IMODE(status.st_mode) & 0o777)
+            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.fsync(target)
+        except BaseException:
+            os.unlink(own, dir_fd=into)
+            raise
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)

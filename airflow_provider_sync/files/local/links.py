@@ -1,0 +1,82 @@
+"""Follow symbolic links below a root, one component at a time, and never out of it.
+
+The kernel is never asked to follow a link: each is read, and its target resolved from the root by steps that take no links.
+Nobody can lead out of the root by replacing a directory between two steps.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from airflow_provider_sync.files.local.confined import open_directory
+
+# As many as the kernel follows for one path.
+_MAX_LINKS = 40
+_STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def resolve(root: int, above: Sequence[str], path: Sequence[str], root_paths: Sequence[str]) -> tuple[int, list[str], str | None]:
+    """Resolve ``path``, with any links in it, from the directory ``above``.
+
+    :param above: components of a directory below the root that is reached without links
+    :param path: components from there
+    :param root_paths: absolute paths of the root: absolute links below them lead inside
+    :returns: a descriptor of the directory that holds what ``path`` leads to, which the caller closes; the components of that
+        directory; and the name in it, which is no link, and may not exist: ``None`` if the path leads to the directory itself
+    :raises OSError: ``EXDEV`` for a link out of the root, ``ELOOP`` for links in a circle or too many, or as the system says
+    """
+    real = list(above)
+    waiting = [component for component in reversed(path) if component not in ("", ".")]
+    followed = 0
+    current = open_directory(root, real)
+    try:
+        while waiting:
+            name = waiting.pop()
+            if name == "..":
+                if not real:
+                    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+                # Not by "..", which leads elsewhere when the directory was moved meanwhile.
+                current = _instead(current, open_directory(root, real[:-1]))
+                real.pop()
+            elif (target := _target(current, name)) is not None:
+                followed += 1
+                if followed > _MAX_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                if target.startswith("/"):
+                    target = _below(target, root_paths)
+                    current = _instead(current, os.dup(root))
+                    real = []
+                waiting += [component for component in reversed(target.split("/")) if component not in ("", ".")]
+            elif not waiting:
+                return current, real, name
+            else:
+                current = _instead(current, os.open(name, _STEP, dir_fd=current))
+                real.append(name)
+    except BaseException:
+        os.close(current)
+        raise
+    return current, real, None
+
+
+def _target(directory: int, name: str) -> str | None:
+    """Return where a link leads; nothing for what is no link, or is not there."""
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
+
+
+def _below(target: str, root_paths: Sequence[str]) -> str:
+    for root in root_paths:
+        if target == root or target.startswith(root.rstrip("/") + "/"):
+            return target[len(root) :]
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+def _instead(current: int, following: int) -> int:
+    os.close(current)
+    return following

@@ -1,0 +1,315 @@
+"""A directory on a local disk, from which no path leads out.
+
+Symbolic links are never followed below the root: a scan skips them, opening one is refused, and one in the place of a file or
+directory of the source is replaced. This includes links to files inside the root: a check of where they lead could be raced.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from copy import copy
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
+from airflow_provider_sync.files.file_errors import file_error
+from airflow_provider_sync.files.local.atomic_tree import AtomicTree
+from airflow_provider_sync.files.local.backup_folder import backup_in_copy, folder_inside
+from airflow_provider_sync.files.local.carried_digests import CarriedDigests
+from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
+from airflow_provider_sync.files.local.file_writer import LocalFileWriter
+from airflow_provider_sync.files.local.opener import LocalOpener
+from airflow_provider_sync.files.local.reading import open_version
+from airflow_provider_sync.files.local.tree_removal import remove_tree
+from airflow_provider_sync.files.local.walk import LocalWalk
+from airflow_provider_sync.files.local.writer import LocalTreeWriter
+from airflow_provider_sync.files.paths import check_name, is_resumable, is_temporary
+from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
+from airflow_provider_sync.files.storage import RESUMABLE_SECONDS, FileReader, OnUnreadable, OpenVersion, VersionedFile
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure
+from airflow_provider_sync.protocol.v2.file_messages import Links
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.files.digest_cache import CachedRoot
+
+log = logging.getLogger(__name__)
+
+_LOCK_POLL_SECONDS = 0.05
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)
+
+
+class LocalStorage:
+    """A directory on a local disk, as :class:`~.storage.Storage` has it.
+
+    :param root: the directory; made by the first write
+    """
+
+    is_remote = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.location = str(self.root)
+        self.concurrency = min(8, os.cpu_count() or 1)
+        self._unsynced: set[str] = set()
+        self._placing = threading.Lock()
+        # The descriptor that holds the lock of `exclusive`.
+        self._locked: list[int] = []
+        # The directory whose place this one will take; see `atomic_copy`.
+        self._original: Path | None = None
+
+    def named(self, name: str) -> Self:
+        """Return this storage with another :attr:`location`; see :meth:`~.storage.Storage.named`."""
+        storage = copy(self)
+        storage.location = name
+        return storage
+
+    def scan(
+        self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+    ) -> Iterator[TreeEntry]:
+        """Yield every regular file that is selected, in the order of paths; see :meth:`~.storage.Storage.scan`."""
+        walked = self.walk(path_filter, missing_ok=missing_ok, on_unreadable=on_unreadable)
+        return (entry for entry in walked if entry.kind == "file")
+
+    def walk(
+        self,
+        path_filter: PathFilter = EVERYTHING,
+        *,
+        links: Links = "skip",
+        missing_ok: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+        on_link: Callable[[str], None] | None = None,
+    ) -> Iterator[TreeEntry]:
+        """Yield everything that is selected, in the order of paths; see :meth:`~.storage.Storage.walk`."""
+        walk = LocalWalk(
+            self.root,
+            self.location,
+            path_filter,
+            links=links,
+            missing_ok=missing_ok,
+            on_unreadable=on_unreadable,
+            on_link=on_link,
+        )
+        return walk.entries()
+
+    def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
+        """Open a regular file together with its entry; see :meth:`~.storage.Storage.open_version`."""
+        return open_version(self.root, path, self.location, links=links, path_filter=path_filter)
+
+    def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
+        """Give a function that opens files; see :meth:`~.storage.Storage.opener`."""
+        if links == "follow":
+            return nullcontext(partial(self.open_version, links=links, path_filter=path_filter))
+        return LocalOpener(self.root, self.location)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a regular file, not through links; see :meth:`~.storage.Storage.open`."""
+        return self.open_version(path).file
+
+    def read(self, path: str) -> FileReader:
+        """Open a file for sending; a change is seen by its size and its time of modification."""
+        version = self.open_version(path)
+        before = version.entry
+
+        def unchanged() -> bool:
+            after = os.fstat(version.file.fileno())
+            return (after.st_size, after.st_mtime_ns) == (before.size, before.mtime_ns)
+
+        return FileReader(version.file, path, self.location, before.size, unchanged)
+
+    def write(
+        self, path: str, *, size: int | None = None, replaces: Collection[str] = ()
+    ) -> AbstractContextManager[LocalFileWriter]:
+        """Replace a file by way of a temporary one beside it; see :meth:`~.storage.Storage.write`.
+
+        A new file gets the permissions that the process gives to new files; one that is replaced keeps its own, and its owner
+        where this process may give files away.
+        """
+        return LocalFileWriter(
+            self.root,
+            path,
+            location=self.location,
+            size=size,
+            replaces=replaces,
+            placing=self._placing,
+            unsynced=self._unsynced,
+        )
+
+    def writer(
+        self,
+        *,
+        durable: bool = True,
+        may_replace: MayReplace,
+        backup: Backup | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> LocalTreeWriter:
+        """Write many files; see :meth:`~.storage.Storage.writer`. Permissions and owners are as those of :meth:`write`."""
+        return LocalTreeWriter(
+            self.root,
+            self.location,
+            durable=durable,
+            may_replace=may_replace,
+            backup=backup if self._original is None or backup is None else backup_in_copy(self._original, backup),
+            on_failure=on_failure,
+            shares_files=self._original is not None,
+        )
+
+    @contextmanager
+    def atomic_copy(self, *, durable: bool = True, digests: CachedRoot | None = None) -> Iterator[Self]:
+        """Give a copy of the directory beside it, which takes its place at the end; see :meth:`~.storage.Storage.atomic_copy`."""
+        atomic = AtomicTree(self.root, self.location, durable=durable)
+        with CarriedDigests(digests) as carried:
+            try:
+                with atomic.replacing(self._lock_instead, carried.note) as path:
+                    storage = copy(self)
+                    storage.root, storage._original = path, self.root
+                    yield storage
+            except Exception:
+                with suppress(OSError):  # it is a cache
+                    carried.record(self.root)
+                raise
+            with suppress(OSError):
+                carried.record(self.root)
+
+    def _lock_instead(self, descriptor: int) -> None:
+        """Hold the lock on a directory that took the place of the root, instead of that on the root."""
+        if self._locked:
+            descriptor, self._locked[-1] = self._locked[-1], descriptor
+        os.close(descriptor)
+
+    def backup_inside(self, folder: str) -> str | None:
+        """Return the path of a folder of backups; see :meth:`~.storage.Storage.backup_inside`."""
+        return folder_inside(self.root, folder)
+
+    def delete(self, path: str) -> None:
+        """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""
+        components = check_name(path)
+        try:
+            with root_directory(self.root) as root:
+                directory = open_directory(root, components[:-1])
+                try:
+                    os.unlink(components[-1], dir_fd=directory)
+                finally:
+                    os.close(directory)
+                self._unsynced.add("/".join(components[: prune(root, components[:-1])]))
+        except OSError as error:
+            # The path leads to nothing, or to a directory: the file is gone already.
+            if error.errno not in (*NOT_THERE, errno.EISDIR):
+                raise file_error("delete", path, self.location, error) from error
+
+    def flush(self) -> None:
+        """Write the names in all directories that were changed to the disk; see :meth:`~.storage.Storage.flush`."""
+        if not self._unsynced:
+            return
+        try:
+            with root_directory(self.root) as root:
+                while self._unsynced:
+                    sync_directory(root, self._unsynced.pop())
+        except OSError as error:
+            raise file_error("write", "", self.location, error) from error
+
+    @contextmanager
+    def exclusive(self, timeout: float) -> Iterator[None]:
+        """Hold a lock on the root itself, so that no lock file remains; see :meth:`~.storage.Storage.exclusive`.
+
+        A missing root is created. On file systems without locks, such as some network ones, there is a warning instead.
+
+        :raises FileChangedError: at the end of the block, when the root was removed or replaced
+        """
+        try:
+            descriptor = self._lock(time.monotonic() + timeout, timeout)
+        except OSError as error:
+            raise file_error("lock", "", self.location, error) from error
+        self._locked.append(descriptor)
+        try:
+            yield
+            if not self._is_root(self._locked[-1]):
+                raise FileChangedError(
+                    f"{self.location} was removed or replaced during the sync, so that files may be missing. Run it again."
+                )
+        finally:
+            os.close(self._locked.pop())
+
+    def _is_root(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.root.stat())
+        except OSError:
+            return False
+
+    def _lock(self, deadline: float, timeout: float) -> int:
+        while True:
+            with root_directory(self.root, create=True) as root:
+                descriptor = os.dup(root)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The directory may have been replaced while we waited.
+                if os.path.samestat(os.fstat(descriptor), self.root.stat()):
+                    return descriptor
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise DirectoryBusyError(
+                        f"Another sync has held {self.location} for {timeout:g} seconds. Let it end, or stop it, and try again."
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    log.warning("%s is on a file system without locks: make sure that one sync runs at a time", self.location)
+                    return descriptor
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
+        """Remove temporary files of syncs that were killed; see :meth:`~.storage.Storage.clean`."""
+        try:
+            removed = AtomicTree(self.root, self.location, durable=False).clean(older_than)
+        except OSError as error:
+            raise file_error("delete the copy of", "", self.location, error) from error
+        try:
+            with root_directory(self.root) as root:
+                for path, directory, entry in walk(root, lambda path: not is_temporary(path), on_unreadable=lambda *_: None):
+                    if not is_temporary(path):
+                        continue
+                    try:
+                        # With the lock held, all are removed, also those with a time in the future.
+                        age = resumable_older_than if is_resumable(entry.name) else older_than
+                        if age > 0 and last_written(entry.stat(follow_symlinks=False)) > time.time() - age:
+                            continue
+                        if entry.is_dir(follow_symlinks=False):
+                            remove_tree(directory, entry.name)
+                        else:
+                            os.unlink(entry.name, dir_fd=directory)
+                    except FileNotFoundError:
+                        continue
+                    except OSError as error:
+                        raise file_error("delete", path, self.location, error) from error
+                    removed += 1
+        except FileNotFoundError:
+            return removed
+        except OSError as error:
+            raise self._directory_error(error) from error
+        return removed
+
+    def _directory_error(self, error: OSError) -> FileError:
+        where = str(error.filename or "")
+        return file_error("read the directory", "" if where == str(self.root) else where, self.location, error)
+
+    def __repr__(self) -> str:
+        return f"LocalStorage({self.location!r})"
+
+
+def last_written(status: os.stat_result) -> float:
+    """Return when a temporary file was written, in seconds since the epoch."""
+    # A complete file may already have the time of modification that its source has.
+    return max(status.st_mtime, status.st_ctime)

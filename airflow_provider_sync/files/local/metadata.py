@@ -1,0 +1,80 @@
+"""Set times, permissions and owners of files and directories on a local disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from airflow_provider_sync.files.local.entries import PERMISSION_BITS
+from airflow_provider_sync.files.tree_writer import Metadata
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# Opens also what may not be read, but a call on its descriptor has to go by its name below /proc.
+_OPEN_PLACE = getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC
+OWNER_BITS = 0o700
+"""What the owner of a directory needs to fill and to empty it."""
+
+
+def set_on_file(descriptor: int, metadata: Metadata, replaced: os.stat_result | None) -> None:
+    """Give a new file its times and permissions.
+
+    :param replaced: the file that it replaces, whose owner it gets where this process may give files away, and whose permissions
+        it gets if ``metadata`` has none
+    :raises OSError: when the file system refuses them
+    """
+    mode = metadata.mode
+    if replaced is not None:
+        own = os.fstat(descriptor)
+        if (own.st_uid, own.st_gid) != (replaced.st_uid, replaced.st_gid):
+            # Only the superuser may change the owner of a file.
+            with suppress(PermissionError):
+                os.fchown(descriptor, replaced.st_uid, replaced.st_gid)
+        if mode is None:
+            mode = replaced.st_mode
+    if mode is not None:
+        os.fchmod(descriptor, mode & PERMISSION_BITS)
+    _set_mtime(descriptor, metadata)
+
+
+def set_on_directory(descriptor: int, metadata: Metadata, *, at_least: int = 0) -> None:
+    """Set times and permissions of a directory; the bits that let files inherit its group stay.
+
+    :param at_least: permission bits that it gets in any case
+    :raises OSError: when the file system refuses them
+    """
+    if metadata.mode is not None:
+        present = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        os.fchmod(descriptor, (present & ~PERMISSION_BITS) | (metadata.mode & PERMISSION_BITS) | at_least)
+    _set_mtime(descriptor, metadata)
+
+
+def set_on_present(directory: int, name: str, metadata: Metadata) -> os.stat_result:
+    """Set times and permissions of a regular file that is there, whether this process may read it or not.
+
+    :raises OSError: when it is no regular file, or the file system refuses them
+    """
+    place: int | Path
+    try:
+        place = descriptor = os.open(name, _OPEN, dir_fd=directory)
+    except PermissionError:
+        descriptor = os.open(name, _OPEN_PLACE, dir_fd=directory)
+        place = Path(f"/proc/self/fd/{descriptor}")
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        if metadata.mode is not None:
+            mode = metadata.mode & PERMISSION_BITS
+            os.fchmod(place, mode) if isinstance(place, int) else place.chmod(mode)
+        _set_mtime(place, metadata)
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _set_mtime(place: int | Path, metadata: Metadata) -> None:
+    if metadata.mtime_ns is not None:
+        os.utime(place, ns=(time.time_ns(), metadata.mtime_ns))

@@ -1,0 +1,188 @@
+"""Directories of a tree that stay open while files are written to it, so that a file costs no walk from the root.
+
+Each is opened by a step from the one above it, never through a symbolic link; see :mod:`.local.confined`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from airflow_provider_sync.files.local.confined import NOT_THERE
+from airflow_provider_sync.files.local.linux_calls import sync_file_system, syncs_as_a_whole
+from airflow_provider_sync.files.paths import is_temporary, temporary_name
+
+_STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP)
+
+MAX_SYNCED_ONE_BY_ONE = 64
+"""Directories whose names are synced each; if more were changed, the whole file system is synced, where that can be."""
+
+MAX_OPEN = 128
+"""Directories that stay open while nobody uses them."""
+
+
+class OpenDirectory:
+    """A directory in use, until :meth:`OpenDirectories.release`.
+
+    :ivar descriptor: of the directory
+    :ivar is_new: whether it was made by the writer, so that it held nothing before
+    """
+
+    __slots__ = ("_is_cached", "_users", "descriptor", "is_new")
+
+    def __init__(self, descriptor: int, is_new: bool) -> None:
+        self.descriptor = descriptor
+        self.is_new = is_new
+        self._users = 0
+        self._is_cached = True
+
+
+class OpenDirectories:
+    """The directories below one root; may be used by several threads at once.
+
+    Where a file or link is in the place of a directory, a directory under a temporary name stands in for it until the owner
+    lets them change places. So the file stays where it is until everything that comes in its place is complete.
+
+    :ivar made: directories that were made since the owner last cleared it, those above before those below
+    :ivar stand_ins: paths whose directories are still under temporary names, which are the values
+    :ivar lock: to be held while these are renamed
+
+    :param root: descriptor of the root, which the caller closes
+    :param durable: whether :meth:`sync_names` has anything to do
+    :param check_obstacle: called with the descriptor above, the path and its name, where something else is in the place of a
+        directory; raises an error if that may not give way
+    """
+
+    def __init__(self, root: int, check_obstacle: Callable[[int, str, str], None], *, durable: bool) -> None:
+        self.made: list[str] = []
+        self.stand_ins: dict[str, str] = {}
+        self._root = OpenDirectory(root, is_new=False)
+        self._check_obstacle = check_obstacle
+        self._open: dict[str, OpenDirectory] = {}
+        self.lock = threading.Lock()
+        self._durable = durable
+        self._most_synced = MAX_SYNCED_ONE_BY_ONE if durable and syncs_as_a_whole(root) else sys.maxsize
+        self._changed: set[str] = set()
+
+    def use(self, path: str, *, make: bool = True) -> OpenDirectory:
+        """Return the directory at ``path``, empty for the root; it stays open until :meth:`release`.
+
+        :param make: whether to make it, and those above it, where they are missing
+        :raises OSError: when there is none, or it cannot be made
+        """
+        with self.lock:
+            found = self._open.get(path) or (self._descend(path, make) if path else self._root)
+            found._users += 1
+            return found
+
+    def release(self, directory: OpenDirectory) -> None:
+        """End the use of a directory."""
+        with self.lock:
+            directory._users -= 1
+            if not directory._users and not directory._is_cached:
+                os.close(directory.descriptor)
+
+    @contextmanager
+    def using(self, path: str, *, make: bool = False) -> Iterator[int]:
+        """Give the descriptor of a directory for the length of a ``with`` block; see :meth:`use`."""
+        directory = self.use(path, make=make)
+        try:
+            yield directory.descriptor
+        finally:
+            self.release(directory)
+
+    def forget(self, path: str) -> None:
+        """Close a directory that was removed or moved, and all below it, once nobody uses them."""
+        below = f"{path}/"
+        with self.lock:
+            for other in [other for other in self._open if other == path or other.startswith(below)]:
+                self._drop(other)
+
+    def note_names(self, path: str) -> None:
+        """Note that names in the directory at ``path`` were changed."""
+        # One more than the limit says that there are many.
+        if self._durable and len(self._changed) <= self._most_synced:
+            self._changed.add(path)
+
+    def sync_names(self) -> None:
+        """Make all names durable that were changed.
+
+        :raises OSError: when the disk does not take them
+        """
+        changed, self._changed = self._changed, set()
+        if len(changed) > self._most_synced:
+            sync_file_system(self._root.descriptor)
+            return
+        for path in changed:
+            try:
+                with self.using(path) as directory:
+                    os.fsync(directory)
+            except OSError as error:
+                if error.errno not in NOT_THERE:
+                    raise
+
+    def close(self) -> None:
+        """Close all of them; none may be in use any more."""
+        with self.lock:
+            for path in list(self._open):
+                self._drop(path)
+
+    def _descend(self, path: str, make: bool) -> OpenDirectory:
+        """Open a directory from the nearest one above it that is open."""
+        at = path.rpartition("/")[0]
+        while at and at not in self._open:
+            at = at.rpartition("/")[0]
+        found = self._open[at] if at else self._root
+        for name in path[len(at) :].strip("/").split("/"):
+            at = f"{at}/{name}" if at else name
+            found = self._step(found.descriptor, at, name, make)
+            self._open[at] = found
+            if len(self._open) > MAX_OPEN:
+                # Neighbours in the order of paths are used together, so the one that was opened first is not needed any more.
+                self._drop(next(other for other in self._open if other != at))
+        return found
+
+    def _step(self, above: int, path: str, name: str, make: bool) -> OpenDirectory:
+        name = self.stand_ins.get(path, name)
+        try:
+            return OpenDirectory(os.open(name, _STEP, dir_fd=above), is_new=False)
+        except FileNotFoundError:
+            if not make:
+                raise
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY or not make:
+                raise
+            self._check_obstacle(above, path, name)
+            name = temporary_name()
+        return self._make(above, path, name)
+
+    def _make(self, above: int, path: str, name: str) -> OpenDirectory:
+        try:
+            os.mkdir(name, dir_fd=above)
+        except FileExistsError:
+            # Somebody else was faster.
+            return OpenDirectory(os.open(name, _STEP, dir_fd=above), is_new=False)
+        self.made.append(path)
+        self.note_names(path.rpartition("/")[0])
+        if is_temporary(name):
+            self.stand_ins[path] = name
+        return OpenDirectory(os.open(name, _STEP, dir_fd=above), is_new=True)
+
+    def _drop(self, path: str) -> None:
+        directory = self._open.pop(path)
+        directory._is_cached = False
+        if not directory._users:
+            os.close(directory.descriptor)
+
+
+def refuse(above: int, path: str, name: str) -> None:
+    """Let nothing give way to a directory: for ``check_obstacle``.
+
+    :raises NotADirectoryError: always
+    """
+    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

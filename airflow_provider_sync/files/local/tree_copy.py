@@ -1,0 +1,176 @@
+"""A second tree with the files of a first one: the same files under new names (hard links), or copies where that cannot be.
+
+A hard link costs no content; but what is done to the file's times and permissions is done to both.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
+from airflow_provider_sync.files.local.metadata import OWNER_BITS
+from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.paths import is_resumable, is_temporary
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+OnCopied = Callable[[str, os.stat_result], None]
+"""Called with each regular file: its path, and its status before it was copied."""
+
+
+class TreeCopy:
+    """Copies one tree; unfinished downloads are moved, not copied, and other temporary files are left out.
+
+    :param source: descriptor of the root that is copied
+    :param target: descriptor of an empty directory
+    :param location: the source, for messages
+    :param into: directories below ``target``
+    :param on_copied: see :data:`OnCopied`; in the order of paths
+    """
+
+    def __init__(
+        self, source: int, target: int, *, location: str, into: OpenDirectories, on_copied: OnCopied | None = None
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._location = location
+        self._into = into
+        self._on_copied = on_copied
+        self._device = os.fstat(source).st_dev
+
+    def make(self) -> None:
+        """Copy everything; directories get their permissions and times last.
+
+        :raises FileError: where another disk is mounted below the root
+        :raises OSError: with the path as ``filename``
+        """
+        from_directories = OpenDirectories(self._source, refuse, durable=False)
+        try:
+            for path, is_directory in names_below(from_directories):
+                try:
+                    if is_directory:
+                        self._copy_directory(path, from_directories)
+                    else:
+                        self._copy_file(path, from_directories)
+                except OSError as error:
+                    error.filename = path
+                    raise
+            for path, is_directory in names_below(from_directories):
+                if is_directory:
+                    self._finish_directory(path, from_directories)
+        finally:
+            from_directories.close()
+        _copy_attributes(self._source, self._target)
+
+    def _copy_directory(self, path: str, from_directories: OpenDirectories) -> None:
+        with suppress(FileNotFoundError), from_directories.using(path) as source:  # unless somebody removed it
+            if os.fstat(source).st_dev != self._device:
+                raise FileError(
+                    f"atomic: another disk is mounted at {path!r} in {self._location}, which cannot move with the directory. "
+                    "Sync it as a directory of its own, or without `atomic`."
+                )
+            with self._into.using(path, make=True) as target:
+                # Its owner must be able to fill it, whatever its permissions are.
+                _copy_attributes(source, target, at_least=OWNER_BITS)
+
+    def _copy_file(self, path: str, from_directories: OpenDirectories) -> None:
+        above, _, name = path.rpartition("/")
+        with suppress(FileNotFoundError), from_directories.using(above) as source, self._into.using(above) as target:
+            status = os.stat(name, dir_fd=source, follow_symlinks=False)
+            if is_resumable(name):
+                os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+                return
+            try:
+                os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                _copy(name, source, target, status)
+            if self._on_copied is not None and stat.S_ISREG(status.st_mode):
+                self._on_copied(path, status)
+
+    def _finish_directory(self, path: str, from_directories: OpenDirectories) -> None:
+        # Unless somebody removed it.
+        with suppress(FileNotFoundError), from_directories.using(path) as source, self._into.using(path) as target:
+            status = os.fstat(source)
+            os.fchmod(target, stat.S_IMODE(status.st_mode))
+            _copy_times(target, status)
+
+
+def names_below(directories: OpenDirectories) -> Iterator[tuple[str, bool]]:
+    """Yield the paths below a root in their order, and whether they are directories; those before what they hold."""
+    waiting: list[Iterator[tuple[str, bool]]] = [iter(_names_in(directories, ""))]
+    while waiting:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        yield found
+        if found[1]:
+            waiting.append(iter(_names_in(directories, found[0])))
+
+
+def _names_in(directories: OpenDirectories, path: str) -> list[tuple[str, bool]]:
+    above = f"{path}/" if path else ""
+    try:
+        with directories.using(path) as directory, os.scandir(directory) as entries:
+            return sorted(
+                (above + entry.name, entry.is_dir(follow_symlinks=False))
+                for entry in entries
+                if not is_temporary(entry.name) or is_resumable(entry.name)
+            )
+    except FileNotFoundError:
+        return []
+
+
+def _copy(name: str, source_directory: int, target_directory: int, status: os.stat_result) -> None:
+    """Copy a file or link with its times, permissions, owner and attributes."""
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(name, dir_fd=source_directory), name, dir_fd=target_directory)
+        return
+    source = os.open(name, _READ, dir_fd=source_directory)
+    try:
+        target = os.open(name, _CREATE, 0o600, dir_fd=target_directory)
+        try:
+            if not stat.S_ISREG(os.fstat(source).st_mode):
+                raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+            copy_stretch(source, target, 0, status.st_size)
+            _copy_attributes(source, target)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+
+
+def _copy_attributes(source: int, target: int, *, at_least: int = 0) -> None:
+    """Copy owner, extended attributes (such as access control lists), permissions and times, as far as this process may.
+
+    :param at_least: permission bits that the target gets in any case
+    """
+    status = os.fstat(source)
+    with suppress(PermissionError):
+        os.fchown(target, status.st_uid, status.st_gid)
+    for name in _extended_attributes(source):
+        with suppress(OSError):
+            os.setxattr(target, name, os.getxattr(source, name))
+    os.fchmod(target, stat.S_IMODE(status.st_mode) | at_least)
+    _copy_times(target, status)
+
+
+def _extended_attributes(descriptor: int) -> list[str]:
+    if not hasattr(os, "listxattr"):
+        return []
+    try:
+        return os.listxattr(descriptor)
+    except OSError:
+        return []  # the file system has none
+
+
+def _copy_times(target: int, status: os.stat_result) -> None:
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -1,0 +1,438 @@
+"""A prefix in an object store, or a directory on any other file system that fsspec knows.
+
+Object stores have no directories, locks or renames, but an object appears only when its upload is complete. Other file systems
+show a file while it is written, so there the content is collected first, and copied when it is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    FileError,
+)
+from airflow_provider_sync.files.objects.api import ObjectApi, api_of, describe, modified_ns
+from airflow_provider_sync.files.objects.common_api import CommonApi, Replaceable
+from airflow_provider_sync.files.objects.streams import READ_BYTES, StoreReader, StoreWriter, answering
+from airflow_provider_sync.files.objects.walk import walk_objects
+from airflow_provider_sync.files.objects.writer import ObjectTreeWriter
+from airflow_provider_sync.files.paths import can_travel, check_name, parents
+from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
+from airflow_provider_sync.files.storage import (
+    RESUMABLE_SECONDS,
+    FileReader,
+    FileWriter,
+    OnUnreadable,
+    OpenVersion,
+    VersionedFile,
+)
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import Backup, MayReplace, OnFailure, TreeWriter
+from airflow_provider_sync.protocol.v2.file_messages import Links, path_order
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.files.digest_cache import CachedRoot
+
+log = logging.getLogger(__name__)
+
+_BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
+# Stores of objects under flat keys, where an upload is invisible until it ends.
+_FLAT = _BUCKET_IN_HOST | {"abfs", "abfss", "az", "adl", "oci", "oss", "obs", "r2", "tos"}
+_MIB = 1024 * 1024
+_PARTS = 9_000
+_SPOOL_BYTES = 8 * _MIB
+# Object stores have no locks: an upload younger than this, in seconds, may still be running.
+MIN_UPLOAD_AGE = 86_400.0
+
+
+def is_local(filesystem: AbstractFileSystem) -> bool:
+    """Whether this is fsspec's view of the local disk."""
+    return "file" in _protocols(filesystem)
+
+
+def filesystem_for(url: str) -> AbstractFileSystem:
+    """Return fsspec's file system for a URL, with credentials from where its library looks for them.
+
+    :raises ConfigurationError: when there is none
+    """
+    parts = urlsplit(url)
+    if parts.scheme in _BUCKET_IN_HOST and "@" in parts.netloc:
+        bucket = parts.netloc.rpartition("@")[2]
+        raise ConfigurationError(
+            f"The URL of bucket {bucket!r} names a connection of Airflow before the '@', which only Airflow can look up. "
+            f"Run the sync as a task, or write {parts.scheme}://{bucket}… and give the credentials in the environment."
+        )
+    try:
+        filesystem, _ = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        install = ". Run: pip install 'airflow-provider-sync[s3]'" if parts.scheme in ("s3", "s3a") else ""
+        raise ConfigurationError(f"{parts.scheme}:// needs another package: {error}{install}") from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{parts.scheme}:// is not a storage that fsspec knows: {error}. Give a path or another URL."
+        ) from error
+    return filesystem
+
+
+def _protocols(filesystem: AbstractFileSystem) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+class ObjectStorage:
+    """A directory on an fsspec file system, as :class:`~.storage.Storage` has it.
+
+    :param filesystem: the store
+    :param path: the root as a path or URL in it; a connection id before the bucket is dropped
+    """
+
+    is_remote = True
+    concurrency = 8
+
+    def __init__(self, filesystem: AbstractFileSystem, path: str) -> None:
+        protocols = _protocols(filesystem)
+        if "://" in path and urlsplit(path).scheme in _BUCKET_IN_HOST:
+            scheme, _, rest = path.partition("://")
+            bucket, slash, key = rest.partition("/")
+            path = f"{scheme}://{bucket.rpartition('@')[2]}{slash}{key}"
+        self._fs = filesystem
+        self._root = str(filesystem._strip_protocol(path)).rstrip("/")
+        self._flat = not _FLAT.isdisjoint(protocols)
+        self._api = api_of(filesystem, protocols, self._root)
+        self.location = f"{protocols[0]}://{self._root.lstrip('/')}"
+        if self._flat and not self._root:
+            raise ConfigurationError(f"{path!r} names no bucket. Write {protocols[0]}://bucket/prefix.")
+
+    def named(self, name: str) -> Self:
+        """Return this storage with another :attr:`location`; see :meth:`~.storage.Storage.named`."""
+        storage = copy(self)
+        storage.location = name
+        return storage
+
+    def scan(
+        self, path_filter: PathFilter = EVERYTHING, *, missing_ok: bool = False, on_unreadable: OnUnreadable | None = None
+    ) -> Iterator[TreeEntry]:
+        """Yield every object that is selected; see :meth:`~.storage.Storage.scan`.
+
+        A prefix under which there is nothing is empty, as stores do not know whether it exists; a missing bucket is an error.
+        Keys that end in ``/`` mark directories and are skipped.
+        """
+        for path, info in self._objects(path_filter, missing_ok, on_unreadable):
+            yield self._entry(path, info)
+
+    def walk(
+        self,
+        path_filter: PathFilter = EVERYTHING,
+        *,
+        links: Links = "skip",
+        missing_ok: bool = False,
+        on_unreadable: OnUnreadable | None = None,
+        on_link: Callable[[str], None] | None = None,
+    ) -> Iterator[TreeEntry]:
+        """Yield every object that is selected, in the order of paths; see :meth:`~.storage.Storage.walk`. There are no links."""
+        if self._api is not None and self._api.lists_by_key:
+            with answering("list", "", self.location):
+                yield from walk_objects(
+                    self._api.pages, self._api.prefix, self.location, path_filter, on_unreadable, is_target=missing_ok
+                )
+            return
+        found = self._objects(path_filter, missing_ok, on_unreadable)
+        yield from sorted((self._entry(path, info) for path, info in found), key=lambda entry: path_order(entry.path))
+
+    def open_version(self, path: str, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> VersionedFile:
+        """Open an object together with its entry; see :meth:`~.storage.Storage.open_version`."""
+        reader, info = self._reader(path)
+        return VersionedFile(cast("BinaryIO", reader), self._entry(path, info), lambda: self._is_unchanged(path, info, reader))
+
+    def _reader(self, path: str) -> tuple[StoreReader, dict[str, Any]]:
+        """Return an open object, and what the store says about it."""
+        key = self._key(path)
+        with answering("read", path, self.location):
+            # A listing from an earlier request would pin a version that may be gone.
+            self._fs.invalidate_cache(self._fs._parent(key))
+            # File objects that asked the store for the size remember its answer.
+            file = self._fs.open(key, "rb", block_size=READ_BYTES, cache_type="none")
+            info = getattr(file, "details", None) or self._fs.info(key)
+            if info.get("type") == "directory":
+                raise IsADirectoryError(errno.EISDIR, "It is a directory")
+        return StoreReader(file, path, self.location, int(info["size"])), info
+
+    def opener(self, *, links: Links = "skip", path_filter: PathFilter = EVERYTHING) -> AbstractContextManager[OpenVersion]:
+        """Give a function that opens objects; see :meth:`~.storage.Storage.opener`."""
+        return nullcontext(self.open_version)
+
+    def _is_unchanged(self, path: str, before: dict[str, Any], reader: StoreReader) -> bool:
+        """Whether an object is still the version that ``before`` tells of.
+
+        One request reads one version of an object, so only objects of several requests are looked at again.
+        """
+        if self._flat and reader.requests <= 1:
+            return True
+        key = self._key(path)
+        with answering("read", path, self.location):
+            self._fs.invalidate_cache(self._fs._parent(key))
+            after = self._fs.info(key)
+        return _version(after) == _version(before)
+
+    def _entry(self, path: str, info: dict[str, Any]) -> TreeEntry:
+        if self._api is not None:
+            mtime_ns, version = self._api.describe(info)
+        else:
+            mtime_ns, version = describe(info)
+        return TreeEntry(path, "file", int(info.get("size") or 0), mtime_ns, 0, version)
+
+    def look_up(self, path: str) -> TreeEntry:
+        """Return what the store says of an object now.
+
+        :raises MissingFileError: when it is not there
+        """
+        key = self._key(path)
+        with answering("read", path, self.location):
+            self._fs.invalidate_cache(self._fs._parent(key))
+            return self._entry(path, self._fs.info(key))
+
+    def _objects(
+        self, path_filter: PathFilter, missing_ok: bool, on_unreadable: OnUnreadable | None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the path of each selected object, and what the store says about it."""
+        with answering("list", "", self.location):
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.find(self._root, detail=True)
+            except FileNotFoundError:
+                found = {}
+                if self._flat:
+                    raise
+            if not found and not self._flat and not self._fs.exists(self._root):
+                if missing_ok:
+                    return
+                raise FileNotFoundError(errno.ENOENT, "No such directory")
+        below = f"{self._root}/"
+        for key, info in found.items():
+            if key == self._root and not self._flat:
+                raise FileError(f"{self.location} is a file. Give the path of a directory.")
+            if not key.startswith(below) or key.endswith("/") or info.get("type", "file") != "file":
+                continue
+            path = key[len(below) :]
+            if path_filter.selects(path):
+                if on_unreadable is None:
+                    check_name(path)
+                elif not can_travel(path, on_unreadable):
+                    continue
+                yield path, info
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object for reading; see :meth:`~.storage.Storage.open`."""
+        return cast("BinaryIO", self._reader(path)[0])
+
+    def read(self, path: str) -> FileReader:
+        """Open an object for sending; see :meth:`~.storage.Storage.read`."""
+        version = self.open_version(path)
+        return FileReader(version.file, path, self.location, version.entry.size, version.is_unchanged)
+
+    def write(self, path: str, *, size: int | None = None, replaces: Collection[str] = ()) -> AbstractContextManager[FileWriter]:
+        """Upload an object that appears when it is complete; see :meth:`~.storage.Storage.write`."""
+        return self.upload(path, size, replaces)
+
+    @contextmanager
+    def upload(
+        self, path: str, size: int | None, replaces: Collection[str], arguments: dict[str, Any] | None = None
+    ) -> Iterator[FileWriter]:
+        """Upload an object, as :meth:`write` does.
+
+        :param arguments: for the store; see :meth:`.objects.api.ObjectApi.upload_arguments`
+        """
+        key = self._key(path)
+        if self._flat:
+            with self._upload(key, path, size, arguments or {}) as upload:
+                yield upload
+            return
+        self._obstacles(path, replaces)
+        with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+            writer = StoreWriter(spool, path, self.location)
+            yield writer
+            writer.check(size)
+            spool.seek(0)
+            with answering("write", path, self.location):
+                self._remove_obstacles(path, replaces)
+                self._fs.makedirs(self._fs._parent(key), exist_ok=True)
+                with self._fs.open(key, "wb") as file:
+                    shutil.copyfileobj(spool, file, _MIB)
+
+    @contextmanager
+    def _upload(self, key: str, path: str, size: int | None, arguments: dict[str, Any]) -> Iterator[FileWriter]:
+        # Stores limit the number of parts, so that large files need larger ones.
+        part = max(READ_BYTES, ((size or 0) // _PARTS // _MIB + 1) * _MIB)
+        with answering("write", path, self.location):
+            file = self._fs.open(key, "wb", block_size=part, **arguments)
+        writer = StoreWriter(file, path, self.location)
+        try:
+            yield writer
+            writer.check(size)
+            with answering("write", path, self.location):
+                file.close()
+        except BaseException:
+            # fsspec has no public way to abort an upload: closing completes it, and so does garbage collection.
+            file.closed = True
+            try:
+                file.discard()
+            except Exception as error:  # noqa: BLE001  # each store's library has its own; the first failure is what matters
+                log.warning("An upload of %r to %s could not be given up: %s", path, self.location, error)
+            raise
+
+    def _obstacles(self, path: str, replaces: Collection[str]) -> list[str]:
+        """Return the files that have to be removed before a file can be written, on a file system with directories.
+
+        :raises FileError: if one of them must not be removed
+        """
+        with answering("write", path, self.location):
+            obstacles = [parent for parent in parents(path) if self._fs.isfile(self._key(parent))]
+            if self._fs.isdir(self._key(path)):
+                obstacles += [key[len(self._root) + 1 :] for key in self._fs.find(self._key(path))]
+        for obstacle in obstacles:
+            if obstacle not in replaces:
+                raise FileError(
+                    f"{obstacle!r} in {self.location} stands in the way of {path!r} and is not among the files to be deleted. "
+                    "Move it away, or exclude one of the two."
+                )
+        return obstacles
+
+    def _remove_obstacles(self, path: str, replaces: Collection[str]) -> None:
+        for obstacle in self._obstacles(path, replaces):
+            self._fs.rm_file(self._key(obstacle))
+            self._prune(obstacle)
+        if self._fs.isdir(self._key(path)):
+            self._fs.rmdir(self._key(path))
+
+    def writer(
+        self,
+        *,
+        durable: bool = True,
+        may_replace: MayReplace,
+        backup: Backup | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> AbstractContextManager[TreeWriter]:
+        """Write many objects at once; see :class:`~.objects.writer.ObjectTreeWriter`."""
+        api: ObjectApi = self._api or CommonApi(self, may_replace)
+        return ObjectTreeWriter(_Objects(self, api, may_replace), api, backup=backup, on_failure=on_failure)
+
+    def check(self, path: str) -> None:
+        """Refuse a path that is no name of an object here.
+
+        :raises FileError: for such a path
+        """
+        self._key(path)
+
+    def folder(self, path: str) -> ObjectStorage:
+        """Return the storage of a prefix below this one."""
+        return ObjectStorage(self._fs, self._key(path))
+
+    def atomic_copy(self, *, durable: bool = True, digests: CachedRoot | None = None) -> AbstractContextManager[Self]:
+        """Refuse.
+
+        :raises ConfigurationError: always
+        """
+        raise ConfigurationError(
+            f"atomic: {self.location} is object storage, where many objects cannot be replaced in one step. Leave `atomic` out."
+        )
+
+    def backup_inside(self, folder: str) -> str | None:
+        """Return the path of a folder of backups: a prefix below the root."""
+        return "/".join(check_name(folder.strip("/")))
+
+    def delete(self, path: str) -> None:
+        """Remove an object; see :meth:`~.storage.Storage.delete`."""
+        key = self._key(path)
+        with answering("delete", path, self.location):
+            if not self._flat and not self._fs.isfile(key):
+                return
+            self._fs.rm_file(key)
+            if not self._flat:
+                self._prune(path)
+
+    def _prune(self, path: str) -> None:
+        for parent in parents(path):
+            try:
+                self._fs.rmdir(self._key(parent))
+            except OSError:
+                # Not empty, so it and those above it stay.
+                return
+
+    def flush(self) -> None:
+        """Do nothing: an upload that the store has confirmed is durable."""
+
+    def exclusive(self, timeout: float) -> AbstractContextManager[None]:
+        """Do nothing: stores have no locks. Let one sync run at a time, as ``max_active_runs=1`` does."""
+        return nullcontext()
+
+    def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
+        """Abort unfinished uploads to S3 under this root; only those older than a day, because nothing locks a store.
+
+        Other stores do so by themselves.
+        """
+        if not self._flat or not hasattr(self._fs, "list_multipart_uploads"):
+            return 0
+        limit = time.time() - max(older_than, MIN_UPLOAD_AGE)
+        bucket, _, prefix = self._root.partition("/")
+        removed = 0
+        with answering("list the uploads to", "", self.location):
+            for upload in self._fs.list_multipart_uploads(bucket):
+                if upload["Key"].startswith(f"{prefix}/" if prefix else "") and upload["Initiated"].timestamp() <= limit:
+                    self._fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
+                    removed += 1
+        return removed
+
+    def _key(self, path: str) -> str:
+        check_name(path)
+        if "?versionId=" in path:
+            # s3fs cuts a key there, which would lead to another file.
+            raise FileError(
+                f"The file name {path!r} contains '?versionId=', which object stores read as a version. Rename or exclude it."
+            )
+        return f"{self._root}/{path}"
+
+    def __repr__(self) -> str:
+        return f"ObjectStorage({self.location!r})"
+
+
+class _Objects:
+    """What a writer asks of a storage; see :class:`~.objects.writer.Objects`."""
+
+    def __init__(self, storage: ObjectStorage, api: ObjectApi, may_replace: MayReplace) -> None:
+        self.location = storage.location
+        self._storage = storage
+        self._api = api
+        self._replaces = Replaceable(may_replace)
+
+    def check(self, path: str) -> None:
+        """Refuse a path that is no name of an object."""
+        self._storage.check(path)
+
+    def entry(self, path: str) -> TreeEntry:
+        """Ask the store what it says of an object now."""
+        return self._storage.look_up(path)
+
+    def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[FileWriter]:
+        """Upload a large object."""
+        return self._storage.upload(path, size, self._replaces, self._api.upload_arguments(mtime_ns))
+
+    def paths(self, folder: str) -> Iterator[str]:
+        """Yield the paths of all objects in a folder."""
+        return (f"{folder}/{entry.path}" for entry in self._storage.folder(folder).scan(missing_ok=True))
+
+
+def _version(info: dict[str, Any]) -> tuple[Any, ...]:
+    return (info["size"], info.get("ETag") or info.get("etag"), modified_ns(info))

@@ -1,0 +1,53 @@
+"""Walk a prefix in an object store that lists by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.objects.listing import Pages, in_path_order
+from airflow_provider_sync.files.paths import can_travel, check_name
+from airflow_provider_sync.files.patterns import PathFilter
+from airflow_provider_sync.files.storage import OnUnreadable
+from airflow_provider_sync.files.tree import TreeEntry
+
+
+def walk_objects(
+    pages: Pages,
+    prefix: str,
+    location: str,
+    path_filter: PathFilter,
+    on_unreadable: OnUnreadable | None,
+    *,
+    is_target: bool,
+) -> Iterator[TreeEntry]:
+    """Yield every object that is selected, in the order of paths, as pages come; none is read.
+
+    Keys that end in ``/`` mark directories and are left out. So is, in a source, an object that is also the folder of others,
+    after a call of ``on_unreadable``, as no disk can hold both.
+
+    :param location: the root, for messages
+    :param is_target: list such objects, too: a target has them between the download of a folder and the removal of the object
+    :raises FileError: for what ``on_unreadable`` would be called with
+    """
+    last: TreeEntry | None = None
+    for key, size, mtime_ns, version in in_path_order(pages, prefix):
+        path = key[len(prefix) :]
+        if path.endswith("/") or not path or not path_filter.selects(path):
+            continue
+        if on_unreadable is None:
+            check_name(path)
+        elif not can_travel(path, on_unreadable):
+            continue
+        if not is_target and last is not None and path.startswith(f"{last.path}/"):
+            error = FileError(
+                f"{last.path!r} in {location} is an object and also the folder of others. Rename one of them, or exclude it."
+            )
+            if on_unreadable is None:
+                raise error
+            on_unreadable(last.path, error)
+        elif last is not None:
+            yield last
+        last = TreeEntry(path, "file", size, mtime_ns, 0, version)
+    if last is not None:
+        yield last

@@ -1,0 +1,275 @@
+"""Write a tree of objects: many uploads at once, because each waits for the store.
+
+An object appears under its name when its upload is complete, and is durable then, so a commit only waits for uploads. What stores
+do not have, such as links, is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Protocol, Self
+
+from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError
+from airflow_provider_sync.files.objects.api import ObjectApi, is_other_version
+from airflow_provider_sync.files.objects.new_file import ObjectNewFile
+from airflow_provider_sync.files.objects.streams import answering
+from airflow_provider_sync.files.storage import FileWriter
+from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.tree_writer import Backup, Metadata, OnFailure
+
+CONCURRENCY = 16
+_MAX_WAITING_BYTES = 64 * 1024 * 1024
+_MAX_REMOVED = 1000
+_RUN = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{6})Z")
+_TIME = "%Y-%m-%dT%H%M%S"
+
+
+class Objects(Protocol):
+    """What the writer asks of its storage."""
+
+    location: str
+
+    def check(self, path: str) -> None:
+        """Refuse a path that is no name of an object.
+
+        :raises FileError: for such a path
+        """
+        ...
+
+    def entry(self, path: str) -> TreeEntry:
+        """Ask the store what it says of an object now."""
+        ...
+
+    def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[FileWriter]:
+        """Upload a large object, which appears at the end of the block."""
+        ...
+
+    def paths(self, folder: str) -> Iterator[str]:
+        """Yield the paths of all objects in a folder."""
+        ...
+
+
+class ObjectTreeWriter:
+    """Writes below one prefix; see :class:`~.tree_writer.TreeWriter`.
+
+    :param objects: the storage
+    :param api: the calls of the store
+    :param backup: a prefix below the root
+    :param on_failure: see :data:`~.tree_writer.OnFailure`; without it a commit raises the first error at its end
+    """
+
+    def __init__(
+        self, objects: Objects, api: ObjectApi, *, backup: Backup | None = None, on_failure: OnFailure | None = None
+    ) -> None:
+        self._objects = objects
+        self._api = api
+        self._backup = backup
+        self._on_failure = on_failure
+        self._run = datetime.now(UTC).strftime(_TIME) + "Z"
+        self._room = threading.Condition()
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        self._begun: list[tuple[str, Future[TreeEntry]]] = []
+        self._removed: set[str] = set()
+        self._backed_up: set[str] = set()
+        self._new_files: set[ObjectNewFile] = set()
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(CONCURRENCY, "uploads")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self.commit()
+                self._remove_old_backups()
+        finally:
+            for new_file in list(self._new_files):
+                new_file.discard()
+            self._pool.shutdown(cancel_futures=True)
+
+    def put(self, path: str, data: bytes, metadata: Metadata) -> None:
+        """Upload a small object; it waits only while many others are on their way."""
+        self._objects.check(path)
+        self._begin(path, len(data), lambda: self._put(path, data, metadata))
+
+    def _put(self, path: str, data: bytes, metadata: Metadata) -> TreeEntry:
+        self._back_up(path)
+        with answering("write", path, self._objects.location):
+            mtime_ns, version = self._api.put(path, data, metadata.mtime_ns)
+        return TreeEntry(path, "file", len(data), mtime_ns, 0, version)
+
+    def create(self, path: str, *, size: int, metadata: Metadata, resume_key: str | None = None) -> ObjectNewFile:
+        """Begin the upload of a large object, in parts. A later writer cannot go on with it."""
+        self._objects.check(path)
+        self._flush_if_removed(path)
+        self._back_up(path)
+
+        def complete() -> None:
+            done: Future[TreeEntry] = Future()
+            done.set_result(self._objects.entry(path))
+            with self._lock:
+                self._begun.append((path, done))
+
+        def end() -> None:
+            self._new_files.discard(new_file)
+
+        upload = self._objects.upload(path, size, metadata.mtime_ns)
+        new_file = ObjectNewFile(path, self._objects.location, upload, on_complete=complete, on_end=end)
+        self._new_files.add(new_file)
+        return new_file
+
+    def copy(self, path: str, from_path: str, metadata: Metadata, *, move: bool = False, version: bytes | None = None) -> None:
+        """Copy an object inside the store; nothing of it comes here."""
+        self._objects.check(path)
+        self._objects.check(from_path)
+
+        def work() -> TreeEntry:
+            self._back_up(path)
+            self._copy(from_path, path, metadata.mtime_ns, version)
+            return self._objects.entry(path)
+
+        self._begin(path, 0, work)
+
+    def _copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> None:
+        try:
+            with answering("read", from_path, self._objects.location):
+                self._api.copy(from_path, path, mtime_ns, version)
+        except MissingFileError as error:
+            raise self._changed(from_path, "is gone") from error
+        except SyncError as error:
+            if not is_other_version(error):
+                raise
+            raise self._changed(from_path, "changed since it was compared") from error
+
+    def _changed(self, path: str, how: str) -> FileChangedError:
+        return FileChangedError(f"{path!r} in {self._objects.location} {how}. Compare again.")
+
+    def make_directory(self, path: str, metadata: Metadata) -> None:
+        """Do nothing: stores have no directories."""
+
+    def make_link(self, path: str, target: str) -> None:
+        """Refuse: stores have no links.
+
+        :raises FileError: always
+        """
+        raise FileError(
+            f"{path!r} is a symbolic link, which object storage such as {self._objects.location} does not have. "
+            "Leave links out (`links: skip`), or copy what they lead to (`links: follow`)."
+        )
+
+    def set_metadata(self, path: str, metadata: Metadata) -> TreeEntry | None:
+        """Set the time of modification, by a copy inside the store; stores have no permissions."""
+        self._objects.check(path)
+        if metadata.mtime_ns is not None:
+            self._copy(path, path, metadata.mtime_ns, None)
+        return self._objects.entry(path)
+
+    def remove(self, path: str) -> None:
+        """Remove an object, with many others in one request: by the next commit at the latest."""
+        self._objects.check(path)
+        with self._lock:
+            self._removed.add(path)
+            many = len(self._removed) >= _MAX_REMOVED
+        if many:
+            self._flush_removed()
+
+    def remove_directory(self, path: str) -> bool:
+        """Return ``True``: what stores have no directories for is gone with its objects."""
+        return True
+
+    def commit(self) -> list[TreeEntry]:
+        """Wait for all uploads and copies, and remove what is to be removed."""
+        with self._lock:
+            begun, self._begun = self._begun, []
+        entries: list[TreeEntry] = []
+        first: FileError | None = None
+        for path, future in begun:
+            try:
+                entries.append(future.result())
+            except FileError as error:
+                if self._on_failure is not None:
+                    self._on_failure(path, error)
+                first = first or error
+        self._flush_removed()
+        if first is not None and self._on_failure is None:
+            raise first
+        return entries
+
+    def _begin(self, path: str, size: int, work: Callable[[], TreeEntry]) -> None:
+        """Do ``work`` in another thread, as soon as there is room for its content."""
+        self._flush_if_removed(path)
+        with self._room:
+            self._room.wait_for(lambda: not self._waiting_bytes or self._waiting_bytes + size <= _MAX_WAITING_BYTES)
+            self._waiting_bytes += size
+
+        def end(_: Future[TreeEntry]) -> None:
+            with self._room:
+                self._waiting_bytes -= size
+                self._room.notify_all()
+
+        future = self._pool.submit(work)
+        future.add_done_callback(end)
+        with self._lock:
+            self._begun.append((path, future))
+
+    def _flush_if_removed(self, path: str) -> None:
+        """Remove an object before it is written anew, not afterwards."""
+        with self._lock:
+            is_removed = path in self._removed
+        if is_removed:
+            self._flush_removed()
+
+    def _flush_removed(self) -> None:
+        with self._lock:
+            paths, self._removed = sorted(self._removed), set()
+            begun = [future for _, future in self._begun]
+        if not paths:
+            return
+        # Something may still be copied from what is removed.
+        wait(begun)
+        if self._backup is not None:
+            for done in [self._pool.submit(self._back_up, path) for path in paths]:
+                done.result()
+        count = self._api.max_deletes
+        for done in [self._pool.submit(self._delete, paths[start : start + count]) for start in range(0, len(paths), count)]:
+            done.result()
+
+    def _delete(self, paths: list[str]) -> None:
+        with answering("delete", paths[0] if len(paths) == 1 else "", self._objects.location):
+            failed = self._api.delete(paths)
+        for path, why in failed.items():
+            raise FileError(f"Cannot delete {path!r} in {self._objects.location}: {why}. Check the credentials, and try again.")
+
+    def _back_up(self, path: str) -> None:
+        """Copy an object that is about to be replaced or removed, if there is one, to the backup."""
+        if self._backup is None:
+            return
+        with self._lock:
+            # What comes a second time is this run's own work.
+            if path in self._backed_up:
+                return
+            self._backed_up.add(path)
+        kept = f"{self._backup.folder.strip('/')}/{self._run}/{path}"
+        with suppress(MissingFileError), answering("read", path, self._objects.location):
+            self._api.copy(path, kept, None, None)
+
+    def _remove_old_backups(self) -> None:
+        """Remove the backups of runs that are older than the configured days."""
+        if self._backup is None or self._backup.days is None:
+            return
+        limit = datetime.now(UTC) - timedelta(days=self._backup.days)
+        folder = self._backup.folder.strip("/")
+        self._backup = None
+        for path in self._objects.paths(folder):
+            run = _RUN.fullmatch(path[len(folder) + 1 :].partition("/")[0])
+            with suppress(ValueError):  # no date
+                if run is not None and datetime.strptime(run[1], _TIME).replace(tzinfo=UTC) < limit:
+                    self.remove(path)
+        self._flush_removed()

@@ -1,0 +1,67 @@
+"""An atomic sync does not make the next one read everything again."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.local import carried_digests
+from airflow_provider_sync.files.local.local_storage import LocalStorage
+from airflow_provider_sync.files.tree_writer import Metadata
+
+LONG_AGO = 1_000_000_000_123_456_789
+
+
+@pytest.fixture
+def storage(root: Path) -> LocalStorage:
+    """A directory with some files."""
+    for name in ("a", "dir/b", "dir/c", "dir.d", "gone", "edited"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(name.encode())
+        os.utime(root / name, ns=(LONG_AGO, LONG_AGO))
+    return LocalStorage(root)
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+@pytest.mark.parametrize("fails", [False, True])
+def test_digests_are_carried(
+    storage: LocalStorage, root: Path, tmp_path: Path, batch: int, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the cache knew of files that stay as they are it knows afterwards, whether the sync succeeds or not."""
+    monkeypatch.setattr(carried_digests, "_BATCH", batch)
+    with open_cache(str(tmp_path / "cache.sqlite")) as cache:
+        digests = cache.root(storage.location)
+        digests.record(
+            replace(entry, digest=entry.path.encode().ljust(32))
+            for entry in storage.walk()
+            if entry.kind == "file" and entry.path != "dir/c"
+        )
+        with suppress(ZeroDivisionError), storage.exclusive(0), storage.atomic_copy(digests=digests) as copy:
+            with copy.writer(may_replace=lambda path: False) as writer:
+                writer.put("dir.d", b"new", Metadata(LONG_AGO + 1))
+                writer.remove("gone")
+            (copy.root / "edited").write_bytes(b"by somebody")
+            if fails:
+                raise ZeroDivisionError
+        known = {entry.path: entry.digest for entry in digests.known(storage.walk()) if entry.kind == "file"}
+    assert known == {
+        "a": b"a".ljust(32),
+        "dir/b": b"dir/b".ljust(32),
+        "dir/c": None,
+        "dir.d": b"dir.d".ljust(32) if fails else None,
+        "edited": None,
+        **({"gone": b"gone".ljust(32)} if fails else {}),
+    }
+
+
+def test_without_a_cache(storage: LocalStorage) -> None:
+    """Without a cache, and with an empty one, there is nothing to carry."""
+    with open_cache(None) as cache:
+        for digests in (None, cache.root(storage.location)):
+            with storage.exclusive(0), storage.atomic_copy(digests=digests):
+                pass

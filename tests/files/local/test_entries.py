@@ -1,0 +1,58 @@
+"""Times of files: what is racy, and times that do not fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
+
+SECOND = 1_000_000_000
+NOW = 1_700_000_000 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("age", "racy"),
+    [
+        (0, True),
+        (99_999_999, True),
+        (100_000_001, False),
+        (1 * SECOND, True),
+        (2 * SECOND, True),
+        (3 * SECOND, False),
+        (-5, True),
+        (-3600 * SECOND, True),
+    ],
+)
+def test_what_is_racy(age: int, racy: bool) -> None:
+    """A file is racy within some ticks of the clock, or 2 seconds where the file system keeps whole seconds, or in the future."""
+    assert RacyTimes(NOW).is_racy(NOW - age) is racy
+
+
+def test_the_older_time_decides(tmp_path: Path) -> None:
+    """A file that was just written but got an old time of modification is not racy: a further write would show."""
+    file = tmp_path / "file"
+    file.touch()
+    assert entry_of_file("file", file.stat(), RacyTimes.now()).racy
+    os.utime(file, ns=(0, NOW))
+    entry = entry_of_file("file", file.stat(), RacyTimes.now())
+    assert not entry.racy
+    assert entry.changed_ns == NOW
+
+
+def test_a_clock_that_went_back(tmp_path: Path) -> None:
+    """A file with both times in the future is racy until then."""
+    file = tmp_path / "file"
+    file.touch()
+    os.utime(file, ns=(0, NOW * 2))
+    assert entry_of_file("file", file.stat(), RacyTimes(NOW)).racy
+
+
+def test_times_beyond_64_bits() -> None:
+    """A time that neither the wire nor SQLite can hold becomes the nearest that they can."""
+    fields = [0o100644, 1, 1, 1, 0, 0, 5, 0, 0, 0, *[0.0] * 3, *[0, 2**63, -(2**63) - 1]]
+    entry = entry_of_file("file", os.stat_result(fields), RacyTimes(NOW))
+    assert entry.mtime_ns == 2**63 - 1
+    assert entry.changed_ns == -(2**63)

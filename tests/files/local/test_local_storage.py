@@ -1,0 +1,288 @@
+"""Reading and listing a local disk: nothing outside the root, nothing that blocks, nothing half."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError
+from airflow_provider_sync.files import Md5Hasher, PathFilter, build_manifest
+from airflow_provider_sync.files.local.local_storage import LocalStorage
+from tests.files.conftest import get, put
+
+SECRET = b"not for you"
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory beside the root with a file that nobody may reach through the root."""
+    directory = tmp_path / "outside"
+    directory.mkdir()
+    (directory / "secret").write_bytes(SECRET)
+    return directory
+
+
+@pytest.fixture
+def storage(root: Path) -> LocalStorage:
+    """The storage of ``root``."""
+    return LocalStorage(root)
+
+
+def listed(storage: LocalStorage) -> list[str]:
+    """Paths that a scan finds."""
+    return sorted(entry.path for entry in storage.scan())
+
+
+def test_links_are_not_listed(storage: LocalStorage, root: Path, outside: Path) -> None:
+    """A scan lists neither symbolic links nor what is behind them, be it outside the root or inside."""
+    (root / "real").write_bytes(b"x")
+    (root / "to_file").symlink_to(outside / "secret")
+    (root / "to_directory").symlink_to(outside)
+    (root / "inside").symlink_to("real")
+    (root / "dangling").symlink_to("nowhere")
+    (root / "loop").symlink_to("loop")
+    (root / "self").symlink_to(".")
+    assert listed(storage) == ["real"]
+
+
+@pytest.mark.parametrize(
+    "name", ["to_file", "to_directory", "to_directory/secret", "inside", "self/real", "dangling", "loop", "loop/x"]
+)
+def test_links_are_not_opened(storage: LocalStorage, root: Path, outside: Path, name: str) -> None:
+    """Nothing is read through a symbolic link, at the end of a path or on its way."""
+    (root / "real").write_bytes(b"x")
+    links: dict[str, Path | str] = {
+        "to_file": outside / "secret",
+        "to_directory": outside,
+        "inside": "real",
+        "self": ".",
+        "dangling": "nowhere",
+        "loop": "loop",
+    }
+    for link, target in links.items():
+        (root / link).symlink_to(target)
+    with pytest.raises(FileError, match="links are not followed"):
+        storage.open(name)
+    with pytest.raises(FileError, match="links are not followed"):
+        storage.read(name)
+
+
+def test_the_root_itself_may_be_a_link(tmp_path: Path, root: Path) -> None:
+    """Where the administrator's path is a link, its directory is the root."""
+    (tmp_path / "link").symlink_to(root)
+    (root / "x").write_bytes(b"content")
+    storage = LocalStorage(tmp_path / "link")
+    assert listed(storage) == ["x"]
+    put(storage, "y")
+    assert (root / "y").exists()
+
+
+def test_special_files_are_neither_listed_nor_opened(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FIFOs, sockets and devices are passed over, and opening one fails at once instead of blocking."""
+    os.mkfifo(root / "fifo")
+    (root / "directory").mkdir()
+    names = ["fifo", "socket", "directory"]
+    monkeypatch.chdir(root)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        if os.geteuid() == 0:
+            os.mknod(root / "null", 0o600 | 0o020000, os.makedev(1, 3))
+            names.append("null")
+        assert listed(storage) == []
+        for name in names:
+            with pytest.raises(FileError, match=f"Cannot read '{name}'"):
+                storage.open(name)
+
+
+def test_a_swapped_directory_leads_nowhere_else(storage: LocalStorage, root: Path, outside: Path) -> None:
+    """While somebody keeps swapping a directory for a link, reads never show and writes never touch what is behind it."""
+    (root / "sub").mkdir()
+    (root / "sub" / "secret").write_bytes(b"harmless")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            (root / "sub").rename(root / "away")
+            (root / "sub").symlink_to(outside)
+            (root / "sub").unlink()
+            (root / "away").rename(root / "sub")
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for _ in range(500):
+            try:
+                with storage.open("sub/secret") as file:
+                    assert file.read() == b"harmless"
+            except FileError:
+                pass
+            assert "sub/other" not in listed(storage)
+    finally:
+        stop.set()
+        swapper.join()
+    assert (outside / "secret").read_bytes() == SECRET
+
+
+def test_names_that_cannot_travel_are_an_error(storage: LocalStorage, root: Path) -> None:
+    """A name that is not UTF-8 fails a scan with an error that shows it; leaving it out would delete it at the target."""
+    (root / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"x")
+    with pytest.raises(FileError, match=r"caf\\udce9\.txt.*not valid UTF-8.*exclude") as failure:
+        listed(storage)
+    assert str(failure.value).encode()
+    assert [entry.path for entry in storage.scan(PathFilter(exclude=["caf?.txt"]))] == []
+
+
+def test_deep_trees(storage: LocalStorage, root: Path) -> None:
+    """A tree of 1,000 directories is written, listed, read and deleted, beyond what a plain path can name."""
+    name = "/".join(["ddd"] * 1000) + "/file"
+    assert len(str(root)) + len(name) > 4000
+    put(storage, name, b"deep")
+    assert list(build_manifest(storage, Md5Hasher())) == [name]
+    assert get(storage, name) == b"deep"
+    storage.delete(name)
+    assert list(root.iterdir()) == []
+
+
+def test_empty_directories_and_temporary_files_are_not_listed(storage: LocalStorage, root: Path) -> None:
+    """Directories without files and what a sync has under way are no part of a directory's content."""
+    (root / "empty" / "deeper").mkdir(parents=True)
+    (root / ".airflow-sync-0123456789abcdef.part").write_bytes(b"x")
+    (root / ".airflow-sync-fedcba9876543210.part").mkdir()
+    (root / ".airflow-sync-fedcba9876543210.part" / "x").write_bytes(b"x")
+    (root / ".airflow-sync-notours.part").write_bytes(b"x")
+    with storage.write("new") as writer:
+        writer.write(b"x")
+        assert listed(storage) == [".airflow-sync-notours.part"]
+    assert listed(storage) == [".airflow-sync-notours.part", "new"]
+
+
+@pytest.mark.parametrize("change", ["grow", "shrink", "rewrite", "empty"])
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_file_that_changes_while_it_is_sent_is_noticed(storage: LocalStorage, root: Path, change: str, size: int) -> None:
+    """The last block of a file that grew, shrank or was rewritten meanwhile is never handed out."""
+    path = root / "file"
+    path.write_bytes(b"x" * size)
+    with storage.read("file") as reader:
+        with path.open("r+b") as file:
+            if change == "grow":
+                file.seek(0, os.SEEK_END)
+                file.write(b"y")
+            elif change == "shrink":
+                file.truncate(size - 1)
+            elif change == "empty":
+                file.truncate(0)
+            else:
+                file.write(b"z")
+        os.utime(path, ns=(0, 12345))
+        sent: list[bytes] = []
+        with pytest.raises(FileChangedError, match=r"'file'.*changed while it was read"):
+            sent.extend(reader)
+        assert sum(map(len, sent)) < size
+
+
+def test_a_file_that_is_replaced_while_it_is_sent_is_sent_whole(storage: LocalStorage, root: Path) -> None:
+    """Who reads a file keeps the content that it had, when another takes its name meanwhile."""
+    put(storage, "file", b"old" * 200_000)
+    with storage.read("file") as reader:
+        put(storage, "file", b"new")
+        assert b"".join(reader) == b"old" * 200_000
+
+
+def test_what_may_not_be_read_is_an_error(
+    public_root: Path, run_as_user: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """A file or directory without permission fails a scan or a digest, and is never taken for missing."""
+    code = """
+        from airflow_provider_sync.files import *
+        try:
+            print(build_manifest(open_storage(sys.argv[1]), Md5Hasher(), PathFilter(exclude=sys.argv[2:])))
+        except Exception as error:
+            print(type(error).__name__, error)
+    """
+    (public_root / "open").write_bytes(b"x")
+    (public_root / "closed").mkdir()
+    (public_root / "closed").chmod(0)
+    outcome = run_as_user(code, str(public_root))
+    assert outcome.stdout.startswith("FileError Cannot read the directory 'closed'"), outcome
+    assert "Permission denied" in outcome.stdout
+    assert run_as_user(code, str(public_root), "closed/").stdout.startswith("{'open': ")
+    (public_root / "closed").rmdir()
+    (public_root / "secret").write_bytes(b"x")
+    (public_root / "secret").chmod(0)
+    assert run_as_user(code, str(public_root)).stdout.startswith("FileError Cannot read 'secret'")
+    (public_root / "secret").unlink()
+    public_root.chmod(0)
+    assert run_as_user(code, str(public_root)).stdout.startswith(f"FileError Cannot read the directory {public_root}")
+
+
+def test_a_root_that_is_not_there(tmp_path: Path) -> None:
+    """A directory that does not exist is an error which says so, and not an empty one."""
+    with pytest.raises(FileError, match=r"No such file or directory\. Make it, or correct its path"):
+        list(LocalStorage(tmp_path / "nowhere").scan())
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match="It is a file; name a directory"), LocalStorage(tmp_path / "file").exclusive(0):
+        pass
+
+
+def test_a_root_that_goes_away_is_not_a_missing_file(storage: LocalStorage, root: Path) -> None:
+    """When the whole directory disappears, that is an error and not many missing files."""
+    (root / "x").write_bytes(b"x")
+    scan = storage.scan()
+    next(scan)
+    root.rename(root.with_name("elsewhere"))
+    for call in (storage.open, storage.read):
+        with pytest.raises(FileError) as failure:
+            call("x")
+        assert not isinstance(failure.value, MissingFileError)
+
+
+def descriptors() -> list[str]:
+    """What this process has open, where the system tells."""
+    table = Path("/proc/self/fd")
+    return sorted(str(path) for path in table.iterdir()) if table.exists() else []
+
+
+def test_descriptors_are_given_back(storage: LocalStorage, root: Path) -> None:
+    """Whatever succeeds or fails, no file stays open."""
+    (root / "file").write_bytes(b"x")
+    (root / "link").symlink_to("file")
+    os.mkfifo(root / "fifo")
+    before = descriptors()
+    for name in ("file", "link", "fifo", "absent", "file/x", "link/x", "a/b/c"):
+        for call in (storage.delete, lambda name: storage.read(name).__exit__(None, None, None), lambda name: put(storage, name)):
+            try:
+                call(name)
+            except FileError:
+                continue
+    listed(storage)
+    next(iter(storage.scan()))
+    storage.flush()
+    storage.clean(0)
+    with storage.exclusive(0):
+        pass
+    assert descriptors() == before
+
+
+def test_an_error_of_the_disk_is_not_a_missing_directory(
+    storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails in the middle of a scan ends it with an error."""
+    (root / "sub").mkdir()
+    (root / "sub" / "x").write_bytes(b"x")
+    scandir = os.scandir
+
+    def failing(descriptor: int) -> object:
+        if os.path.samestat(os.fstat(descriptor), (root / "sub").stat()):
+            raise OSError(errno.EIO, "Input/output error")
+        return scandir(descriptor)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(FileError, match="Check the disk"):
+        listed(storage)
