@@ -69,7 +69,8 @@ def in_path_order(pages: Pages, prefix: str, *, max_held: int = MAX_HELD) -> Ite
         ahead = {folder for folder in ahead if last < folder or last.startswith(folder)} if ahead else ahead
         held += [found for found in page if not _is_in(found.key, prefix, ahead)] if ahead else page
         if skipped:
-            listing = pages(prefix, skipped[0] + _LAST)
+            # A name may begin with the last character, too.
+            listing = pages(prefix, max(last, skipped[0] + _LAST))
         page = next(listing, None)
         if page is None:
             break
