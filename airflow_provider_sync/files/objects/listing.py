@@ -65,9 +65,9 @@ def in_path_order(pages: Pages, prefix: str, *, max_held: int = MAX_HELD) -> Ite
             if found.key <= last:
                 raise FileError(f"The store lists {found.key!r} after {last!r}, so not in the order of keys. Use another store.")
             last = found.key
+        held += [found for found in page if not _is_in(found.key, prefix, ahead)] if ahead else page
         skipped = [folder for folder in ahead if last.startswith(folder)]
         ahead = {folder for folder in ahead if last < folder or last.startswith(folder)} if ahead else ahead
-        held += [found for found in page if not _is_in(found.key, prefix, ahead)] if ahead else page
         if skipped:
             # A name may begin with the last character, too.
             listing = pages(prefix, max(last, skipped[0] + _LAST))

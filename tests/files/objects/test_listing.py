@@ -36,6 +36,7 @@ class Store:
 
 @given(keys=KEYS, page_size=st.integers(1, 20), max_held=st.integers(0, 10), prefix=st.sampled_from(["", "a/", "a-/"]))
 @example(keys=["a-1", "a-2", "a-3", "a/-1", "a/-2", "a/-/x", "a0"], page_size=2, max_held=0, prefix="")
+@example(keys=["0", "/", ".", "-", ".0"], page_size=3, max_held=0, prefix="")
 @example(keys=[".", "/\U0010ffff0"], page_size=1, max_held=0, prefix="")
 def test_keys_come_in_the_order_of_paths(keys: list[str], page_size: int, max_held: int, prefix: str) -> None:
     """Whatever the keys and the pages are, each object comes once, in the order of paths."""
