@@ -80,7 +80,9 @@ class TargetDirectory(DirectoryConfig, frozen=True):
     durable: bool = Field(
         default=True, description="Give a file its name only when its content is on the disk, so that it survives a power cut."
     )
-    downloads: Annotated[PositiveWhole, Field(le=64)] = Field(default=4, description="Requests for files at once.")
+    downloads: Annotated[PositiveWhole, Field(le=64)] = Field(
+        default=4, description="Requests for files at once; for a local disk, at most one for each core."
+    )
     skip_unreadable: bool = Field(
         default=False, description="Leave out files that cannot be read, sent or written, with a warning instead of an error."
     )

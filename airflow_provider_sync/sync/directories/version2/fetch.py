@@ -75,6 +75,7 @@ class Fetching:
         self._rules = rules
         self._written = written
         self._downloads = downloads
+        self._concurrency = storage.concurrency
         self._stopped = Event()
         self._large = LargeFiles(client, storage, root, request, writer, rules, written, self._stopped)
         self._lock = Lock()
@@ -88,7 +89,8 @@ class Fetching:
         """
         size = min(BATCH_BYTES, max(MIN_BATCH_BYTES, total_bytes // (2 * self._downloads)))
         batches = batches_of(steps, size)
-        workers = min(self._downloads, -(-total_bytes // size))
+        # More threads than cores slow each other down on a local disk; requests to a store wait for it most of the time.
+        workers = min(self._downloads, self._concurrency, -(-total_bytes // size))
         if workers <= 1:
             for batch in batches:
                 self._fetch(batch)
