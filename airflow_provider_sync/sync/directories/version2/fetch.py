@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from threading import Event, Lock
 
 import msgspec
@@ -118,10 +119,16 @@ class Fetching:
             raise
 
     def _fetch(self, batch: Sequence[Step]) -> None:
-        if is_large(batch[0]):
-            self._fetch_large(batch[0])
-        else:
-            self._fetch_small(batch)
+        try:
+            if is_large(batch[0]):
+                self._fetch_large(batch[0])
+            else:
+                self._fetch_small(batch)
+        except SyncError:
+            # What has arrived stays, so that the next sync need not fetch it again; the first error is the one to report.
+            with suppress(SyncError):
+                self.commit()
+            raise
         self.commit()
 
     def _fetch_large(self, step: Step) -> None:
