@@ -10,12 +10,12 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree_writer import TreeWriter
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry
-from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
+from airflow_provider_sync.sync.directories.version2.look_again import look_again
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
 from airflow_provider_sync.sync.directories.version2.written import Written
@@ -77,25 +77,13 @@ class Applying:
 
     def _look_again(self, client: SyncClient, request: DigestFiles, changed: Sequence[Step]) -> list[Step]:
         """Ask for the size and time that files have now."""
-        request = msgspec.structs.replace(request, paths=tuple(step.path for step in changed))
-
-        def ask() -> dict[str, FileEntry]:
-            found = {}
-            with client.digest_files(request) as answer:
-                for path, digest in answer:
-                    if digest.digest is not None:
-                        found[path] = FileEntry(path, "file", digest.size, digest.mtime_ns, 0, digest.digest)
-                    elif digest.problem:
-                        self._fetching.unreadable[path] = digest.problem
-                    else:
-                        self._fetching.gone.add(path)
-            return found
-
-        now = repeated(client, ask)
+        now = look_again(client, msgspec.structs.replace(request, paths=tuple(step.path for step in changed)))
+        self._fetching.unreadable |= now.unreadable
+        self._fetching.gone |= now.gone
         return [
-            msgspec.structs.replace(step, source=msgspec.structs.replace(now[step.path], mode=step.source.mode))
+            msgspec.structs.replace(step, source=msgspec.structs.replace(now.entries[step.path], mode=step.source.mode))
             for step in changed
-            if step.path in now and step.source is not None
+            if step.path in now.entries and step.source is not None
         ]
 
     def _each(self, steps: Iterable[Step], do: Callable[[Step], None]) -> None:

@@ -112,6 +112,8 @@ class LargeFiles:
                 self._written.note_progress(sum(stretch.length for stretch in plan if stretch.local is not None))
                 return found
             except IncompleteStreamError as error:
+                if self._stopped.is_set():
+                    raise
                 if new.written > before:
                     attempts.progress()
                 else:

@@ -1,0 +1,61 @@
+"""Ask the source again for files that were not what they were listed as: what they are now, or why there is nothing to fetch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry, ListFiles
+from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.directories.problems import is_below
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What became of some files.
+
+    :ivar entries: those that can be fetched, by path
+    :ivar unreadable: those that the source cannot read, and why
+    :ivar gone: those that the source does not have any more
+    """
+
+    entries: dict[str, FileEntry] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+
+def look_again(client: SyncClient, request: DigestFiles) -> Now:
+    """Ask what files are now; a source that takes no digests lists its directory again.
+
+    :param request: names the files
+    """
+    return repeated(client, lambda: _digest(client, request)) or repeated(client, lambda: _list(client, request))
+
+
+def _digest(client: SyncClient, request: DigestFiles) -> Now | None:
+    """Return what digests tell; ``None`` if the source takes none."""
+    now, answered = Now(), False
+    with client.digest_files(request) as answer:
+        for path, digest in answer:
+            answered = True
+            if digest.digest is not None:
+                now.entries[path] = FileEntry(path, "file", digest.size, digest.mtime_ns, 0, digest.digest)
+            elif digest.problem:
+                now.unreadable[path] = printable(digest.problem)
+            else:
+                now.gone.add(path)
+    return now if answered else None
+
+
+def _list(client: SyncClient, request: DigestFiles) -> Now:
+    now = Now(gone=set(request.paths))
+    with client.list_files(ListFiles(directory=request.directory, folder=request.folder, links=request.links)) as answer:
+        for entries in answer:
+            now.entries.update((entry.path, entry) for entry in entries if entry.kind == "file" and entry.path in now.gone)
+    now.gone.difference_update(now.entries)
+    for name, reason in answer.unreadable.items():
+        # Whatever is in a directory that cannot be listed may still be there.
+        now.unreadable.update((path, reason) for path in now.gone if path == name or is_below(path, [name]))
+    now.gone.difference_update(now.unreadable)
+    return now
