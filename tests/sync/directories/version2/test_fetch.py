@@ -145,3 +145,34 @@ def test_a_failure_stops_other_downloads(folders_of_version2: Mirror, monkeypatc
     assert asked.count("slow") == 1
     assert not (target(folders) / "slow").exists()
     assert "u" not in everything(target(folders))
+
+
+def test_a_file_of_several_messages_that_is_cut(folders: Mirror) -> None:
+    """What came of a file before the cut is thrown away, and the file comes from its beginning."""
+    content = "0123456789" * 250_000
+    folders.put("c", content)
+    asked: list[list[str]] = []
+    messages = iter([None, None, None, "cut"])
+
+    def cut(_: str) -> None:
+        if next(messages, None):
+            raise IncompleteStreamError("The connection broke.")
+
+    report = sync_with(folders, retries=1, before_read=asked.append, on_message=cut)
+    assert (report.files_added, report.verified) == (5, "digest")
+    assert asked == [list("abcde"), list("cde")]
+    folders.assert_equal()
+    assert everything(target(folders)) == list("abcde")
+
+
+def test_a_file_that_turns_unreadable_at_the_source(folders: Mirror) -> None:
+    """A file that the source cannot read at its turn fails the sync, by its name; the others arrive."""
+
+    def replace(_: list[str]) -> None:
+        path = Path(folders.source.location) / "b"
+        path.unlink()
+        path.symlink_to(path)
+
+    with pytest.raises(SyncFailed, match="'b' of directory 'd' could not be synced; all others were"):
+        sync_with(folders, before_read=replace)
+    assert sorted(folders.contents()) == ["a", "c", "d", "e"]

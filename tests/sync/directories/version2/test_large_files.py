@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from airflow_provider_sync.exceptions import SyncFailed, TransportError
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncFailed, TransportError
+from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync import attempts
 from airflow_provider_sync.sync.directories.version2 import large_files
+from airflow_provider_sync.sync.directories.version2.plan import Step
+from tests.sync.directories.disturbed import sync_with
 from tests.sync.directories.mirror import Mirror, everything
 
 SIZE = 3_000_000
@@ -155,3 +162,74 @@ def test_a_large_file_that_the_server_cannot_read(folders: Mirror) -> None:
         report = folders.sync()
     assert report.warnings == ("'large' went from the source during the sync; the next run deletes what is left.",)
     assert target(folders).read_bytes() == old
+
+
+def test_a_cut_download_goes_on_at_once(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that is cut goes on in the same sync, as often as something came, and once more where nothing did."""
+    monkeypatch.setattr(attempts.random, "uniform", lambda low, high: 0)
+    folders = folders_of_version2
+    put(folders, random.Random(1).randbytes(SIZE))
+    messages, asked = count(1), list[list[str]]()
+
+    def cut(_: str) -> None:
+        if next(messages) in (2, 3):
+            raise IncompleteStreamError("The connection broke.")
+
+    report = sync_with(folders, retries=1, before_read=asked.append, on_message=cut)
+    assert (report.files_added, report.verified, len(asked)) == (1, "digest", 3)
+    assert target(folders).read_bytes() == source(folders)
+
+
+def test_a_file_that_changes_before_its_chunks_are_asked_for(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not as large any more as it was listed is asked for again, and arrives as it is now."""
+    put(folders, source(folders) + b"grown", seconds=1)
+    original = large_files.LargeFiles.fetch
+    changes = [b"grown again"]
+
+    def change_and_fetch(self: large_files.LargeFiles, step: Step) -> None:
+        if changes:
+            put(folders, source(folders) + changes.pop(), seconds=2)
+        original(self, step)
+
+    monkeypatch.setattr(large_files.LargeFiles, "fetch", change_and_fetch)
+    report = folders.sync()
+    assert (report.files_updated, report.verified, report.warnings) == (1, "digest", ())
+    assert target(folders).read_bytes() == source(folders)
+
+
+def test_a_server_that_is_busy(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cannot cut the file now ends the sync, which may be retried; the old file stays."""
+    old = target(folders).read_bytes()
+    put(folders, source(folders) + b"grown", seconds=1)
+
+    def busy(*_: object, **__: object) -> ChunkList:
+        raise ServerError("It is busy.", 503)
+
+    monkeypatch.setattr(SyncClient, "chunk_file", busy)
+    with pytest.raises(SyncFailed, match="It is busy") as failure:
+        folders.sync()
+    assert failure.value.retryable
+    assert target(folders).read_bytes() == old
+
+
+@pytest.mark.parametrize("trouble", ["changed", "unreadable"])
+def test_a_file_that_cannot_be_cut_here(folders: Mirror, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    """A target's file that changes or turns unreadable while it is cut into chunks is replaced as a whole."""
+    folders.cache = None
+    put(folders, source(folders) + b"grown", seconds=1)
+    original = large_files.chunk_file
+
+    def disturbed(file: BinaryIO, size: int) -> ChunkList:
+        if trouble == "unreadable":
+            raise FileError("It is locked.")
+        chunks = original(file, size)
+        with target(folders).open("r+b") as other:
+            other.write(b"changed")
+        os.utime(target(folders), (5, 5))
+        return chunks
+
+    monkeypatch.setattr(large_files, "chunk_file", disturbed)
+    report = folders.sync()
+    assert (report.files_updated, report.bytes_written, report.verified) == (1, SIZE + 5, "digest")
+    assert report.bytes_received > SIZE
+    assert target(folders).read_bytes() == source(folders)

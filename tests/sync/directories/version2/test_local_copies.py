@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.local import entries
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from airflow_provider_sync.sync.directories.version2 import large_files, listings
 from tests.sync.directories.mirror import Mirror, everything
 
 
 @pytest.fixture
-def folders(folders_of_version2: Mirror) -> Mirror:
-    """Give a few files that both sides have."""
+def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """Give a few files that both sides have, on a disk with a clock so fine that no file is racy."""
+    monkeypatch.setattr(entries, "_FINE_NS", 0)
     for number in range(20):
         folders_of_version2.put(f"old/{number}", f"content {number}" * 100)
     folders_of_version2.sync()
