@@ -184,7 +184,7 @@ COMMANDS = (
                 type=_count,
                 default=20,
                 metavar="N",
-                help="maximum number of keys to show for each table (default: %(default)s)",
+                help="maximum number of keys or paths to show for each table or directory (default: %(default)s)",
             ),
         ),
     ),

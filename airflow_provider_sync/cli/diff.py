@@ -1,4 +1,4 @@
-"""``diff``: which rows and files a run would change, by their keys and names."""
+"""``diff``: which rows and files a run would change, by their keys, names and sizes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+import msgspec
+
 from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.progress_bars import show_progress
 from airflow_provider_sync.cli.run import show
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync import plan_run
+from airflow_provider_sync.sync.directories.diff import DirectoryDiff, FileChange
 from airflow_provider_sync.sync.tables.diff import RunDiff, TableDiff, diff_run
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
 
 DONE, DIFFERENT = 0, 1
+
+_MARKS = {"add": "+", "update": "~", "set metadata": "~", "delete": "-"}
 
 
 def main(options: Namespace) -> int:
@@ -35,6 +40,9 @@ def main(options: Namespace) -> int:
         for table in found.tables:
             for line in _lines(table, options.keys):
                 print(line)
+        for directory in found.directories:
+            for line in _lines_of_files(directory, options.keys):
+                print(line)
     if found.failures:
         raise SyncFailed.of(found.failures, found.reports) from found.failures[0]
     return DIFFERENT if any(report.changed for report in found.reports) else DONE
@@ -45,7 +53,15 @@ def _plain(found: RunDiff) -> list[dict[str, Any]]:
         {**table.report.to_dict(), "keys": _plain_keys(table.changes), "keys_omitted": table.keys_omitted}
         for table in found.tables
     ]
-    return [*tables, *(report.to_dict() for report in found.directories)]
+    directories = [
+        {
+            **directory.report.to_dict(),
+            "changes": msgspec.to_builtins(directory.changes),
+            "paths_omitted": directory.paths_omitted,
+        }
+        for directory in found.directories
+    ]
+    return [*tables, *directories]
 
 
 def _plain_keys(changes: RowChanges | None) -> dict[str, list[list[str]]] | None:
@@ -70,7 +86,35 @@ def _lines(table: TableDiff, most: int) -> Iterator[str]:
         yield f"… and {differing - most:,} more"
 
 
+def _lines_of_files(directory: DirectoryDiff, most: int) -> Iterator[str]:
+    """Yield a table of paths, sizes and reasons."""
+    changes = directory.changes[:most]
+    if not directory.changes:
+        return
+    yield ""
+    yield f"{directory.report.name}:"
+    rows = [(f"{_MARKS[change.change]} {_shown(change.path)}", _sizes(change), change.reason) for change in changes]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    if (differing := len(directory.changes) + directory.paths_omitted) > most:
+        yield f"… and {differing - most:,} more"
+
+
+def _sizes(change: FileChange) -> str:
+    before, after = change.target_size, change.source_size
+    if before is None and after is None:
+        return change.kind
+    if before is None or after is None or before == after:
+        return f"{after if before is None else before:,} bytes"
+    return f"{before:,} → {after:,} bytes"
+
+
+def _shown(text: str) -> str:
+    """Return a text as a literal if it has characters that would break the line."""
+    return text if text.isprintable() else repr(text)
+
+
 def _marked(mark: str, keys: Sequence[Key]) -> Iterator[str]:
-    # A key with characters that would break the line is shown as a literal.
     for key in keys:
-        yield f"{mark} " + ", ".join(part if part.isprintable() else repr(part) for part in key)
+        yield f"{mark} " + ", ".join(map(_shown, key))

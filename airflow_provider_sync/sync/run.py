@@ -132,7 +132,7 @@ def run(
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)
-                options = _with_defaults(directory, config)
+                options = with_defaults(directory, config)
                 outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress, cache=cache)])
     outcomes.check(outcomes.found)
     return outcomes.found
@@ -148,7 +148,8 @@ def directory_failed(directory: TargetDirectory, error: SyncError) -> Sequence[R
     return error.reports or [DirectoryReport(name=directory.name, status="failed", error=str(error))]
 
 
-def _with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:
+def with_defaults(directory: TargetDirectory, config: ClientConfig) -> TargetDirectory:
+    """Return the options of a directory, with what the configuration says for all of them."""
     if directory.files_per_request is not None:
         return directory
     return directory.model_copy(update={"files_per_request": config.files_per_request})

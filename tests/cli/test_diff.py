@@ -44,13 +44,13 @@ def test_a_number_of_keys_below_none(command: Command, capsys: pytest.CaptureFix
 
 
 def test_json_has_the_keys(changed: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--json`` has the complete lists beside each report, directories have none."""
+    """``--json`` has the complete lists beside each report of a table, and the paths beside that of a directory."""
     assert command("diff", "--json") == 1
     orders, customers, images = json.loads(capsys.readouterr().out)
     assert orders["keys"] == {"inserted": [["4"]], "updated": [["1"], ["2"]], "deleted": [["-9"]]}
     assert customers["keys"] == {"inserted": [], "updated": [], "deleted": []}
     assert orders["keys_omitted"] == customers["keys_omitted"] == 0
-    assert "keys" not in images
+    assert (images["changes"], images["paths_omitted"]) == ([], 0)
 
 
 def test_one_table_that_fails_does_not_hide_the_others(
@@ -63,3 +63,37 @@ def test_one_table_that_fails_does_not_hide_the_others(
     statuses = {report["name"]: report["status"] for report in json.loads(printed.out)}
     assert statuses == {"orders": "planned", "customers": "failed", "images": "unchanged"}
     assert "There is no table 'customers'" in printed.err
+
+
+def test_paths_are_shown_with_sizes_and_reasons(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files and directories that a run would change are lines with sizes and the reason; ``--keys`` limits them."""
+    command("run")
+    source, target = site.folder / "images", site.folder / "copies"
+    (source / "a new\nfile").write_text("12")
+    (source / "empty").mkdir()
+    (source / "grown").write_text("x" * 1234)
+    (target / "grown").write_text("x")
+    (target / "old").write_text("123")
+    capsys.readouterr()
+    assert command("diff", "--directory", "images") == 1
+    printed = capsys.readouterr().out
+    assert printed[printed.index("images:") :].splitlines() == [
+        "images:",
+        r"+ 'a new\nfile'  2 bytes          new",
+        "+ empty          directory        new",
+        "~ grown          1 → 1,234 bytes  size",
+        "- old            3 bytes          gone",
+    ]
+    assert command("diff", "--directory", "images", "--keys", "1") == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "… and 3 more"
+    assert command("diff", "--directory", "images", "--json") == 1
+    (images,) = json.loads(capsys.readouterr().out)
+    assert images["changes"][2] == {
+        "path": "grown",
+        "change": "update",
+        "kind": "file",
+        "reason": "size",
+        "source_size": 1234,
+        "target_size": 1,
+    }
+    assert not (target / "empty").exists()

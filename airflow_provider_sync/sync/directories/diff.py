@@ -59,10 +59,12 @@ class DirectoryDiff(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar report: how many there are
     :ivar changes: the first of them, in the order of paths; none by version 1, which knows no sizes
+    :ivar paths_omitted: number of paths that differ, too, and are left out
     """
 
     report: DirectoryReport
     changes: tuple[FileChange, ...] = ()
+    paths_omitted: int = 0
 
 
 @within_max_seconds
@@ -81,7 +83,8 @@ def diff_directory(
     :raises SyncError: when they cannot be compared, or a guard would stop the sync
     """
     if protocol_for(client, directory) == 1:
-        return DirectoryDiff(report=sync_directory(client, directory, storage, dry_run=True, cache=cache))
+        report = sync_directory(client, directory, storage, dry_run=True, cache=cache)
+        return DirectoryDiff(report=report, paths_omitted=report.files_added + report.files_updated + report.files_deleted)
     measure = Measure(client)
     sync = DirectorySync(client, directory, storage, silent, cache or open_cache(None))
     with sync.compared() as compared:
@@ -93,7 +96,8 @@ def diff_directory(
         lists = (work.files, work.touched, work.links, work.directories, work.removed)
         steps = merge(*lists, key=lambda step: path_order(step.path))
         changes = tuple(map(_change, islice(steps, max_paths)))
-        return DirectoryDiff(report=sync.report(compared, measure, dry_run=True), changes=changes)
+        report = sync.report(compared, measure, dry_run=True)
+        return DirectoryDiff(report=report, changes=changes, paths_omitted=sum(map(len, lists)) - len(changes))
 
 
 def _change(step: Step) -> FileChange:

@@ -11,14 +11,16 @@ from functools import partial
 import msgspec
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig, TargetTable
+from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncError
-from airflow_provider_sync.report import Report, TableReport
+from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.run import Opener, RunPlan, run
+from airflow_provider_sync.sync.run import Opener, RunPlan, with_defaults
 from airflow_provider_sync.sync.tables.both_sides import Comparison
 from airflow_provider_sync.sync.tables.compare import compare
 from airflow_provider_sync.sync.tables.facts import Facts
@@ -59,13 +61,13 @@ class RunDiff(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tables: tuple[TableDiff, ...]
-    directories: tuple[Report, ...]
+    directories: tuple[DirectoryDiff, ...]
     failures: tuple[SyncError, ...] = ()
 
     @property
     def reports(self) -> tuple[Report, ...]:
         """Reports of everything, in order."""
-        return (*(table.report for table in self.tables), *self.directories)
+        return (*(table.report for table in self.tables), *(directory.report for directory in self.directories))
 
 
 class _Listed:
@@ -146,10 +148,12 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                 for table in group:
                     with tables.going_on(partial(_failed, [table])):
                         tables.add([diff_table(client, table, database, progress=progress)])
-    directories = Outcomes[Report]()
-    with directories.going_on(lambda error: error.reports):
-        of_directories = RunPlan(tables={}, directories=plan.directories)
-        directories.add(run(config, of_directories, opener=opener, dry_run=True, progress=progress))
+        directories = Outcomes[DirectoryDiff]()
+        with open_cache(cache_path(config.cache)) as cache:
+            for directory in plan.directories:
+                with directories.going_on(partial(_failed_directory, directory)):
+                    options = with_defaults(directory, config)
+                    directories.add([diff_directory(client, options, opener.storage(directory.path), cache=cache)])
     return RunDiff(
         tables=tuple(tables.found),
         directories=tuple(directories.found),
@@ -159,3 +163,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
 
 def _failed(tables: Sequence[TargetTable], error: SyncError) -> list[TableDiff]:
     return [TableDiff(report=TableReport(name=table.name, status="failed", error=str(error))) for table in tables]
+
+
+def _failed_directory(directory: TargetDirectory, error: SyncError) -> list[DirectoryDiff]:
+    return [DirectoryDiff(report=DirectoryReport(name=directory.name, status="failed", error=str(error)))]

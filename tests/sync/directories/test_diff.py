@@ -48,7 +48,8 @@ def test_every_difference_has_a_reason(folders_of_version2: Mirror) -> None:
     )
     report = found.report
     assert (report.status, report.files_added, report.files_updated, report.files_deleted) == ("planned", 2, 2, 1)
-    assert len(diff(folders, max_paths=2).changes) == 2
+    few = diff(folders, max_paths=2)
+    assert (few.changes, few.paths_omitted, found.paths_omitted) == (found.changes[:2], 5, 0)
     assert folders.contents() == before
 
 
@@ -63,10 +64,10 @@ def test_a_link_that_leads_elsewhere_is_updated(folders_of_version2: Mirror) -> 
 
 
 def test_version1_counts(folders_of_version1: Mirror) -> None:
-    """Version 1 counts the differences, and names none."""
+    """Version 1 counts the differences, and names none: all are left out."""
     folders_of_version1.put("a")
     found = diff(folders_of_version1)
-    assert (found.report.files_added, found.changes) == (1, ())
+    assert (found.report.files_added, found.changes, found.paths_omitted) == (1, (), 1)
 
 
 def test_guards_hold(folders_of_version2: Mirror) -> None:
