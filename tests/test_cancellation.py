@@ -70,7 +70,7 @@ def test_a_signal_that_a_library_turns_into_an_error(number: signal.Signals) -> 
     """What SQLite makes of a signal inside one of its functions ends the sync as the signal does, and is nobody's failure."""
 
     def end() -> None:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
 
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("f", 0, end)
