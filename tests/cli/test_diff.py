@@ -97,3 +97,25 @@ def test_paths_are_shown_with_sizes_and_reasons(site: Site, command: Command, ca
         "target_size": 1,
     }
     assert not (target / "empty").exists()
+
+
+def test_a_directory_that_fails_does_not_hide_the_tables(
+    changed: Site, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory that a guard keeps from being synced is reported as failed, the tables are shown, and the exit code is 3."""
+    (changed.folder / "images" / "a.png").unlink()
+    assert command("diff", "--json") == 3
+    printed = capsys.readouterr()
+    statuses = {report["name"]: report["status"] for report in json.loads(printed.out)}
+    assert statuses == {"orders": "planned", "customers": "unchanged", "images": "failed"}
+    assert "allow_empty_source" in printed.err
+
+
+def test_nothing_that_differs(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing differs there are only the reports, and the exit code is 0."""
+    command("run")
+    capsys.readouterr()
+    assert command("diff") == 0
+    printed = capsys.readouterr().out
+    assert "images" in printed
+    assert not any(line.endswith(":") for line in printed.splitlines())
