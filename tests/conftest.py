@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -45,7 +46,9 @@ AIRFLOW_HOME = _make_airflow_home()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remove that home in the end."""
+    """Remove that home in the end, and listen to Ctrl-C: a shell that starts the tests in the background ignores it for them."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.add_cleanup(lambda: shutil.rmtree(AIRFLOW_HOME, ignore_errors=True))
 
 
