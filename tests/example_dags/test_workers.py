@@ -24,7 +24,7 @@ UNSCHEDULED = (EXAMPLES / f"{EXAMPLE}.py").read_text().replace('schedule="@daily
 TABLE_TASKS = {"sync_orders.compare", *(f"sync_orders.download[{number}]" for number in range(4)), "sync_orders.merge"}
 FILE_TASKS = {"sync_images.compare", *(f"sync_images.download[{number}]" for number in range(3)), "sync_images.delete"}
 ROWS = 200_000
-FILES = 250
+FILES = 600  # 256 small files make a batch
 # The first download of `right` stops for good once something is staged and committed; slices are small, and many.
 KILLED = """
 import os
