@@ -1,4 +1,4 @@
-"""Answers of version 1 with a streamed body: tables and files."""
+"""Answers of version 1: tables, files and hashes of tables."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.refusals import not_a_sync_server
@@ -20,13 +22,14 @@ from airflow_provider_sync.exceptions import (
     TransportError,
 )
 from airflow_provider_sync.protocol.too_large import too_large
-from airflow_provider_sync.protocol.v1 import EMPTY, TIME_ZONE_HEADER
+from airflow_provider_sync.protocol.v1 import EMPTY, MAX_NAME, TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import decompress
 from airflow_provider_sync.protocol.v1.frames import MAX_METADATA_BYTES, Frame, read_frames
 from airflow_provider_sync.protocol.v1.rows import Row, RowReader
 from airflow_provider_sync.time_zones import TimeZone, time_zone_named
 
 _OCTET_STREAM = "application/octet-stream"
+_MAX_SHORT_BYTES = 64 * 1024
 _ETAG = re.compile(rf'(?:W/)?"([0-9a-f]{{40}}|{EMPTY})"')
 
 
@@ -160,3 +163,27 @@ class FilesAnswer(_Answer):
             for chunk in chunks:
                 self._body.progress()
                 yield chunk
+
+
+class _TableHash(msgspec.Struct, frozen=True):
+    hash: str
+
+
+def read_short_json(body: Body) -> bytearray:
+    """Read an answer of a few fields."""
+    return body.json(limit=_MAX_SHORT_BYTES)
+
+
+def read_table_hash(body: Body) -> str:
+    """Read the answer to ``/getTableHash``.
+
+    :raises ProtocolError: for anything that cannot be a hash
+    """
+    text = read_short_json(body)
+    try:
+        value = msgspec.json.decode(text, type=_TableHash).hash
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{body.url} did not answer with a hash: {error}. Check the URL.") from error
+    if not value or len(value) > MAX_NAME or not value.isprintable():
+        raise ProtocolError(f"{body.url} answered with a hash of {len(value)} characters that cannot be one. Check the URL.")
+    return value

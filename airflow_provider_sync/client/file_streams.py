@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain
-from types import TracebackType
-from typing import Self
-
-import msgspec
 
 from airflow_provider_sync.client.body import Body
-from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.client.message_stream import MessageStream, unexpected
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.exceptions import GuardError, ProtocolError, ServerError, TransportError
+from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.files.chunks import ChunkList, ChunkListBuilder
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
@@ -38,7 +33,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     Unchanged,
     UnreadableFiles,
 )
-from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type, read_file_messages
+from airflow_provider_sync.protocol.v2.stream import read_file_messages
 
 MAX_UNREADABLE = 4_096
 """Most unreadable files of one listing; servers stop before."""
@@ -61,10 +56,9 @@ _PIECE_BYTES = 512 * 1024
 _KEEP_ALIVE = Entries(entries=())
 
 
-class _FileStream:
-    """The open answer to a request; leaving the ``with`` block closes it.
+class _FileStream(MessageStream):
+    """The open answer to a request about a directory.
 
-    :param body: the answer
     :param directory: its name, for messages
     :param limit: most bytes of the answer
     :param option: name of the option that sets the limit
@@ -73,30 +67,9 @@ class _FileStream:
     def __init__(
         self, body: Body, directory: str, *, limit: int, option: str | None, compressions: Sequence[str] = COMPRESSIONS
     ) -> None:
-        if body.content_type != MEDIA_TYPE:
-            raise not_a_sync_server(body.url, body.content_type, body.beginning())
-        self._body = body
-        self._subject = f"Directory {directory!r}"
-        with self._with_subject():
-            compression = parse_media_type(body.response.headers["Content-Type"], compressions)
+        super().__init__(body, f"Directory {directory!r}", compressions=compressions)
         chunks = body.chunks(limit=limit, option=option, size=_PIECE_BYTES)
-        self._messages = read_file_messages(chunks, compression, limit=limit, option=option)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._body.response.close()
-
-    @contextmanager
-    def _with_subject(self) -> Iterator[None]:
-        """Name the directory in errors of the protocol's modules, which do not know it."""
-        try:
-            yield
-        except (GuardError, ProtocolError, TransportError) as error:
-            raise error.with_subject(self._subject) from error
-        except ServerError as error:
-            raise error.with_subject(f"{self._subject}: the server gave up") from error
+        self._messages = read_file_messages(chunks, self.compression, limit=limit, option=option)
 
 
 class ListingAnswer(_FileStream):
@@ -124,7 +97,7 @@ class ListingAnswer(_FileStream):
                 if request.state is None:
                     raise ProtocolError("The server says that nothing changed, but no state was named. Is it the same version?")
                 if (message := next(self._messages, None)) is not None:
-                    raise _unexpected(message, "the end of the answer")
+                    raise unexpected(message, "the end of the answer")
                 self.state = request.state
         self._rest: Iterator[FileMessage] = iter(()) if first is None or self.unchanged else chain((first,), self._messages)
         self._is_complete = self.unchanged
@@ -140,7 +113,7 @@ class ListingAnswer(_FileStream):
             received = 0
             for message in self._rest:
                 if self._is_complete:
-                    raise _unexpected(message, "the end of the answer")
+                    raise unexpected(message, "the end of the answer")
                 match message:
                     case Entries():
                         self._check.check(message.entries)
@@ -155,9 +128,9 @@ class ListingAnswer(_FileStream):
                     case Listed():
                         self._end(message)
                     case _:
-                        raise _unexpected(message, "a listing")
+                        raise unexpected(message, "a listing")
             if not self._is_complete:
-                raise _unexpected(None, "a listing")
+                raise unexpected(None, "a listing")
 
     def _add_unreadable(self, message: UnreadableFiles) -> None:
         if len(self.unreadable) + len(message.reasons) > MAX_UNREADABLE:
@@ -192,7 +165,7 @@ class FileDigestsAnswer(_FileStream):
             received = 0
             for message in self._messages:
                 if not isinstance(message, FileDigests):
-                    raise _unexpected(message, "digests of files")
+                    raise unexpected(message, "digests of files")
                 if received + len(message.digests) > len(self._paths):
                     raise ProtocolError(f"The server sent more than the {len(self._paths)} digests that were asked for.")
                 if message.digests:
@@ -238,7 +211,7 @@ class ContentAnswer(_FileStream):
                 elif isinstance(message, ContentFailed):
                     self._check.fail(message)
                 else:
-                    raise _unexpected(message, "content of files")
+                    raise unexpected(message, "content of files")
                 self._body.progress()
                 yield message
             self._check.finish()
@@ -267,7 +240,7 @@ class ChunksAnswer(_FileStream):
         with self._with_subject():
             for message in self._messages:
                 if end is not None:
-                    raise _unexpected(message, "the end of the answer")
+                    raise unexpected(message, "the end of the answer")
                 if isinstance(message, Chunks):
                     check.check(message)
                     if check.count > self._max_chunks:
@@ -279,9 +252,9 @@ class ChunksAnswer(_FileStream):
                     check.finish(message)
                     end = message
                 else:
-                    raise _unexpected(message, "chunks of a file")
+                    raise unexpected(message, "chunks of a file")
             if end is None:
-                raise _unexpected(None, "chunks of a file")
+                raise unexpected(None, "chunks of a file")
         return chunks.finish(end.digest)
 
 
@@ -298,8 +271,3 @@ def check_wanted(request: ReadFiles, limits: SizeLimits) -> None:
         wanted += size
     if wanted > limits.max_directory_bytes:
         raise too_large(limits.max_directory_bytes, "limits.max_directory_bytes", what=f"Directory {request.directory!r}")
-
-
-def _unexpected(message: msgspec.Struct | None, expected: str) -> ProtocolError:
-    received = "nothing" if message is None else f"a message {type(message).__struct_config__.tag!r}"
-    return ProtocolError(f"The server sent {received} instead of {expected}. Does it run the same version?")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
@@ -10,12 +9,12 @@ from typing import Literal, Self
 
 import msgspec
 import requests
-from requests.auth import AuthBase, HTTPBasicAuth
 
 from airflow_provider_sync.cancellation import current_cancellation
-from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, announced_time_zone
+from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, announced_time_zone, read_short_json, read_table_hash
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
+from airflow_provider_sync.client.credentials import credentials
 from airflow_provider_sync.client.file_streams import (
     ChunksAnswer,
     ContentAnswer,
@@ -24,11 +23,10 @@ from airflow_provider_sync.client.file_streams import (
     check_wanted,
 )
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
-from airflow_provider_sync.client.transport import BearerAuth, Call, Transport, check_header
+from airflow_provider_sync.client.transport import Call, Transport
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
 from airflow_provider_sync.files.chunks import ChunkList
-from airflow_provider_sync.protocol.v1 import MAX_NAME
 from airflow_provider_sync.protocol.v1.file_hashes import Manifest, decode_manifest
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_fields, table_fields
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
@@ -43,12 +41,6 @@ MAX_FILES = 998
 _MIN_MANIFEST_BYTES = 16 * 1024 * 1024
 _BYTES_PER_FILE = 256
 """Bytes allowed for each path and hash when a manifest may exceed :data:`_MIN_MANIFEST_BYTES`."""
-
-_MAX_HASH_BYTES = 64 * 1024
-
-
-class _TableHash(msgspec.Struct, frozen=True):
-    hash: str
 
 
 class SyncClient:
@@ -107,7 +99,7 @@ class SyncClient:
         self._cancellation = ExitStack()
         self._transport = Transport(
             url,
-            auth=_authentication(token, login, password),
+            auth=credentials(token, login, password),
             headers=headers,
             timeout=timeout,
             max_silence=max_silence,
@@ -186,7 +178,7 @@ class SyncClient:
         :raises SyncError: when it does not; the message says what answered instead
         """
         # A sync server complains that the name of the table is missing.
-        body = self._transport.post("/getTableHash", [], _read_json, subject="a table", expect=(422,))
+        body = self._transport.post("/getTableHash", [], read_short_json, subject="a table", expect=(422,))
         try:
             answer = msgspec.json.decode(body, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -332,7 +324,7 @@ class SyncClient:
 
         def read(body: Body) -> str:
             self.source_time_zone = announced_time_zone(body)
-            return _read_hash(body)
+            return read_table_hash(body)
 
         return self._transport.post("/getTableHash", table_fields(name), read, subject=f"table {name!r}")
 
@@ -400,33 +392,5 @@ class SyncClient:
         return self._transport.post("/getFiles", file_fields(name, paths), read, subject=f"directory {name!r}", repeat=repeat)
 
 
-def _authentication(token: str | None, login: str | None, password: str | None) -> AuthBase | None:
-    if token and login:
-        raise ConfigurationError("Both a token and a login are given. Give a token, or login and password.")
-    if password and not login:
-        raise ConfigurationError("A password is given without a login. Give both, or a token.")
-    if login:
-        return HTTPBasicAuth(login.encode(), (password or "").encode())
-    if token:
-        check_header("The token", token, widest=chr(sys.maxunicode))
-        return BearerAuth(token)
-    return None
-
-
 def _call(endpoint: str, request: msgspec.Struct, *, compressions: Sequence[str] = COMPRESSIONS) -> Call:
     return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept(compressions)}, application/json")
-
-
-def _read_json(body: Body) -> bytearray:
-    return body.json(limit=_MAX_HASH_BYTES)
-
-
-def _read_hash(body: Body) -> str:
-    text = _read_json(body)
-    try:
-        value = msgspec.json.decode(text, type=_TableHash).hash
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{body.url} did not answer with a hash: {error}. Check the URL.") from error
-    if not value or len(value) > MAX_NAME or not value.isprintable():
-        raise ProtocolError(f"{body.url} answered with a hash of {len(value)} characters that cannot be one. Check the URL.")
-    return value

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
-
-import msgspec
 
 from airflow_provider_sync.client.body import Body
-from airflow_provider_sync.client.refusals import not_a_sync_server
+from airflow_provider_sync.client.message_stream import MessageStream, unexpected
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.exceptions import GuardError, ProtocolError, ServerError, TransportError
+from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
 from airflow_provider_sync.protocol.v2.messages import (
@@ -25,52 +20,30 @@ from airflow_provider_sync.protocol.v2.messages import (
     Rows,
     Segments,
 )
-from airflow_provider_sync.protocol.v2.stream import MEDIA_TYPE, parse_media_type, read_messages
+from airflow_provider_sync.protocol.v2.stream import read_messages
 
 _KEEP_ALIVE = Segments(numbers=(), counts=(), sums=())
 
 
-class _Stream:
-    """The open answer to a request; leaving the ``with`` block closes it.
+class _TableStream(MessageStream):
+    """The open answer to a request about a table.
 
-    :param body: the answer
-    :param table: name of the table, for messages
+    :param table: its name, for messages
     :param limits: how much the server may send
     """
 
     def __init__(self, body: Body, table: str, *, limits: SizeLimits) -> None:
-        if body.content_type != MEDIA_TYPE:
-            raise not_a_sync_server(body.url, body.content_type, body.beginning())
-        self._body = body
-        self._subject = f"Table {table!r}"
-        with self._with_subject():
-            compression = parse_media_type(body.response.headers["Content-Type"])
+        super().__init__(body, f"Table {table!r}")
         self._max_rows = limits.max_rows
         limit, option = limits.max_table_bytes, "limits.max_table_bytes"
-        self._messages = read_messages(body.chunks(limit=limit, option=option), compression, limit=limit, option=option)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._body.response.close()
-
-    @contextmanager
-    def _with_subject(self) -> Iterator[None]:
-        """Name the table in errors of the protocol's modules, which do not know it."""
-        try:
-            yield
-        except (GuardError, ProtocolError, TransportError) as error:
-            raise error.with_subject(self._subject) from error
-        except ServerError as error:
-            raise error.with_subject(f"{self._subject}: the server gave up") from error
+        self._messages = read_messages(body.chunks(limit=limit, option=option), self.compression, limit=limit, option=option)
 
     def _check_limit(self, rows: int) -> None:
         if rows > self._max_rows:
             raise too_large(self._max_rows, "limits.max_rows", what="The table", unit="rows")
 
 
-class DescribedAnswer(_Stream):
+class DescribedAnswer(_TableStream):
     """The answer to ``describeTable``: the description of a table, then the digests of its segments, to be read once.
 
     :ivar described: the description, checked
@@ -82,7 +55,7 @@ class DescribedAnswer(_Stream):
             # While a slow database looks up its lowest and highest key, the server sends keep-alives first.
             message = next((message for message in self._messages if message != _KEEP_ALIVE), None)
             if not isinstance(message, Described):
-                raise _unexpected(message, "a description")
+                raise unexpected(message, "a description")
             check_described(message, request.table_slice)
             if request.partitioning not in (None, message.partitioning) or message.partitioning.scheme not in request.schemes:
                 raise ProtocolError(
@@ -107,7 +80,7 @@ class DescribedAnswer(_Stream):
             last, rows = -1, 0
             for message in self._messages:
                 if not isinstance(message, Segments):
-                    raise _unexpected(message, "digests of segments")
+                    raise unexpected(message, "digests of segments")
                 last = check_segments(message, self.described.partitioning, after=last)
                 rows += sum(message.counts)
                 self._check_limit(rows)
@@ -116,7 +89,7 @@ class DescribedAnswer(_Stream):
                 yield message
 
 
-class RowDigestsAnswer(_Stream):
+class RowDigestsAnswer(_TableStream):
     """The answer to ``digestRows``: keys and digests of rows, to be read once."""
 
     def __init__(self, body: Body, request: DigestRows, *, limits: SizeLimits) -> None:
@@ -135,7 +108,7 @@ class RowDigestsAnswer(_Stream):
             received = 0
             for message in self._messages:
                 if not isinstance(message, RowDigests):
-                    raise _unexpected(message, "digests of rows")
+                    raise unexpected(message, "digests of rows")
                 check_row_digests(message)
                 received += message.count
                 _check_count(received, self._requested_rows)
@@ -145,7 +118,7 @@ class RowDigestsAnswer(_Stream):
                 yield message
 
 
-class RowsAnswer(_Stream):
+class RowsAnswer(_TableStream):
     """The answer to ``getRows``: rows, to be read once.
 
     :ivar rows_received: rows read so far
@@ -166,7 +139,7 @@ class RowsAnswer(_Stream):
         with self._with_subject():
             for message in self._messages:
                 if not isinstance(message, Rows):
-                    raise _unexpected(message, "rows")
+                    raise unexpected(message, "rows")
                 check_rows(message, self._columns)
                 self.rows_received += message.count
                 _check_count(self.rows_received, self._requested_rows)
@@ -183,8 +156,3 @@ def _count_keys(keys: str | None) -> int | None:
 def _check_count(received: int, requested: int | None) -> None:
     if requested is not None and received > requested:
         raise ProtocolError(f"The server sent {received} rows where {requested} were asked for.")
-
-
-def _unexpected(message: msgspec.Struct | None, expected: str) -> ProtocolError:
-    received = "nothing" if message is None else f"a message {type(message).__struct_config__.tag!r}"
-    return ProtocolError(f"The server sent {received} instead of {expected}. Does it run the same version?")

@@ -299,7 +299,8 @@ def open_storage(path: str, filesystem: AbstractFileSystem | None = None) -> Sto
         return LocalStorage(Path(path).expanduser())
 
     # fsspec takes 60 ms to import, and local directories do not need it.
-    from airflow_provider_sync.files.objects.object_storage import ObjectStorage, filesystem_for, is_local
+    from airflow_provider_sync.files.objects.filesystems import filesystem_for, is_local
+    from airflow_provider_sync.files.objects.object_storage import ObjectStorage
 
     found = filesystem if filesystem is not None else filesystem_for(path)
     if is_local(found):

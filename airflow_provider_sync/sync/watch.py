@@ -15,9 +15,10 @@ import msgspec
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import PathFilter
-from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST, ListFiles
+from airflow_provider_sync.protocol.v2.file_messages import ListFiles
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, ONE_SEGMENT, DescribeTable, RequestedSlice
 from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.directories.protocol_version import lists_files
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
 
 YOUNG_SECONDS = (0.15, 0.5, 2.0)
@@ -63,10 +64,7 @@ def source_digest(client: SyncClient, watched: Watched, *, known: str | None = N
     :raises SyncError: if the source does not answer, or answers with an error
     """
     if isinstance(watched, WatchedDirectory):
-        capabilities = client.capabilities()
-        if capabilities is not None and FILE_DIGEST in capabilities.file_digests:
-            return _tree_digest(client, watched, known)
-        return _directory_digest(client, watched)
+        return _tree_digest(client, watched, known) if lists_files(client) else _directory_digest(client, watched)
     if client.protocol_for() == 1:
         return client.get_table_hash(watched.name)
     return repeated(client, lambda: _table_digest(client, watched.table_slice))

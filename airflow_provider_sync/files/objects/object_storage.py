@@ -17,7 +17,6 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 
-import fsspec
 from fsspec import AbstractFileSystem
 
 from airflow_provider_sync.exceptions import (
@@ -26,6 +25,7 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.files.objects.api import ObjectApi, api_of, describe, modified_ns
 from airflow_provider_sync.files.objects.common_api import CommonApi, Replaceable
+from airflow_provider_sync.files.objects.filesystems import BUCKET_IN_HOST, FLAT_STORES, protocols_of
 from airflow_provider_sync.files.objects.streams import READ_BYTES, StoreReader, StoreWriter, answering
 from airflow_provider_sync.files.objects.walk import walk_objects
 from airflow_provider_sync.files.objects.writer import ObjectTreeWriter
@@ -48,48 +48,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
-# Stores of objects under flat keys, where an upload is invisible until it ends.
-_FLAT = _BUCKET_IN_HOST | {"abfs", "abfss", "az", "adl", "oci", "oss", "obs", "r2", "tos"}
 _MIB = 1024 * 1024
 _PARTS = 9_000
 _SPOOL_BYTES = 8 * _MIB
 # Object stores have no locks: an upload younger than this, in seconds, may still be running.
 MIN_UPLOAD_AGE = 86_400.0
-
-
-def is_local(filesystem: AbstractFileSystem) -> bool:
-    """Whether this is fsspec's view of the local disk."""
-    return "file" in _protocols(filesystem)
-
-
-def filesystem_for(url: str) -> AbstractFileSystem:
-    """Return fsspec's file system for a URL, with credentials from where its library looks for them.
-
-    :raises ConfigurationError: when there is none
-    """
-    parts = urlsplit(url)
-    if parts.scheme in _BUCKET_IN_HOST and "@" in parts.netloc:
-        bucket = parts.netloc.rpartition("@")[2]
-        raise ConfigurationError(
-            f"The URL of bucket {bucket!r} names a connection of Airflow before the '@', which only Airflow can look up. "
-            f"Run the sync as a task, or write {parts.scheme}://{bucket}… and give the credentials in the environment."
-        )
-    try:
-        filesystem, _ = fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        install = ". Run: pip install 'airflow-provider-sync[s3]'" if parts.scheme in ("s3", "s3a") else ""
-        raise ConfigurationError(f"{parts.scheme}:// needs another package: {error}{install}") from error
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{parts.scheme}:// is not a storage that fsspec knows: {error}. Give a path or another URL."
-        ) from error
-    return filesystem
-
-
-def _protocols(filesystem: AbstractFileSystem) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
 
 class ObjectStorage:
@@ -103,14 +66,14 @@ class ObjectStorage:
     concurrency = 8
 
     def __init__(self, filesystem: AbstractFileSystem, path: str) -> None:
-        protocols = _protocols(filesystem)
-        if "://" in path and urlsplit(path).scheme in _BUCKET_IN_HOST:
+        protocols = protocols_of(filesystem)
+        if "://" in path and urlsplit(path).scheme in BUCKET_IN_HOST:
             scheme, _, rest = path.partition("://")
             bucket, slash, key = rest.partition("/")
             path = f"{scheme}://{bucket.rpartition('@')[2]}{slash}{key}"
         self._fs = filesystem
         self._root = str(filesystem._strip_protocol(path)).rstrip("/")
-        self._flat = not _FLAT.isdisjoint(protocols)
+        self._flat = not FLAT_STORES.isdisjoint(protocols)
         self._api = api_of(filesystem, protocols, self._root)
         self.location = f"{protocols[0]}://{self._root.lstrip('/')}"
         if self._flat and not self._root:

@@ -20,5 +20,13 @@ def protocol_for(client: SyncClient, directory: TargetDirectory) -> Literal[1, 2
     """
     if directory.hasher not in _HASHERS:
         return 1
+    return 2 if lists_files(client) else 1
+
+
+def lists_files(client: SyncClient) -> bool:
+    """Whether the server knows version 2 for directories.
+
+    :raises SyncError: when the version cannot be determined; see :meth:`.SyncClient.capabilities`
+    """
     capabilities = client.capabilities()
-    return 2 if capabilities is not None and FILE_DIGEST in capabilities.file_digests else 1
+    return capabilities is not None and FILE_DIGEST in capabilities.file_digests

@@ -1,0 +1,27 @@
+"""What a client shows of itself to the server."""
+
+from __future__ import annotations
+
+import sys
+
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from airflow_provider_sync.client.transport import BearerAuth, check_header
+from airflow_provider_sync.exceptions import ConfigurationError
+
+
+def credentials(token: str | None, login: str | None, password: str | None) -> AuthBase | None:
+    """Return what adds a token, or login and password, to requests; ``None`` if there is neither.
+
+    :raises ConfigurationError: when they do not fit together, or cannot be sent
+    """
+    if token and login:
+        raise ConfigurationError("Both a token and a login are given. Give a token, or login and password.")
+    if password and not login:
+        raise ConfigurationError("A password is given without a login. Give both, or a token.")
+    if login:
+        return HTTPBasicAuth(login.encode(), (password or "").encode())
+    if token:
+        check_header("The token", token, widest=chr(sys.maxunicode))
+        return BearerAuth(token)
+    return None

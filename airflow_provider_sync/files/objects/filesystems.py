@@ -1,0 +1,51 @@
+"""The file systems of fsspec: which one a URL means, and which are stores of objects under flat keys."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+from airflow_provider_sync.exceptions import ConfigurationError
+
+BUCKET_IN_HOST = frozenset({"s3", "s3a", "gs", "gcs"})
+"""Stores whose URLs have the bucket where others have a host."""
+
+FLAT_STORES = BUCKET_IN_HOST | {"abfs", "abfss", "az", "adl", "oci", "oss", "obs", "r2", "tos"}
+"""Stores of objects under flat keys, where an upload is invisible until it ends."""
+
+
+def is_local(filesystem: AbstractFileSystem) -> bool:
+    """Whether this is fsspec's view of the local disk."""
+    return "file" in protocols_of(filesystem)
+
+
+def filesystem_for(url: str) -> AbstractFileSystem:
+    """Return fsspec's file system for a URL, with credentials from where its library looks for them.
+
+    :raises ConfigurationError: when there is none
+    """
+    parts = urlsplit(url)
+    if parts.scheme in BUCKET_IN_HOST and "@" in parts.netloc:
+        bucket = parts.netloc.rpartition("@")[2]
+        raise ConfigurationError(
+            f"The URL of bucket {bucket!r} names a connection of Airflow before the '@', which only Airflow can look up. "
+            f"Run the sync as a task, or write {parts.scheme}://{bucket}… and give the credentials in the environment."
+        )
+    try:
+        filesystem, _ = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        install = ". Run: pip install 'airflow-provider-sync[s3]'" if parts.scheme in ("s3", "s3a") else ""
+        raise ConfigurationError(f"{parts.scheme}:// needs another package: {error}{install}") from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{parts.scheme}:// is not a storage that fsspec knows: {error}. Give a path or another URL."
+        ) from error
+    return filesystem
+
+
+def protocols_of(filesystem: AbstractFileSystem) -> tuple[str, ...]:
+    """Return the names by which URLs mean this file system, such as ``s3`` and ``s3a``."""
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
