@@ -15,8 +15,16 @@ Row = tuple[Value, ...]
 STAGING_PREFIX = "_sync_"
 """Prefix of the names of staging and work tables, which are never offered, synced or listed."""
 
+HISTORY_TABLES = ("sync_history", "sync_history_version")
+"""Names of the tables that hold the history of syncs: its records, and their version."""
+
 OP = "_sync_op"
 """Column of a work table that holds the :class:`Op`; a name that no column of a key has."""
+
+
+def is_own_table(name: str) -> bool:
+    """Whether a table, by its name without the schema, is one of those that this package makes for itself."""
+    return name.startswith(STAGING_PREFIX) or name in HISTORY_TABLES
 
 
 class Op(StrEnum):

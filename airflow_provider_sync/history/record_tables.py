@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from airflow_provider_sync.databases.portable_types import exact_text, long_text, microseconds, row_number
+from airflow_provider_sync.databases.schema import HISTORY_TABLES
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.history.records import MAX_NAME
 
@@ -15,10 +16,12 @@ VERSION = 1
 
 _metadata = MetaData()
 
-versions = Table("sync_history_version", _metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+_records_name, _version_name = HISTORY_TABLES
+
+versions = Table(_version_name, _metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
 records = Table(
-    "sync_history",
+    _records_name,
     _metadata,
     Column("id", row_number(), primary_key=True),
     Column("finished", microseconds(), nullable=False),

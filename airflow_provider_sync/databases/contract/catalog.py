@@ -33,5 +33,8 @@ class Catalog(DatabaseComponent):
         return True
 
     @abstractmethod
-    def list_tables(self, connection: Connection) -> list[str]:
-        """Return the sorted names of the tables in the default schema, without views and staging tables."""
+    def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
+        """Return the sorted names of the tables in a schema that the user may read, without views and staging tables.
+
+        :param schema: ``None`` for the default one; none are in a schema that does not exist
+        """

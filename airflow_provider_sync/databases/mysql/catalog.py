@@ -86,7 +86,7 @@ _REFERENCES = text(
     " OR (REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name)) LIMIT 1"
 )
 _LIST = text(
-    "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN :types"
+    "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_TYPE IN :types"
 ).bindparams(bindparam("types", _TABLE_TYPES, expanding=True))
 
 
@@ -152,9 +152,10 @@ def describe_table(connection: Connection, name: str, *, mariadb: bool) -> MySQL
     )
 
 
-def list_tables(connection: Connection) -> list[str]:
-    """Name the tables of the default database, sorted; views and staging tables are left out."""
-    return sorted(name for name in connection.execute(_LIST).scalars() if not name.startswith(STAGING_PREFIX))
+def list_tables(connection: Connection, schema: str | None) -> list[str]:
+    """Name the tables of a database, or of the default one, sorted; views and staging tables are left out."""
+    names = connection.execute(_LIST, {"schema": schema}).scalars()
+    return sorted(name for name in names if not name.startswith(STAGING_PREFIX))
 
 
 def lock_key(connection: Connection, name: str) -> str:
@@ -242,9 +243,9 @@ class MySQLCatalog(Catalog):
             raise
         return True
 
-    def list_tables(self, connection: Connection) -> list[str]:
-        """Name the tables of the default database, sorted; views and staging tables are left out."""
-        return list_tables(connection)
+    def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
+        """Name the tables of a database, sorted; views and staging tables are left out."""
+        return list_tables(connection, schema)
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the type of a column; see :func:`.text.logical_type`."""

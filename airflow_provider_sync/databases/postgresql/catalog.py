@@ -90,6 +90,15 @@ WHERE a.attrelid = %s
 ORDER BY a.attnum
 """
 
+_LIST = """
+SELECT c.relname::text FROM pg_class c
+WHERE c.relnamespace = to_regnamespace(quote_ident(coalesce(%s::text, current_schema()::text)))
+  AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT starts_with(c.relname::text, %s)
+  AND has_any_column_privilege(c.oid, 'SELECT')
+  AND NOT EXISTS (SELECT FROM pg_depend d
+                  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+"""
+
 # Servers before PostgreSQL 15 have no indnullsnotdistinct, hence the way through JSON.
 _UNIQUE_KEYS = """
 SELECT c.relname::text, i.indisprimary, NOT i.indimmediate,
@@ -267,15 +276,10 @@ class PostgreSQLCatalog(Catalog):
             " where its schema is not in the search path, and check the role's privileges."
         )
 
-    def list_tables(self, connection: Connection) -> list[str]:
-        """Name the tables of the current schema; partitions are left out too."""
+    def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
+        """Name the tables of a schema; partitions, and tables that belong to an extension, are left out too."""
         with translated():
-            names = connection.exec_driver_sql(
-                "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))"
-                " AND relkind IN ('r', 'p') AND NOT relispartition AND NOT starts_with(relname::text, %s)",
-                (STAGING_PREFIX,),
-            ).scalars()
-            return sorted(names)
+            return sorted(connection.exec_driver_sql(_LIST, (schema, STAGING_PREFIX)).scalars())
 
     def logical_type(self, column: Column) -> LogicalType:
         """See :func:`.text.logical_type`; every type of PostgreSQL has a text that it reads again."""

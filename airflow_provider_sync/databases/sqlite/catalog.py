@@ -193,11 +193,11 @@ class SQLiteCatalog(Catalog):
         """Describe a table; see :func:`.catalog.describe_table`."""
         return describe_table(connection, name)
 
-    def list_tables(self, connection: Connection) -> list[str]:
-        """Return the sorted names of the tables in the main database, without SQLite's internal ones."""
-        rows = connection.exec_driver_sql(
-            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
-        ).fetchall()
+    def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
+        """Return the sorted names of the tables in the main or an attached database, without SQLite's internal ones."""
+        rows = _rows(
+            connection, "SELECT name FROM pragma_table_list WHERE lower(schema) = lower(?) AND type = 'table'", schema or "main"
+        )
         return sorted(row[0] for row in rows if not row[0].startswith((STAGING_PREFIX, "sqlite_")))
 
     def logical_type(self, column: Column) -> LogicalType:
