@@ -20,7 +20,7 @@ from airflow_provider_sync.config.options import (
     named_entries,
     wrong_value,
 )
-from airflow_provider_sync.config.tables import TargetTable, has_connection
+from airflow_provider_sync.config.tables import TargetTable, has_connection, table_entries
 from airflow_provider_sync.config.yaml_file import read_yaml
 
 DEFAULT_FILES_PER_REQUEST = 10
@@ -97,8 +97,12 @@ class ClientConfig(Options, frozen=True):
     )
     tables: Annotated[
         dict[str, Annotated[TargetTable, AfterValidator(has_connection)]],
-        BeforeValidator(named_entries),
-    ] = Field(default={}, description="Tables by the names under which the server offers them, each with its options.")
+        BeforeValidator(table_entries),
+    ] = Field(
+        default={},
+        description="Tables by the names under which the server offers them, or patterns of names, each with its options; or a"
+        " pattern, or a list with patterns.",
+    )
     directories: Annotated[dict[str, TargetDirectory], BeforeValidator(named_entries)] = Field(
         default={}, description="Directories by the names under which the server offers them, each with its options."
     )

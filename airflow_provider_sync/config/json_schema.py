@@ -28,6 +28,10 @@ def json_schema(kind: str) -> dict[str, Any]:
         entry = properties[group]["additionalProperties"]
         properties[group]["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]}
         properties[group]["type"] = ["object", "null"]
+    # Without options: a pattern, or a list with one.
+    pattern = {"type": "string", "pattern": rf"[*?]|{VARIABLE}"}
+    properties["tables"]["type"] += ["string", "array"]
+    properties["tables"] |= {"pattern": pattern["pattern"], "items": {"type": "string"}, "contains": pattern}
     if kind == "server":
         properties["tokens"]["items"] = {"anyOf": [{"type": "string"}, properties["tokens"]["items"]]}
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": f"{kind}.yaml"}

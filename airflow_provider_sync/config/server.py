@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -12,7 +12,8 @@ from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference
-from airflow_provider_sync.config.tables import SourceTable, has_connection
+from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, matches
+from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
 from airflow_provider_sync.config.yaml_file import read_yaml
 
 
@@ -26,7 +27,9 @@ class Token(Options, frozen=True):
     """A bearer token and what it may see."""
 
     token: Annotated[str, AfterValidator(_not_empty)] = Field(description="The secret itself.")
-    tables: tuple[str, ...] | None = Field(default=None, description="Names of the tables that the token may see. Otherwise all.")
+    tables: tuple[str, ...] | None = Field(
+        default=None, description="Names of the tables that the token may see, or patterns of these names. Otherwise all."
+    )
     directories: tuple[str, ...] | None = Field(
         default=None, description="Names of the directories that the token may see. Otherwise all."
     )
@@ -44,16 +47,26 @@ def _list_of_tokens(tokens: Any) -> Any:
 
 def _sees_what_is_offered(token: Token, read: ValidationInfo) -> Token:
     """Refuse a token for what is not offered, which would see nothing."""
-    for group, names in (("tables", token.tables), ("directories", token.directories)):
-        # What cannot be used itself is not in `data`, and is reported where it stands.
-        if group in read.data:
-            _check_names(group, names or (), read.data[group])
+    # What cannot be used itself is not in `data`, and is reported where it stands.
+    if "tables" in read.data:
+        tables: Mapping[str, SourceTable] = read.data["tables"]
+        _check_names("tables", token.tables or (), tables, lambda name: _may_be_offered(name, tables))
+    if "directories" in read.data:
+        directories = read.data["directories"]
+        _check_names("directories", token.directories or (), directories, directories.__contains__)
     return token
 
 
-def _check_names(group: str, names: Iterable[str], offered: Iterable[str]) -> None:
+def _may_be_offered(name: str, tables: Mapping[str, SourceTable]) -> bool:
+    """Whether a name, or a pattern, stands for anything; what patterns match shows only in the database."""
+    if not is_pattern(name):
+        return entry_for(name, tables) is not None
+    return any(is_pattern(table) or matches(name, table) for table in tables)
+
+
+def _check_names(group: str, names: Iterable[str], offered: Iterable[str], is_offered: Callable[[str], bool]) -> None:
     for name in names:
-        if name not in offered:
+        if not is_offered(name):
             known = ", ".join(offered) or "none"
             raise wrong_reference(f"A token names {name!r}, which is not under {group}. There are: {known}.")
 
@@ -85,8 +98,12 @@ class ServerConfig(Options, frozen=True):
     )
     tables: Annotated[
         dict[str, Annotated[SourceTable, AfterValidator(has_connection)]],
-        BeforeValidator(named_entries),
-    ] = Field(default={}, description="Tables by the names that clients ask for, each with its options.")
+        BeforeValidator(table_entries),
+    ] = Field(
+        default={},
+        description="Tables by the names that clients ask for, or patterns of names, each with its options; or a pattern, or a"
+        " list with patterns.",
+    )
     directories: Annotated[dict[str, SourceDirectory], BeforeValidator(named_entries)] = Field(
         default={}, description="Directories by the names that clients ask for, each with its options."
     )

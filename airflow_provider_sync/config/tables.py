@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
-from airflow_provider_sync.config.options import Options, PositiveNumber, entry_from_options, wrong_reference, wrong_value
+from airflow_provider_sync.config.options import (
+    Options,
+    PositiveNumber,
+    entry_from_options,
+    named_entries,
+    wrong_reference,
+    wrong_value,
+)
+from airflow_provider_sync.config.table_patterns import is_pattern, same_wildcards, translated
 from airflow_provider_sync.exceptions import ConfigurationError
 
 
@@ -41,7 +49,7 @@ AnyTable = TypeVar("AnyTable", bound="TableConfig")
 
 
 class TableConfig(Options, frozen=True):
-    """One table under the name that goes over the wire.
+    """One table under the name that goes over the wire, or all tables whose names match a pattern.
 
     :ivar name: what stands before the options in a file
     """
@@ -52,7 +60,12 @@ class TableConfig(Options, frozen=True):
     )
     table: str | None = Field(
         default=None,
-        description="Name in the database; `schema.table` if the schema is not the default one. Otherwise the name here.",
+        description="Name in the database; `schema.table` if the schema is not the default one. For a pattern, one with the same"
+        " wildcards: `public.*` for `shop.*`. Otherwise the name here.",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(),
+        description="Names, or patterns of names, that a pattern leaves out. `tmp_*` also leaves out `shop.tmp_1`.",
     )
     primary: str | tuple[str, ...] | None = Field(
         default=None, description="The column, or the columns, that identify a row. Otherwise the table's primary key."
@@ -69,8 +82,18 @@ class TableConfig(Options, frozen=True):
 
     @property
     def table_name(self) -> str:
-        """Name of the table in the database."""
+        """Name of the table in the database; of a pattern, the pattern of these names."""
         return self.table or self.name
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether these options are those of every table that the name matches."""
+        return is_pattern(self.name)
+
+    def named(self, name: str) -> Self:
+        """Return the options of one table that this pattern matches."""
+        table = None if self.table is None else translated(name, self.name, self.table)
+        return self.model_copy(update={"name": name, "table": table, "exclude": ()})
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -79,11 +102,32 @@ class TableConfig(Options, frozen=True):
             return ()
         return (self.primary,) if isinstance(self.primary, str) else self.primary
 
+    @model_validator(mode="after")
+    def _is_meant_for_a_pattern(self) -> Self:
+        if not self.is_pattern:
+            if self.exclude:
+                raise wrong_value("exclude needs a pattern such as '*', and this is the name of one table. Leave it out.")
+        elif self.table is not None and not same_wildcards(self.name, self.table):
+            raise wrong_value(f"table is {self.table!r}. Give it the wildcards of the pattern, or leave it out.")
+        return self
+
 
 class SourceTable(TableConfig, frozen=True):
     """A table that a server offers."""
 
     windows: tuple[str, ...] = Field(default=(), description="Columns by which clients may ask for a range of rows (version 2).")
+
+    @property
+    def schema_name(self) -> str | None:
+        """The schema in which a pattern looks for tables; ``None`` for the default one."""
+        schema, dot, _ = self.table_name.partition(".")
+        return schema if dot else None
+
+    @model_validator(mode="after")
+    def _names_its_schema(self) -> Self:
+        if self.is_pattern and self.schema_name is not None and is_pattern(self.schema_name):
+            raise wrong_value(f"{self.table_name!r} has wildcards in the schema's name. Give each schema a pattern of its own.")
+        return self
 
 
 class TargetTable(TableConfig, frozen=True):
@@ -119,6 +163,17 @@ class TargetTable(TableConfig, frozen=True):
         default=None,
         description="Longest time, in seconds, for comparing and downloading this table. Otherwise the client's.",
     )
+
+
+def table_entries(entries: Any) -> Any:
+    """Read what stands under ``tables``: a mapping of names to options, or a pattern, or a list with patterns.
+
+    A list of names alone stays what it is, and so a mistake: options are usually needed.
+    """
+    names = [entries] if isinstance(entries, str) else entries
+    if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names) and any(map(is_pattern, names)):
+        entries = dict.fromkeys(names)
+    return named_entries(entries)
 
 
 def table_from_options(name: str, options: Mapping[str, Any] | None) -> TargetTable:

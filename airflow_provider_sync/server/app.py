@@ -26,6 +26,7 @@ from airflow_provider_sync.server.directory_answers import DirectoryAnswers
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
 from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
 from airflow_provider_sync.server.file_answers import FileAnswers
+from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.served_directory import ServedDirectories
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
@@ -68,9 +69,10 @@ def create_app(
     access = Access(Tokens(config, admits))
     active_requests = ActiveRequests(config.limits)
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
-    tables = TableAnswers(config, sources, stream_headers=stream_headers)
+    offered = OfferedTables(config, sources)
+    tables = TableAnswers(config, sources, offered, stream_headers=stream_headers)
     directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
-    digests = TableDigestAnswers(config, sources)
+    digests = TableDigestAnswers(sources, offered)
     served = ServedDirectories(config, sources)
     listings, contents = FileAnswers(served), ContentAnswers(served)
 
@@ -80,7 +82,7 @@ def create_app(
         await run_in_threadpool(sources.close)
 
     prefix = normal_prefix(prefix)
-    routes = [Route(f"{prefix}/capabilities", _capabilities(config, access), methods=["GET"])]
+    routes = [Route(f"{prefix}/capabilities", _capabilities(config, offered, access), methods=["GET"])]
     routes += [Route(path, _health, methods=["GET"]) for path in sorted({"/health", f"{prefix}/health"})]
     for name, answer in (
         ("getTableHash", tables.hash),
@@ -132,10 +134,12 @@ def _from_message(answer: MessageAnswer) -> Answer:
     return from_message
 
 
-def _capabilities(config: ServerConfig, access: Access) -> Callable[[Request], Awaitable[Response]]:
+def _capabilities(config: ServerConfig, tables: OfferedTables, access: Access) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         grant = await access.grant(request)
-        return Response(capabilities(config, grant), media_type="application/json")
+        # Databases block, so they are not asked in the event loop.
+        body = await run_in_threadpool(capabilities, config, tables, grant)
+        return Response(body, media_type="application/json")
 
     return endpoint
 

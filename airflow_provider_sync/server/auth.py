@@ -16,7 +16,10 @@ Admits = Callable[[str], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The names that one caller may see; any other name is answered as if it did not exist."""
+    """The names that one caller may see; any other name is answered as if it did not exist.
+
+    :ivar tables: names, and patterns of names
+    """
 
     tables: frozenset[str]
     directories: frozenset[str]

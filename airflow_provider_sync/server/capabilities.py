@@ -9,16 +9,20 @@ from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
 from airflow_provider_sync.protocol.v2.messages import DIGESTS, Capabilities
 from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.offered_tables import OfferedTables
 
 
-def capabilities(config: ServerConfig, grant: Grant) -> bytes:
+def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> bytes:
     """Return as JSON what the server can do, with the names that a caller may see, in the order of the configuration.
 
-    No database is asked, so a table that is listed may be missing there.
+    Databases are asked only for the names that patterns match, so a table that the configuration names may be missing.
+
+    :raises TransportError: when the database of a pattern does not answer
+    :raises ConfigurationError: when patterns match too many tables
     """
     return msgspec.json.encode(
         Capabilities(
-            tables={name: table.windows for name, table in config.tables.items() if name in grant.tables},
+            tables={table.name: table.windows for table in tables.visible_to(grant).list()},
             directories=tuple(name for name in config.directories if name in grant.directories),
             compressions=COMPRESSIONS,
             digests=DIGESTS,

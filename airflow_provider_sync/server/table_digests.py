@@ -9,7 +9,7 @@ from itertools import chain
 import msgspec
 from starlette.responses import Response
 
-from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments
 from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.exceptions import TableError
@@ -33,6 +33,7 @@ from airflow_provider_sync.protocol.v2.tsv import encode_keys
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.error_answers import failure_of
+from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
@@ -63,13 +64,14 @@ class TableDigestAnswers:
     No state is kept between answers: a request contains all that its answer depends on.
     """
 
-    def __init__(self, config: ServerConfig, sources: Sources) -> None:
-        self._config = config
+    def __init__(self, sources: Sources, tables: OfferedTables) -> None:
         self._sources = sources
+        self._tables = tables
 
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the description of a table at once, then the digests of its segments."""
-        request = decode_request(body, DescribeTable, grant.tables)
+        visible = self._tables.visible_to(grant)
+        request = decode_request(body, DescribeTable, visible)
         if request.partitioning is not None:
             check_requested_segments((), request.partitioning)
 
@@ -81,11 +83,14 @@ class TableDigestAnswers:
             table_slice = msgspec.structs.replace(table_slice, digest=_common_digest(opened, request.probes))
             return _description(opened, table_slice, request)
 
-        return self._stream(request.table_slice.name, accept, active, messages, idle=Segments(numbers=(), counts=(), sums=()))
+        return self._stream(
+            visible[request.table_slice.name], accept, active, messages, idle=Segments(numbers=(), counts=(), sums=())
+        )
 
     def digests(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
-        request = decode_request(body, DigestRows, grant.tables)
+        visible = self._tables.visible_to(grant)
+        request = decode_request(body, DigestRows, visible)
         if request.keys is None:
             check_requested_segments(request.segment_ranges, request.partitioning)
 
@@ -95,11 +100,14 @@ class TableDigestAnswers:
                 raise invalid_field("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
             return _row_digests(_digests(opened, msgspec.structs.replace(table_slice, digest=request.digest), request))
 
-        return self._stream(request.table_slice.name, accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
+        return self._stream(
+            visible[request.table_slice.name], accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b"")
+        )
 
     def rows(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the rows with some keys, or all of them."""
-        request = decode_request(body, GetRows, grant.tables)
+        visible = self._tables.visible_to(grant)
+        request = decode_request(body, GetRows, visible)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             table_slice = resolve_slice(opened, request.table_slice)
@@ -108,11 +116,11 @@ class TableDigestAnswers:
                 return _rows(())
             return _rows(opened.database.reader.read_text(opened.connection, table_slice, keys))
 
-        return self._stream(request.table_slice.name, accept, active, messages, idle=Rows(count=0, data=b""))
+        return self._stream(visible[request.table_slice.name], accept, active, messages, idle=Rows(count=0, data=b""))
 
     def _stream(
         self,
-        name: str,
+        source: SourceTable,
         accept: str,
         active: ActiveRequest,
         make_messages: Callable[[OpenTable], Generator[Answer, None, None]],
@@ -124,9 +132,9 @@ class TableDigestAnswers:
         :param idle: the keep-alive, a message without rows, sent while the database computes
         """
         compression = choose_compression(accept)
-        what = f"Table {name!r}"
+        what = f"Table {source.name!r}"
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], active))
+            opened = stack.enter_context(open_table(self._sources, source, active))
             messages = work_ahead(make_messages(opened), idle=idle)
             stack.callback(messages.close)
             return StreamResponse(

@@ -19,6 +19,7 @@ from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_has
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 from airflow_provider_sync.server.sources import Sources
@@ -34,9 +35,11 @@ class TableAnswers:
     :param stream_headers: headers that every streamed answer carries
     """
 
-    def __init__(self, config: ServerConfig, sources: Sources, *, stream_headers: Mapping[str, str]) -> None:
-        self._config = config
+    def __init__(
+        self, config: ServerConfig, sources: Sources, tables: OfferedTables, *, stream_headers: Mapping[str, str]
+    ) -> None:
         self._sources = sources
+        self._tables = tables
         self._stream_headers = stream_headers
         self._notices = RateLimitedLog(log)
         self._zone = time_zone_named(str(config.time_zone)) if config.time_zone else UTC
@@ -54,7 +57,8 @@ class TableAnswers:
 
     def hash(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
         """Answer the hash of a table."""
-        source = self._config.tables[table_hash_request(fields, grant.tables)]
+        visible = self._tables.visible_to(grant)
+        source = visible[table_hash_request(fields, visible)]
         with open_table(self._sources, source, active) as opened:
             return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
@@ -63,9 +67,10 @@ class TableAnswers:
 
         The hash costs a scan, so it is computed, and sent as ``ETag``, only for a client that sends its own.
         """
-        name, known = table_request(fields, grant.tables)
+        visible = self._tables.visible_to(grant)
+        name, known = table_request(fields, visible)
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(self._sources, self._config.tables[name], active))
+            opened = stack.enter_context(open_table(self._sources, visible[name], active))
             columns = opened.star_columns()
             self._warn_of_invisible(name, opened.table, columns)
             key = opened.key(columns)

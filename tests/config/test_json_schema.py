@@ -63,6 +63,7 @@ def test_examples_fit(kind: str, text: str) -> None:
         ("client", {**URL, "tables": {"orders": {"name": "orders"}}}),
         ("client", {**URL, "tables": {"orders": {"max_seconds": 0}}}),
         ("client", {**URL, "tables": {"orders": {"max_deletes": "half"}}}),
+        ("client", {**URL, "tables": ["orders"]}),
         ("client", {**URL, "directories": {"images": {}}}),
         ("client", {**URL, "limits": {"max_rows": 0}}),
         ("server", {"tokens": "abc"}),
@@ -82,6 +83,8 @@ def test_mistakes_are_marked(kind: str, settings: dict[str, Any]) -> None:
         ("client", {**URL, "tables": {"orders": None}, "directories": None}),
         ("client", {**URL, "protocol": 1, "verify": "/etc/ssl/company.pem", "limits": {"max_rows": 10}}),
         ("client", {**URL, "tables": {"orders": {"primary": ["a", "b"], "max_deletes": 10}}}),
+        ("client", {**URL, "tables": ["orders", "shop.*"]}),
+        ("server", {"tables": "*"}),
         ("server", {"tokens": ["${A}", {"token": "${B}", "tables": ["a"]}], "tables": {"a": {}}}),
     ],
 )

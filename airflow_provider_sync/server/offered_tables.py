@@ -1,0 +1,177 @@
+"""Which tables the server offers: those that the configuration names, and those of the databases that its patterns match.
+
+Patterns are resolved when a request comes, so that new tables are offered without a restart. The names that a database has are
+remembered for some seconds; a name that is not among them is looked for again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.config import ServerConfig, SourceTable
+from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern, matches, selects, translated
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import is_own_table
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.sources import Sources
+
+MAX_TABLES = 20_000
+"""Most tables that the server lists for one client, which would refuse a much longer list."""
+
+KNOWN_SECONDS = 10.0
+"""Seconds for which the names of a database's tables are remembered."""
+
+
+class OfferedTables:
+    """Resolves the names of tables; safe to use from several threads.
+
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, config: ServerConfig, sources: Sources, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._entries = config.tables
+        self._patterns = [table for table in config.tables.values() if table.is_pattern]
+        self._sources = sources
+        self._clock = clock
+        self._listings: dict[tuple[int, str | None], _Listing] = {}
+        self._lock = Lock()
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether databases have to be asked for names."""
+        return bool(self._patterns)
+
+    def visible_to(self, grant: Grant) -> VisibleTables:
+        """Return the tables that a client may see."""
+        return VisibleTables(self, grant)
+
+    def find(self, name: str) -> SourceTable | None:
+        """Return the options of a table; ``None`` if there is no such table.
+
+        :raises TransportError: when the database of a pattern does not answer
+        """
+        if name in self._entries:
+            return None if is_pattern(name) else self._entries[name]
+        for pattern in self._patterns:
+            if selects(pattern, name):
+                table = pattern.named(name)
+                if self._listing(pattern).has(table.table_name):
+                    return table
+        return None
+
+    def all(self) -> Iterator[SourceTable]:
+        """Yield everything that is offered, in the order of the configuration; databases are asked anew.
+
+        :raises TransportError: when the database of a pattern does not answer
+        """
+        # A table's own entry decides on it, or else the first pattern.
+        decided = {name for name, entry in self._entries.items() if not entry.is_pattern}
+        for entry in self._entries.values():
+            if not entry.is_pattern:
+                yield entry
+                continue
+            for table in matched_tables(entry, self._listing(entry).anew()):
+                if table.name not in decided:
+                    decided.add(table.name)
+                    yield table
+
+    def _listing(self, pattern: SourceTable) -> _Listing:
+        """Return the names in the schema where a pattern looks for tables."""
+        database = self._sources.database(pattern)
+        key = (id(database), pattern.schema_name)
+
+        def read() -> frozenset[str]:
+            with database.snapshot() as connection:
+                return names_where(pattern, database, connection)
+
+        with self._lock:
+            return self._listings.setdefault(key, _Listing(read, self._clock))
+
+
+class VisibleTables:
+    """The tables that one client may see, by name; any other name is answered as if it did not exist."""
+
+    def __init__(self, offered: OfferedTables, grant: Grant) -> None:
+        self._offered = offered
+        self._grant = grant
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._is_granted(name) and self._offered.find(name) is not None
+
+    def __getitem__(self, name: str) -> SourceTable:
+        table = self._offered.find(name) if self._is_granted(name) else None
+        if table is None:
+            raise KeyError(name)
+        return table
+
+    def list(self) -> list[SourceTable]:
+        """Return all of them, in the order of the configuration.
+
+        :raises TransportError: when the database of a pattern does not answer
+        :raises ConfigurationError: when there are too many
+        """
+        found = [table for table in self._offered.all() if self._is_granted(table.name)]
+        if len(found) > MAX_TABLES and self._offered.has_patterns:
+            raise ConfigurationError(
+                f"The patterns under tables match {len(found)} tables, and a client can be offered {MAX_TABLES}."
+                " Give narrower patterns, or tokens that see fewer tables."
+            )
+        return found
+
+    def _is_granted(self, name: str) -> bool:
+        granted = self._grant.tables
+        return name in granted or any(matches(pattern, name) for pattern in granted if is_pattern(pattern))
+
+
+class _Listing:
+    """The names of the tables in one schema, read by one thread at a time."""
+
+    def __init__(self, read: Callable[[], frozenset[str]], clock: Callable[[], float]) -> None:
+        self._read = read
+        self._clock = clock
+        self._lock = Lock()
+        self._names: frozenset[str] = frozenset()
+        self._began = float("-inf")
+
+    def has(self, name: str) -> bool:
+        """Whether there is a table of exactly this name."""
+        if self._clock() - self._began < KNOWN_SECONDS and name in self._names:
+            return True
+        return name in self.anew()
+
+    def anew(self) -> frozenset[str]:
+        """Read the names again, unless another thread does so from now on."""
+        asked = self._clock()
+        with self._lock:
+            if self._began < asked:
+                began = self._clock()
+                self._names = self._read()
+                self._began = began
+            return self._names
+
+
+def names_where(pattern: SourceTable, database: Database, connection: Connection) -> frozenset[str]:
+    """Return the names of the tables in the schema where a pattern looks for them, with that schema if the pattern names it."""
+    schema = pattern.schema_name
+    names = [name for name in database.catalog.list_tables(connection, schema) if not is_own_table(name)]
+    return frozenset(names if schema is None else (f"{schema}.{name}" for name in names))
+
+
+def matched_tables(pattern: SourceTable, names: Iterable[str]) -> Iterator[SourceTable]:
+    """Yield the tables that a pattern matches, by name.
+
+    :param names: those of :func:`names_where`
+    """
+    for found in sorted(names):
+        name = translated(found, pattern.table_name, pattern.name)
+        if name is None or is_pattern(name) or is_excluded(name, pattern.exclude):
+            continue
+        table = pattern.named(name)
+        # Several wildcards may be read in several ways.
+        if table.table_name == found:
+            yield table
