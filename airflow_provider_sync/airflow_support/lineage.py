@@ -6,6 +6,7 @@ How the server's tables and directories are written as assets is for `assets`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -106,14 +107,14 @@ def _concerns(report: Report, outlet: Any) -> bool:
 
 
 def _flows(config: ClientConfig, plan: RunPlan, reports: Sequence[Report]) -> Iterator[Flow]:
-    by_table = {report.name: report for report in reports if isinstance(report, TableReport)}
     by_directory = {report.name: report for report in reports if isinstance(report, DirectoryReport)}
-    for conn_id, tables in plan.tables.items():
-        engine = engine_from_connection(conn_id)
-        for table in tables:
-            if report := by_table.get(table.name):
-                target = entry_of(engine).asset_uri(engine.url, table.table_name)
-                yield Flow(source=asset_uri(config.url, "tables", table.name), target=target, report=report)
+    engine_of = cache(engine_from_connection)
+    for report in reports:
+        if isinstance(report, TableReport):
+            conn_id, table = plan.find_table(report.name)
+            engine = engine_of(conn_id)
+            target = entry_of(engine).asset_uri(engine.url, table.table_name)
+            yield Flow(source=asset_uri(config.url, "tables", table.name), target=target, report=report)
     for directory in plan.directories:
         if found := by_directory.get(directory.name):
             source = asset_uri(config.url, "directories", directory.name)

@@ -18,6 +18,7 @@ from airflow_provider_sync.airflow_support.templates import check_present
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, directory_from_options, table_from_options
 from airflow_provider_sync.config.mistakes import WrongOptions
 from airflow_provider_sync.config.options import plain_value
+from airflow_provider_sync.config.table_patterns import is_pattern
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.time_zones import checked_time_zone
 
@@ -40,7 +41,12 @@ def read_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> list
         raise ConfigurationError(
             f"'table' names one target for the {len(entries)} entries of {argument!r}. Give each entry its own."
         )
-    return [table_from_options(name, {**options, **own}) for name, own in entries.items()]
+    exclude = {"exclude": options.pop("exclude")} if "exclude" in options else {}
+    if exclude and not any(map(is_pattern, entries)):
+        raise ConfigurationError(f"'exclude' leaves tables out of patterns, and {argument!r} has none, such as '*'.")
+    return [
+        table_from_options(name, {**options, **(exclude if is_pattern(name) else {}), **own}) for name, own in entries.items()
+    ]
 
 
 def read_directories(argument: str, directories: Any, path: Any, defaults: Mapping[str, Any]) -> list[TargetDirectory]:

@@ -18,8 +18,9 @@ def main(options: Namespace) -> int:
     tables, results = 0, sys.stdout
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
-        for url, targets in plan.tables.items():
+        for url in dict.fromkeys([*plan.tables, *(url for url, _ in plan.patterns)]):
             # Staging tables stand beside their targets, which may be in several schemas.
+            targets = [*plan.tables.get(url, ()), *plan.patterns_of(url)]
             schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
             with OPENER.database(url) as database, database.connect() as connection:
                 for staging, age in find_staging(connection, schemas=schemas):

@@ -27,7 +27,7 @@ def main(options: Namespace) -> int:
     found: list[Diagnosis] = []
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr), SyncClient.from_config(config) as client:
-        for url, tables in plan.tables.items():
+        for url, tables in plan.resolved(client).tables.items():
             with OPENER.database(url) as database:
                 found += [diagnose_table(client, table, database) for table in tables]
     if options.json:

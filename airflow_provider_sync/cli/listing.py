@@ -8,6 +8,7 @@ from argparse import Namespace
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config.table_patterns import entry_for
 from airflow_provider_sync.printable import printable
 
 
@@ -26,9 +27,15 @@ def main(options: Namespace) -> int:
         print()
         return 0
     for name in tables:
-        kept = config.tables[name].table_name if name in config.tables else "not configured"
-        print(f"table      {printable(name)} -> {kept}")
+        print(f"table      {printable(name)} -> {_target_of(name, config)}")
     for name in directories:
         kept = config.directories[name].path if name in config.directories else "not configured"
         print(f"directory  {printable(name)} -> {kept}")
     return 0
+
+
+def _target_of(name: str, config: ClientConfig) -> str:
+    entry = entry_for(name, config.tables)
+    if entry is None:
+        return "not configured"
+    return printable(entry.named(name).table_name if entry.name != name else entry.table_name)

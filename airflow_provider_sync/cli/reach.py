@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,17 +23,20 @@ from airflow_provider_sync.config import (
     TargetTable,
     connection_url,
 )
+from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, selects
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, wrap_unexpected_errors
 from airflow_provider_sync.files.hashers import load_hasher
+from airflow_provider_sync.server.offered_tables import matched_tables, names_where
 from airflow_provider_sync.server.open_table import OpenTable
 from airflow_provider_sync.sync.tables.target import resolve_target
 
 AnyTable = TypeVar("AnyTable", bound=TableConfig)
 TryTable = Callable[[Database, Connection, AnyTable], str]
+Expand = Callable[[Database, Connection, list[AnyTable]], list[AnyTable]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,15 @@ class Trial:
 
 def try_client(config: ClientConfig) -> Iterator[Trial]:
     """Ask the server what it offers, open every database and directory, and look for every table and its key."""
-    yield from _try_server_of(config)
-    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), _target_table)
+    offered = yield from _try_server_of(config)
+    yield from _try_databases(config.connections, config.default_connection, _expanded(config, offered), _target_table)
     for directory in config.directories.values():
         yield _trial("directory", directory.name, partial(_target_directory, directory))
 
 
 def try_server(config: ServerConfig) -> Iterator[Trial]:
     """Open every database and directory, and look for every table, its key and the columns that options name."""
-    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), _source_table)
+    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), _source_table, _matched)
     for directory in config.directories.values():
         hasher = directory.hasher or config.default_file_hasher
         yield _trial("directory", directory.name, partial(_source_directory, directory, hasher))
@@ -80,24 +83,43 @@ def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:
         return Trial(what, name, True, str(error))
 
 
-def _try_server_of(config: ClientConfig) -> Iterator[Trial]:
+def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]]:
+    """Ask the server for the names of its tables, and return them; none if it cannot tell."""
     server = _without_credentials(config.url)
     try:
         with wrap_unexpected_errors(), SyncClient.from_config(config.model_copy(update={"retries": 0})) as client:
             offered = client.capabilities()
     except SyncError as error:
         yield Trial("server", server, True, str(error))
-        return
+        return ()
     if offered is None:
-        yield Trial("server", server, False, "version 1 of the protocol, which cannot say what it offers")
-        return
+        patterns = ", ".join(name for name in config.tables if is_pattern(name))
+        remedy = f"; name the tables one by one, instead of {patterns}" if patterns else ""
+        yield Trial("server", server, bool(patterns), f"version 1 of the protocol, which cannot say what it offers{remedy}")
+        return ()
     found = f"version 2 of the protocol, tables offered: {len(offered.tables)}, directories: {len(offered.directories)}"
     yield Trial("server", server, False, found)
-    for wanted, names in ((config.tables, offered.tables), (config.directories, offered.directories)):
-        for name in wanted:
-            if name not in names:
-                known = ", ".join(names) or "none"
-                yield Trial("server", name, True, f"The server does not offer it to this client. It offers: {known}.")
+    for name, table in config.tables.items():
+        if not any(selects(table, other) for other in offered.tables):
+            yield _not_offered(name, offered.tables)
+    for name in config.directories:
+        if name not in offered.directories:
+            yield _not_offered(name, offered.directories)
+    return tuple(offered.tables)
+
+
+def _not_offered(name: str, names: Iterable[str]) -> Trial:
+    known = ", ".join(names) or "none"
+    return Trial("server", name, True, f"The server does not offer it to this client. It offers: {known}.")
+
+
+def _expanded(config: ClientConfig, offered: Sequence[str]) -> list[TargetTable]:
+    """Return the tables of the configuration, and those that its patterns match; a pattern that matches none stays."""
+    tables: dict[str, TargetTable] = {}
+    for name, entry in config.tables.items():
+        matched = [other for other in offered if entry.is_pattern and entry_for(other, config.tables) is entry]
+        tables |= {other: entry.named(other) for other in matched} or {name: entry}
+    return list(tables.values())
 
 
 def _without_credentials(url: str) -> str:
@@ -107,27 +129,40 @@ def _without_credentials(url: str) -> str:
 
 
 def _try_databases(
-    connections: Mapping[str, str], default: str | None, tables: Iterable[AnyTable], attempt: TryTable[AnyTable]
+    connections: Mapping[str, str],
+    default: str | None,
+    tables: Iterable[AnyTable],
+    attempt: TryTable[AnyTable],
+    expand: Expand[AnyTable] | None = None,
 ) -> Iterator[Trial]:
-    """Open each database once, also one that no table uses, and try its tables."""
+    """Open each database once, also one that no table uses, and try its tables.
+
+    :param expand: finds the tables that patterns match
+    """
     by_url: dict[str, list[AnyTable]] = {url: [] for url in connections.values()}
     for table in tables:
         by_url.setdefault(connection_url(connections, default, table), []).append(table)
     names = {url: name for name, url in connections.items()}
     for url, group in by_url.items():
-        yield from _try_database(names.get(url), url, group, attempt)
+        yield from _try_database(names.get(url), url, group, attempt, expand)
 
 
-def _try_database(name: str | None, url: str, tables: list[AnyTable], attempt: TryTable[AnyTable]) -> Iterator[Trial]:
+def _try_database(
+    name: str | None, url: str, tables: list[AnyTable], attempt: TryTable[AnyTable], expand: Expand[AnyTable] | None
+) -> Iterator[Trial]:
     # A URL may hold a password.
     shown = name or f"of table {tables[0].name}"
     try:
         with wrap_unexpected_errors(), OPENER.database(url) as opened:
             database = opened.with_session(allow_row_security=any(table.allow_row_security for table in tables))
-            with database.snapshot():
+            with database.snapshot() as connection:
                 yield Trial("connection", shown, False, f"opened, {entry_of(database.engine).title}")
-            for table in tables:
-                yield _trial("table", table.name, partial(_in_snapshot, database, table, attempt))
+                found = tables if expand is None else expand(database, connection, tables)
+            for table in found:
+                if not table.is_pattern:
+                    yield _trial("table", table.name, partial(_in_snapshot, database, table, attempt))
+                elif expand is not None:
+                    yield Trial("table", table.name, True, "The pattern matches no table.")
     except SyncError as error:
         yield Trial("connection", shown, True, str(error))
 
@@ -136,6 +171,16 @@ def _in_snapshot(database: Database, table: AnyTable, attempt: TryTable[AnyTable
     # Each in a snapshot of its own, which an error of another one does not end.
     with database.snapshot() as connection:
         return attempt(database, connection, table)
+
+
+def _matched(database: Database, connection: Connection, tables: list[SourceTable]) -> list[SourceTable]:
+    """Return the tables of one database, and those that patterns match, each once; a pattern that matches none stays."""
+    found = {table.name: table for table in tables if not table.is_pattern}
+    for pattern in tables:
+        if pattern.is_pattern:
+            for table in list(matched_tables(pattern, names_where(pattern, database, connection))) or [pattern]:
+                found.setdefault(table.name, table)
+    return list(found.values())
 
 
 def _target_table(database: Database, connection: Connection, options: TargetTable) -> str:

@@ -59,7 +59,7 @@ def run_and_show(config: ClientConfig, plan: RunPlan, job: str, *, dry_run: bool
 
 
 def _all_failed(plan: RunPlan, reason: str) -> list[Report]:
-    tables = [TableReport(name=table.name, status="failed", error=reason) for group in plan.tables.values() for table in group]
+    tables = [TableReport(name=name, status="failed", error=reason) for name in plan.table_names]
     return [*tables, *(DirectoryReport(name=entry.name, status="failed", error=reason) for entry in plan.directories)]
 
 

@@ -25,6 +25,8 @@ class StepOperator(SyncOperator):
 
         :raises AirflowSkipException: when there is nothing to download, merge or delete
         """
+        for warning in compared.warnings:
+            self.log.warning("%s", warning)
         self.record(context, compared.unchanged)
         if not compared.pieces:
             raise AirflowSkipException("Everything is up to date.")

@@ -21,6 +21,7 @@ class TableOperator(SyncOperator):
 
     table_options: ClassVar[tuple[str, ...]] = (
         "table",
+        "exclude",
         "primary",
         "columns",
         "renames",
@@ -54,6 +55,7 @@ class TableOperator(SyncOperator):
         single_transaction: bool | str = True,
         time_zone: str | None = None,
         table: str | None = None,
+        exclude: str | Sequence[str] | None = None,
         primary: str | Sequence[str] | None = None,
         columns: str | Sequence[str] | None = None,
         renames: str | Mapping[str, str] | None = None,
@@ -76,6 +78,7 @@ class TableOperator(SyncOperator):
         self.single_transaction = single_transaction
         self.time_zone = time_zone
         self.table = table
+        self.exclude = exclude
         self.primary = primary
         self.columns = columns
         self.renames = renames
@@ -100,10 +103,7 @@ class TableOperator(SyncOperator):
     def plan(self) -> RunPlan:
         """Group the tables by the connection of their database."""
         defaults = {name: getattr(self, name) for name in self.table_options}
-        by_connection: dict[str, list[TargetTable]] = {}
-        for table in read_tables("tables", self.tables, defaults):
-            by_connection.setdefault(self._connection_of(table), []).append(table)
-        return RunPlan(tables={conn_id: tuple(group) for conn_id, group in by_connection.items()}, directories=())
+        return RunPlan.of((self._connection_of(table), table) for table in read_tables("tables", self.tables, defaults))
 
     def _connection_of(self, table: TargetTable) -> str:
         if table.connection:

@@ -17,7 +17,8 @@ class TableSyncOperator(TableOperator):
 
     .. seealso:: The how-to guide "Sync tables and directories with Airflow".
 
-    :param tables: a name, a list of names, or a mapping of names to options; names are those that the server offers
+    :param tables: a name, a list of names, or a mapping of names to options; names are those that the server offers. Patterns,
+        such as ``*`` or ``shop.*``, stand for every table that they match when the task runs (version 2 of the protocol)
     :param target_conn_id: connection of the target database, for tables without a ``connection`` of their own
     :param sync_conn_id: connection of the server
     :param single_transaction: commit all tables of a connection together, or none of them
@@ -25,6 +26,7 @@ class TableSyncOperator(TableOperator):
     :param skip_unchanged: skip the task, and so what follows it, when every table was up to date
     :param dry_run: report what would change, and write nothing
     :param table: name of the target table where it is not the server's, ``schema.table`` outside the default schema
+    :param exclude: names, or patterns of names, that the patterns of ``tables`` leave out
     :param primary: column or columns that identify a row, where that is not the target's primary key
     :param columns: columns to synchronise, as the source calls them; without it, all
     :param renames: column of the source to column of the target

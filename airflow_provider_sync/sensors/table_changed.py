@@ -9,7 +9,7 @@ from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import read_argument, read_tables, with_time_zone
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable
-from airflow_provider_sync.exceptions import ServerError
+from airflow_provider_sync.exceptions import ConfigurationError, ServerError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.sensors.difference import DifferenceSensor, only_one
 from airflow_provider_sync.sync import WatchedTable, table_differs
@@ -84,4 +84,7 @@ class TableChangedSensor(DifferenceSensor):
 
     def _target(self) -> TargetTable:
         options = {name: getattr(self, name) for name in self.table_options}
-        return only_one("table", read_tables("table", self.table, options), plural="tables")
+        table = only_one("table", read_tables("table", self.table, options), plural="tables")
+        if table.is_pattern:
+            raise ConfigurationError(f"'table' is the pattern {table.name!r}. Name one table: a sensor compares one.")
+        return table

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Self
 
 import msgspec
 from sqlalchemy import Engine
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTable, cache_path, connection_url
+from airflow_provider_sync.config.table_patterns import entry_for, selects
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
@@ -20,6 +22,7 @@ from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.outcomes import Outcomes
+from airflow_provider_sync.sync.pattern_resolution import expand, inspect_target, offered_tables, with_warnings
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 
@@ -47,10 +50,48 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has to do.
 
     :ivar tables: by database URL, since the tables of one connection may share a transaction
+    :ivar patterns: entries that stand for every table that they match, in the order of the configuration
     """
 
     tables: dict[str, tuple[TargetTable, ...]]
     directories: tuple[TargetDirectory, ...]
+    patterns: tuple[tuple[str, TargetTable], ...] = ()
+
+    @classmethod
+    def of(cls, tables: Iterable[tuple[str, TargetTable]], directories: Iterable[TargetDirectory] = ()) -> Self:
+        """Group tables by their databases.
+
+        :param tables: entries, each with its database URL
+        """
+        entries = list(tables)
+        return cls(
+            tables=_by_url(entry for entry in entries if not entry[1].is_pattern),
+            directories=tuple(directories),
+            patterns=tuple(entry for entry in entries if entry[1].is_pattern),
+        )
+
+    def resolved(self, client: SyncClient) -> Self:
+        """Return the same with an entry for each table that a pattern matches; the server is asked only if there are patterns.
+
+        :raises ConfigurationError: when a pattern matches nothing, or the server cannot list its tables
+        """
+        if not self.patterns:
+            return self
+        named = [(url, table) for url, tables in self.tables.items() for table in tables]
+        matched = expand(self.patterns, offered_tables(client, self.patterns), {table.name for _, table in named})
+        return msgspec.structs.replace(self, tables=_by_url([*named, *matched]))
+
+    def patterns_of(self, url: str) -> list[TargetTable]:
+        """Return the patterns whose tables are kept in one database."""
+        return [pattern for of, pattern in self.patterns if of == url]
+
+    @property
+    def table_names(self) -> list[str]:
+        """Names of the tables, and patterns."""
+        return [
+            *(table.name for tables in self.tables.values() for table in tables),
+            *(pattern.name for _, pattern in self.patterns),
+        ]
 
     def find_table(self, name: str) -> tuple[str, TargetTable]:
         """Return the database URL and the options of a table that the step before has named.
@@ -61,6 +102,9 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
             for table in tables:
                 if table.name == name:
                     return url, table
+        for url, pattern in self.patterns:
+            if selects(pattern, name):
+                return url, pattern.named(name)
         raise ConfigurationError(f"The step before names the table {name!r}, which 'tables' does not. Give all steps the same.")
 
     def find_directory(self, name: str) -> TargetDirectory:
@@ -79,23 +123,41 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 def plan_run(config: ClientConfig, *, tables: Sequence[str] = (), directories: Sequence[str] = ()) -> RunPlan:
     """Choose what to synchronise: what is named, or everything when nothing is named.
 
+    :param tables: names of the configuration, or names that its patterns match
     :raises ConfigurationError: for a name that the configuration does not have
     """
-    for group, names, known in (("tables", tables, config.tables), ("directories", directories, config.directories)):
-        for name in names:
-            if name not in known:
-                raise ConfigurationError(
-                    f"{name!r} is not under {group} in the configuration. There are: {', '.join(known) or 'none'}."
-                )
     everything = not tables and not directories
-    by_url: dict[str, list[TargetTable]] = {}
-    for name, table in config.tables.items():
-        if everything or name in tables:
-            by_url.setdefault(connection_url(config.connections, config.default_connection, table), []).append(table)
-    return RunPlan(
-        tables={url: tuple(group) for url, group in by_url.items()},
-        directories=tuple(entry for name, entry in config.directories.items() if everything or name in directories),
+    entries = list(config.tables.values()) if everything else _named_tables(config, tables)
+    for name in directories:
+        if name not in config.directories:
+            raise _not_configured(name, "directories", config.directories)
+    return RunPlan.of(
+        ((connection_url(config.connections, config.default_connection, table), table) for table in entries),
+        (entry for name, entry in config.directories.items() if everything or name in directories),
     )
+
+
+def _named_tables(config: ClientConfig, names: Sequence[str]) -> list[TargetTable]:
+    """Return the entries of these names, in the order of the configuration, then those that patterns match."""
+    matched: dict[str, TargetTable] = {}
+    for name in names:
+        entry = entry_for(name, config.tables)
+        if entry is None:
+            raise _not_configured(name, "tables", config.tables)
+        if entry.name != name:
+            matched[name] = entry.named(name)
+    return [*(table for name, table in config.tables.items() if name in names), *matched.values()]
+
+
+def _not_configured(name: str, group: str, known: Iterable[str]) -> ConfigurationError:
+    return ConfigurationError(f"{name!r} is not under {group} in the configuration. There are: {', '.join(known) or 'none'}.")
+
+
+def _by_url(entries: Iterable[tuple[str, TargetTable]]) -> dict[str, tuple[TargetTable, ...]]:
+    by_url: dict[str, list[TargetTable]] = {}
+    for url, table in entries:
+        by_url.setdefault(url, []).append(table)
+    return {url: tuple(tables) for url, tables in by_url.items()}
 
 
 def run(
@@ -111,24 +173,25 @@ def run(
 
     :param resume: after a transient failure, keep what was staged, for the next try; see :func:`.sync_tables`
     :return: one report for each table and directory
+    :raises ConfigurationError: when a pattern matches nothing; nothing was written
     :raises SyncFailed: when any failed, with the reports of all
     """
     opener = opener or Opener()
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
-        for url, tables in plan.tables.items():
+        for url, tables in plan.resolved(client).tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
-                outcomes.add(
-                    sync_tables(
-                        client,
-                        tables,
-                        database,
-                        single_transaction=config.single_transaction,
-                        dry_run=dry_run,
-                        resume=resume,
-                        progress=progress,
-                    )
+                warnings = inspect_target(database, plan.patterns_of(url), tables)
+                reports = sync_tables(
+                    client,
+                    tables,
+                    database,
+                    single_transaction=config.single_transaction,
+                    dry_run=dry_run,
+                    resume=resume,
+                    progress=progress,
                 )
+                outcomes.add(with_warnings(reports, warnings))
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)

@@ -19,6 +19,7 @@ from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
 from airflow_provider_sync.sync.outcomes import Outcomes
+from airflow_provider_sync.sync.pattern_resolution import inspect_target
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
@@ -34,10 +35,12 @@ class Compared(Generic[Piece]):
 
     :ivar unchanged: the reports of what is up to date
     :ivar pieces: what to download, of all tables or directories that differ
+    :ivar warnings: what the user should know of the target as a whole
     """
 
     unchanged: Sequence[Report]
     pieces: Sequence[Piece]
+    warnings: Sequence[str] = ()
 
 
 def compare_tables(
@@ -50,12 +53,15 @@ def compare_tables(
     :param dry_run: make no missing target
     :raises SyncFailed: when any failed, with the reports of those and of what is up to date
     """
-    each = max(1, slices // sum(map(len, plan.tables.values())))
     outcomes = Outcomes[Report]()
     found: list[PlannedSlice] = []
+    warnings: list[str] = []
     with SyncClient.from_config(config) as client:
+        plan = plan.resolved(client)
+        each = max(1, slices // sum(map(len, plan.tables.values())))
         for url, tables in plan.tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+                warnings += inspect_target(database, plan.patterns_of(url), tables).values()
                 for table in tables:
                     failures = len(outcomes.failures)
                     with outcomes.going_on(partial(tables_failed, [table])):
@@ -65,7 +71,7 @@ def compare_tables(
                     if any(is_of_the_server(failure) for failure in outcomes.failures[failures:]):
                         break  # the others would be answered the same
     outcomes.check(outcomes.found)
-    return Compared(unchanged=outcomes.found, pieces=found)
+    return Compared(unchanged=outcomes.found, pieces=found, warnings=warnings)
 
 
 def download_tables(

@@ -148,3 +148,25 @@ def test_every_engine(on: Scenario, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "There is no table 'nothing'" in found["table", "nothing"][1]
     assert "has no primary key" in found["table", "keyless"][1]
     assert "has no column 'code', which `primary` names" in found["table", "trees"][1]
+
+
+def test_patterns(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each table that a pattern matches is tried, at either half; a pattern without one fails."""
+    settings = {**site.server_settings, "tables": {"o*": {}, "customers": {}, "x*": {}}}
+    site.server_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert main(["check", "--config", str(site.server_config), "--connect"]) == 3
+    found = results(capsys.readouterr().out)
+    assert {name: mark for (what, name), (mark, _) in found.items() if what == "table"} == {
+        "customers": "ok",
+        "orders": "ok",
+        "x*": "FAILED",
+    }
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(settings["url"], tables={"*": {"exclude": ["x"]}, "x*": {}}, directories={})
+    assert command("check", "--connect") == 3
+    found = results(capsys.readouterr().out)
+    assert {key[1] for key, (mark, _) in found.items() if mark == "FAILED"} == {"x*"}
+    assert [name for what, name in found if what == "table"] == ["orders", "customers"]
+    site.configure(settings["url"], protocol=1, tables="*", directories={})
+    assert command("check", "--connect") == 3
+    assert "name the tables one by one, instead of *" in capsys.readouterr().out

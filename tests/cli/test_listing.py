@@ -71,3 +71,15 @@ def test_names_that_a_server_offers_are_shown_on_one_line(tmp_path: Path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert all(line.isprintable() and len(line) < 2_000 for line in lines)
+
+
+def test_list_shows_where_patterns_lead(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table that a pattern of the configuration matches is shown with the target that the pattern gives it."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(settings["url"], tables={"o*": {"table": "copy_o*"}}, directories={})
+    assert command("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:4] for line in lines if line.startswith("table")] == [
+        ["orders", "->", "copy_orders"],
+        ["customers", "->", "not"],
+    ]

@@ -306,3 +306,31 @@ def test_limits(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(AirflowFailException, match=r"more than the 2 rows that limits\.max_rows allows"):
         execute(tables="orders", sync_conn_id="small")
     assert target.rows("orders") == []
+
+
+def test_whole_databases(source: Source, target: Target) -> None:
+    """A pattern stands for every table that the server offers when the task runs, but for those that `exclude` names."""
+    reports = execute(tables="*", exclude="['countries']")
+    assert [report["name"] for report in reports] == ["orders", "customers"]
+    assert (target.rows("orders"), target.rows("countries")) == (ROWS["orders"], [])
+    reports = execute(tables={"c*": {"exclude": ["x"]}, "orders": {}}, exclude=["customers"])
+    assert {report["name"]: report["status"] for report in reports} == {
+        "orders": "unchanged",
+        "customers": "unchanged",
+        "countries": "changed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tables": ["orders", "x*"]}, r"The pattern 'x\*' matches no table"),
+        ({"tables": "orders", "exclude": ["customers"]}, "'exclude' leaves tables out of patterns, and 'tables' has none"),
+        ({"tables": "*", "table": "copy"}, "table is 'copy'. Give it the wildcards of the pattern"),
+    ],
+)
+def test_patterns_that_cannot_be_meant(source: Source, target: Target, arguments: Any, message: str) -> None:
+    """A pattern that matches nothing, or does not fit its options, fails the task at once, and nothing is written."""
+    with pytest.raises(AirflowFailException, match=message):
+        execute(**arguments)
+    assert target.rows("orders") == []

@@ -5,7 +5,7 @@ Version 1 cannot tell keys without all the rows, so there a dry run tells the nu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -19,6 +19,7 @@ from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
 from airflow_provider_sync.sync.outcomes import Outcomes
+from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_warnings
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, with_defaults
 from airflow_provider_sync.sync.tables.both_sides import Comparison
@@ -142,12 +143,13 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
     opener = opener or Opener()
     tables = Outcomes[TableDiff]()
     with SyncClient.from_config(config) as client:
-        for url, group in plan.tables.items():
+        for url, group in plan.resolved(client).tables.items():
             # A database that cannot be opened is no reason to leave the tables of others alone.
             with tables.going_on(partial(_failed, group)), opener.database(url) as database:
+                warnings = inspect_target(database, plan.patterns_of(url), group)
                 for table in group:
                     with tables.going_on(partial(_failed, [table])):
-                        tables.add([diff_table(client, table, database, progress=progress)])
+                        tables.add([_warned(diff_table(client, table, database, progress=progress), warnings)])
         directories = Outcomes[DirectoryDiff]()
         with open_cache(cache_path(config.cache)) as cache:
             for directory in plan.directories:
@@ -159,6 +161,11 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
         directories=tuple(directories.found),
         failures=(*tables.failures, *directories.failures),
     )
+
+
+def _warned(found: TableDiff, warnings: Mapping[str, str]) -> TableDiff:
+    (report,) = with_warnings([found.report], warnings)
+    return msgspec.structs.replace(found, report=report)
 
 
 def _failed(tables: Sequence[TargetTable], error: SyncError) -> list[TableDiff]:

@@ -1,0 +1,157 @@
+"""Resolve patterns of tables when a run begins: against what the server offers, and against what the target has.
+
+::
+
+    patterns ──┐
+               ├─ expand ── options of each table ──┬─ check_apart: no two are one table of the target
+    offered ───┘                                    └─ find_gone: what the target has, and the source offers no longer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern, selects, translated
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import is_own_table
+from airflow_provider_sync.exceptions import ConfigurationError, TableBusyError
+from airflow_provider_sync.report import TableReport
+
+MAX_NAMED = 20
+"""Most tables that a warning names; it counts the others."""
+
+Patterns = Sequence[tuple[str, TargetTable]]
+"""Entries with patterns, in the order of the configuration, each with the URL of its database."""
+
+
+def offered_tables(client: SyncClient, patterns: Patterns) -> Collection[str]:
+    """Return the names that the server offers to this client.
+
+    :raises ConfigurationError: for a server that speaks only version 1, which cannot list them
+    """
+    offered = client.capabilities()
+    if offered is None:
+        raise ConfigurationError(
+            f"The server at {client.url} speaks version 1 of the protocol, which cannot say what tables match"
+            f" {patterns[0][1].name!r}. Name the tables one by one."
+        )
+    return offered.tables
+
+
+def expand(patterns: Patterns, offered: Iterable[str], named: Collection[str]) -> list[tuple[str, TargetTable]]:
+    """Return an entry for each table that a pattern matches; the first pattern that does decides on its options.
+
+    :param offered: names that the server offers
+    :param named: names that have entries of their own, which decide on their options
+    :raises ConfigurationError: when a pattern matches nothing
+    """
+    offered = list(offered)
+    found: dict[str, tuple[str, TargetTable]] = {}
+    for url, pattern in patterns:
+        selected = [name for name in offered if selects(pattern, name)]
+        if not selected:
+            known = ", ".join(offered[:MAX_NAMED]) + (f" and {len(offered) - MAX_NAMED} more" if offered[MAX_NAMED:] else "")
+            raise ConfigurationError(
+                f"The pattern {pattern.name!r} matches no table that the server offers to this client."
+                f" It offers: {known or 'none'}. Correct the pattern or its 'exclude', or what the server offers."
+            )
+        for name in selected:
+            if name not in named and name not in found:
+                found[name] = url, pattern.named(name)
+    return list(found.values())
+
+
+def inspect_target(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> dict[str, str]:
+    """Check that resolved tables can be kept apart in the target, and find those that the source no longer offers.
+
+    :param patterns: those whose tables are kept in this database; without any, nothing is asked
+    :param tables: everything that the run syncs into this database
+    :return: warnings, by the name of the table whose report should carry them
+    :raises ConfigurationError: when two tables are one table of the target
+    """
+    if not patterns or not tables:
+        return {}
+    check_apart(database, tables)
+    warnings: dict[str, str] = {}
+    for pattern, gone in find_gone(database, patterns, tables):
+        own = next((table.name for table in tables if table == pattern.named(table.name)), tables[0].name)
+        more = f" and {len(gone) - MAX_NAMED} more" if gone[MAX_NAMED:] else ""
+        text = (
+            f"The target has tables that {pattern.name!r} matches and the source does not offer:"
+            f" {', '.join(gone[:MAX_NAMED])}{more}. They stay as they are: drop them, or leave them out with 'exclude'."
+        )
+        warnings[own] = f"{warnings[own]} {text}" if own in warnings else text
+    return warnings
+
+
+def check_apart(database: Database, tables: Sequence[TargetTable]) -> None:
+    """Check that no two tables go into one, as names that differ by case only may.
+
+    :raises ConfigurationError: naming both
+    """
+    alike: dict[str, list[TargetTable]] = {}
+    for table in tables:
+        alike.setdefault(table.table_name.casefold(), []).append(table)
+    for group in alike.values():
+        for position, first in enumerate(group):
+            for second in group[position + 1 :]:
+                if _are_one(database, first.table_name, second.table_name):
+                    raise ConfigurationError(
+                        f"{first.name!r} and {second.name!r} of the source would be one table of the target,"
+                        f" {first.table_name!r}. Give one of them another name with 'table', or leave it out with 'exclude'."
+                    )
+
+
+def _are_one(database: Database, name: str, other: str) -> bool:
+    """Whether two names mean one table; the locks of tables, which need not exist, show it."""
+    if name == other:
+        return True
+    try:
+        with database.exclusive([name, other], timeout=0.0):
+            return False
+    except TableBusyError:
+        return False
+    except ConfigurationError:
+        return True
+
+
+def find_gone(
+    database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]
+) -> list[tuple[TargetTable, list[str]]]:
+    """Find tables of the target that patterns match and that are not among those of the source.
+
+    Names that differ by case only count as equal, so that a table is not taken for gone on a database that folds case.
+
+    :param tables: everything that the run syncs into this database
+    :return: each pattern that has any, with their names; the first pattern that matches a name has it
+    """
+    kept = {table.table_name.casefold() for table in tables}
+    found: list[tuple[TargetTable, list[str]]] = []
+    with database.connect() as connection:
+        for pattern in patterns:
+            schema, dot, _ = pattern.table_name.partition(".")
+            if dot and is_pattern(schema):
+                continue  # the schemas of the target need not be those of the source
+            gone = []
+            for bare in database.catalog.list_tables(connection, schema if dot else None):
+                table = f"{schema}.{bare}" if dot else bare
+                name = translated(table, pattern.table_name, pattern.name)
+                if name is None or is_own_table(bare) or is_excluded(name, pattern.exclude) or table.casefold() in kept:
+                    continue
+                kept.add(table.casefold())
+                gone.append(table)
+            if gone:
+                found.append((pattern, gone))
+    return found
+
+
+def with_warnings(reports: Iterable[TableReport], warnings: Mapping[str, str]) -> list[TableReport]:
+    """Add warnings to the reports of the tables that they are kept by."""
+    return [
+        msgspec.structs.replace(report, warnings=(*report.warnings, warnings[report.name])) if report.name in warnings else report
+        for report in reports
+    ]
