@@ -37,6 +37,8 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_sync.operators.table_steps",
                     "airflow_provider_sync.operators.file_sync",
                     "airflow_provider_sync.operators.file_steps",
+                    "airflow_provider_sync.operators.sync_list",
+                    "airflow_provider_sync.operators.configured_sync",
                 ],
             }
         ],

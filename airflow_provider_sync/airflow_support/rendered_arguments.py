@@ -72,6 +72,18 @@ def read_directories(argument: str, directories: Any, path: Any, defaults: Mappi
     return found
 
 
+def read_names(argument: str, value: Any) -> list[str]:
+    """Read a name, or a list of names.
+
+    :raises ConfigurationError: naming the argument, for an empty rendering or anything else
+    """
+    found = decode_argument(argument, value)
+    names = [found] if isinstance(found, str) else found
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"{argument!r} is {value!r}. Give a name, or a list of names.")
+    return list(names)
+
+
 def names_in(value: Any) -> list[str]:
     """Return the names in an argument for tables or directories; none where they cannot be read."""
     try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_provider_sync.airflow_support.rendered_arguments import read_tables
 from airflow_provider_sync.airflow_support.server_connection import client_config
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.provider_info import get_provider_info
+from airflow_provider_sync.sync.pattern_resolution import matched_names
 
 if TYPE_CHECKING:
     from airflow_provider_sync.client import FilesAnswer, TableAnswer
@@ -57,6 +59,15 @@ class SyncServerHook(BaseHook):
     def get_conn(self) -> SyncClient:
         """Return the client that the methods of this hook share; it lives as long as the hook."""
         return self._client
+
+    def list_tables(self, tables: str | Sequence[str] = "*", *, exclude: Sequence[str] = ()) -> list[str]:
+        """Return the names of tables that the server offers and that patterns match (version 2 of the protocol).
+
+        :param tables: a pattern or a name, or a list of them; names are returned as they are
+        :param exclude: names, or patterns of names, that the patterns leave out
+        :raises ConfigurationError: when a pattern matches nothing
+        """
+        return matched_names(self._client, read_tables("tables", tables, {"exclude": list(exclude) or None}))
 
     def get_table_hash(self, name: str) -> str:
         """Ask for the hash of a table: 40 hexadecimal digits, or ``--EMPTY--``."""

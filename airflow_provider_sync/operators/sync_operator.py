@@ -103,10 +103,13 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
                 self.record(context, failure.reports)
                 raise
             except BaseException as error:
-                names = names_in(getattr(self, self.names_argument)) or [self.task_id]
-                reason = reason_of(error)
-                self.record(context, [self.report_kind(name=name, status="failed", error=reason) for name in names])
+                self.record(context, self.failed_reports(reason_of(error)))
                 raise
+
+    def failed_reports(self, reason: str) -> list[Report]:
+        """Report everything that the arguments name as failed, or the whole task if they cannot be read."""
+        names = names_in(getattr(self, self.names_argument)) or [self.task_id]
+        return [self.report_kind(name=name, status="failed", error=reason) for name in names]
 
     @property
     def series(self) -> str | None:

@@ -65,6 +65,19 @@ def expand(patterns: Patterns, offered: Iterable[str], named: Collection[str]) -
     return list(found.values())
 
 
+def matched_names(client: SyncClient, entries: Iterable[TargetTable]) -> list[str]:
+    """Return the names of entries, then those that their patterns match, each once; the server is asked only for patterns.
+
+    :raises ConfigurationError: when a pattern matches nothing, or the server cannot list its tables
+    """
+    entries = list(entries)
+    named = [entry.name for entry in entries if not entry.is_pattern]
+    patterns = [("", entry) for entry in entries if entry.is_pattern]
+    if not patterns:
+        return named
+    return [*named, *(table.name for _, table in expand(patterns, offered_tables(client, patterns), named))]
+
+
 def inspect_target(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> dict[str, str]:
     """Check that resolved tables can be kept apart in the target, and find those that the source no longer offers.
 

@@ -6,6 +6,7 @@ import argparse
 import inspect
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -26,8 +27,10 @@ from airflow_provider_sync.config import (
 )
 from airflow_provider_sync.config.options import Options
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
+from airflow_provider_sync.operators.configured_sync import ConfiguredSyncOperator
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
+from airflow_provider_sync.operators.sync_list import SyncListOperator
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.operators.table_operator import TableOperator
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
@@ -36,6 +39,7 @@ from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sensors.difference import DifferenceSensor
 from airflow_provider_sync.sensors.files_changed import FilesChangedSensor
 from airflow_provider_sync.sensors.table_changed import TableChangedSensor
+from airflow_provider_sync.task_groups.sync_dag import SyncDag
 from tests.docs.pages import PAGES, PROJECT, anchors, blocks, kind_of_configuration, table_below
 from tests.docs.references import PACKAGE, missing_commands, missing_definitions, missing_names, missing_paths, missing_rooms
 
@@ -164,6 +168,21 @@ def test_arguments(operator: type, kinds: tuple[type, ...], options: tuple[str, 
     arguments = {name for kind in kinds for name in inspect.signature(kind.__init__).parameters} - {"self", "kwargs"}
     assert not arguments - listed - set(options)
     assert heading == "Sensors" or listed == arguments - set(options)
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("SyncListOperator", SyncListOperator.__init__),
+        ("ConfiguredSyncOperator", ConfiguredSyncOperator.__init__),
+        ("SyncDag", SyncDag.from_yaml),
+    ],
+)
+def test_arguments_of_what_names_tables_by_itself(heading: str, kind: Callable[..., object]) -> None:
+    """The reference lists every argument of these, and only arguments that there are."""
+    of_all = {"skip_unchanged", "dry_run"} if heading == "ConfiguredSyncOperator" else set()
+    arguments = inspect.signature(kind).parameters.keys() - {"self", "kwargs", "arguments"}
+    assert set(table_below(REFERENCE / "options.md", heading)) == arguments | of_all
 
 
 def test_airflow_configuration() -> None:

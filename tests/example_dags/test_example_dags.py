@@ -120,6 +120,31 @@ def test_fan_out(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert states["reporting"].rows("customers") == ROWS["customers"]
 
 
+def test_whole_database(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table arrives, and what is listed gets a task for each."""
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", os.environ["AIRFLOW_CONN_TARGET"])
+    target.execute("DROP TABLE countries")
+    states = [(entry.task_id, str(entry.state)) for entry in run_dag(load("example_whole_database")).get_task_instances()]
+    each = [("in_a_task_each", "success")] * len(ROWS)
+    assert sorted(states) == [*each, ("in_one_task", "success"), ("names", "success")]
+    assert {name: target.rows(name) for name in ROWS} == ROWS
+
+
+def test_from_yaml(source: Source, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file beside names arrives, in a task for each table and directory."""
+    for name, value in {"URL": source.url, "TOKEN": TOKEN, "FOLDER": str(tmp_path)}.items():
+        monkeypatch.setenv(f"SYNC_{name}", value)
+    monkeypatch.setenv("WAREHOUSE_URL", "airflow://target")
+    assert task_states(run_dag(load("example_from_yaml"))) == {
+        "tables.orders": "success",
+        "tables.list": "success",
+        "tables.each": "success",
+        "directories.images": "success",
+    }
+    assert {name: target.rows(name) for name in ROWS} == ROWS
+    assert (tmp_path / "images" / "one.txt").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_data_aware(source: Source, tmp_path: Path, airflow_stack: AirflowStack) -> None:

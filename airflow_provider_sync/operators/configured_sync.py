@@ -1,0 +1,107 @@
+"""Operators that take what they do from a ``client.yaml``, as the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument, read_names
+from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks
+from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sync.pattern_resolution import matched_names
+from airflow_provider_sync.sync.run import RunPlan, plan_run
+
+
+class ConfiguredSyncOperator(SyncOperator):
+    """Sync what a ``client.yaml`` names, or some of it; the server, its token and the databases are those of the file.
+
+    The file is read when the task runs, on the machine where it runs, so that no secret is in the DAG. The result is a list of
+    reports, one for each table and directory.
+
+    .. seealso:: The how-to guide "Sync whole databases".
+
+    :param config: path of the file
+    :param tables: names of its tables, or names that its patterns match; with ``directories``, everything without
+    :param directories: names of its directories
+    :param skip_unchanged: skip the task, and so what follows it, when nothing changed
+    :param dry_run: report what would change, and write nothing
+    """
+
+    template_fields: Sequence[str] = ("config", "tables", "directories", "skip_unchanged", "is_dry_run")
+
+    def __init__(
+        self,
+        *,
+        config: str | Path,
+        tables: str | Sequence[str] | None = None,
+        directories: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config = str(config)
+        self.tables = tables
+        self.directories = directories
+
+    def server(self) -> ClientConfig:
+        """Read the file."""
+        return ClientConfig.from_yaml(read_argument("config", self.config, str))
+
+    def plan(self) -> RunPlan:
+        """Choose what to sync.
+
+        :raises ConfigurationError: for a name that the file does not have, and for a directory whose path is relative
+        """
+        plan = plan_run(self.server(), tables=_names("tables", self.tables), directories=_names("directories", self.directories))
+        for directory in plan.directories:
+            if "://" not in directory.path and not Path(directory.path).expanduser().is_absolute():
+                raise ConfigurationError(
+                    f"Directory {directory.name!r} has the relative path {directory.path!r}, and a task runs in a folder of"
+                    " Airflow's. Give an absolute path."
+                )
+        return plan
+
+    def failed_reports(self, reason: str) -> list[Report]:
+        """Report everything that the arguments name as failed, or the whole task."""
+        tables, directories = names_in(self.tables), names_in(self.directories)
+        return [
+            *(TableReport(name=name, status="failed", error=reason) for name in tables),
+            *(DirectoryReport(name=name, status="failed", error=reason) for name in directories),
+        ] or [TableReport(name=self.task_id, status="failed", error=reason)]
+
+
+class ConfiguredListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator):
+    """List the tables that patterns of a ``client.yaml`` match, for tasks that are mapped over them.
+
+    :param config: path of the file
+    """
+
+    template_fields: Sequence[str] = ("config",)
+    ui_color = "#d5e8f0"
+
+    def __init__(self, *, config: str | Path, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = str(config)
+
+    def execute(self, context: Context) -> list[str]:
+        """Ask the server, and return the names, each once, without those that have entries of their own.
+
+        :raises AirflowFailException: when a pattern matches nothing
+        """
+        with failing_tasks():
+            config = ClientConfig.from_yaml(read_argument("config", self.config, str))
+            with SyncClient.from_config(config) as client:
+                names = [name for name in matched_names(client, config.tables.values()) if name not in config.tables]
+        self.log.info("%d tables: %s", len(names), ", ".join(names))
+        return names
+
+
+def _names(argument: str, value: Any) -> list[str]:
+    return [] if value is None else read_names(argument, value)

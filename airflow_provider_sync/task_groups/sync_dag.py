@@ -1,0 +1,111 @@
+"""A DAG that does what a ``client.yaml`` says, so that what was tried on the command line is scheduled as it stands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from airflow.providers.common.compat.sdk import DAG, TaskGroup
+
+from airflow_provider_sync.config.table_patterns import is_pattern
+from airflow_provider_sync.config.tables import table_entries
+from airflow_provider_sync.config.yaml_file import load_yaml, read_text
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.operators.configured_sync import ConfiguredListOperator, ConfiguredSyncOperator
+
+
+class SyncDag(DAG):
+    """A DAG made of a ``client.yaml``; see :meth:`from_yaml`."""
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        dag_id: str,
+        schedule: Any = None,
+        per_table: bool = False,
+        task_arguments: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Self:
+        """Make a DAG that does the same as ``airflow-sync run --config FILE``.
+
+        Of the file, only the names of tables and directories are read here. Everything else, variables of the environment too,
+        is read by the tasks where they run, so that no secret is in the DAG.
+
+        :param path: of the file; a relative one starts at the folder of the file that calls this
+        :param schedule: as of ``DAG``
+        :param per_table: make a task for each table and each directory; tables that patterns match are mapped when the DAG
+            runs. Otherwise one task syncs everything, and tables of one connection may share a transaction
+        :param task_arguments: of every task that syncs, such as ``retries``, ``pool`` or ``skip_unchanged``
+        :param arguments: of ``DAG``; by default, nothing is caught up, and one run is active at a time
+        :raises ConfigurationError: when the file cannot be read, or names nothing
+        """
+        caller = sys._getframe(1).f_code.co_filename
+        file = Path(caller).parent / path
+        tables, directories = _names_in(file)
+        dag = cls(dag_id=dag_id, schedule=schedule, **{"catchup": False, "max_active_runs": 1, **arguments})
+        dag.fileloc = caller
+        of_tasks = {"config": str(file), **(task_arguments or {})}
+        with dag:
+            if per_table:
+                _tasks_of_tables(tables, of_tasks)
+                _tasks_of_directories(directories, of_tasks)
+            else:
+                ConfiguredSyncOperator(task_id="sync", **of_tasks)
+        return dag
+
+
+def _tasks_of_tables(tables: Iterable[str], of_tasks: Mapping[str, Any]) -> None:
+    names = [name for name in tables if not is_pattern(name)]
+    patterns = [name for name in tables if is_pattern(name)]
+    if not names and not patterns:
+        return
+    with TaskGroup("tables"):
+        taken = {"list", "each"} if patterns else set()
+        for name in names:
+            ConfiguredSyncOperator(task_id=_task_id(name, taken), tables=[name], **of_tasks)
+        if patterns:
+            listed = ConfiguredListOperator(task_id="list", config=of_tasks["config"])
+            each = ConfiguredSyncOperator.partial(task_id="each", map_index_template="{{ task.tables }}", **of_tasks)
+            each.expand(tables=listed.output)
+
+
+def _tasks_of_directories(directories: Iterable[str], of_tasks: Mapping[str, Any]) -> None:
+    if not directories:
+        return
+    with TaskGroup("directories"):
+        taken: set[str] = set()
+        for name in directories:
+            ConfiguredSyncOperator(task_id=_task_id(name, taken), directories=[name], **of_tasks)
+
+
+def _names_in(file: Path) -> tuple[list[str], list[str]]:
+    """Read the names under ``tables`` and ``directories``, with variables as they are written."""
+    settings = load_yaml(read_text(file), file)
+    tables = settings.get("tables") or {}
+    groups = (tables if isinstance(tables, Mapping) else table_entries(tables)), settings.get("directories") or {}
+    for group, entries in zip(("tables", "directories"), groups, strict=True):
+        if not isinstance(entries, Mapping):
+            raise ConfigurationError(f"{file}: {group} must be a mapping of names to options.")
+    if not any(groups):
+        raise ConfigurationError(f"{file} names no table and no directory.")
+    of_tables, of_directories = groups
+    return list(map(str, of_tables)), list(map(str, of_directories))
+
+
+def _task_id(name: str, taken: set[str]) -> str:
+    """Return an id for the task of a table or directory: its name, with what an id cannot have replaced.
+
+    :param taken: ids that are in use; the new one is added
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    number, task_id = 1, plain
+    while task_id in taken:
+        number += 1
+        task_id = f"{plain}_{number}"
+    taken.add(task_id)
+    return task_id
