@@ -66,6 +66,7 @@ class TableReport(Report, frozen=True, kw_only=True):
 
     :ivar rows_total: rows of the source; with a window, rows in the window
     :ivar rows_received: rows that the server sent; digests do not count
+    :ivar schema_changes: what was changed in the target's table before its rows, or would be: one phrase for each column
     :ivar orphans: number of rows whose foreign key refers to no row after the merge, by ``table.constraint``
     """
 
@@ -75,7 +76,12 @@ class TableReport(Report, frozen=True, kw_only=True):
     rows_updated: int = 0
     rows_deleted: int = 0
     rows_received: int = 0
+    schema_changes: tuple[str, ...] = ()
     orphans: dict[str, int] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        msgspec.structs.force_setattr(self, "schema_changes", tuple(map(printable_lines, self.schema_changes)))
 
 
 class DirectoryReport(Report, frozen=True, kw_only=True):

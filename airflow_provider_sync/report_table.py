@@ -70,7 +70,9 @@ def _counts(report: Report) -> tuple[str, str, str, str]:
 
 
 def _without_column(report: Report) -> list[str]:
-    """Say what happened to files besides being added, updated or deleted."""
+    """Say what happened to a table besides its rows, and to files besides being added, updated or deleted."""
+    if isinstance(report, TableReport):
+        return [f"schema: {change}" for change in report.schema_changes]
     if not isinstance(report, DirectoryReport):
         return []
     amounts = {

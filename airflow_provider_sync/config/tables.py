@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -141,6 +141,11 @@ class TargetTable(TableConfig, frozen=True):
     allow_empty_source: bool = Field(default=False, description="Let an empty source empty the target.")
     allow_non_transactional: bool = Field(
         default=False, description="Sync into a table that cannot be rolled back, such as one of MyISAM."
+    )
+    on_schema_change: Literal["fail", "add", "ignore", "widen"] = Field(
+        default="fail",
+        description="What to do about columns of the source that the target lacks: `fail`, `add` them (version 2), `ignore` them,"
+        " or `widen`: add them, and widen types that are too narrow (version 2).",
     )
     create_table: bool = Field(
         default=False, description="Create a missing target with the source's columns, types and key (version 2)."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from airflow_provider_sync.databases.schema import Column
+from airflow_provider_sync.databases.wider_types import integer_range
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
@@ -136,15 +137,10 @@ def _whole_numbers(source: LogicalType, target: LogicalType) -> str | None:
             return "0 and 1 as a boolean; other numbers are refused"
         return "a boolean as 0 and 1"
     if target.enforced:
-        (source_low, source_high), (target_low, target_high) = _range(source), _range(target)
+        (source_low, source_high), (target_low, target_high) = integer_range(source), integer_range(target)
         if source_low < target_low or source_high > target_high:
             return "numbers beyond the column's range are refused"
     return "SQLite's integers end at 2**63 - 1" if source.unsigned and not target.enforced else None
-
-
-def _range(logical: LogicalType) -> tuple[int, int]:
-    bits = logical.bits or 64
-    return (0, 2**bits - 1) if logical.unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def _scale(source: LogicalType, target: LogicalType) -> str | None:

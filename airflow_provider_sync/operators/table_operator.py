@@ -30,6 +30,7 @@ class TableOperator(SyncOperator):
         "allow_row_security",
         "allow_non_transactional",
         "create_table",
+        "on_schema_change",
         "window",
         "import_indexes",
         "staging",
@@ -64,6 +65,7 @@ class TableOperator(SyncOperator):
         allow_row_security: bool | str | None = None,
         allow_non_transactional: bool | str | None = None,
         create_table: bool | str | None = None,
+        on_schema_change: str | None = None,
         window: str | Sequence[str] | None = None,
         import_indexes: str | Sequence[str] | None = None,
         staging: str | None = None,
@@ -87,6 +89,7 @@ class TableOperator(SyncOperator):
         self.allow_row_security = allow_row_security
         self.allow_non_transactional = allow_non_transactional
         self.create_table = create_table
+        self.on_schema_change = on_schema_change
         self.window = window
         self.import_indexes = import_indexes
         self.staging = staging

@@ -1,4 +1,4 @@
-"""Creating and dropping tables: staging tables, work tables, and targets that do not exist yet."""
+"""Creating, changing and dropping tables: staging tables, work tables, and targets that do not exist yet or lack columns."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
@@ -14,8 +15,19 @@ from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 
+class WidenedColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a target that is to get a wider type.
+
+    :ivar column: as it is
+    :ivar sql_type: the wider type
+    """
+
+    column: Column
+    sql_type: str
+
+
 class Ddl(DatabaseComponent):
-    """Creates and drops tables."""
+    """Creates, changes and drops tables."""
 
     has_schemas: ClassVar[bool] = True
     """Whether a dot in the name of a new table separates its schema (on MySQL: its database) from the table."""
@@ -52,6 +64,39 @@ class Ddl(DatabaseComponent):
         definitions.append(f"PRIMARY KEY ({self.database.columns(key)})")
         table = ".".join(map(self.database.quote, name.split(".", 1) if self.has_schemas else [name]))
         return f"CREATE TABLE {table} ({', '.join(definitions)}){self.table_options}"
+
+    def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
+        """Return the SQL type to which a column of a target can be widened without loss.
+
+        :param logical: a type that holds all values of the column, and more; see :func:`.wider_types.wider_type`
+        :param key: whether the column is part of the primary key
+        :return: ``None`` if the column has this type already, or cannot be changed to it
+        """
+        return None
+
+    def change_columns(
+        self, connection: Connection, table: Table, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]
+    ) -> None:
+        """Add columns to a target and widen others: all of them or, after an error, none.
+
+        An added column may be NULL, since the rows that are there have no value yet.
+
+        :param added: columns of the source, by their names in the target
+        """
+        with self.database.transaction(connection):
+            for action in self.change_actions(added, widened):
+                connection.exec_driver_sql(f"ALTER TABLE {self.qualified(table)} {action}")
+
+    def change_actions(self, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]) -> list[str]:
+        """Return the actions of an ALTER TABLE that add columns and widen others."""
+        return [
+            *(f"ADD COLUMN {self.quote(column.name)} {self.added_type(column)}" for column in added),
+            *(f"ALTER COLUMN {self.quote(entry.column.name)} TYPE {entry.sql_type}" for entry in widened),
+        ]
+
+    def added_type(self, column: ColumnDescription) -> str:
+        """Return the SQL that follows a column's name where it is added to a target."""
+        return self.definition(self.sql_type(column.type, key=False), required=False)
 
     @abstractmethod
     def create_staging(

@@ -10,17 +10,23 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
 from airflow_provider_sync.databases.mysql import type_names
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
 from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _MAX_INDEX_BYTES = 3072
 """Longest key of InnoDB in the row format DYNAMIC with pages of 16 KB."""
 
 _BYTES_PER_CHARACTER = {"latin1": 1, "ascii": 1, "ucs2": 2, "utf8mb3": 3, "utf8": 3}
+_SECONDS = re.compile(r"^(?:DATETIME|TIMESTAMP)\((\d)\)")
+_NOW = re.compile(r"(DEFAULT|ON UPDATE) current_timestamp(?:\(\d*\))?", re.IGNORECASE)
+"""The present time, which has to have as many digits as the column."""
+
 _VERSION_COMMENT = re.compile(r"\s*/\*.*?\*/")
 _OP = Column(name=OP, kind=Kind.CHAR, sql_type="char(1)", nullable=False, length=1, charset="ascii", collation="ascii_bin")
 
@@ -81,6 +87,23 @@ def _definition(column: Column, quote: Callable[[str], str]) -> str:
     return " ".join(parts)
 
 
+def redefined(lines: Iterable[str], widened: WidenedColumn, quote: Callable[[str], str]) -> str:
+    """Return a column's definition with a wider type; what MODIFY COLUMN does not name, such as a comment, would be lost.
+
+    :param lines: of SHOW CREATE TABLE
+    :raises TableError: if the server writes the column otherwise than expected
+    """
+    column = widened.column
+    before = f"  {quote(column.name)} {column.sql_type}".replace("%%", "%")
+    for line in lines:
+        if line.startswith(before):
+            rest, comment, text = line.removeprefix(before).rstrip().removesuffix(",").partition(" COMMENT '")
+            if digits := _SECONDS.search(widened.sql_type):
+                rest = _NOW.sub(rf"\1 CURRENT_TIMESTAMP({digits[1]})", rest)
+            return f"{quote(column.name)} {widened.sql_type}{(rest + comment + text).replace('%', '%%')}"
+    raise TableError(f"The definition of column {column.name!r} could not be read. Widen it to {widened.sql_type} yourself.")
+
+
 def _literal(member: str) -> str:
     return "'" + member.replace("\\", "\\\\").replace("'", "''") + "'"
 
@@ -131,6 +154,21 @@ class MySQLDdl(Ddl):
     def definition(self, sql_type: str, *, required: bool) -> str:
         """See :func:`.type_names.definition`."""
         return type_names.definition(sql_type, required=required)
+
+    def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
+        """See :func:`.type_names.wider_type`."""
+        return type_names.wider_type(column, logical, key=key)
+
+    def change_columns(
+        self, connection: Connection, table: Table, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]
+    ) -> None:
+        """Run a single ALTER TABLE, which changes all or nothing; several would commit one by one."""
+        actions = self.change_actions(added, ())
+        if widened:
+            _, statement = connection.exec_driver_sql(f"SHOW CREATE TABLE {self.qualified(table)}").one()
+            lines = statement.splitlines()
+            actions += [f"MODIFY COLUMN {redefined(lines, entry, self.quote)}" for entry in widened]
+        connection.exec_driver_sql(f"ALTER TABLE {self.qualified(table)} {', '.join(actions)}")
 
     def create_staging(
         self,

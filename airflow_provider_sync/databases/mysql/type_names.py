@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _MAX_SHORT = 255
@@ -13,6 +14,15 @@ _MAX_DIGITS, _MAX_DECIMALS = 65, 30
 _UNICODE = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 """Compares by bytes, so that keys which differ on another database are not equal here."""
 
+_MAX_VARIABLE = 16_000
+"""Longest VARCHAR and VARBINARY that a column is widened to: a row has 65,535 bytes, and a character up to four."""
+
+_WIDENED = frozenset(
+    {
+        *(Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT, Kind.CHAR, Kind.TEXT, Kind.BINARY),
+        *(Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP),
+    }
+)
 _INTEGERS = ((8, "TINYINT"), (16, "SMALLINT"), (24, "MEDIUMINT"), (32, "INT"))
 
 
@@ -57,6 +67,40 @@ def definition(sql_type: str, *, required: bool) -> str:
     if not sql_type.startswith("TIMESTAMP"):
         return f"{sql_type}{' NOT NULL' if required else ''}"
     return f"{sql_type} NOT NULL DEFAULT '2000-01-01 00:00:00'" if required else f"{sql_type} NULL DEFAULT NULL"
+
+
+def wider_type(column: Column, logical: LogicalType, *, key: bool) -> str | None:
+    """Return the type to which a column can be changed so that it holds every value of ``logical``, without its character set.
+
+    :param key: whether the column is part of the primary key
+    :return: ``None`` if it has this type already, or if there is none: for zero-filled numbers, for more digits than a decimal
+        can have, and for types that only look like numbers or text, such as YEAR and ENUM
+    """
+    if column.kind not in _WIDENED or column.zerofill or column.generated:
+        return None
+    match logical.kind:
+        case LogicalKind.DECIMAL if (logical.precision or 0) > _MAX_DIGITS or (logical.scale or 0) > _MAX_DECIMALS:
+            return None
+        case LogicalKind.DECIMAL if logical.precision is None and _whole_digits(column) > _MAX_DIGITS - _MAX_DECIMALS:
+            return None
+        case LogicalKind.TEXT if logical.fixed_width and logical.length and logical.length <= _MAX_SHORT:
+            wider = f"CHAR({logical.length})"
+        case LogicalKind.TEXT:
+            wider = _variable("VARCHAR", "LONGTEXT", logical.length)
+        case LogicalKind.BYTES:
+            wider = _variable("VARBINARY", "LONGBLOB", logical.length)
+        case _:
+            wider = sql_type(logical, key=key)
+    return wider if wider.lower() != column.sql_type else None
+
+
+def _variable(name: str, unlimited: str, length: int | None) -> str:
+    """Return a type with a length, if a row has room for it; an index over the column needs one."""
+    return f"{name}({length})" if length is not None and length <= _MAX_VARIABLE else unlimited
+
+
+def _whole_digits(column: Column) -> int:
+    return (column.precision or 0) - (column.scale or 0)
 
 
 def _text(logical: LogicalType, *, key: bool) -> str:

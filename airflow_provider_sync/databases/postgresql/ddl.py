@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
+import msgspec
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
 from airflow_provider_sync.databases.postgresql import type_names
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
 _TEMPORARY = "pg_temp"
+
+_BUILT_IN = re.compile(r"(smallint|integer|real|numeric|character|date|time|timestamp)\b")
+"""Types that can be too narrow for what a source has, as the server writes them."""
 
 
 class PostgreSQLDdl(Ddl):
@@ -21,6 +27,23 @@ class PostgreSQLDdl(Ddl):
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
         return type_names.sql_type(logical)
+
+    def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
+        """Return the type; a domain, an enum or any other type of somebody's own stays."""
+        if not _BUILT_IN.match(column.sql_type):
+            return None
+        wider = type_names.sql_type(logical)
+        return wider if wider.lower().replace(" ", "") != column.sql_type.replace(" ", "") else None
+
+    def change_actions(self, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]) -> list[str]:
+        """Return the actions; a type that is changed would otherwise lose its collation."""
+        collated = [
+            msgspec.structs.replace(entry, sql_type=f"{entry.sql_type} COLLATE {entry.column.collation.replace('%', '%%')}")
+            if entry.column.collation
+            else entry
+            for entry in widened
+        ]
+        return super().change_actions(added, collated)
 
     def create_staging(
         self,

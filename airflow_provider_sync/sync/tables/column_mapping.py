@@ -8,11 +8,14 @@ import msgspec
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.databases.type_rules import mapped_type
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
-from airflow_provider_sync.protocol.v2.messages import Described, RequestedSlice, Window
+from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, RequestedSlice, Window
+from airflow_provider_sync.protocol.v2.types import LogicalType
+from airflow_provider_sync.sync.tables.schema_changes import check_schema, wider_column
 from airflow_provider_sync.sync.tables.target import Target
 
 
@@ -23,8 +26,12 @@ def configured_slice(options: TargetTable) -> RequestedSlice:
 
 def requested_slice_for(target: Target) -> RequestedSlice:
     """Return the slice of the source's table to compare a target with; it keeps the trailing zeros that the target keeps."""
+    requested = configured_slice(target.options)
     return msgspec.structs.replace(
-        configured_slice(target.options), key_range=target.key_range, trailing_zeros=target.trailing_zeros
+        requested,
+        columns=requested.columns if target.source_columns is None else target.source_columns,
+        key_range=target.key_range,
+        trailing_zeros=target.trailing_zeros,
     )
 
 
@@ -32,29 +39,30 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
     """Find the target's column for each source column. Both are rendered by the source's type.
 
     :raises TableError: when the target lacks a column, or cannot hold the values of the source's column
+    :raises SchemaDiffers: when ``on_schema_change`` allows to change that
     :raises ConfigurationError: when an option names a column that the source does not have
     """
     options = target.options
     names = [column.name for column in described.columns]
-    unknown = [name for name in options.renames if name not in names]
+    asked = options.renames if target.source_columns is None else set(options.renames).intersection(target.source_columns)
+    unknown = [name for name in asked if name not in names]
     if unknown:
         raise ConfigurationError(
             f"Table {target.name!r}: renames names {unknown[0]!r}, which the source does not have. It has: {', '.join(names)}."
         )
+    check_schema(database, target, described)
     target_columns = {column.name: column for column in target.table.columns}
     columns: dict[str, CanonicalColumn] = {}
     for column in described.columns:
         name = options.renames.get(column.name, column.name)
         if name not in target_columns:
             raise TableError(
-                f"Table {str(target.table)!r} has no column {name!r}, which the source has."
-                " Add it to the table, rename it with 'renames', or leave it out with 'columns'."
+                f"Table {str(target.table)!r} has no column {name!r}, which the source has. Set on_schema_change to 'add' to have"
+                " it added or to 'ignore' to leave it out, add it yourself, or rename it with 'renames'."
             )
         if any(name == mapped.column.name for mapped in columns.values()):
             raise ConfigurationError(f"Table {target.name!r}: two columns of the source go into {name!r}. Correct 'renames'.")
-        logical = mapped_type(
-            str(target.table), column.type, target_columns[name], database.catalog.logical_type(target_columns[name])
-        )
+        logical = _mapped_type(database, target, column, target_columns[name], key=column.name in described.key)
         columns[column.name] = CanonicalColumn(column=target_columns[name], type=logical)
     key = tuple(columns[name] for name in described.key)
     wanted = options.primary_key
@@ -65,6 +73,20 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
         )
     window = _target_window(database, target)
     return TableSlice(table=target.table, columns=tuple(columns.values()), key=key, window=window, key_range=target.key_range)
+
+
+def _mapped_type(database: Database, target: Target, described: ColumnDescription, column: Column, *, key: bool) -> LogicalType:
+    """Return the type by which both sides render a column; see :func:`.type_rules.mapped_type`.
+
+    :raises TableError: if the column cannot hold the source's values; names ``on_schema_change`` if that would help
+    """
+    try:
+        return mapped_type(str(target.table), described.type, column, database.catalog.logical_type(column))
+    except TableError as error:
+        wider = wider_column(database, column, described, key=key)
+        if wider is None:
+            raise
+        raise TableError(f"{error} To have it widened to {wider.sql_type}, set on_schema_change to 'widen'.") from error
 
 
 def create_statement(database: Database, options: TargetTable, described: Described) -> str:

@@ -23,6 +23,7 @@ from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_w
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, with_defaults
 from airflow_provider_sync.sync.tables.both_sides import Comparison
+from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
 from airflow_provider_sync.sync.tables.compare import compare
 from airflow_provider_sync.sync.tables.facts import Facts
 from airflow_provider_sync.sync.tables.missing_target import find_target
@@ -30,7 +31,8 @@ from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
-from airflow_provider_sync.sync.tables.target import with_row_security
+from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
+from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -110,11 +112,11 @@ def diff_table(
     database = with_row_security(database, [table])
     if client.protocol_for() == 1:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
-    target = find_target(client, database, table)
-    if target is None:
+    found = find_target(client, database, table)
+    if found is None:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
 
-    def compare_rows() -> tuple[Comparison, _Listed]:
+    def compare_rows(target: Target) -> tuple[Comparison, _Listed]:
         findings = compare(client, database, target, Facts(has_window=target.options.window is not None), plan_diff)
         listed = _Listed(max_keys)
         if findings.step.action is Action.REPORT_ROWS:
@@ -122,8 +124,9 @@ def diff_table(
                 listed.add(found.changes)
         return findings.comparison, listed
 
-    compared, listed = repeated(client, compare_rows)
-    differs = any(listed.numbers.values())
+    compared, listed = repeated(client, lambda: following_source(found, partial(narrowed, database), compare_rows))
+    target = compared.target
+    differs = any(listed.numbers.values()) or bool(target.schema_changes)
     report = TableReport(
         name=table.name,
         status="planned" if differs else "unchanged",
@@ -133,6 +136,8 @@ def diff_table(
         rows_inserted=listed.numbers["inserted"],
         rows_updated=listed.numbers["updated"],
         rows_deleted=listed.numbers["deleted"],
+        schema_changes=target.schema_changes,
+        warnings=schema_warnings(target, compared.table_slice),
         **measure.so_far(),
     )
     return TableDiff(report=report, changes=listed.changes())

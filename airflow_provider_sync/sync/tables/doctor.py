@@ -22,6 +22,7 @@ from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
 from airflow_provider_sync.sync.tables.reclassify import reclassify
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
+from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, plan_schema_changes, sentences
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.version1.hashes import compare_hashes
 from airflow_provider_sync.sync.time_limit import within_max_seconds
@@ -104,13 +105,15 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
         raise MissingTableError(f"There is no table {options.table_name!r} in the target database yet. A run makes it.")
     with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
         described = answer.described
-    unusable = tuple(_misfits(database, target, described))
-    left_out = {finding.column for finding in unusable}
+    planned, notes = _plan(database, target, described)
+    unusable = tuple(_misfits(database, target, described, planned))
+    left_out = {*(finding.column for finding in unusable), *planned.left_out}
+    notes += _notes(target, described)
     if left_out & set(described.key):
-        return Diagnosis(name=options.name, columns=unusable, notes=_notes(target, described))
+        return Diagnosis(name=options.name, columns=unusable, notes=notes)
     usable = [column for column in described.columns if column.name not in left_out]
     if not compare_segments(client, database, _narrowed(target, described, [column.name for column in usable])).differing:
-        return Diagnosis(name=options.name, columns=unusable, notes=_notes(target, described))
+        return Diagnosis(name=options.name, columns=unusable, notes=notes)
     rows = _Rows(client, database, target, described)
     findings = [rows.of_column(column) for column in usable if column.name not in described.key]
     return Diagnosis(
@@ -119,15 +122,30 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
         missing=len(rows.missing),
         surplus=len(rows.surplus),
         keys=rows.reason_of_keys(),
-        notes=_notes(target, described),
+        notes=notes,
     )
 
 
-def _misfits(database: Database, target: Target, described: Described) -> Iterable[ColumnFinding]:
+def _plan(database: Database, target: Target, described: Described) -> tuple[SchemaChanges, tuple[str, ...]]:
+    """Return what ``on_schema_change`` makes of the columns, and notes that say it."""
+    if target.options.on_schema_change == "fail":
+        return SchemaChanges(), ()
+    try:
+        planned = plan_schema_changes(database, target, described)
+    except TableError as error:
+        return SchemaChanges(), (str(error),)
+    notes = [f"A run would {change}." for change in sentences(database, planned)]
+    notes += [f"A run leaves out column {name!r}, which only the source has." for name in planned.left_out]
+    return planned, tuple(notes)
+
+
+def _misfits(database: Database, target: Target, described: Described, planned: SchemaChanges) -> Iterable[ColumnFinding]:
     """Find columns that the target lacks, or that cannot hold what the source has."""
     target_columns = {column.name: column for column in target.table.columns}
     for column in described.columns:
         name = target.options.renames.get(column.name, column.name)
+        if column.name in planned.left_out:
+            continue
         if name not in target_columns:
             yield ColumnFinding(column=column.name, reason=f"the target has no column {name!r}")
             continue
@@ -147,8 +165,8 @@ def _narrowed(target: Target, described: Described, names: Sequence[str]) -> Tar
     """Return the target as if only these columns of the source, and those of its key, were synchronised."""
     chosen = {*names, *described.key}
     renames = {name: renamed for name, renamed in target.options.renames.items() if name in chosen}
-    columns = tuple(names) or described.key
-    return msgspec.structs.replace(target, options=target.options.model_copy(update={"columns": columns, "renames": renames}))
+    chosen_options = {"columns": tuple(names) or described.key, "renames": renames, "on_schema_change": "fail"}
+    return msgspec.structs.replace(target, options=target.options.model_copy(update=chosen_options))
 
 
 class _Rows:

@@ -29,6 +29,7 @@ from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable,
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.both_sides import probes_of
 from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
 
@@ -83,7 +84,7 @@ class FirstRows(StagedRows):
     ) -> None:
         table_slice = source.table_slice
         staged = DirectRows(target=target.table, columns=table_slice.columns, rows=self._count, blocks=self._blocks)
-        super().__init__(target, staged, rows_total=0, rows_received=0)
+        super().__init__(target, staged, rows_total=0, rows_received=0, warnings=schema_warnings(target, table_slice))
         self.client = client
         self.database = database
         self.described = source.described

@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, SyncError, TableError
 from airflow_provider_sync.merge.transaction import MergeCounts, MergeResult, merge_tables
 from airflow_provider_sync.merge.without_rollback import warning_of
-from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
@@ -45,11 +45,11 @@ def merge_guarded(
     """
     merging = [table for table in tables if not table.rows.is_equal]
     if not merging:
-        return [_report_equal(table) for table in tables]
+        return [_report_equal(table, dry_run=dry_run) for table in tables]
     merge = _GuardedMerge(database, connection, tables, merging, lock)
     results = dict(zip(map(_key, merging), merge.run(dry_run=dry_run), strict=True))
     return [
-        _report_equal(table)
+        _report_equal(table, dry_run=dry_run)
         if table.rows.is_equal
         else _report(table, results[_key(table)], merge.verified.get(_key(table)), dry_run=dry_run)
         for table in tables
@@ -179,14 +179,15 @@ class _Bystanders:
         )
 
 
-def _report_equal(table: TableToMerge) -> TableReport:
+def _report_equal(table: TableToMerge, *, dry_run: bool) -> TableReport:
     rows = table.rows
     return TableReport(
         name=table.target.name,
-        status="unchanged",
+        status=_status(table, has_changes=False, dry_run=dry_run),
         protocol=rows.protocol,
         rows_total=rows.rows_total,
         verified=rows.verified,
+        schema_changes=table.target.schema_changes,
         warnings=rows.warnings,
         **table.measure.so_far(),
     )
@@ -200,7 +201,7 @@ def _report(table: TableToMerge, result: MergeResult, verified: Verified | None,
         warnings += filter(None, (doubt, warning_of(table.target.table)))
     return TableReport(
         name=table.target.name,
-        status="unchanged" if not counts.changes else "planned" if dry_run else "changed",
+        status=_status(table, has_changes=bool(counts.changes), dry_run=dry_run),
         protocol=rows.protocol,
         rows_total=rows.rows_total,
         rows_received=rows.rows_received,
@@ -208,7 +209,14 @@ def _report(table: TableToMerge, result: MergeResult, verified: Verified | None,
         rows_updated=counts.updated,
         rows_deleted=counts.deleted,
         verified=verified or ("rows" if result.verified_rows else None),
+        schema_changes=table.target.schema_changes,
         orphans=result.orphans,
         warnings=tuple(warnings),
         **table.measure.so_far(),
     )
+
+
+def _status(table: TableToMerge, *, has_changes: bool, dry_run: bool) -> Status:
+    if not (has_changes or table.target.schema_changes):
+        return "unchanged"
+    return "planned" if dry_run else "changed"

@@ -13,7 +13,8 @@ of their own are in :mod:`.steps`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -36,11 +37,14 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, report_missing
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
+from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
@@ -94,7 +98,14 @@ def table_differs(client: SyncClient, table: TargetTable, database: Database) ->
     """
     database = with_row_security(database, [table])
     target = find_target(client, database, table)
-    return target is None or repeated(client, lambda: source_of(client, database).differs(target))
+    if target is None:
+        return True
+    source = source_of(client, database)
+
+    def differs(target: Target) -> bool:
+        return source.differs(target) or bool(target.schema_changes)
+
+    return repeated(client, lambda: following_source(target, partial(narrowed, database), differs))
 
 
 class _TransactionSync:
@@ -117,6 +128,7 @@ class _TransactionSync:
         self.resume = resume
         self.progress = progress
         self.attempts = Attempts(client)
+        self.adapted: dict[str, Target] = {}  # targets that are not as they were found, by name
 
     def run(self, lock_timeout: float) -> list[TableReport]:
         """Stage what differs, merge it, and report on every table.
@@ -165,7 +177,9 @@ class _TransactionSync:
         return targets, missing
 
     def _check(self, target: Target) -> None:
-        source_of(self.client, self.database).check(target)
+        # What on_schema_change would change is no reason to fail.
+        with suppress(SchemaDiffers):
+            source_of(self.client, self.database).check(target)
 
     def _stage_and_merge(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
         return self.attempts.run(partial(self._attempt, targets, lock), is_moved=partial(_is_moved, targets))
@@ -176,7 +190,8 @@ class _TransactionSync:
             staged = []
             for number, target in enumerate(targets, 1):
                 with self._explaining(targets[number:]), recording_table(target.name):
-                    staged.append(self._stage(connection, target, staging_tables, clean_up))
+                    found = self.adapted.get(target.name, target)
+                    staged.append(self._stage(connection, found, partial(self._adapt, lock), staging_tables, clean_up))
             reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run)
         return clean_up.with_warnings(reports)
 
@@ -193,7 +208,19 @@ class _TransactionSync:
         except SyncError as error:
             raise (try_each([(other.name, partial(self._check, other)) for other in others], error) or error) from error
 
-    def _stage(self, connection: Connection, target: Target, staging_tables: ExitStack, clean_up: CleanUp) -> TableToMerge:
+    def _adapt(self, lock: TableLock, target: Target, changes: SchemaChanges) -> Target:
+        """Alter a target as its source's columns ask for; a dry run goes on with those that fit."""
+        if self.dry_run:
+            adapted = narrowed(self.database, target, changes)
+        else:
+            lock.check()
+            adapted = altered(self.database, target, changes)
+        self.adapted[target.name] = adapted
+        return adapted
+
+    def _stage(
+        self, connection: Connection, target: Target, adapt: Adapt, staging_tables: ExitStack, clean_up: CleanUp
+    ) -> TableToMerge:
         measure = Measure(self.client)
         rows = staging_for(self.database, target.options.staging)
         staging_tables.push(partial(self._drop, rows, target, clean_up))
@@ -210,14 +237,17 @@ class _TransactionSync:
             with measure.counting(), self.client.within(target.options.max_seconds):
                 yield
 
-        with self.client.within(target.options.max_seconds), naming_table(target.name):
-            staged = source_of(self.client, self.database).stage(
-                area,
+        def stage(found: Target) -> StagedRows:
+            return source_of(self.client, self.database).stage(
+                replace(area, target=found),
                 resume=self.resume or self.attempts.cut,
                 # Rows that are loaded directly cannot be asked for again one by one.
                 direct=not self.attempts.moved,
                 asking=asking,
             )
+
+        with self.client.within(target.options.max_seconds), naming_table(target.name):
+            staged = following_source(target, adapt, stage)
         measure.pause()
         if not rows.created:
             with clean_up.of(target.name):

@@ -10,6 +10,7 @@ import msgspec
 from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.step_value import StepValue
+from airflow_provider_sync.sync.tables.target import Target
 
 
 class _SliceValue(StepValue, frozen=True, kw_only=True):
@@ -21,6 +22,9 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     :ivar key_range: lowest and highest key of the slice; ``None`` for all keys
     :ivar source_rows: rows of the whole table or window at the source, when it was compared
     :ivar target_rows: the same of the target
+    :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target
+    :ivar left_out: the source's columns that ``on_schema_change`` leaves out
+    :ivar schema_changes: what the comparison changed in the target's table, or would have in a run; the first slice has it
     """
 
     table: str
@@ -29,6 +33,15 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     key_range: KeyRange | None = None
     source_rows: int = 0
     target_rows: int = 0
+    source_columns: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
+    schema_changes: tuple[str, ...] = ()
+
+    def applied_to(self, target: Target) -> Target:
+        """Return the target narrowed to what the comparison chose to sync."""
+        return msgspec.structs.replace(
+            target, source_columns=self.source_columns, left_out=self.left_out, schema_changes=self.schema_changes
+        )
 
 
 class PlannedSlice(_SliceValue, frozen=True, kw_only=True):

@@ -46,7 +46,8 @@ class StagedSlices(StagedRows):
             staged,
             rows_total=slices[0].source_rows,
             rows_received=sum(entry.received for entry in slices),
-            warnings=tuple(warning for entry in slices for warning in entry.warnings),
+            # Each slice has those about the columns.
+            warnings=tuple(dict.fromkeys(warning for entry in slices for warning in entry.warnings)),
         )
         self.client = client
         self.database = database

@@ -13,7 +13,7 @@ share: their keys are disjoint. Each slice is a sync of its own key range, so wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -30,11 +30,13 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, source_changed
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.tables.changed_target import altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
@@ -67,7 +69,7 @@ def compare_table(
     target = find_target(client, database, options)
     if target is not None:
         target.check_rollback()
-        return _compare(client, database, target, measure, run, slices)
+        return _compare(client, database, target, measure, run, slices, adapt=narrowed if dry_run else _altered_under_lock)
     if dry_run:
         raise MissingTableError(
             f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
@@ -77,14 +79,31 @@ def compare_table(
         # Whoever held the lock may have made it meanwhile.
         if find_target(client, database, options) is None:
             made.enter_context(made_target(client, database, options, lock))
-        return _compare(client, database, present_target(client, database, options), measure, run, slices)
+        target = present_target(client, database, options)
+        return _compare(client, database, target, measure, run, slices, adapt=altered)
 
 
-def _compare(client: SyncClient, database: Database, target: Target, measure: Measure, run: str, slices: int) -> ComparedTable:
+def _compare(
+    client: SyncClient,
+    database: Database,
+    target: Target,
+    measure: Measure,
+    run: str,
+    slices: int,
+    *,
+    adapt: Callable[[Database, Target, SchemaChanges], Target],
+) -> ComparedTable:
     with database.connect() as connection:
         for staging in TaskStaging(database, run).both:
             staging.clear(connection, target.table)
-    return source_of(client, database).compare(target, run, slices).costing(measure.so_far())
+    source = source_of(client, database)
+    compared = following_source(target, partial(adapt, database), lambda found: source.compare(found, run, slices))
+    return compared.costing(measure.so_far())
+
+
+def _altered_under_lock(database: Database, target: Target, changes: SchemaChanges) -> Target:
+    with database.exclusive([target.options.table_name], timeout=LOCK_TIMEOUT):
+        return altered(database, target, changes)
 
 
 @within_max_seconds
@@ -105,7 +124,8 @@ def stage_slice(
     """
     measure = Measure(client, earlier=[planned.traffic()])
     database = with_row_security(database, [options])
-    target = msgspec.structs.replace(present_target(client, database, options), key_range=planned.key_range)
+    target = planned.applied_to(present_target(client, database, options))
+    target = msgspec.structs.replace(target, key_range=planned.key_range)
     target.check_rollback()
     notify = progress or silent
     staging = TaskStaging(database, planned.run)
@@ -121,7 +141,13 @@ def stage_slice(
         )
         source = source_of(client, database, planned.protocol)
         staged = Attempts(client).run(lambda: source.stage_slice(area, planned), is_moved=source_changed)
-    return msgspec.structs.replace(staged, **measure.so_far())
+    return msgspec.structs.replace(
+        staged,
+        source_columns=planned.source_columns,
+        left_out=planned.left_out,
+        schema_changes=planned.schema_changes,
+        **measure.so_far(),
+    )
 
 
 def merge_slices(
@@ -173,6 +199,11 @@ class _SlicesToMerge(msgspec.Struct, frozen=True):
         """What the names of the staging tables are made of."""
         return self.slices[0].run
 
+    def applied_to(self, target: Target) -> Target:
+        """Return the target narrowed to what the comparison chose to sync, with all that it changed."""
+        changes = tuple(change for entry in self.slices for change in entry.schema_changes)
+        return msgspec.structs.replace(self.slices[0].applied_to(target), schema_changes=changes)
+
 
 def _merge(
     client: SyncClient, database: Database, merges: Sequence[_SlicesToMerge], dry_run: bool, lock_timeout: float
@@ -182,7 +213,7 @@ def _merge(
         staged: list[TableToMerge] = []
 
         def find(merge: _SlicesToMerge) -> None:
-            target = present_target(client, database, merge.options)
+            target = merge.applied_to(present_target(client, database, merge.options))
             target.check_rollback()
             rows = _find_staged(client, database, connection, target, merge)
             merge.measure.pause()

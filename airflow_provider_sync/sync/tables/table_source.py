@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
@@ -121,10 +122,15 @@ class TableSource(ABC):
         """
         report = TableReport(
             name=target.name,
-            status="planned" if slices else "unchanged",
+            status="planned" if slices else "changed" if target.schema_changes else "unchanged",
             protocol=self.protocol,
             rows_total=rows,
             verified=None if slices else self.proof,
+            schema_changes=target.schema_changes,
             warnings=warnings,
         )
-        return ComparedTable(report=report, slices=tuple(slices))
+        chosen = [
+            msgspec.structs.replace(entry, source_columns=target.source_columns, left_out=target.left_out) for entry in slices
+        ]
+        first = [msgspec.structs.replace(entry, schema_changes=target.schema_changes) for entry in chosen[:1]]
+        return ComparedTable(report=report, slices=(*first, *chosen[1:]))

@@ -26,6 +26,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     :ivar key: columns of the target, configured or its own primary key
     :ivar key_range: lowest and highest key of the rows to sync; ``None`` for all rows
     :ivar trailing_zeros: columns of the source whose decimals keep their trailing zeros in the target
+    :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target as it is
+    :ivar left_out: the source's columns that ``on_schema_change`` leaves out
+    :ivar schema_changes: what was changed in the target's table, or would be by a run, one phrase for each change
     """
 
     options: TargetTable
@@ -33,6 +36,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     key: tuple[str, ...]
     key_range: KeyRange | None = None
     trailing_zeros: tuple[str, ...] = ()
+    source_columns: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
+    schema_changes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,7 +112,8 @@ def _columns_with_trailing_zeros(database: Database, table: Table, options: Targ
 def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMapping:
     """Match the columns that the source sends to those of the target, renames applied.
 
-    :raises TableError: when the target lacks one of them, or the key is not among them
+    :raises TableError: when the target lacks one of them that ``on_schema_change`` does not leave out, or the key is not among
+        them
     :raises ConfigurationError: when an option names a column that the source does not send
     """
     options = target.options
@@ -124,9 +131,12 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
             continue
         name = options.renames.get(source_name, source_name)
         if name not in names:
+            if options.on_schema_change == "ignore":
+                continue
             raise TableError(
-                f"Table {str(target.table)!r} has no column {name!r}, which the source sends."
-                " Add it to the table, rename it with 'renames', or leave it out with 'columns'."
+                f"Table {str(target.table)!r} has no column {name!r}, which the source sends. Add it to the table, rename it with"
+                " 'renames', or leave it out: with 'columns', or with 'on_schema_change: ignore'. (Version 1 of the protocol"
+                " sends no types, so it cannot be added by itself.)"
             )
         if target.table.column(name).system:
             continue
@@ -144,9 +154,18 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
     return ColumnMapping(columns=tuple(columns), positions=None if whole else tuple(positions))
 
 
-def version1_warnings(target: Target, columns: Sequence[Column]) -> list[str]:
-    """Return a warning for each kind of these columns that version 1 cannot carry exactly."""
+def version1_warnings(target: Target, columns: Sequence[Column], source_columns: Sequence[str]) -> list[str]:
+    """Return a warning for each kind of these columns that version 1 cannot carry exactly, and one for those left out.
+
+    :param columns: columns of the target that the source sends
+    :param source_columns: all columns that it sends
+    """
     warnings = []
+    names = {column.name for column in target.table.columns}
+    asked = target.options.columns or source_columns
+    left_out = [name for name in source_columns if name in asked and target.options.renames.get(name, name) not in names]
+    if left_out:
+        warnings.append(f"Only the source has {', '.join(map(repr, left_out))}, which on_schema_change leaves out.")
     if floats := [column.name for column in columns if column.kind is Kind.FLOAT]:
         warnings.append(
             f"Column {', '.join(floats)} of {str(target.table)!r} is FLOAT: version 1 carries six significant digits."

@@ -301,7 +301,11 @@ class _Download:
             removed=listed,
             target_rows=self.database.reader.count(self.connection, self.target.table) if listed is not None else 0,
         )
-        warnings = [*self.warnings, *version1_warnings(self.target, staged.columns), *staged.zone.warnings(self.target.table)]
+        warnings = [
+            *self.warnings,
+            *version1_warnings(self.target, staged.columns, staged.source_columns),
+            *staged.zone.warnings(self.target.table),
+        ]
         untyped = [column.name for column in staged.columns if not column.sql_type.strip()]
         if untyped and not staged.one_snapshot:
             # This package's server refuses to send blobs of such columns.

@@ -73,8 +73,9 @@ def ask_hash(client: SyncClient, target: Target) -> str | None:
 
 def hashed_in_order(target: Target, source_columns: Sequence[str]) -> tuple[Column, ...] | None:
     """Return the target's columns in the order in which the source hashes its own; ``None`` if only some are synced."""
-    if target.options.columns:
+    names = [target.options.renames.get(name, name) for name in source_columns]
+    if target.options.columns or not {column.name for column in target.table.columns}.issuperset(names):
         return None
-    columns = tuple(target.table.column(target.options.renames.get(name, name)) for name in source_columns)
+    columns = tuple(map(target.table.column, names))
     # The source does not send its invisible columns, but hashes them.
     return target.hashed_columns() if columns == target.table.visible else columns

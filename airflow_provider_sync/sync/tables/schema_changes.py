@@ -1,0 +1,219 @@
+"""Decide what a target's columns need to take the columns that its source has now, as ``on_schema_change`` allows. No I/O.
+
+::
+
+    described by the source     id bigint   name varchar(50)   price decimal
+    columns of the target       id bigint   name varchar(20)                    note text
+                                            └─ widened         └─ added         └─ left alone
+
+The changes are made in :mod:`.changed_target`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.ddl import WidenedColumn
+from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.databases.type_rules import map_type
+from airflow_provider_sync.databases.wider_types import wider_type
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described
+from airflow_provider_sync.sync.tables.target import Target
+
+
+class SchemaChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What the columns of a target need before the source's rows can go into them.
+
+    :ivar added: columns that only the source has, by their names in the target
+    :ivar widened: columns whose types are too narrow for the source's
+    :ivar left_out: the source's names of columns that are not synced
+    :ivar usable: the source's names of the columns that can be synced as the target is
+    """
+
+    added: tuple[ColumnDescription, ...] = ()
+    widened: tuple[WidenedColumn, ...] = ()
+    left_out: tuple[str, ...] = ()
+    usable: tuple[str, ...] = ()
+
+    @property
+    def alters(self) -> bool:
+        """Whether the target's table is to be altered."""
+        return bool(self.added or self.widened)
+
+    def needed_by(self, table: Table) -> SchemaChanges:
+        """Return what is left to do if the table was altered since."""
+        names = {column.name for column in table.columns}
+        return msgspec.structs.replace(
+            self,
+            added=tuple(column for column in self.added if column.name not in names),
+            widened=tuple(entry for entry in self.widened if entry.column in table.columns),
+        )
+
+
+class SchemaDiffers(TableError):
+    """The source has other columns than the target, which ``on_schema_change`` tells how to take.
+
+    It ends no sync whose first step meets it: :func:`.changed_target.following_source` acts on it. A later step cannot, since
+    staging tables have the columns of the first.
+    """
+
+    def __init__(self, message: str, changes: SchemaChanges) -> None:
+        super().__init__(message, changes)
+        self.changes = changes
+
+    @property
+    def _sentences(self) -> tuple[object, ...]:
+        return self.args[:1]
+
+
+def check_schema(database: Database, target: Target, described: Described) -> None:
+    """Check that the target's columns can take the source's as they are.
+
+    Nothing is checked with ``on_schema_change: fail``: there the mapping of columns says what does not fit.
+
+    :raises SchemaDiffers: if they cannot, and the option allows to change that
+    :raises TableError: if they cannot, and the option does not help, as with a column that was renamed
+    """
+    if target.options.on_schema_change == "fail" or target.source_columns is not None:
+        return
+    changes = plan_schema_changes(database, target, described)
+    if changes.alters or changes.left_out:
+        asked = "; ".join((*sentences(database, changes), *(f"leave out column {name!r}" for name in changes.left_out)))
+        raise SchemaDiffers(
+            f"Table {target.name!r}: the source's columns changed since they were compared ({asked})."
+            " Begin again with the comparison.",
+            changes,
+        )
+
+
+def plan_schema_changes(database: Database, target: Target, described: Described) -> SchemaChanges:
+    """Decide what to do about columns that the target lacks, or whose types are too narrow.
+
+    :raises TableError: if a column may have been renamed, or if the key has a new column
+    """
+    option = target.options.on_schema_change
+    renames, table = target.options.renames, target.table
+    columns = {column.name: column for column in table.columns}
+    named = [(column, renames.get(column.name, column.name)) for column in described.columns]
+    missing = [(column, name) for column, name in named if name not in columns]
+    for column, name in missing:
+        if column.name in described.key:
+            raise TableError(
+                f"Table {str(table)!r} has no column {name!r}, which is part of the source's key. A column of the key"
+                " is never added: create the table anew, or map a column to it with 'renames'."
+            )
+    widened = () if option != "widen" else tuple(_too_narrow(database, target, named, described.key))
+    if option == "ignore":
+        left_out = tuple(column.name for column, _ in missing)
+        return SchemaChanges(left_out=left_out, usable=_usable(described, left_out))
+    if missing and not target.options.columns:
+        _refuse_renamed(database, target, [name for _, name in named], {name: column for column, name in missing})
+    pending = [column.name for column, _ in missing]
+    pending += [column.name for column, name in named if any(name == entry.column.name for entry in widened)]
+    return SchemaChanges(
+        added=tuple(msgspec.structs.replace(column, name=name) for column, name in missing),
+        widened=widened,
+        usable=_usable(described, pending),
+    )
+
+
+def sentences(database: Database, changes: SchemaChanges) -> tuple[str, ...]:
+    """Say what is to be done, or was done, one phrase for each column."""
+    return (
+        *(f"add column {column.name!r} {database.ddl.added_type(column)}" for column in changes.added),
+        *(f"widen column {entry.column.name!r} from {entry.column.sql_type} to {entry.sql_type}" for entry in changes.widened),
+    )
+
+
+def wider_column(database: Database, column: Column, described: ColumnDescription, *, key: bool) -> WidenedColumn | None:
+    """Return the column with a type that also holds the source's values; ``None`` if it has one, or cannot get one.
+
+    :param key: whether the column is part of the primary key
+    """
+    logical = database.catalog.logical_type(column)
+    wider = None if logical is None or column.generated else wider_type(described.type, logical)
+    sql_type = None if wider is None else database.ddl.wider_type(column, wider, key=key)
+    return None if sql_type is None else WidenedColumn(column=column, sql_type=sql_type)
+
+
+def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:
+    """Name the columns that only one side has, if ``on_schema_change`` says how to go on with them."""
+    options = target.options
+    if options.on_schema_change == "fail":
+        return ()
+    warnings = []
+    if target.left_out:
+        warnings.append(f"Only the source has {_listed(target.left_out)}, which on_schema_change leaves out.")
+    # Columns that are to be widened take no part in a dry run.
+    is_narrowed = bool(options.columns) or (target.source_columns is not None and not target.left_out)
+    synced = {column.column.name for column in table_slice.columns}
+    own = [column.name for column in target.table.columns if not (column.name in synced or column.generated or column.system)]
+    if own and not is_narrowed:
+        warnings.append(f"Only the target has {_listed(own)}: values stay as they are, and new rows get the default or NULL.")
+    return tuple(warnings)
+
+
+def _listed(names: Collection[str]) -> str:
+    return f"{'column' if len(names) == 1 else 'columns'} {', '.join(map(repr, names))}"
+
+
+def _usable(described: Described, without: Collection[str]) -> tuple[str, ...]:
+    return tuple(column.name for column in described.columns if column.name not in without or column.name in described.key)
+
+
+def _too_narrow(
+    database: Database, target: Target, named: Sequence[tuple[ColumnDescription, str]], key: Collection[str]
+) -> Iterator[WidenedColumn]:
+    for described, name in named:
+        column = next((column for column in target.table.columns if column.name == name), None)
+        if column is not None and (entry := wider_column(database, column, described, key=described.name in key)):
+            yield entry
+
+
+def _refuse_renamed(
+    database: Database, target: Target, source_names: Sequence[str], missing: dict[str, ColumnDescription]
+) -> None:
+    """Refuse a new column that stands where the target has one that is gone, and holds the same kind of values.
+
+    To add it would leave the values of the old one behind, and nobody would notice.
+    """
+    table = target.table
+    places = _neighbours(source_names)
+    for old, place in _neighbours([column.name for column in table.columns]).items():
+        if old in places:
+            continue
+        for new, described in missing.items():
+            column = table.column(old)
+            logical = database.catalog.logical_type(column)
+            if places[new] != place or logical is None or column.generated:
+                continue
+            if _is_same_kind(table, described, column, database):
+                source_name = described.name
+                raise TableError(
+                    f"Table {str(table)!r}: the source has column {source_name!r} where the target has {old!r}, which the"
+                    f" source lacks; it may have been renamed. If it was, rename it in the target, too, or map"
+                    f" it with 'renames' ({source_name}: {old}). If it is another one, add column {new!r} to the target"
+                    " yourself."
+                )
+
+
+def _is_same_kind(table: Table, described: ColumnDescription, column: Column, database: Database) -> bool:
+    logical = database.catalog.logical_type(column)
+    if logical is None or logical.kind is not described.type.kind:
+        return False
+    try:
+        map_type(str(table), described.type, column, logical)
+    except TableError:
+        return False
+    return True
+
+
+def _neighbours(names: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
+    """Return, by name, the name before and the name after."""
+    around = [None, *names, None]
+    return {name: (around[place], around[place + 2]) for place, name in enumerate(names)}

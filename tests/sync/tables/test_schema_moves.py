@@ -1,0 +1,103 @@
+"""Columns of a source that change while a table is synced, in one go and in steps, with a source on each engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.databases.schema import Row
+from airflow_provider_sync.exceptions import SyncError, SyncFailed, TableError
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows
+from airflow_provider_sync.sync import sync_tables
+from airflow_provider_sync.sync.tables.changed_target import altered
+from airflow_provider_sync.sync.tables.schema_changes import SchemaDiffers
+from airflow_provider_sync.sync.tables.target import resolve_target
+from airflow_provider_sync.sync.tables.version2 import Version2Source
+from tests.sync.link import Link, linked
+from tests.sync.tables.interrupted import Interrupted
+from tests.sync.tables.test_steps import Steps
+
+ADD = {"on_schema_change": "add"}
+ROWS: list[Row] = [(1, "old", "kept"), (2, "same", "same")]
+
+
+@pytest.fixture
+def moving(database_url: str, tmp_path: Path) -> Iterator[Link]:
+    """Give a source on each engine, in which one row of two differs from the target, on SQLite."""
+    with linked(database_url, f"sqlite:///{tmp_path / 'copy.db'}") as link:
+        link.protocol = "2"
+        link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9), b VARCHAR(9))")
+        link.source.execute("INSERT INTO t VALUES (1, 'new', 'new'), (2, 'same', 'same')")
+        link.target.execute("INSERT INTO t VALUES (1, 'old', 'kept'), (2, 'same', 'same')")
+        yield link
+
+
+@pytest.mark.parametrize("before", [GetRows, DescribeTable])
+def test_a_column_that_goes_meanwhile_is_noticed(moving: Link, before: type) -> None:
+    """A column that is dropped before an answer is never taken for NULL: its values stay, or the sync fails as a whole."""
+    table, database = table_from_options("t", ADD), moving.target.database
+    with moving.client("t") as client, Interrupted(client.url, protocol="2", retries=0) as other:
+        other.interrupt(before, 1, lambda _: moving.source.execute("ALTER TABLE t DROP COLUMN b"))
+        try:
+            sync_tables(other, [table], database)
+        except SyncError:
+            assert moving.target.rows("t") == ROWS
+        else:
+            assert moving.target.rows("t") == [(1, "new", "kept"), ROWS[1]]
+        assert not other.left
+        report = sync_tables(client, [table], database)[0]
+    assert moving.target.rows("t") == [(1, "new", "kept"), ROWS[1]]
+    assert "Only the target has column 'b'" in report.warnings[0]
+    moving.assert_clean()
+
+
+def test_a_column_that_comes_between_the_steps_is_noticed(moving: Link) -> None:
+    """A column that the comparison did not see ends the later steps with an error; nothing is written, and a new run adds it."""
+    steps = Steps(moving, ADD)
+    (planned,) = steps.compare()
+    staged = steps.download(planned)
+    moving.source.execute("ALTER TABLE t ADD COLUMN c VARCHAR(9)")
+    for step in (lambda: steps.download(planned), lambda: steps.merge([staged])):
+        with pytest.raises((TableError, SyncFailed), match=r"columns changed since they were compared \(add column 'c'"):
+            step()
+    assert moving.target.rows("t") == ROWS
+    again = Steps(moving, ADD, run="run 2")
+    slices = again.compare()
+    assert slices[0].schema_changes == ("add column 'c' VARCHAR(9)",)
+    report = again.merge([again.download(table_slice) for table_slice in slices])
+    assert (report.status, report.schema_changes) == ("changed", ("add column 'c' VARCHAR(9)",))
+    assert moving.target.rows("t") == [(1, "new", "new", None), (2, "same", "same", None)]
+
+
+def test_steps_go_on_with_what_the_comparison_left_out(two_same: Link) -> None:
+    """With ``ignore``, and in a dry run, all steps sync the columns that the comparison chose."""
+    two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))")
+    two_same.source.execute("ALTER TABLE t ADD COLUMN c VARCHAR(9)", "INSERT INTO t VALUES (1, 'x', 'y')")
+    planning = Steps(two_same, ADD)
+    planned = planning.compare(dry_run=True)
+    report = planning.merge([planning.download(table_slice) for table_slice in planned], dry_run=True)
+    assert (report.status, report.schema_changes) == ("planned", ("add column 'c' VARCHAR(9)",))
+    ignoring = Steps(two_same, {"on_schema_change": "ignore"}, run="run 2")
+    slices = ignoring.compare()
+    two_same.source.execute("ALTER TABLE t ADD COLUMN d VARCHAR(9)")
+    report = ignoring.merge([ignoring.download(table_slice) for table_slice in slices])
+    assert (report.status, len(report.warnings)) == ("changed", 1)
+    assert two_same.target.rows("t") == [(1, "x")]
+
+
+def test_a_change_that_was_made_already_is_not_made_again(two_into: Link) -> None:
+    """A run that was killed after it had added the columns is repeated: the next one finds them, whatever it knew before."""
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, 'x')")
+    two_into.target.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    database = two_into.target.database
+    with two_into.client("t") as client, database.connect() as connection:
+        target = resolve_target(database, connection, table_from_options("t", ADD))
+        with pytest.raises(SchemaDiffers) as differs:
+            Version2Source(client, database).check(target)
+    for _ in range(2):
+        changed = altered(database, target, differs.value.changes)
+        assert [column.name for column in changed.table.columns] == ["id", "a"]
+    assert changed.schema_changes == ()
