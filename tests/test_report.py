@@ -11,7 +11,7 @@ from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 
 TABLE = (
     "name kind status protocol rows_total rows_inserted rows_updated rows_deleted rows_received bytes_received bytes_sent"
-    " requests verified orphans warnings error seconds"
+    " requests verified schema_changes orphans warnings error seconds"
 )
 DIRECTORY = (
     "name kind status protocol files_total files_added files_updated files_deleted files_touched files_moved"

@@ -20,6 +20,7 @@ def test_table_of_reports() -> None:
             bytes_received=4_096,
             requests=2,
             verified="hash",
+            schema_changes=("add column 'note' TEXT",),
             seconds=1.25,
         ),
         DirectoryReport(name="images", status="unchanged", files_total=7, requests=1, warnings=("No digests.",)),
@@ -31,6 +32,7 @@ def test_table_of_reports() -> None:
         "orders  changed    28,000 rows     1,200        0        3   4.0 KiB         2  hash          1.2",
         "images  unchanged      7 files         0        0        0       0 B         1  -             0.0",
         "items   failed               -         -        -        -       0 B         0  -             0.0",
+        "orders: schema: add column 'note' TEXT",
         "images: warning: No digests.",
         "items: failed: No such table.",
     ]

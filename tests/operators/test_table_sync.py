@@ -124,6 +124,17 @@ def test_guard(source: Source, target: Target) -> None:
     assert target.rows("orders") == []
 
 
+def test_a_new_column_of_the_source(source: Source, target: Target) -> None:
+    """``on_schema_change`` is a template field; what it added stands in the result of the task."""
+    source.execute("ALTER TABLE orders ADD COLUMN note VARCHAR(9)")
+    with pytest.raises(AirflowFailException, match="on_schema_change to 'add'"):
+        execute(tables="orders")
+    assert target.rows("orders") == []
+    (report,) = execute(tables="orders", on_schema_change="add")
+    assert report["schema_changes"] == ["add column 'note' VARCHAR(9)"]
+    assert target.rows("orders") == ROWS["orders"]
+
+
 def test_wrong_token(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that the server does not know fails the task at once, and nothing is written."""
     wrong = json.dumps({"conn_type": "sync", "host": source.url, "password": "a-wrong-token"})
@@ -142,6 +153,7 @@ def test_wrong_token(source: Source, target: Target, monkeypatch: pytest.MonkeyP
         ({"tables": "orders", "target_conn_id": "sync_default"}, "'sync_default' has the type 'sync', which is not a database"),
         ({"tables": "orders", "sync_conn_id": "target"}, "The URL of the server is 'https:///.*Give one such as"),
         ({"tables": "missing"}, "'missing'"),
+        ({"tables": "orders", "on_schema_change": "guess"}, "on_schema_change .*'fail', 'add', 'ignore' or 'widen'"),
         ({"tables": "orders", "table": "missing"}, "no table 'missing' in the target database. Set create_table"),
     ],
 )
