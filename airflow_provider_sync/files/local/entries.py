@@ -11,6 +11,12 @@ from airflow_provider_sync.files.tree import TreeEntry
 PERMISSION_BITS = 0o777
 """The bits of a file's mode that are listed: never set-user-ID, set-group-ID or the sticky bit."""
 
+_NO_PERMISSIONS = 0o1000
+"""The mode of a file that has none of these bits, as 0 is that of a storage without permissions. No sync sets the sticky bit."""
+
+_EPOCH_NS = 1
+"""The time of a file of 1970-01-01 00:00:00, since 0 is that of a storage without times."""
+
 # Kernels stamp files by a clock that ticks every 1 to 10 ms; file systems that keep whole seconds, or pairs of them, show it.
 _FINE_NS = 100_000_000
 _COARSE_NS = 2_100_000_000
@@ -65,8 +71,8 @@ def entry_of_file(path: str, status: os.stat_result, racy_times: RacyTimes) -> T
         path,
         "file",
         status.st_size,
-        mtime_ns,
-        status.st_mode & PERMISSION_BITS,
+        mtime_ns or _EPOCH_NS,
+        status.st_mode & PERMISSION_BITS or _NO_PERMISSIONS,
         version,
         changed_ns,
         None,
@@ -91,7 +97,7 @@ def is_same_content(one: TreeEntry, other: TreeEntry) -> bool:
 
 def entry_of_directory(path: str, status: os.stat_result) -> TreeEntry:
     """Return the entry of a directory. It has no version: what it holds is listed after it."""
-    return TreeEntry(path, "directory", 0, _held(status.st_mtime_ns), status.st_mode & PERMISSION_BITS)
+    return TreeEntry(path, "directory", 0, _held(status.st_mtime_ns), status.st_mode & PERMISSION_BITS or _NO_PERMISSIONS)
 
 
 def entry_of_link(path: str, status: os.stat_result, target: str) -> TreeEntry:

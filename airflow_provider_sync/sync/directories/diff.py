@@ -91,7 +91,7 @@ def diff_directory(
         if compared.remembered is None:
             sync.check(compared)
             sync.outcome.refuse()
-            sync.remember(compared)
+            sync.remember(compared, wrote=False)
         work = compared.work
         lists = (work.files, work.touched, work.links, work.directories, work.removed)
         steps = merge(*lists, key=lambda step: path_order(step.path))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
+from airflow_provider_sync.files.local.entries import PERMISSION_BITS, RacyTimes, entry_of_directory, entry_of_file
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
@@ -56,3 +56,18 @@ def test_times_beyond_64_bits() -> None:
     entry = entry_of_file("file", os.stat_result(fields), RacyTimes(NOW))
     assert entry.mtime_ns == 2**63 - 1
     assert entry.changed_ns == -(2**63)
+
+
+def test_zero_is_not_unknown(tmp_path: Path) -> None:
+    """A file of the first moment of 1970, or one that nobody may use, is not taken for one of a storage that does not say."""
+    path = tmp_path / "file"
+    path.touch()
+    os.utime(path, ns=(0, 0))
+    path.chmod(0)
+    entry = entry_of_file("file", path.stat(), RacyTimes.now())
+    assert 0 < entry.mtime_ns < SECOND
+    assert entry.mode
+    assert not entry.mode & PERMISSION_BITS
+    directory = entry_of_directory("d", os.stat_result([0o40000, *[0] * 18]))
+    assert directory.mode
+    assert not directory.mode & PERMISSION_BITS

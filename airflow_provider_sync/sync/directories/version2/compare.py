@@ -139,6 +139,11 @@ class Work:
         """
         return self.differs or len(self.touched) > 0
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether there may be something to do: something differs, or there are directories that may be empty."""
+        return bool(self) or len(self.emptied) > 0
+
     def __enter__(self) -> Self:
         return self
 

@@ -75,7 +75,7 @@ class DirectorySync:
     def differs(self) -> bool:
         """Whether the content of anything differs; nothing is written."""
         with self.compared() as compared:
-            self.remember(compared)
+            self.remember(compared, wrote=False)
             return compared.work.differs
 
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
@@ -91,7 +91,7 @@ class DirectorySync:
                     self.storage.clean(0)
                     self.write(compared)
                 self.outcome.refuse()
-                self.remember(compared)
+                self.remember(compared, wrote=not dry_run)
             return self.report(compared, measure, dry_run)
 
     @contextmanager
@@ -157,7 +157,7 @@ class DirectorySync:
         :param deletes: whether what the source lacks is removed
         :raises SyncError: for errors that concern no single file
         """
-        if not compared.work and not len(compared.work.emptied):
+        if not compared.work.is_possible:
             return
         writing = Writing(self.client, self.directory, self.storage, self.root, self.rules, self.written, self.outcome)
 
@@ -169,13 +169,16 @@ class DirectorySync:
 
         writing.run(compared.work, compared.target, files=files, deletes=deletes, before_deletes=before_deletes)
 
-    def remember(self, compared: Compared) -> None:
-        """Remember that nothing is left to do, if that is so."""
+    def remember(self, compared: Compared, *, wrote: bool) -> None:
+        """Remember that nothing is left to do, if that is so.
+
+        :param wrote: whether the work was done; a directory that could not be removed then is one that has to stay
+        """
         source, target, work, outcome = compared.source, compared.target, compared.work, self.outcome
         if compared.remembered is not None or source.state is None or target.state is None or not outcome.is_complete:
             return
-        if work and not outcome.changed:
-            return  # nothing was written
+        if (work and not outcome.changed) or (work.is_possible and not wrote):
+            return
         state: str | None = target.state
         if outcome.changed:
             made = (TreeEntry(step.path, "directory") for step in work.directories)

@@ -52,8 +52,8 @@ def compare_directory(
     with sync.compared() as compared:
         if compared.remembered is None:
             sync.check(compared)
-            sync.remember(compared)
-        if not compared.work:
+            sync.remember(compared, wrote=False)
+        if not compared.work.is_possible:
             sync.outcome.refuse()
             return ComparedDirectory(report=sync.report(compared, measure, dry_run=True))
         report = sync.report(compared, measure, dry_run=True)
@@ -157,7 +157,7 @@ def delete_files(
             sync.write(compared, files=False)
         work, deleted = compared.work, len(compared.work.removed) if dry_run else sync.outcome.deleted
         if not (len(work.unsettled) or len(work.files) or len(work.links) or len(work.touched) or len(work.directories)):
-            sync.remember(compared)
+            sync.remember(compared, wrote=not dry_run)
         report = sync.report(compared, measure, dry_run=False)
     counts = {
         "files_added": sum(batch.added for batch in batches),

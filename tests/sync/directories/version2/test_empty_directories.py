@@ -1,0 +1,57 @@
+"""Directories that are empty at the target and gone from the source, where they are all that is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
+from airflow_provider_sync.files.local import entries as local_entries
+from airflow_provider_sync.sync import directory_differs, sync_directory
+from airflow_provider_sync.sync.directories.diff import diff_directory
+from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
+from tests.sync.directories.mirror import Mirror, everything, target_directory
+
+Look = Callable[[SyncClient, Mirror, DigestCache], object]
+
+LOOKS: dict[str, Look] = {
+    "dry run": lambda client, folders, cache: sync_directory(
+        client, target_directory(), folders.target, dry_run=True, cache=cache
+    ),
+    "sensor": lambda client, folders, cache: directory_differs(client, target_directory(), folders.target, cache=cache),
+    "diff": lambda client, folders, cache: diff_directory(client, target_directory(), folders.target, cache=cache),
+}
+
+
+@pytest.fixture
+def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """Give two equal folders, but for an empty directory at the target, on a disk on which no file is racy."""
+    monkeypatch.setattr(local_entries, "_FINE_NS", 0)
+    folders_of_version2.put("x")
+    folders_of_version2.sync()
+    (Path(folders_of_version2.target.location) / "old/deep").mkdir(parents=True)
+    return folders_of_version2
+
+
+def test_steps_remove_them(folders: Mirror) -> None:
+    """The steps remove them, as one task does, and then find nothing more to do."""
+    with folders.client() as client:
+        given = client, target_directory(), folders.target
+        compared = compare_directory(*given, batches=2)
+        report = delete_files(*given, [download_batch(*given, batch) for batch in compared.batches])
+        assert (report.status, report.files_deleted) == ("changed", 0)
+        assert everything(Path(folders.target.location)) == ["x"]
+        assert not compare_directory(*given, batches=2).batches
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_looking_does_not_settle_them(folders: Mirror, look: str) -> None:
+    """What only looks leaves them to the next sync, also where both sides are in a state that can be remembered."""
+    with folders.client() as client, open_cache(str(folders.cache)) as cache:
+        LOOKS[look](client, folders, cache)
+        assert everything(Path(folders.target.location)) == ["old", "old/deep", "x"]
+        assert sync_directory(client, target_directory(), folders.target, cache=cache).status == "changed"
+    assert everything(Path(folders.target.location)) == ["x"]
