@@ -50,8 +50,8 @@ _MIN_CHUNK_BYTES = 4096
 
 _BYTES_PER_CHUNK = 64
 
-_PIECE_BYTES = 512 * 1024
-"""Most bytes of an answer that are taken at once: more than a server sends at once."""
+_PIECE_BYTES = 2 * 1024 * 1024
+"""Most bytes of an answer that are taken at once: more than a server sends at once, so that messages arrive in one piece."""
 
 _KEEP_ALIVE = Entries(entries=())
 
