@@ -6,7 +6,7 @@ asked of :func:`fetched_ranges`; who fetches it is none of this module's busines
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
@@ -43,17 +43,27 @@ def fetched_ranges(plan: Iterable[Stretch]) -> tuple[tuple[int, int], ...]:
     return tuple((stretch.offset, stretch.length) for stretch in plan if stretch.local is None)
 
 
-def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Iterable[bytes], *, digest: bytes | None) -> bytes:
+def assemble(
+    new: NewFile,
+    plan: Iterable[Stretch],
+    from_path: str,
+    content: Iterable[bytes],
+    *,
+    digest: bytes | None,
+    checked: Callable[[], bytes] | None = None,
+) -> bytes:
     """Write the rest of a file, and digest what is then in it.
 
     What is copied never comes here, so what was written is read again for the digest, by another thread and just behind the
-    writer, so that it comes from memory. If everything is fetched, it is digested on its way, as stores cannot be read again.
+    writer, so that it comes from memory. If everything is fetched, it is digested on its way, as stores cannot be read again,
+    unless ``content`` is digested already.
     The caller finishes, keeps or discards ``new``.
 
     :param plan: what is left to be written; see :func:`after`
     :param from_path: the target's version, from which stretches are copied
     :param content: the bytes of :func:`fetched_ranges`, cut anywhere; read only as far as necessary
     :param digest: BLAKE3 of the source's version, if it is known
+    :param checked: returns BLAKE3 of ``content`` after its end, if whoever yields it has digested it
     :returns: BLAKE3 of the file
     :raises FileChangedError: when the digest is another, because a version changed meanwhile
     :raises FileError: when ``content`` is too short or too long, and for what the writer raises
@@ -63,7 +73,7 @@ def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Ite
     if new.digest_written() is None and (new.written or any(stretch.local is not None for stretch in plan)):
         found = _write_and_read(new, plan, from_path, fetched)
     else:
-        found = _write(new, plan, from_path, fetched)
+        found = _write(new, plan, from_path, fetched, checked)
     if digest is not None and found != digest:
         raise FileChangedError(
             f"{from_path!r} was put together from its old and its new version, and has not the digest that the source announced: "
@@ -72,17 +82,21 @@ def assemble(new: NewFile, plan: Iterable[Stretch], from_path: str, content: Ite
     return found
 
 
-def _write(new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched) -> bytes:
+def _write(
+    new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched, checked: Callable[[], bytes] | None
+) -> bytes:
     whole = blake3()
+    digests = checked is None and new.digest_written() is None
     for stretch in plan:
         if stretch.local is not None:
             new.copy_range(from_path, stretch.local, stretch.length)
             continue
         for data in fetched.take(stretch.length):
-            whole.update(data)
+            if digests:
+                whole.update(data)
             new.write(data)
     fetched.end()
-    return new.digest_written() or whole.digest()
+    return new.digest_written() or (whole.digest() if checked is None else checked())
 
 
 def _write_and_read(new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched) -> bytes:

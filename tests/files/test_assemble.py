@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,13 +40,19 @@ def sent(plan: Iterable[Stretch], content: bytes = NEW, piece: int = 70_001) -> 
 
 
 def write(
-    storage: LocalStorage, plan: list[Stretch], content: Iterable[bytes], digest: bytes | None, *, size: int = len(NEW)
+    storage: LocalStorage,
+    plan: list[Stretch],
+    content: Iterable[bytes],
+    digest: bytes | None,
+    *,
+    size: int = len(NEW),
+    checked: Callable[[], bytes] | None = None,
 ) -> bytes:
     """Write ``x`` by a plan, or discard it."""
     with storage.writer(may_replace=lambda path: False) as writer:
         new = writer.create("x", size=size, metadata=PLAIN)
         try:
-            found = assemble(new, after(plan, new.written), "x", content, digest=digest)
+            found = assemble(new, after(plan, new.written), "x", content, digest=digest, checked=checked)
         except BaseException:
             new.discard()
             raise
@@ -75,6 +81,16 @@ def test_a_plain_download_is_digested_on_its_way(storage: LocalStorage, root: Pa
         write(storage, plan, sent(plan), blake3(OLD).digest())
     assert tree(root) == {"x": OLD}
     assert write(storage, plan, sent(plan), None) == blake3(NEW).digest()
+    assert tree(root) == {"x": NEW}
+
+
+def test_a_plain_download_that_was_checked_is_not_digested_again(storage: LocalStorage, root: Path) -> None:
+    """The digest of whoever fetched the file is taken, and the file refused if the source announced another."""
+    plan = whole_file(len(NEW))
+    with pytest.raises(FileChangedError):
+        write(storage, plan, sent(plan), blake3(NEW).digest(), checked=lambda: blake3(OLD).digest())
+    assert tree(root) == {"x": OLD}
+    assert write(storage, plan, sent(plan), b"known", checked=lambda: b"known") == b"known"
     assert tree(root) == {"x": NEW}
 
 

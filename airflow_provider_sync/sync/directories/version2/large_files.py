@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -19,6 +19,7 @@ from airflow_provider_sync.files.tree_writer import NewFile, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import (
     MAX_RANGES,
     ChunkFile,
+    Content,
     ContentFailed,
     DigestFiles,
     FileEntry,
@@ -41,6 +42,27 @@ class NotSent(Exception):
     def __init__(self, failure: ContentFailed) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+class _Content:
+    """The bytes of messages, and the digest that came with the last one.
+
+    :param messages: those of one answer, which has checked them
+    """
+
+    def __init__(self, messages: Iterable[Content]) -> None:
+        self._messages = messages
+        self._digest = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for message in self._messages:
+            if message.end is not None:
+                self._digest = message.end.digest
+            yield message.data
+
+    def checked(self) -> bytes:
+        """Return the digest of a file that came as a whole, after its end."""
+        return self._digest
 
 
 class LargeFiles:
@@ -108,7 +130,9 @@ class LargeFiles:
             before = new.written
             left = after(plan, before)
             try:
-                found = assemble(new, left, entry.path, self._content(entry, fetched_ranges(left)), digest=digest)
+                content = _Content(self._read(entry, fetched_ranges(left)))
+                checked = content.checked if left == whole_file(entry.size) else None
+                found = assemble(new, left, entry.path, content, digest=digest, checked=checked)
                 self._written.note_progress(sum(stretch.length for stretch in plan if stretch.local is not None))
                 return found
             except IncompleteStreamError as error:
@@ -119,7 +143,7 @@ class LargeFiles:
                 else:
                     attempts.pause(error)
 
-    def _content(self, entry: FileEntry, ranges: tuple[tuple[int, int], ...]) -> Iterator[bytes]:
+    def _read(self, entry: FileEntry, ranges: tuple[tuple[int, int], ...]) -> Iterator[Content]:
         for start in range(0, len(ranges), MAX_RANGES):
             some = ranges[start : start + MAX_RANGES]
             is_whole = some == ((0, entry.size),)
@@ -131,7 +155,7 @@ class LargeFiles:
                     if isinstance(message, ContentFailed):
                         raise NotSent(message)
                     self._written.note_progress(len(message.data))
-                    yield message.data
+                    yield message
 
     def _plan(self, step: Step, entry: FileEntry) -> tuple[ChunkList | None, list[Stretch]]:
         """Return the chunks of the source's version, if they were asked for, and how to make it.

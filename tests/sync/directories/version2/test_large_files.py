@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from blake3 import blake3
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncFailed, TransportError
 from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.server import file_contents
 from airflow_provider_sync.sync import attempts
 from airflow_provider_sync.sync.directories.version2 import large_files
 from airflow_provider_sync.sync.directories.version2.plan import Step
@@ -133,6 +135,19 @@ def test_what_is_left_of_a_cut_download_is_not_trusted(folders_of_version2: Mirr
         file.write(b"damaged")
     report = folders.sync()
     assert (report.status, report.files_added) == ("changed", 1)
+    assert target(folders).read_bytes() == source(folders)
+
+
+def test_a_large_file_that_is_damaged_on_its_way(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose content does not digest to what came with it does not get its name; the next sync is right."""
+    old = target(folders).read_bytes()
+    put(folders, random.Random(2).randbytes(SIZE), seconds=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(file_contents, "blake3", lambda: blake3(b"damaged"))
+        with pytest.raises(SyncFailed, match="'large' was damaged on its way"):
+            folders.sync()
+    assert target(folders).read_bytes() == old
+    assert folders.sync().verified == "digest"
     assert target(folders).read_bytes() == source(folders)
 
 
