@@ -26,6 +26,7 @@ from airflow_provider_sync.server.directory_answers import DirectoryAnswers
 from airflow_provider_sync.server.endpoint import Answer, Endpoint
 from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
 from airflow_provider_sync.server.file_answers import FileAnswers
+from airflow_provider_sync.server.many_tables import ManyTableAnswers
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.served_directory import ServedDirectories
@@ -73,6 +74,7 @@ def create_app(
     tables = TableAnswers(config, sources, offered, stream_headers=stream_headers)
     directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
     digests = TableDigestAnswers(sources, offered)
+    many_tables = ManyTableAnswers(sources, offered)
     served = ServedDirectories(config, sources)
     listings, contents = FileAnswers(served), ContentAnswers(served)
 
@@ -94,6 +96,7 @@ def create_app(
         routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     for name, message_answer, of in (
         ("describeTable", digests.describe, "keys"),
+        ("describeTables", many_tables.describe, "tables"),
         ("digestRows", digests.digests, "keys"),
         ("getRows", digests.rows, "keys"),
         ("listFiles", listings.list, "files"),

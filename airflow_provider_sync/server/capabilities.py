@@ -7,7 +7,7 @@ import msgspec
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST
-from airflow_provider_sync.protocol.v2.messages import DIGESTS, Capabilities
+from airflow_provider_sync.protocol.v2.messages import DIGESTS, MAX_TABLES, Capabilities
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.offered_tables import OfferedTables
 
@@ -27,5 +27,6 @@ def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> b
             compressions=COMPRESSIONS,
             digests=DIGESTS,
             file_digests=(FILE_DIGEST,),
+            tables_per_request=MAX_TABLES,
         )
     )

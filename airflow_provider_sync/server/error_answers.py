@@ -45,7 +45,7 @@ def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failur
     def explain(error: Exception) -> Failure:
         if not active.ended_early:
             log.error("%s broke off: %s", what, printable(error), exc_info=error)
-        status, message = _status_and_message(error)
+        status, message = status_and_message(error)
         return Failure(status=status, message=message)
 
     return explain
@@ -78,7 +78,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _sync(request: Request, error: Exception) -> Response:
     _log(request, error)
-    status, message = _status_and_message(error)
+    status, message = status_and_message(error)
     if status == 422 and isinstance(error, TableError):
         return _json(status, {"config_name": [message]})
     if status in (404, 422):
@@ -86,8 +86,8 @@ async def _sync(request: Request, error: Exception) -> Response:
     return _json(status, {"message": message})
 
 
-def _status_and_message(error: Exception) -> tuple[int, str]:
-    """Return the status of an error, and the message for the client."""
+def status_and_message(error: Exception) -> tuple[int, str]:
+    """Return the HTTP status of an error, and the message for the client, which has no secret."""
     if isinstance(error, TransportError) and not isinstance(error, ConnectionLimitError):
         # The driver's words name hosts and users.
         return 503, "The server cannot reach its database or storage. Try again; its log has the reason."

@@ -114,6 +114,14 @@ def open_table(sources: Sources, source: SourceTable, active: ActiveRequest) -> 
     """
     database = sources.database(source)
     with database.snapshot() as connection, active.cancels(database.canceller(connection)):
-        table = database.catalog.describe(connection, source.table_name)
-        check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
-        yield OpenTable(source, database, connection, table)
+        yield find_table(database, connection, source)
+
+
+def find_table(database: Database, connection: Connection, source: SourceTable) -> OpenTable:
+    """Describe a table of the configuration in an open snapshot.
+
+    :raises TableError: when there is no such table, or row security hides rows
+    """
+    table = database.catalog.describe(connection, source.table_name)
+    check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
+    return OpenTable(source, database, connection, table)

@@ -54,6 +54,9 @@ MESSAGE_BYTES = 256 * 1024
 STREAM_HEADERS = {"Content-Encoding": "identity", "X-Accel-Buffering": "no"}
 """Keep proxies from compressing a stream again, and nginx from buffering it."""
 
+NO_SEGMENTS = Segments(numbers=(), counts=(), sums=())
+"""The keep-alive of an answer with digests of segments."""
+
 Answer = Described | Segments | RowDigests | Rows
 Digests = Iterable[list[tuple[tuple[str, ...], int]]]
 
@@ -76,16 +79,9 @@ class TableDigestAnswers:
             check_requested_segments((), request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
-            table_slice = resolve_slice(opened, request.table_slice)
-            _check_key(opened, table_slice)
-            if request.partitioning is not None:
-                _refuse_scheme(opened, table_slice, request.partitioning)
-            table_slice = msgspec.structs.replace(table_slice, digest=_common_digest(opened, request.probes))
-            return _description(opened, table_slice, request)
+            return describe_opened(opened, request)
 
-        return self._stream(
-            visible[request.table_slice.name], accept, active, messages, idle=Segments(numbers=(), counts=(), sums=())
-        )
+        return self._stream(visible[request.table_slice.name], accept, active, messages, idle=NO_SEGMENTS)
 
     def digests(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
@@ -148,7 +144,26 @@ class TableDigestAnswers:
             )
 
 
-def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTable) -> Generator[Answer, None, None]:
+def describe_opened(
+    opened: OpenTable, request: DescribeTable, *, max_rows: int | None = None
+) -> Generator[Described | Segments, None, None]:
+    """Check an open table and its key; return its description, then the digests of its segments.
+
+    :param max_rows: send no digests of a table of more rows, by the estimate; ``None`` for no limit
+    :raises InvalidRequest: for columns, windows and partitionings that do not exist or are not allowed
+    :raises TableError: when the configuration does not fit the table, or its key does not identify a row
+    """
+    table_slice = resolve_slice(opened, request.table_slice)
+    _check_key(opened, table_slice)
+    if request.partitioning is not None:
+        _refuse_scheme(opened, table_slice, request.partitioning)
+    table_slice = msgspec.structs.replace(table_slice, digest=_common_digest(opened, request.probes))
+    return _description(opened, table_slice, request, max_rows)
+
+
+def _description(
+    opened: OpenTable, table_slice: TableSlice, request: DescribeTable, max_rows: int | None
+) -> Generator[Described | Segments, None, None]:
     database = opened.database
     rows = database.digests.estimate_rows(opened.connection, table_slice)
     partitioning = request.partitioning or choose_partitioning(opened, table_slice, rows, request.schemes)
@@ -164,7 +179,7 @@ def _description(opened: OpenTable, table_slice: TableSlice, request: DescribeTa
         digest=table_slice.digest,
         sample=sample,
     )
-    if not request.digests:
+    if not request.digests or (max_rows is not None and rows > max_rows):
         return
     if sample:
         found = digest_sample(database, opened.connection, table_slice, partitioning, sample)

@@ -17,9 +17,11 @@ from airflow_provider_sync.protocol.v2.messages import (
     MAX_KEYS,
     MAX_SEGMENTS,
     DescribeTable,
+    DescribeTables,
     DigestRows,
     GetRows,
     Partitioning,
+    RequestedSlice,
 )
 from airflow_provider_sync.protocol.v2.tsv import decode_keys
 from airflow_provider_sync.protocol.v2.types import LogicalKind
@@ -55,14 +57,34 @@ def decode_request(body: bytes, kind: type[Request], tables: Container[str]) -> 
     :param tables: the names that this client may see
     :raises InvalidRequest: when it is not such a request, or names another table
     """
-    size = len(body) - len(decode_json(body, _KeysOnly).keys)
+    _check_size(len(body) - len(decode_json(body, _KeysOnly).keys))
+    request = decode_json(body, kind)
+    return msgspec.structs.replace(request, table_slice=with_offered_name(request.table_slice, tables))
+
+
+def decode_tables_request(body: bytes) -> DescribeTables:
+    """Decode a request about many tables; whether they are offered is not checked, since each has an answer of its own.
+
+    :raises InvalidRequest: when it is not such a request
+    """
+    _check_size(len(body))
+    return decode_json(body, DescribeTables)
+
+
+def with_offered_name(requested_slice: RequestedSlice, tables: Container[str]) -> RequestedSlice:
+    """Return the slice with the name as the configuration has it.
+
+    :param tables: the names that this client may see
+    :raises InvalidRequest: when it names another table
+    """
+    # Refused with the message of version 1, so that clients need to know only one. Version 1 trims blanks around a name.
+    name = table_hash_request({"config_name": requested_slice.name}, tables)
+    return msgspec.structs.replace(requested_slice, name=name)
+
+
+def _check_size(size: int) -> None:
     if size > MAX_BYTES_BESIDE_KEYS:
         raise invalid_field("body", f"The request has {size} bytes beside its keys, and {MAX_BYTES_BESIDE_KEYS} are allowed.")
-    request = decode_json(body, kind)
-    # Refused with the message of version 1, so that clients need to know only one.
-    name = table_hash_request({"config_name": request.table_slice.name}, tables)
-    # Version 1 trims blanks around a name.
-    return msgspec.structs.replace(request, table_slice=msgspec.structs.replace(request.table_slice, name=name))
 
 
 def decode_json(body: bytes, kind: type[Message]) -> Message:

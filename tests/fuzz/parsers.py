@@ -66,6 +66,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     ColumnDescription,
     Described,
     DescribeTable,
+    DescribeTables,
     DigestRows,
     GetRows,
     Message,
@@ -74,6 +75,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     RowDigests,
     Rows,
     Segments,
+    TableDone,
+    TableFailed,
 )
 from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import (
@@ -86,7 +89,12 @@ from airflow_provider_sync.protocol.v2.stream import (
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.file_requests import decode_file_request
-from airflow_provider_sync.server.version2_requests import check_requested_segments, decode_request
+from airflow_provider_sync.server.version2_requests import (
+    check_requested_segments,
+    decode_request,
+    decode_tables_request,
+    with_offered_name,
+)
 
 ERRORS = (SyncError, InvalidRequest)
 LIMIT = 1 << 20
@@ -230,6 +238,11 @@ def _requests(data: bytes) -> object:
     return request
 
 
+def _tables_request(data: bytes) -> object:
+    request = decode_tables_request(data)
+    return [with_offered_name(requested_slice, {"t"}) for requested_slice in request.table_slices]
+
+
 def _file_requests(data: bytes) -> object:
     kinds = (ListFiles, DigestFiles, ReadFiles, ChunkFile)
     return decode_file_request(data[1:], kinds[data[0] % 4] if data else ListFiles, {"t"})  # type: ignore[type-var]
@@ -302,6 +315,7 @@ PARSERS: dict[str, Parser] = {
     "v2_row_text": _row_text,
     "v2_bounds": _bounds,
     "v2_requests": _requests,
+    "v2_tables_request": _tables_request,
     "v2_file_requests": _file_requests,
     "configuration": _configuration,
     "name": _name,
@@ -325,6 +339,8 @@ _MESSAGES: list[Message] = [
     Segments(numbers=(0, 3), counts=(1, 2), sums=(5, 6)),
     RowDigests(count=2, keys=b"1\n2\n", digests=bytes(12)),
     Rows(count=2, data=b"1\ta\n2\t\\N\n"),
+    TableDone(number=0, digested=False),
+    TableFailed(number=1, status=422, message="no"),
 ]
 
 
@@ -385,6 +401,9 @@ SEEDS: dict[str, list[bytes]] = {
     "v2_bounds": [bytes([number]) + text for number in range(11) for text in (b"2024-02-29T12:00:00+02:00", b"-12.5e3", b"7")],
     "v2_requests": [bytes([number]) + msgspec.json.encode(_REQUEST) for number in range(3)]
     + [b'\0{"table_slice":{"name":" t"}}'],
+    "v2_tables_request": [
+        msgspec.json.encode(DescribeTables(table_slices=(_SLICE, _SLICE), max_rows=9, probes={"pghash": "0f"}))
+    ],
     "v2_file_requests": [
         b"\0" + msgspec.json.encode(ListFiles(directory="t", folder="a", state="x")),
         b"\1" + msgspec.json.encode(DigestFiles(directory="t", paths=("a", "b"))),

@@ -138,6 +138,7 @@ def test_capabilities(url: str) -> None:
             "compressions": ["zstd", "gzip"],
             "digests": ["pghash", "sha256"],
             "file_digests": ["blake3"],
+            "tables_per_request": 200,
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)

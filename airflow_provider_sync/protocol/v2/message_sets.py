@@ -10,9 +10,18 @@ import msgspec
 
 from airflow_provider_sync.exceptions import FileError, SyncError, TableError
 from airflow_provider_sync.protocol.v2.file_messages import Chunks, Content, Entries, FileDigests, FileMessage
-from airflow_provider_sync.protocol.v2.messages import Described, End, Failure, RowDigests, Rows, Segments
+from airflow_provider_sync.protocol.v2.messages import (
+    Described,
+    End,
+    Failure,
+    RowDigests,
+    Rows,
+    Segments,
+    TableDone,
+    TableFailed,
+)
 
-TableMessage = Described | Segments | RowDigests | Rows
+TableMessage = Described | Segments | TableDone | TableFailed | RowDigests | Rows
 """What the streams about tables carry, besides their end."""
 
 M = TypeVar("M", TableMessage, FileMessage)

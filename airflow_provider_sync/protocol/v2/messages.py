@@ -37,6 +37,9 @@ MAX_COLUMNS = 32_768
 MAX_SAMPLE = 256
 """Most segments of a sample, each of which is a statement."""
 
+MAX_TABLES = 200
+"""Most tables in one request."""
+
 KeyRange = tuple[int | None, int | None]
 """Lowest and highest integer key, both included; ``None`` where there is no end."""
 
@@ -50,6 +53,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     :ivar compressions: in order of preference: ``zstd``, ``gzip``
     :ivar digests: names of the digests that the server knows; each table's database decides whether it can compute them
     :ivar file_digests: names of the digests of files that the server knows; none where directories are served by version 1 only
+    :ivar tables_per_request: most tables in one ``describeTables``; 0 for a server that has no such endpoint
     """
 
     protocol: int = 2
@@ -58,6 +62,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     compressions: tuple[str, ...] = ("zstd", "gzip")
     digests: tuple[str, ...] = (SHA256,)
     file_digests: tuple[str, ...] = ()
+    tables_per_request: int = 0
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,6 +154,21 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     probes: dict[str, str] = {}
 
 
+class DescribeTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Request of ``describeTables``: describe many tables, and digest the segments of the small ones, in one answer.
+
+    :ivar table_slices: what to describe, in the order of the answers
+    :ivar max_rows: most rows, by the source's estimate, of a table whose digests to send; a larger one is described only
+    :ivar schemes: see :class:`DescribeTable`
+    :ivar probes: see :class:`DescribeTable`
+    """
+
+    table_slices: Annotated[tuple[RequestedSlice, ...], msgspec.Meta(min_length=1, max_length=MAX_TABLES)]
+    max_rows: Annotated[int, msgspec.Meta(ge=0)]
+    schemes: tuple[Scheme, ...] = ("key_range", "row_hash")
+    probes: dict[str, str] = {}
+
+
 class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``digestRows``: the key and digest of every row in these segments, or of the rows with these keys.
 
@@ -211,6 +231,30 @@ class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):
     sums: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_SEGMENTS)]
 
 
+class TableDone(msgspec.Struct, frozen=True, kw_only=True, tag="table_done", omit_defaults=True):
+    """Last message of one table in the answer to ``describeTables``.
+
+    :ivar number: of the table in the request, from 0
+    :ivar digested: whether the digests of its segments came before; not for a table of more rows than the request allows
+    """
+
+    number: int
+    digested: bool = True
+
+
+class TableFailed(msgspec.Struct, frozen=True, kw_only=True, tag="table_failed"):
+    """Last message of one table that cannot be described or digested, in place of :class:`TableDone`; other tables follow.
+
+    :ivar number: of the table in the request, from 0
+    :ivar status: HTTP status that ``describeTable`` would answer for this table alone
+    :ivar message: what happened and what to do
+    """
+
+    number: int
+    status: int
+    message: str
+
+
 class RowDigests(msgspec.Struct, frozen=True, kw_only=True, tag="digests"):
     """Keys and digests of rows.
 
@@ -257,4 +301,4 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
     message: str
 
 
-Message = Described | Segments | RowDigests | Rows | End | Failure
+Message = Described | Segments | TableDone | TableFailed | RowDigests | Rows | End | Failure

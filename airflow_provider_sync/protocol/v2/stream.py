@@ -63,6 +63,20 @@ def write_messages(
     :raises TableError: for a message above ``max_message_bytes``, which takes a very large row
     """
     groups = ((message,) for message in messages)
+    return write_message_groups(groups, compression, explain=explain, max_message_bytes=max_message_bytes)
+
+
+def write_message_groups(
+    groups: Iterable[Sequence[TableMessage]],
+    compression: str,
+    *,
+    explain: Callable[[Exception], Failure] | None = None,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> Iterator[bytes]:
+    """Write messages about tables and their :class:`.End` as one stream, with a piece for each group: see :func:`write_messages`.
+
+    The messages about one small table are too small to be sent one by one.
+    """
     return _write(groups, compression, TABLE_MESSAGES, explain=explain, max_message_bytes=max_message_bytes)
 
 

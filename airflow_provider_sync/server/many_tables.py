@@ -1,0 +1,133 @@
+"""Describe many tables in one answer, and digest the small ones: what ``/describeTables`` answers.
+
+Each table is answered as ``/describeTable`` would, and one that cannot be is a failure of its own. Tables of one database are
+read in one snapshot, one after the other, since opening a snapshot takes longer than digesting a small table.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from airflow_provider_sync.config import SourceTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.exceptions import SyncError, TransportError
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.protocol.v1.requests import InvalidRequest
+from airflow_provider_sync.protocol.v2.message_sets import TableMessage
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTables, RequestedSlice, TableDone, TableFailed
+from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_message_groups
+from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.error_answers import failure_of, status_and_message
+from airflow_provider_sync.server.offered_tables import OfferedTables, VisibleTables
+from airflow_provider_sync.server.open_table import OpenTable, find_table
+from airflow_provider_sync.server.sources import Sources
+from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
+from airflow_provider_sync.server.table_digests import NO_SEGMENTS, STREAM_HEADERS, describe_opened
+from airflow_provider_sync.server.version2_requests import decode_tables_request, with_offered_name
+
+log = logging.getLogger(__name__)
+
+
+class ManyTableAnswers:
+    """Answers ``/describeTables``."""
+
+    def __init__(self, sources: Sources, tables: OfferedTables) -> None:
+        self._sources = sources
+        self._tables = tables
+
+    def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
+        """Answer the descriptions of tables, each with the digests of its segments if the table is small."""
+        request = decode_tables_request(body)
+        compression = choose_compression(accept)
+        what = f"{len(request.table_slices)} tables"
+        groups = work_ahead(self._groups(request, self._tables.visible_to(grant), active), idle=(NO_SEGMENTS,))
+        return StreamResponse(
+            write_message_groups(groups, compression, explain=failure_of(what, active)),
+            what=what,
+            active=active,
+            close=groups.close,
+            headers=STREAM_HEADERS,
+            media_type=media_type(compression),
+            at_once=True,
+        )
+
+    def _groups(
+        self, request: DescribeTables, visible: VisibleTables, active: ActiveRequest
+    ) -> Generator[Sequence[TableMessage], None, None]:
+        """Yield the messages of one table after the other."""
+        with _Snapshots(self._sources, active) as snapshots:
+            for number, requested_slice in enumerate(request.table_slices):
+                active.check()
+                try:
+                    named = with_offered_name(requested_slice, visible)
+                    found = self._describe(request, named, visible[named.name], snapshots)
+                except TransportError:
+                    raise  # another table of this database would have to wait for the same
+                except (SyncError, InvalidRequest) as error:
+                    active.check()
+                    found = [_failed(number, requested_slice.name, error)]
+                else:
+                    found.append(TableDone(number=number, digested=len(found) > 1))
+                yield found
+
+    def _describe(
+        self, request: DescribeTables, requested_slice: RequestedSlice, source: SourceTable, snapshots: _Snapshots
+    ) -> list[TableMessage]:
+        alone = DescribeTable(table_slice=requested_slice, schemes=request.schemes, probes=request.probes)
+        with snapshots.table(source) as opened:
+            return list(describe_opened(opened, alone, max_rows=request.max_rows))
+
+
+class _Snapshots:
+    """The open snapshots of one request, one for each database.
+
+    :param active: the request; if it ends early, the running statement is cancelled
+    """
+
+    def __init__(self, sources: Sources, active: ActiveRequest) -> None:
+        self._sources = sources
+        self._active = active
+        self._open: dict[Database, tuple[Connection, ExitStack]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with ExitStack() as closing:
+            for _, stack in self._open.values():
+                closing.callback(stack.close)
+
+    @contextmanager
+    def table(self, source: SourceTable) -> Iterator[OpenTable]:
+        """Open a table in the snapshot of its database, which ends with any error of the block.
+
+        After an error PostgreSQL refuses every further statement of the transaction, so that the next table needs another one.
+        """
+        database = self._sources.database(source)
+        try:
+            yield find_table(database, self._connection(database), source)
+        except BaseException:
+            with self._open.pop(database, (None, ExitStack()))[1]:
+                raise
+
+    def _connection(self, database: Database) -> Connection:
+        if database not in self._open:
+            with ExitStack() as stack:
+                connection = stack.enter_context(database.snapshot())
+                stack.enter_context(self._active.cancels(database.canceller(connection)))
+                self._open[database] = connection, stack.pop_all()
+        return self._open[database][0]
+
+
+def _failed(number: int, name: str, error: Exception) -> TableFailed:
+    status, message = status_and_message(error)
+    log.warning("Table %r: %s", printable(name), printable(error))
+    return TableFailed(number=number, status=status, message=message)
