@@ -15,24 +15,22 @@ from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, annou
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.credentials import credentials
-from airflow_provider_sync.client.file_streams import (
-    ChunksAnswer,
-    ContentAnswer,
-    FileDigestsAnswer,
-    ListingAnswer,
-    check_wanted,
-)
+from airflow_provider_sync.client.file_requests import FileRequests
+from airflow_provider_sync.client.many_tables_stream import ManyTablesAnswer
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
-from airflow_provider_sync.client.transport import Call, Transport
+from airflow_provider_sync.client.transport import Call, Transport, message_call
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError
-from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.protocol.v1.file_hashes import Manifest, decode_manifest
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_fields, table_fields
-from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
-from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, ListFiles, ReadFiles
-from airflow_provider_sync.protocol.v2.messages import Capabilities, DescribeTable, DigestRows, GetRows
-from airflow_provider_sync.protocol.v2.stream import accept
+from airflow_provider_sync.protocol.v2.messages import (
+    MAX_TABLES,
+    Capabilities,
+    DescribeTable,
+    DescribeTables,
+    DigestRows,
+    GetRows,
+)
 from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
 
 MAX_FILES = 998
@@ -43,7 +41,7 @@ _BYTES_PER_FILE = 256
 """Bytes allowed for each path and hash when a manifest may exceed :data:`_MIN_MANIFEST_BYTES`."""
 
 
-class SyncClient:
+class SyncClient(FileRequests):
     """Asks one sync server for its tables and directories.
 
     :param url: base URL, as ``https://host/api/sync``
@@ -220,6 +218,12 @@ class SyncClient:
             )
         return 1
 
+    @property
+    def tables_per_request(self) -> int:
+        """Most tables that :meth:`describe_tables` may ask for; 0 for a server that answers only about one at a time."""
+        capabilities = self.capabilities()
+        return 0 if capabilities is None else min(MAX_TABLES, capabilities.tables_per_request)
+
     def describe_table(self, request: DescribeTable) -> DescribedAnswer:
         """Ask for the description of a table, and the digests of its segments (version 2).
 
@@ -232,7 +236,21 @@ class SyncClient:
         def read(body: Body) -> DescribedAnswer:
             return DescribedAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(_call("/describeTable", request), read, subject=f"table {request.table_slice.name!r}")
+        return self._transport.send(message_call("/describeTable", request), read, subject=f"table {request.table_slice.name!r}")
+
+    def describe_tables(self, request: DescribeTables) -> ManyTablesAnswer:
+        """Ask for the descriptions of tables, with the digests of the small ones (version 2, if :attr:`tables_per_request`).
+
+        Once the answer has begun, the request is not repeated.
+
+        :return: to be read within a ``with`` block
+        :raises ServerError: when the server refuses all of them, or fails
+        """
+
+        def read(body: Body) -> ManyTablesAnswer:
+            return ManyTablesAnswer(body, request, limits=self.limits)
+
+        return self._transport.send(message_call("/describeTables", request), read, subject=f"{len(request.table_slices)} tables")
 
     def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
         """Ask for the keys and digests of rows (version 2).
@@ -244,7 +262,7 @@ class SyncClient:
         def read(body: Body) -> RowDigestsAnswer:
             return RowDigestsAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(_call("/digestRows", request), read, subject=f"table {request.table_slice.name!r}")
+        return self._transport.send(message_call("/digestRows", request), read, subject=f"table {request.table_slice.name!r}")
 
     def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
         """Ask for rows (version 2).
@@ -257,63 +275,7 @@ class SyncClient:
         def read(body: Body) -> RowsAnswer:
             return RowsAnswer(body, request, columns=columns, limits=self.limits)
 
-        return self._transport.send(_call("/getRows", request), read, subject=f"table {request.table_slice.name!r}")
-
-    def list_files(self, request: ListFiles) -> ListingAnswer:
-        """Ask for every file, directory and link of a directory (version 2).
-
-        Once the answer has begun, the request is not repeated.
-
-        :return: whether anything changed at once, and the entries to be read within a ``with`` block
-        :raises ServerError: for a directory or folder that the server does not offer
-        """
-
-        def read(body: Body) -> ListingAnswer:
-            return ListingAnswer(body, request, limits=self.limits)
-
-        return self._transport.send(_call("/listFiles", request), read, subject=f"directory {request.directory!r}")
-
-    def digest_files(self, request: DigestFiles) -> FileDigestsAnswer:
-        """Ask for the digests of files, which the server reads if necessary (version 2).
-
-        :return: to be read within a ``with`` block
-        :raises ServerError: for what the server does not offer
-        """
-
-        def read(body: Body) -> FileDigestsAnswer:
-            return FileDigestsAnswer(body, request, limits=self.limits)
-
-        return self._transport.send(_call("/digestFiles", request), read, subject=f"directory {request.directory!r}")
-
-    def read_files(self, request: ReadFiles, *, repeat: bool = True) -> ContentAnswer:
-        """Ask for the content of files (version 2).
-
-        :param repeat: repeat a failed request up to ``retries`` times; false for a part of a request that was repeated already
-        :return: to be read within a ``with`` block
-        :raises ServerError: for what the server does not offer
-        :raises GuardError: for more bytes than the limits allow, before anything is sent
-        """
-        check_wanted(request, self.limits)
-
-        def read(body: Body) -> ContentAnswer:
-            return ContentAnswer(body, request)
-
-        call = _call("/readFiles", request, compressions=CONTENT_COMPRESSIONS)
-        return self._transport.send(call, read, subject=f"directory {request.directory!r}", repeat=repeat)
-
-    def chunk_file(self, request: ChunkFile, *, size: int) -> ChunkList:
-        """Ask for the chunks of one large file (version 2).
-
-        :param size: bytes of the file, as listed; many more chunks than it can have are refused
-        :return: of the version that the file has now, which need not be the listed one
-        :raises ServerError: for what the server does not offer, for a file that is gone, and for one that changes (503)
-        """
-
-        def read(body: Body) -> ChunkList:
-            with ChunksAnswer(body, request, size=size) as answer:
-                return answer.read()
-
-        return self._transport.send(_call("/chunkFile", request), read, subject=f"directory {request.directory!r}")
+        return self._transport.send(message_call("/getRows", request), read, subject=f"table {request.table_slice.name!r}")
 
     def get_table_hash(self, name: str) -> str:
         """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or the result of a custom hasher of the server.
@@ -390,7 +352,3 @@ class SyncClient:
             return FilesAnswer(body, name, paths, limits=self.limits)
 
         return self._transport.post("/getFiles", file_fields(name, paths), read, subject=f"directory {name!r}", repeat=repeat)
-
-
-def _call(endpoint: str, request: msgspec.Struct, *, compressions: Sequence[str] = COMPRESSIONS) -> Call:
-    return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept(compressions)}, application/json")

@@ -22,20 +22,22 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.protocol.v2.stream import read_messages
 
-_KEEP_ALIVE = Segments(numbers=(), counts=(), sums=())
+KEEP_ALIVE = Segments(numbers=(), counts=(), sums=())
+"""What comes while the source's database is at work; it is no progress."""
 
 
-class _TableStream(MessageStream):
+class TableStream(MessageStream):
     """The open answer to a request about a table.
 
     :param table: its name, for messages
-    :param limits: how much the server may send
+    :param limits: how much the server may send of a table
+    :param tables: number of tables that it is about
     """
 
-    def __init__(self, body: Body, table: str, *, limits: SizeLimits) -> None:
+    def __init__(self, body: Body, table: str, *, limits: SizeLimits, tables: int = 1) -> None:
         super().__init__(body, f"Table {table!r}")
         self._max_rows = limits.max_rows
-        limit, option = limits.max_table_bytes, "limits.max_table_bytes"
+        limit, option = limits.max_table_bytes * tables, "limits.max_table_bytes"
         self._messages = read_messages(body.chunks(limit=limit, option=option), self.compression, limit=limit, option=option)
 
     def _check_limit(self, rows: int) -> None:
@@ -43,7 +45,7 @@ class _TableStream(MessageStream):
             raise too_large(self._max_rows, "limits.max_rows", what="The table", unit="rows")
 
 
-class DescribedAnswer(_TableStream):
+class DescribedAnswer(TableStream):
     """The answer to ``describeTable``: the description of a table, then the digests of its segments, to be read once.
 
     :ivar described: the description, checked
@@ -53,11 +55,11 @@ class DescribedAnswer(_TableStream):
         super().__init__(body, request.table_slice.name, limits=limits)
         with self._with_subject():
             # While a slow database looks up its lowest and highest key, the server sends keep-alives first.
-            message = next((message for message in self._messages if message != _KEEP_ALIVE), None)
+            message = next((message for message in self._messages if message != KEEP_ALIVE), None)
             if not isinstance(message, Described):
                 raise unexpected(message, "a description")
-            check_described(message, request.table_slice)
-            if request.partitioning not in (None, message.partitioning) or message.partitioning.scheme not in request.schemes:
+            check_answers(message, request)
+            if request.partitioning not in (None, message.partitioning):
                 raise ProtocolError(
                     "The server partitioned the table in another way than requested. Does it run the same version?"
                 )
@@ -65,8 +67,6 @@ class DescribedAnswer(_TableStream):
                 raise ProtocolError(
                     f"The server sends a sample of {message.sample} segments, and {request.sample} were asked for."
                 )
-            if message.digest not in (SHA256, *request.probes):
-                raise ProtocolError(f"The server uses the digest {message.digest!r}, which the client did not offer.")
         self.described = message
 
     def __iter__(self) -> Iterator[Segments]:
@@ -89,7 +89,7 @@ class DescribedAnswer(_TableStream):
                 yield message
 
 
-class RowDigestsAnswer(_TableStream):
+class RowDigestsAnswer(TableStream):
     """The answer to ``digestRows``: keys and digests of rows, to be read once."""
 
     def __init__(self, body: Body, request: DigestRows, *, limits: SizeLimits) -> None:
@@ -118,7 +118,7 @@ class RowDigestsAnswer(_TableStream):
                 yield message
 
 
-class RowsAnswer(_TableStream):
+class RowsAnswer(TableStream):
     """The answer to ``getRows``: rows, to be read once.
 
     :ivar rows_received: rows read so far
@@ -147,6 +147,18 @@ class RowsAnswer(_TableStream):
                 if message.count:
                     self._body.progress()
                 yield message
+
+
+def check_answers(described: Described, request: DescribeTable) -> None:
+    """Check a description, and that it answers a request: by a scheme and a digest that the client knows.
+
+    :raises ProtocolError: when it does not
+    """
+    check_described(described, request.table_slice)
+    if described.partitioning.scheme not in request.schemes:
+        raise ProtocolError("The server partitioned the table in another way than requested. Does it run the same version?")
+    if described.digest not in (SHA256, *request.probes):
+        raise ProtocolError(f"The server uses the digest {described.digest!r}, which the client did not offer.")
 
 
 def _count_keys(keys: str | None) -> int | None:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 import requests
 from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -27,6 +28,8 @@ from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimi
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.protocol import content_digest
+from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
+from airflow_provider_sync.protocol.v2.stream import accept
 
 MAX_RETRY_AFTER = 60.0
 """Longest Retry-After, in seconds, that is honoured; above it the request fails."""
@@ -62,6 +65,14 @@ class Call:
     content_type: str | None = None
     accept: str = "application/json, */*"
     accept_encoding: str = "identity"
+
+
+def message_call(endpoint: str, request: msgspec.Struct, *, compressions: Sequence[str] = COMPRESSIONS) -> Call:
+    """Return the call of a request of version 2, which is answered by a stream of messages.
+
+    :param compressions: that the answer may have, the best first
+    """
+    return Call(endpoint, msgspec.json.encode(request), "application/json", accept=f"{accept(compressions)}, application/json")
 
 
 class Transport:

@@ -24,6 +24,7 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 
 Piece = TypeVar("Piece", PlannedSlice, FileBatch)
@@ -62,10 +63,19 @@ def compare_tables(
         for url, tables in plan.tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
                 warnings += inspect_target(database, plan.patterns_of(url), tables).values()
+                unchanged = find_unchanged_ahead(client, database, tables)
                 for table in tables:
                     failures = len(outcomes.failures)
                     with outcomes.going_on(partial(tables_failed, [table])):
-                        compared = compare_table(client, table, database, run=run, slices=each, dry_run=dry_run)
+                        compared = compare_table(
+                            client,
+                            table,
+                            database,
+                            run=run,
+                            slices=each,
+                            dry_run=dry_run,
+                            equal_rows=unchanged.get(table.name),
+                        )
                         found += compared.slices
                         outcomes.add([] if compared.slices else [compared.report])
                     if any(is_of_the_server(failure) for failure in outcomes.failures[failures:]):

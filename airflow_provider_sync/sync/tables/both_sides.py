@@ -148,12 +148,12 @@ def compare_segments(
         table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
 
         def digest_target(connection: Connection) -> dict[int, SegmentDigest]:
-            _refuse_null_keys(database, connection, table_slice)
+            refuse_null_keys(database, connection, table_slice)
             if described.sample:
                 return dict(digest_sample(database, connection, table_slice, described.partitioning, described.sample))
             return dict(database.digests.digest_segments(connection, table_slice, described.partitioning))
 
-        source, held = _ask_both(database, partial(_read_segments, answer), digest_target)
+        source, held = _ask_both(database, partial(read_segments, answer), digest_target)
     differing = differing_segments(source, held)
     return Comparison(
         target=target,
@@ -192,7 +192,7 @@ def digest_source_again(client: SyncClient, database: Database, compared: Compar
                 f"Table {compared.target.name!r}: the source's columns changed while it was compared.",
                 NOTHING_CHANGED,
             )
-        return _read_segments(answer)
+        return read_segments(answer)
 
 
 def compare_rows(client: SyncClient, database: Database, compared: Comparison) -> Differences:
@@ -281,7 +281,8 @@ def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[
     return announced
 
 
-def _read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
+def read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:
+    """Return the digests of messages by the numbers of the segments."""
     segments: dict[int, SegmentDigest] = {}
     for message in messages:
         digests = map(SegmentDigest, message.counts, message.sums)
@@ -313,7 +314,11 @@ def _check_announced_rows(messages: Iterable[RowDigests], compared: Comparison, 
         yield message
 
 
-def _refuse_null_keys(database: Database, connection: Connection, table_slice: TableSlice) -> None:
+def refuse_null_keys(database: Database, connection: Connection, table_slice: TableSlice) -> None:
+    """Refuse a target with rows whose key has no value.
+
+    :raises TableError: naming the column
+    """
     column = database.reader.find_null(connection, table_slice.table, [column.column for column in table_slice.key])
     if column is not None:
         raise TableError(

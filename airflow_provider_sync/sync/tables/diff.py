@@ -32,6 +32,7 @@ from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
+from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
@@ -101,14 +102,21 @@ def diff_table(
     *,
     max_keys: int = MAX_REPORTED_KEYS,
     progress: Progress | None = None,
+    equal_rows: int | None = None,
 ) -> TableDiff:
     """Find the rows in which source and target differ, in bounded memory.
 
     :param max_keys: most keys to report of each kind
+    :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
     :param progress: called with the number of rows that version 1 downloads
     :raises SyncError: when they cannot be compared
     """
     measure = Measure(client)
+    if equal_rows is not None:
+        report = TableReport(
+            name=table.name, status="unchanged", protocol=2, rows_total=equal_rows, verified="digest", **measure.so_far()
+        )
+        return TableDiff(report=report, changes=RowChanges())
     database = with_row_security(database, [table])
     if client.protocol_for() == 1:
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
@@ -152,9 +160,11 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
             # A database that cannot be opened is no reason to leave the tables of others alone.
             with tables.going_on(partial(_failed, group)), opener.database(url) as database:
                 warnings = inspect_target(database, plan.patterns_of(url), group)
+                unchanged = find_unchanged_ahead(client, database, group)
                 for table in group:
                     with tables.going_on(partial(_failed, [table])):
-                        tables.add([_warned(diff_table(client, table, database, progress=progress), warnings)])
+                        found = diff_table(client, table, database, progress=progress, equal_rows=unchanged.get(table.name))
+                        tables.add([_warned(found, warnings)])
         directories = Outcomes[DirectoryDiff]()
         with open_cache(cache_path(config.cache)) as cache:
             for directory in plan.directories:

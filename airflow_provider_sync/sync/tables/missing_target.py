@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+
+from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import clean_up_fully
 from airflow_provider_sync.client import SyncClient
@@ -18,27 +20,31 @@ from airflow_provider_sync.sync.tables.version2 import Version2Source
 from airflow_provider_sync.sync.traffic import Measure
 
 
-def find_target(client: SyncClient, database: Database, options: TargetTable) -> Target | None:
+def find_target(
+    client: SyncClient, database: Database, options: TargetTable, connection: Connection | None = None
+) -> Target | None:
     """Describe the target table; ``None`` when it is missing and a sync would make it.
 
+    :param connection: see :func:`present_target`
     :raises MissingTableError: when it is missing, and a sync would not make it
     """
     try:
-        return present_target(client, database, options)
+        return present_target(client, database, options, connection)
     except MissingTableError:
         if options.create_table and client.protocol_for() == 2:
             return None
         raise
 
 
-def present_target(client: SyncClient, database: Database, options: TargetTable) -> Target:
+def present_target(client: SyncClient, database: Database, options: TargetTable, connection: Connection | None = None) -> Target:
     """Describe the target table.
 
+    :param connection: an open one, where many tables are described; ``None`` to open one
     :raises MissingTableError: when it is missing, with the CREATE TABLE to run
     """
     try:
-        with database.connect() as connection:
-            return resolve_target(database, connection, options)
+        with database.translate_errors(), database.connect() if connection is None else nullcontext(connection) as opened:
+            return resolve_target(database, opened, options)
     except MissingTableError as error:
         with client.within(options.max_seconds):
             raise source_of(client, database).missing_target(options) from error

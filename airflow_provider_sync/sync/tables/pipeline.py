@@ -12,7 +12,7 @@ of their own are in :mod:`.steps`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -32,7 +32,7 @@ from airflow_provider_sync.exceptions import (
     SyncError,
     TargetChangedError,
 )
-from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, staging_for
+from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, find_staging, staging_for
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.outcomes import Outcomes
@@ -44,6 +44,7 @@ from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, report_missing
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
+from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
@@ -75,10 +76,19 @@ def sync_tables(
     :raises SyncFailed: when any failed, with the reports of all
     """
     outcomes = Outcomes[TableReport]()
-    for group in transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction):
+    groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
+    # With a transaction for each table, one request about all of them has to come before the first lock.
+    unchanged = find_unchanged_ahead(client, database, tables) if len(groups) > 1 else None
+    for group in groups:
         with outcomes.going_on(partial(_failed, client, group, Measure(client))):
             sync = _TransactionSync(
-                client, with_row_security(database, group), group, dry_run=dry_run, resume=resume, progress=progress or silent
+                client,
+                with_row_security(database, group),
+                group,
+                dry_run=dry_run,
+                resume=resume,
+                progress=progress or silent,
+                unchanged=unchanged,
             )
             outcomes.add(sync.run(lock_timeout))
     reports = in_order(outcomes.found, [table.name for table in tables])
@@ -109,7 +119,10 @@ def table_differs(client: SyncClient, table: TargetTable, database: Database) ->
 
 
 class _TransactionSync:
-    """The sync of tables that are merged in one transaction, over one connection."""
+    """The sync of tables that are merged in one transaction, over one connection.
+
+    :param unchanged: number of rows of each table that was found equal to its source; ``None`` to find that out
+    """
 
     def __init__(
         self,
@@ -120,6 +133,7 @@ class _TransactionSync:
         dry_run: bool,
         resume: bool,
         progress: Progress,
+        unchanged: Mapping[str, int] | None = None,
     ) -> None:
         self.client = client
         self.database = database
@@ -127,6 +141,7 @@ class _TransactionSync:
         self.dry_run = dry_run
         self.resume = resume
         self.progress = progress
+        self.unchanged = unchanged
         self.attempts = Attempts(client)
         self.adapted: dict[str, Target] = {}  # targets that are not as they were found, by name
 
@@ -160,18 +175,19 @@ class _TransactionSync:
         targets: list[Target] = []
         missing: list[TargetTable] = []
 
-        def find(table: TargetTable) -> None:
-            target = find_target(self.client, self.database, table)
+        def find(connection: Connection, table: TargetTable) -> None:
+            target = find_target(self.client, self.database, table, connection)
             if target is None:
                 missing.append(table)
             else:
                 target.check_rollback()
                 targets.append(target)
 
-        failure = try_each(
-            [(table.name, partial(find, table)) for table in self.tables],
-            after_failures=((target.name, partial(self._check, target)) for target in targets),
-        )
+        with self.database.connect() as connection:
+            failure = try_each(
+                [(table.name, partial(find, connection, table)) for table in self.tables],
+                after_failures=((target.name, partial(self._check, target)) for target in targets),
+            )
         if failure is not None:
             raise failure
         return targets, missing
@@ -187,13 +203,46 @@ class _TransactionSync:
     def _attempt(self, targets: Sequence[Target], lock: TableLock) -> list[TableReport]:
         clean_up = CleanUp()
         with self.database.connect(loading=True) as connection, ExitStack() as staging_tables:
+            asked = Measure(self.client)
+            unchanged = self._find_unchanged(targets)
+            self._clear(connection, [target for target in targets if target.name in unchanged], clean_up)
             staged = []
             for number, target in enumerate(targets, 1):
+                # What was asked about all tables at once stands in the report of the first.
+                measure = Measure(self.client, earlier=[asked.so_far()] if number == 1 else ())
+                if target.name in unchanged:
+                    rows = source_of(self.client, self.database).equal_rows(target, rows=unchanged[target.name])
+                    measure.pause()
+                    staged.append(TableToMerge(rows, measure))
+                    continue
                 with self._explaining(targets[number:]), recording_table(target.name):
-                    found = self.adapted.get(target.name, target)
-                    staged.append(self._stage(connection, found, partial(self._adapt, lock), staging_tables, clean_up))
+                    found, adapt = self.adapted.get(target.name, target), partial(self._adapt, lock)
+                    staged.append(self._stage(connection, found, adapt, staging_tables, clean_up, measure))
             reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run)
         return clean_up.with_warnings(reports)
+
+    def _find_unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
+        """Return the number of rows of tables that equal their source, as far as one request about all of them shows it."""
+        if self.attempts.moved or self.attempts.cut:
+            return {}  # compared one by one, each is compared right before its rows are asked for
+        if self.unchanged is not None or len(targets) < 2:
+            return self.unchanged or {}
+        limits = [target.options.max_seconds for target in targets]
+        seconds = None if None in limits else sum(filter(None, limits))
+        first, *others = targets
+        with self._explaining(others), recording_table(first.name), self.client.within(seconds):
+            return source_of(self.client, self.database).unchanged(targets)
+
+    def _clear(self, connection: Connection, unchanged: Sequence[Target], clean_up: CleanUp) -> None:
+        """Drop what killed runs left of tables that need no staging table now."""
+        if not unchanged:
+            return
+        schemas = {target.table.schema for target in unchanged}
+        with clean_up.of(unchanged[0].name):
+            # One look into each schema, since there is hardly ever anything to drop.
+            if find_staging(connection, schemas=schemas):
+                for target in unchanged:
+                    staging_for(self.database, target.options.staging).clear(connection, target.table)
 
     @contextmanager
     def _explaining(self, others: Sequence[Target]) -> Iterator[None]:
@@ -219,9 +268,14 @@ class _TransactionSync:
         return adapted
 
     def _stage(
-        self, connection: Connection, target: Target, adapt: Adapt, staging_tables: ExitStack, clean_up: CleanUp
+        self,
+        connection: Connection,
+        target: Target,
+        adapt: Adapt,
+        staging_tables: ExitStack,
+        clean_up: CleanUp,
+        measure: Measure,
     ) -> TableToMerge:
-        measure = Measure(self.client)
         rows = staging_for(self.database, target.options.staging)
         staging_tables.push(partial(self._drop, rows, target, clean_up))
         area = StagingArea(
@@ -264,7 +318,7 @@ class _TransactionSync:
         _: object,
     ) -> None:
         """Drop a staging table, if nobody can go on with it; the error that ended the attempt, if any, is the one to report."""
-        if self._can_go_on(error):
+        if self._can_go_on(error) or not (staging.created or self.attempts.cut):
             return
         with clean_up.of(target.name):
             clean_up_fully(partial(self._remove, staging, target))

@@ -11,7 +11,7 @@ What to ask, how finely to cut and what to fetch is decided in :mod:`.plan`; her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -38,6 +38,7 @@ from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_sou
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.small_tables import find_unchanged
 from airflow_provider_sync.sync.tables.stage import Stager
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.staged_slices import StagedSlices
@@ -85,6 +86,10 @@ class Version2Source(TableSource):
         """Whether the digests of the segments of source and target differ; no row is asked for."""
         findings = compare(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
         return bool(findings.comparison.differing)
+
+    def unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
+        """Compare the small tables in few requests; see :mod:`.small_tables`."""
+        return find_unchanged(self.client, self.database, targets)
 
     def stage(
         self, area: StagingArea, *, resume: bool, direct: bool, asking: Callable[[], AbstractContextManager[None]]

@@ -1,0 +1,122 @@
+"""Find the tables that are unchanged among many small ones, in few requests.
+
+::
+
+    source  ── describe and digest each small table, in one answer ──┐
+    target               digest each as its answer arrives ──────────┴─ equal: unchanged ─ anything else: compared by itself
+
+This proves that tables are equal, and nothing else: a table that differs, is large, or cannot be compared is left to
+:mod:`.compare`, which finds the rows, or the reason, as if nothing had been asked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.client.many_tables_stream import AnsweredTable
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.protocol.v2.messages import DescribeTables
+from airflow_provider_sync.sync.tables.both_sides import probes_of, read_segments, refuse_null_keys
+from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
+from airflow_provider_sync.sync.tables.segment_digests import differing_segments
+from airflow_provider_sync.sync.tables.target import Target, resolve_target, with_row_security
+
+Table = TypeVar("Table")
+
+SMALL_ROWS = 100_000
+"""Most rows of a table that is digested whole before anything is known of it: a fraction of a second on each side."""
+
+REQUESTS_AT_ONCE = 2
+"""Requests that are answered, and compared with the target, at the same time."""
+
+TABLES_EACH = 16
+"""Fewest tables for which a further request at the same time pays."""
+
+
+def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Target]) -> Mapping[str, int]:
+    """Return how many rows the source has of each table that equals its target; other tables are left out.
+
+    :param targets: of version 2; where there is only one, nothing is asked
+    :raises SyncError: when the server cannot be asked, or does not answer as the protocol says
+    """
+    if len(targets) < 2 or not client.tables_per_request:
+        return {}
+    groups = cut_into_requests(targets, client.tables_per_request)
+    probes = probes_of(client, database)
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="small-tables") as pool:
+        unchanged: dict[str, int] = {}
+        for found in pool.map(lambda group: _find_unchanged(client, database, group, probes), groups):
+            unchanged.update(found)
+        return unchanged
+
+
+def find_unchanged_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Mapping[str, int]:
+    """Return how many rows the source has of each table that equals its target, before the tables are locked one by one.
+
+    What keeps a table, or all of them, from being compared is left to who compares them by themselves.
+    """
+    database, targets = with_row_security(database, tables), list[Target]()
+    with suppress(SyncError):
+        if len(tables) < 2 or not client.tables_per_request:
+            return {}
+        with database.connect() as connection:
+            for options in tables:
+                with suppress(SyncError), database.translate_errors():
+                    targets.append(resolve_target(database, connection, options))
+        return find_unchanged(client, database, targets)
+    return {}
+
+
+def cut_into_requests(tables: Sequence[Table], most: int) -> list[Sequence[Table]]:
+    """Cut the tables into requests of about the same size: as few as the server allows, or some more to work at the same time.
+
+    :param most: tables in a request
+    """
+    count = max(-(-len(tables) // most), min(REQUESTS_AT_ONCE, len(tables) // TABLES_EACH), 1)
+    return [tables[number::count] for number in range(count)]
+
+
+def _find_unchanged(
+    client: SyncClient, database: Database, targets: Sequence[Target], probes: Mapping[str, str]
+) -> dict[str, int]:
+    request = DescribeTables(
+        table_slices=tuple(requested_slice_for(target) for target in targets),
+        max_rows=SMALL_ROWS,
+        schemes=database.digests.schemes,
+        probes=dict(probes),
+    )
+    unchanged: dict[str, int] = {}
+    with database.connect() as connection, client.describe_tables(request) as answer:
+        for table in answer:
+            target = targets[table.number]
+            # Whatever keeps a table from being compared is reported when it is compared by itself.
+            with suppress(SyncError):
+                rows = _equal_rows(database, connection, target, table)
+                if rows is not None:
+                    unchanged[target.name] = rows
+    return unchanged
+
+
+def _equal_rows(database: Database, connection: Connection, target: Target, table: AnsweredTable) -> int | None:
+    """Return the number of rows if the target equals what the source answered; ``None`` if it does not, or is not known to."""
+    if table.described is None or table.segments is None:
+        return None
+    described = table.described
+    table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
+    if schema_warnings(target, table_slice):
+        return None  # compared by itself, it gets them into its report
+    source = read_segments(table.segments)
+    with database.translate_errors():
+        refuse_null_keys(database, connection, table_slice)
+        held = database.digests.digest_segments(connection, table_slice, described.partitioning)
+    return None if differing_segments(source, held) else sum(segment.rows for segment in source.values())

@@ -1,0 +1,175 @@
+"""Many small tables at once: few requests for those that are unchanged, and everything as ever for all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.server import capabilities
+from airflow_provider_sync.sync import Opener, diff_run, plan_run
+from airflow_provider_sync.sync.run_steps import compare_tables
+from airflow_provider_sync.sync.tables.small_tables import REQUESTS_AT_ONCE, TABLES_EACH, cut_into_requests
+from tests.sync.link import Link
+
+NAMES = tuple(f"t{number}" for number in range(6))
+
+
+def create(link: Link, *names: str) -> None:
+    """Make tables that are equal on both sides, the first of them empty."""
+    for number, name in enumerate(names):
+        values = ", ".join(f"({key}, 'row {key} of {name}')" for key in range(1, 1 + 40 * number))
+        link.create(f"CREATE TABLE {name} (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(40))")
+        if values:
+            link.create(f"INSERT INTO {name} VALUES {values}")
+
+
+def change(link: Link) -> None:
+    """Make the first table and the third differ."""
+    link.source.execute(
+        "INSERT INTO t0 VALUES (1, 'first')", "UPDATE t2 SET v = 'new' WHERE id = 7", "DELETE FROM t2 WHERE id = 8"
+    )
+
+
+def requests(reports: list[TableReport]) -> int:
+    """Count the requests of a run."""
+    return sum(report.requests for report in reports)
+
+
+def test_unchanged(two: Link) -> None:
+    """Tables that are equal take one request for what the server offers, and one for all of them."""
+    create(two, *NAMES)
+    reports = two.sync(*NAMES)
+    assert [(report.status, report.verified, report.rows_total) for report in reports] == [
+        ("unchanged", "digest", 40 * number) for number in range(len(NAMES))
+    ]
+    assert [report.requests for report in reports] == [2, *[0] * 5]
+    two.assert_clean()
+
+
+@pytest.mark.parametrize("single_transaction", [True, False])
+def test_changed_tables(two_same: Link, single_transaction: bool) -> None:
+    """Among equal tables, those that differ are synced and reported as by themselves."""
+    create(two_same, *NAMES)
+    change(two_same)
+    reports = {report.name: report for report in two_same.sync(*NAMES, single_transaction=single_transaction)}
+    assert {name for name, report in reports.items() if report.status == "changed"} == {"t0", "t2"}
+    assert (reports["t0"].rows_inserted, reports["t2"].rows_updated, reports["t2"].rows_deleted) == (1, 1, 1)
+    assert [reports[name].requests for name in ("t1", "t3", "t4", "t5")] == [0] * 4
+    for name in NAMES:
+        two_same.assert_equal(name)
+
+
+def test_dry_run(two_same: Link) -> None:
+    """A dry run plans the tables that differ, and writes nothing."""
+    create(two_same, *NAMES)
+    change(two_same)
+    before = [two_same.target.rows(name) for name in NAMES]
+    statuses = [report.status for report in two_same.sync(*NAMES, dry_run=True)]
+    assert statuses == ["planned", "unchanged", "planned", "unchanged", "unchanged", "unchanged"]
+    assert [two_same.target.rows(name) for name in NAMES] == before
+
+
+def test_one_table_cannot_be_synced(two: Link) -> None:
+    """A table that the source cannot describe fails with its own reason, and nothing is written."""
+    create(two, *NAMES)
+    change(two)
+    two.source.execute("DROP TABLE t4")
+    before = [two.target.rows(name) for name in NAMES]
+    with pytest.raises(SyncFailed, match="t4"):
+        two.sync(*NAMES)
+    assert [two.target.rows(name) for name in NAMES] == before
+    two.assert_clean()
+
+
+def test_a_narrow_target(two_same: Link) -> None:
+    """A target that lacks a column fails with the name of the column; the other tables are synced if each may be alone."""
+    create(two_same, *NAMES)
+    change(two_same)
+    two_same.source.execute("ALTER TABLE t5 ADD COLUMN more INTEGER")
+    with pytest.raises(SyncFailed, match="'more'") as failure:
+        two_same.sync(*NAMES, single_transaction=False)
+    assert [report.status for report in failure.value.reports] == [
+        "changed", "unchanged", "changed", "unchanged", "unchanged", "failed"
+    ]  # fmt: skip
+
+
+def test_older_servers(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers about one table at a time is asked so."""
+    monkeypatch.setattr(capabilities, "MAX_TABLES", 0)
+    create(two_same, *NAMES)
+    change(two_same)
+    reports = two_same.sync(*NAMES)
+    assert all(report.requests for report in reports)
+    assert [report.status for report in reports].count("unchanged") == 4
+    for name in NAMES:
+        two_same.assert_equal(name)
+
+
+def test_large_tables(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table with more rows than a small one is compared by itself."""
+    monkeypatch.setattr("airflow_provider_sync.sync.tables.small_tables.SMALL_ROWS", 100)
+    create(two_same, *NAMES)
+    reports = two_same.sync(*NAMES)
+    assert [report.status for report in reports] == ["unchanged"] * 6
+    assert [report.requests for report in reports] == [2, 0, 0, 1, 1, 1]
+
+
+def test_options(two_same: Link) -> None:
+    """Columns, renames and names of the target count: a table is equal by its options."""
+    create(two_same, *NAMES)
+    two_same.source.execute("UPDATE t1 SET v = 'other'")
+    two_same.target.execute("ALTER TABLE t2 RENAME COLUMN v TO w", "ALTER TABLE t3 RENAME TO elsewhere")
+    options: dict[str, dict[str, Any]] = {
+        "t1": {"columns": ["id"]},
+        "t2": {"renames": {"v": "w"}},
+        "t3": {"table": "elsewhere"},
+    }
+    reports = two_same.sync(*NAMES, options=options)
+    assert {report.status for report in reports} == {"unchanged"}
+    assert requests(reports) == 2
+
+
+def test_diff_and_steps(two_same: Link) -> None:
+    """``diff`` and the comparing step ask about all tables at once, too."""
+    create(two_same, *NAMES)
+    change(two_same)
+    with two_same.client(*NAMES) as client:
+        config = ClientConfig.from_dict(
+            {
+                "url": client.url,
+                "connections": {"local": str(two_same.target.database.engine.url)},
+                "tables": {name: {} for name in NAMES},
+            }
+        )
+        plan = plan_run(config)
+        found = diff_run(config, plan)
+        compared = compare_tables(config, plan, opener=Opener(), run="one")
+    assert [report.status for report in found.reports] == [
+        "planned", "unchanged", "planned", "unchanged", "unchanged", "unchanged"
+    ]  # fmt: skip
+    assert found.tables[2].changes is not None
+    assert (found.tables[2].changes.updated, found.tables[2].changes.deleted) == ((("7",),), (("8",),))
+    assert [table.report.requests for table in found.tables[3:]] == [0, 0, 0]
+    assert [report.name for report in compared.unchanged] == ["t1", "t3", "t4", "t5"]
+    assert {piece.table for piece in compared.pieces} == {"t0", "t2"}
+
+
+def test_requests_are_few_and_even() -> None:
+    """Few tables take one request; many take as many as work at the same time, and more only where the server's limit asks."""
+    everything = list(range(1000))
+    for count, most, expected in (
+        (2, 200, 1),
+        (2 * TABLES_EACH, 200, min(2, REQUESTS_AT_ONCE)),
+        (200, 200, REQUESTS_AT_ONCE),
+        (1000, 200, 5),
+        (50, 7, 8),
+    ):
+        cut = cut_into_requests(everything[:count], most)
+        assert len(cut) == expected
+        assert sorted(number for part in cut for number in part) == everything[:count]
+        assert max(map(len, cut)) - min(map(len, cut)) <= 1
+        assert max(map(len, cut)) <= most
