@@ -80,6 +80,7 @@ class ClientRun:
 
     :ivar peak_memory: most bytes that the process has held
     :ivar process_seconds: from its start to its end
+    :ivar command_seconds: from the first line of the command to its last, without the start of Python and the imports
     :ivar cpu_seconds: of the process, with its start
     :ivar bytes_read: from files, without what Python reads at its start
     """
@@ -87,6 +88,7 @@ class ClientRun:
     reports: list[dict[str, Any]]
     peak_memory: int
     process_seconds: float
+    command_seconds: float
     cpu_seconds: float
     bytes_read: int
 
@@ -97,14 +99,15 @@ class ClientRun:
 
 
 _MEASURED = """
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 from airflow_provider_sync.cli import opener, run
 from airflow_provider_sync.cli.main import main
 from tests.benchmarks.halves import bytes_read
-before = bytes_read("self")
+before, started = bytes_read("self"), time.perf_counter()
 code = main(sys.argv[1:])
+seconds = time.perf_counter() - started
 peak = pathlib.Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-print(json.dumps([int(peak) * 1024, sum(os.times()[:4]), bytes_read("self") - before]), file=sys.stderr)
+print(json.dumps([int(peak) * 1024, seconds, sum(os.times()[:4]), bytes_read("self") - before]), file=sys.stderr)
 sys.exit(code)
 """
 
@@ -122,8 +125,8 @@ def client(folder: Path, config: Mapping[str, Any], environment: Mapping[str, st
     seconds = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(f"the client failed: {done.stderr}")
-    peak, cpu, read = json.loads(done.stderr.splitlines()[-1])
-    return ClientRun(json.loads(done.stdout), peak, seconds, cpu, read)
+    peak, command, cpu, read = json.loads(done.stderr.splitlines()[-1])
+    return ClientRun(json.loads(done.stdout), peak, seconds, command, cpu, read)
 
 
 def _with(environment: Mapping[str, str] | None) -> dict[str, str]:

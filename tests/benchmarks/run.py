@@ -26,6 +26,7 @@ from tests.benchmarks.result import Section, show
 from tests.benchmarks.rows import Rows
 from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.serving import serving
+from tests.benchmarks.small_tables import small_tables
 from tests.benchmarks.tables import TARGETS, TEXT_KEY_TARGETS, Targets, measure
 from tests.database_servers import MARIADB, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
 
@@ -45,6 +46,7 @@ SECTIONS: dict[str, Measure] = {
     "postgresql-flights": _tables(POSTGRESQL, FLIGHTS, TARGETS[POSTGRESQL]),
     "sqlite": _tables(SQLITE, MADE_ROWS, TARGETS[SQLITE]),
     "sqlite-flights": _tables(SQLITE, FLIGHTS, TARGETS[SQLITE]),
+    "small-tables": small_tables,
     "files": many_small_files,
     "files-large": one_large_file,
     "airflow": airflow_cost,
