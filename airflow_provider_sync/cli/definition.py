@@ -207,7 +207,35 @@ COMMANDS = (
             _argument("--schema", choices=_KINDS, metavar="KIND", help="print the JSON Schema of a server or client file"),
         ),
     ),
-    Command("list", "listing", "list the tables and directories that the server offers", (_CONFIG, _JSON)),
+    Command(
+        "init",
+        "init",
+        "write a first server.yaml from a database, or a client.yaml from a server",
+        (
+            _argument(
+                "--from", dest="database", metavar="DATABASE_URL", help="make a server.yaml of the tables of this database"
+            ),
+            _argument("--client", metavar="SERVER_URL", help="make a client.yaml of what this server offers (token: SYNC_TOKEN)"),
+            _argument("--to", dest="target", metavar="DATABASE_URL", help="database that the tables of a client.yaml go to"),
+            _argument("--config", metavar="FILE", help="file to write (default: server.yaml or client.yaml, here)"),
+            _argument("--force", action="store_true", help="replace a file that is there"),
+        ),
+    ),
+    Command(
+        "list",
+        "listing",
+        "list the tables and directories that the server offers, with sizes and keys",
+        (
+            _CONFIG,
+            _argument(
+                "--sizes",
+                action=argparse.BooleanOptionalAction,
+                default=None,
+                help="ask for the size and the key of each table (default: yes, and with --json no)",
+            ),
+            _JSON,
+        ),
+    ),
     Command(
         "clean",
         "clean",

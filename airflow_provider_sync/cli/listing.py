@@ -1,29 +1,39 @@
-"""``list``: the tables and directories that the server offers, and their targets in the configuration."""
+"""``list``: the tables and directories that the server offers, their targets in the configuration, sizes and keys."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.config.table_patterns import entry_for
+from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, RequestedSlice
+
+Found = Mapping[str, Described | SyncError]
+"""Descriptions of tables, or why there is none, by name."""
 
 
 def main(options: Namespace) -> int:
     """Print the names; a server of version 1 cannot list them, so the names in the configuration are printed."""
     config = ClientConfig.from_yaml(options.config)
+    wants_sizes = not options.json if options.sizes is None else options.sizes
     with SyncClient.from_config(config) as client:
         offered = client.capabilities()
+        found = _describe(client, offered.tables) if offered and wants_sizes else {}
     tables = list(offered.tables) if offered else list(config.tables)
     directories = list(offered.directories) if offered else list(config.directories)
     if not offered:
         note = "This server speaks version 1 of the protocol, if it is a sync server, and cannot list what it offers."
         print(f"{note} These are the names in the configuration.", file=sys.stderr)
     if options.json:
-        json.dump({"tables": tables, "directories": directories}, sys.stdout, indent=2)
+        sizes = {"sizes": {name: _plain(answer) for name, answer in found.items()}} if wants_sizes else {}
+        json.dump({"tables": tables, "directories": directories, **sizes}, sys.stdout, indent=2)
         print()
         return 0
     for name in tables:
@@ -31,6 +41,8 @@ def main(options: Namespace) -> int:
     for name in directories:
         kept = config.directories[name].path if name in config.directories else "not configured"
         print(f"directory  {printable(name)} -> {kept}")
+    for line in _table(found):
+        print(line)
     return 0
 
 
@@ -39,3 +51,41 @@ def _target_of(name: str, config: ClientConfig) -> str:
     if entry is None:
         return "not configured"
     return printable(entry.named(name).table_name if entry.name != name else entry.table_name)
+
+
+def _describe(client: SyncClient, names: Iterable[str]) -> Found:
+    """Ask for the description of each table; one that the server cannot describe keeps no other from being described."""
+    found: dict[str, Described | SyncError] = {}
+    for name in names:
+        try:
+            request = DescribeTable(table_slice=RequestedSlice(name=name), digests=False)
+            with client.describe_table(request) as answer:
+                found[name] = answer.described
+        except SyncError as error:
+            found[name] = error
+            if error.retryable:
+                break  # the others would be answered the same
+    return found
+
+
+def _plain(answer: Described | SyncError) -> dict[str, Any]:
+    if isinstance(answer, SyncError):
+        return {"error": str(answer)}
+    return {"rows": answer.rows, "key": list(answer.key), "columns": len(answer.columns)}
+
+
+def _table(found: Found) -> Iterator[str]:
+    """Format descriptions as a table, the reason in place of a missing one; nothing if there is no description at all."""
+    if all(isinstance(answer, SyncError) for answer in found.values()):
+        return
+    cells = [("name", "rows (about)", "key")]
+    for name, answer in found.items():
+        if isinstance(answer, SyncError):
+            rows, key = "?", " ".join(str(answer).split())
+        else:
+            rows, key = f"{answer.rows:,}", ", ".join(answer.key)
+        cells.append((printable(name, 60), rows, printable(key)))
+    widths = [max(len(line[position]) for line in cells) for position in range(2)]
+    yield ""
+    for name, rows, key in cells:
+        yield f"{name.ljust(widths[0])}  {rows.rjust(widths[1])}  {key}"

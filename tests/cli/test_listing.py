@@ -10,7 +10,7 @@ import yaml
 
 from airflow_provider_sync.cli.main import main
 from tests.cli.conftest import Command
-from tests.cli.site import Site
+from tests.cli.site import Site, execute
 from tests.client.scripted_server import reply, scripted_server
 
 
@@ -83,3 +83,19 @@ def test_list_shows_where_patterns_lead(site: Site, command: Command, capsys: py
         ["orders", "->", "copy_orders"],
         ["customers", "->", "not"],
     ]
+
+
+def test_list_shows_sizes_and_keys(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """``list`` says how many rows a table has, about, and its key, or why that is not known; in JSON on demand."""
+    execute(site.source, "DROP TABLE customers", "CREATE TABLE customers (id INTEGER)")
+    assert command("list") == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.split()[:3] for line in lines[:2]] == [["name", "rows", "(about)"], ["orders", "3", "id"]]
+    assert lines[2].startswith("customers             ?  ")
+    assert "Table 'customers' has no primary key" in lines[2]
+    assert command("list", "--no-sizes") == 0
+    assert "rows (about)" not in capsys.readouterr().out
+    assert command("list", "--json", "--sizes") == 0
+    sizes = json.loads(capsys.readouterr().out)["sizes"]
+    assert sizes["orders"] == {"rows": 3, "key": ["id"], "columns": 2}
+    assert "no primary key" in sizes["customers"]["error"]

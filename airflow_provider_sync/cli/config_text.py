@@ -1,0 +1,121 @@
+"""The text of a new ``server.yaml`` or ``client.yaml``: names and comments in, YAML out, secrets replaced by variables."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import yaml
+
+from airflow_provider_sync.config.options import VARIABLE
+from airflow_provider_sync.config.table_patterns import is_pattern
+from airflow_provider_sync.printable import printable
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_SECRET = re.compile(r"pass|pwd|secret|token|key$", re.IGNORECASE)
+"""Names of parameters of a URL that may hold a secret; those that hold a path do no harm as a variable."""
+
+
+class HiddenUrl(NamedTuple):
+    """A URL that may be written down.
+
+    :ivar url: with ``${NAME}`` in place of each secret
+    :ivar secrets: what the variables stand for, as the URL had it
+    """
+
+    url: str
+    secrets: Mapping[str, str]
+
+
+def hide_secrets(url: str, prefix: str) -> HiddenUrl:
+    """Replace the password of a database URL, and parameters that look like one, by variables of the environment.
+
+    A variable that the URL has already stays.
+
+    :param prefix: with which the names of new variables begin, such as ``DB``
+    """
+    secrets: dict[str, str] = {}
+
+    def variable(name: str, value: str) -> str:
+        if re.fullmatch(VARIABLE, value) or not value:
+            return value
+        secrets[name] = value
+        return f"${{{name}}}"
+
+    base, mark, parameters = url.partition("?")
+    found = re.fullmatch(r"([^:/]+://[^:/@]*:)(.*)(@[^@]*)", base, re.DOTALL)
+    if found:
+        base = f"{found[1]}{variable(f'{prefix}_PASSWORD', found[2])}{found[3]}"
+    shown = []
+    for parameter in parameters.split("&") if mark else ():
+        name, equals, value = parameter.partition("=")
+        if equals and _SECRET.search(name):
+            value = variable(f"{prefix}_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}", value)
+        shown.append(f"{name}{equals}{value}")
+    return HiddenUrl(f"{base}{mark}{'&'.join(shown)}", secrets)
+
+
+def server_text(connection: str, url: str, tables: Mapping[str, str | None]) -> str:
+    """Write a ``server.yaml``.
+
+    :param connection: name of the connection
+    :param url: of the database, without secrets
+    :param tables: names, each with the reason why it cannot be offered as it is; ``None`` if it can
+    """
+    left_out = any(tables.values())
+    lines = [
+        "# Made by `airflow-sync init` from the tables that the database has. To offer new ones without a change of this file,",
+        '# write "*": {} in place of their names.',
+        'tokens: ["${SYNC_TOKEN}"]',
+        "connections:",
+        f"  {_scalar(connection)}: {_quoted(url)}",
+        f"tables:{' {}' if all(tables.values()) else ''}",
+        *(f"  {_scalar(name)}: {{}}" for name, reason in tables.items() if reason is None),
+    ]
+    if left_out:
+        lines.append("  # These cannot be offered as they are:")
+        lines += [f"  # {_scalar(name)}: {{}}  # {_comment(reason)}" for name, reason in tables.items() if reason is not None]
+    return "\n".join([*lines, ""])
+
+
+def client_text(url: str, *, has_token: bool, database: str, tables: Iterable[str], directories: Mapping[str, str]) -> str:
+    """Write a ``client.yaml``.
+
+    :param url: of the server
+    :param has_token: whether the server wants a token
+    :param database: URL of the target, without secrets
+    :param directories: where to keep each
+    """
+    tables = [name for name in tables if not is_pattern(name)]
+    lines = [
+        "# Made by `airflow-sync init` from what the server offers. To sync new tables without a change of this file, write",
+        '# "*": {create_table: true} in place of their names.',
+        f"url: {_quoted(url)}",
+        *(['token: "${SYNC_TOKEN}"'] if has_token else []),
+        "connections:",
+        f"  local: {_quoted(database)}",
+        f"tables:{'' if tables else ' {}'}",
+        *(f"  {_scalar(name)}: {{create_table: true}}" for name in tables),
+        f"directories:{'' if directories else ' {}'}",
+        *(f"  {_scalar(name)}: {{path: {_quoted(path)}}}" for name, path in directories.items()),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _scalar(text: str) -> str:
+    """Write a name as YAML reads it again."""
+    if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
+        return text
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    if text.isprintable():
+        return json.dumps(text, ensure_ascii=False)
+    return yaml.safe_dump(text, default_style='"', width=float("inf"), allow_unicode=False).strip()
+
+
+def _comment(text: str | None) -> str:
+    return printable(" ".join(str(text).split()))

@@ -1,0 +1,115 @@
+"""``init``: a first configuration file, made of what a database has or of what a server offers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from argparse import Namespace
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+
+from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
+from airflow_provider_sync.cli.opener import AIRFLOW_SCHEME
+from airflow_provider_sync.cli.reach import try_server
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config.mistakes import refusal
+from airflow_provider_sync.config.yaml_file import expand
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from airflow_provider_sync.printable import printable
+
+DONE = 0
+
+
+def main(options: Namespace) -> int:
+    """Write a ``server.yaml`` or a ``client.yaml``; see :mod:`.main` for the exit code."""
+    if bool(options.database) == bool(options.client):
+        raise ConfigurationError(
+            "Say what to make: --from DATABASE_URL for a server.yaml, or --client SERVER_URL for a client.yaml."
+        )
+    if options.target and not options.client:
+        raise ConfigurationError("--to is the target of a client.yaml. Give it with --client SERVER_URL.")
+    kind = "client" if options.client else "server"
+    path = Path(options.config or f"{kind}.yaml")
+    if path.exists() and not options.force:
+        raise _exists(path)
+    # Airflow logs to standard output if one of its connections is named.
+    with redirect_stdout(sys.stderr):
+        text, variables = _client(options.client, options.target) if options.client else _server(options.database)
+    _write(path, text, force=options.force)
+    print(f"Wrote {path}.")
+    for name, meaning in variables.items():
+        print(f"Set {name} in the environment: {meaning}.")
+    print(f"Then check it: airflow-sync check --config {path} --connect")
+    return DONE
+
+
+def _server(url: str) -> tuple[str, dict[str, str]]:
+    """Return the text of a ``server.yaml``, and what its variables mean."""
+    settings, mistakes = expand({"url": url}, "--from")
+    if mistakes:
+        raise refusal(mistakes)
+    name = _connection_name(url)
+    tables: dict[str, str | None] = {}
+    for trial in try_server(ServerConfig.from_dict({"connections": {name: settings["url"]}, "tables": "*"})):
+        if trial.what == "connection" and trial.failed:
+            raise ConfigurationError(f"The database cannot be opened: {trial.message}")
+        if trial.what == "table":
+            tables[trial.name] = trial.message if trial.failed else None
+    if list(tables) == ["*"]:
+        raise TableError(f"The database that --from names has no tables that its user may read. Is {name!r} the right one?")
+    hidden = hide_secrets(url, "DB")
+    variables = {"SYNC_TOKEN": "a secret of your choice, which clients show"}
+    variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
+    return server_text(name, hidden.url, tables), variables
+
+
+def _client(url: str, target: str | None) -> tuple[str, dict[str, str]]:
+    """Return the text of a ``client.yaml``, and what its variables mean."""
+    token = os.environ.get("SYNC_TOKEN") or None
+    with SyncClient(url, token=token) as client:
+        offered = client.capabilities()
+    if offered is None:
+        raise ConfigurationError(
+            f"What answers at {client.url} is a server of version 1, if it is a sync server, and cannot say what it offers."
+            " Check the URL, or write the file by hand."
+        )
+    hidden = hide_secrets(target or "${TARGET_URL}", "DB")
+    variables = {"SYNC_TOKEN": "the token of this client"} if token else {}
+    if target is None:
+        variables["TARGET_URL"] = "the URL of the database that the tables go to"
+    variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
+    folders = {name: str(Path.cwd() / re.sub(r"[^\w.-]|^\.+", "_", name)) for name in offered.directories}
+    text = client_text(client.url, has_token=token is not None, database=hidden.url, tables=offered.tables, directories=folders)
+    return text, variables
+
+
+def _connection_name(url: str) -> str:
+    """Name a connection after its database."""
+    place = url.removeprefix(AIRFLOW_SCHEME).partition("?")[0]
+    found = re.sub(r"\W", "_", Path(place.rpartition("/")[2]).stem)
+    return found if found.isidentifier() else "source"
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Write a file as a whole, or not at all; one that is there is replaced only with ``force``."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        try:
+            if force:
+                unfinished.replace(path)
+            else:
+                os.link(unfinished, path)
+        finally:
+            with suppress(FileNotFoundError):
+                unfinished.unlink()
+    except FileExistsError as error:
+        raise _exists(path) from error
+    except OSError as error:
+        raise ConfigurationError(f"Cannot write {path}: {error.strerror}. Name another file with --config.") from error
+
+
+def _exists(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{printable(path)} exists already. Name another file with --config, or replace it with --force.")

@@ -1,0 +1,154 @@
+"""``init``: first configuration files, which can be used as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from sqlalchemy import make_url
+
+from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
+from airflow_provider_sync.cli.main import main
+from airflow_provider_sync.config import ClientConfig, ServerConfig
+from airflow_provider_sync.server.uvicorn_server import RunningServer
+from tests.cli.site import Site, execute
+from tests.server.served_tables import execute as execute_at
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write files where nobody misses them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SYNC_TOKEN", "the-token")
+
+
+def test_both_files_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What ``init`` makes of a database is served, and what it makes of that server syncs everything into an empty database."""
+    site = Site(tmp_path)
+    site.server_config.unlink()
+    execute(site.source, "CREATE TABLE keyless (a TEXT)")
+    assert main(["init", "--from", f"sqlite:///{site.source}"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Wrote server.yaml.\nSet SYNC_TOKEN in the environment")
+    assert main(["check", "--config", "server.yaml", "--connect"]) == 0
+    config = ServerConfig.from_yaml("server.yaml")
+    assert (list(config.connections), list(config.tables)) == (["source"], ["customers", "orders"])
+    assert "# keyless: {}  # Table 'keyless' has no primary key. Name the columns" in Path("server.yaml").read_text()
+    with RunningServer(config) as server:
+        assert main(["init", "--client", server.url, "--to", f"sqlite:///{tmp_path}/copy.db"]) == 0
+        assert main(["check", "--config", "client.yaml"]) == 0
+        assert main(["run", "--config", "client.yaml"]) == 0
+    site.target = tmp_path / "copy.db"
+    assert site.rows("orders") == [(1, "one"), (2, "zwei"), (3, "三")]
+
+
+def test_directories_and_a_target_to_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Directories are kept here unless the user says otherwise; a target that was not given is a variable."""
+    site = Site(tmp_path)
+    with RunningServer(ServerConfig.from_dict({**site.server_settings, "tokens": ["the-token"]})) as server:
+        assert main(["init", "--client", server.url, "--config", "new.yaml"]) == 0
+    settings = yaml.safe_load(Path("new.yaml").read_text())
+    assert settings["directories"] == {"images": {"path": str(tmp_path / "images")}}
+    assert (settings["token"], settings["connections"]) == ("${SYNC_TOKEN}", {"local": "${TARGET_URL}"})
+    assert "Set TARGET_URL in the environment" in capsys.readouterr().out
+
+
+def test_a_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file is replaced only with ``--force``, and one that cannot be made again stays as it is."""
+    site = Site(tmp_path)
+    database, path = f"sqlite:///{site.source}", tmp_path / "server.yaml"
+    path.write_text("mine")
+    assert main(["init", "--from", database]) == 2
+    assert "server.yaml exists already. Name another file with --config, or replace it with --force." in capsys.readouterr().err
+    assert main(["init", "--from", f"sqlite:///{tmp_path}/absent/x.db", "--force"]) == 2
+    assert path.read_text() == "mine"
+    assert main(["init", "--from", database, "--force"]) == 0
+    assert list(ServerConfig.from_yaml(path).tables) == ["customers", "orders"]
+    assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".tmp")] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "Say what to make"),
+        (["--from", "sqlite://", "--client", "http://x"], 2, "Say what to make"),
+        (["--from", "sqlite://", "--to", "sqlite://"], 2, "--to is the target of a client.yaml"),
+        (["--from", "sqlite:///${NOT_THERE}"], 2, "The environment variable NOT_THERE is not set"),
+        (["--from", "sqlite:///empty.db"], 3, "has no tables that its user may read"),
+        (["--from", "sqlite:///source.db", "--config", "absent/server.yaml"], 2, "Cannot write absent/server.yaml"),
+    ],
+)
+def test_refused(tmp_path: Path, arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be meant is refused, and nothing is written."""
+    Site(tmp_path)
+    (tmp_path / "server.yaml").unlink()
+    assert main(["init", *arguments]) == code
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.yaml"))
+
+
+def test_a_server_of_version_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing can say what it offers, there is no file."""
+    with RunningServer(ServerConfig.from_dict(Site(tmp_path).server_settings)) as server:
+        assert main(["init", "--client", f"{server.url}/elsewhere"]) == 2
+    assert "cannot say what it offers" in capsys.readouterr().err
+    assert not (tmp_path / "client.yaml").exists()
+
+
+def test_passwords_are_not_written(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On every engine, the password of the URL is a variable of the file, with which the file can be used."""
+    execute_at(database_url, "CREATE TABLE t (id INT NOT NULL PRIMARY KEY)")
+    assert main(["init", "--from", database_url]) == 0
+    written, printed = Path("server.yaml").read_text(), capsys.readouterr().out
+    password = make_url(database_url).password
+    assert not password or f":{password}@" not in written + printed
+    monkeypatch.setenv("DB_PASSWORD", str(password))
+    config = ServerConfig.from_yaml("server.yaml")
+    assert (list(config.connections.values()), list(config.tables)) == ([database_url], ["t"])
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden", "names"),
+    [
+        ("mysql://me:se%40cret@db/shop", "mysql://me:${DB_PASSWORD}@db/shop", ["DB_PASSWORD"]),
+        (
+            "mysql://me:a@b@db/shop?ssl_key=x",
+            "mysql://me:${DB_PASSWORD}@db/shop?ssl_key=${DB_SSL_KEY}",
+            ["DB_PASSWORD", "DB_SSL_KEY"],
+        ),
+        ("mysql://me:${MINE}@db/shop", "mysql://me:${MINE}@db/shop", []),
+        ("postgresql://db/shop?user=a&password=b", "postgresql://db/shop?user=a&password=${DB_PASSWORD}", ["DB_PASSWORD"]),
+        ("postgresql://me@db:5432/shop", "postgresql://me@db:5432/shop", []),
+        ("sqlite:////home/me@work/x.db", "sqlite:////home/me@work/x.db", []),
+        ("airflow://warehouse", "airflow://warehouse", []),
+    ],
+)
+def test_secrets_of_urls(url: str, hidden: str, names: list[str]) -> None:
+    """Passwords and parameters that look like one become variables; everything else stays."""
+    assert hide_secrets(url, "DB") == (hidden, dict.fromkeys(names, ANY))
+
+
+class _Any:
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str)
+
+    __hash__ = None  # type: ignore[assignment]  # it equals everything
+
+
+ANY = _Any()
+
+
+def test_names_of_all_kinds() -> None:
+    """Whatever a table, a column or a message is called, the files say what they should, and comments stay comments."""
+    names = ["plain", "null", "1", "we ird: é#", 'quo"te', "a\nb", "- x", "*", "\u2028", "${X}", "日本"]
+    config = yaml.safe_load(server_text("c d", "sqlite://", {**dict.fromkeys(names), "bad\n": "because\nof: this"}))
+    assert list(config["tables"]) == names
+    assert config["connections"] == {"c d": "sqlite://"}
+    text = client_text("http://x", has_token=False, database="sqlite://", tables=names, directories={"a b": "/x: y"})
+    settings = yaml.safe_load(text)
+    assert list(ClientConfig.from_dict(settings).tables) == [name for name in names if name != "*"]
+    assert settings["directories"] == {"a b": {"path": "/x: y"}}
+    assert yaml.safe_load(client_text("http://x", has_token=True, database="", tables=[], directories={}))["tables"] == {}
