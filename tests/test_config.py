@@ -160,6 +160,35 @@ def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"query": "SELECT 1 AS id"}, "'t': query needs 'primary': name the columns that identify one of its rows."),
+        (
+            {"query": "SELECT 1 AS id", "primary": "id", "table": "t"},
+            "'t': query and table are both given. Leave one of them out.",
+        ),
+        ({"query": " ; ", "primary": "id"}, "'t': query is empty. Write it, or leave the option out."),
+        ({"where": ""}, "'t': where is empty. Write it, or leave the option out."),
+        ({"where": ["a = 1", " "]}, "where is empty"),
+        ({"where": {"a": 1}}, "where must be text or a list, not a mapping."),
+        ({"where": "a = 1", "hasher": "my.Hasher"}, "hasher reads the table itself, without query and where. Leave it out."),
+    ],
+)
+def test_wrong_views_and_queries(options: dict[str, Any], message: str) -> None:
+    """A query or a condition that cannot be used is refused before anything is opened."""
+    with pytest.raises(ConfigurationError) as refused:
+        ServerConfig.from_dict({"connections": {"a": "sqlite:///a.db"}, "tables": {"t": options}})
+    assert message in str(refused.value)
+
+
+def test_semicolon_of_a_query() -> None:
+    """A semicolon at the end of SQL is taken off."""
+    tables = {"t": {"query": "SELECT 1 AS id ;\n", "primary": "id", "where": ["id = 1;"]}}
+    table = ServerConfig.from_dict({"connections": {"a": "sqlite:///a.db"}, "tables": tables}).tables["t"]
+    assert (table.query, table.conditions) == ("SELECT 1 AS id", ("id = 1",))
+
+
 def test_connections() -> None:
     """A table's connection is its own, a name or a URL; else the default; else the only one."""
     connections = {"a": "sqlite:///a.db", "b": "sqlite:///b.db"}

@@ -27,11 +27,11 @@ from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, s
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, wrap_unexpected_errors
 from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.server.offered_tables import matched_tables, names_where
 from airflow_provider_sync.server.open_table import OpenTable
+from airflow_provider_sync.server.source_relation import describe_source
 from airflow_provider_sync.sync.tables.target import resolve_target
 
 AnyTable = TypeVar("AnyTable", bound=TableConfig)
@@ -195,8 +195,7 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
 
 
 def _source_table(database: Database, connection: Connection, source: SourceTable) -> str:
-    table = database.catalog.describe(connection, source.table_name)
-    check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
+    table = describe_source(database, connection, source)
     opened = OpenTable(source, database, connection, table)
     opened.check_names("windows", source.windows)
     return _found(table, opened.key(opened.offered_columns()))

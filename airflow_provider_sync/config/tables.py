@@ -112,9 +112,30 @@ class TableConfig(Options, frozen=True):
         return self
 
 
-class SourceTable(TableConfig, frozen=True):
-    """A table that a server offers."""
+def _sql(option: str) -> AfterValidator:
+    """Refuse empty SQL, and take the semicolon off its end."""
 
+    def checked(text: str) -> str:
+        if not (sql := text.strip().removesuffix(";").rstrip()):
+            raise wrong_value(f"{option} is empty. Write it, or leave the option out.")
+        return sql
+
+    return AfterValidator(checked)
+
+
+Condition = Annotated[str, _sql("where")]
+
+
+class SourceTable(TableConfig, frozen=True):
+    """A table, a view or a query that a server offers."""
+
+    query: Annotated[str, _sql("query")] | None = Field(
+        default=None,
+        description="A SELECT whose rows are offered, in place of a table. It is trusted, and needs `primary`.",
+    )
+    where: Condition | tuple[Condition, ...] = Field(
+        default=(), description="A condition in SQL that the offered rows fulfil, or a list of those. Otherwise all rows."
+    )
     windows: tuple[str, ...] = Field(default=(), description="Columns by which clients may ask for a range of rows (version 2).")
 
     @property
@@ -128,6 +149,28 @@ class SourceTable(TableConfig, frozen=True):
         if self.is_pattern and self.schema_name is not None and is_pattern(self.schema_name):
             raise wrong_value(f"{self.table_name!r} has wildcards in the schema's name. Give each schema a pattern of its own.")
         return self
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.query is not None and self.table is not None:
+            raise wrong_value("query and table are both given. Leave one of them out.")
+        if self.query is not None and self.is_pattern:
+            raise wrong_value("query is that of one table, and this is a pattern. Give the table a name of its own.")
+        if self.query is not None and not self.primary_key:
+            raise wrong_value("query needs 'primary': name the columns that identify one of its rows.")
+        if self.hasher is not None and self.is_changed:
+            raise wrong_value("hasher reads the table itself, without query and where. Leave it out.")
+        return self
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions that all offered rows fulfil."""
+        return (self.where,) if isinstance(self.where, str) else self.where
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether other rows or values are offered than those of a table or a view."""
+        return self.query is not None or bool(self.where)
 
 
 class TargetTable(TableConfig, frozen=True):

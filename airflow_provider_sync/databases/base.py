@@ -27,6 +27,7 @@ from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.contract.queries import Queries
 from airflow_provider_sync.databases.contract.read import Reader
 from airflow_provider_sync.databases.contract.version1 import Version1
 from airflow_provider_sync.databases.keep_alive import keep_alive
@@ -87,6 +88,11 @@ class Database(ABC):
     @abstractmethod
     def reader(self) -> Reader:
         """See :class:`.Reader`."""
+
+    @property
+    @abstractmethod
+    def queries(self) -> Queries:
+        """See :class:`.Queries`."""
 
     @property
     @abstractmethod
@@ -243,6 +249,19 @@ class Database(ABC):
     def qualified(self, table: Table) -> str:
         """Quote the table's name, with its schema where it has one."""
         return f"{self.quote(table.schema)}.{self.quote(table.name)}" if table.schema else self.quote(table.name)
+
+    def relation(self, table: Table) -> str:
+        """Return what stands before an alias in a FROM clause to read the table: its quoted name, or its query."""
+        # The line feed ends a comment that the query may end with.
+        return self.qualified(table) if table.query is None else f"({self.doubled(table.query)}\n)"
+
+    def doubled(self, statement: str) -> str:
+        """Double the percent signs of SQL if :meth:`quote` does."""
+        return statement.replace("%", self.quote("%")[1:-1])
+
+    def undoubled(self, statement: str) -> str:
+        """Take back the doubling of percent signs by :meth:`quote`."""
+        return statement.replace(self.quote("%")[1:-1], "%")
 
     def columns(self, names: Iterable[str], alias: str = "") -> str:
         """Quote column names, put ``alias`` before each, and join them with commas."""

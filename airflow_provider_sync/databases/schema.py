@@ -127,6 +127,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
     :ivar stands_for: the table that messages name instead: the target of a staging table
     :ivar cannot_roll_back: name of the storage engine, if a rollback does not undo its writes
+    :ivar is_view: whether it is a view, which is only read
+    :ivar query: the SELECT whose rows it has, percent signs not doubled; ``None`` if the database has it under its name
     """
 
     name: str
@@ -140,9 +142,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     row_filter: str | None = None
     cannot_roll_back: str | None = None
     stands_for: str | None = None
+    is_view: bool = False
+    query: str | None = None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether its rows are those of a view or a query, which has no key of its own."""
+        return (self.is_view or self.query is not None) and not self.primary_key
 
     @property
     def label(self) -> str:

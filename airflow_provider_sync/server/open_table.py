@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Table
-from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.source_relation import check_all_columns_seen, describe_source
 from airflow_provider_sync.server.sources import Sources
 
 
@@ -23,7 +23,7 @@ class OpenTable:
 
     :ivar source: its configuration
     :ivar connection: the connection with the snapshot
-    :ivar table: its description from the database
+    :ivar table: its description from the database, as it is offered
     """
 
     source: SourceTable
@@ -40,7 +40,7 @@ class OpenTable:
         """
         if self.source.columns:
             return self.named_columns()
-        self._check_all_seen()
+        check_all_columns_seen(self.database, self.connection, self.source, self.table)
         return [column for column in self.table.columns if not column.system]
 
     def star_columns(self) -> Sequence[Column]:
@@ -50,16 +50,8 @@ class OpenTable:
         """
         if self.source.columns:
             return self.named_columns()
-        self._check_all_seen()
+        check_all_columns_seen(self.database, self.connection, self.source, self.table)
         return self.table.visible
-
-    def _check_all_seen(self) -> None:
-        if not self.database.catalog.sees_all_columns(self.connection, self.table):
-            raise TableError(
-                f"Table {self.source.name!r} has columns that the source's user may not read, and which would be left out"
-                " silently. Grant SELECT on the whole table, or name the columns to offer with `columns` in the server's"
-                " configuration."
-            )
 
     def named_columns(self) -> Sequence[Column]:
         """Return the columns that the configuration names, in the order of the table.
@@ -77,9 +69,10 @@ class OpenTable:
         """
         key = self.source.primary_key or self.table.primary_key
         if not key:
+            what = "is a view, which has no primary key" if self.table.is_view else "has no primary key"
             raise TableError(
-                f"Table {self.source.name!r} has no primary key. Name the columns that identify a row with `primary` in the"
-                f" server's configuration."
+                f"Table {self.source.name!r} {what}. Name the columns that identify a row with `primary` in the server's"
+                " configuration."
             )
         self.check_names("primary", key)
         sent = {column.name for column in columns}
@@ -106,7 +99,7 @@ class OpenTable:
 
 @contextmanager
 def open_table(sources: Sources, source: SourceTable, active: ActiveRequest) -> Iterator[OpenTable]:
-    """Open a snapshot of the table's database and describe the table; the snapshot is closed at the end of the block.
+    """Open a snapshot of the table's database and describe what is offered of it; the snapshot is closed at the end of the block.
 
     :param active: the request that reads it; if it ends early, the running statement of the snapshot is cancelled
     :raises TableError: when there is no such table, or row security hides rows
@@ -118,10 +111,8 @@ def open_table(sources: Sources, source: SourceTable, active: ActiveRequest) -> 
 
 
 def find_table(database: Database, connection: Connection, source: SourceTable) -> OpenTable:
-    """Describe a table of the configuration in an open snapshot.
+    """Describe what is offered of a table of the configuration in an open snapshot.
 
     :raises TableError: when there is no such table, or row security hides rows
     """
-    table = database.catalog.describe(connection, source.table_name)
-    check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
-    return OpenTable(source, database, connection, table)
+    return OpenTable(source, database, connection, describe_source(database, connection, source))

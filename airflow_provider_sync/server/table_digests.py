@@ -37,7 +37,7 @@ from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
-from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, resolve_slice
+from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, needs_scans, resolve_slice
 from airflow_provider_sync.server.version2_requests import (
     check_requested_segments,
     decode_request,
@@ -178,6 +178,7 @@ def _description(
         partitioning=partitioning,
         digest=table_slice.digest,
         sample=sample,
+        scanned=needs_scans(table_slice, partitioning),
     )
     if not request.digests or (max_rows is not None and rows > max_rows):
         return

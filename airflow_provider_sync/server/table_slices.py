@@ -51,7 +51,7 @@ def choose_partitioning(opened: OpenTable, table_slice: TableSlice, rows: int, s
     """
     segment_count = min(USUAL_SEGMENTS, segments_for(rows, each=SEGMENT_ROWS))
     bounds = opened.database.digests.key_bounds(opened.connection, table_slice) if has_ranges(table_slice) else None
-    if bounds is None:
+    if bounds is None or not _finds_ranges(opened, table_slice, bounds[0]):
         by_key = "key_hash" in schemes and "key_hash" in opened.database.digests.schemes
         return Partitioning(scheme="key_hash" if by_key else "row_hash", segment_count=segment_count)
     low, high = bounds
@@ -66,6 +66,24 @@ def has_ranges(table_slice: TableSlice) -> bool:
         and table_slice.key[0].type.kind == LogicalKind.INTEGER
         and table_slice.key[0].column.kind == Kind.INTEGER
     )
+
+
+def _finds_ranges(opened: OpenTable, table_slice: TableSlice, key: int) -> bool:
+    """Whether an index finds ranges of keys; tables are taken to have one.
+
+    Without one, each range would cost a scan, while one scan finds the rows of many segments by hash.
+
+    :param key: one of the keys
+    """
+    if not table_slice.table.is_derived or table_slice.has_indexed_ranges:
+        return True
+    return opened.database.queries.finds_ranges(opened.connection, msgspec.structs.replace(table_slice, key_range=(key, key)))
+
+
+def needs_scans(table_slice: TableSlice, partitioning: Partitioning) -> bool:
+    """Whether a view or a query has to be scanned to find the rows of a segment."""
+    table = table_slice.table
+    return table.is_derived and not table.unique_keys and partitioning.scheme != "key_range"
 
 
 def _check_key_range(table_slice: TableSlice, name: str, key_range: KeyRange) -> None:

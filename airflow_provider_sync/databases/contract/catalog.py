@@ -19,13 +19,13 @@ class Catalog(DatabaseComponent):
         """Return the logical type of a column; ``None`` if version 2 cannot carry it."""
 
     @abstractmethod
-    def describe(self, connection: Connection, name: str) -> Table:
+    def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe a table.
 
         :param name: first taken as the name of a table; if there is none, split at the first dot into schema and table
-
+        :param views: whether a view will do, which can only be read: its columns are described, and keys if it has any
         :raises MissingTableError: if there is no such table
-        :raises TableError: if it is a view
+        :raises TableError: if it is a view, and views are not allowed
         """
 
     def sees_all_columns(self, connection: Connection, table: Table) -> bool:

@@ -21,4 +21,5 @@ class DatabaseComponent(ABC):  # noqa: B024  # each component has abstract metho
         self.database = database
         self.quote = database.quote
         self.qualified = database.qualified
+        self.relation = database.relation
         self.columns = database.columns

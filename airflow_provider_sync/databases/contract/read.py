@@ -49,7 +49,7 @@ class Reader(DatabaseComponent):
     def find_null(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Column | None:
         """Return the first of the columns that holds NULL, or ``None``; NOT NULL columns are skipped."""
         for column in columns:
-            statement = f"SELECT 1 FROM {self.qualified(table)} WHERE {self.quote(column.name)} IS NULL LIMIT 1"
+            statement = f"SELECT 1 FROM {self.relation(table)} AS t WHERE t.{self.quote(column.name)} IS NULL LIMIT 1"
             if column.nullable and connection.exec_driver_sql(statement).first() is not None:
                 return column
         return None
@@ -67,7 +67,7 @@ class Reader(DatabaseComponent):
         values = ", ".join(
             comparable(column, "t") if column.kind in TEXTUAL else f"t.{self.quote(column.name)}" for column in key
         )
-        statement = f"SELECT 1 FROM {self.qualified(table)} AS t GROUP BY {values} HAVING COUNT(*) > 1 LIMIT 1"
+        statement = f"SELECT 1 FROM {self.relation(table)} AS t GROUP BY {values} HAVING COUNT(*) > 1 LIMIT 1"
         return connection.exec_driver_sql(statement).first() is not None
 
     def is_empty(self, connection: Connection, table: Table) -> bool:

@@ -111,19 +111,23 @@ class MySQLTable(Table, frozen=True, kw_only=True):
         return self.storage_engine.lower() == "innodb"
 
 
-def describe_table(connection: Connection, name: str, *, mariadb: bool) -> MySQLTable:
+def describe_table(connection: Connection, name: str, *, mariadb: bool, views: bool = False) -> MySQLTable:
     """Describe the table called ``name``: as it stands, or split at its first dot into database and table.
 
     :param mariadb: whether the server is MariaDB
+    :param views: whether a view will do
     :raises MissingTableError: when there is no such table
-    :raises TableError: when it is a view, a sequence or something else that is no table
+    :raises TableError: when it is a view and views are not allowed, a sequence or something else that is no table
     """
     schema, found = _find(connection, name)
-    if found.TABLE_TYPE not in _TABLE_TYPES:
+    is_view = found.TABLE_TYPE == "VIEW"
+    if found.TABLE_TYPE not in _TABLE_TYPES and not (views and is_view):
         raise TableError(f"{name!r} is not a table but a {found.TABLE_TYPE.lower()}. Only tables can be synchronised.")
     key = {"schema": found.TABLE_SCHEMA, "name": found.TABLE_NAME}
     checked = _json_columns(connection, key) if mariadb else frozenset()
     found_columns = tuple(_column(row, checked) for row in connection.execute(_COLUMNS, key))
+    if is_view and not found_columns:
+        raise TableError(f"The view {name!r} has no columns that this user sees. Does it refer to something that is gone?")
     # MariaDB adds the end of a row's version to each unique key, so that a key has any number of former versions.
     system = {column.name for column in found_columns if column.system}
     primary_key: tuple[str, ...] = ()
@@ -148,6 +152,7 @@ def describe_table(connection: Connection, name: str, *, mariadb: bool) -> MySQL
         storage_engine=found.ENGINE or "",
         partitions=_partitions(connection, key) if "partitioned" in (found.CREATE_OPTIONS or "") else (),
         prefixes=prefixes,
+        is_view=is_view,
         cannot_roll_back=None if found.TRANSACTIONAL == "YES" else found.ENGINE or "an unknown storage engine",
     )
 
@@ -229,14 +234,14 @@ class MySQLCatalog(Catalog):
         super().__init__(database)
         self.server = server
 
-    def describe(self, connection: Connection, name: str) -> Table:
+    def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe the table called ``name``: as it stands, or split at its first dot into database and table."""
-        return describe_table(connection, name, mariadb=self.server.is_mariadb(connection))
+        return describe_table(connection, name, mariadb=self.server.is_mariadb(connection), views=views)
 
     def sees_all_columns(self, connection: Connection, table: Table) -> bool:
         """Ask for all: columns without a privilege are in no list, and are an error here."""
         try:
-            connection.exec_driver_sql(f"SELECT * FROM {self.qualified(table)} LIMIT 0").all()
+            connection.exec_driver_sql(f"SELECT * FROM {self.relation(table)} AS t LIMIT 0").all()
         except SQLAlchemyError as error:
             if error_number(error) in NO_COLUMN_PRIVILEGE:
                 return False

@@ -29,6 +29,7 @@ from airflow_provider_sync.databases.mysql.foreign_keys import MySQLForeignKeys
 from airflow_provider_sync.databases.mysql.load import MySQLLoader
 from airflow_provider_sync.databases.mysql.locks import hold_locks
 from airflow_provider_sync.databases.mysql.merge_statements import MySQLMergeStatements
+from airflow_provider_sync.databases.mysql.queries import MySQLQueries
 from airflow_provider_sync.databases.mysql.read import MySQLReader
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.mysql.session import quote_by_backticks, set_session
@@ -67,6 +68,11 @@ class MySQLDatabase(Database):
     def reader(self) -> MySQLReader:
         """See :class:`.MySQLReader`."""
         return MySQLReader(self, self.server)
+
+    @property
+    def queries(self) -> MySQLQueries:
+        """See :class:`.MySQLQueries`."""
+        return MySQLQueries(self)
 
     @property
     def loader(self) -> MySQLLoader:

@@ -51,20 +51,19 @@ class MySQLDigests(Digests):
         key = table_slice.key[0].column
         number = key_number(key, self.quote(key.name))
         low, high = connection.exec_driver_sql(
-            f"SELECT MIN({number}), MAX({number}) FROM {self.qualified(table_slice.table)}"
+            f"SELECT MIN({number}), MAX({number}) FROM {self.relation(table_slice.table)} AS t"
             f" WHERE {lookup.in_window(table_slice, self.quote)}"
         ).one()
         return None if low is None else (int(low), int(high))
 
     def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
         """Ask the statistics; small tables, windows and ranges are counted."""
-        if table_slice.window is None and table_slice.key_range is None:
-            estimate = connection.execute(
-                _STATISTICS, {"schema": table_slice.table.schema, "name": table_slice.table.name}
-            ).scalar()
+        table = table_slice.table
+        if table.query is None and table_slice.window is None and table_slice.key_range is None:
+            estimate = connection.execute(_STATISTICS, {"schema": table.schema, "name": table.name}).scalar()
             if estimate is not None and estimate >= _SMALL:
                 return int(estimate)
-        counted = f"SELECT COUNT(*) FROM {self.qualified(table_slice.table)} WHERE {lookup.in_window(table_slice, self.quote)}"
+        counted = f"SELECT COUNT(*) FROM {self.relation(table)} AS t WHERE {lookup.in_window(table_slice, self.quote)}"
         return int(connection.exec_driver_sql(counted).scalar_one())
 
     def digest_segments(
@@ -72,7 +71,7 @@ class MySQLDigests(Digests):
     ) -> Mapping[int, SegmentDigest]:
         """Digest every segment of the partitioning in one scan."""
         digest = self._digest(connection, table_slice)
-        source = f"{self.qualified(table_slice.table)} WHERE {lookup.in_window(table_slice, self.quote)}"
+        source = f"{self.relation(table_slice.table)} AS t WHERE {lookup.in_window(table_slice, self.quote)}"
         if partitioning.scheme == "key_range":
             key = table_slice.key[0].column
             number = segment(key, self.quote(key.name), partitioning)
@@ -164,7 +163,7 @@ class MySQLDigests(Digests):
     ) -> Iterator[list[KeyDigest]]:
         """Stream keys and digests of the rows that fulfil a condition, which may end in an ORDER BY clause."""
         statement = (
-            f"SELECT {row_text.texts(table_slice.key, self.quote)}, {digest} FROM {self.qualified(table_slice.table)}"
+            f"SELECT {row_text.texts(table_slice.key, self.quote)}, {digest} FROM {self.relation(table_slice.table)} AS t"
             f" WHERE {lookup.in_window(table_slice, self.quote)} AND {condition}"
         )
         for batch in stream_texts(connection, statement):

@@ -154,10 +154,10 @@ def read_rows(
     :param partition: a PARTITION clause, or nothing for the whole table
     """
     expressions = ", ".join(selected(column, f"t.{database.quote(column.name)}") for column in columns)
-    statement = f"SELECT {expressions} FROM {database.qualified(table)}{partition} AS t"
+    statement = f"SELECT {expressions} FROM {database.relation(table)}{partition} AS t"
     if order_by:
         statement += f" ORDER BY {database.columns(order_by, 't')}"
-    elif table.primary_key:
+    elif table.primary_key and table.query is None:
         # Otherwise an index that happens to have all the columns decides about the order.
         statement += " USE INDEX (PRIMARY)"
     return stream(connection, table, columns, statement)
@@ -178,15 +178,16 @@ class MySQLReader(Reader):
 
     def count(self, connection: Connection, table: Table) -> int:
         """Count the rows."""
-        return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.qualified(table)}").scalar_one())
+        return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.relation(table)} AS t").scalar_one())
 
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream rows as TSV, along the primary key where no window or key says otherwise."""
         window = lookup.in_window(table_slice, self.quote)
         texts = row_text.texts(table_slice.columns, self.quote)
-        source = self.qualified(table_slice.table)
+        table = table_slice.table
+        source = f"{self.relation(table)} AS t"
         if keys is None:
-            if table_slice.table.primary_key and table_slice.window is None and table_slice.key_range is None:
+            if table.primary_key and table.query is None and table_slice.window is None and table_slice.key_range is None:
                 # Otherwise an index that happens to have all the columns decides about the order.
                 source += " USE INDEX (PRIMARY)"
             for batch in stream_texts(connection, f"SELECT {texts} FROM {source} WHERE {window}"):

@@ -171,7 +171,7 @@ class MySQLVersion1(Version1):
 
         A zone other than UTC must be an offset: the server may not know names, or may have older rules.
         """
-        if not table.primary_key or not self.server.has_sha1(connection):
+        if not table.primary_key or table.query is not None or not self.server.has_sha1(connection):
             return None
         if zone.is_utc or not any(column.kind is Kind.TIMESTAMP for column in columns):
             return self._chain_in_database(connection, table, columns)
@@ -236,6 +236,6 @@ class MySQLVersion1(Version1):
         conditions = [not_utf8(value, mariadb=mariadb) for value in values]
         cases = " ".join(f"WHEN {condition} THEN {place}" for place, condition in enumerate(conditions))
         found = connection.exec_driver_sql(
-            f"SELECT CASE {cases} END FROM {self.qualified(table)} WHERE ({') OR ('.join(conditions)}) LIMIT 1"
+            f"SELECT CASE {cases} END FROM {self.relation(table)} AS t WHERE ({') OR ('.join(conditions)}) LIMIT 1"
         ).scalar()
         return None if found is None else suspects[found]

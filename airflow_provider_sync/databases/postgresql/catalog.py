@@ -130,14 +130,15 @@ SELECT current_user::text,
 """
 
 
-def describe_table(connection: Connection, quoted: str, *, name: str, schema: str | None) -> Table | None:
+def describe_table(connection: Connection, quoted: str, *, name: str, schema: str | None, views: bool = False) -> Table | None:
     """Describe the table that ``quoted`` names, or return ``None`` when nothing has that name.
 
     Unique keys are those that every row takes part in with plain columns: partial and expression indexes are left out,
     since a row's place in them cannot be told from its columns. A conflict on one of them is the database's own error.
 
     :param quoted: the quoted name, with its schema where it has one
-    :raises TableError: when the name is not that of a plain or partitioned table
+    :param views: whether a view or a materialized view will do
+    :raises TableError: when the name is not that of a plain or partitioned table, nor of a view where those are allowed
     """
     found = connection.exec_driver_sql(_RELATION, (quoted,)).one_or_none()
     # A name longer than 63 bytes is cut by the server, and may then be another table's.
@@ -145,7 +146,8 @@ def describe_table(connection: Connection, quoted: str, *, name: str, schema: st
         return None
     oid, relkind, _, has_children = found
     full_name = f"{schema}.{name}" if schema else name
-    if relkind not in "rp":
+    is_view = relkind in "vm"
+    if relkind not in "rp" and not (views and is_view):
         raise TableError(f"{full_name!r} {_REFUSED.get(relkind, 'is not a table')}. Name a table.")
     if has_children:
         raise TableError(f"Table {full_name!r} has child tables, whose rows its key does not cover. Name those instead.")
@@ -162,12 +164,13 @@ def describe_table(connection: Connection, quoted: str, *, name: str, schema: st
     return Table(
         name=name,
         schema=schema,
-        columns=tuple(_column(*row) for row in connection.exec_driver_sql(_COLUMNS, (oid, oid))),
+        columns=tuple(column_from(*row) for row in connection.exec_driver_sql(_COLUMNS, (oid, oid))),
         primary_key=primary_key,
         unique_keys=tuple(unique_keys),
         foreign_keys=foreign_keys,
         triggers=tuple(triggers),
         row_filter=_row_filter(connection, oid) if filtered else None,
+        is_view=is_view,
     )
 
 
@@ -177,7 +180,7 @@ def _row_filter(connection: Connection, oid: int) -> str:
     return f"the role {role!r} ({', '.join(f'policy {policy}' for policy in policies) or 'no policy, so all rows'})"
 
 
-def _column(
+def column_from(
     name: str,
     sql_type: str,
     category: str,
@@ -263,12 +266,12 @@ def lock_key(connection: Connection, name: str, quote: Callable[[str], str]) -> 
 class PostgreSQLCatalog(Catalog):
     """What the catalogs say."""
 
-    def describe(self, connection: Connection, name: str) -> Table:
+    def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe a plain or partitioned table; one without a schema is looked for in the search path."""
         with translated():
             for schema, table in readings(name):
                 quoted = f"{self.quote(schema)}.{self.quote(table)}" if schema else self.quote(table)
-                found = describe_table(connection, undoubled(quoted), name=table, schema=schema)
+                found = describe_table(connection, undoubled(quoted), name=table, schema=schema, views=views)
                 if found is not None:
                     return found
         raise MissingTableError(

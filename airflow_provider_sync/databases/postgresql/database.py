@@ -26,6 +26,7 @@ from airflow_provider_sync.databases.postgresql.load import PostgreSQLLoader
 from airflow_provider_sync.databases.postgresql.locks import hold_locks
 from airflow_provider_sync.databases.postgresql.merge_statements import PostgreSQLMergeStatements
 from airflow_provider_sync.databases.postgresql.pooler import Pooler, behind_pooler, keeps_sessions
+from airflow_provider_sync.databases.postgresql.queries import PostgreSQLQueries
 from airflow_provider_sync.databases.postgresql.read import FAILED, IDLE, PostgreSQLReader
 from airflow_provider_sync.databases.postgresql.session import (
     driver_of,
@@ -84,6 +85,11 @@ class PostgreSQLDatabase(Database):
     def reader(self) -> PostgreSQLReader:
         """See :class:`.PostgreSQLReader`."""
         return PostgreSQLReader(self)
+
+    @property
+    def queries(self) -> PostgreSQLQueries:
+        """See :class:`.PostgreSQLQueries`."""
+        return PostgreSQLQueries(self)
 
     @property
     def loader(self) -> PostgreSQLLoader:

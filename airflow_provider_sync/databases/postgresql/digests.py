@@ -73,7 +73,7 @@ class PostgreSQLDigests(Digests):
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
     ) -> Mapping[int, SegmentDigest]:
         """Digest every segment in one scan, by as many workers as the server gives."""
-        with translated(), _settings(connection, _FOR_ONE_SCAN):
+        with translated(), settings(connection, _FOR_ONE_SCAN):
             found = run(connection, slice_sql(self.database, connection, table_slice).segments(partitioning))
         return {
             int(number): SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS) for number, rows, total in sorted(found)
@@ -88,7 +88,7 @@ class PostgreSQLDigests(Digests):
     ) -> Iterator[list[KeyDigest]]:
         """Look key ranges up by the index; segments by hash need a scan."""
         sql = slice_sql(self.database, connection, table_slice)
-        with _settings(connection, _FOR_KEY_RANGES):
+        with settings(connection, _FOR_KEY_RANGES):
             yield from self._digests(connection, table_slice, sql.digests(partitioning, segment_ranges))
 
     def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
@@ -117,7 +117,7 @@ class PostgreSQLDigests(Digests):
 
 
 @contextmanager
-def _settings(connection: Connection, values: Mapping[str, str]) -> Iterator[None]:
+def settings(connection: Connection, values: Mapping[str, str]) -> Iterator[None]:
     """Change settings, and put them back; inside a transaction, for the rest of it at most."""
     driver = driver_of(connection)
     local = "false" if driver.info.transaction_status == IDLE else "true"

@@ -36,7 +36,7 @@ def slice_sql(database: Database, connection: Connection, table_slice: TableSlic
         return undoubled(database.quote(name))
 
     return SliceSQL(
-        table_slice, quote=quote, relation=undoubled(database.qualified(table_slice.table)), utf8=stores_utf8(connection)
+        table_slice, quote=quote, relation=undoubled(database.relation(table_slice.table)), utf8=stores_utf8(connection)
     )
 
 
@@ -44,7 +44,7 @@ class SliceSQL:
     """Builds the statements that read one table slice.
 
     :param quote: quotes an identifier
-    :param relation: the table's quoted name
+    :param relation: the table's quoted name, or its query in parentheses
     :param utf8: whether the database stores text as UTF-8, whose bytes then need no conversion
     """
 

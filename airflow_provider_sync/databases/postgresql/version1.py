@@ -53,7 +53,7 @@ def _has_unsendable(connection: Connection, column: Column, *, name: str, table:
     """Return whether the column has bytes that are not UTF-8, NaN, infinity, or dates before the common era.
 
     :param name: the quoted column
-    :param table: the quoted name of its table
+    :param table: the quoted name of its table, or its query in parentheses
     """
     match column.kind:
         case Kind.FLOAT | Kind.DOUBLE:
@@ -65,13 +65,13 @@ def _has_unsendable(connection: Connection, column: Column, *, name: str, table:
             return _has_other_than_utf8(connection, name, table)
         case _:
             return False
-    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table} WHERE {condition})").scalar_one())
+    return bool(connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table} AS t WHERE {condition})").scalar_one())
 
 
 def _has_other_than_utf8(connection: Connection, name: str, table: str) -> bool:
     # No function in all supported versions tests for UTF-8 without raising an error. SQL sorts out plain ASCII: the escape
     # format has a backslash only for other bytes and for the backslash itself.
-    suspects = f"SELECT {name} FROM {table} WHERE position(chr(92) IN encode({name}, 'escape')) > 0"
+    suspects = f"SELECT {name} FROM {table} AS t WHERE position(chr(92) IN encode({name}, 'escape')) > 0"
     with closing(fetch(driver_of(connection), undoubled(suspects))) as batches:
         return any(not _is_utf8(value) for rows in batches for (value,) in rows)
 
@@ -114,6 +114,6 @@ class PostgreSQLVersion1(Version1):
         """Return the first column with bytes that are not UTF-8, infinity, NaN, or a date that no other engine has."""
         with translated():
             for column in columns:
-                if _has_unsendable(connection, column, name=self.quote(column.name), table=self.qualified(table)):
+                if _has_unsendable(connection, column, name=self.quote(column.name), table=self.relation(table)):
                     return column
         return None

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.contract.catalog import Catalog
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.databases.sqlite.affinities import kind_of, sizes_of
+from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.exceptions import MissingTableError, TableError
 from airflow_provider_sync.protocol.v2.types import LogicalType
@@ -21,11 +22,12 @@ _PLAIN, _HIDDEN, _VIRTUAL, _STORED = range(4)
 """The last column of ``table_xinfo``."""
 
 
-def describe_table(connection: Connection, name: str) -> Table:
+def describe_table(connection: Connection, name: str, *, views: bool = False) -> Table:
     """Describe the table called ``name``, or ``schema.name`` where databases are attached.
 
+    :param views: whether a view will do
     :raises MissingTableError: when there is none
-    :raises TableError: when it is a view
+    :raises TableError: when it is a view, and views are not allowed
     """
     schema, found = _resolve(connection, name)
     if found is None:
@@ -35,8 +37,37 @@ def describe_table(connection: Connection, name: str) -> Table:
         raise MissingTableError(f"There is no table {name!r} in the SQLite database. {advice}")
     table, kind, without_rowid = found
     if kind == "view":
+        if views:
+            quoted = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
+            return Table(name=table, schema=schema, columns=describe_columns(connection, quoted), is_view=True)
         raise TableError(f"{name!r} is a view. Only tables can be synchronised: name the table that it reads from.")
     return _describe(connection, schema, table, without_rowid=bool(without_rowid))
+
+
+def describe_columns(connection: Connection, relation: str) -> tuple[Column, ...]:
+    """Describe the columns of a view or of a query: by the types that are declared, or else by the affinity of an expression.
+
+    The types are those of a temporary view and of a temporary table without rows, which are both undone at once.
+
+    :param relation: the quoted name, or the query in parentheses
+    """
+    connection.exec_driver_sql("SAVEPOINT sync_columns")
+    try:
+        # A table gets the affinity of each expression as its type, also where the view of an older SQLite has none.
+        connection.exec_driver_sql(f"CREATE TEMP VIEW _sync_view AS SELECT * FROM {relation}")
+        connection.exec_driver_sql(f"CREATE TEMP TABLE _sync_table AS SELECT * FROM {relation} LIMIT 0")
+        declared, stored = (
+            _rows(connection, "SELECT name, type FROM pragma_table_xinfo(?, 'temp') ORDER BY cid", name)
+            for name in ("_sync_view", "_sync_table")
+        )
+    finally:
+        if driver_of(connection).in_transaction:
+            connection.exec_driver_sql("ROLLBACK TO sync_columns")
+            connection.exec_driver_sql("RELEASE sync_columns")
+    return tuple(
+        _column(name, sql_type or affinity, nullable=True, generated=False, required=False, collation=None)
+        for (name, sql_type), (_, affinity) in zip(declared, stored, strict=True)
+    )
 
 
 def place_of(connection: Connection, name: str) -> tuple[str, str]:
@@ -189,9 +220,9 @@ def _column(name: str, sql_type: str, *, nullable: bool, generated: bool, requir
 class SQLiteCatalog(Catalog):
     """What the PRAGMAs say."""
 
-    def describe(self, connection: Connection, name: str) -> Table:
+    def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe a table; see :func:`.catalog.describe_table`."""
-        return describe_table(connection, name)
+        return describe_table(connection, name, views=views)
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Return the sorted names of the tables in the main or an attached database, without SQLite's internal ones."""

@@ -19,6 +19,7 @@ from airflow_provider_sync.databases.sqlite.foreign_keys import SQLiteForeignKey
 from airflow_provider_sync.databases.sqlite.load import SQLiteLoader
 from airflow_provider_sync.databases.sqlite.locks import hold_locks, lock_path
 from airflow_provider_sync.databases.sqlite.merge_statements import SQLiteMergeStatements
+from airflow_provider_sync.databases.sqlite.queries import SQLiteQueries
 from airflow_provider_sync.databases.sqlite.read import SQLiteReader
 from airflow_provider_sync.databases.sqlite.session import decode, driver_of, roll_back, translate, write_transaction
 from airflow_provider_sync.databases.sqlite.text import register_functions
@@ -50,6 +51,11 @@ class SQLiteDatabase(Database):
     def reader(self) -> SQLiteReader:
         """See :class:`.SQLiteReader`."""
         return SQLiteReader(self)
+
+    @property
+    def queries(self) -> SQLiteQueries:
+        """See :class:`.SQLiteQueries`."""
+        return SQLiteQueries(self)
 
     @property
     def loader(self) -> SQLiteLoader:

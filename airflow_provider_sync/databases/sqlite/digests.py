@@ -39,7 +39,7 @@ class SQLiteDigests(Digests):
         condition, values = sql.condition()
         # One subquery for each end: SQLite looks an index up for a minimum only where it stands alone.
         ends = ", ".join(
-            f"(SELECT {end}({name}) FROM {self.qualified(table_slice.table)} AS t{where(condition)})" for end in ("min", "max")
+            f"(SELECT {end}({name}) FROM {self.relation(table_slice.table)} AS t{where(condition)})" for end in ("min", "max")
         )
         low, high = driver_of(connection).execute(f"SELECT {ends}", values * 2).fetchone()
         if low is None:
@@ -55,7 +55,7 @@ class SQLiteDigests(Digests):
         """Count them: SQLite keeps no statistics, and counts millions in a blink."""
         sql = SliceSQL(table_slice, self.database)
         condition, values = sql.condition()
-        statement = f"SELECT COUNT(*) FROM {self.qualified(table_slice.table)} AS t{where(condition)}"
+        statement = f"SELECT COUNT(*) FROM {self.relation(table_slice.table)} AS t{where(condition)}"
         return int(driver_of(connection).execute(statement, values).fetchone()[0])
 
     def digest_segments(

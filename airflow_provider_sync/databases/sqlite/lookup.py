@@ -45,7 +45,7 @@ class SliceSQL:
     def __init__(self, table_slice: TableSlice, database: Database) -> None:
         self.table_slice = table_slice
         self.quote = database.quote
-        self.relation = database.qualified(table_slice.table)
+        self.relation = database.relation(table_slice.table)
 
     def _name(self, column: CanonicalColumn) -> str:
         return f"t.{self.quote(column.column.name)}"

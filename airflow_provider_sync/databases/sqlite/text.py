@@ -6,6 +6,7 @@ of the two sides differ.
 
 from __future__ import annotations
 
+import hmac
 import re
 from decimal import Decimal
 from math import isfinite, isnan
@@ -109,6 +110,7 @@ def register_functions(connection: Connection) -> None:
     connection.create_function("sync_decimal", 2, decimal_text, deterministic=True)
     connection.create_function("sync_moment", 2, moment_text, deterministic=True)
     connection.create_function("sync_order", 1, integer_order, deterministic=True)
+    connection.create_function("sync_hmac", 2, hmac_text, deterministic=True)
 
 
 def float_text(value: float) -> str:
@@ -156,6 +158,14 @@ def integer_order(value: Any) -> str | None:
         return f"{int(value) + _ORDER_OFFSET:022d}"
     except ValueError:
         return f"~{value}"
+
+
+def hmac_text(secret: bytes, value: Any) -> str | None:
+    """Return the HMAC-SHA-256 of a text in UTF-8, in hex; of bytes that are not UTF-8, that of the bytes."""
+    if value is None:
+        return None
+    message = value if isinstance(value, bytes) else str(value).encode()
+    return hmac.new(secret, message, "sha256").hexdigest()
 
 
 def _plain(name: str, affinity: Affinity) -> str:

@@ -209,6 +209,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     :ivar rows: number of rows, estimated
     :ivar digest: name of the digest by which rows are compared
     :ivar sample: most segments whose digests follow; 0 for all
+    :ivar scanned: whether the source scans a view or a query to find the rows of a segment, since no index finds them
     """
 
     # In msgpack the length precedes the content, so that these limits are checked before the content is decoded.
@@ -218,6 +219,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     partitioning: Partitioning
     digest: str = SHA256
     sample: int = 0
+    scanned: bool = False
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):

@@ -38,6 +38,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges, changed_rows, combine_changes
+from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
     add_segments,
@@ -94,6 +95,17 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def is_probe(self) -> bool:
         """Whether only a sample of the segments was compared. A source that cannot look up single segments sends all."""
         return self.described.sample > 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings of the report: columns that only one side has, and how the source finds rows."""
+        found = schema_warnings(self.target, self.table_slice)
+        if self.described.scanned:
+            found += (
+                f"Table {self.target.name!r}: no index finds the segments of this view or query at the source, so that each"
+                " comparison of rows scans it.",
+            )
+        return found
 
     @property
     def numbers(self) -> Sequence[int]:

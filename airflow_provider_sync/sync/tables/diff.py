@@ -31,7 +31,6 @@ from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
-from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.time_limit import within_max_seconds
@@ -145,7 +144,7 @@ def diff_table(
         rows_updated=listed.numbers["updated"],
         rows_deleted=listed.numbers["deleted"],
         schema_changes=target.schema_changes,
-        warnings=schema_warnings(target, compared.table_slice),
+        warnings=compared.warnings,
         **measure.so_far(),
     )
     return TableDiff(report=report, changes=listed.changes())

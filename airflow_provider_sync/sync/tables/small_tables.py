@@ -113,7 +113,7 @@ def _equal_rows(database: Database, connection: Connection, target: Target, tabl
         return None
     described = table.described
     table_slice = msgspec.structs.replace(map_columns(database, target, described), digest=described.digest)
-    if schema_warnings(target, table_slice):
+    if schema_warnings(target, table_slice) or described.scanned:
         return None  # compared by itself, it gets them into its report
     source = read_segments(table.segments)
     with database.translate_errors():

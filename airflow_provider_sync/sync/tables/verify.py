@@ -17,7 +17,6 @@ from airflow_provider_sync.sync.tables.both_sides import Comparison, digest_sour
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
 from airflow_provider_sync.sync.tables.plan import Verification, plan_verification
 from airflow_provider_sync.sync.tables.row_changes import Key
-from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
     add_segments,
@@ -67,7 +66,7 @@ class FetchedRows(StagedRows):
             rows_total=compared.source_rows,
             rows_received=received,
             warnings=(
-                *schema_warnings(compared.target, compared.table_slice),
+                *compared.warnings,
                 *((_changed_each_time(sorted(set(unstable_keys)), compared.table_slice),) if unstable_keys else ()),
             ),
         )

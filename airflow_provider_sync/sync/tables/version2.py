@@ -36,7 +36,6 @@ from airflow_provider_sync.sync.tables.compare import Findings, compare, first_f
 from airflow_provider_sync.sync.tables.facts import Facts
 from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_source
 from airflow_provider_sync.sync.tables.plan import Action
-from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.small_tables import find_unchanged
 from airflow_provider_sync.sync.tables.stage import Stager
@@ -111,8 +110,7 @@ class Version2Source(TableSource):
                 return FirstRows(client, database, target, source, area.on_rows, asking)
         findings = compare(client, database, target, facts, plan.plan_sync)
         if findings.step.action is Action.DONE:
-            warnings = schema_warnings(target, findings.comparison.table_slice)
-            return self.equal_rows(target, rows=findings.comparison.source_rows, warnings=warnings)
+            return self.equal_rows(target, rows=findings.comparison.source_rows, warnings=findings.comparison.warnings)
         return self._stager(area, findings).stage()
 
     def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
@@ -121,8 +119,7 @@ class Version2Source(TableSource):
         findings = repeated(self.client, lambda: compare(self.client, self.database, target, facts, plan.plan_division))
         compared, whole = findings.comparison, findings.step.send_all
         if not compared.differing:
-            warnings = schema_warnings(target, compared.table_slice)
-            return self.compared(target, [], rows=compared.source_rows, warnings=warnings)
+            return self.compared(target, [], rows=compared.source_rows, warnings=compared.warnings)
         self._make_staging(compared, run)
         planned = [
             PlannedSlice(

@@ -1,0 +1,48 @@
+"""Queries and masks on SQLite: columns by the types that SQLite derives, hashes by a function that a connection registers."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.queries import Queries
+from airflow_provider_sync.databases.schema import Column
+from airflow_provider_sync.databases.sql_text import Syntax
+from airflow_provider_sync.databases.sqlite.catalog import describe_columns
+from airflow_provider_sync.databases.sqlite.lookup import SliceSQL, affinity, where
+from airflow_provider_sync.databases.sqlite.session import driver_of
+from airflow_provider_sync.databases.sqlite.text import expression, logical_type
+from airflow_provider_sync.databases.table_slice import TableSlice
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+
+class SQLiteQueries(Queries):
+    """A SELECT writes nothing on SQLite, so that nothing else needs to keep a query from writing."""
+
+    syntax = Syntax(quotes="'\"`[")
+
+    def describe(self, connection: Connection, query: str) -> tuple[Column, ...]:
+        """Describe the columns; see :func:`.catalog.describe_columns`. An expression has a type if CAST gives it one."""
+        return describe_columns(connection, f"({query}\n)")
+
+    def finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
+        """Whether the plan searches every table."""
+        condition, values = SliceSQL(table_slice, self.database).condition()
+        statement = f"SELECT 1 FROM {self.relation(table_slice.table)} AS t{where(condition)}"
+        plan = driver_of(connection).execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+        return not any(step[-1].startswith("SCAN") for step in plan)
+
+    def hashed(self, column: Column, secret: bytes) -> str:
+        """Call the function that :func:`.text.register_functions` registers."""
+        logical = logical_type(column)
+        if logical.kind is LogicalKind.ANY:
+            logical = LogicalType(kind=LogicalKind.TEXT)
+        text = expression(self.name(column), logical, affinity(column))
+        return f"CAST(sync_hmac(x'{secret.hex()}', CAST({text} AS TEXT)) AS TEXT)"
+
+    def year(self, column: Column) -> str:
+        """Take what SQLite's date functions understand."""
+        return f"CAST(strftime('%Y', {self.name(column)}) AS INTEGER)"
+
+    def redacted(self, column: Column) -> str:
+        """Give the text its type, too."""
+        return f"CAST({super().redacted(column)} AS TEXT)"

@@ -1,0 +1,93 @@
+"""What a server says of views, queries and conditions that cannot be offered, by both versions; nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows
+from tests.server.served_tables import execute, served
+from tests.server.version2_answers import T, refusal
+from tests.server.wire import ask, post
+
+READING: list[tuple[dict[str, Any], str]] = [
+    ({"table": "v"}, "is a view, which has no primary key. Name the columns that identify a row with `primary`"),
+    ({"table": "v", "primary": "nope"}, "has no column 'nope', which `primary` names"),
+    ({"query": "SELECT id FROM t; DELETE FROM t", "primary": "id"}, "`query` has a semicolon"),
+    ({"query": "DELETE FROM t", "primary": "id"}, "`query` begins with DELETE, and may only read"),
+    ({"query": "SELECT id FROM t) AS x WHERE (1 = 1", "primary": "id"}, "`query` closes a parenthesis"),
+    ({"query": "SELECT id, a AS id FROM t", "primary": "id"}, "id"),
+    ({"query": "SELECT nope FROM t", "primary": "id"}, "`query` cannot be used: "),
+    ({"query": "SELECT a FROM t", "primary": "id"}, "has no column 'id', which `primary` names"),
+    ({"where": "nope = 1"}, "`where` cannot be used: "),
+    ({"where": "1 = 1) OR (1 = 1"}, "`where` closes a parenthesis"),
+]
+"""Options with which nothing can be read, and words of the refusal."""
+
+KEYS: list[tuple[dict[str, Any], str]] = [
+    ({"table": "v", "primary": "g"}, "several rows with the same g, which `primary` names as its key"),
+    ({"table": "v", "primary": "b"}, "without a value in 'b', a column of its key"),
+    ({"query": "SELECT MAX(id) AS id, b FROM t GROUP BY b", "primary": "b"}, "without a value in 'b', a column of its key"),
+    ({"query": "SELECT id, g FROM v -- all", "primary": "g"}, "several rows with the same g"),
+]
+"""Keys that do not identify a row."""
+
+
+@pytest.fixture
+def with_view(url: str) -> Iterator[str]:
+    """Have a view beside the table; look in the end whether the table is as it was."""
+    execute(url, "CREATE VIEW v AS SELECT id, a, b, id * 0 AS g FROM t")
+    yield url
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        rows = connection.execute(sqlalchemy.text("SELECT id, a, b FROM t ORDER BY id")).fetchall()
+    engine.dispose()
+    assert [tuple(row) for row in rows] == [(-3, "x", 30), (1, "tab\t", None), (2, "né", 20)]
+
+
+def test_what_cannot_be_offered(with_view: str) -> None:
+    """A refusal names the table, the option and what to do."""
+    names = {f"t{number}": options for number, (options, _) in enumerate([*READING, *KEYS])}
+    for name in ("t8", "t9"):
+        names[name] = {"table": "t", **names[name]}
+    with served(with_view, **names) as base:
+        for name, (_, words) in zip(names, [*READING, *KEYS], strict=True):
+            requested = T.__class__(name=name)
+            field, message = refusal(ask(base, "/describeTable", DescribeTable(table_slice=requested)))
+            assert (field, words in message) == ("config_name", True), (name, message)
+            assert repr(name) in message
+        for name, (_, words) in zip(names, READING, strict=False):
+            assert words in refusal(ask(base, "/getRows", GetRows(table_slice=T.__class__(name=name))))[1]
+            answer = post(base, "/getTable", {"config_name": name})
+            assert answer.status == 422
+            assert words in json.loads(answer.body)["config_name"][0]
+
+
+WRITING = {
+    "postgresql": (
+        "CREATE FUNCTION emptied() RETURNS integer LANGUAGE sql AS 'DELETE FROM t RETURNING 1'",
+        ["SELECT emptied() AS id", "WITH gone AS (DELETE FROM t RETURNING id) SELECT id FROM gone"],
+    ),
+    "mysql": (
+        "CREATE FUNCTION emptied() RETURNS INT DETERMINISTIC BEGIN DELETE FROM t; RETURN 1; END",
+        ["SELECT emptied() AS id"],
+    ),
+    "sqlite": ("CREATE TABLE other (a)", ["WITH gone AS (DELETE FROM t RETURNING id) SELECT id FROM gone"]),
+}
+
+
+def test_query_that_writes(with_view: str) -> None:
+    """A query that writes, by a function or within WITH, is refused by the database."""
+    backend = sqlalchemy.make_url(with_view).get_backend_name()
+    function, queries = WRITING["mysql" if backend == "mariadb" else backend]
+    execute(with_view, function)
+    for query in queries:
+        with served(with_view, t={"query": query, "primary": "id"}) as base:
+            for path, request in (("/describeTable", DescribeTable(table_slice=T)), ("/getRows", GetRows(table_slice=T))):
+                answer = ask(base, path, request)
+                assert b"failure" in answer.body or answer.status == 422, (query, answer)
