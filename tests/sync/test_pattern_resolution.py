@@ -125,7 +125,7 @@ def test_version_1_cannot_list(pair: Pair) -> None:
     with pytest.raises(ConfigurationError, match=r"version 1 .* match '\*'\. Name the tables one by one"):
         pair.run("*", protocol=1)
     run_sqlite(Path(pair.target.removeprefix("sqlite:///")), "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)")
-    assert pair.run("customers", protocol=1)["customers"].protocol == 1
+    assert pair.run({"customers": {}}, protocol=1)["customers"].protocol == 1
     assert pair.rows("customers") == [(1, "Ann"), (2, "Bea")]
 
 
