@@ -177,6 +177,12 @@ class Database(ABC):
         Unique keys that are :attr:`~.schema.UniqueKey.deferrable` are checked at its end.
         """
 
+    def run_deferred(self, connection: Connection) -> None:  # noqa: B027  # most databases defer nothing
+        """Run, inside a transaction, what would otherwise wait for its commit: deferred triggers and checks.
+
+        :raises TableError: if a constraint does not hold, or a trigger fails
+        """
+
     @abstractmethod
     def canceller(self, connection: Connection) -> Callable[[], None]:
         """Return a function that cancels the statement that runs on ``connection`` when it is called.

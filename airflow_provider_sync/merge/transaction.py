@@ -2,8 +2,8 @@
 
 ::
 
-    work tables ── BEGIN ── list changes ── check ── delete ── park, update, insert ── delete last ── verify ── COMMIT
-                            (plain reads)   guards   children  parents first           what was
+    work tables ── BEGIN ── list changes ── check ── delete ── park, update, insert ── delete last ── deferred ── verify ── COMMIT
+                            (plain reads)   guards   children  parents first           what was       triggers
                                                      first                             referred to
 
 Only rows that differ are written. They are listed in a work table by reads without locks, so that other sessions do not wait.
@@ -94,6 +94,8 @@ def merge_tables(
                 for merge in ordered:
                     with _about(merge.target):
                         merge.finish()
+            # Triggers that fire at the commit must not change rows that were verified before.
+            database.run_deferred(connection)
             for merge in ordered:
                 with _about(merge.target):
                     merge.verify()

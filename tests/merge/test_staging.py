@@ -152,3 +152,15 @@ def test_staging_that_cannot_be_made(sqlite_on: Scenario, path: str) -> None:
     """An import path that leads nowhere, or to something else, is refused with the path."""
     with pytest.raises(ConfigurationError, match=path):
         staging_for(sqlite_on.database, path)
+
+
+def test_a_column_that_cannot_be_indexed(postgresql_on: Scenario) -> None:
+    """A type of PostgreSQL without an order is refused as an index by the name of the option, and no table is left."""
+    postgresql_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, place POINT)")
+    target = postgresql_on.describe("item")
+    with (
+        postgresql_on.database.connect() as connection,
+        pytest.raises(TableError, match=r"'place' cannot be indexed.*import_indexes"),
+    ):
+        PermanentStaging(postgresql_on.database).create(connection, target, target.columns, primary_key=["id"], indexes=["place"])
+    assert postgresql_on.names() == ["item"]

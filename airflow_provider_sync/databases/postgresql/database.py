@@ -165,6 +165,11 @@ class PostgreSQLDatabase(Database):
             connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
             yield
 
+    def run_deferred(self, connection: Connection) -> None:
+        """Fire deferred constraint triggers, and check all constraints."""
+        with self.translate_errors():
+            connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
     @contextmanager
     def _in_transaction(self, connection: Connection, mode: str) -> Iterator[None]:
         """Run what follows inside a transaction."""

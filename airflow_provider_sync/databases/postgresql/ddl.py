@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
 from airflow_provider_sync.databases.postgresql import type_names
-from airflow_provider_sync.databases.postgresql.errors import translated
+from airflow_provider_sync.databases.postgresql.errors import error_message, translated
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
@@ -66,8 +68,19 @@ class PostgreSQLDdl(Ddl):
                 f"CREATE {'TEMPORARY' if temporary else 'UNLOGGED'} TABLE {self.qualified(staging)} ({', '.join(definitions)})"
             )
             for column in indexes:
-                connection.exec_driver_sql(f"CREATE INDEX ON {self.qualified(staging)} ({self.quote(column)})")
+                self._index(connection, target, staging, column)
         return staging
+
+    def _index(self, connection: Connection, target: Table, staging: Table, column: str) -> None:
+        try:
+            connection.exec_driver_sql(f"CREATE INDEX ON {self.qualified(staging)} ({self.quote(column)})")
+        except DBAPIError as error:
+            self.drop(connection, staging)
+            raise TableError(
+                f"Table {str(target)!r}: column {column!r} cannot be indexed: {error_message(error)}.",
+                NOTHING_CHANGED,
+                "Leave it out of `import_indexes`.",
+            ) from error
 
     def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
         """Create the table in the session's temporary schema; it outlives commits."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
-from tests.sync.link import Link
+from tests.sync.link import Link, linked
 
 TRIGGERS = {
     "postgresql": (
@@ -74,3 +76,23 @@ def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool) ->
     assert [report.verified for report in reports] == ["digest", "digest"]
     assert two_into.target.rows("b") == two_into.source.rows("b")
     assert two_into.target.rows("note") == [(1,)]
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_deferred_triggers_are_seen(postgresql_url: str, tmp_path: Path, protocol: str) -> None:
+    """A trigger that PostgreSQL defers to the commit changes nothing that was verified: the sync fails, and all is as it was."""
+    with linked(f"sqlite:///{tmp_path / 'source.db'}", postgresql_url) as link:
+        link.protocol = protocol
+        link.create("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO a VALUES (1, 1)")
+        link.target.execute(
+            "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN UPDATE a SET v = v + 1 WHERE id = NEW.id AND v < 5; RETURN NULL; END'",
+            "CREATE CONSTRAINT TRIGGER act AFTER UPDATE ON a DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION act()",
+        )
+        link.source.execute("UPDATE a SET v = 2")
+
+        with pytest.raises(SyncFailed, match=r"Its triggers \(act\) change what is written"):
+            link.sync("a")
+
+        assert link.target.rows("a") == [(1, 1)]
+        link.assert_clean()
