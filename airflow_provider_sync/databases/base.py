@@ -269,6 +269,18 @@ class Database(ABC):
         """Take back the doubling of percent signs by :meth:`quote`."""
         return statement.replace(self.quote("%")[1:-1], "%")
 
+    def current(self, table: Table, alias: str = "") -> str:
+        """Return the condition that a row counts; empty where all rows of the table do. See :attr:`.Table.ended_at`.
+
+        The column is quoted for ``exec_driver_sql``, like all names of :meth:`quote`.
+        """
+        return f"{self.columns([table.ended_at.name], alias)} IS NULL" if table.ended_at else ""
+
+    def current_rows(self, table: Table) -> str:
+        """Return the table for a FROM clause, as ``t``, with the WHERE clause that leaves out rows that do not count."""
+        condition = self.current(table, "t")
+        return f"{self.relation(table)} AS t{f' WHERE {condition}' if condition else ''}"
+
     def columns(self, names: Iterable[str], alias: str = "") -> str:
         """Quote column names, put ``alias`` before each, and join them with commas."""
         prefix = f"{alias}." if alias else ""

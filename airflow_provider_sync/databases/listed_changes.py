@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
 
 
 class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,8 +15,9 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
     :ivar columns: names of the staged columns; those that the target computes are compared but not written
     :ivar rows: how many rows are staged
     :ivar verify: compare staged rows and target before the commit
-    :ivar removed: a table with the keys to delete; ``None`` if all rows are staged, and every other row is deleted
-    :ivar target_rows: rows of the target, if ``removed`` is given
+    :ivar removed: a table with the keys that the source lacks; ``None`` if all rows are staged, and the source lacks every other
+    :ivar target_rows: rows of the target that must equal the source's, if ``removed`` is given
+    :ivar mode: what happens to rows that differ, and to those that the source lacks
     """
 
     target: Table
@@ -26,6 +28,7 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool = True
     removed: Table | None = None
     target_rows: int = 0
+    mode: TableMode = MIRROR
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,7 +39,8 @@ class StagedTable(msgspec.Struct, frozen=True, kw_only=True):
 class MergeCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of what a merge has to do.
 
-    :ivar target_rows: rows of the target before the merge
+    :ivar target_rows: rows of the target before the merge that must equal the source's
+    :ivar deleted: rows that the source lacks, and that are deleted, marked, or whose version ends
     """
 
     target_rows: int

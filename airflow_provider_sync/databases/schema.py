@@ -37,6 +37,8 @@ class Op(StrEnum):
     UPDATE = "U"
     INSERT = "I"
     PARK = "P"
+    END = "E"  # the source lacks it: it stays, and gets the time when that was found
+    VERSION = "V"  # its version ends, and another one begins
 
 
 class Kind(StrEnum):
@@ -126,6 +128,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     :ivar row_id: the hidden column that orders and names the rows where the primary key does not: SQLite's ``rowid``
     :ivar row_filter: from whom policies hide rows, and which policies; ``None`` where the session sees all rows
     :ivar stands_for: the table that messages name instead: the target of a staging table
+    :ivar ended_at: the column that says since when a row does not count any more; rows in which it is not NULL are left out when
+        the table is digested, read, counted or hashed; ``None`` if all rows count
     :ivar cannot_roll_back: name of the storage engine, if a rollback does not undo its writes
     :ivar is_view: whether it is a view, which is only read
     :ivar query: the SELECT whose rows it has, percent signs not doubled; ``None`` if the database has it under its name
@@ -144,6 +148,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     stands_for: str | None = None
     is_view: bool = False
     query: str | None = None
+    ended_at: Column | None = None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name

@@ -118,6 +118,12 @@ class Ddl(DatabaseComponent):
         :param indexes: names of columns that each get an index
         """
 
+    def change_key_statements(  # what a database without such a statement has
+        self, connection: Connection, table: Table, key: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Return the statements by which a user changes the primary key of a table; none where the database has none."""
+        return ()
+
     def drop(self, connection: Connection, table: Table) -> None:
         """Drop a staging or work table if it exists."""
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")

@@ -6,11 +6,14 @@ The defaults suit PostgreSQL and SQLite; MySQL overrides what differs.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
-from airflow_provider_sync.databases.schema import OP, TEXTUAL, Column, Op, Table, Value
+from airflow_provider_sync.databases.schema import OP, TEXTUAL, Column, Kind, Op, Table, Value
+
+_NONE: Mapping[str, str] = {}
 
 
 class MergeStatements(DatabaseComponent):
@@ -105,6 +108,41 @@ class MergeStatements(DatabaseComponent):
             f" WHERE w.{OP} = '{op}' AND {self.match(key, 't', 'w')}"
         )
 
+    def set_listed(
+        self,
+        target: Table,
+        work: Table,
+        key: Sequence[Column],
+        values: Mapping[str, str],
+        op: Op,
+        *,
+        where: str,
+        loosely: bool = False,
+    ) -> str:
+        """Return the statement that sets columns of the rows that ``work`` lists under ``op`` to the same values in all of them.
+
+        :param values: SQL expressions by column
+        :param where: further condition on the row, with the alias ``t``
+        :param loosely: find rows whose key a unique index calls equal, whatever its bytes
+        """
+        assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
+        found = self.equal(key, "t", "w") if loosely else self.match(key, "t", "w")
+        return (
+            f"{self.update} {self.qualified(target)} AS t SET {assignments} FROM {self.qualified(work)} AS w"
+            f" WHERE w.{OP} = '{op}' AND {found} AND {where}"
+        )
+
+    def moment(self, column: Column, moment: datetime) -> str:
+        """Return a time in UTC as a literal for the column, with as many digits of a second as the column has.
+
+        :param moment: without a time zone
+        """
+        return f"'{moment_text(column, moment)}'"
+
+    def truth(self, column: Column, value: bool) -> str:
+        """Return a truth value as a literal for a column of booleans or of integers."""
+        return str(value).upper() if column.kind is Kind.BOOLEAN else str(int(value))
+
     def make_unequal(
         self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op = Op.UPDATE
     ) -> str | None:
@@ -124,25 +162,38 @@ class MergeStatements(DatabaseComponent):
         *,
         op: Op = Op.INSERT,
         kept: Table | None = None,
+        constants: Mapping[str, str] = _NONE,
     ) -> str:
         """Return the statement that inserts the staged rows that ``work`` lists under ``op``.
 
         :param kept: table with the values of further columns, under the same key
+        :param constants: SQL expressions of columns that have one value in all rows, by column
         """
         names = [column.name for column in key]
         others = [column.name for column in kept.columns if column.name not in names] if kept else []
-        listed = f"{self.columns(columns, 's')}{', ' + self.columns(others, 'k') if others else ''}"
+        listed = ", ".join(filter(None, [self.columns(columns, "s"), self.columns(others, "k"), *constants.values()]))
         return (
-            f"{self.insert_into} {self.qualified(target)} ({self.columns([*columns, *others])}) {self.overriding}SELECT {listed}"
+            f"{self.insert_into} {self.qualified(target)} ({self.columns([*columns, *others, *constants])})"
+            f" {self.overriding}SELECT {listed}"
             f" FROM {self.qualified(work)} AS w {self.straight_join} {self.by_index(staging, 's', names)}"
             f" ON {self.match(key, 's', 'w')}"
             + (f" JOIN {self.by_index(kept, 'k', names)} ON {self.match(key, 'k', 'w')}" if kept else "")
             + f" WHERE w.{OP} = '{op}'"
         )
 
-    def insert_all(self, target: Table, staging: Table, columns: Sequence[str]) -> str:
-        """Return the statement that inserts every staged row into an empty target."""
+    def insert_all(self, target: Table, staging: Table, columns: Sequence[str], constants: Mapping[str, str] = _NONE) -> str:
+        """Return the statement that inserts every staged row into an empty target.
+
+        :param constants: see :meth:`insert_listed`
+        """
+        listed = ", ".join([self.columns(columns, "s"), *constants.values()])
         return (
-            f"{self.insert_into} {self.qualified(target)} ({self.columns(columns)})"
-            f" {self.overriding}SELECT {self.columns(columns, 's')} FROM {self.qualified(staging)} AS s"
+            f"{self.insert_into} {self.qualified(target)} ({self.columns([*columns, *constants])})"
+            f" {self.overriding}SELECT {listed} FROM {self.qualified(staging)} AS s"
         )
+
+
+def moment_text(column: Column, moment: datetime) -> str:
+    """Write a time as all engines read it, cut to the digits of a second that a column has."""
+    scale = 6 if column.scale is None else column.scale
+    return f"{moment:%Y-%m-%d %H:%M:%S}" + (f".{moment.microsecond:06}"[: scale + 1] if scale else "")

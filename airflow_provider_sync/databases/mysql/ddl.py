@@ -151,6 +151,11 @@ class MySQLDdl(Ddl):
         """See :func:`.type_names.sql_type`."""
         return type_names.sql_type(logical, key=key)
 
+    def change_key_statements(self, connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, ...]:
+        """Exchange the key in one statement, so that a column that counts by itself keeps its index."""
+        dropped = "DROP PRIMARY KEY, " if table.primary_key else ""
+        return (f"ALTER TABLE {self.qualified(table)} {dropped}ADD PRIMARY KEY ({self.columns(key)})",)
+
     def definition(self, sql_type: str, *, required: bool) -> str:
         """See :func:`.type_names.definition`."""
         return type_names.definition(sql_type, required=required)

@@ -51,11 +51,13 @@ def literal(column: Column, text: str) -> str | None:
 
 
 def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
-    """Return the condition of the slice's window and key range; ``TRUE`` if it has neither.
+    """Return the condition of the slice: window, key range, rows that count; ``TRUE`` if all do.
 
     :raises TableError: if a bound is no value of the window's column
     """
     conditions = _key_range_conditions(table_slice, quote)
+    if ended_at := table_slice.table.ended_at:
+        conditions.append(f"{quote(ended_at.name)} IS NULL")
     if table_slice.window is None:
         return " AND ".join(conditions) or "TRUE"
     column = table_slice.table.column(table_slice.window.column)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
@@ -70,6 +70,26 @@ class MySQLMergeStatements(MergeStatements):
     ) -> str:
         """Return the statement that sets ``columns`` to the staged values in the rows that ``work`` lists under ``op``."""
         return self._assigned(target, staging, work, key, columns, op)
+
+    def set_listed(
+        self,
+        target: Table,
+        work: Table,
+        key: Sequence[Column],
+        values: Mapping[str, str],
+        op: Op,
+        *,
+        where: str,
+        loosely: bool = False,
+    ) -> str:
+        """Return the statement in the order in which only the listed rows are looked up."""
+        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in values.items())
+        found = self.equal(key, "t", "w") if loosely else self.match(key, "t", "w")
+        return (
+            f"UPDATE {self.qualified(work)} AS w"
+            f" STRAIGHT_JOIN {self.by_index(target, 't', [column.name for column in key])} ON {found} SET {assignments}"
+            f" WHERE w.{OP} = '{op}' AND {where}"
+        )
 
     def make_unequal(
         self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op = Op.UPDATE

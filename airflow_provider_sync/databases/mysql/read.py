@@ -155,11 +155,15 @@ def read_rows(
     """
     expressions = ", ".join(selected(column, f"t.{database.quote(column.name)}") for column in columns)
     statement = f"SELECT {expressions} FROM {database.relation(table)}{partition} AS t"
+    condition = database.current(table, "t")
+    where = f" WHERE {condition}" if condition else ""
     if order_by:
-        statement += f" ORDER BY {database.columns(order_by, 't')}"
+        statement += f"{where} ORDER BY {database.columns(order_by, 't')}"
     elif table.primary_key and table.query is None:
         # Otherwise an index that happens to have all the columns decides about the order.
-        statement += " USE INDEX (PRIMARY)"
+        statement += f" USE INDEX (PRIMARY){where}"
+    else:
+        statement += where
     return stream(connection, table, columns, statement)
 
 
@@ -178,7 +182,7 @@ class MySQLReader(Reader):
 
     def count(self, connection: Connection, table: Table) -> int:
         """Count the rows."""
-        return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.relation(table)} AS t").scalar_one())
+        return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.database.current_rows(table)}").scalar_one())
 
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream rows as TSV, along the primary key where no window or key says otherwise."""

@@ -185,7 +185,8 @@ class MySQLVersion1(Version1):
         empty = True
         for partition in self._scanned(table, columns, mariadb=self.server.is_mariadb(connection)):
             # In the order of the PRIMARY index, even if another index covers all the columns.
-            source = f"{self.qualified(table)}{partition} USE INDEX (PRIMARY)"
+            condition = self.database.current(table)
+            source = f"{self.qualified(table)}{partition} USE INDEX (PRIMARY){f' WHERE {condition}' if condition else ''}"
             statement = chain(columns, source, self.quote, mariadb=self.server.is_mariadb(connection))
             if statement is None:
                 return None

@@ -95,6 +95,15 @@ class PostgreSQLDdl(Ddl):
             )
         return work
 
+    def change_key_statements(self, connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, ...]:
+        """Drop the constraint by its name, and add another."""
+        with translated():
+            name = connection.exec_driver_sql(
+                f"SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = {_oid(self.qualified(table))}"
+            ).scalar()
+        dropped = "" if name is None else f"DROP CONSTRAINT {self.quote(name)}, "
+        return (f"ALTER TABLE {self.qualified(table)} {dropped}ADD PRIMARY KEY ({self.columns(key)})",)
+
     def drop(self, connection: Connection, table: Table) -> None:
         """Drop a staging or work table, if it is there."""
         with translated():
@@ -104,6 +113,11 @@ class PostgreSQLDdl(Ddl):
         """Keep everybody else from the table until the transaction ends."""
         with translated():
             connection.exec_driver_sql(f"LOCK TABLE {self.qualified(table)}")
+
+
+def _oid(qualified: str) -> str:
+    """Return the expression of a table's number in the catalogs."""
+    return "'" + qualified.replace("'", "''") + "'::regclass"
 
 
 def _definition(quote: Callable[[str], str], column: Column) -> str:

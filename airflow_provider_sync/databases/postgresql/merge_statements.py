@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.contract.merge_statements import MergeStatements, moment_text
 from airflow_provider_sync.databases.postgresql.text import COMPARED_AS_TEXT
 from airflow_provider_sync.databases.schema import Column, Kind, Value
 
@@ -32,6 +33,11 @@ class PostgreSQLMergeStatements(MergeStatements):
         if column.kind is Kind.BIT:
             return format(value, f"0{column.length}b")
         return str(value) if column.kind is Kind.BOOLEAN else value
+
+    def moment(self, column: Column, moment: datetime) -> str:
+        """Return the literal with its type: in a SELECT it would be text."""
+        with_zone = column.kind is Kind.TIMESTAMP
+        return f"{'TIMESTAMPTZ' if with_zone else 'TIMESTAMP'} '{moment_text(column, moment)}{'+00' if with_zone else ''}'"
 
     def match(self, key: Sequence[Column], left: str, right: str) -> str:
         """Return equality of the keys, with that of their bytes where it says more."""

@@ -204,7 +204,7 @@ class PostgreSQLReader(Reader):
         where rows are wide, so that it stays near 8 MB. Outside of a transaction the read opens its own.
         """
         expressions = ", ".join(selected(column, self.quote(column.name)) for column in columns)
-        statement = f"SELECT {expressions} FROM {self.relation(table)} AS t"
+        statement = f"SELECT {expressions} FROM {self.database.current_rows(table)}"
         with translated():
             if order_by:
                 by_bytes = self._sorts_by_bytes(connection)
@@ -217,7 +217,7 @@ class PostgreSQLReader(Reader):
     def count(self, connection: Connection, table: Table) -> int:
         """Count the rows."""
         with translated():
-            return int(connection.exec_driver_sql(f"SELECT count(*) FROM {self.relation(table)} AS t").scalar_one())
+            return int(connection.exec_driver_sql(f"SELECT count(*) FROM {self.database.current_rows(table)}").scalar_one())
 
     def fingerprint(self, connection: Connection, table: Table) -> object:
         """Return how many rows of the table this transaction has changed, as the server counts them."""

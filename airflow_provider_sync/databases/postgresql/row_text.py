@@ -163,6 +163,8 @@ class SliceSQL:
     def _where(self) -> str:
         window = self._table_slice.window
         conditions: list[str] = []
+        if ended_at := self._table_slice.table.ended_at:
+            conditions.append(f"t.{self._quote(ended_at.name)} IS NULL")
         if self._table_slice.key_range is not None:
             conditions += self._key_range_conditions(*self._table_slice.key_range)
         if window is not None:

@@ -46,6 +46,7 @@ class SliceSQL:
         self.table_slice = table_slice
         self.quote = database.quote
         self.relation = database.relation(table_slice.table)
+        self.current = database.current(table_slice.table, "t")
 
     def _name(self, column: CanonicalColumn) -> str:
         return f"t.{self.quote(column.column.name)}"
@@ -60,8 +61,8 @@ class SliceSQL:
         return f"SELECT {expressions} FROM {self.relation} AS t{where(condition)}"
 
     def condition(self) -> tuple[str, tuple[Value, ...]]:
-        """Return the condition of the slice's window and key range, empty if it has neither, and the values to bind."""
-        conditions = list(self._key_range_conditions())
+        """Return the condition of the slice: window, key range, rows that count; empty if all do. And the values to bind."""
+        conditions = [*self._key_range_conditions(), *filter(None, [self.current])]
         if self.table_slice.window is None:
             return " AND ".join(conditions), ()
         window = self.table_slice.window

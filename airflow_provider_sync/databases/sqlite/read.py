@@ -31,7 +31,7 @@ class SQLiteReader(Reader):
         """
         order = f" ORDER BY {self.columns(order_by)}" if order_by else ""
         cursor = driver_of(connection).execute(
-            f"SELECT {self.columns(column.name for column in columns)} FROM {self.relation(table)} AS t{order}"
+            f"SELECT {self.columns(column.name for column in columns)} FROM {self.database.current_rows(table)}{order}"
         )
         try:
             while rows := cursor.fetchmany(BATCH_ROWS):
@@ -41,7 +41,7 @@ class SQLiteReader(Reader):
 
     def count(self, connection: Connection, table: Table) -> int:
         """Count the rows."""
-        return cast("int", connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.relation(table)} AS t").scalar_one())
+        return cast("int", connection.exec_driver_sql(f"SELECT COUNT(*) FROM {self.database.current_rows(table)}").scalar_one())
 
     def read_text(self, connection: Connection, table_slice: TableSlice, keys: Keys | None = None) -> Iterator[tuple[int, bytes]]:
         """Stream rows; see :meth:`.Reader.read_text`. Dates and times outside of the key keep their stored form."""
