@@ -9,6 +9,17 @@
     ``ab``, 1     ``AB``, 1, which is called equal  ``K`` ``AB``: the row stays, and its key is rewritten
     none          ``ab``, 1                         ``I`` ``ab``
 
+With another mode than ``mirror`` other operations take their place, or rows are left out:
+
+===============  ========================  ====================================  ====================
+mode             a row without staged one  a row that differs                    ``ab`` against ``AB``
+===============  ========================  ====================================  ====================
+``upsert``       not listed                ``U``                                 ``K``
+``append``       not listed                not listed                            not listed
+``soft_delete``  ``E``, unless it ended    ``U``, also if only its end differs   ``K``
+``history``      ``E``, if it is current   ``V``, compared with the current one  ``E`` and ``I``
+===============  ========================  ====================================  ====================
+
 The work table is filled by plain reads, which lock no row of the target.
 """
 
@@ -50,9 +61,12 @@ class ChangeList:
         self.staged = staged
         self.work = work
         self.key = key
+        self.mode = staged.mode
+        self.current = database.current(staged.target, "t")
         self.compared = [column for column in written if column.name not in staged.key]
         # A row whose key differs only in its bytes stays: deleting it would fire actions and lose columns that are not synced.
-        self.forms = self.statements.loosely_compared(key) if key_is_unique(staged.target, staged.key) else []
+        renames = key_is_unique(staged.target, staged.key) and self.mode.name not in ("append", "history")
+        self.forms = self.statements.loosely_compared(key) if renames else []
         self.found = self.statements.equal(key, "t", "s") if self.forms else self.statements.match(key, "t", "s")
 
     def fill(self) -> MergeCounts:
@@ -61,29 +75,40 @@ class ChangeList:
         self._list_others()
         rows = self.connection.exec_driver_sql(f"SELECT {OP}, COUNT(*) FROM {self.database.qualified(self.work)} GROUP BY {OP}")
         listed = {str(op): int(number) for op, number in rows}
-        inserted, deleted = listed.get(Op.INSERT, 0), listed.get(Op.DELETE, 0)
+        inserted, deleted = listed.get(Op.INSERT, 0), listed.get(Op.DELETE, 0) + listed.get(Op.END, 0)
         self.renames = listed.get(Op.RENAME, 0)
-        staged = self.staged
         return MergeCounts(
-            # Each staged row is inserted or exists in the target, and each row of the target is staged or deleted.
-            target_rows=staged.target_rows if staged.removed else staged.rows - inserted + deleted,
+            target_rows=self._target_rows(inserted, deleted),
             inserted=inserted,
-            updated=listed.get(Op.UPDATE, 0) + self.renames,
+            updated=listed.get(Op.UPDATE, 0) + listed.get(Op.VERSION, 0) + self.renames,
             deleted=deleted,
         )
 
+    def _target_rows(self, inserted: int, deleted: int) -> int:
+        staged = self.staged
+        if staged.removed:
+            return staged.target_rows
+        if self.mode.deleted_at:
+            # A staged row may exist in the target without counting there.
+            return self.database.reader.count(self.connection, staged.target)
+        # Each staged row is inserted or exists in the target, and each row of the target is staged or deleted.
+        return staged.rows - inserted + deleted
+
     def _list_deletes(self) -> None:
+        if self.mode.keeps_rows:
+            return
         database, names = self.database, self.staged.key
-        without_staged = (
-            f"LEFT JOIN {self.statements.by_index(self.staged.staging, 's', names)} ON {self.found}"
-            f" WHERE {self.statements.absent(self.key, 's')}"
-        )
+        conditions = [self.current]
         if self.staged.removed is None:
-            rows = f"{database.qualified(self.staged.target)} AS t {without_staged}"
+            rows = f"{database.qualified(self.staged.target)} AS t"
         else:
             rows = self.statements.removed_rows(self.staged.target, self.staged.removed, self.key)
-            rows += f" {without_staged}" if self.forms else ""
-        self._list(f"'{Op.DELETE}', {database.columns(names, 't')} FROM {rows}")
+        if self.staged.removed is None or self.forms:
+            rows += f" LEFT JOIN {self.statements.by_index(self.staged.staging, 's', names)} ON {self.found}"
+            conditions.append(self.statements.absent(self.key, "s"))
+        where = " AND ".join(filter(None, conditions))
+        op = Op.END if self.mode.ended_at else Op.DELETE
+        self._list(f"'{op}', {database.columns(names, 't')} FROM {rows}{f' WHERE {where}' if where else ''}")
 
     def _list_others(self) -> None:
         database, names = self.database, self.staged.key
@@ -92,7 +117,13 @@ class ChangeList:
             f"{database.qualified(self.staged.staging)} AS s"
             f" LEFT JOIN {self.statements.by_index(self.staged.target, 't', names)} ON {self.found}"
         )
+        if self.mode.name == "append":
+            self._list(f"'{Op.INSERT}', {database.columns(names, 's')} FROM {rows} WHERE {absent}")
+            return
+        if self.mode.valid_to:
+            rows += f" AND {self.current}"
         same = [self.statements.same(column, "t", "s") for column in self.compared]
+        same += [self.current] if self.mode.deleted_at else []
         renamed = ""
         if self.forms:
             same_key = " AND ".join(self.statements.same(column, "t", "s") for column in self.forms)
@@ -105,12 +136,14 @@ class ChangeList:
                 rows += f" LEFT JOIN {gone} ON {self.statements.match(self.key, 't', 'r')}"
                 same_texts = " AND ".join(self.statements.same(column, "t", "s") for column in texts)
                 kept = f"{self.statements.absent(self.key, 'r')} AND NOT ({same_texts})"
+                kept += f" AND {self.current}" if self.current else ""
                 op = f"CASE WHEN {kept} THEN '{Op.INSERT}' ELSE '{Op.RENAME}' END"
             renamed = f" WHEN NOT ({same_key}) THEN {op}"
             same.append(same_key)
         differs = f" OR NOT ({' AND '.join(same)})" if same else ""
+        changed = Op.VERSION if self.mode.valid_to else Op.UPDATE
         self._list(
-            f"CASE WHEN {absent} THEN '{Op.INSERT}'{renamed} ELSE '{Op.UPDATE}' END, {database.columns(names, 's')}"
+            f"CASE WHEN {absent} THEN '{Op.INSERT}'{renamed} ELSE '{changed}' END, {database.columns(names, 's')}"
             f" FROM {rows} WHERE {absent}{differs}"
         )
 

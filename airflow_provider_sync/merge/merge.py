@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
-import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.listed_changes import ListedChanges, MergeCounts, MergeResult, StagedTable
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Op, Table
-from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
+from airflow_provider_sync.merge.merge_check import MergeCheck
 from airflow_provider_sync.merge.row_updates import RowUpdates
 from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.unique_keys import other_unique_keys
@@ -70,12 +70,14 @@ class TableMerge(TableWrite):
         self.renames = 0
         self.identities_change = False
         self.replaced = False
+        self.is_empty = False
 
     def list_changes(self) -> None:
         """Write the keys of the rows that differ into the work table."""
         with self._naming_table():
             if self._count(f"SELECT COUNT(*) FROM (SELECT 1 FROM {self._from('target', 't')} LIMIT 1) AS t") == 0:
-                # An empty target: all rows are inserted, and need not be listed one by one.
+                # All rows are inserted, and need not be listed one by one.
+                self.is_empty = True
                 self.counts = MergeCounts(target_rows=0, inserted=self.staged.rows, updated=0, deleted=0)
                 return
             self._check_target_key()
@@ -93,8 +95,12 @@ class TableMerge(TableWrite):
         self.last = columns
 
     @property
-    def listed(self) -> ListedChanges:
+    def listed(self) -> ListedChanges | None:
         """The rows that change."""
+        return self._changes
+
+    @property
+    def _changes(self) -> ListedChanges:
         return ListedChanges(
             target=self.target,
             staging=self.staged.staging,
@@ -133,7 +139,7 @@ class TableMerge(TableWrite):
         columns = sorted(self.last)
         staging, work = self.staged.staging, self.database.qualified(self.work)
         with self._naming_table():
-            if not self.counts.target_rows:
+            if self.is_empty:
                 names = self.database.columns(self.staged.key)
                 self._execute(
                     f"INSERT INTO {work} ({self.database.columns((OP, *self.staged.key))})"
@@ -161,7 +167,7 @@ class TableMerge(TableWrite):
                 self.identities_change = True
                 return
             self._list_replaced(differing)
-            changes = self.listed
+            changes = self._changes
             if reason := self.database.foreign_keys.why_not_replace(self.connection, changes):
                 names = ", ".join(column.name for column in differing)
                 raise TableError(
@@ -180,21 +186,7 @@ class TableMerge(TableWrite):
     def write(self) -> None:
         """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
         with self._naming_table():
-            if self.renames:
-                self._rename()
-            if not (self.target.foreign_keys and self.counts.updated and self.counts.inserted):
-                self._update()
-                self._insert()
-            else:
-                try:
-                    with self.database.savepoint(self.connection):
-                        self._update()
-                        self._insert()
-                except SQLAlchemyError as error:
-                    if not self.database.is_orphan(error):
-                        raise
-                    self._insert()
-                    self._update()
+            self._write_rows()
             if self.counts.inserted:
                 self.database.identities.move_past_keys(self.connection, self.target)
         if self.counts.changes and self.target.triggers:
@@ -203,11 +195,39 @@ class TableMerge(TableWrite):
                 f"Table {str(self.target)!r} has triggers ({triggers}), which fire for rows that a sync changes."
             )
 
+    def _write_rows(self) -> None:
+        if self.renames:
+            self._rename()
+        if not (self.target.foreign_keys and self.counts.updated and self.counts.inserted):
+            self._update()
+            self._insert()
+            return
+        try:
+            with self.database.savepoint(self.connection):
+                self._update()
+                self._insert()
+        except SQLAlchemyError as error:
+            if not self.database.is_orphan(error):
+                raise
+            self._insert()
+            self._update()
+
     def verify(self) -> None:
         """Compare staged rows and target by bytes, and count orphans."""
         with self._naming_table():
             if self.staged.verify:
-                self._verify_rows()
+                check = MergeCheck(
+                    self.database,
+                    self.connection,
+                    self.staged,
+                    self.work,
+                    key=self.key,
+                    columns=self.columns,
+                    counts=self.counts,
+                    all_inserted=self.is_empty,
+                )
+                self.verified = check.run()
+                self.warnings += check.warnings
             if self.target.foreign_keys:
                 self.orphans = self.database.foreign_keys.count_orphans(self.connection, self.target)
 
@@ -231,7 +251,7 @@ class TableMerge(TableWrite):
             self.database,
             self.connection,
             self.staged,
-            self.listed,
+            self._changes,
             parked=self.parked,
             kept=self.kept,
             loses_columns=self.kept is None and bool(columns_left_alone(self.staged)),
@@ -275,80 +295,10 @@ class TableMerge(TableWrite):
         if not self.counts.inserted:
             return
         names = [column.name for column in self.written if column.name not in self.last]
-        if self.counts.target_rows:
-            self._execute(self.statements.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
-        else:
+        if self.is_empty:
             self._execute(self.statements.insert_all(self.target, self.staged.staging, names))
-
-    def _verify_rows(self) -> None:
-        rows = self.staged.rows
-        if not self.staged.removed:
-            rows = self.database.reader.count(self.connection, self.target)
-        compared = [column for column in self.written if column.name not in self.staged.key]
-        differing = self._count_differing(compared)
-        kept = self._count_kept()
-        if rows != self.staged.rows or differing or kept:
-            found = f"it has {rows} rows of {self.staged.rows}, and {differing} of those that were sent are missing or differ"
-            if kept:
-                found += f"; {kept} that were deleted are still there"
-            # Rows that this transaction wrote are locked until its end, so no other session can have changed them.
-            if kept or self._count_differing(compared, written_only=True):
-                raise TableError(f"after the merge {found}. {self._who_changes_rows(compared)}", NOTHING_CHANGED)
-            raise TargetChangedError(
-                f"somebody else wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
-            )
-        self.verified = True
-        # Compares decimals by value, since the target decides how many trailing zeros a generated column has.
-        computed = [msgspec.structs.replace(column, scale=column.scale or 0) for column in self.columns if column.generated]
-        if computed and self._count_differing(computed):
-            self.verified = False
-            names = ", ".join(column.name for column in computed)
-            self.warnings.append(f"Table {str(self.target)!r} computes other values for {names} than the source sends.")
-
-    def _count_differing(self, columns: Sequence[Column], *, written_only: bool = False) -> int:
-        """Count staged rows that are missing or different in the target.
-
-        :param written_only: count only rows that this merge inserted or updated
-        """
-        written = ""
-        if written_only and self.counts.target_rows:
-            written = (
-                f" JOIN {self.database.qualified(self.work)} w"
-                f" ON {self.statements.match(self.key, 's', 'w')} AND w.{OP} <> '{Op.DELETE}'"
-            )
-        return self._count(
-            f"SELECT COUNT(*) FROM {self._from('staging', 's')}{written}"
-            f" LEFT JOIN {self.statements.by_index(self.target, 't', self.staged.key)}"
-            f" ON {self.statements.match(self.key, 't', 's')}"
-            f" WHERE ({self.statements.absent(self.key, 't')}{self._differs(columns)})"
-        )
-
-    def _count_kept(self) -> int:
-        """Count rows that were listed to be deleted but still exist."""
-        if not self.counts.deleted:
-            return 0
-        listed = self.statements.removed_rows(self.target, self.work, self.key)
-        return self._count(f"SELECT COUNT(*) FROM {listed} WHERE r.{OP} = '{Op.DELETE}'")
-
-    def _who_changes_rows(self, columns: Sequence[Column]) -> str:
-        """Return the sentence of an error that says what changes written rows, and in which columns."""
-        names = [repr(column.name) for column in columns if self._count_differing([column], written_only=True)]
-        where = f" in {', '.join(names)}" if names and len(names) < len(columns) else ""
-        if self.target.triggers:
-            triggers = ", ".join(self.target.triggers)
-            return (
-                f"Its triggers ({triggers}) change what is written{where}: change them, or leave such columns out with 'columns'."
-            )
-        computed = ", ".join(repr(column.name) for column in self.key if column.generated)
-        if computed:
-            return (
-                f"The target computes the key column {computed} in another way than the source: give it the same expression on"
-                " both sides, or make it a plain one at the target."
-            )
-        return (
-            f"Something in the target's database changes what is written{where}: look for triggers and rules, which this user may"
-            " not see."
-        )
+        else:
+            self._execute(self.statements.insert_listed(self.target, self.staged.staging, self.work, self.key, names))
 
     def _check_target_key(self) -> None:
         """Check that the key identifies every row of the target.
@@ -373,10 +323,6 @@ class TableMerge(TableWrite):
     def _from(self, which: str, alias: str) -> str:
         table = self.target if which == "target" else self.staged.staging
         return f"{self.database.qualified(table)} {alias}"
-
-    def _differs(self, columns: Sequence[Column]) -> str:
-        same = " AND ".join(self.statements.same(column, "t", "s") for column in columns)
-        return f" OR NOT ({same})" if same else ""
 
     def _execute(self, statement: str) -> None:
         self.connection.exec_driver_sql(statement)

@@ -291,7 +291,7 @@ class CustomStaging(Staging):
     def _create(
         self, connection: Connection, target: Table, columns: Sequence[Column], primary_key: Sequence[str], indexes: Sequence[str]
     ) -> Table:
-        wanted = msgspec.structs.replace(target, columns=tuple(columns), primary_key=tuple(primary_key))
+        wanted = msgspec.structs.replace(target, columns=tuple(columns), primary_key=tuple(primary_key), ended_at=None)
         made = self.maker.create(connection, wanted)
         names = {column.name for column in made.columns}
         missing = [column.name for column in columns if column.name not in names]

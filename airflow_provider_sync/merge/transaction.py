@@ -25,7 +25,8 @@ from airflow_provider_sync.databases.schema import STAGING_PREFIX, Table
 from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.merge.direct_load import DirectLoad, DirectRows
 from airflow_provider_sync.merge.foreign_key_order import parents_first
-from airflow_provider_sync.merge.merge import TableMerge, WorkTables, columns_left_alone
+from airflow_provider_sync.merge.merge import WorkTables, columns_left_alone
+from airflow_provider_sync.merge.modes import merge_for
 from airflow_provider_sync.merge.staging import naming_temporary_tables, staging_digest
 from airflow_provider_sync.merge.table_write import TableWrite
 from airflow_provider_sync.merge.without_rollback import Remains
@@ -161,7 +162,8 @@ def _prepared(database: Database, connection: Connection, staged: StagedTable | 
         kept = _table_to_keep(database, connection, staged, name=f"{prefix}_kept{number}")
         if kept:
             drop_afterwards(kept)
-        yield TableMerge(database, connection, staged, WorkTables(work=work, parked=parked, kept=kept))
+        merge = merge_for(staged.mode)
+        yield merge(database, connection, staged, WorkTables(work=work, parked=parked, kept=kept))
 
 
 def _table_to_keep(database: Database, connection: Connection, staged: StagedTable, *, name: str) -> Table | None:

@@ -1,0 +1,128 @@
+"""The merge of the mode ``history``: each change of a row begins a version, and no version is ever changed but by its end.
+
+::
+
+    valid_from  valid_to    is_current
+    monday      wednesday   false       ── the source's row differed on wednesday
+    wednesday   friday      false       ── it was gone on friday
+    sunday      NULL        true        ── it was there again on sunday
+
+Versions are compared by the row that is current; all times of one merge are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from airflow_provider_sync.databases.listed_changes import ListedChanges
+from airflow_provider_sync.databases.schema import Column, Op
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.merge.merge import TableMerge
+from airflow_provider_sync.merge.moments import moment_after, now
+
+
+class HistoryMerge(TableMerge):
+    """A merge that ends versions and inserts others; keys and values of rows that are there stay as they are."""
+
+    _at: datetime | None = None
+
+    @property
+    def listed(self) -> ListedChanges | None:
+        """Nothing: neither is a row deleted, nor does its key or a value change, so that no foreign key acts."""
+        return None
+
+    def prepare(self) -> None:
+        """Prepare nothing: no row is updated in columns that the source has."""
+
+    def release(self) -> None:
+        """Leave foreign keys alone: no row goes."""
+
+    def delete(self) -> None:
+        """End the versions of rows that the source lacks."""
+        if self.counts.deleted:
+            with self._naming_table():
+                self._end(Op.END, self._moment())
+
+    def delete_last(self) -> None:
+        """Delete nothing."""
+
+    def _write_rows(self) -> None:
+        if not (self.counts.inserted or self.counts.updated):
+            return
+        moment = self._moment()
+        names = [column.name for column in self.written]
+        constants = self._beginning(moment)
+        staging = self.staged.staging
+        if self.is_empty:
+            self._execute(self.statements.insert_all(self.target, staging, names, constants))
+            return
+        if self.counts.updated:
+            self._end(Op.VERSION, moment)
+        for op in (Op.VERSION, Op.INSERT):
+            self._execute(
+                self.statements.insert_listed(self.target, staging, self.work, self.key, names, op=op, constants=constants)
+            )
+
+    def _check_target_key(self) -> None:
+        """Check that no row has two current versions; those of single rows are checked where they are compared.
+
+        :raises TableError: when one has
+        """
+        if self.staged.removed is not None:
+            return
+        by_bytes = ", ".join(self.statements.comparable(column, "t") for column in self.key)
+        current = self.database.current(self.target, "t")
+        doubles = f"SELECT 1 FROM {self._from('target', 't')} WHERE {current} GROUP BY {by_bytes} HAVING COUNT(*) > 1 LIMIT 1"
+        if self.connection.exec_driver_sql(doubles).first():
+            raise several_current(self.column("valid_to"))
+
+    def column(self, option: str) -> Column:
+        """Return a column of the mode."""
+        column: Column | None = getattr(self.staged.mode, option)
+        if column is None:
+            raise TableError(f"mode history has no column for {option}.")
+        return column
+
+    def _end(self, op: Op, moment: datetime) -> None:
+        valid_to, is_current = self.column("valid_to"), self.column("is_current")
+        values = {
+            valid_to.name: self.statements.moment(valid_to, moment),
+            is_current.name: self.statements.truth(is_current, False),
+        }
+        where = self.database.current(self.target, "t")
+        self._execute(self.statements.set_listed(self.target, self.work, self.key, values, op, where=where))
+
+    def _beginning(self, moment: datetime) -> Mapping[str, str]:
+        valid_from, is_current = self.column("valid_from"), self.column("is_current")
+        return {
+            valid_from.name: self.statements.moment(valid_from, moment),
+            self.column("valid_to").name: "NULL",
+            is_current.name: self.statements.truth(is_current, True),
+        }
+
+    def _moment(self) -> datetime:
+        """Return the time of this merge, which is later than any of the versions of the rows that it lists."""
+        if self._at is None:
+            valid_from, valid_to = self.column("valid_from"), self.column("valid_to")
+            self._at = moment_after(now(), self._latest(valid_from, valid_to), (valid_from, valid_to))
+        return self._at
+
+    def _latest(self, *columns: Column) -> list[object]:
+        if self.is_empty:
+            return []
+        highest = ", ".join(f"MAX(t.{self.database.quote(column.name)})" for column in columns)
+        names = [column.name for column in self.key]
+        row = self.connection.exec_driver_sql(
+            f"SELECT {highest} FROM {self.database.qualified(self.work)} AS w {self.statements.straight_join}"
+            f" {self.statements.by_index(self.target, 't', names)} ON {self.statements.match(self.key, 't', 'w')}"
+        ).one()
+        return list(row)
+
+
+def several_current(valid_to: Column) -> TableError:
+    """Return the error for a row with several versions that did not end; the table is to be named by whoever raises it."""
+    return TableError(
+        f"some rows of the target have several current versions ({valid_to.name} is NULL). Set {valid_to.name} in all but the"
+        " last version of each row."
+    )

@@ -1,0 +1,138 @@
+"""Compare, after a merge and before its commit, what was staged with what the target has: by bytes, inside the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.listed_changes import MergeCounts, StagedTable
+from airflow_provider_sync.databases.schema import OP, Column, Op, Table
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError, TargetChangedError
+
+
+class MergeCheck:
+    """The comparison of one merge.
+
+    :ivar warnings: what a report should say
+
+    :param work: the work table that lists the rows that were written
+    :param columns: the staged columns
+    :param counts: what the merge had to do
+    :param all_inserted: whether the target was empty, so that nothing is listed
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        staged: StagedTable,
+        work: Table,
+        *,
+        key: Sequence[Column],
+        columns: Sequence[Column],
+        counts: MergeCounts,
+        all_inserted: bool,
+    ) -> None:
+        self.warnings: list[str] = []
+        self.database = database
+        self.statements = database.statements
+        self.connection = connection
+        self.staged = staged
+        self.target = staged.target
+        self.work = work
+        self.key = key
+        self.columns = columns
+        self.written = tuple(column for column in columns if not column.generated)
+        self.counts = counts
+        self.all_inserted = all_inserted
+        self.current = database.current(staged.target, "t")
+        # Rows that are there stay as they are, so that only those can be compared that were inserted.
+        self.only_written = staged.mode.name == "append"
+
+    def run(self) -> bool:
+        """Compare the rows.
+
+        :return: whether all of them are equal in every column; a warning says which columns the target computes otherwise
+        :raises TableError: when something at the target changed what was written
+        :raises TargetChangedError: when somebody else wrote to the target meanwhile
+        """
+        rows = self.staged.rows
+        if not self.staged.removed and not self.staged.mode.keeps_rows:
+            rows = self.database.reader.count(self.connection, self.target)
+        compared = [column for column in self.written if column.name not in self.staged.key]
+        differing = self._count_differing(compared)
+        kept = self._count_kept()
+        if rows != self.staged.rows or differing or kept:
+            found = f"it has {rows} rows of {self.staged.rows}, and {differing} of those that were sent are missing or differ"
+            if kept:
+                found += f"; {kept} that were deleted are still there"
+            # Rows that this transaction wrote are locked until its end, so no other session can have changed them.
+            if kept or self._count_differing(compared, written_only=True):
+                raise TableError(f"after the merge {found}. {self._who_changes_rows(compared)}", NOTHING_CHANGED)
+            raise TargetChangedError(
+                f"somebody else wrote to the target during the merge: {found}.", NOTHING_CHANGED, "Try again."
+            )
+        # Compares decimals by value, since the target decides how many trailing zeros a generated column has.
+        computed = [msgspec.structs.replace(column, scale=column.scale or 0) for column in self.columns if column.generated]
+        if computed and self._count_differing(computed):
+            names = ", ".join(column.name for column in computed)
+            self.warnings.append(f"Table {str(self.target)!r} computes other values for {names} than the source sends.")
+            return False
+        return True
+
+    def _count_differing(self, columns: Sequence[Column], *, written_only: bool = False) -> int:
+        """Count staged rows that are missing or different in the target.
+
+        :param written_only: count only rows that this merge inserted or updated
+        """
+        written = ""
+        if (written_only or self.only_written) and not self.all_inserted:
+            written = (
+                f" JOIN {self.database.qualified(self.work)} w"
+                f" ON {self.statements.match(self.key, 's', 'w')} AND w.{OP} NOT IN ('{Op.DELETE}', '{Op.END}')"
+            )
+        found = " AND ".join(filter(None, [self.statements.match(self.key, "t", "s"), self.current]))
+        return self._count(
+            f"SELECT COUNT(*) FROM {self.database.qualified(self.staged.staging)} s{written}"
+            f" LEFT JOIN {self.statements.by_index(self.target, 't', self.staged.key)} ON {found}"
+            f" WHERE ({self.statements.absent(self.key, 't')}{self._differs(columns)})"
+        )
+
+    def _count_kept(self) -> int:
+        """Count rows that were listed to be deleted, or to end, and still count."""
+        if not self.counts.deleted:
+            return 0
+        listed = self.statements.removed_rows(self.target, self.work, self.key)
+        still_there = " AND ".join(filter(None, [f"r.{OP} IN ('{Op.DELETE}', '{Op.END}')", self.current]))
+        return self._count(f"SELECT COUNT(*) FROM {listed} WHERE {still_there}")
+
+    def _who_changes_rows(self, columns: Sequence[Column]) -> str:
+        """Return the sentence of an error that says what changes written rows, and in which columns."""
+        names = [repr(column.name) for column in columns if self._count_differing([column], written_only=True)]
+        where = f" in {', '.join(names)}" if names and len(names) < len(columns) else ""
+        if self.target.triggers:
+            triggers = ", ".join(self.target.triggers)
+            return (
+                f"Its triggers ({triggers}) change what is written{where}: change them, or leave such columns out with 'columns'."
+            )
+        computed = ", ".join(repr(column.name) for column in self.key if column.generated)
+        if computed:
+            return (
+                f"The target computes the key column {computed} in another way than the source: give it the same expression on"
+                " both sides, or make it a plain one at the target."
+            )
+        return (
+            f"Something in the target's database changes what is written{where}: look for triggers and rules, which this user may"
+            " not see."
+        )
+
+    def _differs(self, columns: Sequence[Column]) -> str:
+        same = " AND ".join(self.statements.same(column, "t", "s") for column in columns)
+        return f" OR NOT ({same})" if same else ""
+
+    def _count(self, statement: str) -> int:
+        return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
