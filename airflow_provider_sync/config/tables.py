@@ -18,6 +18,7 @@ from airflow_provider_sync.config.options import (
     wrong_reference,
     wrong_value,
 )
+from airflow_provider_sync.config.table_mode import MODE_COLUMNS, Mode, mode_mistakes
 from airflow_provider_sync.config.table_patterns import is_pattern, same_wildcards, translated
 from airflow_provider_sync.exceptions import ConfigurationError
 
@@ -198,6 +199,24 @@ class TargetTable(TableConfig, frozen=True):
         description="A column of the source, its first value, and the value after its last: only rows between are synced"
         " (version 2).",
     )
+    mode: Mode = Field(
+        default="mirror",
+        description="What happens to rows that the source lacks, and to rows that differ: `mirror` deletes and updates them,"
+        " `upsert` only updates, `append` only inserts new rows, `soft_delete` marks what the source lacks, and `history` keeps"
+        " one row for each version.",
+    )
+    deleted_at: str = Field(
+        default="deleted_at", description="For `soft_delete`: the target's column for the time (UTC) at which a row was missed."
+    )
+    valid_from: str = Field(
+        default="valid_from", description="For `history`: the target's column for the time (UTC) at which a version began."
+    )
+    valid_to: str = Field(
+        default="valid_to", description="For `history`: the target's column for the time (UTC) at which a version ended."
+    )
+    is_current: str = Field(
+        default="is_current", description="For `history`: the target's column that tells whether a version did not end yet."
+    )
     import_indexes: tuple[str, ...] = Field(default=(), description="Columns of the staging table to index, beside the key.")
     staging: str = Field(
         default="permanent",
@@ -211,6 +230,26 @@ class TargetTable(TableConfig, frozen=True):
         default=None,
         description="Longest time, in seconds, for comparing and downloading this table. Otherwise the client's.",
     )
+
+    @property
+    def mode_columns(self) -> dict[str, str]:
+        """Names of the columns that the mode needs, by the option that names them."""
+        return {option: getattr(self, option) for option in MODE_COLUMNS.get(self.mode, ())}
+
+    @model_validator(mode="after")
+    def _fits_mode(self) -> Self:
+        options = [option for options in MODE_COLUMNS.values() for option in options]
+        mistakes = mode_mistakes(
+            self.mode,
+            {option: getattr(self, option) for option in options},
+            given=self.model_fields_set,
+            primary_key=self.primary_key,
+            renamed=self.renames.values(),
+            has_hasher=self.hasher is not None,
+        )
+        if mistake := next(mistakes, None):
+            raise wrong_value(mistake)
+        return self
 
 
 def table_entries(entries: Any) -> Any:

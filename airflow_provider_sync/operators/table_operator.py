@@ -32,6 +32,11 @@ class TableOperator(SyncOperator):
         "create_table",
         "on_schema_change",
         "window",
+        "mode",
+        "deleted_at",
+        "valid_from",
+        "valid_to",
+        "is_current",
         "import_indexes",
         "staging",
         "hasher",
@@ -67,6 +72,11 @@ class TableOperator(SyncOperator):
         create_table: bool | str | None = None,
         on_schema_change: str | None = None,
         window: str | Sequence[str] | None = None,
+        mode: str | None = None,
+        deleted_at: str | None = None,
+        valid_from: str | None = None,
+        valid_to: str | None = None,
+        is_current: str | None = None,
         import_indexes: str | Sequence[str] | None = None,
         staging: str | None = None,
         hasher: str | None = None,
@@ -91,6 +101,11 @@ class TableOperator(SyncOperator):
         self.create_table = create_table
         self.on_schema_change = on_schema_change
         self.window = window
+        self.mode = mode
+        self.deleted_at = deleted_at
+        self.valid_from = valid_from
+        self.valid_to = valid_to
+        self.is_current = is_current
         self.import_indexes = import_indexes
         self.staging = staging
         self.hasher = hasher

@@ -38,6 +38,12 @@ class TableSyncOperator(TableOperator):
     :param on_schema_change: ``fail``, ``add``, ``ignore`` or ``widen``: what to do about columns of the source that the target
         lacks, or that are too narrow there
     :param window: column, first value, value after the last (version 2 of the protocol)
+    :param mode: what happens to rows that differ, and to those that the source lacks: ``mirror``, ``upsert``, ``append``,
+        ``soft_delete`` or ``history``
+    :param deleted_at: for ``soft_delete``: column of the target for the time at which a row was missed
+    :param valid_from: for ``history``: column of the target for the time at which a version began
+    :param valid_to: for ``history``: column of the target for the time at which a version ended
+    :param is_current: for ``history``: column of the target that tells whether a version did not end yet
     :param import_indexes: columns of the staging table to index for the join, beside the key
     :param staging: ``permanent``, ``temporary``, or the import path of a class
     :param hasher: import path of a class that hashes the target table

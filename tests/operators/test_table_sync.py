@@ -85,6 +85,21 @@ def test_options_of_tables(source: Source, target: Target) -> None:
     assert target.rows("clients") == [(1, "Ann", None)]
 
 
+def test_modes(source: Source, target: Target) -> None:
+    """A mode and the names of its columns are arguments, or options of an entry; what does not fit ends the task."""
+    names = {"mode": "soft_delete", "deleted_at": "gone", "create_table": "true", "table": "marked"}
+    (report,) = execute(tables="orders", **names)
+    assert (report["status"], report["rows_inserted"]) == ("changed", 3)
+    source.execute("DELETE FROM orders WHERE id = 1")
+    (report,) = execute(tables={"orders": names})
+    assert (report["rows_deleted"], report["verified"]) == (1, "digest")
+    assert target.rows("marked") == ROWS["orders"]
+    target.execute("DELETE FROM marked WHERE gone IS NULL")
+    assert target.rows("marked") == ROWS["orders"][:1]
+    with pytest.raises(AirflowFailException, match="deleted_at is for mode soft_delete"):
+        execute(tables="orders", mode="history", deleted_at="gone")
+
+
 def test_tables_of_several_connections(source: Source, target: Target, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry may be kept in a database of its own."""
     with monkeypatch.context() as patch:

@@ -21,11 +21,11 @@ from sqlalchemy import Connection
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.sample import digest_sample
+from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, ProtocolError, SourceChangedError, TableError
-from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.merge.history import several_current
 from airflow_provider_sync.protocol.v2.messages import (
-    DIGEST_BYTES,
     SHA256,
     Described,
     DescribeTable,
@@ -37,7 +37,15 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
-from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges, changed_rows, combine_changes
+from airflow_provider_sync.sync.tables.row_changes import (
+    Key,
+    RowChanges,
+    changed_rows,
+    changes_of_mode,
+    combine_changes,
+    with_updated,
+)
+from airflow_provider_sync.sync.tables.row_lookups import announced_digests, digests_by_key, keys_at_target
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
@@ -60,7 +68,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     :ivar described: the source's description of its table
     :ivar source_segments: digests of the source's segments
     :ivar target_segments: digests of the target's segments, by the same partitioning
-    :ivar differing: numbers of the segments that differ, ascending
+    :ivar differing: numbers of the segments that differ, ascending; not of those in which only rows are that stay
+    :ivar mode: what happens to rows that differ
     """
 
     target: Target
@@ -69,6 +78,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     source_segments: SegmentDigests
     target_segments: SegmentDigests
     differing: tuple[int, ...]
+    mode: TableMode = MIRROR
 
     @property
     def partitioning(self) -> Partitioning:
@@ -80,6 +90,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         """The slice for later requests. It names all described columns, so that dropping one meanwhile is an error."""
         columns = tuple(column.name for column in self.described.columns)
         return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
+
+    @property
+    def without_window(self) -> RequestedSlice:
+        """The slice for later requests of rows inside or outside the window."""
+        return msgspec.structs.replace(self.requested_slice, window=None)
 
     @property
     def source_rows(self) -> int:
@@ -106,6 +121,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
                 " comparison of rows scans it.",
             )
         return found
+
+    @property
+    def may_mislead(self) -> bool:
+        """Whether apparent inserts and deletes may really be updates: rows left a window, or changed segments with their hash."""
+        return self.requested_slice.window is not None or self.partitioning.scheme == "row_hash"
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -166,7 +186,7 @@ def compare_segments(
             return dict(database.digests.digest_segments(connection, table_slice, described.partitioning))
 
         source, held = _ask_both(database, partial(read_segments, answer), digest_target)
-    differing = differing_segments(source, held)
+    differing = differing_segments_of(target, source, held)
     return Comparison(
         target=target,
         table_slice=table_slice,
@@ -174,7 +194,19 @@ def compare_segments(
         source_segments=source,
         target_segments=held,
         differing=tuple(differing),
+        mode=target.mode,
     )
+
+
+def differing_segments_of(target: Target, source: SegmentDigests, held: SegmentDigests) -> list[int]:
+    """Return the numbers of the segments in which a sync may have something to do, ascending.
+
+    Rows that only the target has may stay; but one that left a window at the source is to be updated.
+    """
+    differing = differing_segments(source, held)
+    if not target.mode.keeps_rows or (target.mode.name == "upsert" and target.options.window):
+        return differing
+    return [number for number in differing if number in source]
 
 
 def probes_of(client: SyncClient, database: Database) -> dict[str, str]:
@@ -241,11 +273,13 @@ def compare_slice(
     segment_ranges = segment_ranges_of(numbers)
 
     def digest_target(connection: Connection) -> dict[Key, int]:
-        return {
-            key: digest
-            for batch in database.digests.digest_rows(connection, table_slice, partitioning, segment_ranges)
-            for key, digest in batch
-        }
+        rows, digests = 0, dict[Key, int]()
+        for batch in database.digests.digest_rows(connection, table_slice, partitioning, segment_ranges):
+            rows += len(batch)
+            digests.update(batch)
+        if compared.mode.valid_to and rows > len(digests):
+            raise several_current(compared.mode.valid_to).with_subject(f"Table {compared.target.name!r}")
+        return digests
 
     def digest_source() -> dict[Key, int]:
         asked = tuple(ranges_at_source(segment_ranges, partitioning))
@@ -264,6 +298,13 @@ def compare_slice(
     else:
         source, held = digest_source(), digest_target(connection)
     changes = changed_rows(source, {key: wire_digest(digest) for key, digest in held.items()})
+    if compared.mode.name == "upsert" and compared.requested_slice.window is not None:
+        elsewhere = digests_by_key(client, compared, compared.without_window, changes.deleted)
+        changes, source = with_updated(changes, at_source=elsewhere), {**source, **elsewhere}
+    changes = changes_of_mode(changes, compared.mode.name)
+    if compared.mode.name == "append" and compared.may_mislead:
+        present = keys_at_target(database, compared, changes.inserted, connection)
+        changes = RowChanges(inserted=tuple(key for key in changes.inserted if key not in present))
     return Differences(
         changes=changes,
         announced={key: source[key] for key in changes.wanted},
@@ -281,16 +322,6 @@ def combine(slices: Iterable[Differences]) -> Differences:
         changes.append(found.changes)
         replaced = add_segments(replaced, found.replaced)
     return Differences(changes=combine_changes(changes), announced=announced, replaced=replaced)
-
-
-def announced_digests(messages: Iterable[RowDigests], key_columns: int) -> dict[Key, int]:
-    """Read keys and digests as they come over the wire."""
-    announced: dict[Key, int] = {}
-    for message in messages:
-        data = message.digests
-        digests = (int.from_bytes(data[at : at + DIGEST_BYTES]) for at in range(0, len(data), DIGEST_BYTES))
-        announced.update(zip(tsv.decode_keys(message.keys, key_columns), digests, strict=True))
-    return announced
 
 
 def read_segments(messages: Iterable[Segments]) -> dict[int, SegmentDigest]:

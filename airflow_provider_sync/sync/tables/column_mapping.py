@@ -15,6 +15,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, 
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, RequestedSlice, Window
 from airflow_provider_sync.protocol.v2.types import LogicalType
+from airflow_provider_sync.sync.tables.mode_columns import described_columns, refuse_columns_of_mode, target_key
 from airflow_provider_sync.sync.tables.schema_changes import check_schema, wider_column
 from airflow_provider_sync.sync.tables.target import Target
 
@@ -50,6 +51,7 @@ def map_columns(database: Database, target: Target, described: Described) -> Tab
         raise ConfigurationError(
             f"Table {target.name!r}: renames names {unknown[0]!r}, which the source does not have. It has: {', '.join(names)}."
         )
+    refuse_columns_of_mode(options, (options.renames.get(name, name) for name in names))
     check_schema(database, target, described)
     target_columns = {column.name: column for column in target.table.columns}
     columns: dict[str, CanonicalColumn] = {}
@@ -90,15 +92,16 @@ def _mapped_type(database: Database, target: Target, described: ColumnDescriptio
 
 
 def create_statement(database: Database, options: TargetTable, described: Described) -> str:
-    """Write the CREATE TABLE of a missing target from the source's description, with renames applied.
+    """Write the CREATE TABLE of a missing target from the source's description, renames applied, with the columns of its mode.
 
     :raises TableError: when the target's database has no type for a column
     """
     renamed = [
         msgspec.structs.replace(column, name=options.renames.get(column.name, column.name)) for column in described.columns
     ]
-    key = [options.renames.get(name, name) for name in described.key]
-    return database.ddl.create_table_statement(options.table_name, renamed, key)
+    refuse_columns_of_mode(options, (column.name for column in renamed))
+    key = target_key(options, (options.renames.get(name, name) for name in described.key))
+    return database.ddl.create_table_statement(options.table_name, [*renamed, *described_columns(options)], key)
 
 
 def _target_window(database: Database, target: Target) -> Window | None:

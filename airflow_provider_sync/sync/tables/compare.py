@@ -44,16 +44,27 @@ def first_facts(
     :param direct: whether rows may be loaded directly if the target is empty
     :param resume: whether a retry continues after a failed attempt
     """
-    if target.options.window is not None:
-        return Facts(has_window=True, is_resumable=resume)
-    if direct and connection is not None and database.reader.is_empty(connection, target.table):
-        return Facts(is_direct_allowed=True, is_resumable=resume)
+    facts = target_facts(target, resume=resume)
+    if facts.has_window:
+        return facts
+    # The rows of a history need the time at which they begin, which no load writes.
+    is_loadable = direct and target.mode.valid_from is None
+    if is_loadable and connection is not None and database.reader.is_empty(connection, target.table):
+        return msgspec.structs.replace(facts, is_direct_allowed=True)
     key_slice = _key_slice(database, target)
     if len(key_slice.key) != 1 or len(target.key) != 1 or not key_slice.has_indexed_ranges:
-        return Facts(is_resumable=resume)
+        return facts
     with database.connect() as asking:
         rows = database.digests.estimate_rows(asking, key_slice)
-    return Facts(is_resumable=resume, has_indexed_ranges=True, target_rows=rows)
+    return msgspec.structs.replace(facts, has_indexed_ranges=True, target_rows=rows)
+
+
+def target_facts(target: Target, *, resume: bool = False) -> Facts:
+    """Return the facts that the options of a target tell.
+
+    :param resume: see :func:`first_facts`
+    """
+    return Facts(has_window=target.options.window is not None, keeps_rows=target.mode.keeps_rows, is_resumable=resume)
 
 
 def compare(client: SyncClient, database: Database, target: Target, facts: Facts, next_step: NextStep) -> Findings:

@@ -24,8 +24,7 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, with_defaults
 from airflow_provider_sync.sync.tables.both_sides import Comparison
 from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
-from airflow_provider_sync.sync.tables.compare import compare
-from airflow_provider_sync.sync.tables.facts import Facts
+from airflow_provider_sync.sync.tables.compare import compare, target_facts
 from airflow_provider_sync.sync.tables.missing_target import find_target
 from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
@@ -124,7 +123,7 @@ def diff_table(
         return TableDiff(report=sync_tables(client, [table], database, dry_run=True, progress=progress)[0])
 
     def compare_rows(target: Target) -> tuple[Comparison, _Listed]:
-        findings = compare(client, database, target, Facts(has_window=target.options.window is not None), plan_diff)
+        findings = compare(client, database, target, target_facts(target), plan_diff)
         listed = _Listed(max_keys)
         if findings.step.action is Action.REPORT_ROWS:
             for found in reclassified_slices(client, database, findings.comparison):

@@ -15,8 +15,7 @@ from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
 from airflow_provider_sync.sync.tables.both_sides import Comparison, compare_rows, compare_segments
 from airflow_provider_sync.sync.tables.column_mapping import requested_slice_for
-from airflow_provider_sync.sync.tables.compare import compare
-from airflow_provider_sync.sync.tables.facts import Facts
+from airflow_provider_sync.sync.tables.compare import compare, target_facts
 from airflow_provider_sync.sync.tables.missing_target import find_target, present_target
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reasons import OTHER, explain, likely_reason
@@ -218,8 +217,7 @@ class _Rows:
 
     def _differing(self, names: Sequence[str]) -> tuple[Comparison, RowChanges]:
         target = _narrowed(self.target, self.described, names)
-        facts = Facts(has_window=target.options.window is not None)
-        findings = compare(self.client, self.database, target, facts, plan_diff)
+        findings = compare(self.client, self.database, target, target_facts(target), plan_diff)
         compared = findings.comparison
         if findings.step.action is Action.DONE:
             return compared, RowChanges()

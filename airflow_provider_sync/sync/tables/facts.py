@@ -86,6 +86,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a table and its source. It starts with what the target tells, and grows with each step.
 
     :ivar has_window: whether only rows inside a window are synchronised, so that the others stay
+    :ivar keeps_rows: whether rows that the source lacks stay, so that segments with such rows always differ
     :ivar is_direct_allowed: whether the target is empty and rows may go into it without a staging table
     :ivar is_resumable: whether a retry is to go on where a failed try ended
     :ivar has_indexed_ranges: whether the target can look up single segments, and so take part in a probe
@@ -98,6 +99,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     has_window: bool = False
+    keeps_rows: bool = False
     is_direct_allowed: bool = False
     is_resumable: bool = False
     has_indexed_ranges: bool = False

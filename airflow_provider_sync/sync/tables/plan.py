@@ -187,6 +187,8 @@ def plan_division(facts: Facts) -> Step:
         return Step(action=Action.COMPARE_SEGMENTS)
     if not segments.differing:
         return Step(action=Action.DONE)
+    if facts.keeps_rows and row_scans(segments) <= MAX_SCANS and (step := _look_for_wanted(facts)):
+        return step
     if facts.has_window:
         return Step(action=Action.DIVIDE, send_all=False)
     if segments.source_rows > 2 * segments.target_rows:
@@ -199,13 +201,14 @@ def plan_division(facts: Facts) -> Step:
 
 
 def plan_check(facts: Facts) -> Step:
-    """Return the next step towards knowing whether the tables differ at all; no row is compared."""
+    """Return the next step towards knowing whether a sync has anything to do; rows are compared only where some stay anyway."""
     segments = facts.segments
     if segments is None:
         return _compare_segments(facts)
-    if segments.is_probe and not segments.differing:
+    if segments.is_probe and (facts.keeps_rows or not segments.differing):
         return Step(action=Action.COMPARE_SEGMENTS)
-    return Step(action=Action.DONE)
+    step = _look_for_wanted(facts) if facts.keeps_rows and segments.differing else None
+    return step or Step(action=Action.DONE)
 
 
 def plan_diff(facts: Facts) -> Step:
@@ -254,10 +257,16 @@ def _fetch(facts: Facts, segments: SegmentFacts) -> Step:
         compared = segments.differing_rows / 2
         if finer := _finer(segments.partitioning, segments.source_rows, compared, changed, cost=EXTRA_SCAN):
             return Step(action=Action.COMPARE_SEGMENTS, partitioning=finer, cut=Cut.SCATTERED)
-    if segments.target_rows - segments.source_rows > MAX_LISTED:
+    if segments.target_rows - segments.source_rows > MAX_LISTED and not facts.keeps_rows:
         return Step(action=Action.FETCH_SLICES)
     limit = min(MAX_LISTED, ALL_ABOVE * segments.source_rows)
     return _compare_rows(facts, segments, limit, Action.FETCH_ALL)
+
+
+def _look_for_wanted(facts: Facts) -> Step | None:
+    """Compare rows, since segments may differ only by rows that stay; ``None`` once a row is known that has to be fetched."""
+    rows = facts.rows or RowFacts()
+    return None if rows.wanted else Step(action=Action.DONE if rows.is_complete else Action.COMPARE_ROWS)
 
 
 def _list_rows(facts: Facts, segments: SegmentFacts) -> Step:
@@ -274,6 +283,8 @@ def _compare_rows(facts: Facts, segments: SegmentFacts, limit: float, beyond: Ac
     rows = facts.rows or RowFacts(is_complete=not segments.differing)
     if rows.wanted > limit or rows.deleted > MAX_DELETED:
         return Step(action=beyond)
+    if facts.keeps_rows and rows.is_complete and not rows.wanted:
+        return Step(action=Action.DONE)
     return Step(action=Action.FETCH_ROWS if rows.is_complete else Action.COMPARE_ROWS)
 
 
@@ -366,28 +377,6 @@ def task_count(rows: int, wanted: int, scheme: Scheme) -> int:
     :param wanted: at most so many
     """
     return 1 if scheme != "key_range" else max(1, min(wanted, -(-rows // TASK_ROWS)))
-
-
-class Verification(StrEnum):
-    """What of the target is digested before the commit."""
-
-    KEYS = auto()
-    """The touched rows, looked up by their keys."""
-    TOUCHED = auto()
-    """The rows of the touched segments, looked up by key ranges."""
-    TABLE = auto()
-    """The whole table."""
-
-
-def plan_verification(scheme: Scheme, *, is_listed: bool, touched_rows: int, source_rows: int) -> Verification:
-    """Decide how the target is verified: key ranges are looked up unless they hold most rows; other segments need a scan.
-
-    :param is_listed: whether all touched keys are in memory
-    :param touched_rows: rows of the source in the touched segments
-    """
-    if scheme != "key_range":
-        return Verification.KEYS if is_listed else Verification.TABLE
-    return Verification.TABLE if 2 * touched_rows > source_rows else Verification.TOUCHED
 
 
 def ranges_to_fetch(missing: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:

@@ -7,19 +7,16 @@ rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import ProtocolError
-from airflow_provider_sync.protocol.v2 import tsv
-from airflow_provider_sync.protocol.v2.messages import MAX_KEYS, DigestRows, RequestedSlice
-from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, announced_digests, compare_slices
+from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, compare_slices
 from airflow_provider_sync.sync.tables.row_changes import Key, with_deleted, with_updated
+from airflow_provider_sync.sync.tables.row_lookups import digests_by_key, keys_at_target
 
 
 def confirmed_slices(
@@ -40,7 +37,7 @@ def reclassified_slices(client: SyncClient, database: Database, compared: Compar
     """Compare the rows of the segments that differ, slice by slice; each key comes once if neither side changes."""
     is_split = _is_split(compared)
     for found in compare_slices(client, database, compared):
-        if not _may_mislead(compared):
+        if not compared.may_mislead:
             yield found
             continue
         reclassified = _reclassified(client, database, compared, found, None, is_split=is_split)
@@ -63,37 +60,7 @@ def reclassify(client: SyncClient, database: Database, compared: Comparison, fou
 
     :param found: the differences of all slices
     """
-    return _reclassified(client, database, compared, found, None, is_split=False) if _may_mislead(compared) else found
-
-
-def digests_by_key(
-    client: SyncClient, compared: Comparison, requested_slice: RequestedSlice, keys: Iterable[Key]
-) -> dict[Key, int]:
-    """Return the source's digests of the rows with these keys, without keys that it lacks.
-
-    :raises ProtocolError: when it answers with other rows
-    """
-    wanted, announced = list(keys), dict[Key, int]()
-    for chunk in in_chunks(wanted):
-        request = DigestRows(
-            table_slice=requested_slice,
-            partitioning=compared.partitioning,
-            keys=tsv.encode_keys(chunk).decode(),
-            digest=compared.table_slice.digest,
-        )
-        with client.digest_rows(request) as answer:
-            announced |= announced_digests(answer, len(compared.table_slice.key))
-    if strange := announced.keys() - set(wanted):
-        raise ProtocolError(
-            f"Table {compared.target.name!r}: the source answered with {len(strange)} keys that were not asked for."
-        )
-    return announced
-
-
-def in_chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    """Cut keys into lists that fit into one request."""
-    for start in range(0, len(keys), MAX_KEYS):
-        yield keys[start : start + MAX_KEYS]
+    return _reclassified(client, database, compared, found, None, is_split=False) if compared.may_mislead else found
 
 
 def refresh_announced(client: SyncClient, compared: Comparison, found: Differences, moved: Sequence[Key]) -> Differences:
@@ -102,7 +69,7 @@ def refresh_announced(client: SyncClient, compared: Comparison, found: Differenc
     :param moved: keys of such rows, all of them to insert or update
     :return: the differences with the new digests; rows that the source no longer has are deleted
     """
-    now = digests_by_key(client, compared, _without_window(compared), moved)
+    now = digests_by_key(client, compared, compared.without_window, moved)
     announced = msgspec.structs.replace(found, announced={**found.announced, **now})
     return without_rows(announced, {key for key in moved if key not in now})
 
@@ -118,7 +85,7 @@ def without_rows(found: Differences, gone: Collection[Key]) -> Differences:
 
 def confirm_deleted(client: SyncClient, compared: Comparison, found: Differences) -> Differences:
     """Look up the rows to delete at the source by key; those that it still has become updated."""
-    still_there = digests_by_key(client, compared, _without_window(compared), found.changes.deleted)
+    still_there = digests_by_key(client, compared, compared.without_window, found.changes.deleted)
     return msgspec.structs.replace(
         found,
         changes=with_updated(found.changes, at_source=still_there),
@@ -142,28 +109,10 @@ def _reclassified(
     found = confirm_deleted(client, compared, found)
     if not is_split and compared.requested_slice.window is None:
         return found
-    present = _present(database, compared, found.changes.inserted, connection)
+    present = keys_at_target(database, compared, found.changes.inserted, connection)
     return msgspec.structs.replace(found, changes=with_updated(found.changes, at_target=present))
-
-
-def _may_mislead(compared: Comparison) -> bool:
-    """Whether apparent inserts and deletes may really be updates."""
-    return compared.requested_slice.window is not None or compared.partitioning.scheme == "row_hash"
 
 
 def _is_split(compared: Comparison) -> bool:
     """Whether the other half of a changed row may be in another slice."""
     return compared.partitioning.scheme == "row_hash" and len(compared.slices()) > 1
-
-
-def _without_window(compared: Comparison) -> RequestedSlice:
-    return msgspec.structs.replace(compared.requested_slice, window=None)
-
-
-def _present(database: Database, compared: Comparison, keys: Sequence[Key], connection: Connection | None) -> set[Key]:
-    """Return which of these rows the target has, inside or outside the window."""
-    if not keys:
-        return set()
-    table_slice = msgspec.structs.replace(compared.table_slice, window=None)
-    with nullcontext(connection) if connection is not None else database.snapshot() as reading:
-        return {key for batch in database.digests.digest_keys(reading, table_slice, keys) for key, _ in batch}

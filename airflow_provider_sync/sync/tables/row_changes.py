@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
+from airflow_provider_sync.config.table_mode import Mode
+
 Key = tuple[str, ...]
 """The canonical texts of a row's key columns."""
 
@@ -45,6 +47,17 @@ def changed_rows(source: Mapping[Key, int], target: Mapping[Key, int]) -> RowCha
         updated=tuple(key for key, digest in source.items() if target.get(key, digest) != digest),
         deleted=tuple(key for key in target if key not in source),
     )
+
+
+def changes_of_mode(changes: RowChanges, mode: Mode) -> RowChanges:
+    """Return the changes that a mode makes: ``upsert`` and ``append`` leave some rows as they are."""
+    match mode:
+        case "append":
+            return RowChanges(inserted=changes.inserted)
+        case "upsert":
+            return RowChanges(inserted=changes.inserted, updated=changes.updated)
+        case _:
+            return changes
 
 
 def combine_changes(slices: Iterable[RowChanges]) -> RowChanges:

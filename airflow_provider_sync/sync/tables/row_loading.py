@@ -16,8 +16,8 @@ from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows, KeyRange, RequestedSlice
 from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.reclassify import in_chunks
 from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables.row_lookups import in_chunks
 from airflow_provider_sync.sync.tables.target import Target
 
 

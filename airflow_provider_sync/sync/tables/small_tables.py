@@ -25,10 +25,9 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.protocol.v2.messages import DescribeTables
-from airflow_provider_sync.sync.tables.both_sides import probes_of, read_segments, refuse_null_keys
+from airflow_provider_sync.sync.tables.both_sides import differing_segments_of, probes_of, read_segments, refuse_null_keys
 from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
-from airflow_provider_sync.sync.tables.segment_digests import differing_segments
 from airflow_provider_sync.sync.tables.target import Target, resolve_target, with_row_security
 
 Table = TypeVar("Table")
@@ -119,4 +118,4 @@ def _equal_rows(database: Database, connection: Connection, target: Target, tabl
     with database.translate_errors():
         refuse_null_keys(database, connection, table_slice)
         held = database.digests.digest_segments(connection, table_slice, described.partitioning)
-    return None if differing_segments(source, held) else sum(segment.rows for segment in source.values())
+    return None if differing_segments_of(target, source, held) else sum(segment.rows for segment in source.values())

@@ -17,6 +17,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import key_range_of, missing_segment_ranges
+from airflow_provider_sync.databases.table_mode import MIRROR
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
@@ -32,12 +33,13 @@ from airflow_provider_sync.sync.tables.reclassify import (
     refresh_announced,
     without_rows,
 )
-from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables.row_changes import Key, changes_of_mode
 from airflow_provider_sync.sync.tables.row_loading import RowLoader
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
     add_segments,
     differing_segments,
+    digest_by_segment,
     subtract_segments,
 )
 from airflow_provider_sync.sync.tables.staging_slice import StagingSlice
@@ -126,7 +128,7 @@ class Stager:
         held = staged.digests() if is_resumed else {}
         staged.delete([key for key in held if key not in differences.announced])
         held = {key: digest for key, digest in held.items() if key in differences.announced}
-        found = self._stage_rows(staged, differences, held, is_alone=True)
+        found = self._without_kept(differences, self._stage_rows(staged, differences, held, is_alone=True))
         if differences.changes.deleted and not self._matches_announcement(staged, found.replaced):
             # The source's answers disagree, so rows may be missing from one of them.
             found = confirm_deleted(self._client, self._compared, found)
@@ -155,7 +157,7 @@ class Stager:
                 listed = list(removed.digests_by_key(keys))
                 removed.delete(listed)
                 deleted -= len(listed)
-            found = self._stage_rows(staged, differences, held, is_alone=False)
+            found = self._without_kept(differences, self._stage_rows(staged, differences, held, is_alone=False))
             self._list_removed(removed, found.changes.deleted)
             rows += len(found.announced) - len(held)
             deleted += len(found.changes.deleted)
@@ -211,12 +213,29 @@ class Stager:
         for segment_range in ranges:
             self._loader.load_range(key_range_of(compared.partitioning, segment_range))
         others = tuple(number for number in differing if number in held or not ranges)
-        partly = msgspec.structs.replace(compared, table_slice=staged.table_slice, target_segments=held, differing=others)
+        partly = msgspec.structs.replace(
+            compared, table_slice=staged.table_slice, target_segments=held, differing=others, mode=MIRROR
+        )
         connection = None if self._staging.visible_to_others else self._connection
         for found in confirmed_slices(self._client, self._database, partly, connection):
             # A row that changed meanwhile may have come with its old values in another slice.
             staged.delete([*found.changes.deleted, *found.announced])
             self._stage_rows(staged, found, {}, is_alone=False)
+
+    def _without_kept(self, before: Differences, found: Differences) -> Differences:
+        """Leave out rows that were to be updated, that the source lacks since, and that the mode keeps as they are."""
+        kept = found.changes.deleted
+        if not (kept and self._compared.mode.keeps_rows):
+            return found
+        table_slice = msgspec.structs.replace(self._compared.table_slice, window=None)
+        with self._database.snapshot() as connection:
+            digests = [row for rows in self._database.digests.digest_keys(connection, table_slice, kept) for row in rows]
+        stays = digest_by_segment(self._compared.partitioning, digests)
+        return msgspec.structs.replace(
+            found,
+            changes=changes_of_mode(found.changes, self._compared.mode.name),
+            replaced=subtract_segments(before.replaced, stays),
+        )
 
     def _matches_announcement(self, staged: StagingSlice, replaced: SegmentDigests) -> bool:
         """Whether the staged and the unchanged rows add up to the segment digests that the source announced.
@@ -281,6 +300,7 @@ class Stager:
             removed=removed,
             # With a window, limits on deleted rows count only rows inside of it.
             target_rows=self._compared.target_rows,
+            mode=self._compared.mode,
         )
 
     def _fetched(

@@ -78,7 +78,7 @@ class StagedSlices(StagedRows):
         :raises TableError: when they differ because the target stores other values than those staged
         """
         for entry in self.slices:
-            if self._holds(connection, entry):
+            if self._is_unknown(entry) or self._holds(connection, entry):
                 continue
             refuse_other_values(self.database, connection, self._slice_of(entry), self.staging, name=self.target.name)
             if not entry.by_key:
@@ -92,7 +92,11 @@ class StagedSlices(StagedRows):
 
     def whole_target_matches(self, connection: Connection) -> bool:
         """Whether the slices that :meth:`verify` may not fail for also have the recorded digests."""
-        return all(self._holds(connection, entry) for entry in self.slices if entry.by_key)
+        return all(self._holds(connection, entry) for entry in self.slices if entry.by_key and not self._is_unknown(entry))
+
+    def _is_unknown(self, entry: StagedSlice) -> bool:
+        """Whether the digest of a slice says nothing of the target, which keeps other rows beside those that were staged."""
+        return entry.by_key and self.target.mode.keeps_rows
 
     def _holds(self, connection: Connection, entry: StagedSlice) -> bool:
         """Whether the target's key range of a slice has the digest that its task recorded."""

@@ -11,10 +11,12 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
+from airflow_provider_sync.databases.table_mode import MIRROR, TableMode
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.merge.without_rollback import refuse_without_rollback
 from airflow_provider_sync.protocol.v2.messages import KeyRange
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.sync.tables.mode_columns import refuse_columns_of_mode, resolve_mode
 
 _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
 """A decimal of any scale, which keeps its trailing zeros."""
@@ -23,6 +25,7 @@ _ANY_SCALE = LogicalType(kind=LogicalKind.DECIMAL)
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A target table, its options, and the columns that identify a row.
 
+    :ivar table: without the columns of its mode; see :mod:`.mode_columns`
     :ivar key: columns of the target, configured or its own primary key
     :ivar key_range: lowest and highest key of the rows to sync; ``None`` for all rows
     :ivar trailing_zeros: columns of the source whose decimals keep their trailing zeros in the target
@@ -39,6 +42,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     source_columns: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
     schema_changes: tuple[str, ...] = ()
+    mode: TableMode = MIRROR
 
     @property
     def name(self) -> str:
@@ -82,10 +86,11 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
 
     :raises MissingTableError: when there is no such table
     :raises TableError: when it has no key and none is configured, a configured key column is missing, or row security hides
-        rows
+        rows, or the mode needs columns or a key that the table does not have
     """
     table = database.catalog.describe(connection, options.table_name)
     check_all_rows_seen(table, options.table_name, allowed=options.allow_row_security)
+    mode, table = resolve_mode(database, connection, options, table)
     key = options.primary_key or table.primary_key
     if not key:
         raise TableError(f"Table {options.table_name!r} has no primary key. Name one with 'primary'.")
@@ -96,7 +101,13 @@ def resolve_target(database: Database, connection: Connection, options: TargetTa
             f"Table {options.table_name!r} has no column {missing[0]!r}, which 'primary' names."
             f" Its columns are: {', '.join(sorted(names))}."
         )
-    return Target(options=options, table=table, key=key, trailing_zeros=_columns_with_trailing_zeros(database, table, options))
+    return Target(
+        options=options,
+        table=table,
+        key=key,
+        mode=mode,
+        trailing_zeros=_columns_with_trailing_zeros(database, table, options),
+    )
 
 
 def _columns_with_trailing_zeros(database: Database, table: Table, options: TargetTable) -> tuple[str, ...]:
@@ -124,6 +135,10 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
                 f"Table {target.name!r}: {option} names {unknown[0]!r}, which the source does not send."
                 f" It sends: {', '.join(source_columns)}."
             )
+    refuse_columns_of_mode(
+        options,
+        (options.renames.get(name, name) for name in source_columns if not options.columns or name in options.columns),
+    )
     names = {column.name for column in target.table.columns}
     positions, columns = [], []
     for position, source_name in enumerate(source_columns):

@@ -54,4 +54,5 @@ class TaskStaging:
             verify=target.options.verify,
             removed=removed,
             target_rows=slices[0].target_rows,
+            mode=target.mode,
         )

@@ -15,7 +15,7 @@ from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.tables.both_sides import Comparison, digest_source_again
 from airflow_provider_sync.sync.tables.computed_columns import refuse_other_values
-from airflow_provider_sync.sync.tables.plan import Verification, plan_verification
+from airflow_provider_sync.sync.tables.plan_verification import Verification, plan_verification
 from airflow_provider_sync.sync.tables.row_changes import Key
 from airflow_provider_sync.sync.tables.segment_digests import (
     SegmentDigests,
@@ -88,18 +88,22 @@ class FetchedRows(StagedRows):
         return self.listed is None
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Digest what :func:`.plan.plan_verification` names, and compare it with the digests that the source announced.
+        """Digest what :mod:`.plan_verification` names, and compare it with the digests that the source announced.
 
         :return: ``None`` if rows changed each time that they were fetched, so that their final digests are unknown
         :raises TargetChangedError: when they differ
         :raises TableError: when they differ because the target stores other values than those staged
         """
         compared = self.compared
+        if self._has_other_rows:
+            # The staged rows have the announced digests, and the merge has compared them with the target.
+            return "digest" if self.proven else None
         verification = plan_verification(
             compared.partitioning.scheme,
             is_listed=self.announced is not None,
             touched_rows=compared.source_rows_in(compared.differing),
             source_rows=compared.source_rows,
+            keeps_rows=compared.mode.keeps_rows,
         )
         match verification:
             case Verification.KEYS:
@@ -119,6 +123,8 @@ class FetchedRows(StagedRows):
         compared, window = self.compared, self.compared.table_slice.window
         if self.replaced is None or (window is not None and self._lacks(window.column)):
             return True
+        if compared.mode.keeps_rows and compared.partitioning.scheme == "row_hash":
+            return True  # the digest that a changed row had in the target is not known
         found = dict(self.database.digests.digest_written(connection, compared.table_slice, compared.partitioning))
         return found in (dict(compared.source_segments), dict(self._merged(connection, self.replaced)))
 
@@ -132,15 +138,22 @@ class FetchedRows(StagedRows):
         If all rows were fetched, these are the announced digests. Otherwise they are those of the target when it was compared,
         with the rows that differed replaced, since the source may have changed after it announced its segments.
 
-        :return: ``None`` if they are unknown: when partitioned by row hash, where changed rows move to other segments, and
-            when the window's column is not staged
+        :return: ``None`` if they are unknown: when partitioned by row hash, where changed rows move to other segments, when
+            the window's column is not staged, and when all rows were fetched beside which others stay
         """
         compared, window = self.compared, self.compared.table_slice.window
+        if self._has_other_rows:
+            return None
         if self.replaced is None:
             return compared.source_segments
         if compared.partitioning.scheme == "row_hash" or (window is not None and self._lacks(window.column)):
             return None
         return self._merged(connection, self.replaced)
+
+    @property
+    def _has_other_rows(self) -> bool:
+        """Whether all rows were fetched, but the target keeps rows beside them."""
+        return self.replaced is None and self.compared.mode.keeps_rows and self.compared.target_rows > 0
 
     def _keys_hold(self, connection: Connection) -> bool:
         announced = dict(self.announced or {})

@@ -32,8 +32,7 @@ from airflow_provider_sync.sync.tables.column_mapping import (
     configured_slice,
     create_statement,
 )
-from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts
-from airflow_provider_sync.sync.tables.facts import Facts
+from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts, target_facts
 from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_source
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
@@ -82,9 +81,9 @@ class Version2Source(TableSource):
         describe_source(self.client, self.database, target)
 
     def differs(self, target: Target) -> bool:
-        """Whether the digests of the segments of source and target differ; no row is asked for."""
+        """Whether a sync would have something to do, by the digests of segments, and of rows where some stay anyway."""
         findings = compare(self.client, self.database, target, first_facts(self.database, target), plan.plan_check)
-        return bool(findings.comparison.differing)
+        return bool(findings.differences.announced if target.mode.keeps_rows else findings.comparison.differing)
 
     def unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:
         """Compare the small tables in few requests; see :mod:`.small_tables`."""
@@ -115,10 +114,10 @@ class Version2Source(TableSource):
 
     def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
         """Compare segments; where some differ, make the staging tables, and cut the keys into ranges."""
-        facts = Facts(has_window=target.options.window is not None)
+        facts = target_facts(target)
         findings = repeated(self.client, lambda: compare(self.client, self.database, target, facts, plan.plan_division))
         compared, whole = findings.comparison, findings.step.send_all
-        if not compared.differing:
+        if findings.step.action is Action.DONE:
             return self.compared(target, [], rows=compared.source_rows, warnings=compared.warnings)
         self._make_staging(compared, run)
         planned = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
@@ -85,6 +86,11 @@ class RestlessSource:
         """Sync by a client."""
         (report,) = sync_tables(client, [table_from_options("t", options or {})], self.link.target.database, **arguments)
         return report
+
+    def assert_were_there(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Check that the source had each of these rows at some time."""
+        for row in rows:
+            assert tuple(row) in self._states[row[0]], row
 
     def assert_target_is_true(self) -> None:
         """Check that each row of the target is one that the source had, and that rows that stand still are the source's."""

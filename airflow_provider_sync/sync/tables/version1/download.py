@@ -251,7 +251,8 @@ class _Download:
         return self.source_hash is not None and (self.source_hash == hash_before or hashed.matches(self.source_hash))
 
     def _lacks_rows(self) -> bool:
-        return lacks_rows(self.database, self.connection, self.target, self.staging.table)
+        """Whether the merge would take the source's word for it that rows are gone."""
+        return not self.target.mode.keeps_rows and lacks_rows(self.database, self.connection, self.target, self.staging.table)
 
     def _list_missing(self, listed: Staging, among: Table | None = None) -> Table:
         return list_missing(self.database, self.connection, self.target, self.staging.table, listed, among=among)
@@ -300,6 +301,7 @@ class _Download:
             verify=options.verify,
             removed=listed,
             target_rows=self.database.reader.count(self.connection, self.target.table) if listed is not None else 0,
+            mode=self.target.mode,
         )
         warnings = [
             *self.warnings,

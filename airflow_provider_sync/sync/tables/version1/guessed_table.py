@@ -9,6 +9,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Row, Value
 from airflow_provider_sync.exceptions import IncompleteStreamError, MissingTableError, ServerError, TableError
+from airflow_provider_sync.sync.tables.mode_columns import described_columns, target_key
 
 
 def describe_missing(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
@@ -56,7 +57,10 @@ def create_statement(database: Database, options: TargetTable, source_columns: S
         name = options.renames.get(source_name, source_name)
         kind = _guess(values[source_name], key=name in key)
         lines.append(f"  {database.quote(name)} {kind}{' NOT NULL' if name in key else ''}")
-    lines.append(f"  PRIMARY KEY ({database.columns(key)})")
+    for column in described_columns(options):
+        sql_type = database.ddl.sql_type(column.type, key=False)
+        lines.append(f"  {database.quote(column.name)} {database.ddl.definition(sql_type, required=not column.nullable)}")
+    lines.append(f"  PRIMARY KEY ({database.columns(target_key(options, key))})")
     name = ".".join(database.quote(part) for part in options.table_name.split("."))
     return f"CREATE TABLE {name} (\n" + ",\n".join(lines) + "\n)"
 

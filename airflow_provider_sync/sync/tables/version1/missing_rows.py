@@ -42,7 +42,8 @@ def list_missing(
 def _missing(database: Database, target: Target, table: Table, staged: Table) -> str:
     key = [target.table.column(name) for name in target.key]
     statements = database.statements
+    where = " AND ".join(filter(None, [statements.absent(key, "s"), database.current(table, "t")]))
     return (
         f"FROM {database.qualified(table)} t LEFT JOIN {database.qualified(staged)} s ON {statements.match(key, 't', 's')}"
-        f" WHERE {statements.absent(key, 's')}"
+        f" WHERE {where}"
     )

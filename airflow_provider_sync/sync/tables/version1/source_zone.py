@@ -89,7 +89,8 @@ def rows_in_common(
         f"SUM(CASE WHEN s.{database.quote(column.name)} IS NOT NULL AND {same(column, 't', 's')} THEN 1 ELSE 0 END)"
         for column in columns
     )
-    joined = f"{database.qualified(staged)} s JOIN {database.qualified(target)} t ON {database.statements.match(key, 't', 's')}"
+    found = " AND ".join(filter(None, [database.statements.match(key, "t", "s"), database.current(target, "t")]))
+    joined = f"{database.qualified(staged)} s JOIN {database.qualified(target)} t ON {found}"
     statement = f"SELECT {equal} FROM {joined}"
     return int(connection.exec_driver_sql(statement).scalar() or 0)
 

@@ -113,6 +113,11 @@ class WholeTable(StagedRows):
             return "Verified by rows only: the hash of the source covers columns that are not synchronised."
         if self.source_hash is None:
             return "Verified by rows only: the source cannot hash this table."
+        if self.target.mode.keeps_rows:
+            return (
+                "Verified by rows only: the target keeps rows, or values, that the source does not have, so that the hashes of"
+                " the two differ. Version 1 knows no other comparison: each sync sends the whole table."
+            )
         return (
             "Verified by rows only: the hashes of source and target differ although the rows are equal, as with other types,"
             " column order or databases on both sides. Each sync will send the whole table."

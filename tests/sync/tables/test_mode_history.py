@@ -1,0 +1,116 @@
+"""A history of a table: its versions, their times, and what a table must be like to have them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from airflow_provider_sync.exceptions import SyncFailed
+from tests.sync.link import Link
+from tests.sync.tables.mode_tables import copies, counts
+
+VERSIONS = "id, v, valid_from, valid_to, is_current"
+
+
+def test_versions_follow_each_other(two_same: Link) -> None:
+    """A version begins when the one before ended, several changes between two syncs are one, and nothing else is ever written."""
+    with copies(two_same, rows=3) as targets:
+        targets.sync("history")
+        two_same.source.execute("UPDATE t SET v = 'unseen' WHERE id = 2", "UPDATE t SET v = 'seen' WHERE id = 2")
+        two_same.source.execute("UPDATE t SET v = 'other' WHERE id = 3", "UPDATE t SET v = 'v3' WHERE id = 3")
+        before = targets.rows("history", columns=VERSIONS)
+        assert counts(targets.sync("history")) == ("changed", 0, 1, 0)
+        after = targets.rows("history", columns=VERSIONS)
+        first, second = targets.rows("history", "id = 2", "valid_from, v, valid_to, is_current")
+        assert (first[1], second[1]) == ("v2", "seen")
+        assert first[2] == second[0] > first[0]
+        assert (first[3], second[2], second[3]) == (0, None, 1)
+        assert [row for row in before if row[0] != 2] == [row for row in after if row[0] != 2]
+        assert counts(targets.sync("history")) == ("unchanged", 0, 0, 0)
+        assert targets.rows("history", columns=VERSIONS) == after
+
+
+def test_a_clock_that_was_set_back(two_into: Link) -> None:
+    """A version begins after the one before, even if that has a time which is still to come."""
+    with copies(two_into, rows=2) as targets:
+        targets.sync("history")
+        two_into.target.execute("UPDATE history SET valid_from = '2999-12-31 23:59:59' WHERE id = 1")
+        for value in ("x", "y"):
+            two_into.source.execute(f"UPDATE t SET v = '{value}'")
+            assert counts(targets.sync("history")) == ("changed", 0, 2, 0)
+        rows = targets.rows("history", "id = 1", "valid_from, v, valid_to")
+        assert [row[1] for row in rows] == ["v1", "x", "y"]
+        assert [row[2] for row in rows] == [rows[1][0], rows[2][0], None]
+        assert len({row[0] for row in rows}) == 3
+
+
+@pytest.mark.parametrize("rows", [3, 300])
+def test_two_current_versions_of_a_row(two_same: Link, rows: int) -> None:
+    """A row with two versions that did not end is refused, whether rows are compared or all are sent; nothing is written."""
+    with copies(two_same, rows=rows) as targets:
+        targets.sync("history")
+        two_same.target.execute("INSERT INTO history VALUES (2, 'own', '2020-01-01 00:00:00', NULL, TRUE)")
+        if rows == 3:
+            two_same.target.execute("DELETE FROM history WHERE id <> 2")
+        before = targets.rows("history", columns=VERSIONS)
+        with pytest.raises(SyncFailed, match=r"several current versions \(valid_to is NULL\)\. Set valid_to in all but the last"):
+            targets.sync("history")
+        assert targets.rows("history", columns=VERSIONS) == before
+
+
+def test_a_mirror_becomes_a_history(two_into: Link) -> None:
+    """For a table that was mirrored the error has the statements to run, which work; where a key cannot change, it says so."""
+    two_into.create("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))")
+    two_into.source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    two_into.sync_one("t")
+    two_into.source.execute("UPDATE t SET v = 'c' WHERE id = 2")
+    before = two_into.target.rows("t")
+    needs = r"no columns 'valid_from', 'valid_to', 'is_current', which mode history needs \(options valid_from, valid_to, is_"
+    with pytest.raises(SyncFailed, match=needs) as refused:
+        two_into.sync_one("t", {"mode": "history"})
+    assert two_into.target.rows("t") == before
+    message = str(refused.value)
+    if two_into.target.dialect == "sqlite":
+        assert "cannot change a primary key" in message
+        assert "let create_table make a new one" in message
+        return
+    statements = re.findall(r"ALTER TABLE .*?(?=;)", message)
+    assert len(statements) == 4
+    two_into.target.execute(*statements)
+    assert counts(two_into.sync_one("t", {"mode": "history"})) == ("changed", 0, 1, 0)
+    assert counts(two_into.sync_one("t", {"mode": "history"})) == ("unchanged", 0, 0, 0)
+
+
+def test_a_key_without_the_time(two_into: Link) -> None:
+    """A primary key without valid_from, and another unique key, are refused with what to do; nothing is written."""
+    times = "valid_from {DATETIME} NOT NULL, valid_to {DATETIME} NULL, is_current BOOLEAN NOT NULL"
+    two_into.source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")
+    two_into.target.execute(
+        f"CREATE TABLE short (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20), {times})",
+        f"CREATE TABLE doubled (id INTEGER NOT NULL, v VARCHAR(20) UNIQUE, {times}, PRIMARY KEY (id, valid_from))",
+    )
+    remedy = "cannot change a primary key" if two_into.target.dialect == "sqlite" else "ALTER TABLE .*ADD PRIMARY KEY"
+    for table, message in (
+        ("short", rf"its primary key is id, and mode history needs id, valid_from \(option valid_from\)[\s\S]*{remedy}"),
+        ("doubled", "the unique key .*forbids the second version of a row.*Drop it, or add valid_from to it"),
+    ):
+        with pytest.raises(SyncFailed, match=message):
+            two_into.sync_one("t", {"table": table, "mode": "history"})
+        assert two_into.target.rows(table) == []
+    two_into.assert_clean()
+
+
+def test_a_key_that_is_written_otherwise(two_into: Link) -> None:
+    """A key that changes only in a form which the target calls equal ends one row's version, and begins another's."""
+    two_into.source.execute("CREATE TABLE t (id VARCHAR(20) PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES ('ab', 'x')")
+    two_into.target.execute(
+        "CREATE TABLE history (id {CASELESS} NOT NULL, v VARCHAR(20), valid_from {DATETIME} NOT NULL,"
+        " valid_to {DATETIME} NULL, is_current BOOLEAN NOT NULL, PRIMARY KEY (id, valid_from))"
+    )
+    options = {"table": "history", "mode": "history", "max_deletes": "100%"}
+    two_into.sync_one("t", options)
+    two_into.source.execute("UPDATE t SET id = 'AB'")
+    assert counts(two_into.sync_one("t", options)) == ("changed", 1, 0, 1)
+    assert counts(two_into.sync_one("t", options)) == ("unchanged", 0, 0, 0)
+    assert [row[:2] for row in two_into.target.rows("history")] == [("AB", "x"), ("ab", "x")]

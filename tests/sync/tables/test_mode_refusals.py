@@ -1,0 +1,122 @@
+"""Tables that a mode cannot use are refused before anything is written, with column, option and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.exceptions import SyncFailed
+from tests.sync.link import Link
+from tests.sync.tables.mode_tables import copies, counts
+
+TIMES = "valid_from {DATETIME} NOT NULL, valid_to {DATETIME} NULL"
+
+
+def refused(link: Link, options: dict[str, Any], message: str) -> None:
+    """See that a sync of ``t`` is refused, and that its target ``copy`` stays as it is."""
+    before = link.target.rows("copy")
+    with pytest.raises(SyncFailed, match=message):
+        link.sync_one("t", {"table": "copy", **options})
+    assert link.target.rows("copy") == before
+    link.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        (
+            "",
+            {"mode": "soft_delete"},
+            r"no column 'deleted_at', which mode soft_delete needs \(option deleted_at\)\. Run:\nA",
+        ),
+        (
+            ", deleted_at VARCHAR(30)",
+            {"mode": "soft_delete"},
+            "'deleted_at'.*it holds no timestamps. Declare it .* NULL, or",
+        ),
+        (
+            ", gone {DATETIME} DEFAULT '2026-01-01 00:00:00' NOT NULL",
+            {"mode": "soft_delete", "deleted_at": "gone"},
+            "column 'gone'.*cannot be the deleted_at of mode soft_delete: it is NOT NULL",
+        ),
+        (f", {TIMES}, is_current VARCHAR(5)", {"mode": "history"}, "'is_current'.*it holds no truth values"),
+        (f", {TIMES}", {"mode": "history", "is_current": "now"}, r"no column 'now', .*\(option is_current\)"),
+    ],
+)
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_columns_of_the_target(same: Link, protocol: str, columns: str, options: dict[str, Any], message: str) -> None:
+    """A missing column, or one that cannot hold what the merge writes, is named together with its option."""
+    same.protocol = protocol
+    same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")
+    same.target.execute(f"CREATE TABLE copy (id INTEGER PRIMARY KEY, v VARCHAR(20){columns})")
+    if "valid_from" not in columns:
+        same.target.execute("INSERT INTO copy (id) VALUES (7)")
+    refused(same, options, message)
+
+
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_a_column_that_the_source_has_too(same: Link, protocol: str) -> None:
+    """A source with a column of the mode's name is refused; with another name for either, both are there."""
+    same.protocol = protocol
+    same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, deleted_at {DATETIME})")
+    same.source.execute("INSERT INTO t VALUES (1, NULL)")
+    same.target.execute("CREATE TABLE copy (id INTEGER PRIMARY KEY, deleted_at {DATETIME}, gone {DATETIME}, removed {DATETIME})")
+    message = "the source has a column 'deleted_at', which mode soft_delete needs for itself.*with deleted_at, or rename"
+    refused(same, {"mode": "soft_delete"}, message)
+    named = same.sync_one("t", {"table": "copy", "mode": "soft_delete", "deleted_at": "gone"})
+    assert counts(named) == ("changed", 1, 0, 0)
+    renamed = same.sync_one("t", {"table": "copy", "mode": "soft_delete", "renames": {"deleted_at": "removed"}})
+    assert counts(renamed) == ("unchanged", 0, 0, 0)
+
+
+def test_columns_of_a_mode_are_not_made_of_the_sources(two_same: Link) -> None:
+    """``create_table`` refuses a source whose column has the name of a mode's, and makes nothing."""
+    two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, valid_to TEXT)", "INSERT INTO t VALUES (1, NULL)")
+    with pytest.raises(SyncFailed, match="the source has a column 'valid_to', which mode history needs for itself"):
+        two_same.sync_one("t", {"mode": "history", "create_table": True})
+    assert two_same.target.names() == []
+
+
+@pytest.mark.parametrize("mode", ["soft_delete", "history"])
+def test_guards_count_what_ends(two_same: Link, mode: str) -> None:
+    """``max_deletes`` and ``allow_empty_source`` hold for rows that would be marked or whose version would end."""
+    with copies(two_same) as targets:
+        targets.sync(mode)
+        before = two_same.target.rows(mode)
+        two_same.source.execute("DELETE FROM t WHERE id > 50")
+        with pytest.raises(SyncFailed, match="would delete 150 of 200 rows; max_deletes is 50%"):
+            targets.sync(mode)
+        assert two_same.target.rows(mode) == before
+        assert counts(targets.sync(mode, max_deletes=150)) == ("changed", 0, 0, 150)
+        # Rows that ended are not there any more, neither to be deleted nor to be counted.
+        two_same.source.execute("DELETE FROM t")
+        with pytest.raises(SyncFailed, match="source of 't' is empty, and the target has 50 rows"):
+            targets.sync(mode)
+        assert counts(targets.sync(mode, allow_empty_source=True)) == ("changed", 0, 0, 50)
+        assert targets.current(mode) == []
+        two_same.source.execute("INSERT INTO t VALUES (1, 'v1')")
+        assert counts(targets.sync(mode)) == ("changed", *((1, 0, 0) if mode == "history" else (0, 1, 0)))
+        assert targets.current(mode) == [(1, "v1")]
+
+
+@pytest.mark.parametrize("mode", ["upsert", "append"])
+def test_an_empty_source_takes_nothing(two_same: Link, mode: str) -> None:
+    """An empty source leaves a target that keeps its rows as it is, and needs no option for that."""
+    with copies(two_same) as targets:
+        targets.sync(mode)
+        two_same.source.execute("DELETE FROM t")
+        assert counts(targets.sync(mode)) == ("unchanged", 0, 0, 0)
+        assert len(targets.rows(mode)) == 200
+
+
+def test_values_that_ended_rows_hold(two_into: Link) -> None:
+    """A unique value that a marked row still holds is not taken from it: the sync fails, and nothing is written."""
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    two_into.target.execute("CREATE TABLE copy (id INTEGER PRIMARY KEY, v VARCHAR(20) UNIQUE, deleted_at {DATETIME} NULL)")
+    options = {"table": "copy", "mode": "soft_delete"}
+    two_into.sync_one("t", options)
+    two_into.source.execute("DELETE FROM t WHERE id = 1")
+    two_into.sync_one("t", options)
+    two_into.source.execute("INSERT INTO t VALUES (3, 'a')")
+    refused(two_into, options, "copy")
