@@ -22,6 +22,7 @@ _REOPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK_BYTES = 1024 * 1024
 # The kernel is told to begin writing after each of these, so that a commit has little left to wait for.
 _STRETCH_BYTES = 8 * 1024 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_resumable(directory: int, temporary: str, size: int) -> int | None:
@@ -111,6 +112,7 @@ class LocalNewFile:
         self._on_end = on_end
         self._source: tuple[str, int] | None = None
         self._begun = self.written
+        self._is_full = False
 
     def read_written(self, start: int = 0) -> Iterator[bytes]:
         """Yield what has been written so far."""
@@ -200,8 +202,17 @@ class LocalNewFile:
         self._end(remove=True)
 
     def keep(self) -> None:
-        """Stop, but keep what was written if there is a key; does nothing after the end."""
-        self._end(remove=not self.pending.is_kept)
+        """Stop, but keep what was written if there is a key and the disk has room for the rest; does nothing after the end.
+
+        On a full disk, what no sync could finish would be in the way of everybody until somebody finds it.
+        """
+        self._end(remove=self._descriptor >= 0 and not (self.pending.is_kept and self._rest_fits()))
+
+    def _rest_fits(self) -> bool:
+        if self._is_full:
+            return False
+        disk = os.fstatvfs(self._descriptor)
+        return disk.f_bavail * disk.f_frsize >= self._size - self.written
 
     def _end(self, *, remove: bool) -> None:
         if self._descriptor < 0:
@@ -223,4 +234,5 @@ class LocalNewFile:
         return descriptor
 
     def _error(self, error: OSError) -> FileError:
+        self._is_full = self._is_full or error.errno in _FULL
         return file_error("write", self.pending.path, self._location, error)

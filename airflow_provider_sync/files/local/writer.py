@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from airflow_provider_sync.exceptions import FileChangedError, FileError
+from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.backup_folder import BackupFolder
 from airflow_provider_sync.files.local.commits import LocalCommits
@@ -157,10 +157,15 @@ class LocalTreeWriter:
         pending = PendingFile(path, temporary, is_kept=resume_key is not None)
         with self._place_of(path) as (directory, _), self._commits.beginning(pending, directory):
             replaced = self._replaced(directory, path, name)
-            descriptor = open_resumable(directory.descriptor, temporary, size) if pending.is_kept else None
-            if descriptor is None:
-                mode = _NEW_MODE if replaced is None and metadata.mode is None else _PRIVATE_MODE
-                descriptor = create_temporary(directory.descriptor, temporary, mode)
+            mode = _NEW_MODE if replaced is None and metadata.mode is None else _PRIVATE_MODE
+            try:
+                descriptor = open_resumable(directory.descriptor, temporary, size) if pending.is_kept else None
+                if descriptor is None:
+                    descriptor = create_temporary(directory.descriptor, temporary, mode)
+            except BlockingIOError as error:
+                raise DirectoryBusyError(
+                    f"Another sync downloads {path!r} to {self._location}. Let it end, or stop it, and try again."
+                ) from error
             # Until its end.
             directory = self._directories.use(path[: -len(name) - 1])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError
+from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError, MissingFileError
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from airflow_provider_sync.files.tree_writer import NewFile
@@ -62,11 +62,28 @@ def test_what_cannot_be_gone_on_with_is_begun_anew(storage: LocalStorage, root: 
     assert tree(outside) == {"x": b"precious"}
 
 
+@pytest.mark.parametrize("full", ["error", "quota", "no room"])
+def test_a_full_disk_is_not_kept_full(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+    """What was written of a file for whose rest there is no room is removed, so that it is in nobody's way."""
+    with suppress(ZeroDivisionError), storage.writer(may_replace=lambda path: False) as writer:
+        new_file = writer.create("large", size=6, metadata=PLAIN, resume_key="1")
+        new_file.write(b"one")
+        if full == "no room":
+            free = os.statvfs_result((4096, 1, 1, 0, 0, 0, 0, 0, 0, 255))
+            monkeypatch.setattr(os, "fstatvfs", lambda _: free)
+        else:
+            FailingCall("write", errno.ENOSPC if full == "error" else errno.EDQUOT, lambda name: True, monkeypatch)
+            with pytest.raises(FileError, match="Free some space"):
+                new_file.write(b"two")
+        raise ZeroDivisionError
+    assert not list(root.iterdir())
+
+
 def test_two_writers_do_not_go_on_with_one_file(storage: LocalStorage, root: Path) -> None:
-    """While one writer goes on with a file, another one is refused."""
+    """While one writer goes on with a file, another one is refused, and may try again later."""
     with storage.writer(may_replace=lambda path: False) as writer, storage.writer(may_replace=lambda path: False) as other:
         new_file = writer.create("large", size=6, metadata=PLAIN, resume_key="1")
-        with pytest.raises(FileError, match="Cannot write 'large'"):
+        with pytest.raises(DirectoryBusyError, match="Another sync downloads 'large'"):
             other.create("large", size=6, metadata=PLAIN, resume_key="1")
         new_file.write(b"onetwo")
         new_file.finish()
