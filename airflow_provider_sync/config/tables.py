@@ -194,6 +194,11 @@ class TargetTable(TableConfig, frozen=True):
     create_table: bool = Field(
         default=False, description="Create a missing target with the source's columns, types and key (version 2)."
     )
+    create_indexes: bool = Field(
+        default=False,
+        description="Give a target that `create_table` makes the source's indexes, unique keys, foreign keys, defaults and"
+        " comments, too, as far as its database can have them.",
+    )
     window: Window | None = Field(
         default=None,
         description="A column of the source, its first value, and the value after its last: only rows between are synced"

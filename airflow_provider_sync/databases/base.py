@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.databases.contract.catalog import Catalog
 from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.contract.detail_statements import DetailStatements
 from airflow_provider_sync.databases.contract.digests import Digests
 from airflow_provider_sync.databases.contract.foreign_keys import ForeignKeys
 from airflow_provider_sync.databases.contract.identities import IdentityColumns
@@ -83,6 +84,11 @@ class Database(ABC):
     @abstractmethod
     def ddl(self) -> Ddl:
         """See :class:`.Ddl`."""
+
+    @property
+    def details(self) -> DetailStatements:
+        """See :class:`.DetailStatements`."""
+        return DetailStatements(self)
 
     @property
     @abstractmethod

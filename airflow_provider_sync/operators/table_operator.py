@@ -30,6 +30,7 @@ class TableOperator(SyncOperator):
         "allow_row_security",
         "allow_non_transactional",
         "create_table",
+        "create_indexes",
         "on_schema_change",
         "window",
         "mode",
@@ -70,6 +71,7 @@ class TableOperator(SyncOperator):
         allow_row_security: bool | str | None = None,
         allow_non_transactional: bool | str | None = None,
         create_table: bool | str | None = None,
+        create_indexes: bool | str | None = None,
         on_schema_change: str | None = None,
         window: str | Sequence[str] | None = None,
         mode: str | None = None,
@@ -99,6 +101,7 @@ class TableOperator(SyncOperator):
         self.allow_row_security = allow_row_security
         self.allow_non_transactional = allow_non_transactional
         self.create_table = create_table
+        self.create_indexes = create_indexes
         self.on_schema_change = on_schema_change
         self.window = window
         self.mode = mode

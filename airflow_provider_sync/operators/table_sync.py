@@ -35,6 +35,7 @@ class TableSyncOperator(TableOperator):
     :param allow_row_security: sync only the rows that PostgreSQL's row-level security shows to the role, instead of failing
     :param allow_non_transactional: whether the target may be a table that cannot be rolled back, such as one of MyISAM
     :param create_table: make a missing target (version 2 of the protocol)
+    :param create_indexes: give a target that is made the source's indexes, foreign keys, defaults and comments, too
     :param on_schema_change: ``fail``, ``add``, ``ignore`` or ``widen``: what to do about columns of the source that the target
         lacks, or that are too narrow there
     :param window: column, first value, value after the last (version 2 of the protocol)

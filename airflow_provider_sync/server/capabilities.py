@@ -28,5 +28,6 @@ def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> b
             digests=DIGESTS,
             file_digests=(FILE_DIGEST,),
             tables_per_request=MAX_TABLES,
+            details=True,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 
 import msgspec
@@ -13,6 +14,7 @@ from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments
 from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.described_details import TableDetails
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
     DIGESTS,
@@ -33,6 +35,7 @@ from airflow_provider_sync.protocol.v2.tsv import encode_keys
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.error_answers import failure_of
+from airflow_provider_sync.server.offered_details import offered_details
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.sources import Sources
@@ -79,7 +82,8 @@ class TableDigestAnswers:
             check_requested_segments((), request.partitioning)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
-            return describe_opened(opened, request)
+            details = partial(offered_details, opened, visible, self._sources) if request.details else None
+            return describe_opened(opened, request, details=details)
 
         return self._stream(visible[request.table_slice.name], accept, active, messages, idle=NO_SEGMENTS)
 
@@ -145,11 +149,16 @@ class TableDigestAnswers:
 
 
 def describe_opened(
-    opened: OpenTable, request: DescribeTable, *, max_rows: int | None = None
+    opened: OpenTable,
+    request: DescribeTable,
+    *,
+    max_rows: int | None = None,
+    details: Callable[[TableSlice], TableDetails] | None = None,
 ) -> Generator[Described | Segments, None, None]:
     """Check an open table and its key; return its description, then the digests of its segments.
 
     :param max_rows: send no digests of a table of more rows, by the estimate; ``None`` for no limit
+    :param details: returns the indexes, foreign keys, defaults and comments to send; ``None`` for none
     :raises InvalidRequest: for columns, windows and partitionings that do not exist or are not allowed
     :raises TableError: when the configuration does not fit the table, or its key does not identify a row
     """
@@ -158,11 +167,15 @@ def describe_opened(
     if request.partitioning is not None:
         _refuse_scheme(opened, table_slice, request.partitioning)
     table_slice = msgspec.structs.replace(table_slice, digest=_common_digest(opened, request.probes))
-    return _description(opened, table_slice, request, max_rows)
+    return _description(opened, table_slice, request, max_rows, None if details is None else details(table_slice))
 
 
 def _description(
-    opened: OpenTable, table_slice: TableSlice, request: DescribeTable, max_rows: int | None
+    opened: OpenTable,
+    table_slice: TableSlice,
+    request: DescribeTable,
+    max_rows: int | None,
+    details: TableDetails | None,
 ) -> Generator[Described | Segments, None, None]:
     database = opened.database
     rows = database.digests.estimate_rows(opened.connection, table_slice)
@@ -179,6 +192,7 @@ def _description(
         digest=table_slice.digest,
         sample=sample,
         scanned=needs_scans(table_slice, partitioning),
+        details=details,
     )
     if not request.digests or (max_rows is not None and rows > max_rows):
         return

@@ -23,9 +23,9 @@ from airflow_provider_sync.sync.pattern_resolution import inspect_target
 from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
-from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
+from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
-from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 
 Piece = TypeVar("Piece", PlannedSlice, FileBatch)
 
@@ -64,22 +64,28 @@ def compare_tables(
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
                 warnings += inspect_target(database, plan.patterns_of(url), tables).values()
                 unchanged = find_unchanged_ahead(client, database, tables)
+                compared: list[ComparedTable] = []
+                named = {table.name: table for table in tables}
                 for table in tables:
                     failures = len(outcomes.failures)
                     with outcomes.going_on(partial(tables_failed, [table])):
-                        compared = compare_table(
-                            client,
-                            table,
-                            database,
-                            run=run,
-                            slices=each,
-                            dry_run=dry_run,
-                            equal_rows=unchanged.get(table.name),
+                        compared.append(
+                            compare_table(
+                                client,
+                                table,
+                                database,
+                                run=run,
+                                slices=each,
+                                dry_run=dry_run,
+                                equal_rows=unchanged.get(table.name),
+                                tables=named,
+                            )
                         )
-                        found += compared.slices
-                        outcomes.add([] if compared.slices else [compared.report])
                     if any(is_of_the_server(failure) for failure in outcomes.failures[failures:]):
                         break  # the others would be answered the same
+                for entry in with_foreign_keys(database, compared):
+                    found += entry.slices
+                    outcomes.add([] if entry.slices else [entry.report])
     outcomes.check(outcomes.found)
     return Compared(unchanged=outcomes.found, pieces=found, warnings=warnings)
 

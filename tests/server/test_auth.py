@@ -139,6 +139,7 @@ def test_capabilities(url: str) -> None:
             "digests": ["pghash", "sha256"],
             "file_digests": ["blake3"],
             "tables_per_request": 200,
+            "details": True,
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)

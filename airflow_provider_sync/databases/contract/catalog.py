@@ -7,6 +7,7 @@ from abc import abstractmethod
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
@@ -31,6 +32,10 @@ class Catalog(DatabaseComponent):
     def sees_all_columns(self, connection: Connection, table: Table) -> bool:
         """Whether :meth:`describe` lists every column; some databases hide those that the user may not read."""
         return True
+
+    def table_details(self, connection: Connection, table: Table) -> FoundDetails:
+        """Return what a table has besides its columns and its key: indexes, foreign keys, defaults and comments."""
+        return FoundDetails(untold=((None, "indexes, foreign keys, defaults and comments of this kind of database"),))
 
     @abstractmethod
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:

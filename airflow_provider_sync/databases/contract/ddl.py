@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -49,21 +49,41 @@ class Ddl(DatabaseComponent):
         """
         return f"{sql_type}{' NOT NULL' if required else ''}"
 
-    def create_table_statement(self, name: str, columns: Sequence[ColumnDescription], key: Sequence[str]) -> str:
+    def create_table_statement(
+        self,
+        name: str,
+        columns: Sequence[ColumnDescription],
+        key: Sequence[str],
+        *,
+        defaults: Mapping[str, str] | None = None,
+        comments: Mapping[str, str] | None = None,
+        constraints: Sequence[str] = (),
+        options: str = "",
+    ) -> str:
         """Return the CREATE TABLE for the columns that the source describes, as the driver takes it.
 
         :param name: name of the new table; may be ``schema.table`` where :attr:`has_schemas`
         :param key: names of the primary key's columns
+        :param defaults: SQL of the default of each column that has one
+        :param comments: SQL of the comment of each column that has one
+        :param constraints: SQL of foreign keys
+        :param options: SQL at the end of the statement
         """
+        defaults, comments = defaults or {}, comments or {}
         definitions = []
         for column in columns:
             in_key = column.name in key
             required = in_key or not column.nullable
             sql_type = self.sql_type(column.type, key=in_key)
-            definitions.append(f"{self.database.quote(column.name)} {self.definition(sql_type, required=required)}")
+            definition = self.definition(sql_type, required=required)
+            if default := defaults.get(column.name):
+                definition = f"{definition.partition(' DEFAULT ')[0]} {default}"
+            comment = f" {comments[column.name]}" if column.name in comments else ""
+            definitions.append(f"{self.database.quote(column.name)} {definition}{comment}")
         definitions.append(f"PRIMARY KEY ({self.database.columns(key)})")
+        definitions += constraints
         table = ".".join(map(self.database.quote, name.split(".", 1) if self.has_schemas else [name]))
-        return f"CREATE TABLE {table} ({', '.join(definitions)}){self.table_options}"
+        return f"CREATE TABLE {table} ({', '.join(definitions)}){self.table_options}{options}"
 
     def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
         """Return the SQL type to which a column of a target can be widened without loss.

@@ -17,11 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.mysql.errors import (
     NO_COLUMN_PRIVILEGE,
     error_number,
 )
 from airflow_provider_sync.databases.mysql.server import Server
+from airflow_provider_sync.databases.mysql.table_details import table_details
 from airflow_provider_sync.databases.mysql.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
@@ -247,6 +249,10 @@ class MySQLCatalog(Catalog):
                 return False
             raise
         return True
+
+    def table_details(self, connection: Connection, table: Table) -> FoundDetails:
+        """See :func:`.table_details.table_details`."""
+        return table_details(connection, table, mariadb=self.server.is_mariadb(connection))
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Name the tables of a database, sorted; views and staging tables are left out."""

@@ -17,6 +17,7 @@ from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.mysql import binlog, catalog, local_infile
 from airflow_provider_sync.databases.mysql.catalog import MySQLCatalog
 from airflow_provider_sync.databases.mysql.ddl import MySQLDdl
+from airflow_provider_sync.databases.mysql.detail_statements import MySQLDetailStatements
 from airflow_provider_sync.databases.mysql.digests import MySQLDigests
 from airflow_provider_sync.databases.mysql.errors import (
     BROKEN_CONSTRAINTS,
@@ -78,6 +79,11 @@ class MySQLDatabase(Database):
     def loader(self) -> MySQLLoader:
         """See :class:`.MySQLLoader`."""
         return MySQLLoader(self)
+
+    @property
+    def details(self) -> MySQLDetailStatements:
+        """See :class:`.MySQLDetailStatements`."""
+        return MySQLDetailStatements(self)
 
     @property
     def digests(self) -> MySQLDigests:

@@ -11,8 +11,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.session import undoubled
+from airflow_provider_sync.databases.postgresql.table_details import table_details
 from airflow_provider_sync.databases.postgresql.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
@@ -278,6 +280,11 @@ class PostgreSQLCatalog(Catalog):
             f"There is no table {name!r} that this role sees. Name it as it is written in the database, as schema.table"
             " where its schema is not in the search path, and check the role's privileges."
         )
+
+    def table_details(self, connection: Connection, table: Table) -> FoundDetails:
+        """See :func:`.table_details.table_details`."""
+        with translated():
+            return table_details(connection, undoubled(self.qualified(table)))
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Name the tables of a schema; partitions, and tables that belong to an extension, are left out too."""

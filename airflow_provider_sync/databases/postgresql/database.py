@@ -11,6 +11,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.postgresql.catalog import PostgreSQLCatalog, lock_key
 from airflow_provider_sync.databases.postgresql.ddl import PostgreSQLDdl
+from airflow_provider_sync.databases.postgresql.detail_statements import PostgreSQLDetailStatements
 from airflow_provider_sync.databases.postgresql.digests import PostgreSQLDigests
 from airflow_provider_sync.databases.postgresql.errors import (
     DRIVER_ERRORS,
@@ -95,6 +96,11 @@ class PostgreSQLDatabase(Database):
     def loader(self) -> PostgreSQLLoader:
         """See :class:`.PostgreSQLLoader`."""
         return PostgreSQLLoader(self)
+
+    @property
+    def details(self) -> PostgreSQLDetailStatements:
+        """See :class:`.PostgreSQLDetailStatements`."""
+        return PostgreSQLDetailStatements(self)
 
     @property
     def digests(self) -> PostgreSQLDigests:

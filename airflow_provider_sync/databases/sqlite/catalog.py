@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.databases.sqlite.affinities import kind_of, sizes_of
 from airflow_provider_sync.databases.sqlite.session import driver_of
+from airflow_provider_sync.databases.sqlite.table_details import table_details
 from airflow_provider_sync.databases.sqlite.text import logical_type
 from airflow_provider_sync.exceptions import MissingTableError, TableError
 from airflow_provider_sync.protocol.v2.types import LogicalType
@@ -223,6 +225,10 @@ class SQLiteCatalog(Catalog):
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe a table; see :func:`.catalog.describe_table`."""
         return describe_table(connection, name, views=views)
+
+    def table_details(self, connection: Connection, table: Table) -> FoundDetails:
+        """See :func:`.table_details.table_details`."""
+        return table_details(connection, table)
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Return the sorted names of the tables in the main or an attached database, without SQLite's internal ones."""

@@ -14,6 +14,7 @@ from airflow_provider_sync.databases.contract.identities import IdentityColumns
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.sqlite.catalog import SQLiteCatalog, place_of
 from airflow_provider_sync.databases.sqlite.ddl import SQLiteDdl
+from airflow_provider_sync.databases.sqlite.detail_statements import SQLiteDetailStatements
 from airflow_provider_sync.databases.sqlite.digests import SQLiteDigests
 from airflow_provider_sync.databases.sqlite.foreign_keys import SQLiteForeignKeys
 from airflow_provider_sync.databases.sqlite.load import SQLiteLoader
@@ -61,6 +62,11 @@ class SQLiteDatabase(Database):
     def loader(self) -> SQLiteLoader:
         """See :class:`.SQLiteLoader`."""
         return SQLiteLoader(self)
+
+    @property
+    def details(self) -> SQLiteDetailStatements:
+        """See :class:`.SQLiteDetailStatements`."""
+        return SQLiteDetailStatements(self)
 
     @property
     def digests(self) -> SQLiteDigests:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from airflow_provider_sync.protocol.v2.described_details import TableDetails
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, KEY_HASH_BITS
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
@@ -54,6 +55,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     :ivar digests: names of the digests that the server knows; each table's database decides whether it can compute them
     :ivar file_digests: names of the digests of files that the server knows; none where directories are served by version 1 only
     :ivar tables_per_request: most tables in one ``describeTables``; 0 for a server that has no such endpoint
+    :ivar details: whether :attr:`DescribeTable.details` may be asked for
     """
 
     protocol: int = 2
@@ -63,6 +65,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     digests: tuple[str, ...] = (SHA256,)
     file_digests: tuple[str, ...] = ()
     tables_per_request: int = 0
+    details: bool = False
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,6 +147,7 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     :ivar schemes: partitioning schemes that the target's database supports
     :ivar probes: the digests besides SHA-256 that the target's database can compute, each with its result for fixed texts;
         sent only to servers whose capabilities name such digests
+    :ivar details: whether to send indexes, foreign keys, defaults and comments, too; only to servers whose capabilities say so
     """
 
     table_slice: RequestedSlice
@@ -152,6 +156,7 @@ class DescribeTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sample: Annotated[int, msgspec.Meta(ge=0, le=MAX_SAMPLE)] = 0
     schemes: tuple[Scheme, ...] = ("key_range", "row_hash")
     probes: dict[str, str] = {}
+    details: bool = False
 
 
 class DescribeTables(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -210,6 +215,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     :ivar digest: name of the digest by which rows are compared
     :ivar sample: most segments whose digests follow; 0 for all
     :ivar scanned: whether the source scans a view or a query to find the rows of a segment, since no index finds them
+    :ivar details: indexes, foreign keys, defaults and comments, if they were asked for
     """
 
     # In msgpack the length precedes the content, so that these limits are checked before the content is decoded.
@@ -220,6 +226,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit
     digest: str = SHA256
     sample: int = 0
     scanned: bool = False
+    details: TableDetails | None = None
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True, tag="segments"):

@@ -18,6 +18,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.sync.tables.mode_columns import described_columns, refuse_columns_of_mode, target_key
 from airflow_provider_sync.sync.tables.schema_changes import check_schema, wider_column
 from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.target_details import PlannedDetails
 
 
 def configured_slice(options: TargetTable) -> RequestedSlice:
@@ -91,9 +92,12 @@ def _mapped_type(database: Database, target: Target, described: ColumnDescriptio
         raise TableError(f"{error} To have it widened to {wider.sql_type}, set on_schema_change to 'widen'.") from error
 
 
-def create_statement(database: Database, options: TargetTable, described: Described) -> str:
+def create_statement(
+    database: Database, options: TargetTable, described: Described, details: PlannedDetails | None = None
+) -> str:
     """Write the CREATE TABLE of a missing target from the source's description, renames applied, with the columns of its mode.
 
+    :param details: what the table gets besides its columns and its key
     :raises TableError: when the target's database has no type for a column
     """
     renamed = [
@@ -101,7 +105,17 @@ def create_statement(database: Database, options: TargetTable, described: Descri
     ]
     refuse_columns_of_mode(options, (column.name for column in renamed))
     key = target_key(options, (options.renames.get(name, name) for name in described.key))
-    return database.ddl.create_table_statement(options.table_name, [*renamed, *described_columns(options)], key)
+    details = details or PlannedDetails()
+    inline = () if database.details.adds_foreign_keys else details.foreign_keys
+    return database.ddl.create_table_statement(
+        options.table_name,
+        [*renamed, *described_columns(options)],
+        key,
+        defaults=details.defaults,
+        comments=details.column_comments,
+        constraints=[database.details.foreign_key(entry) for entry in inline],
+        options=details.table_comment,
+    )
 
 
 def _target_window(database: Database, target: Target) -> Window | None:

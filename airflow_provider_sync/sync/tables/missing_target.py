@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
+from airflow_provider_sync.sync.tables.target_details import MadeTable
 from airflow_provider_sync.sync.tables.version2 import Version2Source
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -51,20 +52,23 @@ def present_target(client: SyncClient, database: Database, options: TargetTable,
 
 
 @contextmanager
-def made_target(client: SyncClient, database: Database, options: TargetTable, lock: TableLock) -> Iterator[None]:
+def made_target(
+    client: SyncClient, database: Database, options: TargetTable, lock: TableLock, run: Mapping[str, TargetTable]
+) -> Iterator[MadeTable]:
     """Make a missing target; drop it again when the block fails, unless it has rows by then or the lock is lost.
 
     :param lock: of this table, to be held until the end: without it, another sync may have filled the table
+    :param run: the options of all tables of the run, by name
     """
-    table = Version2Source(client, database).create_target(options)
+    made = Version2Source(client, database).create_target(options, run)
 
     def drop() -> None:
         lock.check()
         with database.connect() as connection:
-            database.ddl.drop_if_empty(connection, table)
+            database.ddl.drop_if_empty(connection, made.table)
 
     try:
-        yield
+        yield made
     except BaseException:
         # The error that ended the sync is the one to report.
         with suppress(SyncError):

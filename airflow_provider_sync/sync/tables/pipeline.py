@@ -48,6 +48,7 @@ from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
+from airflow_provider_sync.sync.tables.target_details import MadeTable, add_foreign_keys, with_details
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
@@ -79,6 +80,8 @@ def sync_tables(
     groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
     # With a transaction for each table, one request about all of them has to come before the first lock.
     unchanged = find_unchanged_ahead(client, database, tables) if len(groups) > 1 else None
+    run = {table.name: table for table in tables}
+    made: list[MadeTable] = []
     for group in groups:
         with outcomes.going_on(partial(_failed, client, group, Measure(client))):
             sync = _TransactionSync(
@@ -90,8 +93,10 @@ def sync_tables(
                 progress=progress or silent,
                 unchanged=unchanged,
             )
-            outcomes.add(sync.run(lock_timeout))
-    reports = in_order(outcomes.found, [table.name for table in tables])
+            outcomes.add(sync.run(lock_timeout, run))
+            made += sync.made
+    reports = in_order(outcomes.found, list(run))
+    reports = list(with_details(reports, add_foreign_keys(database, made)))
     outcomes.check(reports)
     return reports
 
@@ -144,10 +149,12 @@ class _TransactionSync:
         self.unchanged = unchanged
         self.attempts = Attempts(client)
         self.adapted: dict[str, Target] = {}  # targets that are not as they were found, by name
+        self.made: list[MadeTable] = []
 
-    def run(self, lock_timeout: float) -> list[TableReport]:
+    def run(self, lock_timeout: float, run: Mapping[str, TargetTable]) -> list[TableReport]:
         """Stage what differs, merge it, and report on every table.
 
+        :param run: the options of all tables, also of those that are merged in other transactions, by name
         :raises SourceChangedError: when the source changed during each attempt, in a way that cannot be asked for again
         :raises TargetChangedError: when somebody wrote to the target during each attempt
         """
@@ -163,7 +170,7 @@ class _TransactionSync:
                 return in_order(reports, [table.name for table in self.tables])
             with ExitStack() as made:
                 for table in missing:
-                    made.enter_context(made_target(self.client, self.database, table, lock))
+                    self.made.append(made.enter_context(made_target(self.client, self.database, table, lock, run)))
                     targets.append(present_target(self.client, self.database, table))
                 return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)
 

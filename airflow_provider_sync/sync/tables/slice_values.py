@@ -11,6 +11,7 @@ from airflow_provider_sync.protocol.v2.messages import SHA256, KeyRange
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.step_value import StepValue
 from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.target_details import MadeTable
 
 
 class _SliceValue(StepValue, frozen=True, kw_only=True):
@@ -25,6 +26,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target
     :ivar left_out: the source's columns that ``on_schema_change`` leaves out
     :ivar schema_changes: what the comparison changed in the target's table, or would have in a run; the first slice has it
+    :ivar made_warnings: what the target did not get when it was made; the first slice has it
     """
 
     table: str
@@ -36,6 +38,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     source_columns: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
     schema_changes: tuple[str, ...] = ()
+    made_warnings: tuple[str, ...] = ()
 
     def applied_to(self, target: Target) -> Target:
         """Return the target narrowed to what the comparison chose to sync."""
@@ -112,10 +115,12 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar report: ``unchanged``, or ``planned`` where source and target differ
     :ivar slices: what is to be staged; nothing where they are equal
+    :ivar made: the target, if it was made
     """
 
     report: TableReport
     slices: tuple[PlannedSlice, ...] = ()
+    made: MadeTable | None = None
 
     def costing(self, costs: Mapping[str, Any]) -> ComparedTable:
         """Add what the comparison cost, by the names of a report; its first slice carries that on to the next step."""
@@ -123,3 +128,17 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
             report=msgspec.structs.replace(self.report, **costs),
             slices=(*(msgspec.structs.replace(first, **costs) for first in self.slices[:1]), *self.slices[1:]),
         )
+
+    def with_details(self, made: MadeTable) -> ComparedTable:
+        """Add what the target got when it was made; the first slice carries that on to the report."""
+        changes, warnings = made.schema_changes, made.warnings
+        report = msgspec.structs.replace(
+            self.report,
+            schema_changes=(*self.report.schema_changes, *changes),
+            warnings=(*self.report.warnings, *warnings),
+        )
+        first = (
+            msgspec.structs.replace(entry, schema_changes=(*entry.schema_changes, *changes), made_warnings=warnings)
+            for entry in self.slices[:1]
+        )
+        return ComparedTable(report=report, slices=(*first, *self.slices[1:]))

@@ -41,6 +41,7 @@ from airflow_provider_sync.sync.tables.slice_values import ComparedTable, Planne
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
+from airflow_provider_sync.sync.tables.target_details import MadeTable, add_foreign_keys
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
 from airflow_provider_sync.sync.time_limit import within_max_seconds
@@ -57,6 +58,7 @@ def compare_table(
     slices: int = 1,
     dry_run: bool = False,
     equal_rows: int | None = None,
+    tables: Mapping[str, TargetTable] | None = None,
 ) -> ComparedTable:
     """Compare a table with the source, and cut what has to be staged into slices; a missing target is made if it may be.
 
@@ -64,6 +66,8 @@ def compare_table(
     :param slices: most slices; there are fewer for small tables, and one where the key is not a single integer
     :param dry_run: make no missing target
     :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
+    :param tables: the options of all tables of the run, by name, to which the foreign keys of a missing target may refer; the
+        caller adds them once all are there
     :raises MissingTableError: for a missing target that is not to be made
     :raises ConfigurationError: for a staging table that other tasks could not reach
     """
@@ -84,12 +88,14 @@ def compare_table(
             f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
             " Take TableSyncOperator for it, whose dry run stages none for such a table."
         )
+    details: MadeTable | None = None
     with database.exclusive([options.table_name], timeout=LOCK_TIMEOUT) as lock, ExitStack() as made:
         # Whoever held the lock may have made it meanwhile.
         if find_target(client, database, options) is None:
-            made.enter_context(made_target(client, database, options, lock))
+            details = made.enter_context(made_target(client, database, options, lock, tables or {options.name: options}))
         target = present_target(client, database, options)
-        return _compare(client, database, target, measure, run, slices, adapt=altered)
+        compared = _compare(client, database, target, measure, run, slices, adapt=altered)
+        return msgspec.structs.replace(compared, made=details)
 
 
 def _compare(
@@ -116,6 +122,12 @@ def _compare(
 def _altered_under_lock(database: Database, target: Target, changes: SchemaChanges) -> Target:
     with database.exclusive([target.options.table_name], timeout=LOCK_TIMEOUT):
         return altered(database, target, changes)
+
+
+def with_foreign_keys(database: Database, compared: Sequence[ComparedTable]) -> list[ComparedTable]:
+    """Add the foreign keys of targets that comparisons have made, now that all of them are there, and empty."""
+    made = {table.name: table for table in add_foreign_keys(database, [entry.made for entry in compared if entry.made])}
+    return [entry.with_details(made[entry.report.name]) if entry.made else entry for entry in compared]
 
 
 @within_max_seconds
@@ -158,6 +170,7 @@ def stage_slice(
         source_columns=planned.source_columns,
         left_out=planned.left_out,
         schema_changes=planned.schema_changes,
+        warnings=(*planned.made_warnings, *staged.warnings),
         **measure.so_far(),
     )
 

@@ -12,15 +12,15 @@ What to ask, how finely to cut and what to fetch is decided in :mod:`.plan`; her
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import cut_key_ranges
-from airflow_provider_sync.exceptions import MissingTableError
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncError
 from airflow_provider_sync.merge.direct_load import can_load_directly
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, KeyRange
@@ -42,6 +42,7 @@ from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.staged_slices import StagedSlices
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.target_details import MadeTable, foreign_key_phrase, make_details, plan_details
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 
 
@@ -61,12 +62,44 @@ class Version2Source(TableSource):
             f" Set create_table to have it made, or run:\n{statement}"
         )
 
-    def create_target(self, options: TargetTable) -> Table:
-        """Make a missing target from the source's description, and return it."""
-        request = DescribeTable(table_slice=configured_slice(options), digests=False)
-        with self.client.describe_table(request) as answer, self.database.connect() as connection:
-            connection.exec_driver_sql(create_statement(self.database, options, answer.described))
-            return self.database.catalog.describe(connection, options.table_name)
+    def create_target(self, options: TargetTable, run: Mapping[str, TargetTable]) -> MadeTable:
+        """Make a missing target from the source's description, and return it.
+
+        :param run: the options of all tables of the run, by name
+        :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
+        """
+        if options.create_indexes:
+            self._check_details(options)
+        request = DescribeTable(table_slice=configured_slice(options), digests=False, details=options.create_indexes)
+        database = self.database
+        with self.client.describe_table(request) as answer, database.connect() as connection:
+            planned = plan_details(database, options, answer.described, run)
+            connection.exec_driver_sql(create_statement(database, options, answer.described, planned))
+            table = database.catalog.describe(connection, options.table_name)
+            try:
+                made, refused = make_details(database, connection, table, planned)
+                table = database.catalog.describe(connection, options.table_name)
+            except BaseException:
+                # The next run would take it for finished.
+                with suppress(SyncError, SQLAlchemyError):
+                    database.ddl.drop(connection, table)
+                raise
+        later = database.details.adds_foreign_keys
+        return MadeTable(
+            name=options.name,
+            table=table,
+            foreign_keys=planned.foreign_keys if later else (),
+            made=(*made, *(() if later else map(foreign_key_phrase, planned.foreign_keys))),
+            left_out=(*planned.left_out, *refused),
+        )
+
+    def _check_details(self, options: TargetTable) -> None:
+        offered = self.client.capabilities()
+        if offered is None or not offered.details:
+            raise ConfigurationError(
+                f"Table {options.name!r}: create_indexes is set, and the server is too old to tell its indexes. Upgrade the"
+                " server, or leave create_indexes out."
+            )
 
     def count_rows(self, options: TargetTable) -> int:
         """Count the rows of the source."""

@@ -1,0 +1,103 @@
+"""Statements for what a new target gets besides its columns and its key: indexes, foreign keys, defaults and comments.
+
+All of it comes from another server. Names are quoted, values are literals of this package's own making, and nothing that came is
+ever executed as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import ClassVar
+
+from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.protocol.v2.described_details import DefaultValue, ForeignKeyDescription, IndexDescription
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+
+_SAFE = re.compile(r"[^\\\0]*")
+"""Text without a backslash, which some settings make an escape."""
+
+_WITHOUT_DEFAULT = frozenset({LogicalKind.BYTES, LogicalKind.JSON, LogicalKind.ANY})
+_MOMENTS = frozenset({LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
+_MAX_NAME = 63
+
+
+class DetailStatements(DatabaseComponent):
+    """Writes statements in the SQL that databases share."""
+
+    has_comments: ClassVar[bool] = False
+    """Whether tables and columns can have comments."""
+
+    names_are_per_table: ClassVar[bool] = False
+    """Whether two tables may have indexes of the same name."""
+
+    adds_foreign_keys: ClassVar[bool] = True
+    """Whether a foreign key can be added to a table that is there; otherwise it is part of the CREATE TABLE."""
+
+    def literal(self, text: str) -> str | None:
+        """Write a text as a literal, as the driver takes it; ``None`` if that is not safe under every setting."""
+        if not _SAFE.fullmatch(text):
+            return None
+        percent = self.quote("%")[1:-1]
+        return "'" + text.replace("'", "''").replace("%", percent) + "'"
+
+    def default(self, value: DefaultValue, logical: LogicalType, sql_type: str) -> str | None:
+        """Return the DEFAULT of a column; ``None`` if this database, or the column's type, has no such default.
+
+        :param sql_type: of the new column
+        """
+        if value.text is None:
+            return f"DEFAULT {self.present_time(logical)}" if logical.kind in _MOMENTS else None
+        literal = None if logical.kind in _WITHOUT_DEFAULT else self.literal(value.text)
+        return None if literal is None else f"DEFAULT {literal}"
+
+    def present_time(self, logical: LogicalType) -> str:
+        """Return the expression of the present time for a default."""
+        return "CURRENT_TIMESTAMP"
+
+    def column_comment(self, comment: str) -> str | None:
+        """Return what a column's definition says of its comment; ``None`` if that is a statement of its own, or unsafe."""
+        return None
+
+    def table_comment(self, comment: str) -> str | None:
+        """Return what follows the columns of a CREATE TABLE; see :meth:`column_comment`."""
+        return None
+
+    def comment_statement(self, table: Table, comment: str, column: str | None = None) -> str | None:
+        """Return the statement that sets a comment; ``None`` if comments stand in the CREATE TABLE, or if it is unsafe.
+
+        :param column: ``None`` for the comment of the table
+        """
+        return None
+
+    def index(self, table: Table, index: IndexDescription) -> str:
+        """Return the statement that makes an index."""
+        columns = ", ".join(f"{self.quote(name)}{' DESC' if name in index.descending else ''}" for name in index.columns)
+        name = self.quote(self.index_name(table, index.name))
+        return f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {name} ON {self.qualified(table)} ({columns})"
+
+    def index_name(self, table: Table, name: str) -> str:
+        """Return the name of a new index: the source's, with the table's before it where no two tables may have the same."""
+        if not (self.names_are_per_table or name.startswith(table.name)):
+            name = f"{table.name}_{name}"
+        return bounded(name)
+
+    def foreign_key(self, key: ForeignKeyDescription) -> str:
+        """Return the clause of a foreign key, for a CREATE TABLE or an ALTER TABLE ADD.
+
+        :param key: with the names of the target; its ``parent`` may be ``schema.table``
+        """
+        parent = ".".join(map(self.quote, key.parent.split(".", 1) if self.database.ddl.has_schemas else [key.parent]))
+        return (
+            f"CONSTRAINT {self.quote(bounded(key.name))} FOREIGN KEY ({self.columns(key.columns)})"
+            f" REFERENCES {parent} ({self.columns(key.parent_columns)}) ON DELETE {key.on_delete} ON UPDATE {key.on_update}"
+        )
+
+
+def bounded(name: str) -> str:
+    """Cut a name to what every database allows; a digest keeps two long names apart."""
+    if len(name.encode()) <= _MAX_NAME:
+        return name
+    cut = name.encode()[: _MAX_NAME - 9].decode(errors="ignore")
+    return f"{cut}_{sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,94 @@
+"""Indexes, foreign keys, defaults and comments of a table of MySQL or MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from sqlalchemy import Connection, text
+
+from airflow_provider_sync.databases.found_details import ACTIONS, FoundDetails, FoundForeignKey, read_defaults
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.protocol.v2.described_details import IndexDescription
+
+_COLUMNS = text(
+    "SELECT COLUMN_NAME, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT FROM information_schema.COLUMNS"
+    " WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name ORDER BY ORDINAL_POSITION"
+)
+_COMMENT = text(
+    "SELECT TABLE_COMMENT FROM information_schema.TABLES"
+    " WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name"
+)
+_INDEXES = text(
+    "SELECT INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART, COLLATION, INDEX_TYPE FROM information_schema.STATISTICS"
+    " WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name AND INDEX_NAME <> 'PRIMARY'"
+    " ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+)
+_FOREIGN_KEYS = text(
+    "SELECT k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME,"
+    " r.DELETE_RULE, r.UPDATE_RULE FROM information_schema.KEY_COLUMN_USAGE AS k"
+    " JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA"
+    " AND r.TABLE_NAME = k.TABLE_NAME AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME"
+    " WHERE k.TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND k.TABLE_NAME = :name AND k.REFERENCED_TABLE_NAME IS NOT NULL"
+    " ORDER BY k.CONSTRAINT_NAME, k.ORDINAL_POSITION"
+)
+_SORTED = frozenset({"BTREE", "HASH"})
+
+
+def table_details(connection: Connection, table: Table, *, mariadb: bool) -> FoundDetails:
+    """Return what a table has besides its columns and its key.
+
+    :param mariadb: whether the server is MariaDB, which writes literal defaults as SQL, and MySQL without quotes
+    """
+    key = {"schema": table.schema, "name": table.name}
+    columns = connection.execute(_COLUMNS, key).all()
+    generated = {column.name for column in table.columns if column.generated or column.system}
+    defaults, untold = read_defaults(
+        (row.COLUMN_NAME, _as_sql(row.COLUMN_DEFAULT, row.EXTRA, mariadb=mariadb))
+        for row in columns
+        if row.COLUMN_NAME not in generated
+    )
+    indexes = []
+    for name, group in groupby(connection.execute(_INDEXES, key).all(), key=lambda row: row.INDEX_NAME):
+        parts = list(group)
+        if parts[0].INDEX_TYPE not in _SORTED or any(not part.COLUMN_NAME or part.SUB_PART for part in parts):
+            untold.append((None, f"index {name!r}, which is {parts[0].INDEX_TYPE}, or over a prefix or an expression"))
+            continue
+        indexes.append(
+            IndexDescription(
+                name=name,
+                columns=tuple(part.COLUMN_NAME for part in parts),
+                descending=tuple(part.COLUMN_NAME for part in parts if part.COLLATION == "D"),
+                unique=not parts[0].NON_UNIQUE,
+            )
+        )
+    return FoundDetails(
+        indexes=tuple(indexes),
+        foreign_keys=tuple(_foreign_keys(connection, key)),
+        defaults=defaults,
+        comments={row.COLUMN_NAME: row.COLUMN_COMMENT for row in columns if row.COLUMN_COMMENT},
+        comment=connection.execute(_COMMENT, key).scalar() or None,
+        untold=tuple(untold),
+    )
+
+
+def _as_sql(default: str | None, extra: str, *, mariadb: bool) -> str | None:
+    if default is None or mariadb or "DEFAULT_GENERATED" in extra:
+        return default
+    return "'" + default.replace("'", "''") + "'"
+
+
+def _foreign_keys(connection: Connection, key: dict[str, str | None]) -> Iterator[FoundForeignKey]:
+    own = key["schema"] or connection.execute(text("SELECT DATABASE()")).scalar()
+    for name, group in groupby(connection.execute(_FOREIGN_KEYS, key).all(), key=lambda row: row.CONSTRAINT_NAME):
+        parts = list(group)
+        schema = parts[0].REFERENCED_TABLE_SCHEMA
+        yield FoundForeignKey(
+            name=name,
+            columns=tuple(part.COLUMN_NAME for part in parts),
+            parent_schema=None if schema == own else schema,
+            parent=parts[0].REFERENCED_TABLE_NAME,
+            parent_columns=tuple(part.REFERENCED_COLUMN_NAME for part in parts),
+            on_delete=ACTIONS.get(parts[0].DELETE_RULE, "NO ACTION"),
+            on_update=ACTIONS.get(parts[0].UPDATE_RULE, "NO ACTION"),
+        )

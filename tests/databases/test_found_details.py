@@ -1,0 +1,107 @@
+"""Defaults that are literals, and what catalogs find of a table besides its columns and its key."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.contract.detail_statements import bounded
+from airflow_provider_sync.databases.found_details import read_default, read_defaults
+from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.protocol.v2.described_details import DefaultValue, IndexDescription
+from tests.scenario import Scenario
+
+
+@pytest.mark.parametrize(
+    ("sql", "text"),
+    [
+        ("'abc'", "abc"),
+        ("'it''s'", "it's"),
+        ("''", ""),
+        ("'abc'::character varying", "abc"),
+        ("'{}'::integer[]", "{}"),
+        ("'a'::\"shop\".kind", "a"),
+        ("7", "7"),
+        ("-1.50", "-1.50"),
+        ("(-1)", "-1"),
+        ("'-1'::integer", "-1"),
+        ("0::numeric(5,2)", "0"),
+        ("TRUE", "1"),
+        ("false", "0"),
+    ],
+)
+def test_literals_are_values(sql: str, text: str) -> None:
+    """A literal is read as its text, whatever cast the database adds."""
+    assert read_default(sql) == DefaultValue(text)
+
+
+@pytest.mark.parametrize("sql", ["now()", "CURRENT_TIMESTAMP", "current_timestamp(6)", "LOCALTIMESTAMP(3)"])
+def test_the_present_time_is_no_text(sql: str) -> None:
+    """The ways to write the present time are one value."""
+    assert read_default(sql) == DefaultValue()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *("nextval('t_id_seq'::regclass)", "lower('A')", "'a' || 'b'", "'a'); DROP TABLE t; --", "'a'::text || evil()"),
+        *("'a\\'", "1 + 1", "(1", "uuid()", "random()", "current_user", "''; DELETE FROM t; ''", "now() + '1 day'::interval"),
+    ],
+)
+def test_other_expressions_are_never_taken(sql: str) -> None:
+    """What is neither a literal nor the present time is named by its column alone."""
+    assert read_default(sql) is None
+    assert read_defaults([("c", sql), ("d", None), ("e", "NULL"), ("f", "NULL::character varying")]) == (
+        {},
+        [("c", "default of column 'c', which is an expression")],
+    )
+
+
+def test_long_names_are_cut() -> None:
+    """Names that begin alike stay different when they are cut to what every database allows."""
+    names = [bounded("ü" * 60 + end) for end in ("a", "b")]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) <= 63 for name in names)
+    assert bounded("short") == "short"
+
+
+def test_what_catalogs_find(database_url: str) -> None:
+    """Indexes, unique keys, foreign keys, defaults and comments are found, and what has no description is named."""
+    engine = open_engine(database_url)
+    on = Scenario(database_for(engine))
+    comments = on.dialect != "sqlite"
+    on.execute(
+        "CREATE TABLE parent (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b))",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER, name VARCHAR(20) DEFAULT 'it''s 50%' NOT NULL,"
+        " n INTEGER DEFAULT 7, at {DATETIME} DEFAULT CURRENT_TIMESTAMP"
+        f"{'(6)' if on.dialect == 'mysql' else ''}, other VARCHAR(20), code VARCHAR(9) UNIQUE,"
+        " CONSTRAINT to_parent FOREIGN KEY (a, b) REFERENCES parent (a, b) ON DELETE CASCADE ON UPDATE SET NULL)",
+        "CREATE INDEX t_ab ON t (a, b)",
+        "CREATE UNIQUE INDEX t_name ON t (name, n DESC)",
+    )
+    match on.dialect:
+        case "mysql":
+            on.execute("ALTER TABLE t MODIFY n INTEGER DEFAULT 7 COMMENT 'how many'", "ALTER TABLE t COMMENT 'all of it'")
+            on.execute("CREATE INDEX t_prefix ON t (other(3))")
+        case "postgresql":
+            on.execute("COMMENT ON COLUMN t.n IS 'how many'", "COMMENT ON TABLE t IS 'all of it'")
+            on.execute("CREATE INDEX t_prefix ON t (lower(other))")
+        case _:
+            on.execute("CREATE INDEX t_prefix ON t (other) WHERE n > 7")
+    with on.database.snapshot() as connection:
+        found = on.database.catalog.table_details(connection, on.database.catalog.describe(connection, "t"))
+    engine.dispose()
+    indexes = {index.columns: index for index in found.indexes}
+    assert indexes.keys() >= {("a", "b"), ("name", "n"), ("code",)}
+    assert indexes["code",].unique
+    descending = () if "mariadb" in database_url else ("n",)
+    assert indexes["name", "n"] in (
+        IndexDescription(name="t_name", columns=("name", "n"), descending=columns, unique=True)
+        for columns in (("n",), descending)
+    )
+    (key,) = found.foreign_keys
+    assert (key.columns, key.parent_schema, key.parent, key.parent_columns) == (("a", "b"), None, "parent", ("a", "b"))
+    assert (key.on_delete, key.on_update) == ("CASCADE", "SET NULL")
+    assert found.defaults == {"name": DefaultValue("it's 50%"), "n": DefaultValue("7"), "at": DefaultValue()}
+    assert (found.comments, found.comment) == (({"n": "how many"}, "all of it") if comments else ({}, None))
+    assert [what.partition(",")[0] for _, what in found.untold] == ["index 't_prefix'"]

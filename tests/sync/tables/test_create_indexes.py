@@ -1,0 +1,210 @@
+"""Targets that are made with the source's indexes, foreign keys, defaults and comments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.databases.found_details import FoundDetails
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.protocol.v2.described_details import (
+    DefaultValue,
+    ForeignKeyDescription,
+    IndexDescription,
+    TableDetails,
+)
+from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, ColumnDescription, Described
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from airflow_provider_sync.sync.tables.column_mapping import create_statement
+from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
+from airflow_provider_sync.sync.tables.target_details import make_details, plan_details
+from tests.scenario import Scenario
+from tests.sync.link import Link, linked
+
+MAKE = {"create_table": True, "create_indexes": True}
+EVIL = "x'); DROP TABLE u; -- \" ` %s %"
+
+
+def details(on: Scenario, name: str) -> FoundDetails:
+    """Return what a table has besides its columns and its key."""
+    with on.database.connect() as connection:
+        return on.database.catalog.table_details(connection, on.database.catalog.describe(connection, name))
+
+
+def family(link: Link) -> None:
+    """Make two tables at the source, of which one refers to the other."""
+    now = "CURRENT_TIMESTAMP(6)" if link.source.dialect == "mysql" else "CURRENT_TIMESTAMP"
+    link.source.execute(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(9) NOT NULL)",
+        "CREATE UNIQUE INDEX parent_code ON parent (code)",
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, owner INTEGER, name VARCHAR(20) DEFAULT 'it''s 50%' NOT NULL,"
+        f" n INTEGER DEFAULT 7, at {{DATETIME}} DEFAULT {now},"
+        " CONSTRAINT child_owner FOREIGN KEY (owner) REFERENCES parent (id) ON DELETE CASCADE)",
+        "CREATE INDEX child_name ON child (name, n)",
+        "CREATE INDEX child_by_owner ON child (owner)",
+        "INSERT INTO parent VALUES (1, 'a'), (2, 'b')",
+        "INSERT INTO child VALUES (1, 1, 'x', 1, NULL), (2, 2, 'y', 2, NULL)",
+    )
+
+
+def test_a_target_gets_what_its_source_has(two: Link) -> None:
+    """Indexes, unique keys, foreign keys and defaults are made between all engines; the child may come before its parent."""
+    family(two)
+    # Each has a transaction of its own, and the parent's comes last.
+    reports = two.sync("child", "parent", options={"child": MAKE, "parent": MAKE}, single_transaction=False)
+    assert [(report.status, report.rows_inserted, report.verified) for report in reports] == [("changed", 2, "digest")] * 2
+    assert [report.warnings for report in reports] == [(), ()]
+    found = details(two.target, "child")
+    assert {index.columns for index in found.indexes} >= {("name", "n"), ("owner",)}
+    assert [(key.columns, key.parent, key.on_delete) for key in found.foreign_keys] == [(("owner",), "parent", "CASCADE")]
+    assert found.defaults == {"name": DefaultValue("it's 50%"), "n": DefaultValue("7"), "at": DefaultValue()}
+    assert [(index.columns, index.unique) for index in details(two.target, "parent").indexes] == [(("code",), True)]
+    assert "make unique index 'parent_code' (code)" in reports[1].schema_changes
+    assert "make foreign key 'child_owner' (owner) to 'parent'" in reports[0].schema_changes or two.source.dialect == "sqlite"
+    two.assert_equal("child")
+    again = two.sync("child", "parent", options={"child": MAKE, "parent": MAKE})
+    assert [(report.status, report.schema_changes) for report in again] == [("unchanged", ())] * 2
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+def test_comments_within_a_family(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
+    """Comments of tables and columns are made; into SQLite, which has none, the report names them."""
+    url = request.getfixturevalue(f"{engine}_url")
+    with linked(url, url) as link:
+        link.protocol = "2"
+        link.source.execute("CREATE TABLE s (id INTEGER PRIMARY KEY, n INTEGER)")
+        if engine == "postgresql":
+            link.source.execute("COMMENT ON COLUMN s.n IS 'it''s 50%'", "COMMENT ON TABLE s IS 'all'")
+        else:
+            link.source.execute("ALTER TABLE s MODIFY n INTEGER COMMENT 'it''s 50%'", "ALTER TABLE s COMMENT 'all'")
+        report = link.sync_one("s", {**MAKE, "table": "t"})
+        found = details(link.target, "t")
+        assert (found.comments, found.comment, report.warnings) == ({"n": "it's 50%"}, "all", ())
+    with linked(url, f"sqlite:///{tmp_path / 'copy.db'}") as other:
+        other.protocol = "2"
+        assert "comments, which this database does not have" in other.sync_one("s", MAKE).warnings[0]
+
+
+def test_what_cannot_be_made_is_named(two_same: Link) -> None:
+    """Conditions, expressions and parents that are not synced are left out, and the report names them; columns are renamed."""
+    family(two_same)
+    two_same.source.execute(
+        "CREATE INDEX partial ON child (n) WHERE n > 7",
+        "DELETE FROM child",
+        "ALTER TABLE child ADD COLUMN e INTEGER DEFAULT (1 + 1)",
+    )
+    report = two_same.sync_one("child", {**MAKE, "renames": {"name": "label"}})
+    (warning,) = report.warnings
+    for what in ("index 'partial'", "default of column 'e', which is an expression", "foreign key 'child_fk_0', since the table"):
+        assert what in warning
+    assert {index.columns for index in details(two_same.target, "child").indexes} == {("label", "n"), ("owner",)}
+    assert details(two_same.target, "child").foreign_keys == ()
+
+
+def test_a_target_that_keeps_more_rows_has_no_constraints(two_same: Link) -> None:
+    """Rows that the source has no longer may break unique and foreign keys: those are plain indexes, and left out."""
+    family(two_same)
+    modes = {"parent": {**MAKE, "mode": "soft_delete"}, "child": {**MAKE, "mode": "history"}}
+    reports = two_same.sync("parent", "child", options=modes)
+    assert [report.rows_inserted for report in reports] == [2, 2]
+    assert [(index.columns, index.unique) for index in details(two_same.target, "parent").indexes] == [(("code",), False)]
+    assert details(two_same.target, "child").foreign_keys == ()
+    assert "uniqueness of index 'parent_code'" in reports[0].warnings[0]
+    assert "foreign key 'child_fk_0'" in reports[1].warnings[0]
+
+
+def test_columns_that_are_not_synced_have_no_details(two_same: Link) -> None:
+    """What is about a column that is left out is not told, and a table that a client may not see is not named."""
+    family(two_same)
+    report = two_same.sync_one("child", {**MAKE, "columns": ["n"]})
+    found = details(two_same.target, "child")
+    assert (found.indexes, found.foreign_keys, dict(found.defaults)) == ((), (), {"n": DefaultValue("7")})
+    assert "parent" not in str(report.warnings)
+
+
+def test_a_foreign_key_that_rows_break_is_named(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Rows that refer to nothing arrive; the foreign key that they break is left out with a warning."""
+    with linked(f"sqlite:///{tmp_path / 's.db'}", request.getfixturevalue("postgresql_url")) as link:
+        link.protocol = "2"
+        family(link)
+        link.source.execute("INSERT INTO child VALUES (3, 99, 'z', 3, NULL)")
+        reports = link.sync("parent", "child", options={"child": MAKE, "parent": MAKE})
+        assert reports[1].rows_inserted == 3
+        assert "foreign key" in reports[1].warnings[0]
+        assert details(link.target, "child").foreign_keys == ()
+
+
+def test_steps_make_the_same(two_same: Link) -> None:
+    """In steps, the comparison makes everything while the tables are empty, and its slices carry on what it made."""
+    family(two_same)
+    database = two_same.target.database
+    tables = {name: table_from_options(name, MAKE) for name in ("child", "parent")}
+    with two_same.client(*tables) as client:
+        compared = [compare_table(client, table, database, run="run", tables=tables) for table in tables.values()]
+    child, parent = with_foreign_keys(database, compared)
+    assert "make index 'child_name' (name, n)" in child.slices[0].schema_changes
+    assert parent.slices[0].schema_changes == ("make unique index 'parent_code' (code)",)
+    assert [key.parent for key in details(two_same.target, "child").foreign_keys] == ["parent"]
+
+
+def test_a_server_that_is_too_old(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not know the request is an error that says what to do, before anything is made."""
+    family(two_same)
+    with two_same.client("parent") as client:
+        offered = client.capabilities()
+        assert offered is not None
+        monkeypatch.setattr(type(client), "capabilities", lambda _: type(offered)(digests=offered.digests))
+        with pytest.raises((ConfigurationError, SyncFailed), match=r"server is too old to tell its indexes\. Upgrade"):
+            two_same.sync_one("parent", MAKE)
+    assert two_same.target.names() == []
+
+
+def test_what_comes_is_never_executed(database_url: str, tmp_path: Path) -> None:
+    """Names and texts with quotes, comments and percent signs are only names and texts, on every engine."""
+    text = LogicalType(kind=LogicalKind.TEXT, length=50)
+    described = Described(
+        columns=(
+            ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER)),
+            ColumnDescription(name=EVIL, type=text),
+        ),
+        key=("id",),
+        rows=0,
+        partitioning=ONE_SEGMENT,
+        details=TableDetails(
+            indexes=(IndexDescription(name=EVIL, columns=(EVIL,)), IndexDescription(name="i", columns=("nowhere",))),
+            foreign_keys=(ForeignKeyDescription(name=EVIL, columns=(EVIL,), parent=EVIL, parent_columns=(EVIL,)),),
+            defaults={EVIL: DefaultValue(EVIL), "id": DefaultValue("\\'"), "nowhere": DefaultValue("1")},
+            comments={EVIL: EVIL, "id": "\\"},
+            comment=EVIL,
+        ),
+    )
+    with linked(f"sqlite:///{tmp_path / 'unused.db'}", database_url) as link:
+        database = link.target.database
+        link.target.execute("CREATE TABLE u (id INTEGER PRIMARY KEY)")
+        options = table_from_options("t", MAKE)
+        planned = plan_details(database, options, described, {"t": options})
+        with database.connect() as connection:
+            connection.exec_driver_sql(create_statement(database, options, described, planned))
+            table = database.catalog.describe(connection, "t")
+            make_details(database, connection, table, planned)
+        link.target.execute("INSERT INTO t (id) VALUES (1)")
+        assert link.target.rows("t") == [(1, EVIL)]
+        assert link.target.names() == ["t", "u"]
+        found = details(link.target, "t")
+        assert [index.columns for index in found.indexes] == [(EVIL,)]
+        assert dict(found.defaults).keys() == {EVIL}
+        assert found.comments in ({}, {EVIL: EVIL})
+        assert any("foreign key" in what for what in planned.left_out)
+
+
+def test_the_option_needs_create_table(two_same: Link) -> None:
+    """A target that is there keeps what it has: ``create_indexes`` is only about those that are made."""
+    family(two_same)
+    two_same.target.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(9))")
+    options: dict[str, Any] = {"create_indexes": True}
+    report = two_same.sync_one("parent", options)
+    assert (report.rows_inserted, report.schema_changes) == (2, ())
+    assert details(two_same.target, "parent").indexes == ()
