@@ -172,7 +172,14 @@ def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
         ({"where": ""}, "'t': where is empty. Write it, or leave the option out."),
         ({"where": ["a = 1", " "]}, "where is empty"),
         ({"where": {"a": 1}}, "where must be text or a list, not a mapping."),
-        ({"where": "a = 1", "hasher": "my.Hasher"}, "hasher reads the table itself, without query and where. Leave it out."),
+        (
+            {"where": "a = 1", "hasher": "my.Hasher"},
+            "hasher reads the table itself, without query, where and mask. Leave it out.",
+        ),
+        ({"mask": {"a": "redact"}, "hasher": "my.Hasher"}, "hasher reads the table itself"),
+        ({"mask": {"a": " "}}, "'t': mask is empty. Write it, or leave the option out."),
+        ({"mask": ["a"]}, "'t': mask must be a mapping, not a list."),
+        ({"mask": {"a": "hash"}}, "Table 't' hashes columns with mask, which needs a secret. Set mask_key for the server"),
     ],
 )
 def test_wrong_views_and_queries(options: dict[str, Any], message: str) -> None:
@@ -180,6 +187,16 @@ def test_wrong_views_and_queries(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         ServerConfig.from_dict({"connections": {"a": "sqlite:///a.db"}, "tables": {"t": options}})
     assert message in str(refused.value)
+
+
+def test_key_of_masks() -> None:
+    """The secret of hashes is required where a column is hashed, and is never shown; ``null`` without quotes is a mask, too."""
+    settings = {"connections": {"a": "sqlite:///a.db"}, "tables": {"t": {"mask": {"a": None, "b": "hash"}}}, "mask_key": "s3cret"}
+    config = ServerConfig.from_dict(settings)
+    assert config.tables["t"].mask == {"a": "null", "b": "hash"}
+    assert "s3cret" not in f"{config!r} {config}"
+    with pytest.raises(ConfigurationError, match="mask_key is empty"):
+        ServerConfig.from_dict(settings | {"mask_key": " "})
 
 
 def test_semicolon_of_a_query() -> None:

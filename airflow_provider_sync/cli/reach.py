@@ -69,7 +69,8 @@ def try_client(config: ClientConfig) -> Iterator[Trial]:
 
 def try_server(config: ServerConfig) -> Iterator[Trial]:
     """Open every database and directory, and look for every table, its key and the columns that options name."""
-    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), _source_table, _matched)
+    try_table = partial(_source_table, mask_key=config.mask_key or "")
+    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), try_table, _matched)
     for directory in config.directories.values():
         hasher = directory.hasher or config.default_file_hasher
         yield _trial("directory", directory.name, partial(_source_directory, directory, hasher))
@@ -194,8 +195,8 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
     return _found(target.table, target.key)
 
 
-def _source_table(database: Database, connection: Connection, source: SourceTable) -> str:
-    table = describe_source(database, connection, source)
+def _source_table(database: Database, connection: Connection, source: SourceTable, *, mask_key: str) -> str:
+    table = describe_source(database, connection, source, mask_key)
     opened = OpenTable(source, database, connection, table)
     opened.check_names("windows", source.windows)
     return _found(table, opened.key(opened.offered_columns()))

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
-from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference
+from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference, wrong_value
 from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, matches
 from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
 from airflow_provider_sync.config.yaml_file import read_yaml
@@ -71,6 +71,21 @@ def _check_names(group: str, names: Iterable[str], offered: Iterable[str], is_of
             raise wrong_reference(f"A token names {name!r}, which is not under {group}. There are: {known}.")
 
 
+def _has_mask_key(table: SourceTable, read: ValidationInfo) -> SourceTable:
+    if table.needs_mask_key and read.data.get("mask_key", "") is None:
+        raise wrong_reference(
+            f"Table {table.name!r} hashes columns with mask, which needs a secret. Set mask_key for the server, for instance to"
+            ' "${MASK_KEY}".'
+        )
+    return table
+
+
+def _whole_secret(secret: str) -> str:
+    if not secret.strip():
+        raise wrong_value("mask_key is empty. Give it a long random text.")
+    return secret
+
+
 class ServerConfig(Options, frozen=True):
     """``server.yaml``: what the server half offers, and to whom."""
 
@@ -96,8 +111,13 @@ class ServerConfig(Options, frozen=True):
         description="Time zone in which version 1 sends and hashes TIMESTAMP: that of the existing clients' databases,"
         " as `+01:00` or `Europe/Berlin`. Otherwise UTC.",
     )
+    mask_key: Annotated[str, AfterValidator(_whole_secret)] | None = Field(
+        default=None,
+        repr=False,
+        description="The secret by which `mask` hashes values; another one gives other hashes. Required for `hash`.",
+    )
     tables: Annotated[
-        dict[str, Annotated[SourceTable, AfterValidator(has_connection)]],
+        dict[str, Annotated[SourceTable, AfterValidator(has_connection), AfterValidator(_has_mask_key)]],
         BeforeValidator(table_entries),
     ] = Field(
         default={},

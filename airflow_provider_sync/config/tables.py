@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
 from airflow_provider_sync.config.options import (
@@ -124,7 +124,22 @@ def _sql(option: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
+def _masks(masks: Any) -> Any:
+    """Take ``null``, which YAML reads as no value, for the mask of that name."""
+    if not isinstance(masks, Mapping):
+        return masks
+    return {column: NULL_MASK if mask is None else mask for column, mask in masks.items()}
+
+
 Condition = Annotated[str, _sql("where")]
+Masks = Annotated[
+    dict[str, Annotated[str, _sql("mask")]],
+    BeforeValidator(_masks),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "null"]}}),
+]
+
+HASH_MASK, REDACT_MASK, NULL_MASK, YEAR_MASK = "hash", "redact", "null", "year"
+"""The masks that have a name; any other is an expression in SQL."""
 
 
 class SourceTable(TableConfig, frozen=True):
@@ -136,6 +151,11 @@ class SourceTable(TableConfig, frozen=True):
     )
     where: Condition | tuple[Condition, ...] = Field(
         default=(), description="A condition in SQL that the offered rows fulfil, or a list of those. Otherwise all rows."
+    )
+    mask: Masks = Field(
+        default={},
+        description="What is sent in place of a column's values: `hash` (by `mask_key`), `redact`, `null`, `year`, or an"
+        " expression in SQL.",
     )
     windows: tuple[str, ...] = Field(default=(), description="Columns by which clients may ask for a range of rows (version 2).")
 
@@ -160,7 +180,7 @@ class SourceTable(TableConfig, frozen=True):
         if self.query is not None and not self.primary_key:
             raise wrong_value("query needs 'primary': name the columns that identify one of its rows.")
         if self.hasher is not None and self.is_changed:
-            raise wrong_value("hasher reads the table itself, without query and where. Leave it out.")
+            raise wrong_value("hasher reads the table itself, without query, where and mask. Leave it out.")
         return self
 
     @property
@@ -171,7 +191,12 @@ class SourceTable(TableConfig, frozen=True):
     @property
     def is_changed(self) -> bool:
         """Whether other rows or values are offered than those of a table or a view."""
-        return self.query is not None or bool(self.where)
+        return self.query is not None or bool(self.where) or bool(self.mask)
+
+    @property
+    def needs_mask_key(self) -> bool:
+        """Whether a column is hashed."""
+        return HASH_MASK in self.mask.values()
 
 
 class TargetTable(TableConfig, frozen=True):

@@ -132,6 +132,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         the table is digested, read, counted or hashed; ``None`` if all rows count
     :ivar cannot_roll_back: name of the storage engine, if a rollback does not undo its writes
     :ivar is_view: whether it is a view, which is only read
+    :ivar former_key: its primary key, if a query changes columns of that, so that nothing keeps it unique
     :ivar query: the SELECT whose rows it has, percent signs not doubled; ``None`` if the database has it under its name
     """
 
@@ -147,6 +148,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     cannot_roll_back: str | None = None
     stands_for: str | None = None
     is_view: bool = False
+    former_key: tuple[str, ...] = ()
     query: str | None = None
     ended_at: Column | None = None
 

@@ -113,7 +113,8 @@ class _Snapshots:
         """
         database = self._sources.database(source)
         try:
-            yield find_table(database, self._connection(database), source)
+            with find_table(self._sources, source, self._connection(database)) as opened:
+                yield opened
         except BaseException:
             with self._open.pop(database, (None, ExitStack()))[1]:
                 raise

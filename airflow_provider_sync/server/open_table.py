@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -13,8 +14,10 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.source_relation import check_all_columns_seen, describe_source
+from airflow_provider_sync.server.source_relation import check_all_columns_seen, describe_source, masked_errors
 from airflow_provider_sync.server.sources import Sources
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,18 @@ class OpenTable:
         self.check_names("columns", self.source.columns)
         return [column for column in self.table.columns if column.name in self.source.columns]
 
+    def masking_errors(self, items: Iterable[Item]) -> Generator[Item, None, None]:
+        """Pass items on that are read later; an error says nothing that ``mask`` hides."""
+        with masked_errors(self.database, self.source):
+            yield from items
+
     def key(self, columns: Sequence[Column]) -> Sequence[str]:
         """Return the names of the columns that identify a row: the configured key, or the table's primary key.
 
         :param columns: the columns to send
         :raises TableError: when there is no key, or not all of it is sent
         """
-        key = self.source.primary_key or self.table.primary_key
+        key = self.source.primary_key or self.table.primary_key or self.table.former_key
         if not key:
             what = "is a view, which has no primary key" if self.table.is_view else "has no primary key"
             raise TableError(
@@ -106,13 +114,23 @@ def open_table(sources: Sources, source: SourceTable, active: ActiveRequest) -> 
     :raises TransportError: when the database does not answer
     """
     database = sources.database(source)
-    with database.snapshot() as connection, active.cancels(database.canceller(connection)):
-        yield find_table(database, connection, source)
+    with (
+        database.snapshot() as connection,
+        active.cancels(database.canceller(connection)),
+        find_table(sources, source, connection) as opened,
+    ):
+        yield opened
 
 
-def find_table(database: Database, connection: Connection, source: SourceTable) -> OpenTable:
+@contextmanager
+def find_table(sources: Sources, source: SourceTable, connection: Connection) -> Iterator[OpenTable]:
     """Describe what is offered of a table of the configuration in an open snapshot.
+
+    Errors of the block say nothing that ``mask`` hides.
 
     :raises TableError: when there is no such table, or row security hides rows
     """
-    return OpenTable(source, database, connection, describe_source(database, connection, source))
+    database = sources.database(source)
+    with masked_errors(database, source):
+        table = describe_source(database, connection, source, sources.mask_key)
+        yield OpenTable(source, database, connection, table)

@@ -2,7 +2,7 @@
 
 ::
 
-    table, view or query ── where ── rows and columns that are described, digested and sent
+    table, view or query ── where ── mask ── rows and columns that are described, digested and sent
 
 Everything but a plain table or view is one SELECT, which stands in the place of a table in every statement that reads it
 (:attr:`.Table.query`), so that no row or value that it leaves out is read by anything else.
@@ -11,38 +11,61 @@ Everything but a plain table or view is one SELECT, which stands in the place of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.config import SourceTable
+from airflow_provider_sync.config.tables import HASH_MASK, NULL_MASK, REDACT_MASK, YEAR_MASK
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.databases.schema import Column, Kind, Table
 from airflow_provider_sync.databases.session_rules import check_all_rows_seen
 from airflow_provider_sync.databases.sql_text import find_mistake, find_mistake_in_query
-from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.exceptions import SyncError, TableError
+
+HASH_LENGTH = 64
+"""Characters of a hash."""
 
 _UNNAMED = "?column?"
 """What PostgreSQL calls a column that has no name."""
 
 
-def describe_source(database: Database, connection: Connection, source: SourceTable) -> Table:
+def describe_source(database: Database, connection: Connection, source: SourceTable, mask_key: str) -> Table:
     """Describe what is offered under a table's name.
 
+    :param mask_key: the secret by which columns are hashed
     :raises TableError: when there is no such table or view, row security hides rows, or SQL of the configuration cannot be used
     """
     table = _described_query(database, connection, source) if source.query else _described_table(database, connection, source)
-    return _filtered(database, connection, source, table) if source.conditions else table
+    return _changed(database, connection, source, table, mask_key) if source.conditions or source.mask else table
 
 
-def _described_table(database: Database, connection: Connection, source: SourceTable) -> Table:
-    table = database.catalog.describe(connection, source.table_name, views=True)
-    check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
-    if source.conditions and not source.columns:
-        # The SELECT names columns, and would not miss those that are hidden.
-        check_all_columns_seen(database, connection, source, table)
-    return table
+@contextmanager
+def masked_errors(database: Database, source: SourceTable) -> Iterator[None]:
+    """Keep what the database says out of errors if the table has masks, since it may quote a value, or a statement with its key.
+
+    :raises TableError: with the number of the database's error
+    """
+    if not source.mask:
+        yield
+        return
+    try:
+        with database.translate_errors():
+            yield
+    except SyncError as error:
+        if error.__cause__ is None:
+            raise
+        if not isinstance(error, TableError) or error.retryable:
+            # These speak of the connection. Without the cause, the log does not show the statement.
+            raise error from None
+        raise _refusal(
+            source,
+            f"its database refused a statement ({_number(error.__cause__)}). What it said is not shown, since it may quote"
+            " a value that `mask` hides. Try the expressions of `mask` and `where` in the database.",
+        ) from None
 
 
 def check_all_columns_seen(database: Database, connection: Connection, source: SourceTable, table: Table) -> None:
@@ -57,6 +80,15 @@ def check_all_columns_seen(database: Database, connection: Connection, source: S
         )
 
 
+def _described_table(database: Database, connection: Connection, source: SourceTable) -> Table:
+    table = database.catalog.describe(connection, source.table_name, views=True)
+    check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
+    if source.is_changed and not source.columns:
+        # The SELECT names columns, and would not miss those that are hidden.
+        check_all_columns_seen(database, connection, source, table)
+    return table
+
+
 def _described_query(database: Database, connection: Connection, source: SourceTable) -> Table:
     query = str(source.query)
     if mistake := find_mistake_in_query(query, database.queries.syntax):
@@ -64,24 +96,76 @@ def _described_query(database: Database, connection: Connection, source: SourceT
     return Table(name=source.name, columns=_columns_of(database, connection, source, query, "query"), query=query)
 
 
-def _filtered(database: Database, connection: Connection, source: SourceTable, table: Table) -> Table:
-    """Return the table with only the rows that fulfil the conditions; its keys are unique as before."""
-    for condition in source.conditions:
-        if mistake := find_mistake(condition, database.queries.syntax):
-            raise _refusal(source, f"`where` {mistake}.")
-    selected = ", ".join(map(database.queries.name, table.columns))
-    relation = database.undoubled(database.relation(table))
-    conditions = " AND ".join(f"({condition}\n)" for condition in source.conditions)
-    query = f"SELECT {selected} FROM {relation}{' AS t' if table.query else ''} WHERE {conditions}"
-    # Nothing is done with the answer: what is wrong with a condition is found here.
-    _columns_of(database, connection, source, query, "where")
-    return msgspec.structs.replace(
-        Table(name=table.name, schema=table.schema, columns=table.columns),
-        primary_key=table.primary_key,
-        unique_keys=table.unique_keys,
+def _changed(database: Database, connection: Connection, source: SourceTable, table: Table, mask_key: str) -> Table:
+    """Return the table with only the rows that fulfil the conditions, and with masked columns."""
+    _check_sql(database, source, table)
+    # Not with the secret: a database may quote what it cannot use.
+    checked = _columns_of(database, connection, source, _select(database, source, table, b""), "mask" if source.mask else "where")
+    types = {column.name: column for column in checked}
+    is_key_masked = not source.mask.keys().isdisjoint(table.primary_key)
+    return Table(
+        name=table.name,
+        schema=table.schema,
+        columns=tuple(_masked_column(column, source.mask.get(column.name), types[column.name]) for column in table.columns),
+        primary_key=() if is_key_masked else table.primary_key,
+        unique_keys=tuple(unique for unique in table.unique_keys if source.mask.keys().isdisjoint(unique.columns)),
         is_view=table.is_view,
-        query=query,
+        former_key=table.primary_key if is_key_masked else (),
+        query=_select(database, source, table, mask_key.encode()),
     )
+
+
+def _check_sql(database: Database, source: SourceTable, table: Table) -> None:
+    names = {column.name for column in table.columns}
+    if unknown := sorted(source.mask.keys() - names):
+        raise _refusal(
+            source, f"there is no column {unknown[0]!r}, which `mask` names. Its columns are {', '.join(sorted(names))}."
+        )
+    pieces = [("where", condition) for condition in source.conditions]
+    pieces += [(f"mask of {column!r}", mask) for column, mask in source.mask.items()]
+    for option, sql in pieces:
+        if mistake := find_mistake(sql, database.queries.syntax):
+            raise _refusal(source, f"`{option}` {mistake}.")
+
+
+def _select(database: Database, source: SourceTable, table: Table, secret: bytes) -> str:
+    queries = database.queries
+    selected = ", ".join(
+        f"{_expression(database, column, mask, secret)} AS {queries.name(column)}"
+        if (mask := source.mask.get(column.name))
+        else queries.name(column)
+        for column in table.columns
+    )
+    relation = database.undoubled(database.relation(table))
+    where = " AND ".join(f"({condition}\n)" for condition in source.conditions)
+    return f"SELECT {selected} FROM {relation}{' AS t' if table.query else ''}{f' WHERE {where}' if where else ''}"
+
+
+def _expression(database: Database, column: Column, mask: str, secret: bytes) -> str:
+    if mask == HASH_MASK:
+        return database.queries.hashed(column, secret)
+    written = {
+        REDACT_MASK: database.queries.redacted,
+        NULL_MASK: database.queries.nothing,
+        YEAR_MASK: database.queries.year,
+    }.get(mask)
+    # The line feed ends a comment.
+    return f"({mask}\n)" if written is None else written(column)
+
+
+def _masked_column(column: Column, mask: str | None, described: Column) -> Column:
+    """Describe a column as it is after its mask.
+
+    :param described: what the database says of the mask's expression
+    """
+    if mask is None:
+        return column
+    if mask == NULL_MASK or not described.sql_type:
+        # Of an expression without a type, the values are taken to be of the column's.
+        return msgspec.structs.replace(column, nullable=True, generated=False)
+    nullable = column.nullable or mask not in (HASH_MASK, REDACT_MASK, YEAR_MASK)
+    described = msgspec.structs.replace(described, nullable=nullable, invisible=column.invisible)
+    return msgspec.structs.replace(described, kind=Kind.TEXT, length=HASH_LENGTH) if mask == HASH_MASK else described
 
 
 def _columns_of(database: Database, connection: Connection, source: SourceTable, query: str, option: str) -> tuple[Column, ...]:
@@ -93,7 +177,8 @@ def _columns_of(database: Database, connection: Connection, source: SourceTable,
         with database.translate_errors():
             columns = database.queries.describe(connection, query)
     except TableError as error:
-        raise _refusal(source, f"`{option}` cannot be used: {error}") from error
+        # No row was read, so that the database quotes none. The cause would show the whole statement.
+        raise _refusal(source, f"`{option}` cannot be used: {error}") from None
     _check_names(source, [column.name for column in columns])
     return columns
 
@@ -109,9 +194,18 @@ def _check_names(source: SourceTable, names: Sequence[str]) -> None:
         raise _refusal(source, f"`query` has several columns called {name!r}. Give each its own name with AS.")
 
 
-def _is_numbered(name: str, found: Counter[str]) -> bool:
+def _is_numbered(name: str, found: Mapping[str, int]) -> bool:
     before, _, number = name.rpartition(":")
     return number.isdigit() and any(other.lower() == before.lower() for other in found)
+
+
+def _number(error: BaseException) -> str:
+    """Name a database's error without what it says: its class, and its number or code if it has one."""
+    driver = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    codes = (getattr(driver, "sqlstate", None), getattr(driver, "pgcode", None), getattr(driver, "sqlite_errorname", None))
+    first = driver.args[0] if driver.args and isinstance(driver.args[0], int) else None
+    code = next((found for found in (*codes, first) if found), "")
+    return f"{type(driver).__name__} {code}".strip()
 
 
 def _refusal(source: SourceTable, message: str) -> TableError:

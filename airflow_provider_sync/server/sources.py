@@ -49,6 +49,11 @@ class Sources:
                 )
             return self._databases[key]
 
+    @property
+    def mask_key(self) -> str:
+        """The secret by which columns are hashed; empty if none are."""
+        return self._config.mask_key or ""
+
     def storage(self, directory: SourceDirectory) -> Storage:
         """Return the files of ``directory``."""
         return self._open_storage(directory.path)

@@ -135,7 +135,7 @@ class TableDigestAnswers:
         what = f"Table {source.name!r}"
         with ExitStack() as stack:
             opened = stack.enter_context(open_table(self._sources, source, active))
-            messages = work_ahead(make_messages(opened), idle=idle)
+            messages = work_ahead(opened.masking_errors(make_messages(opened)), idle=idle)
             stack.callback(messages.close)
             return StreamResponse(
                 write_messages(messages, compression, explain=failure_of(what, active)),
@@ -217,7 +217,13 @@ def _common_digest(opened: OpenTable, probes: Mapping[str, str]) -> str:
 
 def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
     key = [column.column for column in table_slice.key]
+    masked = [column.name for column in key if column.name in opened.source.mask]
     column = opened.database.reader.find_null(opened.connection, opened.table, key)
+    if column is not None and column.name in masked:
+        raise TableError(
+            f"Table {opened.source.name!r} has rows without a value in {column.name!r}, a column of its key, as `mask` changes"
+            " it. Mask it by `hash`, or name another key with `primary` in the server's configuration."
+        )
     if column is not None:
         raise TableError(
             f"Table {opened.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
@@ -225,6 +231,11 @@ def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
         )
     if opened.database.reader.has_duplicates(opened.connection, opened.table, key):
         names = ", ".join(column.name for column in key)
+        if masked:
+            raise TableError(
+                f"Table {opened.source.name!r} has several rows with the same {names}, its key, as `mask` changes {masked[0]!r}."
+                " Mask it by `hash`, or name another key with `primary` in the server's configuration."
+            )
         raise TableError(
             f"Table {opened.source.name!r} has several rows with the same {names}, which `primary` names as its key in the"
             f" server's configuration. Name columns whose values together identify a row."

@@ -83,7 +83,7 @@ class TableAnswers:
                     return Response(status_code=304, headers={**zone, "ETag": f'"{current}"'})
                 headers["ETag"] = f'"{current}"'
             _refuse_unsendable(opened, columns)
-            read = opened.database.reader.read(opened.connection, opened.table, columns, order_by=key)
+            read = opened.masking_errors(opened.database.reader.read(opened.connection, opened.table, columns, order_by=key))
             batches = in_zone(opened.database, columns, read, self._zone)
             return StreamResponse(
                 compress(_lines(columns, batches)),

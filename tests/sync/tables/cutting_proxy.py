@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ class CuttingProxy:
     :ivar cuts: by endpoint, as ``/getRows``: how many of the next answers are cut
     :ivar share: how much of a body gets through
     :ivar asked: requests by endpoint
+    :ivar heard: bodies of requests and of answers as they were before a cut, with the headers of either
     """
 
     def __init__(self, server_url: str) -> None:
@@ -26,6 +28,7 @@ class CuttingProxy:
         self.cuts: Counter[str] = Counter()
         self.share = 0.5
         self.asked: Counter[str] = Counter()
+        self.heard: list[tuple[Message, bytes]] = []
 
     def pass_on(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request as the server does, whole or cut."""
@@ -37,6 +40,7 @@ class CuttingProxy:
             upstream.request(handler.command, handler.path, body or None, dict(handler.headers))
             answer = upstream.getresponse()
             content = answer.read()
+            self.heard += [(handler.headers, body), (answer.headers, content)]
         finally:
             upstream.close()
         handler.send_response(answer.status)
