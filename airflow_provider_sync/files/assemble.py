@@ -7,8 +7,10 @@ asked of :func:`fetched_ranges`; who fetches it is none of this module's busines
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
 
 from blake3 import blake3
 
@@ -87,15 +89,17 @@ def _write(
 ) -> bytes:
     whole = blake3()
     digests = checked is None and new.digest_written() is None
-    for stretch in plan:
-        if stretch.local is not None:
-            new.copy_range(from_path, stretch.local, stretch.length)
-            continue
-        for data in fetched.take(stretch.length):
-            if digests:
-                whole.update(data)
-            new.write(data)
-    fetched.end()
+    with _WriteBehind(new) as behind:
+        for stretch in plan:
+            if stretch.local is not None:
+                behind.wait()
+                new.copy_range(from_path, stretch.local, stretch.length)
+                continue
+            for data in fetched.take(stretch.length):
+                behind.write(data)
+                if digests:
+                    whole.update(data)
+        fetched.end()
     return new.digest_written() or (whole.digest() if checked is None else checked())
 
 
@@ -134,6 +138,41 @@ def _digest_written(new: NewFile, steps: SimpleQueue[bool]) -> bytes:
             whole.update(block)
             done += len(block)
     return whole.digest()
+
+
+class _WriteBehind:
+    """Writes a block while the next one is fetched; at its end everything is written."""
+
+    def __init__(self, new: NewFile) -> None:
+        self._new = new
+        self._pool = ThreadPoolExecutor(1, "write")
+        self._writing: Future[None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write ``data`` after the block before.
+
+        :raises FileError: when that could not be written
+        """
+        self.wait()
+        self._writing = self._pool.submit(self._new.write, data)
+
+    def wait(self) -> None:
+        """Wait until everything is written.
+
+        :raises FileError: when it could not be
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()
 
 
 class _Fetched:

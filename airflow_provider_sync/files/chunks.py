@@ -141,13 +141,14 @@ class _Hash(Protocol):
     def update(self, data: memoryview, /) -> object: ...
 
 
-def chunk_file(file: BinaryIO, size: int) -> ChunkList:
+def chunk_file(file: BinaryIO, size: int, *, digest: bytes | None = None) -> ChunkList:
     """Read a file, cut it into chunks and digest it; memory does not grow with its size.
 
     One thread reads and cuts while another digests, each at more than 1 GB a second.
 
     :param file: unbuffered, at its start
     :param size: bytes that it has
+    :param digest: BLAKE3 of the whole file, if it is known: it is then not computed
     :raises FileChangedError: when it has fewer by now; the caller checks for other changes
     """
     # Only who syncs large files pays for the import.
@@ -156,6 +157,7 @@ def chunk_file(file: BinaryIO, size: int) -> ChunkList:
     cutter = FastCDC(AVERAGE_CHUNK_BYTES, min_size=MIN_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES, normalized_chunking=NORMALIZATION)
     chunks = ChunkListBuilder()
     whole = blake3()
+    digested = whole if digest is None else None
     # One buffer is filled while the other is digested.
     buffers = [bytearray(min(size, _BLOCK_BYTES + MAX_CHUNK_BYTES)) for _ in range(2)]
     digesting: Future[None] | None = None
@@ -179,11 +181,11 @@ def chunk_file(file: BinaryIO, size: int) -> ChunkList:
                 done += chunk.length
             if digesting:
                 digesting.result()
-            digesting = pool.submit(_digest, view[:done], lengths, whole, chunks)
+            digesting = pool.submit(_digest, view[:done], lengths, digested, chunks)
             rest = view[done:end]
         if digesting:
             digesting.result()
-    return chunks.finish(whole.digest())
+    return chunks.finish(digest or whole.digest())
 
 
 def _fill(file: BinaryIO, view: memoryview, size: int) -> None:
@@ -196,8 +198,9 @@ def _fill(file: BinaryIO, view: memoryview, size: int) -> None:
         view = view[count:]
 
 
-def _digest(view: memoryview, lengths: Sequence[int], whole: _Hash, chunks: ChunkListBuilder) -> None:
-    whole.update(view)
+def _digest(view: memoryview, lengths: Sequence[int], whole: _Hash | None, chunks: ChunkListBuilder) -> None:
+    if whole is not None:
+        whole.update(view)
     start = 0
     digests = bytearray()
     for length in lengths:

@@ -65,7 +65,8 @@ def _chunks(directory: ServedDirectory, path: str, active: ActiveRequest) -> Gro
             entry = opened.entry
             chunks = directory.cached.chunks(entry)
             if chunks is None:
-                chunks = chunk_file(cast("BinaryIO", StoppableFile(opened.file, active)), entry.size)
+                known = directory.cached.look_up((entry.path,))(entry)
+                chunks = chunk_file(cast("BinaryIO", StoppableFile(opened.file, active)), entry.size, digest=known)
                 if not opened.is_unchanged():
                     raise FileChangedError(
                         f"{path!r} in {location} changed while it was read. Try again when nobody writes to it."

@@ -94,6 +94,15 @@ def test_a_plain_download_that_was_checked_is_not_digested_again(storage: LocalS
     assert tree(root) == {"x": NEW}
 
 
+@pytest.mark.parametrize("size", [MIB, len(NEW) - 1])
+def test_a_block_that_cannot_be_written_is_an_error(storage: LocalStorage, root: Path, size: int) -> None:
+    """Blocks are written while the next ones come; a failure is raised nevertheless, also that of the last block."""
+    plan = whole_file(len(NEW))
+    with pytest.raises(FileError, match=f"came with more than its {size} bytes"):
+        write(storage, plan, sent(plan), None, size=size)
+    assert tree(root) == {"x": OLD}
+
+
 def test_another_digest_is_refused(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
     """Content that is not what the source announced does not get the name."""
     with pytest.raises(FileChangedError, match=r"'x' was put together.*has not the digest"):

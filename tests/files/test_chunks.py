@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from array import array
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -115,6 +116,7 @@ def test_a_file_is_cut_as_if_it_were_in_memory(size: int, piece: int) -> None:
     assert chunks.digests == b"".join(digest for _, digest in expected)
     assert chunks.digest == blake3(data).digest()
     assert chunks.size == size
+    assert chunk_file(Content(data, piece), size, digest=b"known") == replace(chunks, digest=b"known")
 
 
 def test_more_than_the_announced_size_is_not_read() -> None:

@@ -30,9 +30,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(opened.entry.path)
         return digest_file(opened, *arguments, **options)
 
-    def chunk_and_note(*arguments: Any) -> ChunkList:
+    def chunk_and_note(*arguments: Any, **options: Any) -> ChunkList:
         done.append("chunks")
-        return chunk_file(*arguments)
+        return chunk_file(*arguments, **options)
 
     monkeypatch.setattr(file_answers, "digest_file", digest_and_note)
     monkeypatch.setattr(content_answers, "chunk_file", chunk_and_note)

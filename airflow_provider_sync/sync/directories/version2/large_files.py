@@ -193,7 +193,8 @@ class LargeFiles:
             return known
         try:
             with self._storage.open_version(present.path) as opened:
-                chunks = chunk_file(opened.file, opened.entry.size)
+                digest = present.digest if opened.entry.version == present.version else None
+                chunks = chunk_file(opened.file, opened.entry.size, digest=digest)
                 if not opened.is_unchanged():
                     return None
                 self._root.record_chunks(opened.entry, chunks)

@@ -234,10 +234,10 @@ def test_a_file_that_cannot_be_cut_here(folders: Mirror, monkeypatch: pytest.Mon
     put(folders, source(folders) + b"grown", seconds=1)
     original = large_files.chunk_file
 
-    def disturbed(file: BinaryIO, size: int) -> ChunkList:
+    def disturbed(file: BinaryIO, size: int, *, digest: bytes | None) -> ChunkList:
         if trouble == "unreadable":
             raise FileError("It is locked.")
-        chunks = original(file, size)
+        chunks = original(file, size, digest=digest)
         with target(folders).open("r+b") as other:
             other.write(b"changed")
         os.utime(target(folders), (5, 5))
