@@ -207,7 +207,7 @@ class ContentAnswer(_FileStream):
                         continue
                     data = self._check.receive(message)
                     if message.inflated:
-                        message = Content(number=message.number, end=message.end, data=data)
+                        message = Content(number=message.number, end=message.end, data=memoryview(data))
                 elif isinstance(message, ContentFailed):
                     self._check.fail(message)
                 else:

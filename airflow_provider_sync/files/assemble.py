@@ -49,7 +49,7 @@ def assemble(
     new: NewFile,
     plan: Iterable[Stretch],
     from_path: str,
-    content: Iterable[bytes],
+    content: Iterable[bytes | memoryview],
     *,
     digest: bytes | None,
     checked: Callable[[], bytes] | None = None,
@@ -148,7 +148,7 @@ class _WriteBehind:
         self._pool = ThreadPoolExecutor(1, "write")
         self._writing: Future[None] | None = None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Write ``data`` after the block before.
 
         :raises FileError: when that could not be written
@@ -178,11 +178,11 @@ class _WriteBehind:
 class _Fetched:
     """Content that comes in blocks and is taken by number of bytes."""
 
-    def __init__(self, content: Iterable[bytes]) -> None:
+    def __init__(self, content: Iterable[bytes | memoryview]) -> None:
         self._content = iter(content)
-        self._rest = b""
+        self._rest: bytes | memoryview = b""
 
-    def take(self, length: int) -> Iterator[bytes]:
+    def take(self, length: int) -> Iterator[bytes | memoryview]:
         """Yield the next ``length`` bytes."""
         while length:
             if not self._rest:

@@ -65,7 +65,7 @@ class NewFile(Protocol):
         """Return BLAKE3 of what has been written, where that cannot be read again; ``None`` where it can."""
         ...
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append ``data``."""
         ...
 
@@ -104,7 +104,7 @@ class TreeWriter(Protocol):
     :func:`~.file_errors.is_about_one_file` of its cause tells whether other files may still succeed.
     """
 
-    def put(self, path: str, data: bytes, metadata: Metadata) -> None:
+    def put(self, path: str, data: bytes | memoryview, metadata: Metadata) -> None:
         """Write a small file."""
         ...
 

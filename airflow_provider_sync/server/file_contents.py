@@ -142,8 +142,8 @@ class FileContents:
         self._read.append(entry)
         end = ContentEnd(entry.digest or b"", entry.mode)
         if self._compression.is_worthwhile(requested.path, data) and (frame := self._compression.compressed(data)):
-            return Content(number=number, inflated=len(data), end=end, data=frame)
-        return Content(number=number, end=end, data=data)
+            return Content(number=number, inflated=len(data), end=end, data=memoryview(frame))
+        return Content(number=number, end=end, data=memoryview(data))
 
     def _pieces(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> Iterator[FileMessage]:
         """Yield a large file, or ranges of a file, in blocks."""
@@ -168,9 +168,8 @@ class FileContents:
                     end = None if left else ContentEnd(digest.digest(), opened.entry.mode)
                     if end is not None and requested.ranges is None:
                         self._read.append(opened.entry.with_digest(end.digest))
-                    yield Content(
-                        number=number, inflated=len(block) if frame else 0, end=end, data=frame if frame is not None else block
-                    )
+                    data = memoryview(block if frame is None else frame)
+                    yield Content(number=number, inflated=len(block) if frame else 0, end=end, data=data)
         except (FileError, OSError) as error:
             yield self._failed(number, requested, error)
 

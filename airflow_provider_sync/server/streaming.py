@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 64 * 1024
 _PIECE_BYTES = 1088 * 1024
-"""Bytes that are sent at once: a little more than a message about tables, or a group of file contents. A piece takes 300 µs of
+"""Bytes that are sent at once: a little more than a message about tables, or a group of file contents. A piece takes 200 µs of
 CPU, whatever its size, and what arrives in one piece the client need not put together."""
 
 IDLE_SECONDS = 15.0

@@ -131,7 +131,7 @@ class LocalNewFile:
         """Return ``None``: it can be read."""
         return None
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append ``data``."""
         self._check_room(len(data))
         try:

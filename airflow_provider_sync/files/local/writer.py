@@ -132,7 +132,7 @@ class LocalTreeWriter:
                 if self._backup is not None:
                     self._backup.close()
 
-    def put(self, path: str, data: bytes, metadata: Metadata) -> None:
+    def put(self, path: str, data: bytes | memoryview, metadata: Metadata) -> None:
         """Write a small file."""
         with self._place_of(path) as (directory, name):
             replaced = self._replaced(directory, path, name)

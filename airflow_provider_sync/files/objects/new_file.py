@@ -51,9 +51,9 @@ class ObjectNewFile:
         """Return the digest of what has been written."""
         return self._digest.digest()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append ``data``."""
-        self.written += self._writer.write(data)
+        self.written += self._writer.write(bytes(data))
         self._digest.update(data)
 
     def copy_range(self, from_path: str, offset: int, length: int) -> None:

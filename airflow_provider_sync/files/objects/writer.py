@@ -94,10 +94,12 @@ class ObjectTreeWriter:
                 new_file.discard()
             self._pool.shutdown(cancel_futures=True)
 
-    def put(self, path: str, data: bytes, metadata: Metadata) -> None:
+    def put(self, path: str, data: bytes | memoryview, metadata: Metadata) -> None:
         """Upload a small object; it waits only while many others are on their way."""
         self._objects.check(path)
-        self._begin(path, len(data), lambda: self._put(path, data, metadata))
+        # A copy, because a view would keep all that arrived with it while the upload waits.
+        content = bytes(data)
+        self._begin(path, len(content), lambda: self._put(path, content, metadata))
 
     def _put(self, path: str, data: bytes, metadata: Metadata) -> TreeEntry:
         self._back_up(path)

@@ -38,7 +38,7 @@ _WINDOW_LOG = 23  # 8 MiB, what RFC 8878 asks every reader to take; more would l
 class Compressor(Protocol):
     """Compresses one stream."""
 
-    def write(self, data: bytes | bytearray) -> bytes | bytearray:
+    def write(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         """Take ``data``; return what is ready, which may be nothing."""
 
     def flush(self) -> bytes:
@@ -76,7 +76,7 @@ def decompress(chunks: Iterable[bytes], compression: str, *, limit: int, option:
 
 
 class _Plain:
-    def write(self, data: bytes | bytearray) -> bytes | bytearray:
+    def write(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         return data
 
     def flush(self) -> bytes:
@@ -112,7 +112,7 @@ class BlockCompressor:
         return self._compressor.compress(data, self._compressor.FLUSH_FRAME)
 
 
-def inflate_block(frame: bytes, size: int) -> bytes:
+def inflate_block(frame: bytes | memoryview, size: int) -> bytes:
     """Return the content of one zstd frame.
 
     :param size: bytes that it must have

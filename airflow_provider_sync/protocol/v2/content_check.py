@@ -30,7 +30,7 @@ class ContentCheck:
         self._digest: blake3 | None = None
         self._left = self._expected()
 
-    def receive(self, message: Content) -> bytes:
+    def receive(self, message: Content) -> bytes | memoryview:
         """Return the content of a message, inflated.
 
         With the last piece of a file, its digest is checked. Whatever was returned of it before must not be used until then.
@@ -39,7 +39,7 @@ class ContentCheck:
             the file
         """
         path = self._due(message)
-        data = message.data
+        data: bytes | memoryview = message.data
         if message.inflated:
             if not 0 < message.inflated <= MAX_CONTENT_BYTES:
                 raise ProtocolError(f"The server sent a block of {message.inflated} bytes of {path!r}: too many. Try again.")
@@ -85,7 +85,7 @@ class ContentCheck:
             raise ProtocolError(f"The server sent file {message.number} where {path!r} was due, file {self.number}.")
         return path
 
-    def _finish(self, path: str, data: bytes, end: ContentEnd) -> None:
+    def _finish(self, path: str, data: bytes | memoryview, end: ContentEnd) -> None:
         if self._left:
             expected = self._expected()
             raise ProtocolError(f"The server sent {expected - self._left} of the {expected} bytes of {path!r}.")

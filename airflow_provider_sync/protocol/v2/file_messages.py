@@ -194,13 +194,14 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
     :ivar number: of the file in the request, from 0; ascending
     :ivar inflated: bytes after inflation, if ``data`` is a zstd frame; 0 if it is the content itself
     :ivar end: with the last piece
-    :ivar data: must stay the last field: the digest of the stream covers all of a message but this, which ``end`` covers
+    :ivar data: must stay the last field: the digest of the stream covers all of a message but this, which ``end`` covers. What is
+        read is a view of what arrived, since a copy would cost more than everything else that is done with a block
     """
 
     number: int
     inflated: int = 0
     end: ContentEnd | None = None
-    data: bytes = b""
+    data: memoryview = memoryview(b"")
 
 
 class ContentFailed(msgspec.Struct, frozen=True, kw_only=True, tag="content_failed"):

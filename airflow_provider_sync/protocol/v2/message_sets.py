@@ -42,7 +42,7 @@ class MessageSet(Generic[M]):
     decoder: msgspec.msgpack.Decoder[Any]
     count: Callable[[M], int]
     items: str
-    content: Callable[[M], bytes]
+    content: Callable[[M], bytes | memoryview]
     too_large: type[SyncError]
     advice: str
 
@@ -71,7 +71,7 @@ def _count_files(message: FileMessage) -> int:
             return 0
 
 
-def _content(message: FileMessage) -> bytes:
+def _content(message: FileMessage) -> bytes | memoryview:
     return message.data if isinstance(message, Content) else b""
 
 

@@ -111,7 +111,7 @@ def _write(
     begun = False
     try:
         for group in groups:
-            blocks: list[bytes | bytearray] = []
+            blocks: list[bytes | bytearray | memoryview] = []
             for message in group:
                 data = kinds.content(message)
                 frame = _frame_before(message, data) if data else _frame(message)
@@ -252,7 +252,7 @@ def _frame(message: msgspec.Struct) -> bytearray:
     return frame
 
 
-def _frame_before(message: msgspec.Struct, data: bytes) -> bytearray:
+def _frame_before(message: msgspec.Struct, data: bytes | memoryview) -> bytearray:
     """Return the frame of a message up to its last field, ``data``, which is not copied."""
     frame = _frame(msgspec.structs.replace(message, data=b""))
     del frame[-len(_EMPTY) :]

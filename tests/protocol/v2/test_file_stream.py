@@ -90,6 +90,16 @@ def test_any_messages_in_any_pieces_come_back(compression: str, groups: list[lis
     assert _read(_written(groups, compression), compression, size=size) == [message for group in groups for message in group]
 
 
+def test_content_is_not_copied() -> None:
+    """Content that came in one piece is read as a view of that piece, and one that came in several as a view of them together."""
+    message = Content(number=0, end=ContentEnd(bytes(32)), data=memoryview(b"x" * 70_000))
+    body = _written([[message, message]])
+    first, second = list(read_file_messages([body], "none", limit=_LIMIT))
+    assert [message.data.obj is body for message in (first, second) if isinstance(message, Content)] == [True, True]
+    (cut, whole) = list(read_file_messages([body[:1000], body[1000:]], "none", limit=_LIMIT))
+    assert cut == whole == message
+
+
 @_compressed
 def test_a_group_is_one_piece(compression: str) -> None:
     """Each group can be read as soon as its one piece is there; an empty one sends nothing."""

@@ -54,7 +54,7 @@ class _Content:
         self._messages = messages
         self._digest = b""
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
         for message in self._messages:
             if message.end is not None:
                 self._digest = message.end.digest
