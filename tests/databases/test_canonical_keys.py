@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
+from airflow_provider_sync.exceptions import TableError
 from tests.databases.canonical_rows import all_digests, create_keyed, expected_digests, insert, read, slice_of
 from tests.databases.canonical_types import TYPES
 from tests.scenario import Scenario
@@ -137,3 +140,14 @@ def test_many_keys(on: Scenario) -> None:
 
     assert sorted(map(int, found)) == list(range(0, 20_000, 2))
     assert sorted(int(key or b"") for key, _ in rows) == list(range(0, 20_000, 2))
+
+
+def test_errors_of_staged_rows_name_the_target(on: Scenario) -> None:
+    """A row without a usable key is told by the name of the target, since users do not know the staging table."""
+    key = "'x'" if on.dialect == "sqlite" else "NULL"
+    on.execute("CREATE TABLE _sync_1 (id INTEGER, v INTEGER)", f"INSERT INTO _sync_1 VALUES (1, 1), ({key}, 2)")
+    staging = msgspec.structs.replace(on.describe("_sync_1"), stands_for="orders")
+    table_slice = slice_of(on.database, staging, key=["id"])
+    ask = on.database.digests.key_bounds if on.dialect == "sqlite" else partial(all_digests, on.database)
+    with on.database.snapshot() as connection, pytest.raises(TableError, match="Table 'orders'"):
+        ask(connection, table_slice)

@@ -176,7 +176,7 @@ class MySQLDigests(Digests):
                 # A NULL among them, looked for only now because of the time that it takes.
                 if any(None in row[:-1] for row in batch):
                     raise TableError(
-                        f"Table {str(table_slice.table)!r} has rows without a key (NULL). Choose a key that all have."
+                        f"Table {table_slice.table.label!r} has rows without a key (NULL). Choose a key that all have."
                     ) from error
                 raise _too_large(table_slice.table) from error
 
@@ -186,7 +186,7 @@ class MySQLDigests(Digests):
 
 def _too_large(table: Table) -> TableError:
     return TableError(
-        f"Table {str(table)!r} has a row that is larger than the server's max_allowed_packet, so that it cannot be digested"
+        f"Table {table.label!r} has a row that is larger than the server's max_allowed_packet, so that it cannot be digested"
         " there. Raise max_allowed_packet, or leave out the largest column with `columns`."
     )
 

@@ -64,7 +64,7 @@ def in_window(table_slice: TableSlice, quote: Callable[[str], str]) -> str:
     bounds = [literal(column, text) for text in (table_slice.window.start, table_slice.window.end)]
     if None in bounds:
         raise TableError(
-            f"Table {str(table_slice.table)!r}: the window from {table_slice.window.start!r} to {table_slice.window.end!r} does"
+            f"Table {table_slice.table.label!r}: the window from {table_slice.window.start!r} to {table_slice.window.end!r} does"
             f" not fit column {column.name!r} ({column.sql_type}). Write both bounds as the column's values are written."
         )
     name = quote(column.name)

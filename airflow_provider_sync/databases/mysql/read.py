@@ -79,7 +79,7 @@ def stream(connection: Connection, table: Table, columns: Sequence[Column], stat
     except UnicodeDecodeError as error:
         names = ", ".join(repr(column.name) for column in columns if column.charset)
         raise TableError(
-            f"Table {str(table)!r} has text with the bytes {error.object[error.start : error.end].hex()}, which are not UTF-8."
+            f"Table {table.label!r} has text with the bytes {error.object[error.start : error.end].hex()}, which are not UTF-8."
             f" Correct the row: the value is in one of the columns {names}."
         ) from error
     except DRIVER_ERRORS:

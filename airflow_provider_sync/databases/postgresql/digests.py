@@ -111,7 +111,7 @@ class PostgreSQLDigests(Digests):
                 yield [(tuple([text.decode() for text in row[:width]]), int(row[width])) for row in rows]  # type: ignore[union-attr, arg-type]
             except AttributeError as error:
                 raise TableError(
-                    f"Table {str(table_slice.table)!r} has a row with NULL in its key, which names no row."
+                    f"Table {table_slice.table.label!r} has a row with NULL in its key, which names no row."
                     " Declare the key NOT NULL."
                 ) from error
 

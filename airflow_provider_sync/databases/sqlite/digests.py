@@ -46,7 +46,7 @@ class SQLiteDigests(Digests):
             return None
         if not (isinstance(low, int) and isinstance(high, int)):
             raise TableError(
-                f"Table {str(table_slice.table)!r}: the key {key.name!r} is declared {key.sql_type} and has values"
+                f"Table {table_slice.table.label!r}: the key {key.name!r} is declared {key.sql_type} and has values"
                 " that are no integers. Correct them, or declare the column TEXT."
             )
         return low, high
