@@ -100,6 +100,8 @@ def test_wrong_client_settings(settings: dict[str, Any], message: str) -> None:
             {"tokens": [{"token": "x", "directories": ["b"]}], "directories": {"a": {"path": "a"}}},
             "A token names 'b', which is not under directories. There are: a.",
         ),
+        ({"tokens": [{"token": "x", "tables": {"a": "b"}}]}, "A token names 'b', which is not under tables. There are: none."),
+        ({"tokens": [{"token": "x", "where": {"a": "b = 1"}}]}, "A token names 'a', which is not under tables. There are: none."),
         ({"tables": {"orders": {}}}, "'orders' has no connection"),
         ({"tables": {"orders": {"connection": "sqlite://", "renames": {}}}}, "'orders'.*renames"),
         ({"directories": {"images": None}}, "'images'.*path"),
@@ -156,7 +158,7 @@ def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
         ServerConfig.from_dict({"tokens": ["a", {"token": "x", "table": ["a"]}]})
     assert (
         str(refused.value)
-        == "tokens[1]: there is no option 'table'. Did you mean 'tables'? There are: token, tables, directories."
+        == "tokens[1]: there is no option 'table'. Did you mean 'tables'? There are: token, tables, directories, where."
     )
 
 
@@ -186,6 +188,26 @@ def test_wrong_views_and_queries(options: dict[str, Any], message: str) -> None:
     """A query or a condition that cannot be used is refused before anything is opened."""
     with pytest.raises(ConfigurationError) as refused:
         ServerConfig.from_dict({"connections": {"a": "sqlite:///a.db"}, "tables": {"t": options}})
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tables": {"t": "*"}}, "A token names the pattern '*' where only the name of one table is possible. Name the table."),
+        ({"where": {"*": "a = 1"}}, "A token names the pattern '*'"),
+        ({"where": {"t": ""}}, "where is empty"),
+        ({"tables": ["u"], "where": {"t": "a = 1"}}, "A token has a where for 't', which is not under its tables. Add it there."),
+        ({"tables": {"x": "t"}, "where": {"t": "a = 1"}}, "A token has a where for 't', which is not under its tables."),
+        ({"where": {"h": "a = 1"}}, "A token has a where for 'h', whose hasher reads the whole table. Leave hasher out"),
+        ({"tables": {"t": "h"}, "where": {"t": "a = 1"}}, "A token has a where for 't', whose hasher reads the whole table."),
+    ],
+)
+def test_wrong_rows_of_tokens(options: dict[str, Any], message: str) -> None:
+    """A token whose tables or conditions cannot be as they are written is refused before anything is served."""
+    tables = {"t": {}, "u": {}, "h": {"hasher": "my.Hasher"}}
+    with pytest.raises(ConfigurationError) as refused:
+        ServerConfig.from_dict({"connections": {"a": "sqlite:///a.db"}, "tables": tables, "tokens": [{"token": "x", **options}]})
     assert message in str(refused.value)
 
 

@@ -13,7 +13,7 @@ from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference, wrong_value
 from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, matches
-from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
+from airflow_provider_sync.config.tables import Conditions, SourceTable, has_connection, table_entries
 from airflow_provider_sync.config.yaml_file import read_yaml
 
 
@@ -27,12 +27,22 @@ class Token(Options, frozen=True):
     """A bearer token and what it may see."""
 
     token: Annotated[str, AfterValidator(_not_empty)] = Field(description="The secret itself.")
-    tables: tuple[str, ...] | None = Field(
-        default=None, description="Names of the tables that the token may see, or patterns of these names. Otherwise all."
+    tables: tuple[str, ...] | dict[str, str] | None = Field(
+        default=None,
+        description="Names of the tables that the token may see, or patterns of these names; or a mapping of the names by which"
+        " it sees tables to names of entries, so that tokens see different entries under one name. Otherwise all.",
     )
     directories: tuple[str, ...] | None = Field(
         default=None, description="Names of the directories that the token may see. Otherwise all."
     )
+    where: dict[str, Conditions] = Field(
+        default={}, description="Conditions in SQL, by the names of tables, that rows have to fulfil for the token to see them."
+    )
+
+    @property
+    def entries(self) -> Mapping[str, str]:
+        """The names of entries by the names under which the token sees them, if they may differ."""
+        return self.tables if isinstance(self.tables, dict) else {}
 
     def __repr__(self) -> str:
         return f"Token(token='***', tables={self.tables!r}, directories={self.directories!r})"
@@ -50,11 +60,32 @@ def _sees_what_is_offered(token: Token, read: ValidationInfo) -> Token:
     # What cannot be used itself is not in `data`, and is reported where it stands.
     if "tables" in read.data:
         tables: Mapping[str, SourceTable] = read.data["tables"]
-        _check_names("tables", token.tables or (), tables, lambda name: _may_be_offered(name, tables))
+        names = token.entries.values() if token.entries else token.tables or ()
+        _check_names("tables", names, tables, lambda name: _may_be_offered(name, tables))
+        _check_entries(token, tables)
     if "directories" in read.data:
         directories = read.data["directories"]
         _check_names("directories", token.directories or (), directories, directories.__contains__)
     return token
+
+
+def _check_entries(token: Token, tables: Mapping[str, SourceTable]) -> None:
+    """Refuse patterns where one table is meant, and conditions that would not hold for all that a token sees."""
+    for name in (*token.entries.keys(), *token.entries.values(), *token.where):
+        if is_pattern(name):
+            raise wrong_reference(
+                f"A token names the pattern {name!r} where only the name of one table is possible. Name the table."
+            )
+    for name in token.where:
+        visible = token.entries or token.tables
+        if visible is not None and not any(matches(seen, name) if is_pattern(seen) else seen == name for seen in visible):
+            raise wrong_reference(f"A token has a where for {name!r}, which is not under its tables. Add it there.")
+        _check_names("tables", [token.entries.get(name, name)], tables, lambda entry: entry_for(entry, tables) is not None)
+        entry = entry_for(token.entries.get(name, name), tables)
+        if entry is not None and entry.hasher is not None:
+            raise wrong_reference(
+                f"A token has a where for {name!r}, whose hasher reads the whole table. Leave hasher out of the table's options."
+            )
 
 
 def _may_be_offered(name: str, tables: Mapping[str, SourceTable]) -> bool:

@@ -132,6 +132,14 @@ def _masks(masks: Any) -> Any:
 
 
 Condition = Annotated[str, _sql("where")]
+Conditions = Condition | tuple[Condition, ...]
+
+
+def listed_conditions(where: Conditions) -> tuple[str, ...]:
+    """Return conditions as a list, however many were written."""
+    return (where,) if isinstance(where, str) else where
+
+
 Masks = Annotated[
     dict[str, Annotated[str, _sql("mask")]],
     BeforeValidator(_masks),
@@ -149,7 +157,7 @@ class SourceTable(TableConfig, frozen=True):
         default=None,
         description="A SELECT whose rows are offered, in place of a table. It is trusted, and needs `primary`.",
     )
-    where: Condition | tuple[Condition, ...] = Field(
+    where: Conditions = Field(
         default=(), description="A condition in SQL that the offered rows fulfil, or a list of those. Otherwise all rows."
     )
     mask: Masks = Field(
@@ -186,7 +194,16 @@ class SourceTable(TableConfig, frozen=True):
     @property
     def conditions(self) -> tuple[str, ...]:
         """The conditions that all offered rows fulfil."""
-        return (self.where,) if isinstance(self.where, str) else self.where
+        return listed_conditions(self.where)
+
+    def seen_as(self, name: str, conditions: tuple[str, ...]) -> Self:
+        """Return the options of this table as some clients see it.
+
+        :param name: by which they ask for it
+        :param conditions: that the rows they see fulfil besides
+        """
+        table = None if self.query is not None else self.table_name
+        return self.model_copy(update={"name": name, "table": table, "where": (*self.conditions, *conditions)})
 
     @property
     def is_changed(self) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config.tables import listed_conditions
 from airflow_provider_sync.server.http_errors import Unauthenticated
 
 Admits = Callable[[str], Awaitable[bool]]
@@ -19,10 +20,14 @@ class Grant:
     """The names that one caller may see; any other name is answered as if it did not exist.
 
     :ivar tables: names, and patterns of names
+    :ivar entries: names of the configuration's tables, by the names under which this caller sees them; empty if they are the same
+    :ivar where: conditions that rows have to fulfil for this caller to see them, by the names of tables
     """
 
     tables: frozenset[str]
     directories: frozenset[str]
+    entries: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Tokens:
@@ -40,7 +45,12 @@ class Tokens:
         self._grants = [
             (
                 _digest(entry.token.encode()),
-                Grant(_only(everything.tables, entry.tables), _only(everything.directories, entry.directories)),
+                Grant(
+                    _only(everything.tables, entry.tables),
+                    _only(everything.directories, entry.directories),
+                    entry.entries,
+                    {name: listed_conditions(where) for name, where in entry.where.items()},
+                ),
             )
             for entry in config.tokens
         ]

@@ -101,13 +101,21 @@ class VisibleTables:
         self._grant = grant
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._is_granted(name) and self._offered.find(name) is not None
+        return isinstance(name, str) and self._find(name) is not None
 
     def __getitem__(self, name: str) -> SourceTable:
-        table = self._offered.find(name) if self._is_granted(name) else None
+        table = self._find(name)
         if table is None:
             raise KeyError(name)
         return table
+
+    def _find(self, name: str) -> SourceTable | None:
+        table = self._offered.find(self._grant.entries.get(name, name)) if self._is_granted(name) else None
+        return None if table is None else self._as_seen(table, name)
+
+    def _as_seen(self, table: SourceTable, name: str) -> SourceTable:
+        conditions = self._grant.where.get(name, ())
+        return table.seen_as(name, conditions) if conditions or name != table.name else table
 
     def list(self) -> list[SourceTable]:
         """Return all of them, in the order of the configuration.
@@ -115,7 +123,9 @@ class VisibleTables:
         :raises TransportError: when the database of a pattern does not answer
         :raises ConfigurationError: when there are too many
         """
-        found = [table for table in self._offered.all() if self._is_granted(table.name)]
+        if self._grant.entries:
+            return [table for name in self._grant.entries if (table := self._find(name)) is not None]
+        found = [self._as_seen(table, table.name) for table in self._offered.all() if self._is_granted(table.name)]
         if len(found) > MAX_TABLES and self._offered.has_patterns:
             raise ConfigurationError(
                 f"The patterns under tables match {len(found)} tables, and a client can be offered {MAX_TABLES}."
