@@ -131,6 +131,7 @@ def test_ranges_of_integers() -> None:
     assert integer_range(INTEGER) == (-(2**63), 2**63 - 1)
 
 
+@pytest.mark.quick_on("mysql", "postgresql")
 def test_what_create_table_makes_is_wide_enough(pair_urls: tuple[str, str]) -> None:
     """A column that was made from the source's description never asks to be widened, on any pair of engines."""
     engines = [open_engine(url) for url in pair_urls]

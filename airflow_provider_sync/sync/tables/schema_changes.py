@@ -12,6 +12,7 @@ The changes are made in :mod:`.changed_target`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -139,6 +140,26 @@ def wider_column(database: Database, column: Column, described: ColumnDescriptio
     wider = None if logical is None or column.generated else wider_type(described.type, logical)
     sql_type = None if wider is None else database.ddl.wider_type(column, wider, key=key)
     return None if sql_type is None else WidenedColumn(column=column, sql_type=sql_type)
+
+
+@contextmanager
+def naming_wider_types(database: Database, target: Target, described: Described) -> Iterator[None]:
+    """Add to an error about values that do not fit that ``on_schema_change`` could widen the columns that are too narrow.
+
+    :raises TableError: the error of the block, perhaps with one more sentence
+    """
+    try:
+        yield
+    except TableError as error:
+        if type(error) is not TableError or target.options.on_schema_change == "widen":
+            raise
+        names = {column.name: target.options.renames.get(column.name, column.name) for column in described.columns}
+        named = [(column, names[column.name]) for column in described.columns]
+        narrow = [entry.column.name for entry in _too_narrow(database, target, named, described.key)]
+        if narrow:
+            advice = f"The source's type is wider for {_listed(narrow)}: set on_schema_change to 'widen' to have it widened."
+            error.args = (*error.args, advice)
+        raise
 
 
 def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from airflow_provider_sync.sync.tables.column_mapping import (
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts, target_facts
 from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_source
 from airflow_provider_sync.sync.tables.plan import Action
+from airflow_provider_sync.sync.tables.schema_changes import naming_wider_types
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.small_tables import find_unchanged
 from airflow_provider_sync.sync.tables.stage import Stager
@@ -143,7 +144,8 @@ class Version2Source(TableSource):
         findings = compare(client, database, target, facts, plan.plan_sync)
         if findings.step.action is Action.DONE:
             return self.equal_rows(target, rows=findings.comparison.source_rows, warnings=findings.comparison.warnings)
-        return self._stager(area, findings).stage()
+        with naming_wider_types(database, target, findings.comparison.described):
+            return self._stager(area, findings).stage()
 
     def compare(self, target: Target, run: str, slices: int) -> ComparedTable:
         """Compare segments; where some differ, make the staging tables, and cut the keys into ranges."""
@@ -184,7 +186,8 @@ class Version2Source(TableSource):
         """
         next_step = partial(plan.plan_slice, send_all=planned.whole)
         findings = compare(self.client, self.database, area.target, first_facts(self.database, area.target), next_step)
-        fetched = self._stager(area, findings).stage()
+        with naming_wider_types(self.database, area.target, findings.comparison.described):
+            fetched = self._stager(area, findings).stage()
         expected = fetched.expected(area.connection)
         segments = (fetched.compared.source_segments if expected is None else expected).values()
         return StagedSlice(

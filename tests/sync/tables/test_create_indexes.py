@@ -50,6 +50,7 @@ def family(link: Link) -> None:
     )
 
 
+@pytest.mark.quick_on("mysql", "postgresql")
 def test_a_target_gets_what_its_source_has(two: Link) -> None:
     """Indexes, unique keys, foreign keys and defaults are made between all engines; the child may come before its parent."""
     family(two)

@@ -22,6 +22,7 @@ def state(link: Link) -> tuple[list[Row], object]:
     return link.target.rows("t"), link.target.describe("t")
 
 
+@pytest.mark.quick_on("mariadb", "postgresql")
 def test_a_new_column_is_added(two: Link) -> None:
     """``fail`` names the option, a dry run says what would be added, and ``add`` adds it as create_table would."""
     two.create("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'one'), (2, 'two')")
@@ -58,6 +59,21 @@ def test_a_new_column_without_values_changes_the_table_alone(two_same: Link) -> 
     assert report.schema_changes == ("add column 'note' VARCHAR(9)",)
     with two_same.client("t") as client:
         assert not table_differs(client, table_from_options("t", ADD), two_same.target.database)
+    # As long as the columns fit, following them costs no request.
+    assert two_same.sync_one("t", ADD).requests == two_same.sync_one("t").requests
+
+
+@pytest.mark.parametrize("mode", ["upsert", "append", "soft_delete", "history"])
+def test_a_column_is_added_in_every_mode(two_same: Link, mode: str) -> None:
+    """A target that keeps more rows than its source gets new columns, too; the columns of its mode are no news."""
+    two_same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+    options = {**ADD, "mode": mode, "create_table": True}
+    two_same.sync_one("t", options)
+    two_same.source.execute("ALTER TABLE t ADD COLUMN b VARCHAR(9)", "INSERT INTO t VALUES (3, 'z', 'new')")
+    report = two_same.sync_one("t", options)
+    assert (report.schema_changes, report.rows_inserted, report.warnings) == (("add column 'b' VARCHAR(9)",), 1, ())
+    assert (3, "z", "new") in two_same.target.rows("t", "id", "a", "b")
+    assert two_same.sync_one("t", options).status == "unchanged"
 
 
 def test_narrow_types_are_widened(two_into: Link) -> None:
@@ -92,6 +108,18 @@ def test_narrow_types_are_widened(two_into: Link) -> None:
     two_into.target.execute("DELETE FROM t WHERE id = 5")
     again = two_into.sync_one("t", WIDEN)
     assert (again.status, again.schema_changes) == ("unchanged", ())
+
+
+def test_a_value_that_is_too_long_names_the_option(two_into: Link) -> None:
+    """Where values do not fit and a wider type would hold them, the error names ``widen``; nothing is written."""
+    if two_into.target.dialect == "sqlite":
+        pytest.skip("SQLite does not limit the length of texts")
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(50))", "INSERT INTO t VALUES (1, 'too long')")
+    two_into.target.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, name VARCHAR(3))", "INSERT INTO t VALUES (1, 'old')")
+    before = state(two_into)
+    with pytest.raises(SyncFailed, match="wider for column 'name': set on_schema_change to 'widen'"):
+        two_into.sync_one("t")
+    assert state(two_into) == before
 
 
 def test_a_narrower_type_stays(two_into: Link) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows
 from airflow_provider_sync.sync import sync_tables
 from airflow_provider_sync.sync.tables.changed_target import altered
 from airflow_provider_sync.sync.tables.schema_changes import SchemaDiffers
+from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from airflow_provider_sync.sync.tables.target import resolve_target
 from airflow_provider_sync.sync.tables.version2 import Version2Source
 from tests.sync.link import Link, linked
@@ -70,6 +71,24 @@ def test_a_column_that_comes_between_the_steps_is_noticed(moving: Link) -> None:
     report = again.merge([again.download(table_slice) for table_slice in slices])
     assert (report.status, report.schema_changes) == ("changed", ("add column 'c' VARCHAR(9)",))
     assert moving.target.rows("t") == [(1, "new", "new", None), (2, "same", "same", None)]
+
+
+def test_a_type_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
+    """Rows that were staged as one type are never merged as another: the merge fails, and nothing is written."""
+    dialect = moving.source.dialect
+    if dialect == "sqlite":
+        pytest.skip("SQLite does not change types")
+    moving.create("CREATE TABLE u (id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO u VALUES (1, 7)")
+    moving.source.execute("UPDATE u SET n = 8")
+    table, database = table_from_options("u", {"on_schema_change": "widen"}), moving.target.database
+    with moving.client("u") as client:
+        slices = compare_table(client, table, database, run="run").slices
+        staged = [stage_slice(client, table, database, planned) for planned in slices]
+        binary = "VARBINARY(9)" if dialect == "mysql" else "BYTEA USING int4send(n)"
+        moving.source.execute(f"ALTER TABLE u {'MODIFY n' if dialect == 'mysql' else 'ALTER COLUMN n TYPE'} {binary}")
+        with pytest.raises(SyncFailed, match="column 'n'"):
+            merge_slices(client, {"u": (table, staged)}, database)
+    assert moving.target.rows("u") == [(1, 7)]
 
 
 def test_steps_go_on_with_what_the_comparison_left_out(two_same: Link) -> None:
