@@ -32,6 +32,8 @@ def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncE
     if status in (404, 405):
         what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
         return ServerError(f"{what} (status {status}). Check the URL: it is the part before {_endpoint(url)}.", status)
+    if status == 410:
+        return ServerError(_message(body) or f"{subject} is gone at the server (status 410).", status)
     if status == 422:
         return ServerError(_invalid(body, subject), status)
     if status == 429:

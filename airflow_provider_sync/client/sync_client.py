@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import TracebackType
 from typing import Literal, Self
 
@@ -17,6 +17,7 @@ from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.credentials import credentials
 from airflow_provider_sync.client.file_requests import FileRequests
 from airflow_provider_sync.client.many_tables_stream import ManyTablesAnswer
+from airflow_provider_sync.client.snapshot_stream import SnapshotAnswer
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 from airflow_provider_sync.client.transport import Call, Transport, message_call
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE, PROTOCOLS, ClientConfig, SizeLimits
@@ -30,6 +31,8 @@ from airflow_provider_sync.protocol.v2.messages import (
     DescribeTables,
     DigestRows,
     GetRows,
+    HoldSnapshot,
+    RequestedSlice,
 )
 from airflow_provider_sync.time_zones import TimeZone, checked_time_zone, time_zone_named
 
@@ -62,6 +65,7 @@ class SyncClient(FileRequests):
     :ivar time_zone: of the source's database, if it is configured
     :ivar source_time_zone: the one announced with the last table or hash of version 1; only servers of this package send it
     :ivar retries: how often a request is repeated
+    :ivar snapshot: name of the snapshot that tables are read from; ``None`` outside of :meth:`holding_snapshot`
     :raises ConfigurationError: for a URL or credentials that cannot be used
     """
 
@@ -94,6 +98,7 @@ class SyncClient(FileRequests):
         self.retries = max(0, retries)
         self.limits = limits or SizeLimits()
         self._max_seconds = max_seconds
+        self.snapshot: str | None = None
         self._cancellation = ExitStack()
         self._transport = Transport(
             url,
@@ -218,6 +223,31 @@ class SyncClient(FileRequests):
             )
         return 1
 
+    @contextmanager
+    def holding_snapshot(self, tables: Sequence[str]) -> Iterator[None]:
+        """Read all tables inside the block from one snapshot, which the server holds until the end of the block (version 2).
+
+        :param tables: names of what will be read, all of one database of the source
+        :raises ConfigurationError: when the server cannot hold one
+        :raises ServerError: when it refuses, or holds as many as it may
+        """
+        capabilities = self.capabilities()
+        if capabilities is None or not capabilities.snapshots:
+            raise ConfigurationError(
+                f"consistent: the server at {self.url} cannot hold a snapshot for a whole run. Upgrade it, use version 2 of the"
+                " protocol, or leave consistent out."
+            )
+        call = message_call("/holdSnapshot", HoldSnapshot(tables=tuple(tables)))
+        with self._transport.send(call, SnapshotAnswer, subject="a snapshot of all tables") as answer:
+            self.snapshot = answer.snapshot
+            try:
+                yield
+            finally:
+                self.snapshot = None
+
+    def _in_snapshot(self, requested_slice: RequestedSlice) -> RequestedSlice:
+        return msgspec.structs.replace(requested_slice, snapshot=self.snapshot)
+
     @property
     def tables_per_request(self) -> int:
         """Most tables that :meth:`describe_tables` may ask for; 0 for a server that answers only about one at a time."""
@@ -232,6 +262,7 @@ class SyncClient(FileRequests):
         :return: the description at once, and the digests to be read within a ``with`` block
         :raises ServerError: for a table, column or window that the server does not offer
         """
+        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
 
         def read(body: Body) -> DescribedAnswer:
             return DescribedAnswer(body, request, limits=self.limits)
@@ -246,6 +277,7 @@ class SyncClient(FileRequests):
         :return: to be read within a ``with`` block
         :raises ServerError: when the server refuses all of them, or fails
         """
+        request = msgspec.structs.replace(request, table_slices=tuple(map(self._in_snapshot, request.table_slices)))
 
         def read(body: Body) -> ManyTablesAnswer:
             return ManyTablesAnswer(body, request, limits=self.limits)
@@ -258,6 +290,7 @@ class SyncClient(FileRequests):
         :return: to be read within a ``with`` block
         :raises ServerError: for what the server does not offer
         """
+        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
 
         def read(body: Body) -> RowDigestsAnswer:
             return RowDigestsAnswer(body, request, limits=self.limits)
@@ -271,6 +304,7 @@ class SyncClient(FileRequests):
         :return: to be read within a ``with`` block
         :raises ServerError: for what the server does not offer
         """
+        request = msgspec.structs.replace(request, table_slice=self._in_snapshot(request.table_slice))
 
         def read(body: Body) -> RowsAnswer:
             return RowsAnswer(body, request, columns=columns, limits=self.limits)

@@ -83,6 +83,11 @@ class ClientConfig(Options, frozen=True):
     single_transaction: bool = Field(
         default=True, description="Either all tables of one connection arrive, or none. With `false`, each by itself."
     )
+    consistent: bool = Field(
+        default=False,
+        description="Read all tables of a run from one snapshot of the source's database, so that they show the same moment"
+        " (version 2 of the protocol).",
+    )
     history: str | None = Field(
         default=None,
         description="URL of a database, or `airflow://CONN_ID`, in which `run` keeps records of its syncs. Otherwise none.",

@@ -82,6 +82,13 @@ class ServerLimits(Options, frozen=True):
     requests: PositiveWhole = Field(
         default=64, description="Requests served at once. One more is answered 503 with `Retry-After`."
     )
+    snapshots: PositiveWhole = Field(
+        default=4,
+        description="Snapshots held at once for clients with `consistent`. One more is answered 503 with `Retry-After`.",
+    )
+    snapshot_seconds: PositiveNumber = Field(
+        default=3600.0, description="Longest time for which a snapshot is held, and so the longest run with `consistent`."
+    )
     connections: PositiveWhole = Field(
         default=512,
         description="Connections at once. For one more, the one that has waited longest without a token is closed.",

@@ -31,6 +31,7 @@ from airflow_provider_sync.databases.contract.merge_statements import MergeState
 from airflow_provider_sync.databases.contract.queries import Queries
 from airflow_provider_sync.databases.contract.read import Reader
 from airflow_provider_sync.databases.contract.version1 import Version1
+from airflow_provider_sync.databases.held_snapshot import HeldSnapshot, SharedConnection
 from airflow_provider_sync.databases.keep_alive import keep_alive
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.databases.schema import Table
@@ -175,6 +176,19 @@ class Database(ABC):
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Connection]:
         """Open a connection inside a read-only transaction that sees one state of the database throughout."""
+
+    @contextmanager
+    def held_snapshot(self) -> Iterator[HeldSnapshot]:
+        """Hold one state of the database inside the block, for any thread to read.
+
+        An engine that can show it to several connections does; otherwise there is one, which they share.
+        """
+        with self.snapshot() as connection:
+            shared = SharedConnection(connection, self.canceller(connection))
+            try:
+                yield shared
+            finally:
+                shared.end()
 
     @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:

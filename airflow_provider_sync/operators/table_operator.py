@@ -49,6 +49,7 @@ class TableOperator(SyncOperator):
         "tables",
         "target_conn_id",
         "single_transaction",
+        "consistent",
         "time_zone",
         *table_options,
     )
@@ -60,6 +61,7 @@ class TableOperator(SyncOperator):
         tables: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None],
         target_conn_id: str | None = None,
         single_transaction: bool | str = True,
+        consistent: bool | str = False,
         time_zone: str | None = None,
         table: str | None = None,
         exclude: str | Sequence[str] | None = None,
@@ -90,6 +92,7 @@ class TableOperator(SyncOperator):
         self.tables = tables
         self.target_conn_id = target_conn_id
         self.single_transaction = single_transaction
+        self.consistent = consistent
         self.time_zone = time_zone
         self.table = table
         self.exclude = exclude
@@ -116,10 +119,11 @@ class TableOperator(SyncOperator):
         self.max_seconds = max_seconds
 
     def server(self) -> ClientConfig:
-        """Read the connection of the server; ``time_zone`` and ``single_transaction`` are this operator's."""
+        """Read the connection of the server; ``time_zone``, ``single_transaction`` and ``consistent`` are this operator's."""
         single_transaction = read_argument("single_transaction", self.single_transaction, bool)
         config = with_time_zone(super().server(), self.time_zone)
-        return config.model_copy(update={"single_transaction": single_transaction})
+        consistent = read_argument("consistent", self.consistent, bool)
+        return config.model_copy(update={"single_transaction": single_transaction, "consistent": consistent})
 
     def plan(self) -> RunPlan:
         """Group the tables by the connection of their database."""

@@ -22,6 +22,8 @@ class TableSyncOperator(TableOperator):
     :param target_conn_id: connection of the target database, for tables without a ``connection`` of their own
     :param sync_conn_id: connection of the server
     :param single_transaction: commit all tables of a connection together, or none of them
+    :param consistent: read all tables from one snapshot of the source, so that they show the same moment (version 2 of the
+        protocol); the operators of the single steps refuse it
     :param time_zone: of the source's database, in which an existing server (version 1) sends TIMESTAMP; else the connection's
     :param skip_unchanged: skip the task, and so what follows it, when every table was up to date
     :param dry_run: report what would change, and write nothing

@@ -30,6 +30,8 @@ from airflow_provider_sync.server.many_tables import ManyTableAnswers
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.served_directory import ServedDirectories
+from airflow_provider_sync.server.snapshot_answers import SnapshotAnswers
+from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage, Sources
 from airflow_provider_sync.server.table_digests import TableDigestAnswers
 from airflow_provider_sync.server.version1_tables import TableAnswers
@@ -73,8 +75,10 @@ def create_app(
     offered = OfferedTables(config, sources)
     tables = TableAnswers(config, sources, offered, stream_headers=stream_headers)
     directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
-    digests = TableDigestAnswers(sources, offered)
-    many_tables = ManyTableAnswers(sources, offered)
+    leases = SnapshotLeases(config.limits, sources)
+    digests = TableDigestAnswers(sources, offered, leases)
+    many_tables = ManyTableAnswers(sources, offered, leases)
+    snapshots = SnapshotAnswers(config.limits, sources, offered, leases)
     served = ServedDirectories(config, sources)
     listings, contents = FileAnswers(served), ContentAnswers(served)
 
@@ -97,6 +101,7 @@ def create_app(
     for name, message_answer, of in (
         ("describeTable", digests.describe, "keys"),
         ("describeTables", many_tables.describe, "tables"),
+        ("holdSnapshot", snapshots.hold, "tables"),
         ("digestRows", digests.digests, "keys"),
         ("getRows", digests.rows, "keys"),
         ("listFiles", listings.list, "files"),

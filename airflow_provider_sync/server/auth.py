@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from airflow_provider_sync.config import ServerConfig
@@ -22,12 +22,14 @@ class Grant:
     :ivar tables: names, and patterns of names
     :ivar entries: names of the configuration's tables, by the names under which this caller sees them; empty if they are the same
     :ivar where: conditions that rows have to fulfil for this caller to see them, by the names of tables
+    :ivar caller: tells callers apart: the digest of the token; empty where no token is needed
     """
 
     tables: frozenset[str]
     directories: frozenset[str]
     entries: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    caller: bytes = b""
 
 
 class Tokens:
@@ -44,12 +46,13 @@ class Tokens:
         self._admits = admits
         self._grants = [
             (
-                _digest(entry.token.encode()),
+                digest := _digest(entry.token.encode()),
                 Grant(
                     _only(everything.tables, entry.tables),
                     _only(everything.directories, entry.directories),
                     entry.entries,
                     {name: listed_conditions(where) for name, where in entry.where.items()},
+                    caller=digest,
                 ),
             )
             for entry in config.tokens
@@ -66,7 +69,7 @@ class Tokens:
             scheme, token = _parts(authorization)
             if self._admits is None or scheme != "bearer" or not await self._admits(token):
                 raise
-            return self._everything
+            return replace(self._everything, caller=_digest(token.encode("latin-1", "replace")))
 
     def authenticate(self, authorization: str | None) -> Grant:
         """Return what the sender of an ``Authorization`` header may see, by the configuration alone.

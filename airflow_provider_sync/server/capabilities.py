@@ -29,5 +29,6 @@ def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> b
             file_digests=(FILE_DIGEST,),
             tables_per_request=MAX_TABLES,
             details=True,
+            snapshots=True,
         )
     )

@@ -5,11 +5,13 @@
     HttpError
     ├── Unauthenticated      401    no token, or one that the server does not know
     ├── RequestTooSlow       408    a body that does not arrive
+    ├── SnapshotEnded        410    a snapshot that is not held, or not here
     ├── RequestTooLarge      413    a body above the limit
     ├── TooManyRefused       429    too many answers to wrong tokens are already delayed
     ├── CannotServe          500    the data is offered, and cannot be read as things are
     ├── RequestDamaged       503    a body that is not what its client digested
     ├── TooManyRequests      503    as many requests as may be at work
+    ├── TooManySnapshots     503    as many snapshots as may be held
     └── RequestEnded         503    the server ended the request: it took too long, or the server stops
 
 How an answer is written is in :mod:`.error_answers`. Fields that break a rule are
@@ -64,6 +66,32 @@ class RequestTooSlow(HttpError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"The body of the request did not come in time: nothing for {seconds:g} seconds, or too little.")
+
+
+class SnapshotEnded(HttpError):
+    """A request names a snapshot that this process does not hold for its caller.
+
+    :param table: that the request is about
+    :param seconds: for which snapshots are held
+    :param elsewhere: whether another process made the name
+    """
+
+    status = 410
+    logged = True
+
+    def __init__(self, table: str, seconds: float, *, elsewhere: bool) -> None:
+        if elsewhere:
+            super().__init__(
+                f"Table {table!r}: this server process does not hold the snapshot of the run (`consistent`). Several processes"
+                " answer at this address, or the server was restarted. With `consistent`, one process has to answer all"
+                " requests of a run: run one, or have the proxy in front send each client to the same one. Then sync again."
+            )
+        else:
+            super().__init__(
+                f"Table {table!r}: the snapshot of the run (`consistent`) is not held any more. The server holds it for"
+                f" {seconds:g} seconds (limits.snapshot_seconds), and only while its client is connected. Sync again; if the run"
+                " takes longer, raise that limit, or sync fewer tables at once."
+            )
 
 
 class RequestTooLarge(HttpError):
@@ -127,6 +155,22 @@ class TooManyRequests(HttpError):
         super().__init__(
             f"The server works on {limit} requests already, and no more at once (limits.requests)."
             f" Try again in {RETRY_AFTER_SECONDS} seconds."
+        )
+
+
+class TooManySnapshots(HttpError):
+    """As many snapshots are held as there may be.
+
+    :param limit: how many
+    """
+
+    status = 503
+    headers = _LATER
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The server holds {limit} snapshots already, and no more at once (limits.snapshots)."
+            f" Try again in {RETRY_AFTER_SECONDS} seconds, or sync without `consistent`."
         )
 
 

@@ -26,8 +26,9 @@ from airflow_provider_sync.protocol.v2.stream import choose_compression, media_t
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.error_answers import failure_of, status_and_message
-from airflow_provider_sync.server.offered_tables import OfferedTables, VisibleTables
-from airflow_provider_sync.server.open_table import OpenTable, find_table
+from airflow_provider_sync.server.offered_tables import OfferedTables
+from airflow_provider_sync.server.open_table import OpenTable, find_table, open_table
+from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
 from airflow_provider_sync.server.table_digests import NO_SEGMENTS, STREAM_HEADERS, describe_opened
@@ -39,16 +40,17 @@ log = logging.getLogger(__name__)
 class ManyTableAnswers:
     """Answers ``/describeTables``."""
 
-    def __init__(self, sources: Sources, tables: OfferedTables) -> None:
+    def __init__(self, sources: Sources, tables: OfferedTables, leases: SnapshotLeases) -> None:
         self._sources = sources
         self._tables = tables
+        self._leases = leases
 
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the descriptions of tables, each with the digests of its segments if the table is small."""
         request = decode_tables_request(body)
         compression = choose_compression(accept)
         what = f"{len(request.table_slices)} tables"
-        groups = work_ahead(self._groups(request, self._tables.visible_to(grant), active), idle=(NO_SEGMENTS,))
+        groups = work_ahead(self._groups(request, grant, active), idle=(NO_SEGMENTS,))
         return StreamResponse(
             write_message_groups(groups, compression, explain=failure_of(what, active)),
             what=what,
@@ -60,10 +62,11 @@ class ManyTableAnswers:
         )
 
     def _groups(
-        self, request: DescribeTables, visible: VisibleTables, active: ActiveRequest
+        self, request: DescribeTables, grant: Grant, active: ActiveRequest
     ) -> Generator[Sequence[TableMessage], None, None]:
         """Yield the messages of one table after the other."""
-        with _Snapshots(self._sources, active) as snapshots:
+        visible = self._tables.visible_to(grant)
+        with _Snapshots(self._sources, self._leases, grant, active) as snapshots:
             for number, requested_slice in enumerate(request.table_slices):
                 active.check()
                 try:
@@ -82,7 +85,7 @@ class ManyTableAnswers:
         self, request: DescribeTables, requested_slice: RequestedSlice, source: SourceTable, snapshots: _Snapshots
     ) -> list[TableMessage]:
         alone = DescribeTable(table_slice=requested_slice, schemes=request.schemes, probes=request.probes)
-        with snapshots.table(source) as opened:
+        with snapshots.table(source, requested_slice) as opened:
             return list(describe_opened(opened, alone, max_rows=request.max_rows))
 
 
@@ -92,8 +95,10 @@ class _Snapshots:
     :param active: the request; if it ends early, the running statement is cancelled
     """
 
-    def __init__(self, sources: Sources, active: ActiveRequest) -> None:
+    def __init__(self, sources: Sources, leases: SnapshotLeases, grant: Grant, active: ActiveRequest) -> None:
         self._sources = sources
+        self._leases = leases
+        self._grant = grant
         self._active = active
         self._open: dict[Database, tuple[Connection, ExitStack]] = {}
 
@@ -106,11 +111,16 @@ class _Snapshots:
                 closing.callback(stack.close)
 
     @contextmanager
-    def table(self, source: SourceTable) -> Iterator[OpenTable]:
-        """Open a table in the snapshot of its database, which ends with any error of the block.
+    def table(self, source: SourceTable, requested_slice: RequestedSlice) -> Iterator[OpenTable]:
+        """Open a table in the snapshot of its database, which ends with any error of the block; or in the one of the request.
 
         After an error PostgreSQL refuses every further statement of the transaction, so that the next table needs another one.
         """
+        held = self._leases.find(requested_slice, source, self._grant)
+        if held is not None:
+            with open_table(self._sources, source, self._active, held) as opened:
+                yield opened
+            return
         database = self._sources.database(source)
         try:
             with find_table(self._sources, source, self._connection(database)) as opened:

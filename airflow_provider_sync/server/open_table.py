@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.server.active_requests import ActiveRequest
@@ -106,16 +107,20 @@ class OpenTable:
 
 
 @contextmanager
-def open_table(sources: Sources, source: SourceTable, active: ActiveRequest) -> Iterator[OpenTable]:
+def open_table(
+    sources: Sources, source: SourceTable, active: ActiveRequest, held: HeldSnapshot | None = None
+) -> Iterator[OpenTable]:
     """Open a snapshot of the table's database and describe what is offered of it; the snapshot is closed at the end of the block.
 
     :param active: the request that reads it; if it ends early, the running statement of the snapshot is cancelled
+    :param held: a snapshot to read instead of a new one, which stays open
     :raises TableError: when there is no such table, or row security hides rows
     :raises TransportError: when the database does not answer
     """
     database = sources.database(source)
+    opening = database.snapshot() if held is None else held.reading(database)
     with (
-        database.snapshot() as connection,
+        opening as connection,
         active.cancels(database.canceller(connection)),
         find_table(sources, source, connection) as opened,
     ):

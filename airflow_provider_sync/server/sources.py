@@ -35,9 +35,13 @@ class Sources:
         self._lock = Lock()
         self._cache = open_cache(cache_path(config.cache))
 
+    def url(self, table: SourceTable) -> str:
+        """Return the URL of the database of ``table``."""
+        return connection_url(self._config.connections, self._config.default_connection, table)
+
     def database(self, table: SourceTable) -> Database:
         """Return the database of ``table``."""
-        url = connection_url(self._config.connections, self._config.default_connection, table)
+        url = self.url(table)
         # Row security is a setting of the session. The role's time limits stay in force: no client may hold a snapshot for
         # longer than they allow.
         key = (url, table.allow_row_security)

@@ -11,6 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from airflow_provider_sync.config import SourceTable
+from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments
 from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.exceptions import TableError
@@ -38,6 +39,7 @@ from airflow_provider_sync.server.error_answers import failure_of
 from airflow_provider_sync.server.offered_details import offered_details
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
+from airflow_provider_sync.server.snapshot_leases import SnapshotLeases
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.streaming import StreamResponse, work_ahead
 from airflow_provider_sync.server.table_slices import choose_partitioning, has_ranges, needs_scans, resolve_slice
@@ -67,12 +69,13 @@ Digests = Iterable[list[tuple[tuple[str, ...], int]]]
 class TableDigestAnswers:
     """Answers ``/describeTable``, ``/digestRows`` and ``/getRows``.
 
-    No state is kept between answers: a request contains all that its answer depends on.
+    A request contains all that its answer depends on, unless it names a snapshot that is held for it.
     """
 
-    def __init__(self, sources: Sources, tables: OfferedTables) -> None:
+    def __init__(self, sources: Sources, tables: OfferedTables, leases: SnapshotLeases) -> None:
         self._sources = sources
         self._tables = tables
+        self._leases = leases
 
     def describe(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the description of a table at once, then the digests of its segments."""
@@ -85,7 +88,9 @@ class TableDigestAnswers:
             details = partial(offered_details, opened, visible, self._sources) if request.details else None
             return describe_opened(opened, request, details=details)
 
-        return self._stream(visible[request.table_slice.name], accept, active, messages, idle=NO_SEGMENTS)
+        source = visible[request.table_slice.name]
+        held = self._leases.find(request.table_slice, source, grant)
+        return self._stream(source, held, accept, active, messages, idle=NO_SEGMENTS)
 
     def digests(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer keys and digests of the rows in some segments, or of the rows with some keys."""
@@ -100,9 +105,9 @@ class TableDigestAnswers:
                 raise invalid_field("digest", f"The digest {request.digest!r} cannot be computed in this table's database.")
             return _row_digests(_digests(opened, msgspec.structs.replace(table_slice, digest=request.digest), request))
 
-        return self._stream(
-            visible[request.table_slice.name], accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b"")
-        )
+        source = visible[request.table_slice.name]
+        held = self._leases.find(request.table_slice, source, grant)
+        return self._stream(source, held, accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
 
     def rows(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the rows with some keys, or all of them."""
@@ -116,11 +121,14 @@ class TableDigestAnswers:
                 return _rows(())
             return _rows(opened.database.reader.read_text(opened.connection, table_slice, keys))
 
-        return self._stream(visible[request.table_slice.name], accept, active, messages, idle=Rows(count=0, data=b""))
+        source = visible[request.table_slice.name]
+        held = self._leases.find(request.table_slice, source, grant)
+        return self._stream(source, held, accept, active, messages, idle=Rows(count=0, data=b""))
 
     def _stream(
         self,
         source: SourceTable,
+        held: HeldSnapshot | None,
         accept: str,
         active: ActiveRequest,
         make_messages: Callable[[OpenTable], Generator[Answer, None, None]],
@@ -129,12 +137,13 @@ class TableDigestAnswers:
     ) -> Response:
         """Answer with messages from a snapshot.
 
+        :param held: a snapshot to read instead of a new one
         :param idle: the keep-alive, a message without rows, sent while the database computes
         """
         compression = choose_compression(accept)
         what = f"Table {source.name!r}"
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(self._sources, source, active))
+            opened = stack.enter_context(open_table(self._sources, source, active, held))
             messages = work_ahead(opened.masking_errors(make_messages(opened)), idle=idle)
             stack.callback(messages.close)
             return StreamResponse(

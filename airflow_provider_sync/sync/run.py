@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import Self
 
 import msgspec
@@ -21,6 +22,7 @@ from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
+from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import expand, inspect_target, offered_tables, with_warnings
 from airflow_provider_sync.sync.progress import Progress
@@ -179,19 +181,22 @@ def run(
     opener = opener or Opener()
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
-        for url, tables in plan.resolved(client).tables.items():
-            with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
-                warnings = inspect_target(database, plan.patterns_of(url), tables)
-                reports = sync_tables(
-                    client,
-                    tables,
-                    database,
-                    single_transaction=config.single_transaction,
-                    dry_run=dry_run,
-                    resume=resume,
-                    progress=progress,
-                )
-                outcomes.add(with_warnings(reports, warnings))
+        by_url = plan.resolved(client).tables
+        together = list(chain.from_iterable(by_url.values()))
+        with outcomes.going_on(partial(tables_failed, together)), one_moment(client, config, together):
+            for url, tables in by_url.items():
+                with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+                    warnings = inspect_target(database, plan.patterns_of(url), tables)
+                    reports = sync_tables(
+                        client,
+                        tables,
+                        database,
+                        single_transaction=config.single_transaction,
+                        dry_run=dry_run,
+                        resume=resume,
+                        progress=progress,
+                    )
+                    outcomes.add(with_warnings(reports, warnings))
         for directory in plan.directories:
             with outcomes.going_on(partial(directory_failed, directory)):
                 storage = opener.storage(directory.path)

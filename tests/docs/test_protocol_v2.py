@@ -21,7 +21,14 @@ from airflow_provider_sync.protocol.v2.checks import MAX_SEGMENTS
 from airflow_provider_sync.protocol.v2.compression import decompress
 from airflow_provider_sync.protocol.v2.file_checks import MAX_PATH_BYTES
 from airflow_provider_sync.protocol.v2.file_messages import MAX_CHUNKS, MAX_CONTENT_BYTES, MAX_ENTRIES, MAX_PATHS, MAX_RANGES
-from airflow_provider_sync.protocol.v2.messages import DIGEST_BYTES, MAX_KEYS, MAX_TABLES, Partitioning
+from airflow_provider_sync.protocol.v2.messages import (
+    DIGEST_BYTES,
+    MAX_KEYS,
+    MAX_SNAPSHOT_NAME,
+    MAX_SNAPSHOT_TABLES,
+    MAX_TABLES,
+    Partitioning,
+)
 from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import MAX_FILE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, media_type, parse_media_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -163,7 +170,8 @@ def test_limits() -> None:
     assert limits == {
         "body of a request": [f"{MAX_KEYS_BYTES:,}", f"{MAX_BYTES_BESIDE_KEYS:,}"],
         "keys in a request": [f"{MAX_KEYS:,}"],
-        "tables in a request": [f"{MAX_TABLES:,}"],
+        "tables in a request": [f"{MAX_TABLES:,}", f"{MAX_SNAPSHOT_TABLES:,}"],
+        "name of a snapshot": [f"{MAX_SNAPSHOT_NAME:,}"],
         "files in a request": [f"{MAX_PATHS:,}"],
         "ranges of bytes in a request": [f"{MAX_RANGES:,}"],
         "ranges in segment_ranges": [f"{MAX_SEGMENT_RANGES:,}"],

@@ -69,12 +69,14 @@ from airflow_provider_sync.protocol.v2.messages import (
     DescribeTables,
     DigestRows,
     GetRows,
+    HoldSnapshot,
     Message,
     Partitioning,
     RequestedSlice,
     RowDigests,
     Rows,
     Segments,
+    SnapshotHeld,
     TableDone,
     TableFailed,
 )
@@ -91,6 +93,7 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.file_requests import decode_file_request
 from airflow_provider_sync.server.version2_requests import (
     check_requested_segments,
+    decode_json,
     decode_request,
     decode_tables_request,
     with_offered_name,
@@ -243,6 +246,10 @@ def _tables_request(data: bytes) -> object:
     return [with_offered_name(requested_slice, {"t"}) for requested_slice in request.table_slices]
 
 
+def _snapshot_request(data: bytes) -> object:
+    return decode_json(data, HoldSnapshot)
+
+
 def _file_requests(data: bytes) -> object:
     kinds = (ListFiles, DigestFiles, ReadFiles, ChunkFile)
     return decode_file_request(data[1:], kinds[data[0] % 4] if data else ListFiles, {"t"})  # type: ignore[type-var]
@@ -316,6 +323,7 @@ PARSERS: dict[str, Parser] = {
     "v2_bounds": _bounds,
     "v2_requests": _requests,
     "v2_tables_request": _tables_request,
+    "v2_snapshot_request": _snapshot_request,
     "v2_file_requests": _file_requests,
     "configuration": _configuration,
     "name": _name,
@@ -340,6 +348,7 @@ _MESSAGES: list[Message] = [
     RowDigests(count=2, keys=b"1\n2\n", digests=bytes(12)),
     Rows(count=2, data=b"1\ta\n2\t\\N\n"),
     TableDone(number=0, digested=False),
+    SnapshotHeld(snapshot="a.b", seconds=1.5),
     TableFailed(number=1, status=422, message="no"),
 ]
 
@@ -404,6 +413,7 @@ SEEDS: dict[str, list[bytes]] = {
     "v2_tables_request": [
         msgspec.json.encode(DescribeTables(table_slices=(_SLICE, _SLICE), max_rows=9, probes={"pghash": "0f"}))
     ],
+    "v2_snapshot_request": [msgspec.json.encode(HoldSnapshot(tables=("t", "u")))],
     "v2_file_requests": [
         b"\0" + msgspec.json.encode(ListFiles(directory="t", folder="a", state="x")),
         b"\1" + msgspec.json.encode(DigestFiles(directory="t", paths=("a", "b"))),

@@ -44,6 +44,14 @@ def test_unchanged(source: Source, target: Target) -> None:
     assert (report["status"], report["rows_received"]) == ("unchanged", 0)
 
 
+def test_consistent(source: Source, target: Target) -> None:
+    """``consistent`` is read as text, too, and its snapshot serves all tables of the task."""
+    assert [report["status"] for report in execute(tables=["orders", "customers"], consistent="true")] == ["changed"] * 2
+    assert target.rows("orders") == ROWS["orders"]
+    with pytest.raises(AirflowFailException, match="consistent"):
+        execute(tables="orders", consistent="perhaps")
+
+
 def test_reports_are_json(source: Source, target: Target) -> None:
     """The result is one report for each table, in their order, and survives JSON."""
     reports = execute(tables=["orders", "customers"])

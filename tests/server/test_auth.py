@@ -140,6 +140,7 @@ def test_capabilities(url: str) -> None:
             "file_digests": ["blake3"],
             "tables_per_request": 200,
             "details": True,
+            "snapshots": True,
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)

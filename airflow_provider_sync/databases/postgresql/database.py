@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import cast
 
 from sqlalchemy import Connection, Engine
 
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.postgresql.catalog import PostgreSQLCatalog, lock_key
 from airflow_provider_sync.databases.postgresql.ddl import PostgreSQLDdl
@@ -165,6 +167,20 @@ class PostgreSQLDatabase(Database):
             yield connection
 
     @contextmanager
+    def held_snapshot(self) -> Iterator[HeldSnapshot]:
+        """Export a snapshot, which any number of transactions can see while this one is open."""
+        with self.snapshot() as connection:
+            yield _ExportedSnapshot(str(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()))
+
+    @contextmanager
+    def importing(self, snapshot: str) -> Iterator[Connection]:
+        """Open a connection inside a read-only transaction that sees an exported snapshot."""
+        # Before any query of the transaction, the settings for a pooler included.
+        mode = f"ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'"
+        with self.connect() as connection, self._in_transaction(connection, mode):
+            yield connection
+
+    @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Begin a READ COMMITTED transaction in which all that is deferrable is checked at the commit."""
         with self._in_transaction(connection, "ISOLATION LEVEL READ COMMITTED READ WRITE"):
@@ -236,3 +252,14 @@ class PostgreSQLDatabase(Database):
     def is_orphan(self, error: BaseException) -> bool:
         """Whether a driver's error reports a foreign key that would refer to no row."""
         return sqlstate(error) == FOREIGN_KEY_VIOLATION
+
+
+class _ExportedSnapshot(HeldSnapshot):
+    """A snapshot by the name under which PostgreSQL exported it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def reading(self, database: Database) -> AbstractContextManager[Connection]:
+        """Open a transaction of its own that sees the snapshot."""
+        return cast("PostgreSQLDatabase", database).importing(self._name)

@@ -17,11 +17,12 @@ from airflow_provider_sync.protocol.v2.messages import (
     RowDigests,
     Rows,
     Segments,
+    SnapshotHeld,
     TableDone,
     TableFailed,
 )
 
-TableMessage = Described | Segments | TableDone | TableFailed | RowDigests | Rows
+TableMessage = Described | Segments | TableDone | TableFailed | SnapshotHeld | RowDigests | Rows
 """What the streams about tables carry, besides their end."""
 
 M = TypeVar("M", TableMessage, FileMessage)

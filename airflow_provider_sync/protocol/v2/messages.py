@@ -41,6 +41,12 @@ MAX_SAMPLE = 256
 MAX_TABLES = 200
 """Most tables in one request."""
 
+MAX_SNAPSHOT_TABLES = 20_000
+"""Most tables for which a snapshot is held."""
+
+MAX_SNAPSHOT_NAME = 200
+"""Most characters of the name of a snapshot."""
+
 KeyRange = tuple[int | None, int | None]
 """Lowest and highest integer key, both included; ``None`` where there is no end."""
 
@@ -56,6 +62,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     :ivar file_digests: names of the digests of files that the server knows; none where directories are served by version 1 only
     :ivar tables_per_request: most tables in one ``describeTables``; 0 for a server that has no such endpoint
     :ivar details: whether :attr:`DescribeTable.details` may be asked for
+    :ivar snapshots: whether the server holds snapshots for its clients (``holdSnapshot``)
     """
 
     protocol: int = 2
@@ -66,6 +73,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     file_digests: tuple[str, ...] = ()
     tables_per_request: int = 0
     details: bool = False
+    snapshots: bool = False
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +99,7 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     :ivar key_range: only rows with these keys, where the key is a single integer
     :ivar trailing_zeros: names at the source of columns whose values keep the zeros at their end, if they are decimals of any
         scale, or ``*`` for all
+    :ivar snapshot: name of the snapshot to read, as ``holdSnapshot`` gave it; ``None`` for the rows as they are now
     """
 
     name: str
@@ -98,6 +107,7 @@ class RequestedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     window: Window | None = None
     key_range: KeyRange | None = None
     trailing_zeros: tuple[str, ...] = ()
+    snapshot: Annotated[str, msgspec.Meta(max_length=MAX_SNAPSHOT_NAME)] | None = None
 
 
 Scheme = Literal["key_range", "row_hash", "key_hash"]
@@ -199,6 +209,15 @@ class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     keys: str | None = None
 
 
+class HoldSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Request of ``holdSnapshot``: hold one state of a database until the client closes the connection.
+
+    :ivar tables: names of tables that will be read, all of one database
+    """
+
+    tables: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_SNAPSHOT_TABLES)]
+
+
 class ColumnDescription(msgspec.Struct, frozen=True, kw_only=True):
     """One column of the source."""
 
@@ -264,6 +283,17 @@ class TableFailed(msgspec.Struct, frozen=True, kw_only=True, tag="table_failed")
     message: str
 
 
+class SnapshotHeld(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot_held"):
+    """First message of ``holdSnapshot``; only keep-alives follow.
+
+    :ivar snapshot: its name, for :attr:`RequestedSlice.snapshot`
+    :ivar seconds: longest time for which it is held
+    """
+
+    snapshot: Annotated[str, msgspec.Meta(max_length=MAX_SNAPSHOT_NAME)]
+    seconds: float
+
+
 class RowDigests(msgspec.Struct, frozen=True, kw_only=True, tag="digests"):
     """Keys and digests of rows.
 
@@ -310,4 +340,4 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
     message: str
 
 
-Message = Described | Segments | TableDone | TableFailed | RowDigests | Rows | End | Failure
+Message = Described | Segments | TableDone | TableFailed | SnapshotHeld | RowDigests | Rows | End | Failure

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 import msgspec
 
@@ -18,6 +19,7 @@ from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
+from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_warnings
 from airflow_provider_sync.sync.progress import Progress
@@ -154,15 +156,19 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
     opener = opener or Opener()
     tables = Outcomes[TableDiff]()
     with SyncClient.from_config(config) as client:
-        for url, group in plan.resolved(client).tables.items():
-            # A database that cannot be opened is no reason to leave the tables of others alone.
-            with tables.going_on(partial(_failed, group)), opener.database(url) as database:
-                warnings = inspect_target(database, plan.patterns_of(url), group)
-                unchanged = find_unchanged_ahead(client, database, group)
-                for table in group:
-                    with tables.going_on(partial(_failed, [table])):
-                        found = diff_table(client, table, database, progress=progress, equal_rows=unchanged.get(table.name))
-                        tables.add([_warned(found, warnings)])
+        by_url = plan.resolved(client).tables
+        together = list(chain.from_iterable(by_url.values()))
+        with tables.going_on(partial(_failed, together)), one_moment(client, config, together):
+            for url, group in by_url.items():
+                # A database that cannot be opened is no reason to leave the tables of others alone.
+                with tables.going_on(partial(_failed, group)), opener.database(url) as database:
+                    warnings = inspect_target(database, plan.patterns_of(url), group)
+                    unchanged = find_unchanged_ahead(client, database, group)
+                    for table in group:
+                        with tables.going_on(partial(_failed, [table])):
+                            equal_rows = unchanged.get(table.name)
+                            found = diff_table(client, table, database, progress=progress, equal_rows=equal_rows)
+                            tables.add([_warned(found, warnings)])
         directories = Outcomes[DirectoryDiff]()
         with open_cache(cache_path(config.cache)) as cache:
             for directory in plan.directories:

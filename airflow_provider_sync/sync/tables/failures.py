@@ -11,7 +11,7 @@ from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncErr
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.traffic import Measure
 
-_OF_THE_SERVER = frozenset({401, 404, 405, 429, 502, 503, 504})
+_OF_THE_SERVER = frozenset({401, 404, 405, 410, 429, 502, 503, 504})
 """HTTP statuses that do not depend on the table: any other table would get the same answer."""
 
 

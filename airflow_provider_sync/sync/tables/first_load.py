@@ -128,7 +128,8 @@ class FirstRows(StagedRows):
         self._announced, self.rows_received = None, 0
         abandoned = Event()
         with self.asking(), ThreadPoolExecutor(1, thread_name_prefix="source-digests") as pool:
-            asked = pool.submit(self._ask, abandoned)
+            # A snapshot that is held may be one connection, which both would have to wait for.
+            asked = None if self.client.snapshot else pool.submit(self._ask, abandoned)
             try:
                 request = GetRows(table_slice=self._requested_slice())
                 with self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
@@ -136,7 +137,7 @@ class FirstRows(StagedRows):
                         self.rows_received += rows.count
                         self.on_rows(rows.count)
                         yield rows.data
-                self._announced = asked.result()
+                self._announced = self._ask(abandoned) if asked is None else asked.result()
             finally:
                 abandoned.set()
 

@@ -50,7 +50,8 @@ def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Tar
     """
     if len(targets) < 2 or not client.tables_per_request:
         return {}
-    groups = cut_into_requests(targets, client.tables_per_request)
+    # Requests about one snapshot may have to wait for each other.
+    groups = cut_into_requests(targets, client.tables_per_request, at_once=1 if client.snapshot else REQUESTS_AT_ONCE)
     probes = probes_of(client, database)
     with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="small-tables") as pool:
         unchanged: dict[str, int] = {}
@@ -76,12 +77,13 @@ def find_unchanged_ahead(client: SyncClient, database: Database, tables: Sequenc
     return {}
 
 
-def cut_into_requests(tables: Sequence[Table], most: int) -> list[Sequence[Table]]:
+def cut_into_requests(tables: Sequence[Table], most: int, *, at_once: int = REQUESTS_AT_ONCE) -> list[Sequence[Table]]:
     """Cut the tables into requests of about the same size: as few as the server allows, or some more to work at the same time.
 
     :param most: tables in a request
+    :param at_once: requests that may be at work at the same time
     """
-    count = max(-(-len(tables) // most), min(REQUESTS_AT_ONCE, len(tables) // TABLES_EACH), 1)
+    count = max(-(-len(tables) // most), min(at_once, len(tables) // TABLES_EACH), 1)
     return [tables[number::count] for number in range(count)]
 
 

@@ -7,14 +7,15 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.client.many_tables_stream import ManyTablesAnswer
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTables, DigestRows, GetRows
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import sync_tables
 from tests.sync.link import Link
 
-Request = DescribeTable | DigestRows | GetRows
+Request = DescribeTable | DescribeTables | DigestRows | GetRows
 Kinds = type | tuple[type, ...] | Callable[[Request], bool]
 
 
@@ -45,6 +46,11 @@ class Interrupted(SyncClient):
         """Act, then ask."""
         self._act(request)
         return super().describe_table(request)
+
+    def describe_tables(self, request: DescribeTables) -> ManyTablesAnswer:
+        """Act, then ask."""
+        self._act(request)
+        return super().describe_tables(request)
 
     def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
         """Act, then ask."""

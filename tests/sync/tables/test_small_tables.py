@@ -73,16 +73,16 @@ def test_dry_run(two_same: Link) -> None:
     assert [two_same.target.rows(name) for name in NAMES] == before
 
 
-def test_one_table_cannot_be_synced(two: Link) -> None:
+def test_one_table_cannot_be_synced(two_same: Link) -> None:
     """A table that the source cannot describe fails with its own reason, and nothing is written."""
-    create(two, *NAMES)
-    change(two)
-    two.source.execute("DROP TABLE t4")
-    before = [two.target.rows(name) for name in NAMES]
+    create(two_same, *NAMES)
+    change(two_same)
+    two_same.source.execute("DROP TABLE t4")
+    before = [two_same.target.rows(name) for name in NAMES]
     with pytest.raises(SyncFailed, match="t4"):
-        two.sync(*NAMES)
-    assert [two.target.rows(name) for name in NAMES] == before
-    two.assert_clean()
+        two_same.sync(*NAMES)
+    assert [two_same.target.rows(name) for name in NAMES] == before
+    two_same.assert_clean()
 
 
 def test_a_narrow_target(two_same: Link) -> None:

@@ -1,0 +1,68 @@
+"""One state of a database that is held while several requests read it, one after the other or at the same time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.exceptions import TableBusyError
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.databases.base import Database
+
+TURN_SECONDS = 20.0
+"""Longest wait, in seconds, for a connection that another request reads: less than clients wait for an answer."""
+
+_CANCEL_SECONDS = 0.2
+
+
+class HeldSnapshot(ABC):
+    """A state of a database; made by :meth:`.Database.held_snapshot`."""
+
+    @abstractmethod
+    def reading(self, database: Database) -> AbstractContextManager[Connection]:
+        """Give a connection that sees this state inside the block; any thread may ask.
+
+        :param database: the same database, perhaps with other rules for its sessions
+        :raises TableBusyError: when there is none in time
+        """
+
+
+class SharedConnection(HeldSnapshot):
+    """A state that only one connection sees, so that those who read it take turns.
+
+    :param cancel: cancels the statement that runs on it
+    """
+
+    def __init__(self, connection: Connection, cancel: Callable[[], None]) -> None:
+        self._connection = connection
+        self._cancel = cancel
+        self._turn = Lock()
+        self._ended = False
+
+    @contextmanager
+    def reading(self, database: Database) -> Iterator[Connection]:
+        """Wait for the connection, and give it."""
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise TableBusyError(
+                f"The snapshot was read by another request for {TURN_SECONDS:g} seconds. Try again."
+            ).without_subject()
+        try:
+            if self._ended:
+                raise TableBusyError("The snapshot ended. Try again.").without_subject()
+            with database.translate_errors():
+                yield self._connection
+        finally:
+            self._turn.release()
+
+    def end(self) -> None:
+        """Cancel what still reads, and wait for it; nobody can read any more then."""
+        while not self._turn.acquire(timeout=_CANCEL_SECONDS):
+            self._cancel()
+        self._ended = True
+        self._turn.release()
