@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
@@ -22,7 +23,28 @@ _FORMS = {
     LogicalKind.TEXT: re.compile(r"[^\0]*"),
 }
 _MOMENTS = frozenset({LogicalKind.DATE, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
+_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.DECIMAL, LogicalKind.FLOAT32, LogicalKind.FLOAT64})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+
+
+def canonical_bounds(start: str, end: str, kind: LogicalType) -> tuple[str, str]:
+    """Return both ends of a window as canonical texts; see :func:`canonical_bound`.
+
+    :raises ProtocolError: likewise, and for a window that ends before it begins, if the type's order does not depend on the
+        database; most likely its ends were confused, and nothing would ever be synced
+    """
+    first, last = canonical_bound(start, kind), canonical_bound(end, kind)
+    if _is_before(last, first, kind.kind):
+        raise ProtocolError(
+            f"The window begins at {start!r} and ends before that, at {end!r}, so that no row is in it. Swap the two."
+        )
+    return first, last
+
+
+def _is_before(text: str, other: str, kind: LogicalKind) -> bool:
+    if kind in _NUMBERS:
+        return Decimal(text) < Decimal(other)
+    return kind in _MOMENTS and text < other
 
 
 def canonical_bound(text: str, kind: LogicalType) -> str:

@@ -12,7 +12,7 @@ from airflow_provider_sync.databases.schema import Column
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
 from airflow_provider_sync.databases.type_rules import mapped_type
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
-from airflow_provider_sync.protocol.v2.bounds import canonical_bound
+from airflow_provider_sync.protocol.v2.bounds import canonical_bounds
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, RequestedSlice, Window
 from airflow_provider_sync.protocol.v2.types import LogicalType
 from airflow_provider_sync.sync.tables.mode_columns import described_columns, refuse_columns_of_mode, target_key
@@ -132,7 +132,7 @@ def _target_window(database: Database, target: Target) -> Window | None:
             f"Table {target.name!r}: a window cannot be of {window.column!r}, whose type {column.sql_type} has no order."
         )
     try:
-        start, end = (canonical_bound(text, logical) for text in (window.start, window.end))
+        start, end = canonical_bounds(window.start, window.end, logical)
     except ProtocolError as error:
         raise ConfigurationError(f"Table {target.name!r}: window: {error}") from error
     return Window(column=window.column, start=start, end=end)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import ProtocolError
-from airflow_provider_sync.protocol.v2.bounds import canonical_bound
+from airflow_provider_sync.protocol.v2.bounds import canonical_bound, canonical_bounds
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 DATE = LogicalType(kind=LogicalKind.DATE)
@@ -75,3 +75,25 @@ def test_same_rows(bound: datetime, value: datetime, scale: int) -> None:
     value = value.replace(microsecond=value.microsecond // step * step)
     text = canonical_bound(bound.isoformat(), LogicalType(kind=LogicalKind.TIMESTAMP, scale=scale))
     assert (value < bound) == (value < datetime.fromisoformat(text))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kind", "refused"),
+    [
+        ("10", "9", LogicalType(kind=LogicalKind.INTEGER), True),
+        ("9", "10", LogicalType(kind=LogicalKind.INTEGER), False),
+        ("-1.5", "-1.50001", LogicalType(kind=LogicalKind.DECIMAL, scale=5), True),
+        ("1e3", "2", LogicalType(kind=LogicalKind.FLOAT64), True),
+        ("2024-01-02", "2024-01-01", DATE, True),
+        ("2024-01-01T23:00:00-02:00", "2024-01-02T00:30:00Z", SECONDS, True),
+        ("2024-01-02T00:00:00.0001Z", "2024-01-02T00:00:00.0002Z", MILLISECONDS, False),
+        ("b", "a", LogicalType(kind=LogicalKind.TEXT), False),
+    ],
+)
+def test_windows_that_end_before_they_begin(start: str, end: str, kind: LogicalType, refused: bool) -> None:
+    """A window whose ends were confused is refused, where the order of values does not depend on the database."""
+    if refused:
+        with pytest.raises(ProtocolError, match="ends before that"):
+            canonical_bounds(start, end, kind)
+    else:
+        canonical_bounds(start, end, kind)

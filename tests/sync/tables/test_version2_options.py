@@ -216,3 +216,13 @@ def test_no_row_outside_a_window_is_replaced(two_same: Link, rows: int) -> None:
 
     assert two_same.target.rows("t") == before
     two_same.assert_clean()
+
+
+def test_a_window_that_ends_before_it_begins(two_same: Link) -> None:
+    """A window whose ends were confused is refused, rather than called unchanged for ever."""
+    two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")
+    two_same.source.execute("INSERT INTO t VALUES (1, 9)")
+    two_same.offered["t"] = {"windows": ["n"]}
+    with pytest.raises(SyncFailed, match=r"'t': window: .*ends before that, at '9'"):
+        two_same.sync("t", options={"t": {"window": ["n", "10", "9"]}})
+    assert two_same.target.rows("t") == []
