@@ -174,6 +174,8 @@ def _floats(source: LogicalType, target: LogicalType) -> str | None:
 
 
 def _text(source: LogicalType, target: LogicalType) -> str | None:
+    if source.shortest and target.length is not None and target.length < source.shortest and target.enforced:
+        raise ValueError(f"each value has {source.shortest} characters, and it has room for {target.length}. Widen it")
     if target.fixed_width and not source.fixed_width:
         return "spaces at the end are refused"
     return "no spaces at the end" if source.fixed_width and not target.fixed_width else None

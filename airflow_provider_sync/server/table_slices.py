@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 
 import msgspec
 
+from airflow_provider_sync.config.tables import HASH_MASK
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.databases.slices import SEGMENT_ROWS, USUAL_SEGMENTS, segments_for
 from airflow_provider_sync.databases.table_slice import CanonicalColumn, TableSlice
@@ -15,6 +16,7 @@ from airflow_provider_sync.protocol.v2.checks import check_key_range
 from airflow_provider_sync.protocol.v2.messages import ALL_COLUMNS, KeyRange, Partitioning, RequestedSlice, Scheme, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.open_table import OpenTable
+from airflow_provider_sync.server.source_relation import HASH_LENGTH
 from airflow_provider_sync.server.version2_requests import invalid_field
 
 
@@ -117,6 +119,8 @@ def _canonical(opened: OpenTable, column: Column, field: str) -> CanonicalColumn
             f"Table {opened.source.name!r} has the column {column.name!r} of type {column.sql_type}, which version 2 cannot"
             f" carry. Leave it out with `columns`.",
         )
+    if opened.source.mask.get(column.name) == HASH_MASK:
+        kind = msgspec.structs.replace(kind, shortest=HASH_LENGTH)
     return CanonicalColumn(column=column, type=kind)
 
 

@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy
 
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, RequestedSlice
 from tests.server.served_tables import execute, served
-from tests.server.version2_answers import T, refusal
+from tests.server.version2_answers import T, describe, refusal
 from tests.server.wire import ask, post
 
 READING: list[tuple[dict[str, Any], str]] = [
@@ -57,15 +57,32 @@ def test_what_cannot_be_offered(with_view: str) -> None:
         names[name] = {"table": "t", **names[name]}
     with served(with_view, **names) as base:
         for name, (_, words) in zip(names, [*READING, *KEYS], strict=True):
-            requested = T.__class__(name=name)
+            requested = RequestedSlice(name=name)
             field, message = refusal(ask(base, "/describeTable", DescribeTable(table_slice=requested)))
             assert (field, words in message) == ("config_name", True), (name, message)
             assert repr(name) in message
         for name, (_, words) in zip(names, READING, strict=False):
-            assert words in refusal(ask(base, "/getRows", GetRows(table_slice=T.__class__(name=name))))[1]
+            assert words in refusal(ask(base, "/getRows", GetRows(table_slice=RequestedSlice(name=name))))[1]
             answer = post(base, "/getTable", {"config_name": name})
             assert answer.status == 422
             assert words in json.loads(answer.body)["config_name"][0]
+
+
+def test_materialized_view(postgresql_url: str) -> None:
+    """A unique index of a materialized view spares the look at all keys, and lets segments be ranges of keys."""
+    execute(
+        postgresql_url,
+        "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, a VARCHAR(20))",
+        "INSERT INTO t SELECT number, 'x' FROM generate_series(1, 300) AS number",
+        "CREATE MATERIALIZED VIEW plain AS SELECT id, a FROM t",
+        "CREATE MATERIALIZED VIEW indexed AS SELECT id, a FROM t",
+        "CREATE UNIQUE INDEX ON indexed (id)",
+    )
+    with served(postgresql_url, plain={"primary": "id"}, indexed={"primary": "id"}) as base:
+        for name, scheme, scanned in (("plain", "row_hash", True), ("indexed", "key_range", False)):
+            described, segments = describe(base, RequestedSlice(name=name))
+            assert (described.partitioning.scheme, described.scanned) == (scheme, scanned)
+            assert sum(rows for rows, _ in segments.values()) == 300
 
 
 WRITING = {

@@ -162,8 +162,9 @@ class PostgreSQLDatabase(Database):
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """Open a connection inside a read-only REPEATABLE READ transaction."""
-        with self.connect() as connection, self._in_transaction(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+        """Open a connection inside a read-only REPEATABLE READ transaction; one that fails has nothing that gets lost."""
+        mode = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        with self.connect() as connection, self._in_transaction(connection, mode, writes=False):
             yield connection
 
     @contextmanager
@@ -193,8 +194,11 @@ class PostgreSQLDatabase(Database):
             connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
 
     @contextmanager
-    def _in_transaction(self, connection: Connection, mode: str) -> Iterator[None]:
-        """Run what follows inside a transaction."""
+    def _in_transaction(self, connection: Connection, mode: str, *, writes: bool = True) -> Iterator[None]:
+        """Run what follows inside a transaction.
+
+        :param writes: whether it is an error if a statement of it failed, and the error was passed over
+        """
         with self.translate_errors():
             connection.exec_driver_sql(f"BEGIN {mode}")
             driver = driver_of(connection)
@@ -202,7 +206,7 @@ class PostgreSQLDatabase(Database):
                 if self._pooler.found and not self._pooler.keeps_sessions:
                     set_session(connection, self.session, local=True)
                 yield
-                if driver.info.transaction_status == FAILED:
+                if writes and driver.info.transaction_status == FAILED:
                     # COMMIT would roll back silently.
                     raise TableError(
                         "A statement of the transaction failed, and the error was passed over.", NOTHING_CHANGED

@@ -59,6 +59,7 @@ class LogicalType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     :ivar scale: digits after the point, of decimals and of seconds; ``None`` for a decimal of any scale
     :ivar trailing_zeros: a decimal of any scale keeps the zeros at its end; otherwise its text has none
     :ivar length: characters of text, bytes of binary; ``None`` if any number
+    :ivar shortest: characters of the shortest text, if it is known that no value is shorter, as of hashes
     :ivar fixed_width: text that the database pads with spaces
     :ivar json_dialect: family of databases that write JSON alike, since each rewrites it in its own way; ``None`` for a column
         that keeps JSON as it was written
@@ -72,6 +73,7 @@ class LogicalType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     scale: int | None = None
     trailing_zeros: bool = False
     length: int | None = None
+    shortest: int | None = None
     fixed_width: bool = False
     json_dialect: str | None = None
     enforced: bool = True

@@ -169,6 +169,19 @@ def test_masks_that_cannot_be_used(shop: Link) -> None:
     assert target_rows(shop, "copy") == [(9, "as it was")] or target_rows(shop, "copy") == [("9", "as it was")]
 
 
+def test_hash_in_a_short_column(shop: Link) -> None:
+    """A target's column that is too short for a hash is refused before a row is sent; SQLite declares lengths only."""
+    if shop.source.dialect == "sqlite":
+        pytest.skip("a target that enforces lengths is needed")
+    shop.source.execute(*PEOPLE, "CREATE TABLE copy (id INTEGER NOT NULL PRIMARY KEY, email VARCHAR(40))")
+    shop.source.execute("INSERT INTO copy VALUES (9, 'as it was')")
+    with masked(shop, people={"mask": {"email": "hash"}}) as proxy, SyncClient(proxy.url, retries=0, protocol="2") as client:
+        options = table_from_options("people", {"table": "copy", "columns": ["id", "email"]})
+        with pytest.raises(SyncError, match="each value has 64 characters, and it has room for 40"):
+            sync_tables(client, [options], shop.source.database)
+    assert shop.source.rows("copy") == [(9, "as it was")]
+
+
 def test_masked_key(shop: Link) -> None:
     """A key that is hashed identifies rows as before, and its rows are updated and deleted."""
     shop.source.execute(*PEOPLE)
