@@ -34,7 +34,7 @@ import enum
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import Self
+from typing import NamedTuple, Self
 
 from airflow_provider_sync.cancellation import raise_if_ended
 from airflow_provider_sync.printable import printable_lines, reason
@@ -52,6 +52,23 @@ NOTHING_CHANGED = _Promise.NOTHING_CHANGED
 """The sentence of an error after which the target is unchanged; :meth:`SyncError.having_changed` removes it."""
 
 
+class RefusedDeletes(NamedTuple):
+    """What a guard refused to delete.
+
+    :ivar kind: ``table`` or ``directory``
+    :ivar name: the name under which the server offers it
+    :ivar deletes: number of rows or files that would be deleted
+    :ivar present: number of rows or files that the target has
+    :ivar offered: number of rows or files that the source has
+    """
+
+    kind: str
+    name: str
+    deletes: int
+    present: int
+    offered: int
+
+
 class SyncError(Exception):
     """Something stopped a sync; the target is as it was, except for tables that cannot be rolled back.
 
@@ -63,10 +80,12 @@ class SyncError(Exception):
     :ivar table: source name of the table that failed, if several are synced together and the error concerns one of them
     :ivar lacks_subject: whether the message names no table or file, as a database driver's message does not
     :ivar reports: one for each table or directory of the run, if it has several and some failed
+    :ivar refused: what guards refused to delete, if nothing else failed; somebody may allow it
     """
 
     retryable: bool = False
     reports: tuple[Report, ...] = ()
+    refused: tuple[RefusedDeletes, ...] = ()
     may_have_changed: tuple[str, ...] = ()
     table: str | None = None
     lacks_subject: bool = False
@@ -273,7 +292,10 @@ class SyncFailed(SyncError):
         """Combine several errors into one; equal messages are given once."""
         messages = list(dict.fromkeys(map(str, failures)))
         message = "; ".join([*(text.removesuffix(".") for text in messages[:-1]), *messages[-1:]])
-        return cls(message, reports, all(failure.retryable for failure in failures))
+        failed = cls(message, reports, all(failure.retryable for failure in failures))
+        if all(failure.refused for failure in failures):
+            failed.refused = tuple(refused for failure in failures for refused in failure.refused)
+        return failed
 
     @property
     def _sentences(self) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ the callers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -103,3 +104,9 @@ class DirectoryReport(Report, frozen=True, kw_only=True):
     files_moved: int = 0
     files_read: int = 0
     bytes_written: int = 0
+
+
+def report_from_dict(plain: Mapping[str, Any]) -> Report:
+    """Return the report that :meth:`Report.to_dict` has written."""
+    kind = TableReport if plain["kind"] == "table" else DirectoryReport
+    return msgspec.convert(plain, kind)

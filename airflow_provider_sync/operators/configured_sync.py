@@ -35,7 +35,7 @@ class ConfiguredSyncOperator(SyncOperator):
     :param dry_run: report what would change, and write nothing
     """
 
-    template_fields: Sequence[str] = ("config", "tables", "directories", "skip_unchanged", "is_dry_run")
+    template_fields: Sequence[str] = ("config", "tables", "directories", "skip_unchanged", "is_dry_run", "on_guard")
 
     def __init__(
         self,

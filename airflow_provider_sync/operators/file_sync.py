@@ -24,6 +24,8 @@ class FileSyncOperator(FileOperator):
     :param sync_conn_id: connection of the server
     :param skip_unchanged: skip the task, and so what follows it, when every directory was up to date
     :param dry_run: report what would change, and write nothing
+    :param on_guard: when a guard (``max_deletes``, ``allow_empty_source``) stops the sync, ``fail`` the task, or ``ask`` a person
+        whether it may go on
     :param prefix: a folder of the source: only its files are synchronised, and ``path`` stands for it
     :param hasher: ``md5``, ``none``, or the import path of a class
     :param include: glob patterns of paths to synchronise; all without

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
 
+from airflow_provider_sync.airflow_support.approval import OnGuard, Question, ask, check_answer, make_question
 from airflow_provider_sync.airflow_support.lineage import ReportsLineage
 from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument
@@ -16,10 +17,10 @@ from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask,
 from airflow_provider_sync.airflow_support.task_history import record_reports
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, RefusedDeletes, SyncFailed
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.operators.history_link import SyncHistoryLink
-from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.report import DirectoryReport, Report, TableReport, report_from_dict
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import run
 from airflow_provider_sync.sync.progress import Progress, ProgressLines
@@ -38,9 +39,10 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
     :param sync_conn_id: connection of the server
     :param skip_unchanged: skip the task, and so what follows it, when nothing changed
     :param dry_run: report what would change, and write nothing
+    :param on_guard: when a guard stops the sync, ``fail`` the task or ``ask`` a person whether it may go on
     """
 
-    template_fields: Sequence[str] = ("sync_conn_id", "skip_unchanged", "is_dry_run")
+    template_fields: Sequence[str] = ("sync_conn_id", "skip_unchanged", "is_dry_run", "on_guard")
     ui_color = "#d5e8f0"
     operator_extra_links = (SyncHistoryLink(),)
 
@@ -54,10 +56,12 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
         sync_conn_id: str = SyncServerHook.default_conn_name,
         skip_unchanged: bool | str = False,
         dry_run: bool | str = False,
+        on_guard: str = OnGuard.FAIL.value,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.sync_conn_id = sync_conn_id
+        self.on_guard = on_guard
         self.skip_unchanged = skip_unchanged
         # BaseOperator.dry_run is a method, which `airflow tasks test --dry-run` calls.
         self.is_dry_run = dry_run
@@ -86,12 +90,49 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
 
         :raises AirflowSkipException: when ``skip_unchanged`` is set and nothing changed
         """
+        question: Question | None = None
         with self.failing_tasks(context):
+            asks = read_argument("on_guard", self.on_guard, OnGuard) is OnGuard.ASK and not self.dry() and "ti" in context
             skip_unchanged = read_argument("skip_unchanged", self.skip_unchanged, bool)
             config, plan = self.server(), self.plan()
-            # Rows that a failed try has staged are kept for the next one: Airflow's retry, or the task cleared by hand.
-            reports = run(config, plan, opener=OPENER, dry_run=self.dry(), resume=True, progress=self.progress())
+            try:
+                reports = self._sync(config, plan)
+            except SyncFailed as failure:
+                if not (asks and failure.refused):
+                    raise
+                reports = [report for report in failure.reports if report.changed]
+                question = make_question(config, plan, failure.refused, opener=OPENER)
+        if question is not None:
+            self.log.info("A person has to decide whether the sync may delete more than its limits allow:\n%s", question.text)
+            done = [report.to_dict() for report in reports]
+            ask(context, question, "execute_after_answer", {"refused": question.plain_refused, "done": done})
         return self.finish(context, config, plan, reports, skip_unchanged=skip_unchanged)
+
+    def execute_after_answer(
+        self, context: Context, event: Mapping[str, Any], refused: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Sync again within what a person has allowed, or fail.
+
+        :param event: the answer
+        :param refused: what was asked about; more than that is refused again, and fails the task
+        :param done: reports of what was changed before the question
+        :raises AirflowSkipException: when ``skip_unchanged`` is set and nothing changed
+        """
+        with self.failing_tasks(context):
+            allowed = [RefusedDeletes(**entry) for entry in refused]
+            check_answer(event, allowed)
+            skip_unchanged = read_argument("skip_unchanged", self.skip_unchanged, bool)
+            config, plan = self.server(), self.plan().allowing(allowed)
+            before = {(report.kind, report.name): report for report in map(report_from_dict, done)}
+            reports = [
+                report if report.changed else before.get((report.kind, report.name), report)
+                for report in self._sync(config, plan)
+            ]
+        return self.finish(context, config, plan, reports, skip_unchanged=skip_unchanged)
+
+    def _sync(self, config: ClientConfig, plan: RunPlan) -> list[Report]:
+        # Rows that a failed try has staged are kept for the next one: Airflow's retry, or the task cleared by hand.
+        return run(config, plan, opener=OPENER, dry_run=self.dry(), resume=True, progress=self.progress())
 
     @contextmanager
     def failing_tasks(self, context: Context) -> Iterator[None]:

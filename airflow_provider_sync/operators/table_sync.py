@@ -27,6 +27,8 @@ class TableSyncOperator(TableOperator):
     :param time_zone: of the source's database, in which an existing server (version 1) sends TIMESTAMP; else the connection's
     :param skip_unchanged: skip the task, and so what follows it, when every table was up to date
     :param dry_run: report what would change, and write nothing
+    :param on_guard: when a guard (``max_deletes``, ``allow_empty_source``) stops the sync, ``fail`` the task, or ``ask`` a person
+        whether it may go on
     :param table: name of the target table where it is not the server's, ``schema.table`` outside the default schema
     :param exclude: names, or patterns of names, that the patterns of ``tables`` leave out
     :param primary: column or columns that identify a row, where that is not the target's primary key

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from airflow_provider_sync.config import DeleteLimit, TargetDirectory, TargetTable
-from airflow_provider_sync.exceptions import GuardError
+from airflow_provider_sync.exceptions import GuardError, RefusedDeletes
+
+Target = TypeVar("Target", TargetTable, TargetDirectory)
 
 
 def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, present: int, offered: int, unit: str) -> None:
@@ -18,12 +22,24 @@ def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, presen
     if not deletes:
         return
     if not offered and not target.allow_empty_source:
-        raise GuardError(
+        error = GuardError(
             f"The source of {target.name!r} is empty, and the target has {present} {unit}."
             " If that is right, set allow_empty_source."
         )
-    if offered and not DeleteLimit.parse(target.max_deletes).allows(deletes, of=present):
-        raise GuardError(
+    elif offered and not DeleteLimit.parse(target.max_deletes).allows(deletes, of=present):
+        error = GuardError(
             f"The sync of {target.name!r} would delete {deletes} of {present} {unit}; max_deletes is {target.max_deletes}."
             f" If that is right, set max_deletes to '100%', or to at least {deletes}."
         )
+    else:
+        return
+    kind = "table" if isinstance(target, TargetTable) else "directory"
+    error.refused = (RefusedDeletes(kind, target.name, deletes=deletes, present=present, offered=offered),)
+    raise error
+
+
+def allowing(target: Target, refused: RefusedDeletes) -> Target:
+    """Return options that allow as much as was refused, and no more."""
+    if not refused.offered:
+        return target.model_copy(update={"allow_empty_source": True})
+    return target.model_copy(update={"max_deletes": refused.deletes})

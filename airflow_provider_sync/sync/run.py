@@ -17,11 +17,12 @@ from airflow_provider_sync.config.table_patterns import entry_for, selects
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, RefusedDeletes, SyncError
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
+from airflow_provider_sync.sync.guards import allowing
 from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import expand, inspect_target, offered_tables, with_warnings
@@ -82,6 +83,21 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         named = [(url, table) for url, tables in self.tables.items() for table in tables]
         matched = expand(self.patterns, offered_tables(client, self.patterns), {table.name for _, table in named})
         return msgspec.structs.replace(self, tables=_by_url([*named, *matched]))
+
+    def allowing(self, refused: Iterable[RefusedDeletes]) -> Self:
+        """Return the same with options that allow what guards have refused, and no more.
+
+        :raises ConfigurationError: when this plan does not have it
+        """
+        tables = {table.name: (url, table) for url, tables in self.tables.items() for table in tables}
+        directories = {directory.name: directory for directory in self.directories}
+        for entry in refused:
+            if entry.kind == "table":
+                url, table = self.find_table(entry.name)
+                tables[entry.name] = url, allowing(table, entry)
+            else:
+                directories[entry.name] = allowing(self.find_directory(entry.name), entry)
+        return msgspec.structs.replace(self, tables=_by_url(tables.values()), directories=tuple(directories.values()))
 
     def patterns_of(self, url: str) -> list[TargetTable]:
         """Return the patterns whose tables are kept in one database."""

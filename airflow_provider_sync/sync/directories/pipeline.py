@@ -47,7 +47,7 @@ def sync_directory(
     except SyncError as error:
         done = sync.done() if sync is not None else {}
         report = DirectoryReport(name=directory.name, status="failed", error=str(error), **done, **measure.so_far())
-        raise SyncFailed(str(error), (report,), error.retryable) from error
+        raise SyncFailed.of([error], (report,)) from error
 
 
 @within_max_seconds

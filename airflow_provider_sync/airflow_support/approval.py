@@ -1,0 +1,132 @@
+"""Ask a person whether a sync may go on, by Airflow's human-in-the-loop, and read the answer.
+
+A task instance has one question, whose text Airflow does not replace; so a task asks at most once in each try.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple, NoReturn
+
+from airflow.providers.common.compat.sdk import Context, TaskDeferred
+
+from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.exceptions import ConfigurationError, GuardError, RefusedDeletes
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.sync import Opener
+from airflow_provider_sync.sync.refused_deletes import find_examples, find_refused
+from airflow_provider_sync.sync.run import RunPlan
+
+log = logging.getLogger(__name__)
+
+
+class OnGuard(StrEnum):
+    """What a task does when a guard stops its sync."""
+
+    FAIL = "fail"
+    ASK = "ask"
+
+
+class Choice(StrEnum):
+    """What a person may answer."""
+
+    GO_ON = "Go on"
+    END = "End"
+
+
+class Question(NamedTuple):
+    """A question.
+
+    :ivar refused: what it is about
+    :ivar text: in Markdown
+    """
+
+    refused: Sequence[RefusedDeletes]
+    text: str
+
+    @property
+    def plain_refused(self) -> list[dict[str, Any]]:
+        """What it is about, as JSON has it."""
+        return [entry._asdict() for entry in self.refused]
+
+
+def make_question(config: ClientConfig, plan: RunPlan, first: Sequence[RefusedDeletes], *, opener: Opener) -> Question:
+    """Find out all that the guards would refuse, and write it down with examples.
+
+    :param first: what they have refused already
+    :raises SyncError: when the run would fail for another reason
+    """
+    refused = find_refused(config, plan, first, opener=opener)
+    allowed = plan.allowing(refused)
+    lines = ["The sync stopped before it deleted more than its limits allow.", ""]
+    for entry in refused:
+        unit = "rows" if entry.kind == "table" else "files"
+        lines.append(
+            f"- {entry.kind} {_code(entry.name)}: {entry.deletes:,} of {entry.present:,} {unit} would be deleted; the source has"
+            f" {entry.offered:,}."
+        )
+        if named := find_examples(config, allowed, entry, opener=opener):
+            more = f" and {entry.deletes - len(named):,} more" if entry.deletes > len(named) else ""
+            lines.append(f"  Among them: {', '.join(map(_code, named))}{more}")
+    lines += ["", f"“{Choice.GO_ON}” deletes at most as many. “{Choice.END}” fails the task, and these stay as they are."]
+    return Question(refused, "\n".join(lines))
+
+
+def ask(context: Context, question: Question, method_name: str, kwargs: Mapping[str, Any]) -> NoReturn:
+    """Put a question, and end this part of the task until somebody answers.
+
+    :param method_name: the operator's method with which the task goes on
+    :param kwargs: arguments of that method, beside ``context`` and ``event``, as JSON has them
+    :raises TaskDeferred: before Airflow 3.3; from then on, Airflow's signal that a task awaits input
+    :raises ConfigurationError: when what Airflow needs for it is not installed
+    """
+    # Loaded only now, since it takes long, and hardly any task asks.
+    from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: TID251  # only Airflow itself offers it
+
+    ti_id = context["ti"].id
+    options = [choice.value for choice in Choice]
+    signal = _signal(ti_id, options, method_name=method_name, kwargs=dict(kwargs))
+    names = ", ".join(entry.name for entry in question.refused)
+    subject = printable(f"Delete from {names}?")
+    upsert_hitl_detail(ti_id=ti_id, options=options, subject=subject, body=question.text, params={})
+    raise signal
+
+
+def check_answer(event: Mapping[str, Any], refused: Sequence[RefusedDeletes]) -> None:
+    """Check that a person lets the sync go on, and log who.
+
+    :param event: the answer, as Airflow passes it to the method that was named
+    :raises GuardError: when the answer is no, or there is none
+    """
+    names = ", ".join(repr(entry.name) for entry in refused)
+    would = f"The sync of {names} would delete more than its limits allow"
+    if "error" in event:
+        raise GuardError(f"{would}, and nobody has allowed it: {event['error']}")
+    by = str((event.get("responded_by_user") or {}).get("name") or "Somebody")
+    if list(event.get("chosen_options") or ()) != [Choice.GO_ON]:
+        raise GuardError(f"{would}, and {by} has ended it.")
+    log.info("%s has allowed the sync of %s to go on.", by, names)
+
+
+def _signal(ti_id: Any, options: list[str], **resume: Any) -> BaseException:
+    try:
+        from airflow.sdk.exceptions import TaskAwaitingInput  # noqa: TID251  # from Airflow 3.3 on, and only there
+    except ImportError:
+        pass
+    else:
+        return TaskAwaitingInput(**resume)
+    try:
+        from airflow.providers.standard.triggers.hitl import HITLTrigger
+    except ImportError as error:
+        raise ConfigurationError(
+            "on_guard is 'ask', which needs apache-airflow-providers-standard on this version of Airflow. Install it."
+        ) from error
+    trigger = HITLTrigger(ti_id=ti_id, options=options, params={}, timeout_datetime=None)
+    return TaskDeferred(trigger=trigger, **resume)
+
+
+def _code(text: str) -> str:
+    plain = printable(text, 100).replace("`", "'")
+    return f"`{plain}`"

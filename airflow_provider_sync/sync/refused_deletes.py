@@ -1,0 +1,62 @@
+"""What guards refused to delete in a run: all of it, and examples, so that somebody can decide whether it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import ClientConfig, cache_path
+from airflow_provider_sync.exceptions import RefusedDeletes, SyncError
+from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.sync.directories.diff import diff_directory
+from airflow_provider_sync.sync.run import Opener, RunPlan, run, with_defaults
+from airflow_provider_sync.sync.tables.diff import diff_table
+
+MAX_EXAMPLES = 10
+"""Most keys or paths that are named of each table or directory."""
+
+
+def find_refused(config: ClientConfig, plan: RunPlan, first: Sequence[RefusedDeletes], *, opener: Opener) -> list[RefusedDeletes]:
+    """Return all that the guards would refuse in a run; a transaction stops at the first of its tables.
+
+    Nothing is written: these are dry runs, in which what is known already is allowed.
+
+    :param first: what is known already
+    :raises SyncError: when the run would fail for another reason
+    """
+    refused = list(first)
+    while True:
+        try:
+            run(config, plan.allowing(refused), opener=opener, dry_run=True)
+        except SyncError as error:
+            known = {(entry.kind, entry.name) for entry in refused}
+            more = [entry for entry in error.refused if (entry.kind, entry.name) not in known]
+            if not more:
+                raise
+            refused += more
+        else:
+            return refused
+
+
+def find_examples(config: ClientConfig, plan: RunPlan, refused: RefusedDeletes, *, opener: Opener) -> list[str]:
+    """Name some of the keys or paths that would be deleted; none by version 1, or if they cannot be found.
+
+    :param plan: with options that allow what was refused
+    """
+    with suppress(SyncError), SyncClient.from_config(config) as client:
+        return list(_examples(client, config, plan, refused, opener))
+    return []
+
+
+def _examples(client: SyncClient, config: ClientConfig, plan: RunPlan, refused: RefusedDeletes, opener: Opener) -> Iterator[str]:
+    if refused.kind == "table":
+        url, table = plan.find_table(refused.name)
+        with opener.database(url) as database:
+            changes = diff_table(client, table, database, max_keys=MAX_EXAMPLES).changes
+        yield from (", ".join(key) for key in (changes.deleted if changes else ()))
+        return
+    directory = with_defaults(plan.find_directory(refused.name), config)
+    with open_cache(cache_path(config.cache)) as cache:
+        found = diff_directory(client, directory, opener.storage(directory.path), cache=cache)
+    yield from [change.path for change in found.changes if change.change == "delete"][:MAX_EXAMPLES]

@@ -1,0 +1,172 @@
+"""``on_guard="ask"``: a person decides whether a sync may delete more than its limits allow."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.operators.file_sync import FileSyncOperator
+from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.operators.table_steps import TableMergeOperator
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
+from tests.airflow_stack import AirflowStack
+from tests.server.wire import run_sqlite
+from tests.source_server import ROWS, TOKEN, Source, Target, create_table
+
+GO_ON = {"chosen_options": ["Go on"], "responded_by_user": {"id": "1", "name": "ann"}}
+END = {**GO_ON, "chosen_options": ["End"]}
+
+
+class Asked:
+    """A task that has asked a question and waits.
+
+    :ivar question: what a person sees
+    """
+
+    def __init__(self, operator: SyncOperator, monkeypatch: pytest.MonkeyPatch) -> None:
+        instance = {"dag_id": "d", "run_id": "r", "task_id": operator.task_id, "map_index": -1, "try_number": 1}
+        self.operator = operator
+        self.context: Any = {"ti": SimpleNamespace(id=uuid4(), **instance)}
+        self.question: dict[str, Any] = {}
+        # It speaks to the supervisor of a task, which only a whole Airflow has.
+        monkeypatch.setattr("airflow.sdk.execution_time.hitl.upsert_hitl_detail", lambda **asked: self.question.update(asked))
+        with pytest.raises(BaseException) as caught:  # noqa: PT011  # its type is checked below
+            operator.execute(self.context)
+        assert type(caught.value).__name__ in ("TaskAwaitingInput", "TaskDeferred"), caught.value
+        signal: Any = caught.value
+        self.method, self.kwargs = signal.method_name, signal.kwargs
+
+    def answer(self, event: dict[str, Any]) -> dict[str, str]:
+        """Go on with an answer, and return how each table or directory ended."""
+        reports = getattr(self.operator, self.method)(self.context, event=event, **self.kwargs)
+        return {report["name"]: report["status"] for report in reports}
+
+
+def tables(**arguments: Any) -> TableSyncOperator:
+    """Make an operator that may delete nothing without a question."""
+    names = ["orders", "customers", "countries"]
+    return TableSyncOperator(
+        task_id="sync",
+        **{"tables": names, "target_conn_id": "target", "max_deletes": 0, "on_guard": "ask", **arguments},
+    )
+
+
+@pytest.fixture
+def synced(source: Source, target: Target) -> Source:
+    """Give a source of which some rows are gone since the last sync, of one table all."""
+    tables(on_guard="fail").execute({})
+    source.execute("DELETE FROM orders WHERE id = 1")
+    source.execute("DELETE FROM customers")
+    source.execute("UPDATE countries SET name = 'Austria'")
+    return source
+
+
+def test_go_on(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One question is about all that would be deleted, with numbers and keys; nothing is written before the answer yes."""
+    asked = Asked(tables(), monkeypatch)
+    assert (asked.question["options"], asked.question["subject"]) == (["Go on", "End"], "Delete from orders, customers?")
+    text = asked.question["body"]
+    assert "- table `orders`: 1 of 3 rows would be deleted; the source has 2.\n  Among them: `1`\n" in text
+    assert "- table `customers`: 1 of 1 rows would be deleted; the source has 0." in text
+    assert {name: target.rows(name) for name in ROWS} == ROWS
+    assert asked.answer(GO_ON) == {"orders": "changed", "customers": "changed", "countries": "changed"}
+    assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"][1:], [])
+
+
+def test_end(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer no fails the task for good, by the name of who gave it, and so does no answer; nothing is written."""
+    asked = Asked(tables(), monkeypatch)
+    with pytest.raises(AirflowFailException, match=r"'orders', 'customers' would delete more than .* ann has ended it"):
+        asked.answer(END)
+    with pytest.raises(AirflowFailException, match="nobody has allowed it: too late"):
+        asked.answer({"error": "too late", "error_type": "timeout"})
+    assert {name: target.rows(name) for name in ROWS} == ROWS
+
+
+def test_more_than_was_allowed(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer allows what the person saw; if more is gone by then, the task fails, and nothing is written."""
+    asked = Asked(tables(), monkeypatch)
+    synced.execute("DELETE FROM orders WHERE id = 2")
+    with pytest.raises(AirflowFailException, match="would delete 2 of 3 rows; max_deletes is 1"):
+        asked.answer(GO_ON)
+    assert {name: target.rows(name) for name in ROWS} == ROWS
+
+
+def test_what_was_synced_before_the_question(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables with transactions of their own are synced without waiting, and still count as changed at the end."""
+    asked = Asked(tables(tables="*", single_transaction=False), monkeypatch)
+    assert target.rows("countries") == [(1, "Austria", None)]
+    assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])
+    assert asked.answer(GO_ON) == {"orders": "changed", "customers": "changed", "countries": "changed"}
+
+
+def test_directories(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are asked about by their paths."""
+    arguments: dict[str, Any] = {"directories": "images", "path": str(tmp_path / "copy"), "max_deletes": 0}
+    operator = FileSyncOperator(task_id="files", on_guard="ask", **arguments)
+    operator.execute({})
+    (source.folder / "images" / "one.txt").unlink()
+    asked = Asked(operator, monkeypatch)
+    assert (
+        "- directory `images`: 1 of 2 files would be deleted; the source has 1.\n  Among them: `one.txt`"
+        in asked.question["body"]
+    )
+    assert (tmp_path / "copy" / "one.txt").exists()
+    assert asked.answer(GO_ON) == {"images": "changed"}
+    assert not (tmp_path / "copy" / "one.txt").exists()
+
+
+def test_when_nobody_is_asked(synced: Source, target: Target) -> None:
+    """By default, in a dry run, outside of a run of Airflow's, and for other failures, the task fails as it always did."""
+    for arguments in ({"on_guard": "fail"}, {"dry_run": True}, {}):
+        context: Any = {"ti": None} if arguments else {}
+        with pytest.raises(AirflowFailException, match="max_deletes is 0"):
+            tables(tables="orders", **arguments).execute(context)
+    with pytest.raises(AirflowFailException, match=r"'on_guard' is 'perhaps'\. Give 'fail' or 'ask'"):
+        tables(on_guard="perhaps").execute({})
+    with pytest.raises(ConfigurationError, match="'on_guard' can ask in whole syncs"):
+        TableMergeOperator(task_id="merge", tables="orders", target_conn_id="target", slices=[], on_guard="ask")
+    synced.execute("INSERT INTO orders VALUES (1, 'Ärger', '1.10')")
+    with pytest.raises(AirflowSkipException):
+        tables(tables="orders", skip_unchanged=True).execute({})
+    assert {name: target.rows(name) for name in ROWS} == ROWS
+
+
+DAG_FILE = """
+from airflow.providers.common.compat.sdk import DAG
+from airflow_provider_sync.operators.table_sync import TableSyncOperator
+
+with DAG("asks", schedule=None) as dag:
+    TableSyncOperator(task_id="sync", tables="orders", target_conn_id="copy", max_deletes=0, on_guard="ask")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("choice", "ended", "left"), [("Go on", "success", 3), ("End", "failed", 1)])
+def test_in_airflow(source: Source, tmp_path: Path, airflow_stack: AirflowStack, choice: str, ended: str, left: int) -> None:
+    """In Airflow the task waits for its required action, and ends by the answer."""
+    run_sqlite(tmp_path / "copy.db", f"{create_table('orders')}; INSERT INTO orders VALUES (9, 'x', NULL)")
+    airflow_stack.set_connection("sync_default", conn_type="sync", host=source.url, password=TOKEN)
+    airflow_stack.set_connection("copy", conn_type="sqlite", host=str(tmp_path / "copy.db"))
+    airflow_stack.add_dags("asks.py", DAG_FILE, "asks")
+    run = airflow_stack.trigger("asks")
+    path = f"/dags/asks/dagRuns/{run}/taskInstances/sync/-1/hitlDetails"
+
+    def waiting() -> bool:
+        return airflow_stack.task_states("asks", run).get("sync") in ("awaiting_input", "deferred")
+
+    airflow_stack.wait_until(waiting, "the task waits", seconds=200)
+    assert "1 of 1 rows would be deleted" in airflow_stack.api("GET", path)["body"]
+    airflow_stack.api("PATCH", path, {"chosen_options": [choice], "params_input": {}})
+    assert airflow_stack.wait_for_run("asks", run) == ended
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (left,)
