@@ -61,9 +61,11 @@ def load_yaml(text: str, path: str | Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise refusal(
-            [Mistake((), f"{path} is not valid YAML: {' '.join(str(error).split())}", _line_of_error(error))]
-        ) from error
+        # A name that begins with a star, unquoted, is an alias to YAML.
+        is_alias = getattr(error, "context", None) == "while scanning an alias"
+        hint = ". Write a pattern such as '*' in quotes." if is_alias else ""
+        message = f"{path} is not valid YAML: {' '.join(str(error).split())}{hint}"
+        raise refusal([Mistake((), message, _line_of_error(error))]) from error
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         # What it takes for a date or a number and is none, such as 2024-02-30, and what follows a tag that does not fit.
         raise ConfigurationError(

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_sync.config import ClientConfig, ServerConfig, TargetTable
 from airflow_provider_sync.config.table_patterns import entry_for, is_excluded, matches, translated
+from airflow_provider_sync.config.yaml_file import load_yaml
 from airflow_provider_sync.exceptions import ConfigurationError
 
 URL = {"url": "http://source.example", "connections": {"local": "sqlite://"}}
@@ -112,3 +113,10 @@ def test_tokens_name_what_may_be_offered() -> None:
             read({"shop.*": {"exclude": ["tmp_*"]}}, [wrong])
     with pytest.raises(ConfigurationError, match=r"A token names 'o\*'"):
         read({"items": {}}, ["o*"])
+
+
+@pytest.mark.parametrize("text", ["tables: *", "tables:\n  *: {}"])
+def test_a_bare_star_is_no_pattern(text: str) -> None:
+    """A star without quotes is an error of YAML whose message says what to write."""
+    with pytest.raises(ConfigurationError, match=r"Write a pattern such as '\*' in quotes"):
+        load_yaml(text, "client.yaml")
