@@ -18,13 +18,11 @@ import pytest
 import uvicorn.server
 from _pytest.mark.structures import ParameterSet
 
-from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.registry import database_for
 from tests import celery_workers
 from tests.airflow_stack import AirflowStack
 from tests.celery_workers import CeleryStack
-from tests.database_servers import ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
-from tests.scenario import Scenario
+from tests.database_servers import DUCKDB, ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
+from tests.scenario import Scenario, opened
 
 
 def _make_airflow_home() -> str:
@@ -161,6 +159,12 @@ def postgresql_url(database_servers: DatabaseServers, tmp_path: Path) -> Iterato
     yield from _databases(database_servers, tmp_path, POSTGRESQL)
 
 
+@pytest.fixture
+def duckdb_url(database_servers: DatabaseServers, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a fresh DuckDB database."""
+    yield from _databases(database_servers, tmp_path, DUCKDB)
+
+
 @pytest.fixture(params=ENGINES)
 def database_url(request: pytest.FixtureRequest, database_servers: DatabaseServers, tmp_path: Path) -> Iterator[str]:
     """Give the URL of a fresh database, once for each engine."""
@@ -215,15 +219,20 @@ def sqlite_on(sqlite_url: str) -> Iterator[Scenario]:
 
 
 @pytest.fixture
+def duckdb_on(duckdb_url: str) -> Iterator[Scenario]:
+    """Give a fresh DuckDB database."""
+    yield from _scenario(duckdb_url)
+
+
+@pytest.fixture
 def postgresql_on(postgresql_url: str) -> Iterator[Scenario]:
     """Give a fresh PostgreSQL database."""
     yield from _scenario(postgresql_url)
 
 
 def _scenario(url: str) -> Iterator[Scenario]:
-    engine = open_engine(url)
-    yield Scenario(database_for(engine))
-    engine.dispose()
+    with opened(url) as scenario:
+        yield scenario
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from sqlalchemy.pool import NullPool
 
 from tests import mysql_from_sid
 
-SQLITE, MARIADB, MYSQL, POSTGRESQL = "sqlite", "mariadb", "mysql", "postgresql"
-ENGINES = (SQLITE, MARIADB, MYSQL, POSTGRESQL)
+SQLITE, MARIADB, MYSQL, POSTGRESQL, DUCKDB = "sqlite", "mariadb", "mysql", "postgresql", "duckdb"
+ENGINES = (SQLITE, MARIADB, MYSQL, POSTGRESQL, DUCKDB)
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0
@@ -307,7 +307,7 @@ class DatabaseServers:
     def url(self, engine: str) -> str:
         """Return the administrator's URL of an engine's server, starting it if need be.
 
-        :param engine: one of ENGINES except SQLite, which has no server
+        :param engine: one of ENGINES that has a server
         :raises ServerMissing: when there is none; asked again, it says the same without trying again
         """
         if engine in self._missing:
@@ -325,11 +325,16 @@ class DatabaseServers:
         """Make an empty database with a random name and yield its SQLAlchemy URL; it is dropped at the end.
 
         :param engine: one of ENGINES
-        :param directory: where SQLite puts its file
+        :param directory: where SQLite and DuckDB put their files
         """
         name = f"sync_test_{secrets.token_hex(6)}"
         if engine == SQLITE:
             yield f"sqlite:///{directory / name}.db"
+            return
+        if engine == DUCKDB:
+            if find_spec("duckdb") is None:
+                raise ServerMissing("duckdb: no driver (extra 'duckdb')")
+            yield f"duckdb:///{directory / name}.duckdb"
             return
         url = self.url(engine)
         if engine == POSTGRESQL:

@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.pool import NullPool
+from sqlalchemy import make_url
 
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.server.uvicorn_server import RunningServer
 
 TOKEN = "token-of-the-source"
@@ -72,8 +72,7 @@ class Target:
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.conn_id = "target"
-        # Pinned to no driver, as users have it.
-        self._engine = create_engine(url, poolclass=NullPool)
+        self._engine = open_engine(url)
         monkeypatch.setenv("AIRFLOW_CONN_TARGET", airflow_connection(url))
         for name in TABLES:
             self.execute(create_table(name))
@@ -99,7 +98,7 @@ def airflow_connection(url: str) -> str:
     """Write a database URL as a connection of Airflow, in JSON."""
     parsed = make_url(url)
     kind = {"postgresql": "postgres", "mariadb": "mysql"}.get(parsed.get_backend_name(), parsed.get_backend_name())
-    if kind == "sqlite":
+    if kind in ("sqlite", "duckdb"):
         return json.dumps({"conn_type": kind, "host": parsed.database})
     fields = {"host": parsed.host, "port": parsed.port, "login": parsed.username, "password": parsed.password}
     return json.dumps({"conn_type": kind, "schema": parsed.database, **fields})

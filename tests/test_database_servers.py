@@ -2,11 +2,11 @@
 
 import sqlalchemy
 
+from airflow_provider_sync.databases.connect import open_engine
+
 
 def _connect(url: str) -> sqlalchemy.Connection:
-    return sqlalchemy.create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sqlalchemy.NullPool
-    ).connect()
+    return open_engine(url).connect()
 
 
 def test_each_engine_gives_an_empty_database(database_url: str) -> None:

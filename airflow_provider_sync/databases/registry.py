@@ -54,7 +54,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     :ivar is_in_memory: whether a URL means a database that ends with its connection
     :ivar connect: opens a connection with the driver's arguments
     :ivar secure: lets no connection of an engine do what the server may ask for against the client's will
-    :ivar share: prepares an engine for several processes that write small rows, as the history is
+    :ivar share: prepares an engine for several processes that write small rows, as the history is, or refuses it
     """
 
     title: str
@@ -168,12 +168,12 @@ def _load_sqlite() -> type[Database]:
     return SQLiteDatabase
 
 
-def _sqlite_asset_uri(url: URL, table: str) -> str:
+def _file_asset_uri(url: URL, table: str) -> str:
     # No Airflow provider names such assets: a table is a part of its file.
     return f"file://{quote(str(Path(url.database or '').absolute()))}/{quote(_split(table)[1])}"
 
 
-def _is_sqlite_in_memory(url: URL) -> bool:
+def _is_file_in_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:")
 
 
@@ -181,6 +181,26 @@ def _share_sqlite(engine: Engine) -> None:
     from airflow_provider_sync.databases.sqlite import shared_file
 
     shared_file.share(engine)
+
+
+# -- DuckDB ----------------------------------------------------------------------------------------------------------
+
+
+def _load_duckdb() -> type[Database]:
+    from airflow_provider_sync.databases.duckdb.database import DuckDBDatabase
+
+    return DuckDBDatabase
+
+
+def _refuse_to_share_duckdb(_engine: Engine) -> None:
+    """Refuse a file that only one process at a time can open.
+
+    :raises ConfigurationError: always
+    """
+    raise ConfigurationError(
+        "A DuckDB file cannot hold the history, which several processes write. Name a database of PostgreSQL, MySQL, MariaDB or"
+        " SQLite."
+    )
 
 
 # -- assets ----------------------------------------------------------------------------------------------------------
@@ -232,9 +252,24 @@ ENGINES = (
         connection_types=("sqlite",),
         url_from_hook=True,
         load=_load_sqlite,
-        asset_uri=_sqlite_asset_uri,
-        is_in_memory=_is_sqlite_in_memory,
+        asset_uri=_file_asset_uri,
+        is_in_memory=_is_file_in_memory,
         share=_share_sqlite,
+    ),
+    EngineEntry(
+        title="DuckDB",
+        backend="duckdb",
+        # SQLAlchemy knows no dialect of DuckDB; the package brings one.
+        drivers={"sync": "airflow_provider_sync.databases.duckdb.dialect"},
+        # All connections of a process to one file need the same.
+        url_options=frozenset({"memory_limit", "read_only", "temp_directory", "threads"}),
+        requirement="airflow-provider-sync[duckdb]",
+        connection_types=("duckdb",),
+        url_from_hook=True,
+        load=_load_duckdb,
+        asset_uri=_file_asset_uri,
+        is_in_memory=_is_file_in_memory,
+        share=_refuse_to_share_duckdb,
     ),
 )
 """All supported engines, in the order in which messages list them."""

@@ -13,7 +13,7 @@ from airflow_provider_sync.databases.wider_types import integer_range
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
-KEEPS_JSON_TEXT = frozenset({"mariadb", "sqlite"})
+KEEPS_JSON_TEXT = frozenset({"duckdb", "mariadb", "sqlite"})
 """Dialects whose JSON columns store a text unchanged."""
 
 _WHOLE_NUMBERS = frozenset({LogicalKind.INTEGER, LogicalKind.BOOLEAN})

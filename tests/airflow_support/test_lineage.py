@@ -104,6 +104,7 @@ def test_openlineage_of_tables(source: Source, database_url: str, monkeypatch: p
         "postgresql": (f"postgres://{url.host}:{url.port}", f"{url.database}.public."),
         "mysql": (f"mysql://{url.host}:{url.port}", f"{url.database}."),
         "sqlite": ("file", f"{url.database}/"),
+        "duckdb": ("file", f"{url.database}/"),
     }[url.get_backend_name()]
     server = source.url.replace("http", "sync")
     operator = synced(TableSyncOperator(task_id="sync", tables=["orders", "customers"], target_conn_id="target"))

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.benchmarks.airflow_cost import airflow_cost
 from tests.benchmarks.files import many_small_files
 from tests.benchmarks.flights import FLIGHTS
+from tests.benchmarks.into_duckdb import into_duckdb
 from tests.benchmarks.large_files import memory_of_10_gib, one_large_file
 from tests.benchmarks.made_rows import MADE_ROWS, MADE_ROWS_BY_CODE
 from tests.benchmarks.memory import memory
@@ -46,6 +47,7 @@ SECTIONS: dict[str, Measure] = {
     "postgresql-flights": _tables(POSTGRESQL, FLIGHTS, TARGETS[POSTGRESQL]),
     "sqlite": _tables(SQLITE, MADE_ROWS, TARGETS[SQLITE]),
     "sqlite-flights": _tables(SQLITE, FLIGHTS, TARGETS[SQLITE]),
+    "duckdb": into_duckdb,
     "small-tables": small_tables,
     "files": many_small_files,
     "files-large": one_large_file,

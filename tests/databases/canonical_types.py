@@ -11,7 +11,7 @@ SINGLE: float = struct.unpack("f", struct.pack("f", 1.1))[0]
 
 TYPES: dict[str, dict[str, str]] = {
     "integer": {"": "BIGINT"},
-    "unsigned": {"mysql": "BIGINT UNSIGNED", "postgresql": "NUMERIC(20)", "sqlite": "TEXT"},
+    "unsigned": {"duckdb": "UBIGINT", "mysql": "BIGINT UNSIGNED", "postgresql": "NUMERIC(20)", "sqlite": "TEXT"},
     "boolean": {"": "BOOLEAN"},
     "decimal": {"": "DECIMAL(14,2)"},
     "whole": {"": "DECIMAL(15)"},
@@ -21,10 +21,10 @@ TYPES: dict[str, dict[str, str]] = {
     "char": {"": "CHAR(5)"},
     "bytes": {"": "{BYTES}"},
     "date": {"": "DATE"},
-    "time": {"": "TIME(6)"},
+    "time": {"": "TIME(6)", "duckdb": "TIME"},
     "timestamp": {"": "{DATETIME}"},
-    "instant": {"mysql": "TIMESTAMP(6) NULL", "postgresql": "TIMESTAMPTZ(6)", "sqlite": "TIMESTAMP"},
-    "uuid": {"mysql": "CHAR(36)", "postgresql": "UUID", "sqlite": "UUID"},
+    "instant": {"duckdb": "TIMESTAMPTZ", "mysql": "TIMESTAMP(6) NULL", "postgresql": "TIMESTAMPTZ(6)", "sqlite": "TIMESTAMP"},
+    "uuid": {"duckdb": "UUID", "mysql": "CHAR(36)", "postgresql": "UUID", "sqlite": "UUID"},
     "json": {"": "JSON"},
 }
 """The type of a column, by kind and dialect."""

@@ -21,6 +21,7 @@ def lock(engine: Engine, held: ExitStack) -> str:
         "mysql": ("CREATE TABLE t (id INT)", "LOCK TABLES t WRITE"),
         "postgresql": ("CREATE TABLE t (id INT)", "BEGIN", "LOCK TABLE t"),
         "sqlite": (),
+        "duckdb": (),
     }[engine.dialect.name]
     connection = held.enter_context(engine.connect()).execution_options(isolation_level="AUTOCOMMIT")
     for statement in statements:

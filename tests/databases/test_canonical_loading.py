@@ -103,7 +103,7 @@ def test_lengths_and_missing_values_are_checked(on: Scenario) -> None:
     table = on.describe("item")
     types = [column.type for column in slice_of(on.database, table).columns]
     refused: list[list[Text]] = [[(b"1", None)], [(b"1", b"a"), (b"1", b"b")]]
-    if on.dialect != "sqlite":  # where a length is only a word
+    if on.dialect not in ("sqlite", "duckdb"):  # where a length is only a word
         refused.append([(b"1", b"abcd")])
 
     for rows in refused:

@@ -79,7 +79,7 @@ def test_rows_of_some_ranges(on: Scenario, segment_ranges: list[tuple[int, int]]
 
 def test_unsigned_maxima(on: Scenario) -> None:
     """Keys up to 2**64 - 1 are told apart and put into segments, where a column can hold them."""
-    sql_type = {"mysql": "BIGINT UNSIGNED", "postgresql": "BIGINT", "sqlite": "BIGINT"}[on.dialect]
+    sql_type = {"mysql": "BIGINT UNSIGNED", "postgresql": "BIGINT", "sqlite": "BIGINT", "duckdb": "UBIGINT"}[on.dialect]
     on.execute(f"CREATE TABLE item (id {sql_type} NOT NULL PRIMARY KEY, v VARCHAR(50))")
     highest = 2**64 - 1 if on.dialect == "mysql" else 2**63 - 1
     keys = [0, 1, 2**62, 2**63 - 1, *range(highest - 5, highest + 1)]

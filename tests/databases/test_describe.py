@@ -13,7 +13,7 @@ def test_columns_and_keys(on: Scenario) -> None:
     """Columns come in order with kind, size and nullability; keys in the order of their index."""
     on.execute(
         "CREATE TABLE item (name VARCHAR(30), id INTEGER NOT NULL, region VARCHAR(5) NOT NULL, price DECIMAL(12,2),"
-        " twice INTEGER GENERATED ALWAYS AS (id * 2) STORED, data {BYTES}, day DATE,"
+        " twice INTEGER GENERATED ALWAYS AS (id * 2) {STORED}, data {BYTES}, day DATE,"
         " PRIMARY KEY (region, id), UNIQUE (name, price))"
     )
 
@@ -32,7 +32,7 @@ def test_columns_and_keys(on: Scenario) -> None:
     assert [column.nullable for column in table.columns] == [True, False, False, True, True, True, True]
     assert [column.generated for column in table.columns] == [False, False, False, False, True, False, False]
     assert [column.required for column in table.columns] == [False, True, True, False, False, False, False]
-    assert table.column("name").length == 30
+    assert table.column("name").length == (None if on.dialect == "duckdb" else 30)
     assert (table.column("price").precision, table.column("price").scale) == (12, 2)
     assert table.primary_key == ("region", "id")
     assert [key.columns for key in table.unique_keys] == [("name", "price")]

@@ -69,6 +69,9 @@ def test_what_catalogs_find(database_url: str) -> None:
     """Indexes, unique keys, foreign keys, defaults and comments are found, and what has no description is named."""
     engine = open_engine(database_url)
     on = Scenario(database_for(engine))
+    if on.dialect == "duckdb":
+        engine.dispose()
+        pytest.skip("DuckDB tells none of it")
     comments = on.dialect != "sqlite"
     on.execute(
         "CREATE TABLE parent (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b))",

@@ -19,7 +19,7 @@ TYPES: dict[str, dict[str, str]] = {
     "text": {"": "TEXT"},
     "date": {"": "DATE"},
     "datetime": {"": "{DATETIME}"},
-    "time": {"": "TIME(6)"},
+    "time": {"": "TIME(6)", "duckdb": "TIME"},
     "binary": {"": "{BYTES}"},
     "json": {"": "JSON", "sqlite": "TEXT"},
 }
@@ -105,7 +105,7 @@ REFUSED: dict[str, tuple[dict[str, str], Any]] = {
     "text for an integer": ({"": "INTEGER", "sqlite": "INTEGER CHECK (typeof(v) = 'integer')"}, "abc"),
     "integer too large": ({"": "INTEGER", "sqlite": "INTEGER"}, 2**70),
     "decimal that would be cut": ({"": "DECIMAL(20,2)"}, "1234567890123456.789"),
-    "text too long": ({"": "VARCHAR(3)", "sqlite": "VARCHAR(3) CHECK (length(v) <= 3)"}, "abcd"),
+    "text too long": ({"": "VARCHAR(3)", **dict.fromkeys(("sqlite", "duckdb"), "VARCHAR(3) CHECK (length(v) <= 3)")}, "abcd"),
     "no such date": ({"": "DATE", "sqlite": "DATE CHECK (date(v) IS v)"}, "2023-13-01"),
 }
 

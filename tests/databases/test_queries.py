@@ -18,6 +18,7 @@ TYPES = {
     " z TIMESTAMP NULL, bits BIT(5), bytes BLOB, few VARBINARY(9), f FLOAT, g DOUBLE, h DOUBLE(7,3), d DATE, i TIME(2), y YEAR,"
     " e ENUM('a','b'), s SET('x','y')",
     "sqlite": "b BIGINT, n DECIMAL(12,2), v VARCHAR(20), x TEXT, t DATETIME, bytes BLOB, y BOOLEAN, untyped",
+    "duckdb": "b BIGINT, n DECIMAL(12,2), v VARCHAR(20), x TEXT, t TIMESTAMP, bytes BLOB, y BOOLEAN, j JSON, l INTEGER[]",
 }
 
 
@@ -54,11 +55,16 @@ def _details(column: Column) -> tuple[object, ...]:
 
 def test_expressions(on: Scenario) -> None:
     """An expression has the type that the database derives for it."""
-    types = {"mysql": "CHAR", "postgresql": "TEXT", "sqlite": "TEXT"}
+    types = {"mysql": "CHAR", "postgresql": "TEXT", "sqlite": "TEXT", "duckdb": "TEXT"}
     query = f"WITH w AS (SELECT 1 AS a) SELECT CAST(a AS {types[on.dialect]}) AS text, a = 1 AS same FROM w ORDER BY a LIMIT 1"
     with on.database.snapshot() as connection:
         text, same = on.database.queries.describe(connection, query)
-    kinds = {"mysql": LogicalKind.INTEGER, "postgresql": LogicalKind.BOOLEAN, "sqlite": LogicalKind.ANY}
+    kinds = {
+        "mysql": LogicalKind.INTEGER,
+        "postgresql": LogicalKind.BOOLEAN,
+        "sqlite": LogicalKind.ANY,
+        "duckdb": LogicalKind.BOOLEAN,
+    }
     for column, kind in ((text, LogicalKind.TEXT), (same, kinds[on.dialect])):
         logical = on.database.catalog.logical_type(column)
         assert logical is not None

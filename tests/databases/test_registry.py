@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parents[2] / "airflow_provider_sync"
 
 ASKED = re.compile(
     r"dialect\.name|get_backend_name|drivername|conn_type ==|\w\.family\b|import_module\(.*databases"
-    r"""|[=!]= ["'](?:mysql|mariadb|postgres|postgresql|sqlite)["']"""
+    r"""|[=!]= ["'](?:duckdb|mysql|mariadb|postgres|postgresql|sqlite)["']"""
 )
 
 
@@ -43,6 +43,8 @@ def test_no_other_room_asks_which_engine_it_is() -> None:
 @pytest.mark.parametrize("entry", ENGINES, ids=lambda entry: entry.backend)
 def test_an_entry_loads_its_database(entry: EngineEntry) -> None:
     """Each entry makes the database class of its own package."""
+    if entry.backend == "duckdb":
+        pytest.importorskip("duckdb")
     database = entry.load()
     assert database.__module__.startswith("airflow_provider_sync.databases.")
     assert database.__module__.endswith(".database")
@@ -53,7 +55,8 @@ def test_engines_are_imported_when_they_are_used() -> None:
     program = (
         "import sys; import airflow_provider_sync.databases.registry; import airflow_provider_sync.databases.connect;"
         "print([name for name in sys.modules if name.startswith(('airflow_provider_sync.databases.mysql',"
-        " 'airflow_provider_sync.databases.postgresql', 'airflow_provider_sync.databases.sqlite'))])"
+        " 'airflow_provider_sync.databases.postgresql', 'airflow_provider_sync.databases.sqlite',"
+        " 'airflow_provider_sync.databases.duckdb'))])"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
@@ -67,6 +70,7 @@ def test_engines_are_imported_when_they_are_used() -> None:
         ("postgresql://db/shop", "orders", "postgres://db/shop/public/orders"),
         ("postgres://:secret@:5433/shop", "sales.orders", "postgres://localhost:5433/shop/sales/orders"),
         ("sqlite:////srv/shop.db", "main.orders", "file:///srv/shop.db/orders"),
+        ("duckdb:////srv/shop.db", "orders", "file:///srv/shop.db/orders"),
     ],
 )
 def test_asset_uris(url: str, table: str, expected: str) -> None:
@@ -76,29 +80,32 @@ def test_asset_uris(url: str, table: str, expected: str) -> None:
 
 
 def test_a_memory_database_is_told_by_its_url() -> None:
-    """Only SQLite has databases that end with their connection."""
-    assert [url for url in ("sqlite://", "sqlite:///:memory:", "sqlite:///x.db") if _in_memory(url)] == [
+    """Only SQLite and DuckDB have databases that end with their connection."""
+    assert [
+        url for url in ("sqlite://", "sqlite:///:memory:", "sqlite:///x.db", "duckdb://", "duckdb:///x.db") if _in_memory(url)
+    ] == [
         "sqlite://",
         "sqlite:///:memory:",
+        "duckdb://",
     ]
     assert not _in_memory("mysql://db")
 
 
 def test_other_databases_are_refused() -> None:
     """An engine or a URL of another database is an error that lists the supported ones."""
-    with pytest.raises(ConfigurationError, match=r"'mssql\+pyodbc'.*mysql://, mariadb://, postgresql:// or sqlite://"):
+    with pytest.raises(ConfigurationError, match=r"'mssql\+pyodbc'.*mysql://, mariadb://, postgresql://, sqlite:// or duckdb://"):
         entry_for_url(make_url("mssql+pyodbc://db"))
     engine = create_engine("sqlite://")
     assert entry_of(engine).title == "SQLite"
     engine.dialect.name = "mssql"
-    with pytest.raises(ConfigurationError, match="MySQL, MariaDB, PostgreSQL or SQLite"):
+    with pytest.raises(ConfigurationError, match="MySQL, MariaDB, PostgreSQL, SQLite or DuckDB"):
         database_for(engine)
 
 
 def test_connection_types() -> None:
     """An Airflow connection's type tells its engine, where it is one of a database."""
-    found = {name: entry_for_connection_type(name) for name in ("mysql", "postgres", "sqlite", "http", None)}
-    assert [entry.title if entry else None for entry in found.values()] == ["MySQL", "PostgreSQL", "SQLite", None, None]
+    found = {name: entry_for_connection_type(name) for name in ("mysql", "postgres", "sqlite", "duckdb", "http", None)}
+    assert [entry.title if entry else None for entry in found.values()] == ["MySQL", "PostgreSQL", "SQLite", "DuckDB", None, None]
 
 
 def _in_memory(url: str) -> bool:

@@ -54,7 +54,7 @@ def test_columns_are_chosen_and_ordered(on: Scenario) -> None:
 def test_generated_columns_are_hashed(on: Scenario) -> None:
     """Every column counts, computed ones too."""
     on.execute(
-        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, twice INTEGER GENERATED ALWAYS AS (id * 2) STORED)",
+        "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, twice INTEGER GENERATED ALWAYS AS (id * 2) {STORED})",
         "INSERT INTO item (id) VALUES (4)",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Column, Kind
-from airflow_provider_sync.databases.type_rules import map_type, mapped_type, spelled
+from airflow_provider_sync.databases.type_rules import KEEPS_JSON_TEXT, map_type, mapped_type, spelled
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import all_digests, insert, load, read, slice_of
 from tests.databases.canonical_types import TYPES
-from tests.scenario import Scenario
+from tests.scenario import Scenario, opened
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "types.md"
 
@@ -68,15 +66,8 @@ ROWS = st.lists(st.tuples(*(st.none() | VALUES[kind] for kind in KINDS)), max_si
 @pytest.fixture
 def pair(pair_urls: tuple[str, str]) -> Iterator[Pair]:
     """Give a source and a target, each with a table that has a column of every kind."""
-    with _scenario(pair_urls[0]) as source, _scenario(pair_urls[1]) as target:
+    with opened(pair_urls[0]) as source, opened(pair_urls[1]) as target:
         yield source, target
-
-
-@contextmanager
-def _scenario(url: str) -> Iterator[Scenario]:
-    engine = open_engine(url)
-    yield Scenario(database_for(engine))
-    engine.dispose()
 
 
 def create(on: Scenario, **types: str) -> None:
@@ -159,7 +150,7 @@ def test_json_between_databases(pair: Pair) -> None:
     assert own is not None
     assert own.kind is LogicalKind.JSON
 
-    if theirs.json_dialect == own.json_dialect or own.json_dialect in ("mariadb", "sqlite"):
+    if theirs.json_dialect == own.json_dialect or own.json_dialect in KEEPS_JSON_TEXT:
         assert mapped_type("item", theirs, column, own) == theirs
     else:
         with pytest.raises(TableError, match="text type"):
@@ -201,6 +192,7 @@ ENFORCED = [
     LogicalType(kind=LogicalKind.JSON, json_dialect="mysql"),
     LogicalType(kind=LogicalKind.JSON, json_dialect="mariadb"),
     LogicalType(kind=LogicalKind.JSON, json_dialect="postgresql"),
+    LogicalType(kind=LogicalKind.JSON, json_dialect="duckdb"),
 ]
 DECLARED = [
     LogicalType(kind=LogicalKind.INTEGER, enforced=False),

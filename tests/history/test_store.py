@@ -31,6 +31,20 @@ def table(name: str = "orders", **numbers: object) -> TableReport:
 
 
 @pytest.fixture
+def database_url(database_url: str) -> str:
+    """Give the URL of a database that may hold a history."""
+    if database_url.startswith("duckdb"):
+        pytest.skip("several processes write a history")
+    return database_url
+
+
+def test_a_duckdb_file_is_refused(duckdb_url: str) -> None:
+    """A DuckDB file, which only one process can open, is refused with the databases to choose from."""
+    with pytest.raises(ConfigurationError, match=r"DuckDB.*PostgreSQL, MySQL, MariaDB or SQLite"):
+        open_history(duckdb_url).record([table()], COMMAND)
+
+
+@pytest.fixture
 def history(database_url: str) -> History:
     """Give an empty history, once for each engine."""
     return open_history(database_url)

@@ -19,6 +19,8 @@ CHILD = (
 @pytest.fixture
 def family(on: Scenario) -> Scenario:
     """Give a database with a parent and a child table."""
+    if on.dialect == "duckdb":
+        pytest.skip("foreign keys stay on there, and have no actions: tests/databases/duckdb/test_foreign_keys.py")
     on.execute(PARENT, CHILD, "INSERT INTO parent VALUES (1, 'a'), (2, 'b')", "INSERT INTO child VALUES (10, 1), (20, 2)")
     return on
 
@@ -64,6 +66,8 @@ def test_parents_and_children_arrive_together(family: Scenario, order: tuple[str
 def test_tables_that_refer_to_each_other(on: Scenario) -> None:
     """Foreign keys may form a ring, and a table may refer to itself."""
     on.execute("CREATE TABLE tree (id INTEGER NOT NULL PRIMARY KEY, up INTEGER, FOREIGN KEY (up) REFERENCES tree (id))")
+    if on.dialect == "duckdb":
+        pytest.skip("foreign keys cannot form a ring there")
     if on.dialect == "sqlite":  # a foreign key can come before its table there, but not after its own
         on.execute("CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, b INTEGER REFERENCES b (id))")
         on.execute("CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY, a INTEGER REFERENCES a (id))")
@@ -113,7 +117,7 @@ def test_triggers_fire_and_are_told(on: Scenario) -> None:
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "CREATE TABLE log (id INTEGER NOT NULL PRIMARY KEY)"
     )
-    on.execute("INSERT INTO item VALUES (1, 1), (2, 2), (3, 3)", *TRIGGERS[on.dialect])
+    on.execute("INSERT INTO item VALUES (1, 1), (2, 2), (3, 3)", *on.pick(TRIGGERS))
 
     result = on.sync("item", [(1, 1), (2, 9), (3, 3)])
 
@@ -146,7 +150,7 @@ def test_triggers_are_not_told_when_nothing_changes(on: Scenario) -> None:
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", "CREATE TABLE log (id INTEGER NOT NULL PRIMARY KEY)"
     )
-    on.execute("INSERT INTO item VALUES (1, 1)", *TRIGGERS[on.dialect])
+    on.execute("INSERT INTO item VALUES (1, 1)", *on.pick(TRIGGERS))
 
     assert on.sync("item", [(1, 1)]).warnings == ()
 
@@ -163,7 +167,7 @@ MANGLING = {
 
 def test_triggers_that_change_rows_are_found(on: Scenario) -> None:
     """A trigger that changes what is written fails the verification; the error names it, and nothing is written."""
-    on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", *MANGLING[on.dialect])
+    on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER)", *on.pick(MANGLING))
 
     with pytest.raises(TableError, match=r"'item'.*audit") as raised:
         on.sync("item", [(1, 1)])
@@ -172,7 +176,7 @@ def test_triggers_that_change_rows_are_found(on: Scenario) -> None:
     assert on.rows("item") == []
 
 
-GENERATED = "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 2) STORED)"
+GENERATED = "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 2) {STORED})"
 
 
 def test_generated_columns_are_never_written(on: Scenario) -> None:

@@ -136,7 +136,11 @@ def test_temporary_staging(fruit: Scenario) -> None:
     assert fruit.names() == ["fruit", "other"]
 
 
-LOCK_TIMEOUTS = {"mysql": "SET SESSION innodb_lock_wait_timeout = 1", "postgresql": "SET lock_timeout = '1s'"}
+LOCK_TIMEOUTS = {
+    "duckdb": "SELECT 1",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
+    "postgresql": "SET lock_timeout = '1s'",
+}
 
 
 def test_others_are_not_kept_waiting(fruit: Scenario) -> None:

@@ -35,10 +35,10 @@ def prepare(on: Scenario) -> None:
 @pytest.mark.parametrize("form", ["case", "accent", "trailing space", "one character", "collation", "digits"])
 def test_the_row_stays(on: Scenario, form: str) -> None:
     """The key is written as the source has it, and columns that are not synced keep their values."""
-    if form not in KEYS[on.dialect]:
+    if form not in on.pick(KEYS):
         pytest.skip("no such keys here")
     prepare(on)
-    sql_type, before, after = KEYS[on.dialect][form]
+    sql_type, before, after = on.pick(KEYS)[form]
     on.execute(
         f"CREATE TABLE word (code {sql_type} NOT NULL PRIMARY KEY, n INTEGER, mine VARCHAR(9) DEFAULT 'none')",
         f"INSERT INTO word VALUES ('{before}', 1, 'kept')",
@@ -73,7 +73,7 @@ def test_keys_of_any_type(sqlite_on: Scenario, sql_type: str, options: str) -> N
 def test_many_keys_change_their_case(on: Scenario) -> None:
     """Some rows are renamed, some updated, some deleted, some new, with values of a unique key that move between them."""
     prepare(on)
-    sql_type, _, _ = KEYS[on.dialect]["case"]
+    sql_type, _, _ = on.pick(KEYS)["case"]
     on.execute(f"CREATE TABLE word (code {sql_type} NOT NULL PRIMARY KEY, n INTEGER NOT NULL UNIQUE)")
     on.sync("word", [("a", 1), ("b", 2), ("c", 3), ("d", 4)])
 
@@ -86,7 +86,7 @@ def test_many_keys_change_their_case(on: Scenario) -> None:
 def test_children_keep_their_parent(on: Scenario) -> None:
     """Nothing cascades to rows that refer to a key whose case changes."""
     prepare(on)
-    sql_type, _, _ = KEYS[on.dialect]["case"]
+    sql_type, _, _ = on.pick(KEYS)["case"]
     on.execute(
         f"CREATE TABLE parent (code {sql_type} NOT NULL PRIMARY KEY, v INTEGER)",
         f"CREATE TABLE child (id INTEGER NOT NULL PRIMARY KEY, code {sql_type},"

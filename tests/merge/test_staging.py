@@ -20,7 +20,7 @@ def item(on: Scenario) -> Scenario:
     """Give a database with one table."""
     on.execute(
         "CREATE TABLE item (id {AUTO} PRIMARY KEY, n INTEGER NOT NULL DEFAULT 3, code VARCHAR(9) NOT NULL UNIQUE,"
-        " twice INTEGER GENERATED ALWAYS AS (n * 2) STORED)"
+        " twice INTEGER GENERATED ALWAYS AS (n * 2) {STORED})"
     )
     return on
 

@@ -90,6 +90,8 @@ def test_composite_unique_key(on: Scenario) -> None:
 @pytest.mark.parametrize("sql_type", ["BOOLEAN", "BIT(1)"])
 def test_values_move_whatever_the_keys_type(on: Scenario, sql_type: str) -> None:
     """Values move also if the database cannot compare the rows' keys with numbers."""
+    if sql_type == "BIT(1)" and on.dialect == "duckdb":
+        pytest.skip("bits are text there")
     on.execute(f"CREATE TABLE item (flag {sql_type} NOT NULL, code VARCHAR(9) NOT NULL UNIQUE, PRIMARY KEY (flag))")
     insert(on, "item", [(0, "a"), (1, "b")])
 
@@ -169,7 +171,7 @@ def test_value_that_a_row_keeps_is_refused(on: Scenario) -> None:
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, code {CASELESS} NOT NULL, n INTEGER)")
     on.execute("CREATE UNIQUE INDEX item_code ON item (code)")
     insert(on, "item", [(1, "A", 0), (2, "B", 0)])
-    taken = "a" if on.dialect != "postgresql" else "A"
+    taken = "a" if on.dialect not in ("postgresql", "duckdb") else "A"
 
     with pytest.raises(TableError, match=r"'item'.*code") as raised:
         on.sync("item", [(1, "A", 9), (2, taken, 9)])

@@ -43,7 +43,7 @@ def test_a_locked_table_is_told_before_the_client_gives_up(database_url: str, mo
     with opened(database_url) as scenario, RunningServer(config) as server:
         scenario.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
         with scenario.database.connect() as holder:
-            for statement in LOCKS[scenario.dialect].split("; "):
+            for statement in scenario.pick(LOCKS).split("; "):
                 holder.exec_driver_sql(statement)
             answer = post(server.url, "/getTable", {"config_name": "t"})
             assert answer.status == 503

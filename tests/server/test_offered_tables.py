@@ -62,7 +62,8 @@ def shop(tmp_path: Path) -> str:
 def test_every_table_of_a_database(database_url: str) -> None:
     """A pattern offers all tables but those that it excludes: no view, nothing of ours; new ones without a restart."""
     execute(database_url, *create("items", "orders", "tmp_1", "_sync_left"), "CREATE VIEW seen AS SELECT * FROM orders")
-    open_history(database_url).record([TableReport(name="t", status="unchanged")], Origin(source="command", job="run"))
+    if not database_url.startswith("duckdb"):
+        open_history(database_url).record([TableReport(name="t", status="unchanged")], Origin(source="command", job="run"))
     with offering(database_url, {"*": {"exclude": ["tmp_*"], "windows": ["id"]}}) as base:
         assert offered(base) == {"items": ["id"], "orders": ["id"]}
         assert statuses(base, "orders") == (200, 200, 200)
@@ -77,7 +78,7 @@ def test_tables_of_a_schema(database_url: str) -> None:
     """A pattern with a schema offers that schema's tables under their full names, or under others that `table` makes of them."""
     if database_url.startswith("sqlite"):
         pytest.skip("SQLite has schemas only in databases that are attached")
-    name = f"other_{sqlalchemy.make_url(database_url).database}"
+    name = f"other_{Path(str(sqlalchemy.make_url(database_url).database)).stem}"
     execute(database_url, f"CREATE SCHEMA {name}", *create(f"{name}.orders", f"{name}.tmp_1", "orders"))
     try:
         with offering(database_url, {f"{name}.*": {"exclude": ["tmp_*"]}, "copy.*": {"table": f"{name}.*"}}) as base:

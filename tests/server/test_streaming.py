@@ -17,6 +17,7 @@ from threading import Event, get_ident
 
 import pytest
 import sqlalchemy
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from airflow_provider_sync.databases.connect import open_engine
@@ -70,6 +71,12 @@ def inflate(body: bytes) -> tuple[bytes, bool]:
     return inflater.decompress(body), inflater.eof
 
 
+def _of(engine: Engine, statements: dict[str, list[str]]) -> list[str]:
+    if engine.dialect.name not in statements:
+        pytest.skip("no lock keeps readers waiting there")
+    return statements[engine.dialect.name]
+
+
 def change_alone(url: str) -> None:
     """Take the table for oneself, waiting until nobody reads it; fails after a minute."""
     engine = open_engine(url)
@@ -79,7 +86,7 @@ def change_alone(url: str) -> None:
         "postgresql": ["SET lock_timeout = 60000", "BEGIN", "LOCK TABLE t IN ACCESS EXCLUSIVE MODE", "COMMIT"],
     }
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for statement in statements[engine.dialect.name]:
+        for statement in _of(engine, statements):
             connection.exec_driver_sql(statement)
     engine.dispose()
 
@@ -94,7 +101,7 @@ def is_read(url: str) -> bool:
     }
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            for statement in statements[engine.dialect.name]:
+            for statement in _of(engine, statements):
                 connection.exec_driver_sql(statement)
             connection.exec_driver_sql("UNLOCK TABLES" if engine.dialect.name == "mysql" else "ROLLBACK")
     except DBAPIError:

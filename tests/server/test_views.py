@@ -94,6 +94,7 @@ WRITING = {
         "CREATE FUNCTION emptied() RETURNS INT DETERMINISTIC BEGIN DELETE FROM t; RETURN 1; END",
         ["SELECT emptied() AS id"],
     ),
+    "duckdb": ("CREATE TABLE other (a INTEGER)", ["WITH gone AS (DELETE FROM t RETURNING id) SELECT id FROM gone"]),
     "sqlite": ("CREATE TABLE other (a)", ["WITH gone AS (DELETE FROM t RETURNING id) SELECT id FROM gone"]),
 }
 

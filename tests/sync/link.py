@@ -10,13 +10,11 @@ from typing import Any
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
-from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
-from tests.scenario import Scenario
+from tests.scenario import Scenario, opened
 
 
 class Link:
@@ -73,12 +71,8 @@ class Link:
 @contextmanager
 def linked(source_url: str, target_url: str) -> Iterator[Link]:
     """Open both databases."""
-    source, target = open_engine(source_url), open_engine(target_url)
-    try:
-        yield Link(Scenario(database_for(source)), Scenario(database_for(target)), source_url)
-    finally:
-        source.dispose()
-        target.dispose()
+    with opened(source_url) as source, opened(target_url) as target:
+        yield Link(source, target, source_url)
 
 
 def numbers(rows: list[Row]) -> list[Row | tuple[object, ...]]:

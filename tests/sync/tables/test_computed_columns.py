@@ -10,8 +10,8 @@ from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices,
 from tests.sync.link import Link
 
 PLAIN = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER)"
-TWICE = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 2) STORED)"
-THRICE = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 3) STORED)"
+TWICE = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 2) {STORED})"
+THRICE = "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * 3) {STORED})"
 VALUES = "INSERT INTO t (id, n) VALUES (1, 1), (2, 2), (3, NULL)"
 REFUSED = "computes other values for column 'twice' than the source"
 
@@ -50,7 +50,7 @@ def test_nothing_but_the_computed_column_differs(two_into: Link) -> None:
 
 def test_a_key_that_is_computed_otherwise(two_into: Link) -> None:
     """A key that the target computes otherwise is an error that names it, and is not tried again."""
-    table = "CREATE TABLE t (n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * {}) STORED)"
+    table = "CREATE TABLE t (n INTEGER, twice INTEGER GENERATED ALWAYS AS (n * {}) {{STORED}})"
     two_into.source.execute(table.format(2), "INSERT INTO t (n) VALUES (1), (2)")
     two_into.target.execute(table.format(3))
     two_into.offered["t"] = {"primary": "twice"}

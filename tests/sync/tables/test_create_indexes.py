@@ -36,6 +36,8 @@ def details(on: Scenario, name: str) -> FoundDetails:
 
 def family(link: Link) -> None:
     """Make two tables at the source, of which one refers to the other."""
+    if "duckdb" in (link.source.dialect, link.target.dialect):
+        pytest.skip("DuckDB tells none of it, and adds no foreign key to a table that is there")
     now = "CURRENT_TIMESTAMP(6)" if link.source.dialect == "mysql" else "CURRENT_TIMESTAMP"
     link.source.execute(
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(9) NOT NULL)",
@@ -194,11 +196,13 @@ def test_what_comes_is_never_executed(database_url: str, tmp_path: Path) -> None
         link.target.execute("INSERT INTO t (id) VALUES (1)")
         assert link.target.rows("t") == [(1, EVIL)]
         assert link.target.names() == ["t", "u"]
+        assert any("foreign key" in what for what in planned.left_out)
+        if link.target.dialect == "duckdb":  # which tells none of it
+            return
         found = details(link.target, "t")
         assert [index.columns for index in found.indexes] == [(EVIL,)]
         assert dict(found.defaults).keys() == {EVIL}
         assert found.comments in ({}, {EVIL: EVIL})
-        assert any("foreign key" in what for what in planned.left_out)
 
 
 def test_the_option_needs_create_table(two_same: Link) -> None:

@@ -52,6 +52,7 @@ class Hold:
 def sync_and_die(link: Link, moment: str) -> int:
     """Sync in a process that is killed at a moment, and return its exit code."""
     url = link.target.database.engine.url.render_as_string(hide_password=False)
+    link.target.let_go()
     with link.client("t") as client:
         command = [sys.executable, "-m", "tests.sync.tables.sync_and_die", client.url, url, "t", moment]
         return subprocess.run(command, cwd=PROJECT, check=False, timeout=120).returncode

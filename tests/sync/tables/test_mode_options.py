@@ -95,6 +95,8 @@ def test_options_that_go_together(two_same: Link, options: dict[str, Any]) -> No
 
 def test_rows_with_references(two_into: Link) -> None:
     """A marked parent keeps its children, and versions refer to parents that stay."""
+    if two_into.target.dialect == "duckdb":
+        pytest.skip("foreign keys have no actions there")
     two_into.source.execute(
         "CREATE TABLE p (id INTEGER PRIMARY KEY, v VARCHAR(20))",
         "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id))",

@@ -196,8 +196,8 @@ def test_a_column_that_the_target_lacks_is_refused(into: Link) -> None:
 
 def test_a_value_that_does_not_fit_is_refused(into: Link) -> None:
     """A text that is too long for its column is an error that names table and column; nothing is written, nothing left."""
-    if into.target.dialect == "sqlite":
-        pytest.skip("SQLite does not limit the length of texts")
+    if into.target.dialect in ("sqlite", "duckdb"):
+        pytest.skip("the length of a text is not limited there")
     into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'ok'), (2, 'too long')"
     )

@@ -18,7 +18,7 @@ def words(request: pytest.FixtureRequest, into: Link) -> Link:
     if into.target.dialect == "postgresql":
         into.target.execute("CREATE EXTENSION citext")
     into.target.execute(
-        f"CREATE TABLE word (code {CASELESS[into.target.dialect]} NOT NULL PRIMARY KEY, n INTEGER, mine VARCHAR(9))",
+        f"CREATE TABLE word (code {into.target.pick(CASELESS)} NOT NULL PRIMARY KEY, n INTEGER, mine VARCHAR(9))",
         "INSERT INTO word VALUES ('ab', 1, 'kept'), ('cd', 2, 'too')",
     )
     into.source.execute("INSERT INTO word VALUES ('ab', 1), ('cd', 2)")

@@ -83,7 +83,7 @@ def test_narrow_types_are_widened(two_into: Link) -> None:
         "INSERT INTO t VALUES (10000000000, 'longer than five', 123456789.125, 5000000000, '2024-02-29 12:34:56.123456',"
         " '2024-02-29 01:00:00.000000'), (1, 'one', 1.5, 1, '2024-01-01 00:00:00.000000', '2024-01-01 00:00:00.000000')",
     )
-    time = {"mysql": "DATETIME", "postgresql": "TIMESTAMP(0)", "sqlite": "DATETIME"}[two_into.target.dialect]
+    time = two_into.target.pick({"mysql": "DATETIME", "postgresql": "TIMESTAMP(0)", "sqlite": "DATETIME"})
     two_into.target.execute(
         f"CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(5) DEFAULT 'a%b' NOT NULL, amount DECIMAL(6,2), n SMALLINT,"
         f" at {time}, day DATE)",

@@ -67,9 +67,11 @@ def test_a_column_that_comes_between_the_steps_is_noticed(moving: Link) -> None:
     assert moving.target.rows("t") == ROWS
     again = Steps(moving, ADD, run="run 2")
     slices = again.compare()
-    assert slices[0].schema_changes == ("add column 'c' VARCHAR(9)",)
+    # DuckDB forgets the length of a text.
+    added = ("add column 'c' TEXT" if moving.source.dialect == "duckdb" else "add column 'c' VARCHAR(9)",)
+    assert slices[0].schema_changes == added
     report = again.merge([again.download(table_slice) for table_slice in slices])
-    assert (report.status, report.schema_changes) == ("changed", ("add column 'c' VARCHAR(9)",))
+    assert (report.status, report.schema_changes) == ("changed", added)
     assert moving.target.rows("t") == [(1, "new", "new", None), (2, "same", "same", None)]
 
 

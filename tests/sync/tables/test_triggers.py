@@ -32,7 +32,7 @@ def prepare(link: Link, key: str, action: str) -> None:
         f"INSERT INTO b VALUES {rows}",
     )
     link.target.execute("CREATE TABLE note (n INTEGER)")
-    link.target.execute(*(statement.format(action=action) for statement in TRIGGERS[link.target.dialect]))
+    link.target.execute(*(statement.format(action=action) for statement in link.target.pick(TRIGGERS)))
     link.source.execute("UPDATE a SET v = 2", "UPDATE b SET v = 2 WHERE id = '200'", "DELETE FROM b WHERE id = '201'")
 
 

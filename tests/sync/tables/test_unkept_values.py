@@ -42,7 +42,7 @@ def test_what_changes_written_rows_is_not_taken_for_somebody_else(two_into: Link
     """Triggers and rules that make other rows of what is written fail the sync for good, with the column; nothing was changed."""
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20), w INTEGER)")
     two_into.source.execute("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)")
-    two_into.target.execute("INSERT INTO t VALUES (1, 'old', 1), (2, 'b', 2)", *HIDDEN[two_into.target.dialect])
+    two_into.target.execute("INSERT INTO t VALUES (1, 'old', 1), (2, 'b', 2)", *two_into.target.pick(HIDDEN))
     before = two_into.target.rows("t")
     with pytest.raises(SyncFailed, match=r"change(s)? what is written") as failure:
         two_into.sync_one("t")
@@ -65,7 +65,7 @@ def test_rows_that_cannot_be_deleted_are_an_error(two_into: Link) -> None:
         return  # these engines have no way to pass over a delete in silence
     two_into.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))")
     two_into.source.execute("INSERT INTO t VALUES (1, 'a')")
-    two_into.target.execute("INSERT INTO t VALUES (1, 'old'), (2, 'goes')", *KEEPING[two_into.target.dialect])
+    two_into.target.execute("INSERT INTO t VALUES (1, 'old'), (2, 'goes')", *two_into.target.pick(KEEPING))
     with pytest.raises(SyncFailed, match="1 that were deleted are still there") as failure:
         two_into.sync_one("t")
     assert not failure.value.retryable

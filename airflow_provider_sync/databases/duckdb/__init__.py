@@ -1,0 +1,1 @@
+"""DuckDB, from 2.0 on."""

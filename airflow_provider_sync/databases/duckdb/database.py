@@ -1,0 +1,168 @@
+"""DuckDB 2.0 and newer: connections, transactions and errors; its components are in the modules beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+
+import duckdb
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.duckdb import errors
+from airflow_provider_sync.databases.duckdb.catalog import DuckDBCatalog, place_of
+from airflow_provider_sync.databases.duckdb.ddl import DuckDBDdl
+from airflow_provider_sync.databases.duckdb.detail_statements import DuckDBDetailStatements
+from airflow_provider_sync.databases.duckdb.dialect import MEMORY
+from airflow_provider_sync.databases.duckdb.digests import DuckDBDigests
+from airflow_provider_sync.databases.duckdb.foreign_keys import DuckDBForeignKeys
+from airflow_provider_sync.databases.duckdb.identities import DuckDBIdentityColumns
+from airflow_provider_sync.databases.duckdb.load import DuckDBLoader
+from airflow_provider_sync.databases.duckdb.locks import hold_locks
+from airflow_provider_sync.databases.duckdb.merge_statements import DuckDBMergeStatements
+from airflow_provider_sync.databases.duckdb.queries import DuckDBQueries
+from airflow_provider_sync.databases.duckdb.read import DuckDBReader
+from airflow_provider_sync.databases.duckdb.session import driver_of, roll_back, write_transaction
+from airflow_provider_sync.databases.duckdb.version1 import DuckDBVersion1
+from airflow_provider_sync.databases.locks import TableLock, by_lock
+from airflow_provider_sync.exceptions import TableError
+
+_FILE = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+
+
+class DuckDBDatabase(Database):
+    """A database file, or one in memory."""
+
+    # -- components --------------------------------------------------------------------------------------------------
+
+    @property
+    def catalog(self) -> DuckDBCatalog:
+        """See :class:`.DuckDBCatalog`."""
+        return DuckDBCatalog(self)
+
+    @property
+    def ddl(self) -> DuckDBDdl:
+        """See :class:`.DuckDBDdl`."""
+        return DuckDBDdl(self)
+
+    @property
+    def reader(self) -> DuckDBReader:
+        """See :class:`.DuckDBReader`."""
+        return DuckDBReader(self)
+
+    @property
+    def queries(self) -> DuckDBQueries:
+        """See :class:`.DuckDBQueries`."""
+        return DuckDBQueries(self)
+
+    @property
+    def details(self) -> DuckDBDetailStatements:
+        """See :class:`.DuckDBDetailStatements`."""
+        return DuckDBDetailStatements(self)
+
+    @property
+    def loader(self) -> DuckDBLoader:
+        """See :class:`.DuckDBLoader`."""
+        return DuckDBLoader(self)
+
+    @property
+    def digests(self) -> DuckDBDigests:
+        """See :class:`.DuckDBDigests`."""
+        return DuckDBDigests(self)
+
+    @property
+    def statements(self) -> DuckDBMergeStatements:
+        """See :class:`.DuckDBMergeStatements`."""
+        return DuckDBMergeStatements(self)
+
+    @property
+    def foreign_keys(self) -> DuckDBForeignKeys:
+        """See :class:`.DuckDBForeignKeys`."""
+        return DuckDBForeignKeys(self)
+
+    @property
+    def identities(self) -> DuckDBIdentityColumns:
+        """See :class:`.DuckDBIdentityColumns`."""
+        return DuckDBIdentityColumns(self)
+
+    @property
+    def version1(self) -> DuckDBVersion1:
+        """See :class:`.DuckDBVersion1`."""
+        return DuckDBVersion1(self)
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def prepare_session(self, connection: Connection) -> None:
+        """Write times in UTC, also those inside of lists and structures, and no progress bar to stdout."""
+        connection.exec_driver_sql("SET TimeZone = 'UTC'")
+        connection.exec_driver_sql("SET enable_progress_bar = false")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Open a connection inside a read-only transaction; the first read is what fixes the state that it sees."""
+        with self.connect() as connection:
+            connection.exec_driver_sql("BEGIN TRANSACTION READ ONLY")
+            try:
+                connection.exec_driver_sql("SELECT count(*) FROM duckdb_tables()").all()
+                yield connection
+            finally:
+                roll_back(driver_of(connection))
+
+    def transaction(self, connection: Connection) -> AbstractContextManager[None]:
+        """Begin a transaction; see :func:`.session.write_transaction`."""
+        return write_transaction(connection)
+
+    @contextmanager
+    def savepoint(self, connection: Connection) -> Iterator[None]:
+        """Make any failed statement final: DuckDB has no savepoints, and ends the transaction with it.
+
+        An error that a caller would handle by another way to the same end becomes one that it does not know.
+        """
+        try:
+            with self.translate_errors():
+                yield
+        except TableError as error:
+            if error.retryable or error.__cause__ is None:
+                raise
+            final = TableError(*error.args)
+            final.lacks_subject = error.lacks_subject
+            raise final from error.__cause__
+
+    def canceller(self, connection: Connection) -> Callable[[], None]:
+        """Interrupt the statement."""
+        driver = driver_of(connection)
+
+        def cancel() -> None:
+            # The connection has been closed meanwhile.
+            with suppress(duckdb.Error):
+                driver.interrupt()
+
+        return cancel
+
+    @contextmanager
+    def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
+        """Hold locks of this process, and a connection that keeps all others from opening the file."""
+        with self.connect() as connection:
+            file = connection.exec_driver_sql(_FILE).scalar() or MEMORY
+            places = {name: place_of(connection, name) for name in names}
+            locks = by_lock((f"{file}\0{schema}\0{table}".lower(), name) for name, (schema, table) in places.items())
+            with hold_locks({} if file == MEMORY else locks, timeout=timeout) as lock:
+                yield lock
+
+    # -- errors ------------------------------------------------------------------------------------------------------
+
+    def translate_errors(self) -> AbstractContextManager[None]:
+        """Turn DuckDB's errors into those of this package; see :mod:`.errors`."""
+        return errors.translated()
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Whether a driver's error reports a duplicate value of a unique key."""
+        return errors.is_duplicate(error)
+
+    def is_constraint(self, error: BaseException) -> bool:
+        """Whether a driver's error reports a violated constraint."""
+        return errors.is_constraint(error)
+
+    def is_orphan(self, error: BaseException) -> bool:
+        """Whether a driver's error reports a violated foreign key."""
+        return errors.is_orphan(error)

@@ -1,0 +1,63 @@
+"""Staging and work tables of DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.duckdb import type_names
+from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.protocol.v2.types import LogicalType
+
+_TEMPORARY = "temp"
+"""The schema of the connection's own tables."""
+
+
+class DuckDBDdl(Ddl):
+    """Staging tables beside the target, work tables that only the connection sees."""
+
+    def sql_type(self, logical: LogicalType, *, key: bool) -> str:
+        """See :func:`.type_names.sql_type`."""
+        return type_names.sql_type(logical)
+
+    def create_staging(
+        self,
+        connection: Connection,
+        target: Table,
+        columns: Sequence[Column],
+        *,
+        name: str,
+        primary_key: Sequence[str],
+        indexes: Sequence[str] = (),
+        temporary: bool = False,
+    ) -> Table:
+        """Create the table in the target's schema."""
+        staging = Table(
+            name=name, schema=_TEMPORARY if temporary else target.schema, columns=tuple(columns), primary_key=tuple(primary_key)
+        )
+        definitions = [self._definition(column, key=column.name in primary_key) for column in columns]
+        definitions.append(f"PRIMARY KEY ({self.columns(primary_key)})")
+        connection.exec_driver_sql(
+            f"CREATE {'TEMP ' if temporary else ''}TABLE {self.qualified(staging)} ({', '.join(definitions)})"
+        )
+        for number, column_name in enumerate(indexes):
+            connection.exec_driver_sql(
+                f"CREATE INDEX {self.quote(f'{name}_{number}')} ON {self.qualified(staging)} ({self.quote(column_name)})"
+            )
+        return staging
+
+    def create_work_table(self, connection: Connection, target: Table, key: Sequence[str], *, name: str) -> Table:
+        """Create the list of keys, without an index: DuckDB joins by hashing."""
+        columns = (
+            Column(name=OP, kind=Kind.TEXT, sql_type="VARCHAR", nullable=False),
+            *(target.column(column) for column in key),
+        )
+        work = Table(name=name, schema=_TEMPORARY, columns=columns, primary_key=tuple(column.name for column in columns))
+        definitions = ", ".join(self._definition(column, key=True) for column in columns)
+        connection.exec_driver_sql(f"CREATE TEMP TABLE {self.qualified(work)} ({definitions})")
+        return work
+
+    def _definition(self, column: Column, *, key: bool) -> str:
+        return f"{self.quote(column.name)} {column.sql_type}{' NOT NULL' if key or not column.nullable else ''}"

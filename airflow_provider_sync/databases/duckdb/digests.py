@@ -1,0 +1,75 @@
+"""Digests for version 2, computed by DuckDB's own SHA-256."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
+from airflow_provider_sync.databases.duckdb.errors import translated
+from airflow_provider_sync.databases.duckdb.row_text import SliceSQL
+from airflow_provider_sync.databases.duckdb.session import driver_of, stream
+from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.messages import Partitioning
+
+_SUM_MODULUS = 2**64
+
+
+class DuckDBDigests(Digests):
+    """Digests rows inside the database, on all of its threads."""
+
+    def key_bounds(self, connection: Connection, table_slice: TableSlice) -> tuple[int, int] | None:
+        """Ask for both ends; DuckDB has them in its statistics."""
+        ((low, high),) = self._rows(connection, SliceSQL(self.database, table_slice).bounds())
+        return None if low is None else (int(low), int(high))
+
+    def estimate_rows(self, connection: Connection, table_slice: TableSlice) -> int:
+        """Count them, which takes no time."""
+        ((rows,),) = self._rows(connection, SliceSQL(self.database, table_slice).count())
+        return int(rows)
+
+    def digest_segments(
+        self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
+    ) -> Mapping[int, SegmentDigest]:
+        """Group by segment."""
+        rows = self._rows(connection, SliceSQL(self.database, table_slice).segments(partitioning))
+        return {int(number): SegmentDigest(rows=count, sum=int(total) % _SUM_MODULUS) for number, count, total in sorted(rows)}
+
+    def digest_rows(
+        self,
+        connection: Connection,
+        table_slice: TableSlice,
+        partitioning: Partitioning,
+        segment_ranges: Sequence[tuple[int, int]],
+    ) -> Iterator[list[KeyDigest]]:
+        """Choose the rows by the number of their segment."""
+        if segment_ranges:
+            statement = SliceSQL(self.database, table_slice).digests(partitioning, segment_ranges)
+            yield from self._digests(connection, table_slice, statement)
+
+    def digest_keys(self, connection: Connection, table_slice: TableSlice, keys: Keys) -> Iterator[list[KeyDigest]]:
+        """Join the rows to the keys."""
+        sql = SliceSQL(self.database, table_slice)
+        yield from self._digests(connection, table_slice, sql.digests_by_key(), sql.bound_keys(keys))
+
+    def _digests(
+        self, connection: Connection, table_slice: TableSlice, statement: str, values: Sequence[Any] = ()
+    ) -> Iterator[list[KeyDigest]]:
+        width = len(table_slice.key)
+        nullable = any(column.column.nullable for column in table_slice.key)
+        with translated():
+            for rows in stream(connection, statement, values):
+                if nullable and any(None in row for row in rows):
+                    raise TableError(
+                        f"Table {table_slice.table.label!r} has a row with NULL in its key, which names no row."
+                        " Declare the key NOT NULL."
+                    )
+                yield [(row[:width], row[width]) for row in rows]
+
+    def _rows(self, connection: Connection, statement: str) -> list[Any]:
+        with translated():
+            rows: list[Any] = driver_of(connection).execute(statement).fetchall()
+            return rows

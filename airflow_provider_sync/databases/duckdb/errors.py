@@ -1,0 +1,87 @@
+"""The driver's errors as those of this package. DuckDB has no error codes: a class for each kind, and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+from sqlalchemy.exc import DBAPIError
+
+from airflow_provider_sync.exceptions import TableBusyError, TableError
+
+_LOCKED = "Could not set lock on file"
+_DUPLICATES = ("Duplicate key", "PRIMARY KEY or UNIQUE constraint")
+_FOREIGN_KEY = "foreign key constraint"
+_CONFLICTS = ("conflict", "Conflict")
+
+_ADVICE = (
+    ("No space left", ". Free some space on the disk of the database."),
+    ("not a valid DuckDB database file", ". Check its path."),
+    ("No such file or directory", ". Does its folder exist? duckdb:///x.db is relative, duckdb:////srv/x.db is not."),
+    ("read-only mode", ". Remove read_only from its URL, if this database is a target."),
+    ("different configuration", ". Give all URLs of this file the same options."),
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise this package's error for one of DuckDB's."""
+    try:
+        yield
+    except (DBAPIError, duckdb.Error) as error:
+        raise translate(original(error)).without_subject() from error
+
+
+def original(error: BaseException) -> BaseException:
+    """Return the driver's error, without SQLAlchemy's around it."""
+    found: Any = getattr(error, "orig", None)
+    return found or error
+
+
+def translate(error: BaseException) -> TableError:
+    """Return this package's error; that another process or transaction is at work may pass by itself."""
+    text = message(error)
+    if isinstance(error, duckdb.IOException) and _LOCKED in text:
+        return TableBusyError(
+            f"DuckDB: {text}. Only one process at a time can open a DuckDB file for writing. Try again when the other one has"
+            " closed it; if all of them only read it, add ?read_only=true to each URL."
+        )
+    if is_duplicate(error) or is_constraint(error):
+        advice = (
+            ". DuckDB checks foreign keys at each statement, and cannot switch them off. It also counts rows that refer to a row"
+            " at the transaction's start, though they were deleted or changed in it. Sync the tables that refer to others in"
+            " a transaction of their own (single_transaction: false), or create the target without foreign keys."
+        )
+        return TableError(f"DuckDB: {text}{advice if is_orphan(error) else ''}")
+    if isinstance(error, duckdb.TransactionException) and any(word in text for word in _CONFLICTS):
+        return TableBusyError(f"DuckDB: {text}. Somebody else changed the same rows; try again.")
+    advice = next((advice for part, advice in _ADVICE if part in text), "")
+    return TableError(f"DuckDB: {text}{advice}")
+
+
+def message(error: BaseException) -> str:
+    """Return the first line of an error, without its kind; the lines that follow quote the statement or a row."""
+    first = str(error).strip().partition("\n")[0]
+    kind, separator, rest = first.partition(" Error: ")
+    return (rest if separator and len(kind.split()) <= 2 else first).rstrip(". ")
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Whether an error reports a duplicate value of a unique key."""
+    found = original(error)
+    return isinstance(found, duckdb.ConstraintException | duckdb.TransactionException) and any(
+        part in str(found) for part in _DUPLICATES
+    )
+
+
+def is_constraint(error: BaseException) -> bool:
+    """Whether an error reports a violated constraint."""
+    return isinstance(original(error), duckdb.ConstraintException) or is_duplicate(error)
+
+
+def is_orphan(error: BaseException) -> bool:
+    """Whether an error reports a violated foreign key."""
+    found = original(error)
+    return isinstance(found, duckdb.ConstraintException | duckdb.TransactionException) and _FOREIGN_KEY in str(found)

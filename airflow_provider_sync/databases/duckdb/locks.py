@@ -1,0 +1,39 @@
+"""Locks that prevent two syncs of one table at a time: within this process, since no other can open the file meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+
+from airflow_provider_sync.databases.locks import TableLock, busy
+
+_LOCKS: defaultdict[str, Lock] = defaultdict(Lock)
+"""The locks of all tables that this process has synced, by file and name."""
+
+
+class _HeldLocks:
+    """Locks of this process, which cannot be lost."""
+
+    def check(self) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def hold_locks(names: Mapping[str, str], *, timeout: float) -> Iterator[TableLock]:
+    """Hold locks, taken in the given order.
+
+    :param names: of tables, by their locks
+    :param timeout: seconds to wait for all of them together
+    :raises TableBusyError: when another sync holds one for longer
+    """
+    deadline = time.monotonic() + timeout
+    with ExitStack() as held:
+        for key, name in names.items():
+            lock = _LOCKS[key]
+            if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                raise busy(name, timeout)
+            held.callback(lock.release)
+        yield _HeldLocks()

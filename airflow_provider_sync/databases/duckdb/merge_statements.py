@@ -1,0 +1,33 @@
+"""The SQL of a merge on DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
+from airflow_provider_sync.databases.schema import TEXTUAL, Column, Kind
+
+
+class DuckDBMergeStatements(MergeStatements):
+    """Compares text by bytes everywhere: a collation rules comparisons, but not DuckDB's unique indexes."""
+
+    def comparable(self, column: Column, alias: str) -> str:
+        """Return the column; its bytes where it is text."""
+        name = f"{alias}.{self.quote(column.name)}"
+        return self.as_bytes(name) if column.kind in TEXTUAL and column.kind is not Kind.UUID else name
+
+    def as_bytes(self, expression: str) -> str:
+        """Return the bytes of a text, which have no collation."""
+        return f"encode(CAST({expression} AS VARCHAR))"
+
+    def equal(self, key: Sequence[Column], left: str, right: str) -> str:
+        """Return equality of bytes, as unique indexes have it."""
+        return " AND ".join(f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key)
+
+    def match(self, key: Sequence[Column], left: str, right: str) -> str:
+        """Return equality of bytes."""
+        return self.equal(key, left, right)
+
+    def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
+        """Return none: all keys are compared by bytes."""
+        return []

@@ -1,0 +1,175 @@
+"""Statements of version 2 on DuckDB: row texts and digests, the segments of a partitioning, windows and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.duckdb.text import canonical_text, parsed
+from airflow_provider_sync.databases.duckdb.windows import window_bound
+from airflow_provider_sync.databases.schema import TEXTUAL, Kind
+from airflow_provider_sync.databases.table_slice import CanonicalColumn, Keys, TableSlice
+from airflow_provider_sync.protocol.v2.messages import Partitioning
+from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS, NULL_BITS
+from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
+
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+_LOWEST_HUGE, _HIGHEST_HUGE = -(2**126), 2**126
+"""Numbers below and above all keys that version 2 can cut into segments."""
+
+_ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
+
+
+class SliceSQL:
+    """Builds the statements that read one table slice; the table has the alias ``t``."""
+
+    def __init__(self, database: Database, table_slice: TableSlice) -> None:
+        self._table_slice = table_slice
+        self._quote = database.quote
+        self._relation = f"{database.relation(table_slice.table)} AS t"
+        self._current = database.current(table_slice.table, "t")
+
+    def bounds(self) -> str:
+        """Select the lowest and highest key."""
+        name = self._number()
+        return f"SELECT min({name}), max({name}) FROM {self._relation}{self._where()}"
+
+    def count(self) -> str:
+        """Count the rows."""
+        return f"SELECT count(*) FROM {self._relation}{self._where()}"
+
+    def lines(self, *, by_key: bool = False) -> str:
+        """Select every row, or those of the keys that are bound, as a line of TSV."""
+        fields = " || chr(9) || ".join(map(self._field, self._table_slice.columns))
+        return f"SELECT {fields} || chr(10) FROM {self._joined() if by_key else self._relation}{self._where()}"
+
+    def digests_by_key(self) -> str:
+        """Select key texts and digest of the rows with the keys that are bound."""
+        return f"SELECT {self._texts(self._table_slice.key)}, {self._digest()} FROM {self._joined()}{self._where()}"
+
+    def segments(self, partitioning: Partitioning) -> str:
+        """Select number, rows and sum of every segment."""
+        if partitioning.scheme == "key_range":
+            return (
+                f"SELECT {self._segment(partitioning)}, count(*), sum({self._digest()})"
+                f" FROM {self._relation}{self._where()} GROUP BY 1"
+            )
+        return (
+            f"SELECT d >> {partitioning.shift}, count(*), sum(d)"
+            f" FROM (SELECT {self._digest()} AS d FROM {self._relation}{self._where()}) GROUP BY 1"
+        )
+
+    def digests(self, partitioning: Partitioning, segment_ranges: Sequence[tuple[int, int]]) -> str:
+        """Select key texts and digest of the rows in these segments; in the order of the keys for ``key_range``."""
+        ranges = ", ".join(f"({first}, {last})" for first, last in segment_ranges)
+        listed = f"(VALUES {ranges}) AS r(first, last)"
+        key = self._table_slice.key
+        if partitioning.scheme == "key_range":
+            number = self._number()
+            segment = self._segment(partitioning)
+            return (
+                f"SELECT {self._texts(key)}, {self._digest()} FROM {self._relation} JOIN {listed}"
+                f" ON {segment} BETWEEN r.first AND r.last{self._where()} ORDER BY {number}"
+            )
+        names = ", ".join(f"k{place}" for place in range(len(key)))
+        texts = ", ".join(f"{self._text(column)} AS k{place}" for place, column in enumerate(key))
+        return (
+            f"SELECT {names}, d FROM (SELECT {texts}, {self._digest()} AS d FROM {self._relation}{self._where()})"
+            f" JOIN {listed} ON d >> {partitioning.shift} BETWEEN r.first AND r.last"
+        )
+
+    def bound_keys(self, keys: Keys) -> list[list[str]]:
+        """Return the values to bind for keys: a list for each of their columns."""
+        return [[key[place] for key in keys] for place in range(len(self._table_slice.key))]
+
+    # -- fields ------------------------------------------------------------------------------------------------------
+
+    def _name(self, column: CanonicalColumn) -> str:
+        return f"t.{self._quote(column.column.name)}"
+
+    def _text(self, column: CanonicalColumn) -> str:
+        return canonical_text(column.column, column.type, self._name(column))
+
+    def _texts(self, columns: Sequence[CanonicalColumn]) -> str:
+        return ", ".join(map(self._text, columns))
+
+    def _field(self, column: CanonicalColumn) -> str:
+        text = self._text(column)
+        if column.type.kind in LENGTH_PREFIXED or column.column.kind in TEXTUAL:
+            for plain, escape in _ESCAPES:
+                text = f"replace({text}, {_characters(plain)}, {_characters(escape)})"
+        return f"coalesce({text}, '\\N')" if column.column.nullable else text
+
+    def _digest(self) -> str:
+        return f"CAST('0x' || left(sha256({self._row_text()}), {DIGEST_BITS // 4}) AS BIGINT)"
+
+    def _row_text(self) -> str:
+        """Return the expression of the row text that ``protocol.v2.row_text`` defines."""
+        fields = []
+        for column in self._table_slice.columns:
+            text = self._text(column)
+            if column.type.kind in LENGTH_PREFIXED:
+                fields.append(f"CAST(strlen({text}) AS VARCHAR)")
+            fields.append(text)
+        columns = self._table_slice.columns
+        fields += [self._nulls(columns[start : start + NULL_BITS]) for start in range(0, len(columns), NULL_BITS)]
+        return f"concat_ws('|', {', '.join(fields)})"
+
+    def _nulls(self, columns: Sequence[CanonicalColumn]) -> str:
+        bits = [
+            f"CASE WHEN {self._name(column)} IS NULL THEN CAST({1 << place} AS BIGINT) ELSE 0 END"
+            for place, column in enumerate(columns)
+            if column.column.nullable
+        ]
+        return f"CAST({' + '.join(bits)} AS VARCHAR)" if bits else "'0'"
+
+    # -- conditions --------------------------------------------------------------------------------------------------
+
+    def _where(self) -> str:
+        conditions = list(self._conditions())
+        return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+    def _conditions(self) -> Iterator[str]:
+        if self._current:
+            yield self._current
+        if self._table_slice.key_range is not None:
+            for sign, end in zip((">=", "<="), self._table_slice.key_range, strict=True):
+                if end is not None:
+                    yield f"{self._number()} {sign} {end}"
+        window = self._table_slice.window
+        if window is not None:
+            column = self._table_slice.table.column(window.column)
+            name = f"t.{self._quote(window.column)}"
+            yield window_bound(column, name, ">=", window.start)
+            yield window_bound(column, name, "<", window.end)
+
+    def _number(self) -> str:
+        """Return the key as a number; a value that is no whole number sorts after all numbers."""
+        key = self._table_slice.key[0]
+        if key.column.kind is Kind.INTEGER:
+            return self._name(key)
+        text = self._text(key)
+        return f"CASE WHEN regexp_full_match({text}, '-?[0-9]{{1,37}}') THEN CAST({text} AS HUGEINT) ELSE {_HIGHEST_HUGE} END"
+
+    def _segment(self, partitioning: Partitioning) -> str:
+        name, low, high = self._number(), partitioning.low, partitioning.high
+        is_integer = self._table_slice.key[0].column.kind is Kind.INTEGER
+        small = is_integer and low >= _LOWEST and high <= _HIGHEST and high - low <= _HIGHEST
+        number = f"(CAST({name} AS {'BIGINT' if small else 'HUGEINT'}) - ({low})) // {partitioning.width}"
+        return f"CASE WHEN {name} < {low} THEN -1 WHEN {name} > {high} THEN {partitioning.segment_count} ELSE {number} END"
+
+    def _joined(self) -> str:
+        """Join the table to the keys that are bound, by the bytes of their canonical texts."""
+        key = self._table_slice.key
+        listed = ", ".join(f"unnest(CAST(? AS VARCHAR[])) AS k{place}" for place in range(len(key)))
+        conditions = [self._same(column, f"k.k{place}") for place, column in enumerate(key)]
+        return f"(SELECT {listed}) AS k JOIN {self._relation} ON {' AND '.join(conditions)}"
+
+    def _same(self, column: CanonicalColumn, text: str) -> str:
+        if column.column.kind is Kind.INTEGER:
+            return f"{self._name(column)} = {parsed(column.column, text)}"
+        return f"encode({self._text(column)}) = encode({text})"
+
+
+def _characters(text: str) -> str:
+    return " || ".join(f"chr({ord(character)})" for character in text)

@@ -1,0 +1,89 @@
+"""Write the values of version 1 as the canonical texts of the columns that they go into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from math import isfinite
+
+from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v1.numbers import json_float, mysql_double
+from airflow_provider_sync.protocol.v2.tsv import encode_rows
+
+_TIMES = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
+
+
+def text_blocks(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+    """Yield lines of canonical texts. A value that is none of its column's is left to the database, which refuses it.
+
+    :raises TableError: naming table and column, for text that is not UTF-8
+    """
+    writers = [_writer(column) for column in table.columns]
+    for rows in filter(None, batches):
+        columns = [
+            _written(table, column, write, values)
+            for column, write, values in zip(table.columns, writers, zip(*rows, strict=True), strict=True)
+        ]
+        yield encode_rows(list(zip(*columns, strict=True)))
+
+
+def _written(table: Table, column: Column, write: Callable[[Value], str], values: Sequence[Value]) -> list[bytes | None]:
+    try:
+        return [None if value is None else write(value).encode() for value in values]
+    except (UnicodeError, ValueError) as error:
+        raise TableError(f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): {error}.") from error
+
+
+def _writer(column: Column) -> Callable[[Value], str]:
+    match column.kind:
+        case Kind.DOUBLE | Kind.FLOAT:
+            return _double
+        case Kind.DECIMAL:
+            return lambda value: _decimal(value, column.scale or 0)
+        case Kind.BINARY:
+            return _hex
+        case kind if kind in _TIMES:
+            return lambda value: _time(value, column.scale or 0)
+    return _plain
+
+
+def _plain(value: Value) -> str:
+    if isinstance(value, float):
+        return json_float(value)
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _hex(value: Value) -> str:
+    return (value if isinstance(value, bytes) else _plain(value).encode()).hex()
+
+
+def _double(value: Value) -> str:
+    """Write a number as a double; a text with more digits than one has stays as it is."""
+    try:
+        exact = Decimal(_plain(value))
+        number = float(exact)
+    except (InvalidOperation, ValueError):
+        return _plain(value)
+    return mysql_double(number) if isfinite(number) and Decimal(repr(number)) == exact else _plain(value)
+
+
+def _decimal(value: Value, scale: int) -> str:
+    """Write a number with as many digits as its column has; one with more stays as it is."""
+    try:
+        exact = Decimal(_plain(value))
+    except InvalidOperation:
+        return _plain(value)
+    if not exact.is_finite() or exact.adjusted() > 100 or exact != round(exact, scale):
+        return _plain(value)
+    return f"{exact if exact else abs(exact):.{scale}f}"
+
+
+def _time(value: Value, scale: int) -> str:
+    """Write as many digits of a second as the column has; one with more stays as it is."""
+    text = _plain(value)
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > scale or ":" not in whole:
+        return text
+    return f"{whole}.{fraction:0<{scale}}" if scale else whole

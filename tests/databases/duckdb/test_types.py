@@ -1,0 +1,108 @@
+"""Types that only DuckDB has, its texts of numbers, and what lines of text could be mistaken for."""
+
+from __future__ import annotations
+
+import struct
+from random import Random
+
+import pytest
+
+from airflow_provider_sync.databases.duckdb.text import canonical_text
+from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.databases.sqlite.text import float_text
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from tests.databases.canonical_rows import all_digests, load, read, slice_of
+from tests.scenario import Scenario
+
+VALUES = {
+    "HUGEINT": ("-170141183460469231731687303715884105728", "-170141183460469231731687303715884105728"),
+    "UHUGEINT": ("340282366920938463463374607431768211455", "340282366920938463463374607431768211455"),
+    "UBIGINT": ("18446744073709551615", "18446744073709551615"),
+    "UTINYINT": ("255", "255"),
+    "DECIMAL(38, 10)": ("1234567890123456789012345678.0123456789", "1234567890123456789012345678.0123456789"),
+    "TIMESTAMP_S": ("2024-02-29 12:34:56", "2024-02-29 12:34:56"),
+    "TIMESTAMP_MS": ("2024-02-29 12:34:56.5", "2024-02-29 12:34:56.500"),
+    "TIMESTAMP_NS": ("2024-02-29 12:34:56.123456789", "2024-02-29 12:34:56.123456789"),
+    "TIMESTAMPTZ": ("2024-02-29 12:34:56.5+02", "2024-02-29 10:34:56.500000"),
+    "TIMESTAMP": ("infinity", "infinity"),
+    "DATE": ("0044-03-15 (BC)", "0044-03-15 (BC)"),
+    "INTERVAL": ("1 year 2 days", "1 year 2 days"),
+    "ENUM('a', 'it''s')": ("it''s", "it's"),
+    "BIT": ("0101", "0101"),
+    "INTEGER[]": ("[1, NULL, 3]", "[1, NULL, 3]"),
+    "STRUCT(a INTEGER, b VARCHAR)": ("{''a'': 1, ''b'': x}", "{'a': 1, 'b': x}"),
+    "JSON": ('{"a":  [1]}', '{"a":  [1]}'),
+}
+
+
+def test_every_type_arrives(duckdb_on: Scenario) -> None:
+    """Values of every type have one text, and land in a column of the type with the same digest."""
+    columns = ", ".join(f"c{place} {sql_type}" for place, sql_type in enumerate(VALUES))
+    literals = ", ".join(f"'{value}'" for value, _ in VALUES.values())
+    nulls = ", ".join("NULL" for _ in VALUES)
+    duckdb_on.execute(f"CREATE TABLE item (id INTEGER PRIMARY KEY, {columns})")
+    duckdb_on.execute(f"INSERT INTO item VALUES (1, {literals}), (2, {nulls})")
+    table = duckdb_on.describe("item")
+    table_slice = slice_of(duckdb_on.database, table)
+    with duckdb_on.database.connect() as connection:
+        rows = read(duckdb_on.database, connection, table_slice)
+        assert rows == [(b"1", *(text.encode() for _, text in VALUES.values())), (b"2", *[None] * len(VALUES))]
+        types = [column.type for column in table_slice.columns]
+        staging, _ = load(duckdb_on.database, connection, table, rows, types, "_sync_test")
+        landed = slice_of(duckdb_on.database, staging)
+        assert all_digests(duckdb_on.database, connection, landed) == all_digests(duckdb_on.database, connection, table_slice)
+
+
+def test_doubles_are_written_as_everywhere(duckdb_on: Scenario) -> None:
+    """Doubles of every size have the text that all engines give them."""
+    random = Random(7)
+    doubles = [struct.unpack("d", random.randbytes(8))[0] for _ in range(1000)]
+    doubles += [random.uniform(-1, 1) * 10 ** random.randint(-18, 24) for _ in range(1000)]
+    doubles += [float(random.randint(-(10**18), 10**18)) for _ in range(500)] + [2.0**power for power in range(-1074, 1024)]
+    doubles += [0.0, -0.0, 1e-4, 9.99e-5, 1e-15, 9.9e-16, 1e15, 1e16, 1234567890123456.5, float("inf"), float("-inf")]
+    written = canonical_text(Column(name="x", kind=Kind.DOUBLE, sql_type="DOUBLE"), LogicalType(kind=LogicalKind.FLOAT64), "x")
+    with duckdb_on.database.connect() as connection:
+        found = connection.exec_driver_sql(
+            f"SELECT list({written} ORDER BY i) FROM (SELECT unnest(?) AS x, unnest(range(?)) AS i)", (doubles, len(doubles))
+        ).scalar_one()
+    assert found == [float_text(number) for number in doubles]
+
+
+@pytest.mark.parametrize("texts", [["", "\ufeff", "-", "\\N", "a\tb"], ["\ufeffx", "\x00", "\x85\u2028", '"', "a\\\\tb\\"]])
+def test_lines_are_taken_as_they_are(duckdb_on: Scenario, texts: list[str]) -> None:
+    """A row of one empty text, marks of encodings, and characters that other readers take for the end of a line arrive."""
+    duckdb_on.execute("CREATE TABLE word (code VARCHAR PRIMARY KEY)")
+    duckdb_on.sync("word", [(text,) for text in texts])
+    assert duckdb_on.rows("word") == sorted(((text,) for text in texts), key=repr)
+
+
+def test_a_long_text_arrives(duckdb_on: Scenario) -> None:
+    """A text may be much longer than what DuckDB reads from a file at a time."""
+    duckdb_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, v VARCHAR)")
+    duckdb_on.sync("item", [(1, "x" * 40_000_000), (2, "y")])
+    assert duckdb_on.scalar("SELECT list(strlen(v) ORDER BY id) FROM item") == [40_000_000, 1]
+
+
+@pytest.mark.parametrize(("sql_type", "value"), [("TIMESTAMP", "2024-02-29 12:34:56.1234567"), ("DATE", "2024-02-29 12:00:00")])
+def test_times_are_not_cut(duckdb_on: Scenario, sql_type: str, value: str) -> None:
+    """A time with more digits than its column has is refused, and nothing is written."""
+    duckdb_on.execute(f"CREATE TABLE item (id INTEGER PRIMARY KEY, v {sql_type})")
+    with pytest.raises(TableError, match=r"'item', column 'v' \("):
+        duckdb_on.sync("item", [(1, value)])
+    assert duckdb_on.rows("item") == []
+
+
+def test_sequences_in_schemas_follow(duckdb_on: Scenario) -> None:
+    """A sequence is moved past the highest key wherever it lies, and never back."""
+    duckdb_on.execute(
+        "CREATE SCHEMA shop",
+        "CREATE SEQUENCE shop.numbers START 100",
+        "CREATE TABLE shop.item (id INTEGER DEFAULT nextval('shop.numbers') PRIMARY KEY, n INTEGER)",
+        "INSERT INTO shop.item (n) VALUES (1)",
+    )
+    duckdb_on.sync("shop.item", [(5, 1)])
+    duckdb_on.execute("INSERT INTO shop.item (n) VALUES (1)")
+    duckdb_on.sync("shop.item", [(5, 1), (500, 1)])
+    duckdb_on.execute("INSERT INTO shop.item (n) VALUES (1)")
+    assert duckdb_on.rows("shop.item") == [(5, 1), (500, 1), (501, 1)]
