@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.cancellation import clean_up_fully
@@ -82,8 +83,9 @@ def sync_tables(
     unchanged = find_unchanged_ahead(client, database, tables) if len(groups) > 1 else None
     run = {table.name: table for table in tables}
     made: list[MadeTable] = []
+    adapted: dict[str, Target] = {}
     for group in groups:
-        with outcomes.going_on(partial(_failed, client, group, Measure(client))):
+        with outcomes.going_on(partial(_failed, client, group, Measure(client), adapted)):
             sync = _TransactionSync(
                 client,
                 with_row_security(database, group),
@@ -92,6 +94,7 @@ def sync_tables(
                 resume=resume,
                 progress=progress or silent,
                 unchanged=unchanged,
+                adapted=adapted,
             )
             outcomes.add(sync.run(lock_timeout, run))
             made += sync.made
@@ -101,8 +104,17 @@ def sync_tables(
     return reports
 
 
-def _failed(client: SyncClient, tables: Sequence[TargetTable], measure: Measure, error: SyncError) -> list[TableReport]:
-    return failed_reports(dict.fromkeys((table.name for table in tables), measure), client.protocol_spoken, error)
+def _failed(
+    client: SyncClient,
+    tables: Sequence[TargetTable],
+    measure: Measure,
+    adapted: Mapping[str, Target],
+    error: SyncError,
+) -> list[TableReport]:
+    """Report on tables that failed, and on columns that were added to them before, which stay."""
+    reports = failed_reports(dict.fromkeys((table.name for table in tables), measure), client.protocol_spoken, error)
+    changes = {name: target.schema_changes for name, target in adapted.items()}
+    return [msgspec.structs.replace(report, schema_changes=changes.get(report.name, ())) for report in reports]
 
 
 @within_max_seconds
@@ -126,6 +138,7 @@ def table_differs(client: SyncClient, table: TargetTable, database: Database) ->
 class _TransactionSync:
     """The sync of tables that are merged in one transaction, over one connection.
 
+    :param adapted: gets the targets that had to follow the columns of their sources, by name
     :param unchanged: number of rows of each table that was found equal to its source; ``None`` to find that out
     """
 
@@ -138,6 +151,7 @@ class _TransactionSync:
         dry_run: bool,
         resume: bool,
         progress: Progress,
+        adapted: dict[str, Target],
         unchanged: Mapping[str, int] | None = None,
     ) -> None:
         self.client = client
@@ -148,7 +162,7 @@ class _TransactionSync:
         self.progress = progress
         self.unchanged = unchanged
         self.attempts = Attempts(client)
-        self.adapted: dict[str, Target] = {}  # targets that are not as they were found, by name
+        self.adapted = adapted
         self.made: list[MadeTable] = []
 
     def run(self, lock_timeout: float, run: Mapping[str, TargetTable]) -> list[TableReport]:

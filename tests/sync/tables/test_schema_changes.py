@@ -7,6 +7,7 @@ import pytest
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.changed_target import following_source
 from airflow_provider_sync.sync.tables.diff import diff_table
 from airflow_provider_sync.sync.tables.doctor import diagnose_table
@@ -222,6 +223,19 @@ def test_what_the_database_refuses_is_an_error(
             link.sync_one("t", WIDEN)
         assert state(link) == before
         link.assert_clean()
+
+
+def test_a_sync_that_fails_afterwards_says_what_it_changed(two_same: Link) -> None:
+    """A column that was added before a guard stopped the sync stays, and the report of the failure has it; no row is changed."""
+    two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    two_same.target.execute("INSERT INTO t VALUES (1)")
+    two_same.source.execute("ALTER TABLE t ADD COLUMN a VARCHAR(9)")
+    with pytest.raises(SyncFailed, match="allow_empty_source") as failure:
+        two_same.sync_one("t", ADD)
+    (report,) = failure.value.reports
+    assert isinstance(report, TableReport)
+    assert report.schema_changes == ("add column 'a' VARCHAR(9)",)
+    assert two_same.target.rows("t") == [(1, None)]
 
 
 def test_columns_that_change_each_time_end_the_sync(two_same: Link) -> None:
