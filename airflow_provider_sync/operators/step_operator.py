@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 from airflow_provider_sync.airflow_support.approval import OnGuard
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync.run_steps import Compared
 from airflow_provider_sync.sync.step_value import StepValue
 
@@ -35,6 +36,8 @@ class StepOperator(SyncOperator):
         for warning in compared.warnings:
             self.log.warning("%s", warning)
         self.record(context, compared.unchanged)
+        if changed := [report for report in compared.unchanged if report.changed]:
+            self.log.info("\n%s", format_reports(changed))  # columns were added, and no row differs
         if not compared.pieces:
             raise AirflowSkipException("Everything is up to date.")
         return self.passed_on(compared.pieces)

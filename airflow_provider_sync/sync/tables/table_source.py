@@ -26,7 +26,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.merge.transaction import StagedTable
-from airflow_provider_sync.report import TableReport, Verified
+from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import EqualRows, StagedRows
 from airflow_provider_sync.sync.tables.target import Target
@@ -131,7 +131,7 @@ class TableSource(ABC):
         """
         report = TableReport(
             name=target.name,
-            status="planned" if slices else "changed" if target.schema_changes else "unchanged",
+            status=_status(target, is_equal=not slices),
             protocol=self.protocol,
             rows_total=rows,
             verified=None if slices else self.proof,
@@ -143,3 +143,10 @@ class TableSource(ABC):
         ]
         first = [msgspec.structs.replace(entry, schema_changes=target.schema_changes) for entry in chosen[:1]]
         return ComparedTable(report=report, slices=(*first, *chosen[1:]))
+
+
+def _status(target: Target, *, is_equal: bool) -> Status:
+    if is_equal and not target.schema_changes:
+        return "unchanged"
+    # A target that takes part with some of its columns was not altered.
+    return "changed" if is_equal and target.source_columns is None else "planned"

@@ -96,7 +96,12 @@ def test_a_type_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
 def test_steps_go_on_with_what_the_comparison_left_out(two_same: Link) -> None:
     """With ``ignore``, and in a dry run, all steps sync the columns that the comparison chose."""
     two_same.create("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR(9))")
-    two_same.source.execute("ALTER TABLE t ADD COLUMN c VARCHAR(9)", "INSERT INTO t VALUES (1, 'x', 'y')")
+    two_same.source.execute("ALTER TABLE t ADD COLUMN c VARCHAR(9)")
+    with two_same.client("t") as client:
+        table = table_from_options("t", ADD)
+        equal = compare_table(client, table, two_same.target.database, run="run", dry_run=True).report
+    assert (equal.status, equal.schema_changes) == ("planned", ("add column 'c' VARCHAR(9)",))
+    two_same.source.execute("INSERT INTO t VALUES (1, 'x', 'y')")
     planning = Steps(two_same, ADD)
     planned = planning.compare(dry_run=True)
     report = planning.merge([planning.download(table_slice) for table_slice in planned], dry_run=True)
