@@ -138,3 +138,14 @@ def test_wrong_arguments(source: Source, target: Target, operator: Any, argument
     with pytest.raises(AirflowFailException, match=message):
         operator(task_id="step", **{"tables": "orders", "target_conn_id": "target", **arguments}).execute({})
     assert target.rows("orders") == []
+
+
+def test_patterns(source: Source, target: Target) -> None:
+    """The steps of what a pattern matches name its tables to each other; only the first one asks the server what matches."""
+    target.execute("CREATE TABLE cold (id INTEGER PRIMARY KEY)")
+    with DAG("pattern_steps", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        TableSyncGroup("parts", tables={"c*": {"exclude": ["customers"]}, "orders": {}}, target_conn_id="target", slices=4)
+    run = run_dag(dag)
+    assert {states[0] for states in states_of(run).values()} == {"success"}
+    assert [report["name"] for report in result_of(run, "parts.merge")] == ["orders", "countries"]
+    assert {name: target.rows(name) for name in ROWS} == {**ROWS, "customers": []}
