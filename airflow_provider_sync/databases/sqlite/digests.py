@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, groupby
 
+import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
@@ -100,7 +101,7 @@ class SQLiteDigests(Digests):
             return
         key = table_slice.key[0].column
         ordered = self.quote(key.name) if affinity(key) in NUMERIC else f"sync_order({self.quote(key.name)})"
-        if affinity(key) not in NUMERIC or not table_slice.table.is_indexed(key.name):
+        if affinity(key) not in NUMERIC or not self._finds_ranges(connection, table_slice):
             statement = f"{sql.select(condition)} ORDER BY {ordered}"
             yield from self._digests(connection, table_slice, statement, values, partitioning, segment_ranges)
             return
@@ -115,6 +116,12 @@ class SQLiteDigests(Digests):
         expressions = [sql.canonical(column) for column in table_slice.columns]
         for found, rows in sql.look_up(connection, keys, expressions):
             yield list(zip(found, digest_rows(rows, _kinds(table_slice)), strict=True))
+
+    def _finds_ranges(self, connection: Connection, table_slice: TableSlice) -> bool:
+        """Whether an index finds ranges of keys: that of a unique key, or one below a view, as the plan says."""
+        if not table_slice.table.is_derived:
+            return table_slice.table.is_indexed(table_slice.key[0].column.name)
+        return self.database.queries.finds_ranges(connection, msgspec.structs.replace(table_slice, key_range=(0, 0)))
 
     def _digests(
         self,

@@ -165,7 +165,8 @@ def hmac_text(secret: bytes, value: Any) -> str | None:
     if value is None:
         return None
     message = value if isinstance(value, bytes) else str(value).encode()
-    return hmac.new(secret, message, "sha256").hexdigest()
+    # Twice as fast as an object of its class.
+    return hmac.digest(secret, message, "sha256").hex()
 
 
 def _plain(name: str, affinity: Affinity) -> str:
