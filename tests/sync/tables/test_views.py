@@ -25,7 +25,7 @@ OFFERED: dict[str, tuple[dict[str, Any], str]] = {
 """What is offered under a name, and the SELECT of the rows that the target then has."""
 
 SCANNED = {"groups", "part_of_query"}
-"""What no index finds segments of."""
+"""What no index finds segments of. DuckDB has no index for ranges, so that it scans every view and query."""
 
 CHANGES = (
     "UPDATE orders SET amount = amount + 40 WHERE id IN (1, 2, 3, 30, 150)",
@@ -53,8 +53,9 @@ def test_kept_in_step(shop: Link) -> None:
     assert all(report.verified == "digest" and report.rows_received <= 9 for report in reports)
     reports = shop.sync(*OFFERED)
     assert {report.status for report in reports} == {"unchanged"}
+    scanned = OFFERED.keys() - {"part"} if shop.source.dialect == "duckdb" else SCANNED
     for report in reports:
-        assert any("no index finds the segments" in text for text in report.warnings) == (report.name in SCANNED), report
+        assert any("no index finds the segments" in text for text in report.warnings) == (report.name in scanned), report
     shop.source.execute(*(statement.replace("+ 40", "- 7").replace("100", "200") for statement in CHANGES))
     shop.protocol = "1"
     reports = shop.sync(*OFFERED)
@@ -86,4 +87,4 @@ def test_keys_of_a_view_in_ranges(shop: Link) -> None:
     for name, options in shop.offered.items():
         report = shop.sync_one(name)
         assert (report.rows_updated, report.rows_deleted, report.rows_received) == (2, 1, 2)
-        assert bool(report.warnings) == (name == "shifted"), options
+        assert bool(report.warnings) == (name == "shifted" or shop.source.dialect == "duckdb"), options
