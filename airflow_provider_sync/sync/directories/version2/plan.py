@@ -123,6 +123,8 @@ def plan(
             path = present.path
         while open_directories and not path.startswith(open_directories[-1].prefix):
             yield from _leave(open_directories, rules)
+        if not rules.directories:
+            _enter(open_directories, path)
         if entry is not None:
             for directory in reversed(open_directories):
                 if directory.needed:
@@ -154,6 +156,8 @@ def plan(
         elif entry is not None and present is not None:
             if entry.kind == present.kind:
                 yield _compare(entry, present, rules)
+                if entry.kind == "directory":
+                    open_directories.append(_OpenDirectory(None, f"{path}/", needed=True))
             elif entry.kind == "directory":
                 yield Step("removed", None, present, "kind", obstacle=True)
                 yield Step("make_directory", entry, None, "kind")
@@ -166,6 +170,16 @@ def plan(
 
 
 _ADDED: dict[str, Action] = {"file": "added", "link": "make_link", "directory": "make_directory"}
+
+
+def _enter(open_directories: list[_OpenDirectory], path: str) -> None:
+    """Open the directories on the way to a path, of which patterns have left some out of the listings."""
+    start = len(open_directories[-1].prefix) if open_directories else 0
+    while (end := path.find("/", start)) >= 0:
+        # One that is in the way goes as a whole.
+        stays = any(directory.replaced for directory in open_directories)
+        open_directories.append(_OpenDirectory(TreeEntry(path[:end], "directory"), path[: end + 1], needed=stays))
+        start = end + 1
 
 
 def _leave(open_directories: list[_OpenDirectory], rules: Rules) -> Iterator[Step]:

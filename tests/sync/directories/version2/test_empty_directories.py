@@ -55,3 +55,22 @@ def test_looking_does_not_settle_them(folders: Mirror, look: str) -> None:
         assert everything(Path(folders.target.location)) == ["old", "old/deep", "x"]
         assert sync_directory(client, target_directory(), folders.target, cache=cache).status == "changed"
     assert everything(Path(folders.target.location)) == ["x"]
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_with_patterns(folders: Mirror, steps: bool) -> None:
+    """With ``include``, a directory goes if the removal of its files has left it empty; all others stay as they are."""
+    for path in ("gone/deep/a.png", "kept/b.png", "both/c.png"):
+        folders.put_target(path)
+    (Path(folders.target.location) / "kept/mine").write_text("mine")
+    folders.put("both/d.png")
+    options = {"include": ["**/*.png"], "max_deletes": 3}
+    with folders.client() as client:
+        given = client, target_directory(options), folders.target
+        if steps:
+            done = [download_batch(*given, batch) for batch in compare_directory(*given, batches=2).batches]
+            report = delete_files(*given, done)
+        else:
+            report = sync_directory(*given)
+    assert (report.files_added, report.files_deleted) == (1, 3)
+    assert everything(Path(folders.target.location)) == ["both", "both/d.png", "kept", "kept/mine", "old", "old/deep", "x"]
