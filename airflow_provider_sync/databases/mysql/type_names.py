@@ -11,6 +11,9 @@ _MAX_SHORT = 255
 _MAX_KEY_CHARACTERS = 768  # an index takes 3,072 bytes, and a character up to four
 _MAX_KEY_BYTES = 3072
 _MAX_DIGITS, _MAX_DECIMALS = 65, 30
+_MAX_SECOND_DIGITS = 6
+_SECONDS_AS_TEXT = 40
+"""More digits of a second, as DuckDB has, are kept as text."""
 _UNICODE = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 """Compares by bytes, so that keys which differ on another database are not equal here."""
 
@@ -55,6 +58,8 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
             return "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin"
         case LogicalKind.JSON:
             return "JSON" if logical.json_dialect == "mysql" else f"LONGTEXT {_UNICODE}"
+    if (logical.scale or 0) > _MAX_SECOND_DIGITS:
+        return f"VARCHAR({_SECONDS_AS_TEXT}) {_UNICODE}"
     name = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "DATETIME", LogicalKind.TIMESTAMPTZ: "TIMESTAMP"}[logical.kind]
     return f"{name}({logical.scale or 0})"
 
@@ -82,6 +87,8 @@ def wider_type(column: Column, logical: LogicalType, *, key: bool) -> str | None
         case LogicalKind.DECIMAL if (logical.precision or 0) > _MAX_DIGITS or (logical.scale or 0) > _MAX_DECIMALS:
             return None
         case LogicalKind.DECIMAL if logical.precision is None and _whole_digits(column) > _MAX_DIGITS - _MAX_DECIMALS:
+            return None
+        case LogicalKind.TIME | LogicalKind.TIMESTAMP | LogicalKind.TIMESTAMPTZ if (logical.scale or 0) > _MAX_SECOND_DIGITS:
             return None
         case LogicalKind.TEXT if logical.fixed_width and logical.length and logical.length <= _MAX_SHORT:
             wider = f"CHAR({logical.length})"

@@ -15,7 +15,7 @@ from airflow_provider_sync.databases.postgresql.errors import error_message, tra
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
-from airflow_provider_sync.protocol.v2.types import LogicalType
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _TEMPORARY = "pg_temp"
 
@@ -35,6 +35,8 @@ class PostgreSQLDdl(Ddl):
         if not _BUILT_IN.match(column.sql_type):
             return None
         wider = type_names.sql_type(logical)
+        if wider == "TEXT" and logical.kind is not LogicalKind.TEXT:
+            return None  # no type but text holds the values, and text is another kind
         return wider if wider.lower().replace(" ", "") != column.sql_type.replace(" ", "") else None
 
     def change_actions(self, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]) -> list[str]:

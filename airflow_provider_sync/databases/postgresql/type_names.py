@@ -6,6 +6,8 @@ from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
 _MAX_CHARACTERS = 10_485_760
 _MAX_DIGITS = 1000
+_MAX_SECOND_DIGITS = 6
+"""More digits of a second, as DuckDB has, are kept as text."""
 
 _INTEGERS = ((15, "SMALLINT"), (31, "INTEGER"), (63, "BIGINT"))
 """Bits of the highest number, without the sign."""
@@ -36,6 +38,6 @@ def sql_type(logical: LogicalType) -> str:
             return f"{'CHAR' if logical.fixed_width else 'VARCHAR'}({logical.length})"
         case LogicalKind.JSON if logical.json_dialect == "postgresql":
             return "JSONB"
-        case kind if kind in _FRACTIONAL_SECONDS:
+        case kind if kind in _FRACTIONAL_SECONDS and (logical.scale or 0) <= _MAX_SECOND_DIGITS:
             return f"{_FRACTIONAL_SECONDS[kind]}({logical.scale or 0})"
     return _TYPES.get(logical.kind, "TEXT")

@@ -86,8 +86,13 @@ def test_a_type_that_changes_between_the_steps_is_noticed(moving: Link) -> None:
     with moving.client("u") as client:
         slices = compare_table(client, table, database, run="run").slices
         staged = [stage_slice(client, table, database, planned) for planned in slices]
-        binary = "VARBINARY(9)" if dialect == "mysql" else "BYTEA USING int4send(n)"
-        moving.source.execute(f"ALTER TABLE u {'MODIFY n' if dialect == 'mysql' else 'ALTER COLUMN n TYPE'} {binary}")
+        moving.source.execute(
+            {
+                "mysql": "ALTER TABLE u MODIFY n VARBINARY(9)",
+                "postgresql": "ALTER TABLE u ALTER COLUMN n TYPE BYTEA USING int4send(n)",
+                "duckdb": "ALTER TABLE u ALTER COLUMN n TYPE BLOB USING n::VARCHAR::BLOB",
+            }[dialect]
+        )
         with pytest.raises(SyncFailed, match="column 'n'"):
             merge_slices(client, {"u": (table, staged)}, database)
     assert moving.target.rows("u") == [(1, 7)]
