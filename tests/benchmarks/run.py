@@ -22,6 +22,7 @@ from tests.benchmarks.large_files import memory_of_10_gib, one_large_file
 from tests.benchmarks.made_rows import MADE_ROWS, MADE_ROWS_BY_CODE
 from tests.benchmarks.memory import memory
 from tests.benchmarks.million_files import a_million_files
+from tests.benchmarks.modes import modes
 from tests.benchmarks.object_files import unchanged_objects
 from tests.benchmarks.result import Section, show
 from tests.benchmarks.rows import Rows
@@ -49,6 +50,7 @@ SECTIONS: dict[str, Measure] = {
     "sqlite-flights": _tables(SQLITE, FLIGHTS, TARGETS[SQLITE]),
     "duckdb": into_duckdb,
     "small-tables": small_tables,
+    "modes": modes,
     "files": many_small_files,
     "files-large": one_large_file,
     "airflow": airflow_cost,
