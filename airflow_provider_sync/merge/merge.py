@@ -185,7 +185,7 @@ class TableMerge(TableWrite):
 
     def write(self) -> None:
         """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
-        with self._naming_table():
+        with self._naming_table(), self._explaining_kept_values():
             self._write_rows()
             if self.counts.inserted:
                 self.database.identities.move_past_keys(self.connection, self.target)
@@ -329,6 +329,22 @@ class TableMerge(TableWrite):
 
     def _count(self, statement: str) -> int:
         return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
+
+    @contextmanager
+    def _explaining_kept_values(self) -> Iterator[None]:
+        """Say in the error why a value of a unique key may be taken where rows stay that the source lacks."""
+        try:
+            with self.database.translate_errors():
+                yield
+        except TableError as error:
+            is_mirror = self.staged.mode.name == "mirror"
+            if is_mirror or error.__cause__ is None or not self.database.is_duplicate(error.__cause__):
+                raise
+            raise TableError(
+                f"{error} With mode {self.staged.mode.name}, rows that the source lacks keep their values of unique keys.",
+                NOTHING_CHANGED,
+                "Remove the row that has the value, or drop the unique key.",
+            ) from error
 
     @contextmanager
     def _naming_table(self) -> Iterator[None]:

@@ -119,4 +119,4 @@ def test_values_that_ended_rows_hold(two_into: Link) -> None:
     two_into.source.execute("DELETE FROM t WHERE id = 1")
     two_into.sync_one("t", options)
     two_into.source.execute("INSERT INTO t VALUES (3, 'a')")
-    refused(two_into, options, "copy")
+    refused(two_into, options, "mode soft_delete, rows that the source lacks keep their values of unique keys.*Remove the row")
