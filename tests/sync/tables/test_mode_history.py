@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.merge.moments import now
 from tests.sync.link import Link
 from tests.sync.tables.mode_tables import copies, counts
 
@@ -115,3 +117,24 @@ def test_a_key_that_is_written_otherwise(two_into: Link) -> None:
     assert counts(two_into.sync_one("t", options)) == ("changed", 1, 0, 1)
     assert counts(two_into.sync_one("t", options)) == ("unchanged", 0, 0, 0)
     assert [row[:2] for row in two_into.target.rows("history")] == [("AB", "x"), ("ab", "x")]
+
+
+def test_columns_of_other_types(two_into: Link) -> None:
+    """Times may be kept with a time zone and with fewer digits, and whether a version is current as a number."""
+    kinds = {"postgresql": "TIMESTAMPTZ(3)", "mysql": "TIMESTAMP(3)", "sqlite": "TIMESTAMP", "duckdb": "TIMESTAMPTZ"}
+    kind = kinds[two_into.target.dialect]
+    two_into.source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a')")
+    two_into.target.execute(
+        f"CREATE TABLE history (id INTEGER NOT NULL, v VARCHAR(20), valid_from {kind} NOT NULL DEFAULT '2000-01-01 00:00:00',"
+        f" valid_to {kind} NULL, is_current SMALLINT NOT NULL, PRIMARY KEY (id, valid_from))"
+    )
+    options = {"table": "history", "mode": "history"}
+    began = now()
+    for value in ("b", "c", "d"):
+        assert two_into.sync_one("t", options).verified == "digest"
+        two_into.source.execute(f"UPDATE t SET v = '{value}'")
+    versions = sorted(two_into.target.rows("history"), key=lambda row: str(row[1]))
+    assert [(row[1], row[4]) for row in versions] == [("a", 0), ("b", 0), ("c", 1)]
+    assert [row[3] for row in versions] == [versions[1][2], versions[2][2], None]
+    first = datetime.fromisoformat(str(versions[0][2]))
+    assert timedelta(milliseconds=-1) <= first - began < timedelta(minutes=5)

@@ -15,6 +15,7 @@ from airflow_provider_sync.sync.tables.row_changes import (
     Key,
     RowChanges,
     changed_rows,
+    changes_of_mode,
     combine_changes,
     with_deleted,
     with_updated,
@@ -126,3 +127,14 @@ def test_rows_that_go_meanwhile_are_deleted() -> None:
     """A row that is gone from the source is deleted if the target has it, and no change otherwise."""
     changes = RowChanges(inserted=(("a",), ("b",)), updated=(("c",),), deleted=(("d",),))
     assert with_deleted(changes, {("b",), ("c",)}) == RowChanges(inserted=(("a",),), deleted=(("d",), ("c",)))
+
+
+@given(source=TABLES, target=TABLES)
+def test_modes_leave_rows_out(source: Rows, target: Rows) -> None:
+    """``upsert`` changes what a mirror inserts and updates, ``append`` only what it inserts, and marks are of what it deletes."""
+    changes = changed_rows(digests(source), digests(target))
+    assert changes_of_mode(changes, "upsert") == RowChanges(inserted=changes.inserted, updated=changes.updated)
+    assert changes_of_mode(changes, "append") == RowChanges(inserted=changes.inserted)
+    assert changes_of_mode(changes, "mirror") is changes
+    assert changes_of_mode(changes, "soft_delete") is changes
+    assert changes_of_mode(changes, "history") is changes
