@@ -42,11 +42,17 @@ class SyncDag(DAG):
             runs. Otherwise one task syncs everything, and tables of one connection may share a transaction
         :param task_arguments: of every task that syncs, such as ``retries``, ``pool`` or ``skip_unchanged``
         :param arguments: of ``DAG``; by default, nothing is caught up, and one run is active at a time
-        :raises ConfigurationError: when the file cannot be read, or names nothing
+        :raises ConfigurationError: when the file cannot be read, names nothing, or has ``consistent``, which ``per_table`` breaks
         """
         caller = sys._getframe(1).f_code.co_filename
         file = Path(caller).parent / path
-        tables, directories = _names_in(file)
+        settings = load_yaml(read_text(file), file)
+        tables, directories = _names_in(settings, file)
+        if per_table and settings.get("consistent") is True:
+            raise ConfigurationError(
+                f"{file}: consistent needs one task for all tables, since tasks of their own ask the server at other times."
+                " Leave out per_table, or consistent."
+            )
         dag = cls(dag_id=dag_id, schedule=schedule, **{"catchup": False, "max_active_runs": 1, **arguments})
         dag.fileloc = caller
         of_tasks = {"config": str(file), **(task_arguments or {})}
@@ -83,9 +89,8 @@ def _tasks_of_directories(directories: Iterable[str], of_tasks: Mapping[str, Any
             ConfiguredSyncOperator(task_id=_task_id(name, taken), directories=[name], **of_tasks)
 
 
-def _names_in(file: Path) -> tuple[list[str], list[str]]:
-    """Read the names under ``tables`` and ``directories``, with variables as they are written."""
-    settings = load_yaml(read_text(file), file)
+def _names_in(settings: Mapping[Any, Any], file: Path) -> tuple[list[str], list[str]]:
+    """Return the names under ``tables`` and ``directories``, with variables as they are written."""
     tables = settings.get("tables") or {}
     groups = (tables if isinstance(tables, Mapping) else table_entries(tables)), settings.get("directories") or {}
     for group, entries in zip(("tables", "directories"), groups, strict=True):

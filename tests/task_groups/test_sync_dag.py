@@ -89,3 +89,11 @@ def test_refused(tmp_path: Path, settings: dict[str, object], message: str) -> N
         SyncDag.from_yaml(write(tmp_path / "client.yaml", **settings), dag_id="d")
     with pytest.raises(ConfigurationError, match="Cannot read"):
         SyncDag.from_yaml(tmp_path / "absent.yaml", dag_id="d")
+
+
+def test_one_moment_needs_one_task(tmp_path: Path) -> None:
+    """``consistent`` in the file is refused with a task for each table, and taken with one for all."""
+    file = write(tmp_path / "client.yaml", url="http://x", consistent=True, tables={"orders": None})
+    with pytest.raises(ConfigurationError, match=r"consistent needs one task .* per_table"):
+        SyncDag.from_yaml(file, dag_id="d", per_table=True)
+    assert SyncDag.from_yaml(file, dag_id="d").task_ids == ["sync"]
