@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 64 * 1024
 _PIECE_BYTES = 1088 * 1024
-"""Bytes that are sent at once: a little more than a message about tables, or a group of file contents. A piece takes 200 µs of
-CPU, whatever its size, and what arrives in one piece the client need not put together."""
+"""Bytes that are sent at once: a little more than a message about tables, or a group of file contents. To put a message together
+from several pieces would take the client more CPU than all else that it does with it."""
 
 IDLE_SECONDS = 15.0
 """Longest silence of a stream, in seconds; clients give up after a minute by default."""
