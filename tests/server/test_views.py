@@ -50,6 +50,7 @@ def with_view(url: str) -> Iterator[str]:
     assert [tuple(row) for row in rows] == [(-3, "x", 30), (1, "tab\t", None), (2, "né", 20)]
 
 
+@pytest.mark.quick_on("sqlite", "mariadb", "postgresql")
 def test_what_cannot_be_offered(with_view: str) -> None:
     """A refusal names the table, the option and what to do."""
     names = {f"t{number}": options for number, (options, _) in enumerate([*READING, *KEYS])}

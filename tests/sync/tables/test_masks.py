@@ -156,6 +156,7 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.quick_on("sqlite", "postgresql")
 def test_masks_that_cannot_be_used(shop: Link) -> None:
     """A mask that cannot be computed, or that makes keys equal, is refused with table, option and next step."""
     shop.source.execute(*PEOPLE)
@@ -170,6 +171,7 @@ def test_masks_that_cannot_be_used(shop: Link) -> None:
     assert target_rows(shop, "copy") == [(9, "as it was")] or target_rows(shop, "copy") == [("9", "as it was")]
 
 
+@pytest.mark.quick_on("mariadb")
 def test_hash_in_a_short_column(shop: Link) -> None:
     """A target's column that is too short for a hash is refused before a row is sent; SQLite and DuckDB declare lengths only."""
     if shop.source.dialect in ("sqlite", "duckdb"):
@@ -183,6 +185,7 @@ def test_hash_in_a_short_column(shop: Link) -> None:
     assert shop.source.rows("copy") == [(9, "as it was")]
 
 
+@pytest.mark.quick_on("sqlite", "mariadb")
 def test_masked_key(shop: Link) -> None:
     """A key that is hashed identifies rows as before, and its rows are updated and deleted."""
     shop.source.execute(*PEOPLE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from airflow_provider_sync.report import TableReport
 from tests.sync.link import Link
 from tests.sync.tables.offered import shop, source_rows, target_rows
@@ -43,6 +45,7 @@ def _assert_copied(shop: Link, reports: list[TableReport]) -> None:
     shop.assert_clean()
 
 
+@pytest.mark.quick_on("sqlite", "mariadb", "postgresql")
 def test_kept_in_step(shop: Link) -> None:
     """The rows of a view, of a query and of a part of either arrive, and later only those that differ; by both versions."""
     shop.offered = {name: options for name, (options, _) in OFFERED.items()}
@@ -63,6 +66,7 @@ def test_kept_in_step(shop: Link) -> None:
     assert {report.verified for report in reports} <= {"rows", "hash"}
 
 
+@pytest.mark.quick_on("mariadb")
 def test_window_of_a_view(shop: Link) -> None:
     """A window works on the columns of a view as on those of a table."""
     shop.offered = {"view": {"table": "german", "primary": "id", "windows": ["customer"]}}
@@ -72,6 +76,7 @@ def test_window_of_a_view(shop: Link) -> None:
     assert target_rows(shop, "view") == expected
 
 
+@pytest.mark.quick_on("mysql", "postgresql")
 def test_keys_of_a_view_in_ranges(shop: Link) -> None:
     """A view whose key has an index below is compared by ranges of keys; a key that is computed, by hash and with a warning."""
     many = ", ".join(f"({number}, 1, 'DE', 1, NULL)" for number in range(2000, 4000))
