@@ -33,6 +33,7 @@ def test_versions_follow_each_other(two_same: Link) -> None:
         assert targets.rows("history", columns=VERSIONS) == after
 
 
+@pytest.mark.quick_on("postgresql")
 def test_a_clock_that_was_set_back(two_into: Link) -> None:
     """A version begins after the one before, even if that has a time which is still to come."""
     with copies(two_into, rows=2) as targets:
@@ -104,6 +105,7 @@ def test_a_key_without_the_time(two_into: Link) -> None:
     two_into.assert_clean()
 
 
+@pytest.mark.quick_on("mariadb")
 def test_a_key_that_is_written_otherwise(two_into: Link) -> None:
     """A key that changes only in a form which the target calls equal ends one row's version, and begins another's."""
     two_into.source.execute("CREATE TABLE t (id VARCHAR(20) PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES ('ab', 'x')")
@@ -119,6 +121,7 @@ def test_a_key_that_is_written_otherwise(two_into: Link) -> None:
     assert [row[:2] for row in two_into.target.rows("history")] == [("AB", "x"), ("ab", "x")]
 
 
+@pytest.mark.quick_on("mysql", "postgresql")
 def test_columns_of_other_types(two_into: Link) -> None:
     """Times may be kept with a time zone and with fewer digits, and whether a version is current as a number."""
     kinds = {"postgresql": "TIMESTAMPTZ(3)", "mysql": "TIMESTAMP(3)", "sqlite": "TIMESTAMP", "duckdb": "TIMESTAMPTZ"}

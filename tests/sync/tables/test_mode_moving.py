@@ -15,7 +15,7 @@ from tests.sync.tables.mode_tables import MODES, copies, counts
 from tests.sync.tables.restless_source import RestlessSource
 
 
-@pytest.mark.parametrize("kind", ["integer", "text"])
+@pytest.mark.parametrize("kind", ["integer", pytest.param("text", marks=pytest.mark.slow)])
 def test_versions_of_a_busy_source(same: Link, kind: str) -> None:
     """While rows change, come and go before each request, versions of a row follow each other, and are what the source had."""
     same.protocol = "2"

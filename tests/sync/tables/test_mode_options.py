@@ -67,11 +67,9 @@ def test_steps_that_fetch_all_rows(two_same: Link, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "options",
     [
-        {"columns": ["id", "v"]},
         {"renames": {"v": "label"}, "import_indexes": ["label"]},
         {"staging": "temporary"},
-        {"verify": False},
-        {"primary": "id"},
+        {"primary": "id", "verify": False},
     ],
     ids=lambda options: next(iter(options)),
 )

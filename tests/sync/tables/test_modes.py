@@ -15,7 +15,13 @@ from tests.sync.link import Link
 from tests.sync.tables.mode_tables import MODES, ROWS, copies, counts, source_rows
 
 
-@pytest.mark.parametrize("protocol", [pytest.param("1", marks=pytest.mark.quick_on("sqlite", "mariadb")), "2"])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        pytest.param("1", marks=pytest.mark.quick_on("mariadb")),
+        pytest.param("2", marks=pytest.mark.quick_on("sqlite", "mariadb", "postgresql")),
+    ],
+)
 def test_what_each_mode_leaves(into: Link, protocol: str) -> None:
     """Rows that come, change, go and come back end in each target as its mode promises, verified, and are then unchanged."""
     into.protocol = protocol
@@ -120,6 +126,7 @@ def test_rows_that_stay_are_no_difference(two_same: Link, mode: str) -> None:
         assert (counts(diff.report), diff.changes.inserted) == (("planned", 1, 0, 0), (("900",),))
 
 
+@pytest.mark.quick_on("sqlite", "mysql", "postgresql")
 def test_a_first_sync_makes_the_table(two_into: Link) -> None:
     """``create_table`` makes the columns of a mode, under the names of its options, and the key that a history needs."""
     two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
