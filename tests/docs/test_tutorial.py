@@ -68,7 +68,7 @@ class Reader:
             assert server.stdout.readline() == f"Serving at http://127.0.0.1:{self.port}\n"
             return
         result = subprocess.run(
-            ["bash", "-ec", command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+            ["bash", "-ec", command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
         assert result.returncode == int(note.removeprefix("exit code ") if note.startswith("exit") else 0), result.stderr
         self.output = result.stdout
