@@ -199,9 +199,9 @@ class MariaDBServer(Server):
         install, server = _program("mariadb-install-db"), _program("mariadbd")
         if install is None or server is None:
             raise ServerMissing("mariadb is not installed (Debian: mariadb-server)")
-        self.run(
-            [install, "--no-defaults", f"--datadir={self.data}", "--skip-test-db", "--auth-root-authentication-method=normal"]
-        )
+        # Servers that share a folder for temporary tables delete each other's when they start.
+        folders = [f"--datadir={self.data}", f"--tmpdir={self.directory}"]
+        self.run([install, "--no-defaults", *folders, "--skip-test-db", "--auth-root-authentication-method=normal"])
         (self.directory / "accounts.sql").write_text(_MYSQL_ACCOUNTS)
 
     def command(self) -> list[str]:
@@ -218,7 +218,6 @@ class MariaDBServer(Server):
             f"--socket={self.directory / 's.sock'}",
             f"--pid-file={self.directory / 's.pid'}",
             f"--init-file={self.directory / 'accounts.sql'}",
-            # Servers that share a folder for temporary tables delete each other's when they start.
             f"--tmpdir={self.directory}",
             "--character-set-server=utf8mb4",
             "--local-infile=1",
