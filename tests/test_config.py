@@ -250,8 +250,12 @@ def test_variables_are_replaced_after_parsing(tmp_path: Path, monkeypatch: pytes
 def test_secrets_are_not_shown() -> None:
     """Neither tokens nor passwords are part of what a configuration prints as."""
     client = ClientConfig.from_dict({**URL, "token": "hidden", "password": "hidden", "connections": {"a": "x://hidden"}})
-    server = ServerConfig.from_dict({"tokens": ["hidden", {"token": "hidden"}], "connections": {"a": "mysql://u:hidden@h/d"}})
-    assert "hidden" not in repr(client) + repr(server) + repr(Token(token="hidden"))
+    server = ServerConfig.from_dict(
+        {"tokens": ["hidden", {"token": "hidden"}], "connections": {"a": "mysql://u:hidden@h/d"}, "mask_key": "hidden" * 6}
+    )
+    table = TargetTable(name="t", connection="mysql://u:hidden@h/d")
+    for value in (client, server, table, Token(token="hidden")):
+        assert "hidden" not in f"{value} {value!r}"
 
 
 def test_limits_of_a_client() -> None:

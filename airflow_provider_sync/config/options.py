@@ -41,6 +41,10 @@ class Options(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True,
         except ValidationError as error:
             raise refusal(mistakes_in(error, cls)) from error
 
+    def __str__(self) -> str:
+        # pydantic's own shows fields that __repr__ keeps secret.
+        return repr(self)
+
 
 def entry_from_options(group: str, name: str, options: Mapping[str, Any] | None, kind: type[Entry]) -> Entry:
     """Build one entry of ``tables`` or ``directories``.

@@ -57,7 +57,9 @@ class TableConfig(Options, frozen=True):
 
     name: SkipJsonSchema[str]
     connection: str | None = Field(
-        default=None, description="A name under `connections`, or a database URL. Otherwise the default connection."
+        default=None,
+        repr=False,  # the URL may hold a password
+        description="A name under `connections`, or a database URL. Otherwise the default connection.",
     )
     table: str | None = Field(
         default=None,
