@@ -219,7 +219,8 @@ class PermanentStaging(Staging):
         found = find_staging(connection, schemas=(target.schema,), digest=staging_digest(target, self.run))
         if not found:
             raise TableError(
-                f"Table {str(target)!r}: its staging table is gone. Run the download again, or what comes before it."
+                f"Table {str(target)!r}: its staging table is gone. Either an earlier attempt merged it and was ended before"
+                " it could report, or somebody dropped it. Run the steps again from the first: they find what is left to do."
             )
         youngest, _ = min(found, key=lambda entry: entry[1])
         self._table = msgspec.structs.replace(self.database.catalog.describe(connection, str(youngest)), stands_for=str(target))
