@@ -162,7 +162,11 @@ def test_in_airflow(source: Source, tmp_path: Path, airflow_stack: AirflowStack,
     path = f"/dags/asks/dagRuns/{run}/taskInstances/sync/-1/hitlDetails"
 
     def waiting() -> bool:
-        return airflow_stack.task_states("asks", run).get("sync") in ("awaiting_input", "deferred")
+        # An answer before the scheduler has heard that the task pauses fails it (Airflow 3.3); people are slower.
+        key = f"TaskInstanceKey(dag_id='asks', task_id='sync', run_id={run!r}"
+        heard = f"Received executor event with state success for task instance {key}"
+        paused = airflow_stack.task_states("asks", run).get("sync") in ("awaiting_input", "deferred")
+        return paused and heard in (airflow_stack.home / "scheduler.log").read_text()
 
     airflow_stack.wait_until(waiting, "the task waits", seconds=200)
     assert "1 of 1 rows would be deleted" in airflow_stack.api("GET", path)["body"]
