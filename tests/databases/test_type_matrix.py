@@ -119,7 +119,7 @@ def _few(pair: Pair, rows: list[tuple[Any, ...]]) -> None:
     carry(*pair, rows)
 
 
-@settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(rows=ROWS)
 def _many(pair: Pair, rows: list[tuple[Any, ...]]) -> None:
     carry(*pair, rows)
