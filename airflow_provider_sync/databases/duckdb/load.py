@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.load import Loader
 from airflow_provider_sync.databases.duckdb.text import logical_type
-from airflow_provider_sync.databases.duckdb.text_load import insert_statement, load_blocks
+from airflow_provider_sync.databases.duckdb.text_load import insert_lines, load_blocks
 from airflow_provider_sync.databases.duckdb.value_load import text_blocks
 from airflow_provider_sync.databases.schema import Row, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
@@ -21,7 +21,7 @@ class DuckDBLoader(Loader):
         self, connection: Connection, staging: Table, columns: Sequence[CanonicalColumn], blocks: Iterable[bytes]
     ) -> int:
         """Load lines of canonical texts; see :func:`.text_load.load_blocks`."""
-        return load_blocks(connection, staging, insert_statement(self.database, staging, columns), len(columns), blocks)
+        return load_blocks(connection, staging, insert_lines(self.database, staging, columns), len(columns), blocks)
 
     def load(self, connection: Connection, staging: Table, batches: Iterable[Sequence[Row]]) -> int:
         """Load values as the canonical texts of the columns' own types."""

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import chain
+from dataclasses import dataclass
 
 import duckdb
 from sqlalchemy import Connection
@@ -29,7 +29,15 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
 
 _STATEMENT_BYTES = 64 * 1024 * 1024
-_MAX_LINE_BYTES = 1024**3
+_LINE_BYTES = 2 * 1024 * 1024
+"""Longest line that a statement reads unless a block shows that there are longer ones: DuckDB allocates buffers by it."""
+
+_LINE_END_BYTES = 16
+"""Room for what is added to a line."""
+
+_BUFFER_LINES = 4
+"""Size of DuckDB's buffer, in longest lines; it insists on more than one, and would take 16."""
+
 _PIPE_BYTES = 1024 * 1024
 _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
 """Linux only; other systems keep their pipes as they are."""
@@ -37,46 +45,70 @@ _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
 _HEADER = b"-\n"
 """A first line that is skipped, so that nothing in a row is taken for the mark of an encoding."""
 
-_PATH = "{path}"
 _SHOWN_CHARACTERS = 40
 _REFUSED = " is not a value that this column keeps as it is"
 
 
-def insert_statement(database: Database, table: Table, columns: Sequence[CanonicalColumn]) -> str:
-    """Return the INSERT that reads lines from a file; ``{path}`` stands for its path.
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """An INSERT that reads lines from a file.
+
+    :ivar before: the statement up to the file
+    :ivar fields: the columns of the file
+    :ivar after: what stands behind the file
+    """
+
+    before: str
+    fields: str
+    after: str
+
+    def reading(self, path: str, longest: int) -> str:
+        """Return the statement for a file.
+
+        :param longest: bytes of its longest line
+        """
+        return (
+            f"{self.before} read_csv('{path}', columns = {{{self.fields}}}, auto_detect = false, header = false, skip = 1,"
+            f" delim = '\t', quote = '', escape = '', nullstr = '\\N', new_line = '\\n', max_line_size = {longest},"
+            f" buffer_size = {longest * _BUFFER_LINES}){self.after}"
+        )
+
+
+def insert_lines(database: Database, table: Table, columns: Sequence[CanonicalColumn]) -> Insert:
+    """Return the INSERT that reads lines of canonical texts.
 
     :param columns: columns in the order of the fields
     """
     places = range(len(columns))
     # A line of a single empty field would be skipped as empty.
     names = [f"r{place}" for place in places] + (["filler"] if len(columns) == 1 else [])
-    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    lines = (
-        f"read_csv('{_PATH}', columns = {{{types}}}, auto_detect = false, header = false, skip = 1, delim = '\\t', quote = '',"
-        f" escape = '', nullstr = '\\N', new_line = '\\n', max_line_size = {_MAX_LINE_BYTES})"
-    ).replace("'\\t'", "'\t'")
     texts = ", ".join(f"{_unescaped(column, f'r{place}')} AS r{place}" for place, column in enumerate(columns))
     values = ", ".join(f"r{place}, {parsed(column.column, f'r{place}')} AS v{place}" for place, column in enumerate(columns))
     checked = ", ".join(_checked(table, column, place) for place, column in enumerate(columns))
     targets = database.columns(column.column.name for column in columns)
-    return (
-        f"INSERT INTO {database.qualified(table)} ({targets})"
-        f" SELECT {checked} FROM (SELECT {values} FROM (SELECT {texts} FROM {lines}))"
+    return Insert(
+        before=f"INSERT INTO {database.qualified(table)} ({targets})"
+        f" SELECT {checked} FROM (SELECT {values} FROM (SELECT {texts} FROM",
+        fields=", ".join(f"'{name}': 'VARCHAR'" for name in names),
+        after="))",
     )
 
 
-def load_blocks(connection: Connection, table: Table, statement: str, columns: int, blocks: Iterable[bytes]) -> int:
+def load_blocks(connection: Connection, table: Table, insert: Insert, columns: int, blocks: Iterable[bytes]) -> int:
     """Insert blocks of whole lines.
 
-    :param statement: of :func:`insert_statement`
+    :param insert: of :func:`insert_lines`
     :param columns: number of fields in a line
     :return: rows loaded
     :raises TableError: naming the table, and the column where it is known, for a value that its column would change
     """
     waiting = filter(None, blocks)
-    driver = driver_of(connection)
+    driver, loaded, block = driver_of(connection), 0, next(waiting, b"")
     with translated(), _naming(table, columns):
-        return sum(_load(driver, statement, columns, chain([first], waiting)) for first in waiting)
+        while block:
+            rows, block = _load(driver, insert, columns, block, waiting)
+            loaded += rows
+    return loaded
 
 
 @contextmanager
@@ -94,36 +126,48 @@ def _naming(table: Table, columns: int) -> Iterator[None]:
         raise TableError(f"Table {table.label!r}: {reason}. Correct it at the source.") from error
 
 
-def _load(driver: duckdb.DuckDBPyConnection, statement: str, columns: int, blocks: Iterator[bytes]) -> int:
-    """Run one statement over the next blocks. If the source fails, it ends with the rows that have come."""
+def _load(
+    driver: duckdb.DuckDBPyConnection, insert: Insert, columns: int, first: bytes, blocks: Iterator[bytes]
+) -> tuple[int, bytes]:
+    """Run one statement over the next blocks. If the source fails, it ends with the rows that have come.
+
+    :return: rows loaded, and the block that the next statement begins with; empty at the end
+    """
+    longest = max(_LINE_BYTES, len(first) + _LINE_END_BYTES)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync-duckdb-load") as thread:
         reader, writer = os.pipe()
         if _SET_PIPE_SIZE is not None:
             with suppress(OSError):
                 fcntl.fcntl(writer, _SET_PIPE_SIZE, _PIPE_BYTES)
-        inserted = thread.submit(_insert, driver, statement, reader)
+        inserted = thread.submit(_insert, driver, insert.reading(f"/dev/fd/{reader}", longest), reader)
         try:
-            _write(writer, columns, blocks)
+            block = _write(writer, columns, first, blocks, longest - _LINE_END_BYTES)
         finally:
             os.close(writer)
-        return inserted.result()
+        return inserted.result(), block
 
 
 def _insert(driver: duckdb.DuckDBPyConnection, statement: str, reader: int) -> int:
     try:
-        row = driver.execute(statement.replace(_PATH, f"/dev/fd/{reader}", 1)).fetchone()
+        row = driver.execute(statement).fetchone()
         return int(row[0]) if row else 0
     finally:
         os.close(reader)
 
 
-def _write(writer: int, columns: int, blocks: Iterator[bytes]) -> None:
-    """Write blocks until there are enough for one statement, or until it reads no more because it failed."""
+def _write(writer: int, columns: int, block: bytes, blocks: Iterator[bytes], largest: int) -> bytes:
+    """Write blocks until there are enough for one statement, or until it reads no more because it failed.
+
+    :param largest: bytes of a block; a larger one may have a line that is too long
+    :return: the first block that was not written
+    """
     size = 0
     reading = _write_all(writer, _HEADER)
-    while reading and size < _STATEMENT_BYTES and (block := next(blocks, b"")):
+    while reading and block and size < _STATEMENT_BYTES and len(block) <= largest:
         reading = _write_all(writer, block.replace(b"\n", b"\t-\n") if columns == 1 else block)
         size += len(block)
+        block = next(blocks, b"")
+    return block
 
 
 def _write_all(writer: int, block: bytes) -> bool:

@@ -27,6 +27,7 @@ FILL = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <
 def killed_at(link: Link, point: str) -> int:
     """Sync the table in a process that is killed, and return its exit code."""
     url = link.target.database.engine.url.render_as_string(hide_password=False)
+    link.target.let_go()
     with link.client("t") as client:
         return run_killed("table", client.url, url, "t", "{}", point)
 

@@ -88,6 +88,7 @@ def test_a_killed_sync_goes_on(two_into: Link) -> None:
     fill(two_into, "t", f"i, {VALUE}", ROWS)
     two_into.target.execute("INSERT INTO t VALUES (1, 'old')")
     url = two_into.target.database.engine.url.render_as_string(hide_password=False)
+    two_into.target.let_go()
     with two_into.client("t") as client:
         command = [sys.executable, "-m", "tests.sync.tables.sync_and_die", client.url, url, "t", HALFWAY]
         assert subprocess.run(command, cwd=PROJECT, check=False, timeout=120).returncode == -signal.SIGKILL
