@@ -44,6 +44,8 @@ def test_tables_that_are_not_given_do_not_count(shop: Scenario) -> None:
 
 def test_a_ring_leaves_the_order_of_others_alone(on: Scenario) -> None:
     """Tables outside of a ring still come after those that they refer to."""
+    if on.dialect == "duckdb":
+        pytest.skip("a foreign key names a table that is there, so no ring can be made")
     on.execute("CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY)")
     on.execute("CREATE TABLE child (id INTEGER NOT NULL PRIMARY KEY, p INTEGER, FOREIGN KEY (p) REFERENCES parent (id))")
     if on.dialect == "sqlite":

@@ -71,7 +71,7 @@ def test_a_later_step_adopts_the_table(item: Scenario) -> None:
         assert [column.name for column in adopted.columns] == ["id", "n"]
         assert item.database.reader.count(connection, adopted) == 1
         second.drop(connection)
-        with pytest.raises(TableError, match=r"'item'.*Run the download again"):
+        with pytest.raises(TableError, match=r"'item'.*staging table is gone.*Run the steps again"):
             PermanentStaging(item.database, "run 1").adopt(connection, target)
 
 
