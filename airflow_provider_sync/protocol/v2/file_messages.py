@@ -203,6 +203,11 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
     end: ContentEnd | None = None
     data: memoryview = memoryview(b"")
 
+    def __post_init__(self) -> None:
+        if isinstance(self.data, memoryview):
+            # What msgspec decodes before 0.20 has a wrong length until it is cast.
+            msgspec.structs.force_setattr(self, "data", self.data.cast("B"))
+
 
 class ContentFailed(msgspec.Struct, frozen=True, kw_only=True, tag="content_failed"):
     """A file that could not be sent, or not to its end.
