@@ -21,9 +21,15 @@ from airflow_provider_sync.server.stall_limit import StallLimit
 log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 64 * 1024
-_PIECE_BYTES = 1088 * 1024
-"""Bytes that are sent at once: a little more than a message about tables, or a group of file contents. To put a message together
-from several pieces would take the client more CPU than all else that it does with it."""
+_PIECE_BYTES = 320 * 1024
+"""Bytes that are sent at once: a little more than a message about tables. What a stalled client may hold grows with it."""
+
+_LARGE_PIECE_BYTES = 1088 * 1024
+"""The same for a client that keeps up: a little more than a group of file contents. To put a message together from several pieces
+would take the client more CPU than all else that it does with it."""
+
+_QUICK_SECONDS = 1.0
+"""Longest time that a client which keeps up takes for a piece."""
 
 IDLE_SECONDS = 15.0
 """Longest silence of a stream, in seconds; clients give up after a minute by default."""
@@ -112,20 +118,26 @@ class StreamResponse(Response):
         self._begun = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         patience = StallLimit(self._active.limits)
-        sent = 0
+        sent, size = 0, _PIECE_BYTES
         while block is not None:
             # In pieces, because a stalled client is only noticed between two of them.
-            for start in range(0, len(block), _PIECE_BYTES):
-                piece = memoryview(block)[start : start + _PIECE_BYTES] if len(block) > _PIECE_BYTES else block
-                await self._deliver(send, piece, patience, sent)
-                sent = len(piece)
+            rest = memoryview(block)
+            while rest:
+                piece, rest = rest[:size], rest[size:]
+                seconds = await self._deliver(send, piece, patience, sent)
+                size = _LARGE_PIECE_BYTES if seconds < _QUICK_SECONDS else _PIECE_BYTES
+                # Larger pieces do not allow longer stalls.
+                sent = min(len(piece), _PIECE_BYTES)
             block = await self._active.in_thread(self._next)
         await self._deliver(send, b"", patience, sent, more=False)
 
     async def _deliver(
         self, send: Send, block: bytes | memoryview, patience: StallLimit, before: int, *, more: bool = True
-    ) -> None:
-        """Send a block; this waits until the client has taken most of the ``before`` bytes of the previous one."""
+    ) -> float:
+        """Send a block; this waits until the client has taken most of the ``before`` bytes of the previous one.
+
+        :return: seconds that it took
+        """
         began = anyio.current_time()
         with anyio.move_on_after(patience.allowed(before)) as waiting:
             await send({"type": "http.response.body", "body": block, "more_body": more})
@@ -135,7 +147,9 @@ class StreamResponse(Response):
                 f"The client took nothing for {limits.stall_seconds:g} seconds, or less than {limits.min_bytes_per_second}"
                 " bytes a second (limits.stall_seconds, limits.min_bytes_per_second)."
             )
-        patience.took(anyio.current_time() - began, before)
+        seconds = anyio.current_time() - began
+        patience.took(seconds, before)
+        return seconds
 
     def _next(self) -> bytes | None:
         return next(self._blocks, None)
