@@ -18,8 +18,8 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     Content,
     ReadFiles,
 )
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.file_contents import FileContents
 from airflow_provider_sync.server.file_requests import decode_file_request
 from airflow_provider_sync.server.file_streams import Groups, stream_files

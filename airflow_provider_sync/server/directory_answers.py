@@ -20,8 +20,8 @@ from airflow_provider_sync.files.storage import FileReader, Storage
 from airflow_provider_sync.protocol.v1.file_hashes import encode_hashes
 from airflow_provider_sync.protocol.v1.frames import frame_header
 from airflow_provider_sync.protocol.v1.requests import UNREADABLE, file_hashes_request, files_request
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.http_errors import CannotServe
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.stoppable_file import StoppableFile

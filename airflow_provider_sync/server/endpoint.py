@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol import content_digest
-from airflow_provider_sync.server.access import Access
+from airflow_provider_sync.server.access.grants import Grant
+from airflow_provider_sync.server.access.token_check import Access
 from airflow_provider_sync.server.active_requests import ActiveRequest, ActiveRequests, ClientGone
-from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.http_errors import RequestDamaged, RequestTooLarge, RequestTooSlow
 from airflow_provider_sync.server.stall_limit import StallLimit
 

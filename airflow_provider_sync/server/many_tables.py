@@ -23,8 +23,8 @@ from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.message_sets import TableMessage
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTables, RequestedSlice, TableDone, TableFailed
 from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_message_groups
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.error_answers import failure_of, status_and_message
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, find_table, open_table

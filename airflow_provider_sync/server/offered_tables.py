@@ -17,7 +17,7 @@ from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern,
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import is_own_table
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.sources import Sources
 
 MAX_TABLES = 20_000

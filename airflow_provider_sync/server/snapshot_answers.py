@@ -13,8 +13,8 @@ from airflow_provider_sync.config import ServerLimits, SourceTable
 from airflow_provider_sync.protocol.v1.requests import table_hash_request
 from airflow_provider_sync.protocol.v2.messages import HoldSnapshot, Segments, SnapshotHeld
 from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.error_answers import failure_of
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.snapshot_leases import SnapshotLeases

@@ -16,7 +16,7 @@ from threading import Lock
 from airflow_provider_sync.config import ServerLimits, SourceTable
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
-from airflow_provider_sync.server.auth import Grant
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.http_errors import SnapshotEnded, TooManySnapshots
 from airflow_provider_sync.server.sources import Sources
 from airflow_provider_sync.server.version2_requests import invalid_field

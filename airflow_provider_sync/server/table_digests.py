@@ -33,8 +33,8 @@ from airflow_provider_sync.protocol.v2.messages import (
 from airflow_provider_sync.protocol.v2.row_text import DIGEST_BITS
 from airflow_provider_sync.protocol.v2.stream import choose_compression, media_type, write_messages
 from airflow_provider_sync.protocol.v2.tsv import encode_keys
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.error_answers import failure_of
 from airflow_provider_sync.server.offered_details import offered_details
 from airflow_provider_sync.server.offered_tables import OfferedTables

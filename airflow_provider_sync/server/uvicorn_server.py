@@ -24,9 +24,9 @@ from airflow_provider_sync import files
 from airflow_provider_sync.config import ServerConfig, ServerLimits
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.access.connection_limits import Connection, Connections
 from airflow_provider_sync.server.active_requests import ActiveRequests
 from airflow_provider_sync.server.app import create_app, normal_prefix
-from airflow_provider_sync.server.connection_limits import Connection, Connections
 from airflow_provider_sync.server.request_heads import LOCAL_HOSTS
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
 from airflow_provider_sync.server.streaming import is_broken_stream

@@ -17,8 +17,8 @@ from airflow_provider_sync.protocol.v1 import TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import compress
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_hash_request, table_request
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
+from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.auth import Grant
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog

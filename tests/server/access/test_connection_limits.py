@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_sync.server.addresses import client_address
+from airflow_provider_sync.server.access.addresses import client_address
 from airflow_provider_sync.server.uvicorn_server import RunningServer
 from tests.server.wire import config, open_stream, own_lines, post, read_all, send
 

@@ -14,8 +14,8 @@ import anyio
 from starlette.requests import Request
 
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.server.addresses import client_address
-from airflow_provider_sync.server.auth import Grant, Tokens
+from airflow_provider_sync.server.access.addresses import client_address
+from airflow_provider_sync.server.access.grants import Grant, Tokens
 from airflow_provider_sync.server.http_errors import TooManyRefused, Unauthenticated
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 

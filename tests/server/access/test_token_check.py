@@ -8,8 +8,8 @@ import anyio
 import pytest
 from starlette.requests import Request
 
-from airflow_provider_sync.server import access
-from airflow_provider_sync.server.access import FORGET_SECONDS, FREE_TRIES, MAX_DELAY_SECONDS, Refusals
+from airflow_provider_sync.server.access import token_check
+from airflow_provider_sync.server.access.token_check import FORGET_SECONDS, FREE_TRIES, MAX_DELAY_SECONDS, Refusals
 from airflow_provider_sync.server.uvicorn_server import RunningServer
 from tests.server.wire import config, own_lines, post, send
 
@@ -63,7 +63,7 @@ def test_a_wrong_token(url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest
     async def wait(request: Request, seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(access, "wait_for_refused", wait)
+    monkeypatch.setattr(token_check, "wait_for_refused", wait)
     for _ in range(FREE_TRIES + 3):
         answer = post(url, "/getTable", token="wrong-token")
         assert (answer.status, answer.body) == (401, b'{"message":"Unauthenticated."}')
@@ -85,9 +85,9 @@ def test_waiting() -> None:
         return {"type": messages.pop(0)}
 
     request = Request({"type": "http"}, receive)
-    anyio.run(access.wait_for_refused, request, 3600.0)
+    anyio.run(token_check.wait_for_refused, request, 3600.0)
     assert messages == []
-    anyio.run(access.wait_for_refused, request, 0.01)
+    anyio.run(token_check.wait_for_refused, request, 0.01)
 
 
 def test_no_token(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,8 +15,8 @@ from h11 import LocalProtocolError
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from airflow_provider_sync.config import ServerLimits
-from airflow_provider_sync.server.access import AUTHORISED
-from airflow_provider_sync.server.addresses import client_address
+from airflow_provider_sync.server.access.addresses import client_address
+from airflow_provider_sync.server.access.token_check import AUTHORISED
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
