@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 
 TOKEN = "token-of-the-source"
 TABLES = ("orders", "customers", "countries")

@@ -12,7 +12,7 @@ from typing import TextIO
 from airflow_provider_sync.cli.opener import open_database, open_directory
 from airflow_provider_sync.cli.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.uvicorn_server import serve
+from airflow_provider_sync.server.process.uvicorn_server import serve
 
 log = logging.getLogger(__name__)
 

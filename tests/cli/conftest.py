@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site
 
 Command = Callable[..., int]

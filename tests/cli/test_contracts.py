@@ -10,7 +10,7 @@ import yaml
 
 from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config import ClientConfig, ServerConfig, Token, connection_url
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import plan_run
 from tests.cli.site import execute, reports
 

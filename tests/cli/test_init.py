@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
 from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config import ClientConfig, ServerConfig
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site, execute
 from tests.server.served_tables import execute as execute_at
 

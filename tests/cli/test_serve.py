@@ -60,7 +60,7 @@ def test_serve_without_tokens_beyond_loopback(site: Site, capsys: pytest.Capture
 def test_a_token_opens_the_door(tmp_path: Path, command: Command, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong token ends ``run`` with 3, and is never shown."""
     from airflow_provider_sync.config import ServerConfig
-    from airflow_provider_sync.server.uvicorn_server import RunningServer
+    from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 
     with RunningServer(ServerConfig.from_dict({**yaml.safe_load(site.server_config.read_text()), "tokens": ["right"]})) as server:
         site.configure(server.url, token="wrong-token")

@@ -15,7 +15,7 @@ import yaml
 from sqlalchemy import make_url
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.stuck_target import NEW, OLD, StuckTarget, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

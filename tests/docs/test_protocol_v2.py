@@ -33,8 +33,8 @@ from airflow_provider_sync.protocol.v2.row_text import row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import MAX_FILE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, media_type, parse_media_type
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.server.streaming import IDLE_SECONDS
-from airflow_provider_sync.server.uvicorn_server import RunningServer
 from airflow_provider_sync.server.version2_requests import MAX_BYTES_BESIDE_KEYS, MAX_SEGMENT_RANGES
 from tests.docs.pages import PROJECT, Block, blocks, table_below
 from tests.server.wire import Answer, ask, run_sqlite, send

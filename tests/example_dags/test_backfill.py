@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.airflow_stack import AirflowStack
 from tests.example_dags.test_example_dags import EXAMPLES
 from tests.server.wire import config, run_sqlite

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.airflow_runs import run_dag, task_states
 from tests.example_dags.test_example_dags import load
 from tests.server.wire import config, run_sqlite

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import DatabaseServers
 from tests.faults.kinds import Kind, Trial, Unavailable
 from tests.faults.site import DIFFERENCE, FIRST, site

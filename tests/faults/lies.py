@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sync.protocol.v2 import stream
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import MARIADB, POSTGRESQL, DatabaseServers
 from tests.faults.kinds import Kind, Trial
 from tests.faults.site import DIFFERENCE, FIRST, site

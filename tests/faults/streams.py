@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_sync.report import Report
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, DatabaseServers
 from tests.faults.kinds import Kind, Trial
 from tests.faults.proxy import ANSWERS, REQUESTS, Damage, Proxy, delayed, doubled, dropped, flipped

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.airflow_stack import AirflowStack
 from tests.stuck_target import NEW, OLD, StuckTarget, until
 

@@ -16,7 +16,7 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.history import Origin, open_history
 from airflow_provider_sync.provider_info import get_provider_info
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.airflow_runs import AIRFLOW_VERSION
 from tests.airflow_stack import AirflowStack
 from tests.browser import Browser

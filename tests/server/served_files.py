@@ -23,7 +23,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     ReadFiles,
     RequestedFile,
 )
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 
 OLD_NS = 1_700_000_000_123_456_789
 """A time of modification at which a file is not racy."""

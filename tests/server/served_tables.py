@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy
 
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import config
 
 BESIDE_T = ("CREATE VIEW v AS SELECT * FROM t", "CREATE TABLE keyless (a INT)")

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.app import MAX_KEYS_BYTES, MAX_REQUEST_BYTES, create_app
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import FORM, config, own_lines, post, run_sqlite, send
 
 FIELDS = {"config_name": "t", "files[0]": "a"}

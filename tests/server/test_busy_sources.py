@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConnectionLimitError, ServerError, TableError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice
 from airflow_provider_sync.server import sources
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.scenario import Scenario
 from tests.server.wire import post

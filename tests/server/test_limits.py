@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, RequestedSlice
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import change_alone, fill
 from tests.server.wire import ask, config, open_stream, own_lines, post, read_all

@@ -15,7 +15,7 @@ from airflow_provider_sync.history import Origin, open_history
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server import offered_tables
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.served_tables import execute
 from tests.server.wire import ask, config, post, run_sqlite, send
 

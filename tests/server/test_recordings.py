@@ -15,7 +15,7 @@ import sqlalchemy
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import Answer, config, post, run_sqlite, send
 
 GOLDEN = Path(__file__).parents[1] / "golden"

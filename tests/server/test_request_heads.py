@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import Answer, config, run_sqlite, send
 
 PATHS = [("GET", "/health"), ("GET", "/capabilities"), ("POST", "/getTable"), ("POST", "/getRows"), ("GET", "/nope")]

@@ -21,7 +21,7 @@ from airflow_provider_sync.protocol.v2.messages import (
     RequestedSlice,
     SnapshotHeld,
 )
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.served_tables import execute
 from tests.server.version2_answers import messages, refusal
 from tests.server.wire import Answer, ask, config

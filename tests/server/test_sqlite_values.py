@@ -13,7 +13,7 @@ from airflow_provider_sync.config import ServerConfig, table_from_options
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import reply, stream
 from tests.scenario import Scenario

@@ -24,8 +24,8 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ServerError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows, Partitioning, RequestedSlice
 from airflow_provider_sync.protocol.v2.stream import read_messages
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.server.streaming import StreamBroken, attachment, is_broken_stream, work_ahead
-from airflow_provider_sync.server.uvicorn_server import RunningServer
 from tests.server.wire import ask, config, open_stream, post, read_all, run_sqlite
 
 ROWS = 16_000
@@ -392,7 +392,7 @@ def test_attachment() -> None:
 SERVE = """
 import sys
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.uvicorn_server import serve
+from airflow_provider_sync.server.process.uvicorn_server import serve
 serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": {"t": {}}}), port=0)
 # Not getrusage: its peak is inherited from the process that started this one.
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])

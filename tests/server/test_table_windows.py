@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice, Window
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.served_tables import execute, served
 from tests.server.version2_answers import describe, digests, refusal, rows
 from tests.server.wire import ask, config, send

@@ -12,7 +12,7 @@ from airflow_provider_sync.databases.sqlite.digests import SQLiteDigests
 from airflow_provider_sync.exceptions import ServerError, TableError, TransportError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Segments
 from airflow_provider_sync.protocol.v2.stream import parse_media_type, read_messages
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.served_tables import served
 from tests.server.version2_answers import LIMIT, T, describe, digests, messages, rows
 from tests.server.wire import ask, config, open_stream, send

@@ -12,7 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
 from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.scenario import Scenario, opened
 

@@ -15,7 +15,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, ServerConfig, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.protocol.v2.messages import Capabilities, GetRows, HoldSnapshot
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Opener, diff_run, plan_run, run, sync_tables
 from airflow_provider_sync.sync.run_steps import compare_tables
 from tests.client.scripted_server import reply, scripted_server

@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
 from airflow_provider_sync.report import Report
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.tables.diff import diff_run
 from tests.databases.plain_role import plain_role

@@ -11,7 +11,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError, ServerError
 from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.protocol.v2.messages import RequestedSlice
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Watched, WatchedDirectory, WatchedTable, source_digest, watch
 from tests.server.wire import config
 from tests.source_server import TOKEN, Source, source

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_provider_sync.server.access.addresses import client_address
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import config, open_stream, own_lines, post, read_all, send
 
 LARGE = 8 << 20

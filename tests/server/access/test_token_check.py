@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from airflow_provider_sync.server.access import token_check
 from airflow_provider_sync.server.access.token_check import FORGET_SECONDS, FREE_TRIES, MAX_DELAY_SECONDS, Refusals
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import config, own_lines, post, send
 
 

@@ -15,7 +15,7 @@ from airflow_provider_sync.config import ServerConfig, directory_from_options
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_directory
 
 NAME = "d"

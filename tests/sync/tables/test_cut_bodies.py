@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import IncompleteStreamError, SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import diff_table, sync_directory, sync_tables, table_differs
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.scenario import Scenario

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig, table_from_options
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.faults.proxy import REQUESTS, Proxy
 from tests.sync.link import Link

@@ -18,7 +18,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.report import DirectoryReport, TableReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_directory, sync_tables
 from tests.client.scripted_server import recorded, reply, stream, until_closed
 from tests.scenario import Scenario

@@ -17,7 +17,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.table_hash import hash_table
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import diagnose_table, diff_table, sync_tables, table_differs
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from airflow_provider_sync.time_zones import time_zone_named

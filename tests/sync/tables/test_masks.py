@@ -18,7 +18,7 @@ from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.protocol.v2.compression import decompress
 from airflow_provider_sync.protocol.v2.stream import parse_media_type
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.sync.link import Link
 from tests.sync.tables.cutting_proxy import CuttingProxy, cutting_proxy

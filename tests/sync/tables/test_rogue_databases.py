@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
 from tests.rogue_mysql import RogueMySQL
 from tests.server.served_tables import execute

@@ -12,7 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncFailed, UnexpectedError
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync.run import plan_run, run
 from airflow_provider_sync.sync.tables import diff
 from tests.cli.site import Site, execute

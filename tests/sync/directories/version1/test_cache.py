@@ -16,7 +16,7 @@ from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.report import DirectoryReport
-from airflow_provider_sync.server.uvicorn_server import RunningServer
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import directory_differs, sync_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory
 from tests.sync.directories.mirror import NAME, target_directory

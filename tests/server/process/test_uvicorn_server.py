@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice
-from airflow_provider_sync.server.uvicorn_server import RunningServer, serve
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer, serve
 from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import fill
 from tests.server.wire import config, open_stream, post, read_all, send
@@ -23,21 +23,21 @@ from tests.server.wire import config, open_stream, post, read_all, send
 SERVE = """
 import sys
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.uvicorn_server import serve
+from airflow_provider_sync.server.process.uvicorn_server import serve
 serve(ServerConfig.from_dict({"directories": {"d": {"path": sys.argv[1]}}}), port=0)
 """
 
 SERVE_TABLE = """
 import sys
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.uvicorn_server import serve
+from airflow_provider_sync.server.process.uvicorn_server import serve
 serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": {"t": {}}}), port=0)
 """
 
 SERVE_HANGING = """
 import sys
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server import uvicorn_server
+from airflow_provider_sync.server.process import uvicorn_server
 uvicorn_server._CUT_SECONDS = 1
 tables = {"t": {"hasher": "tests.server.hashers.HangingHasher"}}
 uvicorn_server.serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": tables}), port=0)
