@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+import msgspec
+
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetTable, cache_path
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
@@ -86,11 +88,18 @@ def compare_tables(
                         )
                     if any(is_of_the_server(failure) for failure in outcomes.failures[failures:]):
                         break  # the others would be answered the same
-                for entry in with_foreign_keys(database, compared):
-                    found += entry.slices
-                    outcomes.add([] if entry.slices else [entry.report])
+                compared = with_foreign_keys(database, compared)
+                found += _knowing_equal_tables(compared)
+                outcomes.add([entry.report for entry in compared if not entry.slices])
     outcomes.check(outcomes.found)
     return Compared(unchanged=outcomes.found, pieces=found, warnings=warnings)
+
+
+def _knowing_equal_tables(compared: Sequence[ComparedTable]) -> list[PlannedSlice]:
+    """Return all slices of a database's tables; the first one carries on which tables are equal."""
+    equal = tuple(entry.report.name for entry in compared if not entry.slices)
+    slices = [table_slice for entry in compared for table_slice in entry.slices]
+    return [*(msgspec.structs.replace(first, equal=equal) for first in slices[:1]), *slices[1:]]
 
 
 def download_tables(
@@ -132,8 +141,17 @@ def merge_tables(
         for url, staged in by_url.items():
             tables = [table for table, _ in staged.values()]
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+                names = {name for _, entries in staged.values() for entry in entries for name in entry.equal}
+                equal = [plan.find_table(name)[1] for name in sorted(names)]
                 outcomes.add(
-                    merge_slices(client, staged, database, single_transaction=config.single_transaction, dry_run=dry_run)
+                    merge_slices(
+                        client,
+                        staged,
+                        database,
+                        single_transaction=config.single_transaction,
+                        dry_run=dry_run,
+                        equal=equal,
+                    )
                 )
     outcomes.check(outcomes.found)
     return outcomes.found

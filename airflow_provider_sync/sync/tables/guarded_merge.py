@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.databases.schema import Table
@@ -16,7 +17,7 @@ from airflow_provider_sync.merge.without_rollback import warning_of
 from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.guards import check_deletes
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
-from airflow_provider_sync.sync.tables.target import Target
+from airflow_provider_sync.sync.tables.target import Target, resolve_target
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -34,11 +35,19 @@ class TableToMerge:
 
 
 def merge_guarded(
-    database: Database, connection: Connection, tables: Sequence[TableToMerge], *, lock: TableLock, dry_run: bool
+    database: Database,
+    connection: Connection,
+    tables: Sequence[TableToMerge],
+    *,
+    lock: TableLock,
+    dry_run: bool,
+    others: Sequence[TargetTable] = (),
 ) -> list[TableReport]:
     """Merge what was staged, in one transaction, within the guards; tables that equal their source are left alone.
 
     :param lock: of all these tables; nothing is committed once it is lost
+    :param others: tables of the run outside this transaction, which no trigger of a merged table may change: they were compared
+        with their source already
     :param dry_run: report what would change, and write nothing
     :return: one report for each table
     :raises SyncError: when any of them cannot be merged; nothing is changed then
@@ -46,7 +55,7 @@ def merge_guarded(
     merging = [table for table in tables if not table.rows.is_equal]
     if not merging:
         return [_report_equal(table, dry_run=dry_run) for table in tables]
-    merge = _GuardedMerge(database, connection, tables, merging, lock)
+    merge = _GuardedMerge(database, connection, tables, merging, others, lock)
     results = dict(zip(map(_key, merging), merge.run(dry_run=dry_run), strict=True))
     return [
         _report_equal(table, dry_run=dry_run)
@@ -66,6 +75,7 @@ class _GuardedMerge:
 
     :param tables: all of the transaction
     :param merging: those of them that do not equal their source
+    :param others: tables of the run outside the transaction that triggers may not change
     :ivar verified: what was proven before the commit, beyond the comparison of rows, by target
     """
 
@@ -75,6 +85,7 @@ class _GuardedMerge:
         connection: Connection,
         tables: Sequence[TableToMerge],
         merging: Sequence[TableToMerge],
+        others: Sequence[TargetTable],
         lock: TableLock,
     ) -> None:
         self.database = database
@@ -85,6 +96,7 @@ class _GuardedMerge:
             database,
             connection,
             equal=[table.target for table in tables if table.rows.is_equal],
+            others=others,
             merged=[table.target for table in merging],
         )
         self.verified: dict[str, Verified | None] = {}
@@ -145,35 +157,57 @@ def _moved_meanwhile(error: TableError) -> SourceChangedError:
 
 
 class _Bystanders:
-    """Tables of the run that equal their source, while others are merged whose triggers may write to them."""
+    """Tables of the run that were compared already, while others are merged whose triggers may write to them.
 
-    def __init__(self, database: Database, connection: Connection, *, equal: Sequence[Target], merged: Sequence[Target]) -> None:
+    :param equal: those of this transaction that equal their source
+    :param others: those of other transactions
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        *,
+        equal: Sequence[Target],
+        others: Sequence[TargetTable],
+        merged: Sequence[Target],
+    ) -> None:
         self.database = database
         self.connection = connection
         self.triggers = {name: target for target in merged for name in target.table.triggers}
-        self.equal = equal if self.triggers else ()
-        self.before: list[object] | None = None
+        self.equal = equal
+        self.others = others
+        self.watched: list[tuple[Target, object]] | None = None
 
     def begin(self) -> None:
-        """Note their fingerprints before the first write."""
-        if self.before is None:
-            self.before = [self.database.reader.fingerprint(self.connection, target.table) for target in self.equal]
+        """Note their fingerprints before the first write, if there is a trigger."""
+        if self.watched is None:
+            self.watched = [(target, self._fingerprint(target)) for target in self._targets()]
+
+    def _targets(self) -> Iterator[Target]:
+        if self.triggers:
+            yield from self.equal
+            for options in self.others:
+                yield resolve_target(self.database, self.connection, options)
+
+    def _fingerprint(self, target: Target) -> object:
+        return self.database.reader.fingerprint(self.connection, target.table)
 
     def check(self) -> None:
         """Compare their fingerprints with those before, since their reports say that they equal the source.
 
         :raises TableError: when one differs
         """
-        for target, before in zip(self.equal, self.before or (), strict=False):
-            if self.database.reader.fingerprint(self.connection, target.table) != before:
+        for target, before in self.watched or ():
+            if self._fingerprint(target) != before:
                 raise self.changed(target)
 
     def changed(self, target: Target) -> TableError:
         """Return the error for a table with rows that were equal to the source, and are not any more."""
         names = ", ".join(self.triggers)
         return TableError(
-            f"Table {target.name!r} was equal to the source, and is not any more: a trigger ({names}) of a table that was"
-            " merged with it changed it, or somebody else did meanwhile.",
+            f"Table {target.name!r} was compared with the source already, and has changed since: a trigger ({names}) of a table"
+            " that was merged changed it, or somebody else did meanwhile.",
             NOTHING_CHANGED,
             "Drop the trigger at the target, or leave one of the tables out.",
         )

@@ -84,7 +84,9 @@ def sync_tables(
     run = {table.name: table for table in tables}
     made: list[MadeTable] = []
     adapted: dict[str, Target] = {}
+    compared = {table.name for table in tables if table.name in (unchanged or {})}
     for group in groups:
+        names = {table.name for table in group}
         with outcomes.going_on(partial(_failed, client, group, Measure(client), adapted)):
             sync = _TransactionSync(
                 client,
@@ -95,9 +97,11 @@ def sync_tables(
                 progress=progress or silent,
                 unchanged=unchanged,
                 adapted=adapted,
+                others=[table for table in tables if table.name in compared - names],
             )
             outcomes.add(sync.run(lock_timeout, run))
             made += sync.made
+            compared |= names
     reports = in_order(outcomes.found, list(run))
     reports = list(with_details(reports, add_foreign_keys(database, made)))
     outcomes.check(reports)
@@ -140,6 +144,7 @@ class _TransactionSync:
 
     :param adapted: gets the targets that had to follow the columns of their sources, by name
     :param unchanged: number of rows of each table that was found equal to its source; ``None`` to find that out
+    :param others: tables of other transactions that were compared with their sources already
     """
 
     def __init__(
@@ -153,6 +158,7 @@ class _TransactionSync:
         progress: Progress,
         adapted: dict[str, Target],
         unchanged: Mapping[str, int] | None = None,
+        others: Sequence[TargetTable] = (),
     ) -> None:
         self.client = client
         self.database = database
@@ -161,6 +167,7 @@ class _TransactionSync:
         self.resume = resume
         self.progress = progress
         self.unchanged = unchanged
+        self.others = others
         self.attempts = Attempts(client)
         self.adapted = adapted
         self.made: list[MadeTable] = []
@@ -239,7 +246,7 @@ class _TransactionSync:
                 with self._explaining(targets[number:]), recording_table(target.name):
                     found, adapt = self.adapted.get(target.name, target), partial(self._adapt, lock)
                     staged.append(self._stage(connection, found, adapt, staging_tables, clean_up, measure))
-            reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run)
+            reports = merge_guarded(self.database, connection, staged, lock=lock, dry_run=self.dry_run, others=self.others)
         return clean_up.with_warnings(reports)
 
     def _find_unchanged(self, targets: Sequence[Target]) -> Mapping[str, int]:

@@ -27,6 +27,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     :ivar left_out: the source's columns that ``on_schema_change`` leaves out
     :ivar schema_changes: what the comparison changed in the target's table, or would have in a run; the first slice has it
     :ivar made_warnings: what the target did not get when it was made; the first slice has it
+    :ivar equal: tables of the same database that the comparison found equal; the first slice of a database has them
     """
 
     table: str
@@ -39,6 +40,7 @@ class _SliceValue(StepValue, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     schema_changes: tuple[str, ...] = ()
     made_warnings: tuple[str, ...] = ()
+    equal: tuple[str, ...] = ()
 
     def applied_to(self, target: Target) -> Target:
         """Return the target narrowed to what the comparison chose to sync."""

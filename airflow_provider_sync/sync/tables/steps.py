@@ -170,6 +170,7 @@ def stage_slice(
         source_columns=planned.source_columns,
         left_out=planned.left_out,
         schema_changes=planned.schema_changes,
+        equal=planned.equal,
         warnings=(*planned.made_warnings, *staged.warnings),
         **measure.so_far(),
     )
@@ -183,6 +184,7 @@ def merge_slices(
     single_transaction: bool = True,
     dry_run: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
+    equal: Sequence[TargetTable] = (),
 ) -> list[TableReport]:
     """Merge what was staged for tables of one database, and drop the staging tables.
 
@@ -192,6 +194,7 @@ def merge_slices(
     :param single_transaction: merge all tables in one transaction; otherwise each in its own, or with those to which
         foreign keys bind it that cannot be switched off, the rest even when one fails
     :param dry_run: report what would change, and write nothing
+    :param equal: tables of the run that the comparison found equal, which no trigger of a merged table may change
     :return: one report for each table, with the costs of all steps
     :raises SyncFailed: when any failed, with the reports of all
     """
@@ -204,9 +207,10 @@ def merge_slices(
     for group in groups:
         failed = partial(failed_reports, {merge.options.name: merge.measure for merge in group}, group[0].slices[0].protocol)
         with outcomes.going_on(failed):
-            outcomes.add(
-                _merge(client, with_row_security(database, [merge.options for merge in group]), group, dry_run, lock_timeout)
-            )
+            secured = with_row_security(database, [merge.options for merge in group])
+            # What was staged for a table is wrong as well once a trigger has changed the table.
+            others = [*equal, *(merge.options for merge in merges if merge not in group)]
+            outcomes.add(_merge(client, secured, group, others, dry_run=dry_run, lock_timeout=lock_timeout))
     reports = in_order(outcomes.found, list(tables))
     outcomes.check(reports)
     return reports
@@ -231,7 +235,13 @@ class _SlicesToMerge(msgspec.Struct, frozen=True):
 
 
 def _merge(
-    client: SyncClient, database: Database, merges: Sequence[_SlicesToMerge], dry_run: bool, lock_timeout: float
+    client: SyncClient,
+    database: Database,
+    merges: Sequence[_SlicesToMerge],
+    others: Sequence[TargetTable],
+    *,
+    dry_run: bool,
+    lock_timeout: float,
 ) -> list[TableReport]:
     names = [merge.options.table_name for merge in merges]
     with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
@@ -246,7 +256,7 @@ def _merge(
 
         if failure := try_each([(merge.options.name, partial(find, merge)) for merge in merges]):
             raise failure
-        reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run)
+        reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
         clean_up = CleanUp()
         for merge, table in zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run).both:

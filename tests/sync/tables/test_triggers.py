@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.config import table_from_options
+from airflow_provider_sync.config import ClientConfig, table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.run import Opener, RunPlan
+from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
+from airflow_provider_sync.sync.tables.slice_values import StagedSlice
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice
 from tests.sync.link import Link, linked
 
@@ -51,6 +54,20 @@ def in_steps(link: Link, *names: str) -> list[TableReport]:
         return merge_slices(client, staged, link.target.database)
 
 
+def run_in_steps(link: Link, *names: str) -> None:
+    """Do the same with each table in a transaction of its own, through what goes from task to task."""
+    url = link.target.database.engine.url.render_as_string(hide_password=False)
+    plan = RunPlan.of([(url, table_from_options(name, {})) for name in names])
+    with link.client(*names) as client:
+        config = ClientConfig(url=client.url, retries=0, single_transaction=False)
+        compared = compare_tables(config, plan, opener=Opener(), run="r")
+        assert [report.name for report in compared.unchanged] == ["c"]
+        staged = [
+            StagedSlice.from_dict(entry.to_dict()) for entry in download_tables(config, plan, compared.pieces, opener=Opener())
+        ]
+        merge_tables(config, plan, staged, opener=Opener())
+
+
 @pytest.mark.parametrize("key", ["INTEGER", "VARCHAR(9)"])
 @pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
 def test_rows_that_a_trigger_takes_from_a_changed_table(two_into: Link, key: str, steps: bool) -> None:
@@ -76,6 +93,20 @@ def test_triggers_that_write_elsewhere(two_into: Link, key: str, steps: bool) ->
     assert [report.verified for report in reports] == ["digest", "digest"]
     assert two_into.target.rows("b") == two_into.source.rows("b")
     assert two_into.target.rows("note") == [(1,)]
+
+
+@pytest.mark.parametrize("steps", [False, True], ids=["one go", "steps"])
+def test_triggers_that_write_to_tables_of_other_transactions(two_into: Link, steps: bool) -> None:
+    """A table that was found equal, or merged before, stays as it was compared, although it has another transaction."""
+    prepare(two_into, "INTEGER", "UPDATE c SET v = 3 WHERE id = 1")
+    two_into.create("CREATE TABLE c (id INTEGER PRIMARY KEY, v INTEGER)", "INSERT INTO c VALUES (1, 1), (2, 1)")
+    before = two_into.target.rows("c")
+
+    with pytest.raises(SyncFailed, match=r"'c' was compared with the source already.*trigger \(act\)"):
+        run_in_steps(two_into, "c", "a") if steps else two_into.sync("c", "a", single_transaction=False)
+
+    assert two_into.target.rows("c") == before
+    assert two_into.target.rows("a") == [(1, 1)]
 
 
 @pytest.mark.parametrize("protocol", ["1", "2"])
