@@ -15,6 +15,8 @@ from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks, reason_of
 from airflow_provider_sync.airflow_support.task_history import record_reports
+from airflow_provider_sync.airflow_support.task_metrics import emit_report_metrics
+from airflow_provider_sync.airflow_support.task_spans import emit_report_spans
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError, RefusedDeletes, SyncFailed
@@ -158,13 +160,15 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
         return None
 
     def record(self, context: Context, reports: Sequence[Report]) -> None:
-        """Record the reports in the history; those of a dry run are not recorded."""
+        """Record the reports in the history, and as metrics and spans; those of a dry run are not recorded."""
         try:
             dry_run = self.dry()
         except ConfigurationError:
             dry_run = False  # the argument itself is the failure to record
         if not dry_run:
             record_reports(context, reports, group=self.series)
+            emit_report_metrics(context, reports)
+            emit_report_spans(reports)
 
     def finish(
         self, context: Context, config: ClientConfig, plan: RunPlan, reports: Sequence[Report], *, skip_unchanged: bool = False
