@@ -158,7 +158,8 @@ def test_an_unknown_option_is_told_with_those_that_there_are() -> None:
         ServerConfig.from_dict({"tokens": ["a", {"token": "x", "table": ["a"]}]})
     assert (
         str(refused.value)
-        == "tokens[1]: there is no option 'table'. Did you mean 'tables'? There are: token, tables, directories, where."
+        == "tokens[1]: there is no option 'table'. Did you mean 'tables'? There are: token, token_sha256, name, expires,"
+        " addresses, tables, directories, where."
     )
 
 
@@ -251,7 +252,7 @@ def test_secrets_are_not_shown() -> None:
     """Neither tokens nor passwords are part of what a configuration prints as."""
     client = ClientConfig.from_dict({**URL, "token": "hidden", "password": "hidden", "connections": {"a": "x://hidden"}})
     server = ServerConfig.from_dict(
-        {"tokens": ["hidden", {"token": "hidden"}], "connections": {"a": "mysql://u:hidden@h/d"}, "mask_key": "hidden" * 6}
+        {"tokens": ["hidden", {"token": "hidden too"}], "connections": {"a": "mysql://u:hidden@h/d"}, "mask_key": "hidden" * 6}
     )
     table = TargetTable(name="t", connection="mysql://u:hidden@h/d")
     for value in (client, server, table, Token(token="hidden")):

@@ -222,6 +222,24 @@ COMMANDS = (
         ),
     ),
     Command(
+        "token",
+        "new_token",
+        "make a token, and print what the server and the client need of it",
+        (
+            _argument("action", choices=("new",), metavar="new", help="make a new token"),
+            _argument("--name", metavar="NAME", help="what the server's log calls it"),
+            _argument("--expires", metavar="DATE", help="last day on which it counts, such as 2027-01-31 (default: no end)"),
+            _argument(
+                "--address",
+                action="append",
+                default=[],
+                metavar="NETWORK",
+                help="only from this address or network, such as 192.0.2.0/24; may be repeated",
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
         "list",
         "listing",
         "list the tables and directories that the server offers, with sizes and keys",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from argparse import Namespace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ _DIRECTORY_OPTIONS = (
     "permissions",
 )
 
+_EVERYBODY = stat.S_IROTH | stat.S_IWOTH
+
 
 def main(options: Namespace) -> int:
     """Copy the directory that the arguments name; see :mod:`.main` for the exit code."""
@@ -35,12 +38,15 @@ def main(options: Namespace) -> int:
 def _token(path: str | None) -> str | None:
     """Return the token from a file, or from the environment: everybody on a machine can see the arguments of a command.
 
-    :raises ConfigurationError: when the file cannot be read, or holds nothing
+    :raises ConfigurationError: when the file cannot be read, can be read by everybody, or holds nothing
     """
     if path is None:
         return os.environ.get("SYNC_TOKEN") or None
     try:
-        token = Path(path).read_text(encoding="utf-8").strip()
+        with Path(path).open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & _EVERYBODY:
+                raise ConfigurationError(f"Every user of this machine can read or change {path}. Protect it: chmod 600 {path}")
+            token = file.read().strip()
     except OSError as error:
         raise ConfigurationError(f"Cannot read the token from {path}: {error.strerror}. Give the path of a file.") from error
     except UnicodeDecodeError as error:

@@ -18,8 +18,9 @@ from airflow_provider_sync.config.directories import (
     directory_from_options,
 )
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, DeleteLimit, ServerLimits, SizeLimits
-from airflow_provider_sync.config.server import ServerConfig, Token
+from airflow_provider_sync.config.server import ServerConfig
 from airflow_provider_sync.config.tables import SourceTable, TableConfig, TargetTable, connection_url, table_from_options
+from airflow_provider_sync.config.tokens import Token
 
 __all__ = [
     "DEFAULT_FILES_PER_REQUEST",

@@ -203,7 +203,9 @@ def _value(value: Any) -> str:
 def _options_at(place: Place, model: Any) -> list[str]:
     """Name the options that may stand at a place."""
     *_, kinds = _walk(place, model)
-    return [name for kind in kinds if _is_model(kind) for name in kind.model_fields if name != "name"]
+    models = [kind for kind in kinds if _is_model(kind)]
+    # A name that is required is what stands before the options.
+    return [name for kind in models for name, field in kind.model_fields.items() if name != "name" or not field.is_required()]
 
 
 def _place(loc: Place, model: Any) -> Place:

@@ -46,13 +46,17 @@ class HttpError(Exception):
 
 
 class Unauthenticated(HttpError):
-    """A request has no token, or one that the server does not know."""
+    """A request has no token, or one that does not count; the answer is the same for all reasons.
+
+    :ivar reason: what the request has, for the log only, such as "a wrong token"
+    """
 
     status = 401
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "no token") -> None:
         super().__init__("Unauthenticated.")
+        self.reason = reason
 
 
 class RequestTooSlow(HttpError):

@@ -38,7 +38,8 @@ def test_one_definition() -> None:
         parser = argparse.ArgumentParser()
         for argument in command.args:
             argument.add_to_parser(parser)
-        arguments = {"demo": [], "pull": ["http://x", "images", "./images"]}.get(command.name, ["--config", "x.yaml"])
+        own = {"demo": [], "pull": ["http://x", "images", "./images"], "token": ["new"]}
+        arguments = own.get(command.name, ["--config", "x.yaml"])
         ours = vars(build_parser().parse_args([command.name, *arguments]))
         del ours["module"]
         assert vars(parser.parse_args(arguments)) == ours

@@ -104,6 +104,7 @@ def test_the_token_comes_from_a_file(copy: Copy, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SYNC_TOKEN", "wrong")
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
+    file.chmod(0o640)
     assert copy.pull("--token-file", str(file)) == 0
     assert copy.files() == ["a.png", "deep/b.txt"]
 
@@ -129,8 +130,22 @@ def test_a_token_file_without_a_token(
     file = tmp_path / "token"
     if content is not None:
         file.write_bytes(content)
+        file.chmod(0o600)
     assert copy.pull("--token-file", str(file)) == 2
     assert message in capsys.readouterr().err
+    assert not copy.target.exists()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o602])
+def test_a_token_file_that_others_can_read(copy: Copy, tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int) -> None:
+    """A token file that every user can read or change is refused, with the command that protects it, and nothing is written."""
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(mode)
+    assert copy.pull("--token-file", str(file)) == 2
+    printed = capsys.readouterr()
+    assert f"Every user of this machine can read or change {file}. Protect it: chmod 600 {file}" in printed.err
+    assert TOKEN not in printed.err
     assert not copy.target.exists()
 
 

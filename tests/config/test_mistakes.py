@@ -73,7 +73,12 @@ def test_all_mistakes_are_found_at_once() -> None:
             ("directories", "d", "prefix"),
             "'d': prefix is '../y'. Give a folder of the source, such as '2026/01'.",
         ),
-        (ServerConfig, {"tokens": [{"tables": []}]}, ("tokens", 0, "token"), "tokens[0]: 'token' is missing. Give it a value."),
+        (
+            ServerConfig,
+            {"tokens": [{"tables": []}]},
+            ("tokens", 0),
+            "A token has neither token nor token_sha256. Give it one of them; `airflow-sync token new` makes both.",
+        ),
         (ServerConfig, {"tokens": [7]}, ("tokens", 0), "tokens[0] must be a mapping, not a whole number."),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 UNKNOWN = "unknown"
 """The address of a socket that has none."""
 
@@ -13,12 +15,21 @@ def client_address(host: str | None) -> str:
 
     :param host: the client's address in the ASGI scope, or ``None``
     """
+    address = exact_address(host)
+    if address is None:
+        return UNKNOWN
+    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def exact_address(host: str | None) -> Address | None:
+    """Return an address as such, an IPv4 one also where IPv6 stands around it; ``None`` if it is none, as of a Unix socket.
+
+    :param host: the client's address in the ASGI scope; where a proxy that the server trusts says it, that of its client
+    """
     try:
         address = ipaddress.ip_address((host or "").partition("%")[0])
     except ValueError:
-        return UNKNOWN
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(address) if address.is_loopback else str(ipaddress.ip_network((address, 64), strict=False))
+        return None
+    return address if isinstance(address, ipaddress.IPv4Address) else address.ipv4_mapped or address

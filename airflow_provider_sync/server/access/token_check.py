@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.access.addresses import client_address
+from airflow_provider_sync.server.access.expiry_warnings import ExpiryWarnings
 from airflow_provider_sync.server.access.grants import Grant, Tokens
 from airflow_provider_sync.server.http_errors import TooManyRefused, Unauthenticated
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
@@ -72,6 +73,9 @@ class Access:
         self._refusals = Refusals()
         self._notices = RateLimitedLog(log)
         self._delayed = 0
+        self._expiry = ExpiryWarnings()
+        for grant in tokens.grants:
+            self._expiry.warn(grant)
 
     async def grant(self, request: Request) -> Grant:
         """Return what the sender of a request may see.
@@ -79,12 +83,13 @@ class Access:
         :raises Unauthenticated: after the delay, without a valid token
         :raises TooManyRefused: without a valid token, when too many such answers are already delayed
         """
-        authorization = request.headers.get("authorization")
+        host = request.client.host if request.client else None
         try:
-            grant = await self._tokens.grant(authorization)
-        except Unauthenticated:
-            await self._hold_back(request, "a wrong token" if authorization else "no token")
+            grant = await self._tokens.grant(request.headers.get("authorization"), host)
+        except Unauthenticated as error:
+            await self._hold_back(request, error.reason)
             raise
+        self._expiry.warn(grant)
         authorised = request.scope.get("extensions", {}).get(AUTHORISED)
         if authorised is not None:
             authorised()

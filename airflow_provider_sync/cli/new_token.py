@@ -1,0 +1,70 @@
+"""``token new``: a random token, once; and what ``server.yaml``, Airflow and ``client.yaml`` need of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from argparse import Namespace
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config.tokens import token_digest
+from airflow_provider_sync.exceptions import ConfigurationError
+
+DONE = 0
+
+PREFIX = "sync_"
+"""What every token begins with, so that those who search files for secrets find it."""
+
+_BYTES = 32
+
+
+def main(options: Namespace) -> int:
+    """Make one token and print it; nothing is written to a file."""
+    token = PREFIX + secrets.token_urlsafe(_BYTES)
+    entry = _entry(token, options)
+    if options.json:
+        print(json.dumps({"token": token, **entry}))
+    else:
+        print("\n".join(_lines(token, entry)))
+    return DONE
+
+
+def _entry(token: str, options: Namespace) -> dict[str, Any]:
+    """Return the options of the token in ``server.yaml``.
+
+    :raises ConfigurationError: when the server would refuse them, and for an end in the past
+    """
+    given = {
+        "name": options.name,
+        "token_sha256": token_digest(token),
+        "expires": options.expires,
+        "addresses": options.address or None,
+    }
+    entry = {name: value for name, value in given.items() if value is not None}
+    (checked,) = ServerConfig.from_dict({"tokens": [entry]}).tokens
+    if checked.expires is not None and checked.expires < datetime.now(UTC):
+        raise ConfigurationError(f"--expires {options.expires} is in the past. Give a later date.")
+    return entry
+
+
+def _lines(token: str, entry: dict[str, Any]) -> Iterator[str]:
+    fields = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in entry.items())
+    connection = json.dumps({"conn_type": "sync", "host": "https://SERVER/api/sync", "password": token})
+    yield "The token, which is shown only now:"
+    yield ""
+    yield f"  {token}"
+    yield ""
+    yield "Server: add this to tokens in server.yaml, with tables and directories if it may not see all."
+    yield ""
+    yield f"  - {{{fields}}}"
+    yield ""
+    yield "Airflow: make it the password of the connection, in the form of connections or as"
+    yield ""
+    yield f"  AIRFLOW_CONN_SYNC_DEFAULT='{connection}'"
+    yield ""
+    yield 'Command line: set it where client.yaml has token: "${SYNC_TOKEN}".'
+    yield ""
+    yield f"  SYNC_TOKEN={token}"
