@@ -18,7 +18,7 @@ from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError, TargetChangedError
-from airflow_provider_sync.merge.table_write import TableWrite
+from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
 
 
 class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class DirectLoad(TableWrite):
         :raises SourceChangedError: if their number is not the announced one
         """
         # Closed here: the traceback of an error would otherwise keep the source's response open.
-        with naming_table(self.target.name), self.database.translate_errors(), closing(self.staged.blocks()) as blocks:
+        with naming_table(self.target.name), explaining_duplicates(self.database), closing(self.staged.blocks()) as blocks:
             loaded = self.database.loader.load_text(self.connection, self.target, self.staged.columns, blocks)
             self.database.identities.move_past_keys(self.connection, self.target)
         expected = self.staged.rows()

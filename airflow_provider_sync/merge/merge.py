@@ -6,7 +6,7 @@ Transactions, work tables, and the order among several tables belong to :mod:`.t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,7 +20,7 @@ from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.change_list import ChangeList, key_is_unique
 from airflow_provider_sync.merge.merge_check import MergeCheck
 from airflow_provider_sync.merge.row_updates import RowUpdates
-from airflow_provider_sync.merge.table_write import TableWrite
+from airflow_provider_sync.merge.table_write import TableWrite, explaining_duplicates
 from airflow_provider_sync.merge.unique_keys import other_unique_keys
 
 
@@ -185,7 +185,7 @@ class TableMerge(TableWrite):
 
     def write(self) -> None:
         """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
-        with self._naming_table(), self._explaining_kept_values():
+        with self._naming_table(), self._explaining_duplicates():
             self._write_rows()
             if self.counts.inserted:
                 self.database.identities.move_past_keys(self.connection, self.target)
@@ -330,21 +330,12 @@ class TableMerge(TableWrite):
     def _count(self, statement: str) -> int:
         return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
 
-    @contextmanager
-    def _explaining_kept_values(self) -> Iterator[None]:
-        """Say in the error why a value of a unique key may be taken where rows stay that the source lacks."""
-        try:
-            with self.database.translate_errors():
-                yield
-        except TableError as error:
-            is_mirror = self.staged.mode.name == "mirror"
-            if is_mirror or error.__cause__ is None or not self.database.is_duplicate(error.__cause__):
-                raise
-            raise TableError(
-                f"{error} With mode {self.staged.mode.name}, rows that the source lacks keep their values of unique keys.",
-                NOTHING_CHANGED,
-                "Remove the row that has the value, or drop the unique key.",
-            ) from error
+    def _explaining_duplicates(self) -> AbstractContextManager[None]:
+        mode = self.staged.mode.name
+        if mode == "mirror":
+            return explaining_duplicates(self.database)
+        kept = f"With mode {mode}, rows that the source lacks keep their values of unique keys."
+        return explaining_duplicates(self.database, kept, "Remove the row that has the value, or drop the unique key.")
 
     @contextmanager
     def _naming_table(self) -> Iterator[None]:

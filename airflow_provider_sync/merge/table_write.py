@@ -6,9 +6,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.listed_changes import ListedChanges, MergeCounts, MergeResult
 from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
+
+_DOUBLED = "Rows that the source tells apart are one to a unique key of the target, or a row that is not synced has their value."
+_APART = "Compare the key's columns and collations of both, or drop it at the target."
+
+
+@contextmanager
+def explaining_duplicates(database: Database, reason: str = _DOUBLED, advice: str = _APART) -> Iterator[None]:
+    """Add to an error about a value of a unique key why it may be there twice, and what to do."""
+    try:
+        with database.translate_errors():
+            yield
+    except TableError as error:
+        if error.__cause__ is None or not database.is_duplicate(error.__cause__) or NOTHING_CHANGED in error.args:
+            raise
+        explained = TableError(f"{error} {reason}", NOTHING_CHANGED, advice)
+        raise (explained.without_subject() if error.lacks_subject else explained) from error.__cause__
 
 
 class TableWrite(ABC):
