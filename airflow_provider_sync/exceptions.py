@@ -38,6 +38,7 @@ from typing import NamedTuple, Self
 
 from airflow_provider_sync.cancellation import raise_if_ended
 from airflow_provider_sync.printable import printable_lines, reason
+from airflow_provider_sync.redaction import redact
 from airflow_provider_sync.report import Report
 
 
@@ -72,7 +73,8 @@ class RefusedDeletes(NamedTuple):
 class SyncError(Exception):
     """Something stopped a sync; the target is as it was, except for tables that cannot be rolled back.
 
-    A message has no control characters except line breaks, and a bounded length, whatever it quotes.
+    A message has no control characters except line breaks, a bounded length, and no secret that :mod:`.redaction` finds, whatever
+    it quotes.
 
     :param args: the sentences of the message: what happened, perhaps :data:`NOTHING_CHANGED`, and what to do next
     :ivar retryable: whether the error is transient, so that the same call may succeed later
@@ -92,7 +94,7 @@ class SyncError(Exception):
     _last_sentence: str = ""
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(printable_lines(value) if isinstance(value, str) else value for value in args))
+        super().__init__(*(redact(printable_lines(value)) if isinstance(value, str) else value for value in args))
 
     def __str__(self) -> str:
         last = (self._last_sentence,) if self._last_sentence else ()

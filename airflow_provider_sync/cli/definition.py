@@ -50,7 +50,7 @@ class Command:
     @property
     def arguments(self) -> tuple[Argument, ...]:
         """Its own arguments, and those that every command has."""
-        return (_argument("--verbose", action="store_true", help="show the traceback of an error"), *self.own_arguments)
+        return (_argument("--verbose", action="store_true", help="show the traceback of an error"), *_LOG, *self.own_arguments)
 
 
 def get_airflow_commands() -> list[GroupCommand]:
@@ -97,6 +97,18 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30m, 12h or 1d")
     return float(number) * units[unit]
 
+
+_LOG = (
+    _argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        metavar="LEVEL",
+        help="lowest level that is logged: debug, info, warning or error (default: warning; for serve what server.yaml says, or"
+        " info)",
+    ),
+    _argument("--log-format", choices=("text", "json"), metavar="FORMAT", help="format of the log: text or json (default: text)"),
+    _argument("--log-file", metavar="FILE", help="append the log to this file, with rotation, instead of standard error"),
+)
 
 _CONFIG = _argument("--config", required=True, metavar="FILE", help="configuration of the client (client.yaml)")
 _TABLE = _argument("--table", action="append", default=[], metavar="NAME", help="only this table; may be repeated")

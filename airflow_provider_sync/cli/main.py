@@ -19,9 +19,12 @@ from typing import NoReturn
 from airflow_provider_sync import __version__
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
 from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION
+from airflow_provider_sync.cli.log_options import log_settings
 from airflow_provider_sync.cli.standard_streams import give_up, open_standard_streams
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
+from airflow_provider_sync.logs.configuration import configured_logs
 from airflow_provider_sync.printable import reason
+from airflow_provider_sync.redaction import redact
 
 DONE, DIFFERENT, USAGE, FAILED = 0, 1, 2, 3
 ENDED_BY_SIGNAL = 128
@@ -80,6 +83,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(module: str, options: argparse.Namespace, program: str) -> int:
+    with configured_logs(log_settings(options)):
+        return _ended(module, options, program)
+
+
+def _ended(module: str, options: argparse.Namespace, program: str) -> int:
+    """Run a command to its end, whatever that is, and return the exit code."""
     try:
         # The server handles signals itself.
         with nullcontext() if module == SERVER else cancelled_by_signals():
@@ -110,7 +119,7 @@ def _on_one_terminal() -> bool:
 
 def _fail(error: Exception, code: int, program: str, *, verbose: bool, shown: bool = False) -> int:
     if verbose:
-        traceback.print_exception(error)
+        print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     # A message with a CREATE TABLE, or a parser's message, may have several lines.
     message = " ".join(str(error).split())
     if shown and isinstance(error, SyncFailed):
@@ -123,7 +132,7 @@ def _fail(error: Exception, code: int, program: str, *, verbose: bool, shown: bo
         message += "Please report it." if verbose else "Run it again with --verbose to see where, and report it."
     # If nothing can be written, the exit code has to do.
     with suppress(OSError):
-        print(f"{program}: {message}", file=sys.stderr)
+        print(redact(f"{program}: {message}"), file=sys.stderr)
     return code
 
 

@@ -9,9 +9,11 @@ from contextlib import redirect_stdout
 from functools import partial
 from typing import TextIO
 
+from airflow_provider_sync.cli.log_options import log_settings
 from airflow_provider_sync.cli.opener import open_database, open_directory
 from airflow_provider_sync.cli.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.logs.configuration import configure_logs
 from airflow_provider_sync.server.process.uvicorn_server import serve
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 def main(options: Namespace) -> int:
     """Serve until the process is told to stop; the one line on standard output is the URL."""
     config = ServerConfig.from_yaml(options.config)
+    configure_logs(log_settings(options, config.log))
     print_url = partial(_print_url, sys.stdout)
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):

@@ -8,6 +8,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from airflow_provider_sync.client.transport import BearerAuth, check_header
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.redaction import remember_secrets
 
 
 def credentials(token: str | None, login: str | None, password: str | None) -> AuthBase | None:
@@ -17,6 +18,7 @@ def credentials(token: str | None, login: str | None, password: str | None) -> A
     """
     if token and login:
         raise ConfigurationError("Both a token and a login are given. Give a token, or login and password.")
+    remember_secrets([token, password])
     if password and not login:
         raise ConfigurationError("A password is given without a login. Give both, or a token.")
     if login:

@@ -12,7 +12,9 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from airflow_provider_sync.config.mistakes import KIND, SENTENCE, VALUE, mistakes_in, refusal
+from airflow_provider_sync.config.secret_options import secrets_in
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.redaction import remember_secrets
 from airflow_provider_sync.time_zones import checked_time_zone
 
 VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
@@ -36,6 +38,7 @@ class Options(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True,
 
         :raises ConfigurationError: naming the place of each mistake
         """
+        remember_secrets(secrets_in(settings))
         try:
             return cls.model_validate(dict(settings))
         except ValidationError as error:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
+from airflow_provider_sync.config.log import LogOptions
 from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference, wrong_value
 from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
 from airflow_provider_sync.config.tokens import Token, each_once, list_of_tokens, sees_what_is_offered
@@ -51,6 +52,11 @@ class ServerConfig(Options, frozen=True):
     )
     default_file_hasher: str = Field(default="md5", description="`md5`, `none`, or the import path of a class.")
     cache: Cache = None
+    log: LogOptions = Field(
+        default_factory=LogOptions,
+        description="What `airflow-sync serve` logs, and where to, unless its flags say otherwise. A server in Airflow logs as"
+        " Airflow does.",
+    )
     time_zone: TimeZoneName | None = Field(
         default=None,
         description="Time zone in which version 1 sends and hashes TIMESTAMP: that of the existing clients' databases,"

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from airflow_provider_sync.databases import url_options
 from airflow_provider_sync.databases.registry import EngineEntry, entry_for_url
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.redaction import remember_secrets
 
 
 def open_engine(url: str) -> Engine:
@@ -33,6 +34,7 @@ def open_engine(url: str) -> Engine:
             "A connection is not a valid database URL. Write it as 'mysql://user:password@host/database', with the password"
             " percent-encoded."
         ) from None
+    remember_secrets([parsed.password and str(parsed.password)])
     entry = entry_for_url(parsed)
     parsed = _with_driver(parsed, entry)
     url_options.check_names(parsed, entry)

@@ -25,6 +25,7 @@ from airflow_provider_sync.config import (
     TargetTable,
     Token,
 )
+from airflow_provider_sync.config.log import LogOptions
 from airflow_provider_sync.config.options import Options
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
 from airflow_provider_sync.operators.configured_sync import ConfiguredSyncOperator
@@ -44,7 +45,7 @@ from tests.docs.pages import PAGES, PROJECT, anchors, blocks, kind_of_configurat
 from tests.docs.references import PACKAGE, missing_commands, missing_definitions, missing_names, missing_paths, missing_rooms
 
 REFERENCE = PROJECT / "docs" / "reference"
-BEFORE_OPTIONS = {"help", "verbose"}
+OF_EVERY_COMMAND = {"help", "verbose", "log_level", "log_format", "log_file"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
@@ -125,6 +126,7 @@ def test_code(page: Path) -> None:
     [
         ("server.yaml", ServerConfig),
         ("Limits of the server", ServerLimits),
+        ("The log of the server", LogOptions),
         ("A token", Token),
         ("A table of the server", SourceTable),
         ("A directory of the server", SourceDirectory),
@@ -199,8 +201,10 @@ def test_commands() -> None:
     (commands,) = [action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     page = REFERENCE / "commands.md"
     assert re.findall(r"^## `(\w+)`$", page.read_text(), re.MULTILINE) == list(commands.choices)
+    before = page.read_text().partition("\n## ")[0]
+    assert [name for name in OF_EVERY_COMMAND if f"--{name.replace('_', '-')}" not in before] == []
     for name, parser in commands.choices.items():
-        expected = {_as_documented(action) for action in parser._actions if action.dest not in BEFORE_OPTIONS}
+        expected = {_as_documented(action) for action in parser._actions if action.dest not in OF_EVERY_COMMAND}
         assert set(table_below(page, name)) == expected
 
 

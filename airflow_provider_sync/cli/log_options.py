@@ -1,0 +1,27 @@
+"""What the flags ``--log-…`` say, before what the configuration of the server says."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from airflow_provider_sync.logs.configuration import LogSettings
+
+if TYPE_CHECKING:
+    from airflow_provider_sync.config.log import LogOptions
+
+
+def log_settings(options: Namespace, configured: LogOptions | None = None) -> LogSettings:
+    """Return how a command logs.
+
+    :param options: of the command line
+    :param configured: ``log`` of ``server.yaml``; ``None`` for the defaults of a command
+    """
+    base = LogSettings() if configured is None else LogSettings(**configured.model_dump())
+    return LogSettings(
+        level=options.log_level or base.level,
+        format=options.log_format or base.format,
+        file=options.log_file or base.file,
+        max_bytes=base.max_bytes,
+        backups=base.backups,
+    )

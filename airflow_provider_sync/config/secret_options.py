@@ -1,0 +1,46 @@
+"""Find the secrets in a configuration by the names of their options, before it is checked: a wrong one has secrets, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_SECRETS = frozenset({"token", "tokens", "password", "mask_key", "headers"})
+_NOT_SECRET = frozenset({"name", "tables", "directories", "where", "addresses", "expires", "token_sha256"})
+"""What stands beside a token in its entry."""
+
+
+def secrets_in(settings: Any) -> Iterator[str]:
+    """Yield the secrets of a configuration: tokens, passwords, keys, headers, and the passwords of URLs.
+
+    :param settings: what a file says, with variables replaced; anything else than mappings, lists and text has no secret
+    """
+    if isinstance(settings, Mapping):
+        for name, value in settings.items():
+            yield from (_texts(value) if name in _SECRETS else secrets_in(value))
+    elif isinstance(settings, (list, tuple)):
+        for value in settings:
+            yield from secrets_in(value)
+    elif isinstance(settings, str):
+        yield from (password for password in passwords_of(settings) if "${" not in password)
+
+
+def passwords_of(url: str) -> Iterator[str]:
+    """Yield the password in a URL, as it is written there; nothing if the text has none."""
+    _, scheme, rest = url.partition("://")
+    account, at, _ = rest.rpartition("@")
+    password = account.partition(":")[2]
+    if scheme and at and password:
+        yield password
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        # A variable that was not replaced is no secret, and stands in advice.
+        yield from (() if "${" in value else (value,))
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from (() if name in _NOT_SECRET else _texts(inner))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)

@@ -1,0 +1,108 @@
+"""Log files: shared by several processes, rotated by size, and no reason to stop working when they cannot be written."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from airflow_provider_sync.printable import printable
+
+DEFAULT_MAX_BYTES = 10 * 1024 * 1024
+DEFAULT_BACKUPS = 5
+
+
+class LogFile(RotatingFileHandler):
+    """Appends lines to a file; several processes may share it, and other programs may move it away.
+
+    A file that cannot be written costs its lines and nothing else: standard error says so once, and once more when it can be
+    written again.
+
+    :param path: of the file; its folder is made
+    :param max_bytes: above it, the file is renamed to ``….1`` and a new one begun; 0 for never
+    :param backups: how many renamed files are kept
+    """
+
+    def __init__(self, path: str, max_bytes: int = DEFAULT_MAX_BYTES, backups: int = DEFAULT_BACKUPS) -> None:
+        super().__init__(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8", errors="backslashreplace", delay=True)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or count it as lost."""
+        try:
+            self._follow()
+            line = self.format(record)
+            if self._is_full(line):
+                self._rotate(line)
+            stream = self._open_stream()
+            stream.write(line + self.terminator)
+            stream.flush()
+        except OSError as error:
+            self._give_up(error)
+        except Exception:  # noqa: BLE001  # the contract of handlers: a line that cannot be made ends no request
+            self.handleError(record)
+        else:
+            self._recover()
+
+    def _follow(self) -> None:
+        """Close the file if it was moved away, by another process or by logrotate."""
+        if self.stream is None:
+            return
+        try:
+            there = Path(self.baseFilename).stat()
+        except FileNotFoundError:
+            self._close_stream()
+            return
+        here = os.fstat(self.stream.fileno())
+        if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+            self._close_stream()
+
+    def _open_stream(self) -> TextIOWrapper:
+        if self.stream is None:
+            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+            self.stream = self._open()
+        return self.stream
+
+    def _is_full(self, line: str) -> bool:
+        if self.maxBytes <= 0:
+            return False
+        written = os.fstat(self._open_stream().fileno()).st_size
+        return written > 0 and written + len(line) >= self.maxBytes
+
+    def _rotate(self, line: str) -> None:
+        """Begin a new file, unless another process has done it by the time that the lock is free."""
+        with Path(f"{self.baseFilename}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._follow()
+            if self._is_full(line):
+                self.doRollover()
+
+    def _give_up(self, error: OSError) -> None:
+        self._lost += 1
+        # What is buffered would be tried again, and fail again, at each line and at the end.
+        self._close_stream()
+        if self._lost == 1:
+            reason = error.strerror or str(error)
+            _say(f"The log file {self.baseFilename} cannot be written: {reason}. Work goes on without these lines.")
+
+    def _recover(self) -> None:
+        if self._lost:
+            _say(f"The log file {self.baseFilename} is written again; {self._lost} lines were lost.")
+            self._lost = 0
+
+    def _close_stream(self) -> None:
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+
+
+def _say(sentence: str) -> None:
+    # Not by the log, which this is about; and there may be nobody who reads.
+    with suppress(OSError, ValueError):
+        print(printable(sentence), file=sys.stderr, flush=True)  # noqa: T201

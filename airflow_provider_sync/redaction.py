@@ -1,0 +1,84 @@
+"""Keep secrets out of text that people see: lines of the log, errors, reports, and what commands print.
+
+Two rules together. What this process knows to be a secret (:func:`remember_secrets`) is replaced wherever it stands, also in the
+words of a driver. What only looks like a secret, as in ``password=…`` or ``//user:…@host``, is replaced by its form.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from threading import Lock
+from urllib.parse import quote, quote_plus, unquote
+
+HIDDEN = "***"
+"""What stands in the place of a secret."""
+
+MIN_LENGTH = 8
+"""Shortest secret that is replaced wherever it stands, in characters: a shorter one would take common words with it."""
+
+MAX_SECRETS = 256
+"""Secrets that are remembered at once, in all their forms; the oldest are forgotten."""
+
+_NAMES = r"pass(?:word|wd|phrase)|pwd|token|secret(?:_?key)?|(?:access|api|mask|private)_?key|signature"
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # The user stays: it says which account fails.
+    (re.compile(r"(://[^/\s:@]*:)[^/\s]*@"), rf"\1{HIDDEN}@"),
+    (re.compile(rf"((?:{_NAMES})=)(?:'[^']*'|\"[^\"]*\"|[^\s`'\"&;,)\]}}]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"(([\"'])(?:{_NAMES})\2\s*:\s*([\"'])).*?\3", re.IGNORECASE), rf"\1{HIDDEN}\3"),
+    (re.compile(r"(authorization[\"']?\s*[:=]\s*[\"']?[a-z]+\s+)[^\s\"',]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\w+/=\s\\]*(-----END)"), rf"\1{HIDDEN}\2"),
+)
+
+
+class _Secrets:
+    """The secrets that this process knows; may be used from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._patterns: dict[str, re.Pattern[str]] = {}
+
+    def add(self, values: Iterable[str]) -> None:
+        with self._lock:
+            patterns = dict(self._patterns)
+            for form in (form for value in values for form in _written(value)):
+                patterns.pop(form, None)
+                # A password such as `postgres` must leave `postgresql` alone.
+                patterns[form] = re.compile(rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])")
+            # A new dict, since others may be reading the old one.
+            self._patterns = dict(list(patterns.items())[-MAX_SECRETS:])
+
+    def hide(self, text: str) -> str:
+        found = [(form, pattern) for form, pattern in self._patterns.items() if form in text]
+        # Longest first: one secret may be the beginning of another.
+        for _, pattern in sorted(found, key=lambda entry: len(entry[0]), reverse=True):
+            text = pattern.sub(HIDDEN, text)
+        return text
+
+
+_SECRETS = _Secrets()
+
+
+def remember_secrets(values: Iterable[str | None]) -> None:
+    """Have :func:`redact` replace these values from now on, however they are quoted.
+
+    Values of less than :data:`MIN_LENGTH` characters are replaced only where their form shows what they are.
+    """
+    _SECRETS.add([value for value in values if value is not None])
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with :data:`HIDDEN` in the place of each secret."""
+    text = _SECRETS.hide(text)
+    for pattern, replacement in _FORMS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _written(value: str) -> Iterator[str]:
+    """Yield the forms in which libraries quote a value: as it is, and as in a URL, in JSON and in Python."""
+    plain = value.strip()
+    for form in {plain, unquote(plain), quote(plain, safe=""), quote_plus(plain), json.dumps(plain)[1:-1], repr(plain)[1:-1]}:
+        if len(form) >= MIN_LENGTH:
+            yield form

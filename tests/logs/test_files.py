@@ -1,0 +1,83 @@
+"""Log files: rotation, several processes, and disks that are full."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.logs.files import LogFile
+
+_WRITES = """
+import logging, sys
+from airflow_provider_sync.logs.files import LogFile
+log = logging.getLogger("x")
+log.addHandler(LogFile(sys.argv[1], 2000, 100))
+for number in range(200):
+    log.error("%s %03d", sys.argv[2], number)
+"""
+
+
+@contextmanager
+def logging_to(path: Path, **options: int) -> Iterator[logging.Logger]:
+    """Give a logger that nobody else knows, and that writes to a file."""
+    with closing(LogFile(str(path), **options)) as handler:
+        logger = logging.Logger("test")
+        logger.addHandler(handler)
+        yield logger
+
+
+def test_rotation(tmp_path: Path) -> None:
+    """A file that is full is renamed and a new one begun; only so many are kept. The folder is made."""
+    path = tmp_path / "logs" / "sync.log"
+    with logging_to(path, max_bytes=100, backups=2) as log:
+        for number in range(30):
+            log.error("line %02d", number)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["sync.log", "sync.log.1", "sync.log.2", "sync.log.lock"]
+    assert all(file.stat().st_size <= 100 for file in path.parent.iterdir())
+    assert path.read_text().splitlines()[-1] == "line 29"
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    """Processes that share a file lose no line when one of them rotates it."""
+    path = tmp_path / "sync.log"
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITES, str(path), name]) for name in ("a", "b", "c")]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    lines = [line for file in tmp_path.glob("sync.log*") for line in file.read_text().splitlines()]
+    assert sorted(lines) == [f"{name} {number:03d}" for name in ("a", "b", "c") for number in range(200)]
+
+
+def test_a_file_that_is_moved_away(tmp_path: Path) -> None:
+    """A file that logrotate renames or removes is begun again."""
+    path = tmp_path / "sync.log"
+    with logging_to(path, max_bytes=0) as log:
+        log.error("one")
+        path.rename(tmp_path / "old.log")
+        log.error("two")
+        assert (path.read_text(), (tmp_path / "old.log").read_text()) == ("two\n", "one\n")
+        path.unlink()
+        log.error("three")
+    assert path.read_text() == "three\n"
+
+
+@pytest.mark.parametrize("where", ["full", "no folder", "a folder"])
+def test_a_file_that_cannot_be_written(tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log folder that is full or cannot be written ends nothing, and is said once on standard error; so is that it is over."""
+    path = {"full": Path("/dev/full"), "no folder": tmp_path / "file" / "sync.log", "a folder": tmp_path}[where]
+    (tmp_path / "file").write_text("in the way")
+    with logging_to(path) as log:
+        for number in range(3):
+            log.error("line %d", number)
+        printed = capsys.readouterr().err
+        assert printed.count("\n") == 1
+        assert printed.startswith(f"The log file {path} cannot be written: ")
+        if where == "no folder":
+            path.parent.unlink()
+            log.error("line 3")
+            assert capsys.readouterr().err == f"The log file {path} is written again; 3 lines were lost.\n"
+            assert path.read_text() == "line 3\n"
