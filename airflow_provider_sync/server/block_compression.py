@@ -21,19 +21,34 @@ _MIN_BYTES = 256
 
 _WORTH_IT = 0.9
 
+_SURE_AFTER = 16
+"""Files in a row of one kind that were not worth it; from then on, only one in as many is tried."""
+
 
 class BlockCompression:
     """Compresses the blocks of files, one file after the other."""
 
     def __init__(self) -> None:
         self._compress = BlockCompressor().compress
+        self._refused: dict[str, int] = {}
 
     def is_worthwhile(self, path: str, first: bytes) -> bool:
-        """Decide by the name of a file and the beginning of its content whether its blocks shall be compressed."""
-        if len(first) < _MIN_BYTES or path.rpartition(".")[2].lower() in _COMPRESSED:
+        """Decide whether the blocks of a file shall be compressed, by its name, its first bytes, and the files like it before."""
+        if len(first) < _MIN_BYTES:
             return False
-        tried = first[:_TRIED_BYTES]
-        return len(self._compress(tried)) < _WORTH_IT * len(tried)
+        _, dot, ending = path.rpartition("/")[2].rpartition(".")
+        kind = ending.lower() if dot else ""
+        if kind in _COMPRESSED:
+            return False
+        refused = self._refused.get(kind, 0)
+        # A trial takes a fifth of the time that it takes to read and digest a small file.
+        if refused < _SURE_AFTER or refused % _SURE_AFTER == 0:
+            tried = first[:_TRIED_BYTES]
+            if len(self._compress(tried)) < _WORTH_IT * len(tried):
+                self._refused[kind] = 0
+                return True
+        self._refused[kind] = refused + 1
+        return False
 
     def compressed(self, block: bytes) -> bytes | None:
         """Return a block as a frame, or ``None`` if that is not smaller."""
