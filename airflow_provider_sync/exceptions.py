@@ -21,6 +21,7 @@
     │   ├── FileChangedError retry    a file changed while it was read
     │   └── DirectoryBusyError retry  another sync writes to the same directory
     ├── GuardError                    a limit stopped the sync before it did harm
+    ├── StaleCopyError      retry     a check found copies that differ from their source, or are too old
     ├── UnexpectedError     retry     anything else: a bug of this program, or of a class of the user's
     └── SyncFailed          retry if all its failures are    some tables or directories of a run failed; carries all reports
 
@@ -248,6 +249,24 @@ class DirectoryBusyError(FileError):
 
 class GuardError(SyncError):
     """A limit stopped the sync before it deleted, or stored, more than was allowed."""
+
+
+class StaleCopyError(SyncError):
+    """A check found copies that differ from their source, or were not synced for too long; the next sync may change that.
+
+    :param message: a line for each problem
+    :param names: of the tables and directories
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(message, tuple(names))
+        self.names = tuple(names)
+
+    @property
+    def _sentences(self) -> tuple[object, ...]:
+        return self.args[:1]
 
 
 class UnexpectedError(SyncError):

@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_sync.operators.file_sync",
                     "airflow_provider_sync.operators.file_steps",
                     "airflow_provider_sync.operators.sync_list",
+                    "airflow_provider_sync.operators.sync_check",
                     "airflow_provider_sync.operators.configured_sync",
                 ],
             }
@@ -69,6 +70,7 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": "airflow_provider_sync.assets.convert_asset_to_openlineage",
             }
         ],
+        "notifications": ["airflow_provider_sync.notifications.sync_report.SyncReportNotifier"],
         "extra-links": ["airflow_provider_sync.operators.history_link.SyncHistoryLink"],
         "connection-types": [
             {

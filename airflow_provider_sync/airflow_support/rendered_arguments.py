@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
@@ -23,6 +25,9 @@ from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.time_zones import checked_time_zone
 
 T = TypeVar("T")
+
+_DURATION = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?) ?(?P<unit>[smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 MAX_TASKS = 1_024
 """Tasks that Airflow maps by default (``[core] max_map_length``)."""
@@ -47,6 +52,18 @@ def read_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> list
     return [
         table_from_options(name, {**options, **(exclude if is_pattern(name) else {}), **own}) for name, own in entries.items()
     ]
+
+
+def connection_of(table: TargetTable, target_conn_id: Any) -> str:
+    """Return the connection of a table's database: its own, or that of the operator.
+
+    :raises ConfigurationError: when there is none
+    """
+    if table.connection:
+        return table.connection
+    if target_conn_id is None:
+        raise ConfigurationError(f"Table {table.name!r} has no connection. Give target_conn_id, or a connection to this entry.")
+    return read_argument("target_conn_id", target_conn_id, str)
 
 
 def read_directories(argument: str, directories: Any, path: Any, defaults: Mapping[str, Any]) -> list[TargetDirectory]:
@@ -108,6 +125,23 @@ def read_argument(argument: str, value: Any, kind: type[T]) -> T:
         raise ConfigurationError(f"{argument!r} is {value!r}. {wanted}") from error
 
 
+def read_duration(argument: str, value: Any) -> timedelta:
+    """Read a duration above zero: a ``timedelta``, a number of seconds, or text such as ``90``, ``30m``, ``2h`` or ``1d``.
+
+    :raises ConfigurationError: naming the argument
+    """
+    given = decode_argument(argument, value)
+    if isinstance(given, str) and (parts := _DURATION.fullmatch(given)):
+        given = float(parts["number"]) * _UNITS[parts["unit"]]
+    try:
+        duration: timedelta = plain_value(given, timedelta)
+    except (WrongOptions, OverflowError):
+        duration = timedelta(0)
+    if duration <= timedelta(0) or isinstance(given, bool):
+        raise ConfigurationError(f"{argument!r} is {value!r}. Give a timedelta, seconds, or text such as '30m', '2h' or '1d'.")
+    return duration
+
+
 def with_time_zone(config: ClientConfig, time_zone: Any) -> ClientConfig:
     """Return the configuration with the time zone that an argument gives, if it does.
 
@@ -158,7 +192,7 @@ def decode_argument(argument: str, value: Any) -> Any:
         return text
     try:
         return decode_argument(argument, _literal(text))
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, TypeError) as error:
         raise ConfigurationError(
             f"{argument!r} rendered to text that is no list and no mapping. Use the filter tojson in its template."
         ) from error

@@ -76,7 +76,7 @@ def base_url(connection: Connection) -> str:
     """
     if not connection.host:
         raise ConfigurationError(
-            f"Connection {connection.conn_id!r} has no host. Give the base URL of the server, such as https://source.example/api/sync."
+            f"Connection {connection.conn_id!r} has no host. Give the base URL, such as https://source.example/api/sync."
         )
     schema = (connection.schema or "").strip("/")
     scheme = schema.lower() if schema.lower() in ("http", "https") else ""

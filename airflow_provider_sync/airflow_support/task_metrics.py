@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_sync.printable import reason
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sync.freshness import CopyState
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Metric(NamedTuple):
 
 def metrics_of(report: Report, now: datetime) -> Iterator[Metric]:
     """Yield what a report says: its status always, amounts that are not zero, and totals and times of what did not fail."""
-    yield Metric("counter", f"{report.status}", 1)
+    yield Metric("counter", report.status, 1)
     for name in (*_COUNTERS.get(type(report), ()), "bytes_received", "bytes_sent", "requests"):
         if amount := getattr(report, name):
             yield Metric("counter", name, amount)
@@ -59,6 +60,16 @@ def emit_report_metrics(context: Context, reports: Sequence[Report]) -> None:
     now = datetime.now(UTC)
     for report in reports:
         emit_metrics(context, report.kind, report.name, metrics_of(report, now))
+
+
+def emit_state_metrics(context: Context, states: Sequence[CopyState]) -> None:
+    """Emit what a check found out about each copy: whether it is stale, its age, and in how much it differs."""
+    if not metrics_on():
+        return
+    for state in states:
+        values = {"stale": int(bool(state.problems)), "age": state.age, "differences": state.differences}
+        metrics = (Metric("gauge", name, value) for name, value in values.items() if value is not None)
+        emit_metrics(context, state.kind, state.name, metrics)
 
 
 def emit_metrics(context: Context, kind: str, name: str, metrics: Iterator[Metric]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select, 
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.history.record_tables import prepare, records
-from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, to_row
+from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, storable, to_row
 from airflow_provider_sync.report import Report
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,9 @@ KEEP_DAYS = 90
 
 PRUNE_EVERY = 100
 """Number of new records after which old ones are deleted."""
+
+SUCCEEDED = ("changed", "unchanged")
+"""Statuses of a record after which the target was equal to the source."""
 
 _SERIES = (records.c.name, records.c.kind, records.c.job)
 
@@ -118,6 +121,26 @@ class History:
         with self._engine.connect() as connection:
             found = _runs(connection, key, *_visible(dags), before=before, limit=limit)
             return _sync(connection, key, found) if found else None
+
+    def last_success(self, name: str, kind: str, *, job: str | None = None) -> Record | None:
+        """Return the newest record of a table or directory that did not fail, of one job or of any."""
+        conditions = [records.c.name == storable(name), records.c.kind == kind, records.c.status.in_(SUCCEEDED)]
+        if job is not None:
+            conditions.append(records.c.job == storable(job))
+        chosen = select(records).where(*conditions).order_by(records.c.id.desc()).limit(1)
+        with self._engine.connect() as connection:
+            return next((from_row(row) for row in connection.execute(chosen)), None)
+
+    def of_run(self, dag_id: str, run_id: str, *, since: datetime | None = None) -> list[Record]:
+        """Return the records of one run of a DAG, oldest first.
+
+        :param since: when the run began; with it, older records are not searched
+        """
+        chosen = select(records).where(records.c.dag_id == storable(dag_id), records.c.run_id == storable(run_id))
+        if since is not None:
+            chosen = chosen.where(records.c.finished >= since.astimezone(UTC).replace(tzinfo=None))
+        with self._engine.connect() as connection:
+            return [from_row(row) for row in connection.execute(chosen.order_by(records.c.id))]
 
     @cached_property
     def _engine(self) -> Engine:

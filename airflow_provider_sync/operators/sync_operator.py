@@ -48,6 +48,9 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
     ui_color = "#d5e8f0"
     operator_extra_links = (SyncHistoryLink(),)
 
+    reports: tuple[Report, ...] = ()
+    """What the present try has reported, for the callbacks of the task."""
+
     report_kind: ClassVar[type[TableReport] | type[DirectoryReport]]
     names_argument: ClassVar[str]
     """The argument that names the tables or directories."""
@@ -160,7 +163,8 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
         return None
 
     def record(self, context: Context, reports: Sequence[Report]) -> None:
-        """Record the reports in the history, and as metrics and spans; those of a dry run are not recorded."""
+        """Keep the reports for callbacks, and record them in the history, as metrics and as spans, unless this is a dry run."""
+        self.reports = tuple(reports)
         try:
             dry_run = self.dry()
         except ConfigurationError:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow_provider_sync.airflow_support.rendered_arguments import read_argument, read_tables, with_time_zone
-from airflow_provider_sync.config import ClientConfig, TargetTable
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.airflow_support.rendered_arguments import connection_of, read_argument, read_tables, with_time_zone
+from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.run import RunPlan
@@ -128,13 +127,6 @@ class TableOperator(SyncOperator):
     def plan(self) -> RunPlan:
         """Group the tables by the connection of their database."""
         defaults = {name: getattr(self, name) for name in self.table_options}
-        return RunPlan.of((self._connection_of(table), table) for table in read_tables("tables", self.tables, defaults))
-
-    def _connection_of(self, table: TargetTable) -> str:
-        if table.connection:
-            return table.connection
-        if self.target_conn_id is None:
-            raise ConfigurationError(
-                f"Table {table.name!r} has no connection. Give target_conn_id, or a connection to this entry."
-            )
-        return read_argument("target_conn_id", self.target_conn_id, str)
+        return RunPlan.of(
+            (connection_of(table, self.target_conn_id), table) for table in read_tables("tables", self.tables, defaults)
+        )

@@ -31,6 +31,7 @@ from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
 from airflow_provider_sync.operators.configured_sync import ConfiguredSyncOperator
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
+from airflow_provider_sync.operators.sync_check import SyncCheckOperator
 from airflow_provider_sync.operators.sync_list import SyncListOperator
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.operators.table_operator import TableOperator
@@ -177,6 +178,7 @@ def test_arguments(operator: type, kinds: tuple[type, ...], options: tuple[str, 
     ("heading", "kind"),
     [
         ("SyncListOperator", SyncListOperator.__init__),
+        ("SyncCheckOperator", SyncCheckOperator.__init__),
         ("ConfiguredSyncOperator", ConfiguredSyncOperator.__init__),
         ("SyncDag", SyncDag.from_yaml),
     ],

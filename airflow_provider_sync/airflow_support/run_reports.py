@@ -1,0 +1,93 @@
+"""The reports that a callback of Airflow's is about: those of its task, or of all tasks of its DAG run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from airflow_provider_sync.airflow_support.task_history import open_airflow_history
+from airflow_provider_sync.report import Report
+from airflow_provider_sync.report_table import format_reports
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message is about, as templates use it.
+
+    :ivar subject: ``DAG/TASK``, or the DAG if it is about a whole run
+    :ivar error: what ended the task, or that a deadline was missed; empty otherwise
+    :ivar reports: as :meth:`.Report.to_dict` writes them
+    :ivar table: the same as a table of text; empty without reports
+    """
+
+    subject: str
+    error: str
+    reports: tuple[dict[str, Any], ...]
+    table: str
+
+    @property
+    def summary(self) -> str:
+        """One line: ``shop/tables: 2 changed, 1 failed``."""
+        numbers = ", ".join(f"{len(found)} {status}" for status in _STATUSES if (found := self.of_status(status)))
+        return f"{self.subject}: {numbers or self.error.partition(chr(10))[0] or 'nothing was synced'}"
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything changed, or went wrong."""
+        return bool(self.error) or any(report["status"] != "unchanged" for report in self.reports)
+
+    def of_status(self, status: str) -> list[str]:
+        """Return the names of the tables and directories that ended so."""
+        return [report["name"] for report in self.reports if report["status"] == status]
+
+
+_STATUSES = ("failed", "changed", "planned", "unchanged")
+
+
+def happening_of(context: Mapping[str, Any]) -> Happening:
+    """Read what happened from the context of a callback.
+
+    A task that has just synced has its reports. For a whole run, and for the missed deadline of one, the history has them.
+    """
+    dag_run = context.get("dag_run")
+    if (task := context.get("task")) is not None:
+        reports: Sequence[Report] = getattr(task, "reports", ())
+        subject = f"{task.dag_id}/{task.task_id}"
+    else:
+        reports = _of_run(dag_run)
+        subject = str(_field(dag_run, "dag_id") or "airflow")
+    return Happening(
+        subject=subject,
+        error=_error_of(context, subject, dag_run),
+        reports=tuple(report.to_dict() for report in reports),
+        table=format_reports(reports) if reports else "",
+    )
+
+
+def _error_of(context: Mapping[str, Any], subject: str, dag_run: Any) -> str:
+    if deadline := context.get("deadline"):
+        return (
+            f"Run {_field(dag_run, 'dag_run_id') or _field(dag_run, 'run_id')} missed its deadline, {deadline['deadline_time']}."
+        )
+    error = context.get("exception")
+    if error is None:
+        # What Airflow says of a whole run: "task_failure", "success".
+        reason = str(context.get("reason") or "")
+        return "" if reason in ("", "success") else f"The run of {subject} ended: {reason.replace('_', ' ')}."
+    return str(error)
+
+
+def _of_run(dag_run: Any) -> list[Report]:
+    dag_id, run_id = _field(dag_run, "dag_id"), _field(dag_run, "run_id") or _field(dag_run, "dag_run_id")
+    if not dag_id or not run_id:
+        return []
+    started = _field(dag_run, "start_date")
+    since = datetime.fromisoformat(started) if isinstance(started, str) else started
+    return [record.report for record in open_airflow_history().of_run(dag_id, run_id, since=since)]
+
+
+def _field(holder: Any, name: str) -> Any:
+    """Read a field of a DAG run, which is a mapping in callbacks of deadlines."""
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
