@@ -1,0 +1,154 @@
+"""The recipes for web servers, run as they stand in the documentation, with ports and paths of the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.database_servers import _free_port
+from tests.docs.pages import PROJECT
+
+RECIPES = PROJECT / "docs" / "how-to" / "deploy"
+
+_NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/airflow-sync.conf;
+}}
+"""
+
+
+class Proxy(NamedTuple):
+    """A web server before a sync server.
+
+    :ivar url: base URL for clients
+    :ivar certificate: file with the certificate that clients have to trust
+    """
+
+    url: str
+    certificate: Path
+
+
+def program(name: str) -> str:
+    """Find a program; where it has to be, its absence is a failure."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"no {name}", pytrace=False)
+        pytest.skip(f"no {name} (Debian: {name})")
+    return found
+
+
+def replaced(text: str, replacements: Mapping[str, str]) -> str:
+    """Replace texts, each of which a recipe has to hold."""
+    for old, new in replacements.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+@contextmanager
+def nginx(server: str, folder: Path, **replacements: str) -> Iterator[Proxy]:
+    """Run the recipe for nginx before the sync server at a URL.
+
+    :param replacements: of ``burst``, say, by another number
+    """
+    port, certificate = _free_port(), _certificate(folder)
+    own = {"listen 443": f"listen 127.0.0.1:{port}"}
+    recipe = replaced((RECIPES / "nginx.conf").read_text(), _places(server, folder) | own)
+    for name, value in replacements.items():
+        recipe, found = re.subn(rf"\b{name}=[\w/]+", f"{name}={value}", recipe)
+        assert found, name
+    (folder / "airflow-sync.conf").write_text(recipe)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(user + _NGINX.format(folder=folder))
+    yield from _run([program("nginx"), "-c", f"{folder}/nginx.conf", "-p", str(folder)], Proxy(_url(port), certificate), folder)
+
+
+@contextmanager
+def caddy(server: str, folder: Path) -> Iterator[Proxy]:
+    """Run the recipe for Caddy before the sync server at a URL."""
+    port, certificate = _free_port(), _certificate(folder)
+    # Neither the port of its commands nor that of plain HTTP is a test's to take.
+    own = {
+        "\nsource.example {": f"\nhttps://localhost:{port} {{",
+        "{\n\tservers {": "{\n\tadmin off\n\tauto_https off\n\tservers {",
+    }
+    recipe = replaced((RECIPES / "Caddyfile").read_text(), _places(server, folder) | own)
+    (folder / "Caddyfile").write_text(recipe)
+    command = [program("caddy"), "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
+    yield from _run(command, Proxy(_url(port), certificate), folder)
+
+
+PROXIES: Mapping[str, Callable[[str, Path], AbstractContextManager[Proxy]]] = {"nginx": nginx, "caddy": caddy}
+
+
+def _places(server: str, folder: Path) -> dict[str, str]:
+    return {
+        "127.0.0.1:8765": urlsplit(server).netloc,
+        "/etc/ssl/source.example.pem": f"{folder}/certificate.pem",
+        "/etc/ssl/source.example.key": f"{folder}/key.pem",
+    }
+
+
+def _url(port: int) -> str:
+    return f"https://localhost:{port}/api/sync"
+
+
+def _certificate(folder: Path) -> Path:
+    """Make a certificate for this machine that signs itself."""
+    made = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-days", "1", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost"]
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subprocess.run(["openssl", "req", *kind, *made, *names], check=True, capture_output=True)
+    return folder / "certificate.pem"
+
+
+def _run(command: list[str], proxy: Proxy, folder: Path) -> Iterator[Proxy]:
+    environment = os.environ | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+    try:
+        _wait_until_it_answers(process, proxy, folder / "log")
+        yield proxy
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], proxy: Proxy, log: Path) -> None:
+    until = time.monotonic() + 30
+    trusted = ssl.create_default_context(cafile=str(proxy.certificate))
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
+        connection = HTTPSConnection(urlsplit(proxy.url).netloc, context=trusted, timeout=10)
+        try:
+            connection.request("GET", "/api/sync/health")
+            assert connection.getresponse().status == 200
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        finally:
+            connection.close()
