@@ -298,6 +298,8 @@ def wrap_unexpected_errors() -> Iterator[None]:
 class SyncFailed(SyncError):
     """One or more tables or directories of a run failed; the reports have the outcome of all.
 
+    The errors that :meth:`of` combines are its :attr:`failures`.
+
     :param message: the errors, in one line
     :param reports: one for each table and directory of the run, failed ones included
     :param retryable: whether every failure is transient
@@ -307,6 +309,12 @@ class SyncFailed(SyncError):
         super().__init__(message, tuple(reports), retryable)
         self.reports = tuple(reports)
         self.retryable = retryable
+        self._combined: tuple[SyncError, ...] = ()
+
+    @property
+    def failures(self) -> tuple[SyncError, ...]:
+        """The errors that were combined; itself if there were none."""
+        return self._combined or (self,)
 
     @classmethod
     def of(cls, failures: Sequence[SyncError], reports: Sequence[Report]) -> Self:
@@ -314,6 +322,7 @@ class SyncFailed(SyncError):
         messages = list(dict.fromkeys(map(str, failures)))
         message = "; ".join([*(text.removesuffix(".") for text in messages[:-1]), *messages[-1:]])
         failed = cls(message, reports, all(failure.retryable for failure in failures))
+        failed._combined = tuple(failures)
         if all(failure.refused for failure in failures):
             failed.refused = tuple(refused for failure in failures for refused in failure.refused)
         return failed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.text_table import TextTable
 
 _HEADINGS = ("name", "status", "total", "inserted", "updated", "deleted", "received", "requests", "verified", "seconds")
 _TEXT = {"name", "status", "verified"}
@@ -16,15 +17,20 @@ def format_reports(reports: Sequence[Report]) -> str:
 
     The total has its unit: rows of tables, files of directories. No line ends in spaces, and the last line has no line break.
     """
-    lines = [_HEADINGS, *(_cells(report) for report in reports)]
-    widths = [max(len(line[position]) for line in lines) for position in range(len(_HEADINGS))]
-    formatted = [_line(line, widths) for line in lines]
-    formatted.insert(1, _line(["-" * width for width in widths], widths))
-    for report in reports:
-        formatted += [f"{report.name}: {sentence}" for sentence in _without_column(report)]
-        formatted += [f"{report.name}: warning: {warning}" for warning in report.warnings]
-        formatted += [f"{report.name}: failed: {report.error}"] if report.error else []
-    return "\n".join(formatted)
+    return "\n".join([*table_of(reports).plain(), *(note for report in reports for note in notes_of(report))])
+
+
+def table_of(reports: Sequence[Report]) -> TextTable:
+    """Return the table of reports, one row each."""
+    rows = [_cells(report) for report in reports]
+    return TextTable(_HEADINGS, rows, frozenset(_HEADINGS) - _TEXT, ruled=True, dispensable=("requests", "verified", "received"))
+
+
+def notes_of(report: Report) -> list[str]:
+    """Return what has no column, the warnings and the error of a report, one line each."""
+    notes = [f"{report.name}: {sentence}" for sentence in _without_column(report)]
+    notes += [f"{report.name}: warning: {warning}" for warning in report.warnings]
+    return notes + ([f"{report.name}: failed: {report.error}"] if report.error else [])
 
 
 def format_bytes(amount: int) -> str:
@@ -84,11 +90,3 @@ def _without_column(report: Report) -> list[str]:
 
 def _counted(number: int, unit: str) -> str:
     return f"{number:,} {unit if number == 1 else f'{unit}s'}"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (
-        cell.ljust(width) if heading in _TEXT else cell.rjust(width)
-        for heading, cell, width in zip(_HEADINGS, cells, widths, strict=True)
-    )
-    return "  ".join(padded).rstrip()

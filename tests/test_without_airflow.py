@@ -16,6 +16,7 @@ LAYERS = (
     "config",
     "report",
     "report_table",
+    "text_table",
     "protocol",
     "databases",
     "merge",

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 
+from airflow_provider_sync.cli.config_places import KINDS, find_config
 from airflow_provider_sync.cli.reach import Trial, try_client, try_server
+from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.config.file_check import check_file
 from airflow_provider_sync.config.json_schema import json_schema
 from airflow_provider_sync.config.mistakes import Mistake
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.text_table import TextTable
 
 DONE, USAGE, FAILED = 0, 2, 3
 
@@ -24,23 +27,34 @@ def main(options: Namespace) -> int:
     if options.schema:
         print(json.dumps(json_schema(options.schema), indent=2, ensure_ascii=False))
         return DONE
-    if not options.config:
-        raise ConfigurationError("There is nothing to check. Give --config FILE, or --schema server or client.")
-    found = check_file(options.config, options.kind)
+    path = options.config or _find(options.kind)
+    output = Output.of(options)
+    found = check_file(path, options.kind)
     if found.mistakes:
-        print("\n".join(_line(options.config, mistake) for mistake in found.mistakes))
+        # Mistakes are errors, which --quiet shows.
+        Output(sys.stdout).show(Line(_line(path, mistake)) for mistake in found.mistakes)
         return USAGE
     if not options.connect:
-        print(f"{options.config}: nothing is wrong with it, as a {found.kind}.yaml. --connect also tries what it names.")
+        output.show([Line(f"{path}: nothing is wrong with it, as a {found.kind}.yaml. --connect also tries what it names.")])
         return DONE
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
         if found.kind == "server":
-            trials = list(try_server(ServerConfig.from_yaml(options.config)))
+            trials = list(try_server(ServerConfig.from_yaml(path)))
         else:
-            trials = list(try_client(ClientConfig.from_yaml(options.config)))
-    print("\n".join(_table(trials)))
-    return FAILED if any(trial.failed for trial in trials) else DONE
+            trials = list(try_client(ClientConfig.from_yaml(path)))
+    failed = [trial for trial in trials if trial.failed]
+    if failed or not options.quiet:
+        Output(sys.stdout).show([_table(failed if options.quiet else trials)])
+    return FAILED if failed else DONE
+
+
+def _find(kind: str | None) -> str:
+    """Return the configuration that is checked if none is named."""
+    found = find_config([kind] if kind else KINDS)
+    if found is None:
+        raise ConfigurationError("There is nothing to check. Give --config FILE, or --schema server or client.")
+    return found
 
 
 def _line(path: str, mistake: Mistake) -> str:
@@ -48,10 +62,13 @@ def _line(path: str, mistake: Mistake) -> str:
     return f"{where}: {printable(mistake.message, 2000)}"
 
 
-def _table(trials: Sequence[Trial]) -> Iterator[str]:
-    """Format the trials as a table: one line each, with the reason at its end."""
-    cells = [("", "what", "name"), *((trial.mark, trial.what, printable(trial.name, 60)) for trial in trials)]
-    widths = [max(len(line[position]) for line in cells) for position in range(3)]
-    results = ["result", *(" ".join(printable(trial.message, 2000).split()) for trial in trials)]
-    for line, result in zip(cells, results, strict=True):
-        yield "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=True)), result]).rstrip()
+def _table(trials: Sequence[Trial]) -> TextTable:
+    """Return the trials as a table: one row each, with the reason at its end."""
+    return TextTable(
+        ("", "what", "name", "result"),
+        [(trial.mark, trial.what, printable(trial.name, 60), _on_one_line(trial.message)) for trial in trials],
+    )
+
+
+def _on_one_line(message: str) -> str:
+    return " ".join(printable(message, 2000).split())

@@ -7,6 +7,7 @@ from argparse import Namespace
 from contextlib import redirect_stdout
 
 from airflow_provider_sync.cli.opener import OPENER
+from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.merge.staging import find_staging
 from airflow_provider_sync.sync import plan_run
@@ -15,7 +16,7 @@ from airflow_provider_sync.sync import plan_run
 def main(options: Namespace) -> int:
     """Drop staging tables and remove temporary files that are older than ``--older-than``."""
     plan = plan_run(ClientConfig.from_yaml(options.config))
-    tables, results = 0, sys.stdout
+    tables, output = 0, Output.of(options)
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
         for url in dict.fromkeys([*plan.tables, *(url for url, _ in plan.patterns)]):
@@ -26,9 +27,9 @@ def main(options: Namespace) -> int:
                 for staging, age in find_staging(connection, schemas=schemas):
                     if age >= options.older_than:
                         database.ddl.drop(connection, staging)
-                        print(f"Dropped {staging}, {age / 3600:.1f} hours old.", file=results)
+                        output.show([Line(f"Dropped {staging}, {age / 3600:.1f} hours old.")])
                         tables += 1
         age = options.older_than
         files = sum(OPENER.storage(directory.path).clean(age, resumable_older_than=age) for directory in plan.directories)
-    print(f"Removed {tables} staging tables and {files} temporary files.")
+    output.show([Line(f"Removed {tables} staging tables and {files} temporary files.")])
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -12,8 +10,10 @@ from typing import Any
 import msgspec
 
 from airflow_provider_sync.cli.opener import OPENER
-from airflow_provider_sync.cli.progress_bars import show_progress
-from airflow_provider_sync.cli.run import show
+from airflow_provider_sync.cli.run import parts_of
+from airflow_provider_sync.cli.terminal.output import Line, Output, Part
+from airflow_provider_sync.cli.terminal.progress_bars import show_progress
+from airflow_provider_sync.cli.terminal.styles import Meaning
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync import plan_run
@@ -24,25 +24,20 @@ from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
 DONE, DIFFERENT = 0, 1
 
 _MARKS = {"add": "+", "update": "~", "set metadata": "~", "delete": "-"}
+_MEANINGS: dict[str, Meaning] = {"+ ": "added", "~ ": "changed", "- ": "removed"}
 
 
 def main(options: Namespace) -> int:
     """Show what differs; see :mod:`.main` for the exit code."""
     config = ClientConfig.from_yaml(options.config)
     plan = plan_run(config, tables=options.table, directories=options.directory)
-    with show_progress() as progress:
+    output = Output.of(options)
+    with show_progress(quiet=options.quiet) as progress:
         found = diff_run(config, plan, opener=OPENER, progress=progress)
-    if options.json:
-        json.dump(_plain(found), sys.stdout, indent=2)
-        print()
+    if output.takes_data:
+        output.data(_plain(found))
     else:
-        show(found.reports, as_json=False)
-        for table in found.tables:
-            for line in _lines(table, options.keys):
-                print(line)
-        for directory in found.directories:
-            for line in _lines_of_files(directory, options.keys):
-                print(line)
+        output.show(_parts(found, options.keys))
     if found.failures:
         raise SyncFailed.of(found.failures, found.reports) from found.failures[0]
     return DIFFERENT if any(report.changed for report in found.reports) else DONE
@@ -70,6 +65,17 @@ def _plain_keys(changes: RowChanges | None) -> dict[str, list[list[str]]] | None
         return None
     kinds = {"inserted": changes.inserted, "updated": changes.updated, "deleted": changes.deleted}
     return {kind: [list(key) for key in keys] for kind, keys in kinds.items()}
+
+
+def _parts(found: RunDiff, most: int) -> Iterator[Part]:
+    """Yield the table of reports, and behind it what differs, by table and directory."""
+    yield from parts_of(found.reports)
+    lines = [line for table in found.tables for line in _lines(table, most)]
+    lines += [line for directory in found.directories for line in _lines_of_files(directory, most)]
+    # A heading follows an empty line.
+    before = ["", *lines]
+    for line, last in zip(lines, before, strict=False):
+        yield Line(line, "heading" if line and not last else _MEANINGS.get(line[:2], ""))
 
 
 def _lines(table: TableDiff, most: int) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import redirect_stdout
 import msgspec
 
 from airflow_provider_sync.cli.opener import OPENER
+from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.printable import printable
@@ -25,19 +25,24 @@ def main(options: Namespace) -> int:
     config = ClientConfig.from_yaml(options.config)
     plan = plan_run(config, tables=options.table or tuple(config.tables))
     found: list[Diagnosis] = []
+    output = Output.of(options)
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr), SyncClient.from_config(config) as client:
         for url, tables in plan.resolved(client).tables.items():
             with OPENER.database(url) as database:
                 found += [diagnose_table(client, table, database) for table in tables]
-    if options.json:
-        json.dump([{**msgspec.to_builtins(entry), "differs": entry.differs} for entry in found], sys.stdout, indent=2)
-        print()
+    if output.takes_data:
+        output.data([{**msgspec.to_builtins(entry), "differs": entry.differs} for entry in found])
     else:
-        for entry in found:
-            # Names, keys and values come from the source and may have any characters.
-            print("\n".join(map(printable, _lines(entry))))
+        output.show(line for entry in found for line in _shown_lines(entry))
     return DIFFERENT if any(entry.differs for entry in found) else DONE
+
+
+def _shown_lines(found: Diagnosis) -> Iterator[Line]:
+    # Names, keys and values come from the source and may have any characters.
+    heading, *others = map(printable, _lines(found))
+    yield Line(heading, "changed" if found.differs else "added")
+    yield from map(Line, others)
 
 
 def _lines(found: Diagnosis) -> Iterator[str]:

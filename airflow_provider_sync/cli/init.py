@@ -12,6 +12,7 @@ from pathlib import Path
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
 from airflow_provider_sync.cli.opener import AIRFLOW_SCHEME
 from airflow_provider_sync.cli.reach import try_server
+from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.config.mistakes import refusal
@@ -38,10 +39,10 @@ def main(options: Namespace) -> int:
     with redirect_stdout(sys.stderr):
         text, variables = _client(options.client, options.target) if options.client else _server(options.database)
     _write(path, text, force=options.force)
-    print(f"Wrote {path}.")
-    for name, meaning in variables.items():
-        print(f"Set {name} in the environment: {meaning}.")
-    print(f"Then check it: airflow-sync check --config {path} --connect")
+    lines = [Line(f"Wrote {path}.")]
+    lines += [Line(f"Set {name} in the environment: {meaning}.") for name, meaning in variables.items()]
+    lines.append(Line(f"Then check it: {options.program} check --config {path} --connect", "next"))
+    Output.of(options).show(lines)
     return DONE
 
 

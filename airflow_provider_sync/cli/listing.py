@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.config.table_patterns import entry_for
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, RequestedSlice
+from airflow_provider_sync.text_table import TextTable
 
 Found = Mapping[str, Described | SyncError]
 """Descriptions of tables, or why there is none, by name."""
@@ -22,7 +23,8 @@ Found = Mapping[str, Described | SyncError]
 def main(options: Namespace) -> int:
     """Print the names; a server of version 1 cannot list them, so the names in the configuration are printed."""
     config = ClientConfig.from_yaml(options.config)
-    wants_sizes = not options.json if options.sizes is None else options.sizes
+    output = Output.of(options)
+    wants_sizes = not output.takes_data if options.sizes is None else options.sizes
     with SyncClient.from_config(config) as client:
         offered = client.capabilities()
         found = _describe(client, offered.tables) if offered and wants_sizes else {}
@@ -31,19 +33,23 @@ def main(options: Namespace) -> int:
     if not offered:
         note = "This server speaks version 1 of the protocol, if it is a sync server, and cannot list what it offers."
         print(f"{note} These are the names in the configuration.", file=sys.stderr)
-    if options.json:
+    if output.takes_data:
         sizes = {"sizes": {name: _plain(answer) for name, answer in found.items()}} if wants_sizes else {}
-        json.dump({"tables": tables, "directories": directories, **sizes}, sys.stdout, indent=2)
-        print()
-        return 0
+        output.data({"tables": tables, "directories": directories, **sizes})
+    else:
+        output.show(_parts(tables, directories, config, found))
+    return 0
+
+
+def _parts(tables: Iterable[str], directories: Iterable[str], config: ClientConfig, found: Found) -> Iterator[Part]:
     for name in tables:
-        print(f"table      {printable(name)} -> {_target_of(name, config)}")
+        yield Line(f"table      {printable(name)} -> {_target_of(name, config)}")
     for name in directories:
         kept = config.directories[name].path if name in config.directories else "not configured"
-        print(f"directory  {printable(name)} -> {kept}")
-    for line in _table(found):
-        print(line)
-    return 0
+        yield Line(f"directory  {printable(name)} -> {kept}")
+    if any(not isinstance(answer, SyncError) for answer in found.values()):
+        yield Line("")
+        yield _table(found)
 
 
 def _target_of(name: str, config: ClientConfig) -> str:
@@ -74,18 +80,13 @@ def _plain(answer: Described | SyncError) -> dict[str, Any]:
     return {"rows": answer.rows, "key": list(answer.key), "columns": len(answer.columns)}
 
 
-def _table(found: Found) -> Iterator[str]:
-    """Format descriptions as a table, the reason in place of a missing one; nothing if there is no description at all."""
-    if all(isinstance(answer, SyncError) for answer in found.values()):
-        return
-    cells = [("name", "rows (about)", "key")]
+def _table(found: Found) -> TextTable:
+    """Return descriptions as a table, with the reason in place of a missing one."""
+    rows = []
     for name, answer in found.items():
         if isinstance(answer, SyncError):
-            rows, key = "?", " ".join(str(answer).split())
+            about, key = "?", " ".join(str(answer).split())
         else:
-            rows, key = f"{answer.rows:,}", ", ".join(answer.key)
-        cells.append((printable(name, 60), rows, printable(key)))
-    widths = [max(len(line[position]) for line in cells) for position in range(2)]
-    yield ""
-    for name, rows, key in cells:
-        yield f"{name.ljust(widths[0])}  {rows.rjust(widths[1])}  {key}"
+            about, key = f"{answer.rows:,}", ", ".join(answer.key)
+        rows.append((printable(name, 60), about, printable(key)))
+    return TextTable(("name", "rows (about)", "key"), rows, frozenset({"rows (about)"}))

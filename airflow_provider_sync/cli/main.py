@@ -4,6 +4,8 @@ Exit codes: 0 done, 1 differences (only ``diff`` and ``doctor``), 2 wrong usage 
 unexpected, 129, 130 and 143 ended by SIGHUP, by Ctrl-C and by SIGTERM. The arguments are in :mod:`.definition`.
 """
 
+# PYTHON_ARGCOMPLETE_OK
+
 from __future__ import annotations
 
 import argparse
@@ -16,11 +18,15 @@ from contextlib import nullcontext, suppress
 from importlib import import_module
 from typing import NoReturn
 
-from airflow_provider_sync import __version__
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
-from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION
+from airflow_provider_sync.cli.config_places import require_config
+from airflow_provider_sync.cli.definition import COMMANDS, Command
 from airflow_provider_sync.cli.log_options import log_settings
-from airflow_provider_sync.cli.standard_streams import give_up, open_standard_streams
+from airflow_provider_sync.cli.next_steps import Call, next_step
+from airflow_provider_sync.cli.parser import build_parser
+from airflow_provider_sync.cli.terminal.error_lines import show_error
+from airflow_provider_sync.cli.terminal.output import Output
+from airflow_provider_sync.cli.terminal.standard_streams import give_up, open_standard_streams
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError, SyncFailed
 from airflow_provider_sync.logs.configuration import configured_logs
 from airflow_provider_sync.printable import reason
@@ -40,7 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: the exit code
     """
     open_standard_streams()
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        from airflow_provider_sync.cli.completion import complete
+
+        complete(parser)
+    options = parser.parse_call(arguments)
     return _run(options.module, options, "airflow-sync")
 
 
@@ -61,41 +72,27 @@ def run_for_airflow(module: str, options: argparse.Namespace) -> NoReturn:
     sys.exit(code)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors are."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print what is wrong and how to get help, and exit."""
-        self.exit(USAGE, f"{self.prog}: {message}. See '{self.prog} --help'.\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; each sets ``module`` to the module that runs it."""
-    parser = _Parser(prog="airflow-sync", description=DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        parsed = commands.add_parser(command.name, help=command.help, description=command.description)
-        for argument in command.arguments:
-            parsed.add_argument(argument.flag, **argument.options)
-        parsed.set_defaults(module=command.module)
-    return parser
-
-
 def _run(module: str, options: argparse.Namespace, program: str) -> int:
+    (command,) = (command for command in COMMANDS if command.module == module)
+    options.program = program
+    call = Call(program, command.name, getattr(options, "config", None) or "", named=True)
     with configured_logs(log_settings(options)):
-        return _ended(module, options, program)
+        return _ended(command, options, call)
 
 
-def _ended(module: str, options: argparse.Namespace, program: str) -> int:
+def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
     """Run a command to its end, whatever that is, and return the exit code."""
+    program = call.program
     try:
+        if command.config and not call.config:
+            options.config = require_config(command.config)
+            call = Call(program, command.name, options.config)
+        if options.verbose and call.config:
+            print(f"{program}: using the configuration {call.config}", file=sys.stderr)
         # The server handles signals itself.
-        with nullcontext() if module == SERVER else cancelled_by_signals():
-            code: int = import_module(f"airflow_provider_sync.cli.{module}").main(options)
+        with nullcontext() if command.name == SERVER else cancelled_by_signals():
+            code: int = import_module(f"airflow_provider_sync.cli.{command.module}").main(options)
         sys.stdout.flush()
-    except ConfigurationError as error:
-        return _fail(error, USAGE, program, verbose=options.verbose)
     except KeyboardInterrupt as ended:
         number = ended.number if isinstance(ended, SyncCancelled) else signal.SIGINT
         print(f"{program}: ended by {signal.Signals(number).name}. The next run does what was not finished.", file=sys.stderr)
@@ -104,36 +101,32 @@ def _ended(module: str, options: argparse.Namespace, program: str) -> int:
         # The reader of the results, such as `head`, has gone. Python must not fail again on what it still has to write.
         give_up(sys.stdout)
         return FAILED
-    except SyncFailed as error:
-        return _fail(error, FAILED, program, verbose=options.verbose, shown=_on_one_terminal() and not options.json)
-    except SyncError as error:
-        return _fail(error, FAILED, program, verbose=options.verbose)
     except Exception as error:  # noqa: BLE001  # the last line of defence: a command answers with one line and a code, whatever happens
-        return _fail(error, FAILED, program, verbose=options.verbose)
+        if options.verbose:
+            print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        # If nothing can be written, the exit code has to do.
+        with suppress(OSError):
+            show_error(program, redact(_message(error, options)), next_step(error, call))
+        return USAGE if isinstance(error, ConfigurationError) else FAILED
     return code
+
+
+def _message(error: Exception, options: argparse.Namespace) -> str:
+    """Return an error's message in one line."""
+    if isinstance(error, SyncFailed) and _on_one_terminal() and not Output.of(options).is_silent:
+        # The table above shows the reasons, each with its name.
+        failed = sum(report.status == "failed" for report in error.reports)
+        return f"{failed} of {len(error.reports)} failed, see above."
+    if isinstance(error, SyncError):
+        # A message with a CREATE TABLE, or a parser's message, may have several lines.
+        return " ".join(str(error).split())
+    # A bug: whoever reports it needs the name of its class.
+    remedy = "Please report it." if options.verbose else "Run it again with --verbose to see where, and report it."
+    return f"An unexpected error, {type(error).__name__}: {reason(error)}. {remedy}"
 
 
 def _on_one_terminal() -> bool:
     return sys.stdout.isatty() and sys.stderr.isatty()
-
-
-def _fail(error: Exception, code: int, program: str, *, verbose: bool, shown: bool = False) -> int:
-    if verbose:
-        print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    # A message with a CREATE TABLE, or a parser's message, may have several lines.
-    message = " ".join(str(error).split())
-    if shown and isinstance(error, SyncFailed):
-        # The table above shows the reasons, each with its name.
-        failed = sum(report.status == "failed" for report in error.reports)
-        message = f"{failed} of {len(error.reports)} failed, see above."
-    if not isinstance(error, SyncError):
-        # A bug: whoever reports it needs the name of its class.
-        message = f"An unexpected error, {type(error).__name__}: {reason(error)}. "
-        message += "Please report it." if verbose else "Run it again with --verbose to see where, and report it."
-    # If nothing can be written, the exit code has to do.
-    with suppress(OSError):
-        print(redact(f"{program}: {message}"), file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

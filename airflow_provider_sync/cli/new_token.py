@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.config.tokens import token_digest
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -25,10 +27,12 @@ def main(options: Namespace) -> int:
     """Make one token and print it; nothing is written to a file."""
     token = PREFIX + secrets.token_urlsafe(_BYTES)
     entry = _entry(token, options)
-    if options.json:
-        print(json.dumps({"token": token, **entry}))
+    # Also with --quiet: what is not shown is lost.
+    output = Output(sys.stdout, options.output)
+    if output.takes_data:
+        output.data({"token": token, **entry})
     else:
-        print("\n".join(_lines(token, entry)))
+        output.show(map(Line, _lines(token, entry)))
     return DONE
 
 

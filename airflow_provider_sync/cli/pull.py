@@ -32,7 +32,7 @@ def main(options: Namespace) -> int:
     given = {name: value for name in _DIRECTORY_OPTIONS if (value := getattr(options, name)) is not None}
     settings = {"url": options.url, "token": _token(options.token_file)}
     config = ClientConfig.from_dict({**settings, "directories": {options.name: {"path": options.folder, **given}}})
-    return run_and_show(config, plan_run(config), "airflow-sync pull", dry_run=options.dry_run, as_json=options.json)
+    return run_and_show(config, plan_run(config), "airflow-sync pull", options)
 
 
 def _token(path: str | None) -> str | None:

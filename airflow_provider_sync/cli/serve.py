@@ -11,7 +11,7 @@ from typing import TextIO
 
 from airflow_provider_sync.cli.log_options import log_settings
 from airflow_provider_sync.cli.opener import open_database, open_directory
-from airflow_provider_sync.cli.standard_streams import give_up
+from airflow_provider_sync.cli.terminal.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.logs.configuration import configure_logs
 from airflow_provider_sync.server.process.uvicorn_server import serve
@@ -23,7 +23,7 @@ def main(options: Namespace) -> int:
     """Serve until the process is told to stop; the one line on standard output is the URL."""
     config = ServerConfig.from_yaml(options.config)
     configure_logs(log_settings(options, config.log))
-    print_url = partial(_print_url, sys.stdout)
+    print_url = partial(_print_url, None if options.quiet else sys.stdout)
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
         serve(
@@ -37,7 +37,9 @@ def main(options: Namespace) -> int:
     return 0
 
 
-def _print_url(stream: TextIO, url: str) -> None:
+def _print_url(stream: TextIO | None, url: str) -> None:
+    if stream is None:
+        return
     try:
         print("Serving at", url, file=stream, flush=True)
     except OSError as error:

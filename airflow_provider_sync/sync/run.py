@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from itertools import chain
 from typing import Self
@@ -168,7 +169,12 @@ def _named_tables(config: ClientConfig, names: Sequence[str]) -> list[TargetTabl
 
 
 def _not_configured(name: str, group: str, known: Iterable[str]) -> ConfigurationError:
-    return ConfigurationError(f"{name!r} is not under {group} in the configuration. There are: {', '.join(known) or 'none'}.")
+    names = list(known)
+    near = get_close_matches(name, names, 1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    return ConfigurationError(
+        f"{name!r} is not under {group} in the configuration.{meant} There are: {', '.join(names) or 'none'}."
+    )
 
 
 def _by_url(entries: Iterable[tuple[str, TargetTable]]) -> dict[str, tuple[TargetTable, ...]]:

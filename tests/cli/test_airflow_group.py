@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.cli.definition import COMMANDS, get_airflow_commands
-from airflow_provider_sync.cli.main import build_parser
+from airflow_provider_sync.cli.parser import build_parser
 from airflow_provider_sync.config import ClientConfig
 from tests.airflow_runs import AIRFLOW_VERSION, migrate_metadata_database
 from tests.cli.site import Site, reports
@@ -38,7 +38,7 @@ def test_one_definition() -> None:
         parser = argparse.ArgumentParser()
         for argument in command.args:
             argument.add_to_parser(parser)
-        own = {"demo": [], "pull": ["http://x", "images", "./images"], "token": ["new"]}
+        own = {"demo": [], "pull": ["http://x", "images", "./images"], "token": ["new"], "completion": ["bash"]}
         arguments = own.get(command.name, ["--config", "x.yaml"])
         ours = vars(build_parser().parse_args([command.name, *arguments]))
         del ours["module"]

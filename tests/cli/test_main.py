@@ -20,7 +20,6 @@ from tests.cli.site import Site
     [
         [],
         ["nothing"],
-        ["run"],
         ["run", "--config"],
         ["run", "--config", "x", "--no-such-option"],
         ["serve", "--config", "x", "--port", "70000"],
@@ -39,6 +38,24 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
     assert printed.out == ""
     assert printed.err.count("\n") == 1
     assert "--help" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["rum"], "argument COMMAND: 'rum' is not one of serve, run, "),
+        (["rum"], "; did you mean 'run'? See 'airflow-sync --help'."),
+        (["run", "--tabel", "x"], "airflow-sync run: unrecognized arguments: --tabel x; did you mean '--table'? See"),
+        (["list", "--tables=x"], "airflow-sync list: unrecognized arguments: --tables=x. See 'airflow-sync list --help'."),
+        (["run", "--output", "jsn"], "'jsn' is not one of table, plain, json, yaml; did you mean 'json'? See"),
+    ],
+)
+def test_what_was_meant(arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt command, option or value is answered with the one that was probably meant, by the command that was called."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert meant in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["serve", "run", "diff", "list", "clean"])

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from airflow_provider_sync import exceptions
-from airflow_provider_sync.cli.main import build_parser
+from airflow_provider_sync.cli.parser import build_parser
 from airflow_provider_sync.config import (
     ClientConfig,
     ServerConfig,
@@ -46,7 +46,7 @@ from tests.docs.pages import PAGES, PROJECT, anchors, blocks, kind_of_configurat
 from tests.docs.references import PACKAGE, missing_commands, missing_definitions, missing_names, missing_paths, missing_rooms
 
 REFERENCE = PROJECT / "docs" / "reference"
-OF_EVERY_COMMAND = {"help", "verbose", "log_level", "log_format", "log_file"}
+OF_EVERY_COMMAND = {"help", "verbose", "quiet", "log_level", "log_format", "log_file"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 import shlex
 import sqlite3
 import sys
@@ -12,7 +13,7 @@ import time
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ FAILED = 3
 
 def main(options: Namespace) -> int:
     """Run the demo in a temporary folder, or in the one to keep."""
-    with _folder(options.keep) as folder:
+    with _folder(options.keep) as folder, _silence() if options.quiet else nullcontext():
         demo = _Demo(folder)
         try:
             demo.run()
@@ -50,6 +51,12 @@ def main(options: Namespace) -> int:
             print(f"  airflow-sync serve --config {shlex.quote(str(folder / 'server.yaml'))}")
             print(f"  airflow-sync run --config {shlex.quote(str(folder / 'client.yaml'))}")
     return 0
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 @contextmanager

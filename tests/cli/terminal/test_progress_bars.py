@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 from rich.progress import TextColumn
 
-from airflow_provider_sync.cli import progress_bars
+from airflow_provider_sync.cli.terminal import progress_bars
 from tests.cli.site import Site, reports
+from tests.cli.terminal.pseudo_terminal import read_all
 
 
 def test_bars_on_a_terminal(site: Site) -> None:
@@ -26,7 +27,7 @@ def test_bars_on_a_terminal(site: Site) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=other_end, env=environment, text=True) as process:
         os.close(other_end)
         output, _ = process.communicate(timeout=60)
-        drawn = _read(terminal)
+        drawn = read_all(terminal)
     assert process.returncode == 0
     assert set(reports(output)) == {"orders", "customers", "images"}
     assert "orders" in drawn
@@ -72,15 +73,3 @@ def test_standard_output_is_for_results(capsys: pytest.CaptureFixture[str]) -> N
         print("noise")  # noqa: T201  # as libraries do
     print("result")  # noqa: T201  # as commands do
     assert capsys.readouterr() == ("result\n", "noise\n")
-
-
-def _read(terminal: int) -> str:
-    drawn = b""
-    try:
-        while block := os.read(terminal, 65536):
-            drawn += block
-    except OSError:
-        pass  # Linux ends a terminal whose other end is closed with an error
-    finally:
-        os.close(terminal)
-    return drawn.decode(errors="replace")

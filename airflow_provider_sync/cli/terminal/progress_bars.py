@@ -12,23 +12,30 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from airflow_provider_sync.sync.progress import Amounts, Progress, ProgressLines
+from airflow_provider_sync.cli.terminal.styles import is_styled, styled_console
+from airflow_provider_sync.sync.progress import Amounts, Progress, ProgressLines, silent
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def show_progress() -> Iterator[Progress]:
+def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
     """Show the progress of everything that happens inside the block.
 
     Whatever is printed meanwhile also goes to standard error: standard output is for results, and Airflow logs there if one of
     its connections is named.
+
+    :param quiet: show no progress
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if quiet:
+        with redirect_stdout(sys.stderr):
+            yield silent
+        return
+    if not is_styled(sys.stderr):
         with redirect_stdout(sys.stderr):
             yield ProgressLines(partial(print, file=sys.stderr), every=SECONDS_BETWEEN_LINES)
         return
+    console = styled_console(sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amounts]}"), TimeElapsedColumn())
     with redirect_stdout(sys.stderr), _Bars(*columns, console=console) as bars:
         yield bars.take

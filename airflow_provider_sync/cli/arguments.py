@@ -1,0 +1,118 @@
+"""What an argument of a command is, the values that it takes, and the arguments that several commands share.
+
+Every ``airflow`` command imports this module, so that it needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Completed = Literal["", "table", "directory"]
+"""Which names of the configuration a shell completes a value to; otherwise it takes names of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument.
+
+    :ivar flags: such as ``--config``, the long form first
+    :ivar options: those of ``ArgumentParser.add_argument``
+    """
+
+    flags: tuple[str, ...]
+    options: Mapping[str, Any]
+    completed: Completed = ""
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Add the argument to a parser, with what completes it where a shell asks: argcomplete looks for ``completer``."""
+        action = parser.add_argument(*self.flags, **self.options)
+        if self.completed and "_ARGCOMPLETE" in os.environ:
+            from airflow_provider_sync.cli.completion import COMPLETERS
+
+            action.completer = COMPLETERS[self.completed]  # type: ignore[attr-defined]
+
+
+def argument(*flags: str, completed: Completed = "", **options: Any) -> Argument:
+    """Return an argument."""
+    return Argument(flags, options, completed)
+
+
+class _AsJson(argparse.Action):
+    """``--json``: short for ``--output json``."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:  # noqa: A002  # argparse's name
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option_string: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, "json")
+
+
+def port(text: str) -> int:
+    """Read the number of a port."""
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """Read a number of things."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """Read a duration, in seconds."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.replace(".", "", 1).isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30m, 12h or 1d")
+    return float(number) * units[unit]
+
+
+VERBOSE = argument(
+    "--verbose", "-v", action="store_true", help="name the configuration that is used, and show an error's traceback"
+)
+QUIET = argument("--quiet", "-q", action="store_true", help="show errors only; with --output json or yaml also the data")
+LOG = (
+    argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        metavar="LEVEL",
+        help="lowest level that is logged: debug, info, warning or error (default: warning; for serve what server.yaml says, or"
+        " info)",
+    ),
+    argument("--log-format", choices=("text", "json"), metavar="FORMAT", help="format of the log: text or json (default: text)"),
+    argument("--log-file", metavar="FILE", help="append the log to this file, with rotation, instead of standard error"),
+)
+CONFIG = argument(
+    "--config",
+    metavar="FILE",
+    help="configuration of the client (default: AIRFLOW_SYNC_CONFIG, ./client.yaml or ~/.config/airflow-sync/client.yaml)",
+)
+SERVER_CONFIG = argument(
+    "--config",
+    metavar="FILE",
+    help="configuration of the server (default: AIRFLOW_SYNC_CONFIG, ./server.yaml or ~/.config/airflow-sync/server.yaml)",
+)
+TABLE = argument(
+    "--table", completed="table", action="append", default=[], metavar="NAME", help="only this table; may be repeated"
+)
+DIRECTORY = argument(
+    "--directory", completed="directory", action="append", default=[], metavar="NAME", help="only this directory; may be repeated"
+)
+OUTPUT = argument(
+    "--output",
+    "-o",
+    choices=("table", "plain", "json", "yaml"),
+    default="table",
+    metavar="FORM",
+    help="form of the results: table, plain, json or yaml (default: %(default)s)",
+)
+JSON = argument("--json", dest="output", action=_AsJson, help="the same as --output json")

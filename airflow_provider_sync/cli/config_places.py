@@ -1,0 +1,70 @@
+"""Where the configuration is if the arguments do not say: a variable of the environment, this folder, the user's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from airflow_provider_sync.exceptions import ConfigurationError
+
+VARIABLE = "AIRFLOW_SYNC_CONFIG"
+"""Names a file, or a folder with a ``client.yaml``, a ``server.yaml`` or both."""
+
+KINDS = ("server", "client")
+
+
+def find_config(kinds: Sequence[str], environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the path of the configuration that a command uses without ``--config``; ``None`` if there is none.
+
+    :param kinds: ``server``, ``client``, or both if either will do
+    :raises ConfigurationError: when the variable names none, or there is one of each kind
+    """
+    if named := environment.get(VARIABLE):
+        return _named(Path(named).expanduser(), kinds)
+    # Of each folder, not of each kind: what is in this folder goes first.
+    for folder in (Path(), _users_folder(environment)):
+        if found := _in_folder(folder, kinds):
+            return found
+    return None
+
+
+def require_config(kind: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the path of the configuration of a kind; see :func:`find_config`.
+
+    :raises ConfigurationError: when there is none
+    """
+    found = find_config([kind], environment)
+    if found is None:
+        raise ConfigurationError(
+            f"There is no {kind}.yaml: not in this folder, and not in {_users_folder(environment)}."
+            f" Give --config FILE, or set {VARIABLE} to its path."
+        )
+    return found
+
+
+def _named(path: Path, kinds: Sequence[str]) -> str:
+    if not path.is_dir():
+        if not path.exists():
+            raise ConfigurationError(
+                f"{VARIABLE} is {path}, which is not there. Set it to the path of a file, or give --config FILE."
+            )
+        return str(path)
+    if found := _in_folder(path, kinds):
+        return found
+    names = " or ".join(f"{kind}.yaml" for kind in kinds)
+    raise ConfigurationError(f"{VARIABLE} is the folder {path}, which has no {names}. Set it to a file, or give --config FILE.")
+
+
+def _in_folder(folder: Path, kinds: Sequence[str]) -> str | None:
+    found = [str(path) for kind in kinds if (path := folder / f"{kind}.yaml").is_file()]
+    if len(found) > 1:
+        raise ConfigurationError(f"There are {' and '.join(found)}. Say which one is meant: --config {found[0]}.")
+    return found[0] if found else None
+
+
+def _users_folder(environment: Mapping[str, str]) -> Path:
+    """Return the folder of this program below the one that XDG's base directory specification names."""
+    base = environment.get("XDG_CONFIG_HOME") or ""
+    # A relative path is to be ignored, says the specification.
+    return (Path(base) if base.startswith("/") else Path.home() / ".config") / "airflow-sync"

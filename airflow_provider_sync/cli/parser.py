@@ -1,0 +1,90 @@
+"""The parser of ``airflow-sync``: commands and arguments as :mod:`.definition` has them, and how their help looks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from airflow_provider_sync import __version__
+from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION, EPILOG
+from airflow_provider_sync.cli.terminal.styles import is_styled
+from airflow_provider_sync.printable import printable
+
+PROGRAM = "airflow-sync"
+USAGE = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all errors are, and name what was probably meant."""
+
+    def parse_call(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Parse a call of a command; an argument that the command does not have is an error of that command.
+
+        :param arguments: those of the process by default
+        """
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            parser = self._parser_of(options)
+            flags = [flag for action in parser._actions for flag in action.option_strings]
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0].partition('=')[0], flags)}")
+        return options
+
+    def _parser_of(self, options: argparse.Namespace) -> argparse.ArgumentParser:
+        return next(command for command in self._commands() if command.get_default("module") == options.module)
+
+    def _commands(self) -> Iterable[argparse.ArgumentParser]:
+        """Return the parsers of all commands."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                yield from action.choices.values()
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = [str(choice) for choice in action.choices or ()]
+        if choices and value not in choices:
+            message = f"{printable(value, 100)!r} is not one of {', '.join(choices)}{_meant(str(value), choices)}"
+            raise argparse.ArgumentError(action, message)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and how to get help, and exit."""
+        self.exit(USAGE, f"{self.prog}: {message}{'' if message.endswith('?') else '.'} See '{self.prog} --help'.\n")
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands; each sets ``module`` to the module that runs it."""
+    parser = Parser(prog=PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=_help_formatter)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    # With a `prog`, argparse need not format the usage to get it.
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", prog=PROGRAM)
+    for command in COMMANDS:
+        parsed = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.description,
+            epilog=command.epilog(PROGRAM),
+            formatter_class=_help_formatter,
+        )
+        for argument in command.arguments:
+            argument.add_to(parsed)
+        parsed.set_defaults(module=command.module)
+    return parser
+
+
+def _meant(given: str, known: Iterable[str]) -> str:
+    near = get_close_matches(given, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _help_formatter(**settings: Any) -> argparse.HelpFormatter:
+    """Return a formatter that keeps the lines of examples; with colours on a terminal."""
+    if is_styled(sys.stdout):
+        try:
+            from rich_argparse import RawDescriptionRichHelpFormatter
+        except ImportError:
+            # Where Airflow is not installed.
+            pass
+        else:
+            return RawDescriptionRichHelpFormatter(**settings)
+    return argparse.RawDescriptionHelpFormatter(**settings)

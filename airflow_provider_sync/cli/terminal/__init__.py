@@ -1,0 +1,1 @@
+"""What the commands show: results as tables or data, progress, errors; styled on a terminal, plain in a pipe."""

@@ -1,0 +1,46 @@
+"""Whether what a stream shows may be styled, and the colours of what it says."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Meaning = Literal["", "heading", "added", "changed", "removed", "warning", "failed", "next"]
+"""What a line is about; its colour follows."""
+
+STYLES: dict[str, str] = {
+    "": "",
+    "heading": "bold",
+    "added": "green",
+    "changed": "yellow",
+    "removed": "red",
+    "warning": "yellow",
+    "failed": "bold red",
+    "next": "cyan",
+}
+
+WORD_STYLES = {
+    "ok": "green",
+    "changed": "green",
+    "planned": "cyan",
+    "unchanged": "dim",
+    "failed": "bold red",
+    "FAILED": "bold red",
+}
+"""Colours of the words that say how something went."""
+
+
+def is_styled(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that may be sent codes: not under ``NO_COLOR`` or ``TERM=dumb``."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def styled_console(stream: TextIO) -> Console:
+    """Return rich's console for a terminal; it shows text as it is, without markup."""
+    # Most runs write into a pipe or a log.
+    from rich.console import Console
+
+    return Console(file=stream, force_terminal=True, markup=False, highlight=False, emoji=False)

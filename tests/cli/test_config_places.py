@@ -1,0 +1,83 @@
+"""The configuration that a command uses without ``--config``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.cli.main import main
+from tests.cli.site import Site
+
+USERS = Path("airflow-sync")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty folder to work in, with a user's folder for configurations beside it."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (tmp_path / "users" / USERS).mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "users"))
+    monkeypatch.delenv("AIRFLOW_SYNC_CONFIG", raising=False)
+    return folder
+
+
+def used(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the configuration that ``check`` says it has checked, or the error."""
+    main(["check", *arguments])
+    printed = capsys.readouterr()
+    return printed.out.partition(":")[0] or printed.err
+
+
+def test_the_order(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The user's folder is used if this folder has no configuration; the variable goes before both, the argument before all."""
+    users = here.parent / "users" / USERS / "client.yaml"
+    for path in (users, here / "client.yaml", here / "by_variable.yaml", here / "by_argument.yaml"):
+        if path.parent == here:
+            assert used(capsys) == str(users if path.name == "client.yaml" else "client.yaml")
+        path.write_text("url: http://127.0.0.1:1\n")
+    monkeypatch.setenv("AIRFLOW_SYNC_CONFIG", "by_variable.yaml")
+    assert used(capsys) == "by_variable.yaml"
+    assert used(capsys, "--config", "by_argument.yaml") == "by_argument.yaml"
+
+
+def test_the_variable_may_name_a_folder(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder stands for the ``client.yaml`` and the ``server.yaml`` in it; if there are both, ``check`` asks which one."""
+    (here / "etc").mkdir()
+    (here / "etc" / "client.yaml").write_text("url: http://127.0.0.1:1\n")
+    monkeypatch.setenv("AIRFLOW_SYNC_CONFIG", str(here / "etc"))
+    assert used(capsys) == str(here / "etc" / "client.yaml")
+    assert main(["serve"]) == 2
+    assert f"AIRFLOW_SYNC_CONFIG is the folder {here / 'etc'}, which has no server.yaml." in capsys.readouterr().err
+    (here / "etc" / "server.yaml").write_text("tables: {}\n")
+    assert "Say which one is meant: --config" in used(capsys)
+    assert used(capsys, "--as", "server") == str(here / "etc" / "server.yaml")
+
+
+@pytest.mark.parametrize(("command", "made_from"), [("serve", "--from DATABASE_URL"), ("run", "--client SERVER_URL")])
+def test_there_is_none(here: Path, capsys: pytest.CaptureFixture[str], command: str, made_from: str) -> None:
+    """Without any configuration the message names all places, and the next step makes one."""
+    assert main([command]) == 2
+    kind = "server" if command == "serve" else "client"
+    assert capsys.readouterr().err == (
+        f"airflow-sync: There is no {kind}.yaml: not in this folder, and not in {here.parent / 'users' / USERS}."
+        f" Give --config FILE, or set AIRFLOW_SYNC_CONFIG to its path. next: airflow-sync init {made_from}\n"
+    )
+
+
+def test_the_variable_names_nothing(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable that names a file that is not there is an error, although this folder has a configuration."""
+    (here / "client.yaml").write_text("url: http://127.0.0.1:1\n")
+    monkeypatch.setenv("AIRFLOW_SYNC_CONFIG", "/no/such.yaml")
+    assert main(["run"]) == 2
+    assert "AIRFLOW_SYNC_CONFIG is /no/such.yaml, which is not there." in capsys.readouterr().err
+
+
+def test_it_is_used(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """``run`` in a folder with a ``client.yaml`` needs no argument; ``--verbose`` says which file it uses."""
+    monkeypatch.chdir(site.folder)
+    assert main(["run", "--quiet", "--verbose"]) == 0
+    assert len(site.rows("orders")) == 3
+    assert capsys.readouterr() == ("", "airflow-sync: using the configuration client.yaml\n")
