@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-airflow-matrix coverage coverage-report lint format fuzz faults bench screenshots package constraints clean
+.PHONY: help setup demo test test-all test-airflow-matrix coverage coverage-report lint format fuzz faults bench screenshots package constraints core-requirements clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -82,6 +82,9 @@ package: setup ## build the wheel and the source archive into dist/
 constraints: setup ## pin what CI installs, for every Python; pins that still fit stay, so delete the file to upgrade
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \
 		pyproject.toml -o .ci/constraints.txt
+
+core-requirements: setup ## write core-requirements.txt: what is needed without Airflow, pinned as CI has it
+	@.venv/bin/python -m release.core_requirements
 
 clean: ## remove everything that these commands made, .venv and the cached MySQL included
 	@rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-UV = Path(sys.executable).with_name("uv")
-# Downloads take long where others use the network, too.
-SECONDS = 900
+from release.project import PROJECT
+from tests.installing import SECONDS, UV, build_wheel, call, need_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 
 
-def call(*command: str | Path) -> str:
-    """Run a command and return what it wrote; a failure is an AssertionError that shows it."""
-    ended = try_to_call(*command)
-    assert ended.returncode == 0, f"{' '.join(map(str, command))}\n{ended.stdout[-5_000:]}"
-    return ended.stdout
-
-
-def try_to_call(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command without what the tests set for Python, and return how it ended; its output has both streams."""
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    return subprocess.run(
-        list(map(str, command)),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel as it is published."""
-    folder = tmp_path_factory.mktemp("dist")
-    call(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
-def need_registry(*command: str | Path) -> None:
-    """Skip the test where a client reaches no package registry; where changes land there must be one.
-
-    :param command: asks the registry for one package
-    """
-    ended = try_to_call(*command)
-    if ended.returncode:
-        last = ended.stdout.strip().splitlines()[-1:]
-        reason = f"no package registry can be reached: {' '.join(last)}"
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    """Give the wheel."""
+    return build_wheel(tmp_path_factory.mktemp("dist"))
 
 
 def with_uv(python: Path, *what: str) -> None:
@@ -74,8 +31,7 @@ def with_uv_lowest(python: Path, *what: str) -> None:
     The wheel is the direct requirement. Of what it requires itself, the oldest are taken, too; of Airflow and its providers
     they are not: an old Airflow needs its constraints, with which the tests beside older Airflows run.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["demo"]]
     ours = [line for line in lines if not line.startswith("apache-airflow")]
     call(UV, "pip", "install", "--python", python, "--resolution", "lowest-direct", *what, *ours)
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
+from airflow_provider_sync.cli.airflow_presence import require_airflow
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.files import Storage, open_storage
@@ -20,9 +21,10 @@ def open_database(url: str) -> Engine:
     """Open a database URL, or ``airflow://CONN_ID``."""
     if not url.startswith(AIRFLOW_SCHEME):
         return open_engine(url)
+    conn_id = url.removeprefix(AIRFLOW_SCHEME)
+    require_airflow(f"The connection {url}", instead="Write the URL of the database in its place.")
     from airflow_provider_sync.airflow_support.database_connections import engine_from_connection
 
-    conn_id = url.removeprefix(AIRFLOW_SCHEME)
     with _published(conn_id):
         return engine_from_connection(conn_id)
 
@@ -32,6 +34,7 @@ def open_directory(path: str) -> Storage:
     conn_id, at, _ = urlsplit(path).netloc.rpartition("@")
     if not at:
         return open_storage(path)
+    require_airflow(f"The connection {conn_id!r} of a directory", instead="Leave it out, and set the keys in the environment.")
     from airflow_provider_sync.airflow_support.storage_connections import storage_from_path
 
     with _published(conn_id):

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from airflow_provider_sync.cli.airflow_presence import require_airflow
 from airflow_provider_sync.cli.demo.airflow import DemoAirflow
 from airflow_provider_sync.cli.demo.demo_failures import DemoFailed
 from airflow_provider_sync.cli.demo.demo_source import DemoSource, create_table
@@ -36,6 +37,7 @@ FAILED = 3
 
 def main(options: Namespace) -> int:
     """Run the demo in a temporary folder, or in the one to keep."""
+    require_airflow("The demo runs a DAG, and", instead="Run: pip install 'airflow-provider-sync[demo]'")
     with _folder(options.keep) as folder, _silence() if options.quiet else nullcontext():
         demo = _Demo(folder)
         try:

@@ -1,0 +1,21 @@
+"""Refuse what only works beside Airflow, where the core was installed without it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib.util import find_spec
+
+from airflow_provider_sync.exceptions import ConfigurationError
+
+
+def require_airflow(what: str, *, instead: str) -> None:
+    """Do nothing where Airflow is installed. Airflow is looked for and not imported, which would take a second.
+
+    :param what: what needs it, as the beginning of a sentence: ``airflow://shop``
+    :param instead: a sentence that says what to do without it
+    :raises ConfigurationError: where Airflow is not installed
+    """
+    with suppress(ModuleNotFoundError):
+        if find_spec("airflow"):
+            return
+    raise ConfigurationError(f"{what} needs Airflow, which is not installed here. {instead}")

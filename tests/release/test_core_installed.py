@@ -1,0 +1,69 @@
+"""The core as it is installed without Airflow: from the wheel and `core-requirements.txt`, into an empty environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from release.core_requirements import CORE_REQUIREMENTS
+from release.project import PYTHONS
+from tests.cli.site import Site
+from tests.installing import SECONDS, UV, build_wheel, call, find_python, need_registry
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the wheel."""
+    return build_wheel(tmp_path_factory.mktemp("dist"))
+
+
+@contextmanager
+def serving(*command: str | Path) -> Iterator[str]:
+    """Run `serve`, and give its URL."""
+    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().split()[-1]
+    finally:
+        server.terminate()
+        assert server.wait(60) == 0
+        server.stdout.close()
+
+
+def sync(site: Site, *program: str | Path) -> None:
+    """Serve a site's source by a program, and bring its target in step by the same program."""
+    with serving(*program, "serve", "--config", site.server_config, "--port", "0") as url:
+        site.configure(url)
+        found = json.loads(call(*program, "run", "--config", site.config, "--json"))
+    assert [report["status"] for report in found] == ["changed"] * 3
+    assert (len(site.rows("orders")), len(site.rows("customers")), site.files()) == (3, 3, ["a.png"])
+
+
+def test_pip_installs_the_core_as_documented(wheel: Path, tmp_path: Path) -> None:
+    """The command of the guide installs a core that syncs, with nothing of Airflow, and all drivers that have wheels."""
+    call(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    need_registry(python, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-cache-dir", "mdurl")
+    call(python, "-m", "pip", "install", "--no-deps", wheel, "-r", CORE_REQUIREMENTS)
+    assert "apache-airflow" not in call(python, "-m", "pip", "freeze")
+    call(python, "-c", "import duckdb, psycopg, pymysql, cryptography")
+    sync(Site(tmp_path), tmp_path / "venv" / "bin" / "airflow-sync")
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_the_core_works_on_each_python(version: str, wheel: Path, tmp_path: Path) -> None:
+    """On every supported Python that there is, the list installs without compiling anything, and the core syncs."""
+    python = find_python(version)
+    call(UV, "venv", "--python", python, tmp_path / "venv")
+    need_registry(UV, "pip", "install", "--python", tmp_path / "venv", "--dry-run", "--no-deps", "--no-cache", "mdurl")
+    options = ["--python", tmp_path / "venv", "--no-deps", "--only-binary", ":all:"]
+    call(UV, "pip", "install", *options, wheel, "-r", CORE_REQUIREMENTS)
+    sync(Site(tmp_path), tmp_path / "venv" / "bin" / "airflow-sync")

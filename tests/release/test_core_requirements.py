@@ -1,0 +1,117 @@
+"""What the core needs without Airflow: the groups in `pyproject.toml`, and the list that is made from them."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from release.core_requirements import CORE_REQUIREMENTS
+from release.project import CONSTRAINTS, GROUPS, PROJECT, ROOT
+
+PACKAGE = ROOT / "airflow_provider_sync"
+AIRFLOW_ROOMS = {
+    "airflow_support",
+    "assets.py",
+    "hooks",
+    "notifications",
+    "operators",
+    "plugin",
+    "sensors",
+    "task_groups",
+    "triggers",
+}
+# Airflow, what the demo needs, and the driver without wheels, in whose place PyMySQL is taken; a module of Python 3.14.
+NOT_NEEDED = {"airflow", "airportsdata", "MySQLdb", "compression"}
+
+
+def requirements(lines: Iterable[str]) -> Iterator[Requirement]:
+    """Read lines of requirements, without comments."""
+    yield from (Requirement(line) for line in lines if line.strip() and not line.startswith("#"))
+
+
+def needed_here(lines: Iterable[str]) -> set[str]:
+    """Return the installed distributions that some requirements need, and those that these need, and so on."""
+    todo, found = list(requirements(lines)), set()
+    while todo:
+        requirement = todo.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        name = canonicalize_name(requirement.name)
+        needs = list(map(Requirement, requires(name) or []))
+        # Requirements of extras, such as that of psycopg on psycopg-binary.
+        of_extras = [
+            Requirement(f"{need.name}{need.specifier}")
+            for need in needs
+            if any(need.marker and need.marker.evaluate({"extra": extra}) for extra in requirement.extras)
+        ]
+        todo += of_extras + ([] if name in found else needs)
+        found.add(name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def listed() -> list[str]:
+    """Give the lines of the list."""
+    return CORE_REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+
+
+def test_what_the_core_imports_is_in_its_groups() -> None:
+    """Each library that a module outside of Airflow's rooms imports is in the group of the core, or is a driver."""
+    named = {canonicalize_name(Requirement(line).name) for lines in GROUPS.values() for line in lines}
+    # pydantic names the only version of its core that it takes.
+    named.add("pydantic-core")
+    of_module = packages_distributions()
+    missing = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.relative_to(PACKAGE).parts[0] in AIRFLOW_ROOMS:
+            continue
+        for module in _imported(path) - set(sys.stdlib_module_names) - NOT_NEEDED - {PACKAGE.name}:
+            if not named & {canonicalize_name(name) for name in of_module.get(module, [module])}:
+                missing.add(f"{module}, which {path.relative_to(ROOT)} imports")
+    assert missing == set()
+
+
+def _imported(path: Path) -> set[str]:
+    """Return the top-level modules that a file imports, except those that only a type checker imports."""
+    found = set()
+    todo: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+        todo += ast.iter_child_nodes(node)
+    return found
+
+
+def test_the_group_says_the_same_as_the_package() -> None:
+    """What the package requires beside Airflow is in the group of the core with the same bounds; so are drivers of its extras."""
+    ours = {line for line in PROJECT["dependencies"] if not line.startswith("apache-airflow")}
+    assert ours <= set(GROUPS["core"])
+    extras = {line for lines in PROJECT["optional-dependencies"].values() for line in lines}
+    assert set(GROUPS["drivers"]) <= extras
+
+
+def test_the_list_is_complete(listed: list[str]) -> None:
+    """The list has all that the groups need, directly or not, and nothing else, so that pip needs to add nothing to it."""
+    here = {canonicalize_name(entry.name) for entry in requirements(listed) if not entry.marker or entry.marker.evaluate()}
+    assert here == needed_here([*GROUPS["core"], *GROUPS["drivers"]])
+
+
+def test_the_list_names_the_versions_that_are_tested(listed: list[str]) -> None:
+    """Each entry is pinned to the version that the tests run with, which the groups allow."""
+    pins = {canonicalize_name(entry.name): str(entry.specifier) for entry in requirements(listed)}
+    tested = {canonicalize_name(entry.name): str(entry.specifier) for entry in requirements(CONSTRAINTS.read_text().splitlines())}
+    assert pins == {name: tested[name] for name in pins}
+    for entry in requirements([*GROUPS["core"], *GROUPS["drivers"]]):
+        assert entry.specifier.contains(pins[canonicalize_name(entry.name)].removeprefix("==")), entry
