@@ -28,6 +28,7 @@ LAYERS = (
     "client",
     "server",
     "history",
+    "logs",
     "sync",
 )
 

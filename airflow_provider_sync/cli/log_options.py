@@ -17,7 +17,7 @@ def log_settings(options: Namespace, configured: LogOptions | None = None) -> Lo
     :param options: of the command line
     :param configured: ``log`` of ``server.yaml``; ``None`` for the defaults of a command
     """
-    base = LogSettings() if configured is None else LogSettings(**configured.model_dump())
+    base = LogSettings() if configured is None else LogSettings(**configured.model_dump(exclude={"access"}))
     return LogSettings(
         level=options.log_level or base.level,
         format=options.log_format or base.format,

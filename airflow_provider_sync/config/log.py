@@ -14,7 +14,7 @@ class LogOptions(Options, frozen=True):
     """``log`` of ``server.yaml``: what the server logs, and where to."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Lowest level that is logged: `debug`, `info`, `warning` or `error`."
+        default="info", description="Lowest level that is logged: `debug`, `info`, `warning` or `error`. Requests are `info`."
     )
     format: Literal["text", "json"] = Field(default="text", description="`text`, or `json` for one JSON object on each line.")
     file: str | None = Field(default=None, description="File to append to. Otherwise standard error.")
@@ -22,3 +22,4 @@ class LogOptions(Options, frozen=True):
         default=DEFAULT_MAX_BYTES, description="Bytes above which `file` is renamed and a new one begun; 0 for never."
     )
     backups: NotNegativeWhole = Field(default=DEFAULT_BACKUPS, description="How many renamed files are kept.")
+    access: bool = Field(default=True, description="Whether there is a line for each request.")

@@ -55,7 +55,12 @@ class ServerConfig(Options, frozen=True):
     log: LogOptions = Field(
         default_factory=LogOptions,
         description="What `airflow-sync serve` logs, and where to, unless its flags say otherwise. A server in Airflow logs as"
-        " Airflow does.",
+        " Airflow does, and has `access` only.",
+    )
+    audit_log: str | None = Field(
+        default=None,
+        description="File to append to: one JSON object for each answer that has data or digests, with the name of the token."
+        " Otherwise none.",
     )
     time_zone: TimeZoneName | None = Field(
         default=None,

@@ -18,6 +18,7 @@ from starlette.types import Receive
 
 from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests
+from airflow_provider_sync.server.observability.request_account import RequestAccount
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,19 @@ class ActiveRequest:
     """One request at work. Made by :class:`ActiveRequests`.
 
     :ivar limits: of the server
+    :ivar account: what it asked for, and got
     :ivar ended_early: whether its statements were cancelled, so that their errors need no line in the log
     """
 
-    def __init__(self, limits: ServerLimits, threads: anyio.CapacityLimiter, cancelling: anyio.CapacityLimiter) -> None:
+    def __init__(
+        self,
+        limits: ServerLimits,
+        threads: anyio.CapacityLimiter,
+        cancelling: anyio.CapacityLimiter,
+        account: RequestAccount,
+    ) -> None:
         self.limits = limits
+        self.account = account
         self.ended_early = False
         self._threads = threads
         self._cancelling = cancelling
@@ -180,16 +189,17 @@ class ActiveRequests:
         self._cancelling = anyio.CapacityLimiter(_CANCELLING_THREADS)
 
     @contextmanager
-    def admit(self) -> Iterator[ActiveRequest]:
+    def admit(self, account: RequestAccount) -> Iterator[ActiveRequest]:
         """Count a request as active inside the block.
 
+        :param account: of the request
         :raises TooManyRequests: when the limit is reached
         """
         if len(self._active) >= self._limits.requests:
             error = TooManyRequests(self._limits.requests)
             self._notices.warn("", "Answered 503: %s", error)
             raise error
-        active = ActiveRequest(self._limits, self._threads, self._cancelling)
+        active = ActiveRequest(self._limits, self._threads, self._cancelling, account)
         self._active.add(active)
         try:
             yield active

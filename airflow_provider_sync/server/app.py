@@ -27,6 +27,10 @@ from airflow_provider_sync.server.endpoint import Answer, Endpoint
 from airflow_provider_sync.server.error_answers import ERROR_HANDLERS
 from airflow_provider_sync.server.file_answers import FileAnswers
 from airflow_provider_sync.server.many_tables import ManyTableAnswers
+from airflow_provider_sync.server.observability.access_log import write_access_line
+from airflow_provider_sync.server.observability.accounting import Accounting, Observer
+from airflow_provider_sync.server.observability.audit_log import AuditLog
+from airflow_provider_sync.server.observability.request_account import account_of
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.served_directory import ServedDirectories
@@ -82,10 +86,17 @@ def create_app(
     served = ServedDirectories(config, sources)
     listings, contents = FileAnswers(served), ContentAnswers(served)
 
+    observers: list[Observer] = [write_access_line] if config.log.access else []
+    audit_log = None if config.audit_log is None else AuditLog(config.audit_log)
+    if audit_log is not None:
+        observers.append(audit_log.write)
+
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await run_in_threadpool(sources.close)
+        if audit_log is not None:
+            audit_log.close()
 
     prefix = normal_prefix(prefix)
     routes = [Route(f"{prefix}/capabilities", _capabilities(config, offered, access), methods=["GET"])]
@@ -96,7 +107,7 @@ def create_app(
         ("getFileHashes", directories.hashes),
         ("getFiles", directories.contents),
     ):
-        endpoint = Endpoint(_from_fields(answer), access, active_requests, max_bytes=MAX_REQUEST_BYTES, of="files")
+        endpoint = Endpoint(name, _from_fields(answer), access, active_requests, max_bytes=MAX_REQUEST_BYTES, of="files")
         routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     for name, message_answer, of in (
         ("describeTable", digests.describe, "keys"),
@@ -109,12 +120,12 @@ def create_app(
         ("readFiles", contents.read, "files"),
         ("chunkFile", contents.chunk, "files"),
     ):
-        endpoint = Endpoint(_from_message(message_answer), access, active_requests, max_bytes=MAX_KEYS_BYTES, of=of)
+        endpoint = Endpoint(name, _from_message(message_answer), access, active_requests, max_bytes=MAX_KEYS_BYTES, of=of)
         routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
     allowed = [*(hosts or ()), *config.allowed_hosts] or None
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(RequestHeads, hosts=allowed)],
+        middleware=[Middleware(Accounting, observers=observers), Middleware(RequestHeads, hosts=allowed)],
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
     )
@@ -144,6 +155,7 @@ def _from_message(answer: MessageAnswer) -> Answer:
 
 def _capabilities(config: ServerConfig, tables: OfferedTables, access: Access) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        account_of(request.scope).endpoint = "capabilities"
         grant = await access.grant(request)
         # Databases block, so they are not asked in the event loop.
         body = await run_in_threadpool(capabilities, config, tables, grant)
@@ -152,5 +164,6 @@ def _capabilities(config: ServerConfig, tables: OfferedTables, access: Access) -
     return endpoint
 
 
-async def _health(_request: Request) -> Response:
+async def _health(request: Request) -> Response:
+    account_of(request.scope).endpoint = "health"
     return JSONResponse({"status": "ok"})

@@ -41,6 +41,7 @@ class ContentAnswers:
             FileContents(self._directories.open(request), active).groups(request.files),
             accept,
             active,
+            directory=request.directory,
             what=f"Files of directory {request.directory!r}",
             idle=Content(number=0),
             compressions=CONTENT_COMPRESSIONS,
@@ -53,6 +54,7 @@ class ContentAnswers:
             _chunks(self._directories.open(request), request.path, active),
             accept,
             active,
+            directory=request.directory,
             what=f"Chunks of a file of directory {request.directory!r}",
             idle=Chunks(lengths=(), digests=b""),
         )

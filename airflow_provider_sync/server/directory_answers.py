@@ -51,6 +51,7 @@ class DirectoryAnswers:
         A root that is missing is an error: after an empty answer, the client would delete everything.
         """
         name = file_hashes_request(fields, grant.directories)
+        active.account.about_directory(name)
         directory = self._config.directories[name]
         hasher = load_hasher(directory.hasher or self._config.default_file_hasher)
         is_md5 = isinstance(hasher, Md5Hasher)
@@ -71,6 +72,7 @@ class DirectoryAnswers:
             if error.retryable:
                 raise
             raise CannotServe(str(error)) from error
+        active.account.count(files=len(manifest))
         return StreamResponse(
             encode_hashes(manifest.items(), unreadable),
             what=f"Manifest of directory {name!r}",
@@ -82,6 +84,8 @@ class DirectoryAnswers:
     def contents(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
         """Answer files; all of them are opened before the first byte is sent, so that a missing one has an answer of its own."""
         name, paths = files_request(fields, grant.directories)
+        active.account.about_directory(name)
+        active.account.count(files=len(paths))
         directory = self._config.directories[name]
         with ExitStack() as stack:
             with self._storage(name) as storage:

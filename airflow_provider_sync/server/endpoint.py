@@ -17,6 +17,7 @@ from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.access.token_check import Access
 from airflow_provider_sync.server.active_requests import ActiveRequest, ActiveRequests, ClientGone
 from airflow_provider_sync.server.http_errors import RequestDamaged, RequestTooLarge, RequestTooSlow
+from airflow_provider_sync.server.observability.request_account import account_of
 from airflow_provider_sync.server.stall_limit import StallLimit
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ Answer = Callable[[Request, bytes, Grant, ActiveRequest], Response]
 class Endpoint:
     """An ASGI application that answers at one path.
 
+    :param name: of the endpoint, for the log
     :param answer: makes the answer
     :param access: checks the token
     :param active_requests: limits how many requests are at work
@@ -35,7 +37,10 @@ class Endpoint:
     :param of: what a client should ask less of when its body is too large, as ``files``
     """
 
-    def __init__(self, answer: Answer, access: Access, active_requests: ActiveRequests, *, max_bytes: int, of: str) -> None:
+    def __init__(
+        self, name: str, answer: Answer, access: Access, active_requests: ActiveRequests, *, max_bytes: int, of: str
+    ) -> None:
+        self._name = name
         self._answer = answer
         self._access = access
         self._active_requests = active_requests
@@ -44,9 +49,11 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; when its client disconnects, stop all work for it."""
+        account = account_of(scope)
+        account.endpoint = self._name
         request = Request(scope, receive, send)
         grant = await self._access.grant(request)
-        with self._active_requests.admit() as active:
+        with self._active_requests.admit(account) as active:
             try:
                 body = await self._read(request, active)
                 if not content_digest.is_intact(request.headers.get(content_digest.HEADER), body):
@@ -55,7 +62,8 @@ class Endpoint:
                 answer = partial(self._answer, request, body, grant, active)
                 response = await active.attend(receive, partial(active.in_thread, answer))
                 await response(scope, receive, send)
-            except (ClientDisconnect, ClientGone):
+            except (ClientDisconnect, ClientGone) as error:
+                account.failed(error)
                 log.info("%s: the client disconnected", printable(scope["path"]))
 
     async def _read(self, request: Request, active: ActiveRequest) -> bytes:

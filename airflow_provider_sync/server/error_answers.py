@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -29,6 +29,7 @@ from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.http_errors import HttpError, RequestEnded, SnapshotEnded
+from airflow_provider_sync.server.observability.request_account import account_of
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def failure_of(what: str, active: ActiveRequest) -> Callable[[Exception], Failur
     """
 
     def explain(error: Exception) -> Failure:
+        active.account.failed(error)
         if not active.ended_early:
             log.error("%s broke off: %s", what, printable(error), exc_info=error)
         status, message = status_and_message(error)
@@ -133,11 +135,19 @@ def _framework_json(status: int, message: str, headers: Mapping[str, str] | None
     return Response(json.dumps({"message": message}, indent=4), status, headers, "application/json")
 
 
+def _accounted(answer: Callable[[Request, Exception], Awaitable[Response]]) -> ExceptionHandler:
+    async def handle(request: Request, error: Exception) -> Response:
+        account_of(request.scope).failed(error)
+        return await answer(request, error)
+
+    return handle
+
+
 ERROR_HANDLERS: Mapping[type[Exception], ExceptionHandler] = {
-    InvalidRequest: _invalid,
-    HttpError: _answered,
-    HTTPException: _http,
-    SyncError: _sync,
-    Exception: _unexpected,
+    InvalidRequest: _accounted(_invalid),
+    HttpError: _accounted(_answered),
+    HTTPException: _accounted(_http),
+    SyncError: _accounted(_sync),
+    Exception: _accounted(_unexpected),
 }
 """How the application answers each kind of error."""

@@ -66,6 +66,7 @@ class FileAnswers:
             _answered(_Listing(directory, active).groups(request.state), directory),
             accept,
             active,
+            directory=request.directory,
             what=f"Listing of directory {request.directory!r}",
             idle=Entries(entries=()),
         )
@@ -78,6 +79,7 @@ class FileAnswers:
             _Digesting(directory, active, always=request.always).groups(request.paths),
             accept,
             active,
+            directory=request.directory,
             what=f"Digests of directory {request.directory!r}",
             idle=FileDigests(digests=()),
         )

@@ -25,6 +25,7 @@ def stream_files(
     accept: str,
     active: ActiveRequest,
     *,
+    directory: str,
     what: str,
     idle: FileMessage,
     compressions: Sequence[str] = COMPRESSIONS,
@@ -33,13 +34,15 @@ def stream_files(
     """Answer with messages; an error before the first of them becomes an answer of its own.
 
     :param accept: header of the request
+    :param directory: name of the directory
     :param what: what is sent, for the log
     :param idle: the keep-alive, a message without items
     :param compressions: those that the answer may have
     :param close: called at the end, whatever happens
     """
     compression = choose_compression(accept, compressions)
-    ahead = work_ahead(groups, idle=(idle,))
+    active.account.about_directory(directory)
+    ahead = work_ahead(active.account.counting_files(groups), idle=(idle,))
 
     def release() -> None:
         try:

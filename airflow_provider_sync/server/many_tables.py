@@ -50,7 +50,8 @@ class ManyTableAnswers:
         request = decode_tables_request(body)
         compression = choose_compression(accept)
         what = f"{len(request.table_slices)} tables"
-        groups = work_ahead(self._groups(request, grant, active), idle=(NO_SEGMENTS,))
+        made = active.account.counting_tables(self._groups(request, grant, active))
+        groups = work_ahead(made, idle=(NO_SEGMENTS,))
         return StreamResponse(
             write_message_groups(groups, compression, explain=failure_of(what, active)),
             what=what,
@@ -71,6 +72,7 @@ class ManyTableAnswers:
                 active.check()
                 try:
                     named = with_offered_name(requested_slice, visible)
+                    active.account.about_table(named.name)
                     found = self._describe(request, named, visible[named.name], snapshots)
                 except TransportError:
                     raise  # another table of this database would have to wait for the same

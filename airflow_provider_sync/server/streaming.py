@@ -107,6 +107,7 @@ class StreamResponse(Response):
 
     def _broken(self, error: Exception) -> StreamBroken:
         """Log why a body could not be completed, and return the exception that drops the connection."""
+        self._active.account.failed(error)
         if isinstance(error, RequestEnded):
             log.warning("%s ended early: %s", self._what, error)
         else:

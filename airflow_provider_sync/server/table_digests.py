@@ -142,9 +142,11 @@ class TableDigestAnswers:
         """
         compression = choose_compression(accept)
         what = f"Table {source.name!r}"
+        active.account.about_table(source.name)
         with ExitStack() as stack:
             opened = stack.enter_context(open_table(self._sources, source, active, held))
-            messages = work_ahead(opened.masking_errors(make_messages(opened)), idle=idle)
+            made = active.account.counting_rows(opened.masking_errors(make_messages(opened)))
+            messages = work_ahead(made, idle=idle)
             stack.callback(messages.close)
             return StreamResponse(
                 write_messages(messages, compression, explain=failure_of(what, active)),

@@ -19,6 +19,7 @@ from airflow_provider_sync.protocol.v1.requests import InvalidRequest, table_has
 from airflow_provider_sync.protocol.v1.rows import RowEncoder
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
+from airflow_provider_sync.server.observability.request_account import RequestAccount
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.open_table import OpenTable, open_table
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
@@ -59,6 +60,7 @@ class TableAnswers:
         """Answer the hash of a table."""
         visible = self._tables.visible_to(grant)
         source = visible[table_hash_request(fields, visible)]
+        active.account.about_table(source.name)
         with open_table(self._sources, source, active) as opened:
             return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
@@ -69,6 +71,7 @@ class TableAnswers:
         """
         visible = self._tables.visible_to(grant)
         name, known = table_request(fields, visible)
+        active.account.about_table(name)
         with ExitStack() as stack:
             opened = stack.enter_context(open_table(self._sources, visible[name], active))
             columns = opened.star_columns()
@@ -86,7 +89,7 @@ class TableAnswers:
             read = opened.masking_errors(opened.database.reader.read(opened.connection, opened.table, columns, order_by=key))
             batches = in_zone(opened.database, columns, read, self._zone)
             return StreamResponse(
-                compress(_lines(columns, batches)),
+                compress(_lines(columns, batches, active.account)),
                 what=f"Table {name!r}",
                 active=active,
                 close=stack.pop_all().close,
@@ -94,9 +97,10 @@ class TableAnswers:
             )
 
 
-def _lines(columns: Sequence[Column], batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+def _lines(columns: Sequence[Column], batches: Iterable[Sequence[Row]], account: RequestAccount) -> Iterator[bytes]:
     encoder = RowEncoder([column.name for column in columns])
     for batch in batches:
+        account.count(rows=len(batch))
         yield encoder.encode(batch)
 
 

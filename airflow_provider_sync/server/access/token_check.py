@@ -18,6 +18,7 @@ from airflow_provider_sync.server.access.addresses import client_address
 from airflow_provider_sync.server.access.expiry_warnings import ExpiryWarnings
 from airflow_provider_sync.server.access.grants import Grant, Tokens
 from airflow_provider_sync.server.http_errors import TooManyRefused, Unauthenticated
+from airflow_provider_sync.server.observability.request_account import account_of
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
@@ -84,11 +85,14 @@ class Access:
         :raises TooManyRefused: without a valid token, when too many such answers are already delayed
         """
         host = request.client.host if request.client else None
+        account = account_of(request.scope)
         try:
             grant = await self._tokens.grant(request.headers.get("authorization"), host)
         except Unauthenticated as error:
+            account.refused = True
             await self._hold_back(request, error.reason)
             raise
+        account.token = grant.name
         self._expiry.warn(grant)
         authorised = request.scope.get("extensions", {}).get(AUTHORISED)
         if authorised is not None:

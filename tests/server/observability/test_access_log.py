@@ -1,0 +1,191 @@
+"""One line per request, and the audit log: who asked for what, and what they got."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.logs.formats import FIELDS
+from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, ListFiles, ReadFiles, RequestedFile
+from airflow_provider_sync.protocol.v2.messages import (
+    ONE_SEGMENT,
+    DescribeTable,
+    DescribeTables,
+    DigestRows,
+    GetRows,
+    RequestedSlice,
+)
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.wire import ask, post, run_sqlite, send
+
+TOKEN = "token-of-the-warehouse"
+ACCESS = "airflow_provider_sync.access"
+
+
+class Watched:
+    """A server that runs until somebody asks what it has logged: a line is written after the last byte of an answer.
+
+    :ivar url: of the server
+    """
+
+    def __init__(self, server: RunningServer, stack: ExitStack, caplog: pytest.LogCaptureFixture, audit_log: Path) -> None:
+        self.url = server.url
+        self._stack = stack
+        self._caplog = caplog
+        self._audit_log = audit_log
+
+    def messages(self) -> list[str]:
+        """Stop the server, and return the lines of its access log."""
+        self._stack.close()
+        return [record.getMessage() for record in self._caplog.records if record.name == ACCESS]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Stop the server, and return the facts of the lines of its access log."""
+        self._stack.close()
+        return [getattr(record, FIELDS) for record in self._caplog.records if record.name == ACCESS]
+
+    def audit_log(self) -> str:
+        """Stop the server, and return its audit log."""
+        self._stack.close()
+        return self._audit_log.read_text()
+
+
+@pytest.fixture
+def watched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Watched]:
+    """Serve a table of three rows and a directory of two files to whoever has a token."""
+    run_sqlite(tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1,'x'),(2,'y'),(3,'z')")
+    (tmp_path / "files").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "files" / name).write_text(name)
+    settings = {
+        "connections": {"main": f"sqlite:///{tmp_path / 'a.db'}"},
+        "tables": {"t": {}, "broken": {"table": "nope"}},
+        "directories": {"d": {"path": str(tmp_path / "files")}},
+        "tokens": [{"token": TOKEN, "name": "warehouse"}],
+        "audit_log": str(tmp_path / "audit.jsonl"),
+    }
+    caplog.set_level(logging.INFO, ACCESS)
+    with ExitStack() as stack:
+        server = stack.enter_context(RunningServer(ServerConfig.from_dict(settings)))
+        yield Watched(server, stack, caplog, tmp_path / "audit.jsonl")
+
+
+def fact(lines: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """Return some facts of each line."""
+    return [tuple(line.get(name) for name in names) for line in lines]
+
+
+def test_tables(watched: Watched) -> None:
+    """Each request about tables has a line with the name of the token, the table, and the rows read for it."""
+    t = RequestedSlice(name="t")
+    ask(watched.url, "/describeTable", DescribeTable(table_slice=t), token=TOKEN)
+    both = DescribeTables(table_slices=(t, RequestedSlice(name="broken")), max_rows=100)
+    ask(watched.url, "/describeTables", both, token=TOKEN)
+    ask(watched.url, "/digestRows", DigestRows(table_slice=t, partitioning=ONE_SEGMENT, segment_ranges=((0, 0),)), token=TOKEN)
+    ask(watched.url, "/getRows", GetRows(table_slice=t), token=TOKEN)
+    assert post(watched.url, "/getTable", {"config_name": "t"}, token=TOKEN).status == 200
+    assert post(watched.url, "/getTableHash", {"config_name": "t"}, token=TOKEN).status == 200
+    found = watched.lines()
+    assert fact(found, "endpoint", "table", "rows", "status", "token", "error") == [
+        ("describeTable", "t", 3, 200, "warehouse", None),
+        ("describeTables", None, 3, 200, "warehouse", None),
+        ("digestRows", "t", 3, 200, "warehouse", None),
+        ("getRows", "t", 3, 200, "warehouse", None),
+        ("getTable", "t", 3, 200, "warehouse", None),
+        ("getTableHash", "t", 0, 200, "warehouse", None),
+    ]
+    assert found[1]["tables"] == ["t", "broken"]
+    assert all(line["bytes"] > 0 and line["seconds"] > 0 and line["address"] == "127.0.0.1" for line in found)
+
+
+def test_directories(watched: Watched, tmp_path: Path) -> None:
+    """Each request about a directory has a line with its name and the files read for it."""
+    ask(watched.url, "/listFiles", ListFiles(directory="d"), token=TOKEN)
+    ask(watched.url, "/digestFiles", DigestFiles(directory="d", paths=("one", "gone")), token=TOKEN)
+    listed = (tmp_path / "files" / "one").stat().st_mtime_ns
+    read = ReadFiles(directory="d", files=(RequestedFile(path="one", size=3, mtime_ns=listed),))
+    ask(watched.url, "/readFiles", read, token=TOKEN)
+    ask(watched.url, "/chunkFile", ChunkFile(directory="d", path="two"), token=TOKEN)
+    assert post(watched.url, "/getFileHashes", {"config_name": "d"}, token=TOKEN).status == 200
+    assert post(watched.url, "/getFiles", {"config_name": "d", "files[0]": "one"}, token=TOKEN).status == 200
+    assert fact(watched.lines(), "endpoint", "directory", "files", "status") == [
+        ("listFiles", "d", 2, 200),
+        ("digestFiles", "d", 2, 200),
+        ("readFiles", "d", 1, 200),
+        ("chunkFile", "d", 1, 200),
+        ("getFileHashes", "d", 2, 200),
+        ("getFiles", "d", 1, 200),
+    ]
+
+
+def test_refusals(watched: Watched) -> None:
+    """A request that is refused has a line that says why, without what it sent as a token or anything that forges a line."""
+    post(watched.url, "/getTable", {"config_name": "t"}, token="wrong-token-of-somebody")
+    post(watched.url, "/getTable", {"config_name": "nope"}, token=TOKEN)
+    post(watched.url, "/getTable", {"config_name": "broken"}, token=TOKEN)
+    send(watched.url, "GET", "/a%0Ab")
+    found = watched.lines()
+    assert fact(found, "endpoint", "status", "error", "token") == [
+        ("getTable", 401, "Unauthenticated", ""),
+        ("getTable", 422, "InvalidRequest", "warehouse"),
+        ("getTable", 422, "MissingTableError", "warehouse"),
+        ("/a\\nb", 404, "HTTPException", ""),
+    ]
+    assert "wrong-token" not in json.dumps(found)
+
+
+def test_text(watched: Watched) -> None:
+    """As text, a line begins with address, token, method and endpoint, and goes on with words of the form name=value."""
+    post(watched.url, "/getTable", {"config_name": "t"}, token=TOKEN)
+    (line,) = watched.messages()
+    words = line.split(" ")
+    assert words[:6] == ["127.0.0.1", "warehouse", "POST", "getTable", "table=t", "rows=3"]
+    assert [word.partition("=")[0] for word in words[6:]] == ["bytes", "seconds", "status"]
+
+
+def test_probes(watched: Watched) -> None:
+    """What is asked every few seconds fills no log."""
+    assert send(watched.url, "GET", "/health").status == 200
+    assert watched.messages() == []
+
+
+def test_audit_log(watched: Watched) -> None:
+    """The audit log has one object for each answer with data or digests: to whom, what, how much; none for refusals."""
+    post(watched.url, "/getTable", {"config_name": "t"}, token=TOKEN)
+    ask(watched.url, "/listFiles", ListFiles(directory="d"), token=TOKEN)
+    send(watched.url, "GET", "/capabilities", headers={"Authorization": f"Bearer {TOKEN}"})
+    post(watched.url, "/getTable", {"config_name": "t"}, token="wrong-token-of-somebody")
+    post(watched.url, "/getTable", {"config_name": "broken"}, token=TOKEN)
+    text = watched.audit_log()
+    found = [json.loads(line) for line in text.splitlines()]
+    assert fact(found, "token", "endpoint", "tables", "directory", "rows", "files", "complete") == [
+        ("warehouse", "getTable", ["t"], None, 3, None, True),
+        ("warehouse", "listFiles", None, "d", None, 2, True),
+    ]
+    assert all(line["time"].endswith("+00:00") and line["bytes"] > 0 for line in found)
+    assert TOKEN not in text
+
+
+def test_an_audit_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server whose audit log cannot be written answers all the same, and says so once."""
+    (tmp_path / "d").mkdir()
+    settings = {"directories": {"d": {"path": str(tmp_path / "d")}}, "audit_log": "/dev/full", "log": {"access": False}}
+    with RunningServer(ServerConfig.from_dict(settings)) as server:
+        for _ in range(2):
+            assert post(server.url, "/getFileHashes", {"config_name": "d"}).status == 200
+    assert capsys.readouterr().err.count("The log file /dev/full cannot be written: No space left on device.") == 1
+
+
+def test_without_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    """``log: {access: false}`` writes no lines of requests."""
+    caplog.set_level(logging.INFO, ACCESS)
+    with RunningServer(ServerConfig.from_dict({"log": {"access": False}})) as server:
+        assert send(server.url, "GET", "/capabilities").status == 200
+    assert [record for record in caplog.records if record.name == ACCESS] == []
