@@ -47,7 +47,7 @@ def test_the_log_of_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     path = tmp_path / "sync.log"
     with pytest.raises(SystemExit):
         main(["check", "--log-level", "loud"])
-    assert "invalid choice: 'loud'" in capsys.readouterr().err
+    assert "'loud'" in capsys.readouterr().err
     flags = ["--log-file", str(path), "--log-format", "json"]
     assert main(["check", "--config", str(tmp_path / "none.yaml"), *flags]) == 2
     assert capsys.readouterr().err.startswith("airflow-sync: ")

@@ -13,7 +13,7 @@ from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.access.addresses import UNKNOWN, exact_address
 from airflow_provider_sync.server.observability.request_account import RequestAccount
 
-log = logging.getLogger("airflow_provider_sync.access")
+log = logging.getLogger(__name__)
 
 PROBES = frozenset({"health", "ready", "metrics"})
 """Endpoints that are asked every few seconds, whose lines are for ``debug``."""

@@ -22,11 +22,12 @@ from airflow_provider_sync.protocol.v2.messages import (
     GetRows,
     RequestedSlice,
 )
+from airflow_provider_sync.server.observability import access_log
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.wire import ask, post, run_sqlite, send
 
 TOKEN = "token-of-the-warehouse"
-ACCESS = "airflow_provider_sync.access"
+ACCESS = access_log.__name__
 
 
 class Watched:
