@@ -27,6 +27,29 @@ class Progress(Protocol):
         """
 
 
+class RowProgress(Protocol):
+    """Called with increments of one table's rows."""
+
+    def __call__(self, count: int, total: int | None = None) -> None:
+        """Take note of progress.
+
+        :param count: how many more rows arrived
+        :param total: how many there will be in all, or about how many, if that is known
+        """
+
+
+def row_progress(progress: Progress, name: str) -> RowProgress:
+    """Return what notes the progress of one table's rows.
+
+    :param name: of the table
+    """
+
+    def take(count: int, total: int | None = None) -> None:
+        progress(name, count, "rows", total)
+
+    return take
+
+
 def silent(name: str, amount: int, unit: str, total: int | None = None) -> None:
     """Show nothing."""
 
@@ -41,6 +64,10 @@ class _Amount:
     done: int
     before: int
     total: int | None = None
+
+    def speed(self, elapsed: float) -> float:
+        """Return how many are done in a second."""
+        return (self.done - self.before) / elapsed if elapsed > 0 else 0.0
 
     def seconds_left(self, elapsed: float) -> float | None:
         """Estimate how long the rest takes; ``None`` if that cannot be known."""
@@ -67,13 +94,29 @@ class _Work:
 
     def text(self, now: float) -> str:
         """Write all amounts for people, with the time that is left if that can be known."""
-        amounts = ", ".join(amount.text(unit) for unit, amount in self.amounts.items())
+        amounts = self.done_text()
         if all(amount.total is None for amount in self.amounts.values()):
             return f"{amounts} so far"
+        left = self.left_text(now)
+        return f"{amounts}, {left}" if left else amounts
+
+    def done_text(self) -> str:
+        """Write how much is done, of each unit."""
+        return ", ".join(amount.text(unit) for unit, amount in self.amounts.items())
+
+    def left_text(self, now: float) -> str:
+        """Write how long the rest takes; empty if that cannot be known."""
         elapsed = now - self._started
         # The slower unit decides: many small files take longer than their bytes let one expect.
         left = max((left for amount in self.amounts.values() if (left := amount.seconds_left(elapsed)) is not None), default=0)
-        return f"{amounts}, about {_duration(left)} left" if elapsed >= MIN_SECONDS and left > 0 else amounts
+        return f"about {_duration(left)} left" if elapsed >= MIN_SECONDS and left > 0 else ""
+
+    def speed_text(self, now: float) -> str:
+        """Write how much is done in a second, in bytes if those are counted; empty as long as that says nothing."""
+        elapsed = now - self._started
+        unit = "bytes" if "bytes" in self.amounts else next(iter(self.amounts))
+        speed = round(self.amounts[unit].speed(elapsed))
+        return f"{_with_unit(speed, unit)}/s" if elapsed >= 1 and speed > 0 else ""
 
     def share(self) -> float | None:
         """Return how much is done, of the unit that is furthest behind; ``None`` if no total is known."""
@@ -104,11 +147,20 @@ class Amounts:
                 known.done += amount
             if total is not None:
                 known.total = total
+            if known.total is not None and known.done > known.total:
+                # It was an estimate, and too low.
+                known.total = None
 
     def text(self, name: str) -> str:
         """Write all amounts of a name for people, with an estimate of the time that is left."""
         with self._lock:
             return self._works[name].text(self._clock())
+
+    def columns(self, name: str) -> tuple[str, str, str]:
+        """Write for a row of a table how much is done, how much of it in a second, and how long the rest takes."""
+        with self._lock:
+            work, now = self._works[name], self._clock()
+            return work.done_text(), work.speed_text(now), work.left_text(now)
 
     def share(self, name: str) -> float | None:
         """Return how much of a name's work is done, from 0 to 1; ``None`` if that cannot be known."""

@@ -87,6 +87,28 @@ def test_unknown_shares(clock: Clock) -> None:
     assert (amounts.share("images"), amounts.text("images")) == (None, "0 of 0 files")
 
 
+def test_columns(clock: Clock) -> None:
+    """A row of a table has the speed in bytes where they are counted, and neither speed nor time as long as both say nothing."""
+    amounts = Amounts(clock)
+    amounts.add("images", 0, "files", 100)
+    amounts.add("images", 0, "bytes", 4096)
+    assert amounts.columns("images") == ("0 of 100 files, 0 B of 4.0 KiB", "", "")
+    clock.seconds = 8.0
+    amounts.add("images", 50, "files")
+    amounts.add("images", 1024, "bytes")
+    assert amounts.columns("images") == ("50 of 100 files, 1.0 KiB of 4.0 KiB", "128 B/s", "about 24 s left")
+
+
+def test_an_estimate_that_is_too_low(clock: Clock) -> None:
+    """A total that was exceeded is not told any more, until a better one is known."""
+    amounts = Amounts(clock)
+    amounts.add("orders", 0, "rows", 10)
+    amounts.add("orders", 11, "rows")
+    assert (amounts.text("orders"), amounts.share("orders")) == ("11 rows so far", None)
+    amounts.add("orders", 1, "rows", 24)
+    assert (amounts.text("orders"), amounts.share("orders")) == ("12 of 24 rows", 0.5)
+
+
 def test_lines_are_rare(clock: Clock) -> None:
     """A line comes when the pause is over, with all that was done meanwhile, by all threads."""
     lines: list[str] = []

@@ -9,13 +9,21 @@ from functools import partial
 from threading import Lock
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
 from airflow_provider_sync.cli.terminal.styles import is_styled, styled_console
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.sync.progress import Amounts, Progress, ProgressLines, silent
 
 SECONDS_BETWEEN_LINES = 10.0
+
+MAX_BARS = 10
+"""Most bars that are drawn at once."""
+
+MAX_NAME = 40
+"""Most characters of a name beside its bar."""
 
 
 @contextmanager
@@ -35,20 +43,31 @@ def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
         with redirect_stdout(sys.stderr):
             yield ProgressLines(partial(print, file=sys.stderr), every=SECONDS_BETWEEN_LINES)
         return
-    console = styled_console(sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amounts]}"), TimeElapsedColumn())
-    with redirect_stdout(sys.stderr), _Bars(*columns, console=console) as bars:
+    with redirect_stdout(sys.stderr), Bars(styled_console(sys.stderr)) as bars:
         yield bars.take
 
 
-class _Bars(RichProgress):
-    """A bar for each name; it fills if the total is known, and pulses if not."""
+class Bars(RichProgress):
+    """A row for each name: how much is done, of how much, how fast, and how long the rest takes.
 
-    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
-        self._amounts = Amounts()
+    A bar fills if the total is known, and pulses if not. Of many names those show that told of progress last.
+    """
+
+    def __init__(self, console: Console, amounts: Amounts | None = None) -> None:
+        self._amounts = amounts or Amounts()
         self._bars: dict[str, TaskID] = {}
+        self._latest: dict[str, None] = {}
         self._new = Lock()
-        super().__init__(*columns, console=console, transient=True)
+        self._order = Lock()
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            *(TextColumn(f"{{task.fields[{field}]}}", justify="right") for field in ("done", "speed")),
+            TextColumn("{task.fields[left]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
 
     def take(self, name: str, amount: int, unit: str, total: int | None = None) -> None:
         """Take note of progress; see :class:`~airflow_provider_sync.sync.progress.Progress`."""
@@ -56,14 +75,21 @@ class _Bars(RichProgress):
         if name not in self._bars:
             with self._new:
                 if name not in self._bars:
-                    self._bars[name] = self.add_task(name, total=None, amounts="")
+                    shown = escape(printable(name, MAX_NAME))
+                    self._bars[name] = self.add_task(shown, total=None, done="", speed="", left="")
+        # Not under the lock above: a new task draws all bars at once.
+        with self._order:
+            self._latest.pop(name, None)
+            self._latest[name] = None
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Bring the bars up to date when they are drawn, and not with each of thousands of files."""
+        with self._order:
+            latest = list(self._latest)[-MAX_BARS:]
         for name, bar in list(self._bars.items()):
-            share, amounts = self._amounts.share(name), self._amounts.text(name)
-            if share is None:
-                self.update(bar, amounts=amounts)
-            else:
-                self.update(bar, amounts=amounts, completed=share, total=1)
+            share = self._amounts.share(name)
+            done, speed, left = self._amounts.columns(name)
+            self.update(bar, done=done, speed=speed, left=left, visible=name in latest)
+            if share is not None:
+                self.update(bar, completed=share, total=1)
         return super().get_renderables()

@@ -27,6 +27,7 @@ from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, RequestedSlice
 from airflow_provider_sync.report import Verified
+from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.both_sides import probes_of
 from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
@@ -79,7 +80,7 @@ class FirstRows(StagedRows):
         database: Database,
         target: Target,
         source: SourceDescription,
-        on_rows: Callable[[int], None],
+        on_rows: RowProgress,
         asking: Callable[[], AbstractContextManager[None]],
     ) -> None:
         table_slice = source.table_slice
@@ -135,7 +136,9 @@ class FirstRows(StagedRows):
                 with self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
                     for rows in answer:
                         self.rows_received += rows.count
-                        self.on_rows(rows.count)
+                        # The digests bring the exact number, at some time.
+                        exact = asked.result().rows if asked and asked.done() and not asked.exception() else None
+                        self.on_rows(rows.count, self.described.rows if exact is None else exact)
                         yield rows.data
                 self._announced = self._ask(abandoned) if asked is None else asked.result()
             finally:

@@ -37,7 +37,7 @@ from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, find_
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.outcomes import Outcomes
-from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, recording_table, try_each
@@ -311,7 +311,7 @@ class _TransactionSync:
             connection=connection,
             rows=rows,
             removed=TemporaryStaging(self.database, purpose="removed"),
-            on_rows=lambda count: self.progress(target.name, count, "rows"),
+            on_rows=row_progress(self.progress, target.name),
         )
 
         @contextmanager

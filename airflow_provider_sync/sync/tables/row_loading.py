@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import msgspec
@@ -15,6 +15,7 @@ from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import GetRows, KeyRange, RequestedSlice
+from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.row_changes import Key
 from airflow_provider_sync.sync.tables.row_lookups import in_chunks
@@ -26,7 +27,7 @@ class RowLoader:
 
     :param table_slice: the columns to load, in the order of the source's description
     :param requested_slice: what to ask the source for
-    :param on_rows: called with the number of rows that arrived
+    :param on_rows: told of the rows that arrive
     :ivar received: rows that came over the wire so far
     """
 
@@ -38,7 +39,7 @@ class RowLoader:
         staging: Staging,
         table_slice: TableSlice,
         requested_slice: RequestedSlice,
-        on_rows: Callable[[int], None],
+        on_rows: RowProgress,
     ) -> None:
         self.received = 0
         self._received_bytes = 0
@@ -49,6 +50,11 @@ class RowLoader:
         self._columns = table_slice.columns
         self._requested_slice = requested_slice
         self._on_rows = on_rows
+        self._expected = 0
+
+    def expect(self, rows: int) -> None:
+        """Let the progress tell how many rows will be asked for; more may follow."""
+        self._expected += rows
 
     def load_all(self) -> None:
         """Load all rows of the slice."""
@@ -87,7 +93,7 @@ class RowLoader:
                 self.received += rows.count
                 self._received_bytes += len(rows.data)
                 self._check_limits()
-                self._on_rows(rows.count)
+                self._on_rows(rows.count, self._expected or None)
                 yield rows.data
 
     def _check_limits(self) -> None:

@@ -8,7 +8,7 @@ digest stay, and only the rest is fetched. For that, rows are committed a few te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -22,6 +22,7 @@ from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2 import tsv
+from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, digest_source_again
 from airflow_provider_sync.sync.tables.compare import Findings
@@ -53,7 +54,7 @@ class Stager:
     :param findings: the last step of the plan, and the comparison so far
     :param staging: the staging table for rows
     :param removed: the table for the keys of the rows to delete; by default a temporary table of this connection
-    :param on_rows: called with the number of rows received
+    :param on_rows: told of the rows that arrive
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Stager:
         staging: Staging,
         *,
         removed: Staging | None = None,
-        on_rows: Callable[[int], None],
+        on_rows: RowProgress,
     ) -> None:
         self._client = client
         self._database = database
@@ -111,6 +112,7 @@ class Stager:
         if held:
             self._complete(compared, staged, held, whole_ranges=True)
         else:
+            self._loader.expect(compared.source_rows)
             self._loader.load_all()
         held = staged.segments(compared.partitioning)
         if dict(held) != dict(compared.source_segments):
@@ -180,6 +182,9 @@ class Stager:
         for rounds_left in reversed(range(plan.MAX_ROUNDS)):
             other = [key for key, digest in wanted.announced.items() if held.get(key) != digest]
             staged.delete([key for key in other if key in held])
+            if is_alone:
+                # Otherwise nobody knows how many other slices will bring.
+                self._loader.expect(len(other))
             self._loader.load_keys(other)
             for key in other:
                 held.pop(key, None)

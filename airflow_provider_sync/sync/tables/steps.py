@@ -29,7 +29,7 @@ from airflow_provider_sync.merge.staging import PERMANENT
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, source_changed
 from airflow_provider_sync.sync.outcomes import Outcomes
-from airflow_provider_sync.sync.progress import Progress, silent
+from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.changed_target import altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
@@ -161,7 +161,7 @@ def stage_slice(
             connection=connection,
             rows=staging.rows,
             removed=staging.removed,
-            on_rows=lambda count: notify(target.name, count, "rows"),
+            on_rows=row_progress(notify, target.name),
         )
         source = source_of(client, database, planned.protocol)
         staged = Attempts(client).run(lambda: source.stage_slice(area, planned), is_moved=source_changed)

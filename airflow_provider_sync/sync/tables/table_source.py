@@ -27,6 +27,7 @@ from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.report import Status, TableReport, Verified
+from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import EqualRows, StagedRows
 from airflow_provider_sync.sync.tables.target import Target
@@ -39,14 +40,14 @@ class StagingArea:
     :ivar connection: over which the staging tables are made and filled
     :ivar rows: the staging table of rows
     :ivar removed: the staging table of the keys of rows that are to be deleted
-    :ivar on_rows: called with the number of rows that arrived
+    :ivar on_rows: told of the rows that arrive
     """
 
     target: Target
     connection: Connection
     rows: Staging
     removed: Staging
-    on_rows: Callable[[int], None]
+    on_rows: RowProgress
 
 
 class TableSource(ABC):

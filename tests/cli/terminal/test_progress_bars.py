@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
-from rich.progress import TextColumn
 
 from airflow_provider_sync.cli.terminal import progress_bars
+from airflow_provider_sync.sync.progress import Amounts
 from tests.cli.site import Site, reports
 from tests.cli.terminal.pseudo_terminal import read_all
 
@@ -53,11 +54,16 @@ def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     ]
 
 
+def drawing(width: int = 140) -> tuple[io.StringIO, Console]:
+    """Return a console that draws into a text, and the text."""
+    drawn = io.StringIO()
+    return drawn, Console(file=drawn, force_terminal=True, width=width)
+
+
 def test_bars_fill_as_far_as_is_known() -> None:
     """A bar fills by the unit that is furthest behind, and pulses while no total is known; however many threads tell of it."""
-    drawn = io.StringIO()
-    console = Console(file=drawn, force_terminal=True, width=120)
-    with ThreadPoolExecutor(4) as threads, progress_bars._Bars(TextColumn("{task.fields[amounts]}"), console=console) as bars:
+    drawn, console = drawing()
+    with ThreadPoolExecutor(4) as threads, progress_bars.Bars(console) as bars:
         for done in [threads.submit(bars.take, "images", 1, "files", 40) for _ in range(10)]:
             done.result()
         bars.take("images", 500, "bytes", 1000)
@@ -65,6 +71,37 @@ def test_bars_fill_as_far_as_is_known() -> None:
         bars.refresh()
         assert [(bar.description, bar.completed, bar.total) for bar in bars.tasks] == [("images", 0.25, 1), ("orders", 0, None)]
     assert "10 of 40 files, 500 B of 1000 B" in drawn.getvalue()
+
+
+def test_how_fast_and_how_long() -> None:
+    """A bar tells the total, how much is done in a second, and how long the rest takes, for tables and directories at once."""
+    seconds = 0.0
+    drawn, console = drawing()
+    with progress_bars.Bars(console, Amounts(lambda: seconds)) as bars:
+        for name, unit, total in (("orders", "rows", 30_000), ("images", "bytes", 3 << 30)):
+            bars.take(name, 0, unit, total)
+        seconds = 10.0
+        bars.take("orders", 10_000, "rows")
+        bars.take("images", 1 << 30, "bytes")
+        drawn.truncate(0)
+        bars.refresh()
+    shown = drawn.getvalue()
+    assert re.search(r"orders .* 10,000 of 30,000 rows +1,000 rows/s +about 20 s left", shown)
+    assert re.search(r"images .* 1.0 GiB of 3.0 GiB +102.4 MiB/s +about 20 s left", shown)
+
+
+def test_many_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many tables those show that told of progress last, and names can neither style the terminal nor fill it."""
+    monkeypatch.setattr(progress_bars, "MAX_BARS", 2)
+    drawn, console = drawing()
+    with progress_bars.Bars(console) as bars:
+        for name in ("first", "second", "[red]x\x1b[2J" + "y" * 100, "first"):
+            bars.take(name, 1, "rows")
+        drawn.truncate(0)
+        bars.refresh()
+        assert [bar.visible for bar in bars.tasks] == [True, False, True]
+    assert r"[red]x\x1b[2Jyyy" in drawn.getvalue()
+    assert "y" * 50 not in drawn.getvalue()
 
 
 def test_standard_output_is_for_results(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from airflow_provider_sync.databases.table_hash import zoned_places
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.protocol.v1.table_hash import AnswerHash
+from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.target import ColumnMapping, Target, map_sent_columns
 from airflow_provider_sync.sync.tables.version1.source_zone import SourceZone, rows_in_common
 from airflow_provider_sync.time_zones import NoSuchTimeError, TimeZone
@@ -55,7 +56,7 @@ def stage(
     rest: Iterator[Sequence[Row]],
     zone: SourceZone,
     hashing: bool,
-    on_rows: Callable[[int], None],
+    on_rows: RowProgress,
 ) -> StagedAnswer:
     """Stage all rows of an answer in a new staging table; the table of an earlier attempt is dropped.
 
@@ -166,7 +167,7 @@ class _Converter:
 class _Passing:
     """Rows that are counted and hashed as they pass."""
 
-    def __init__(self, converter: _Converter, hashed: AnswerHash | None, on_rows: Callable[[int], None]) -> None:
+    def __init__(self, converter: _Converter, hashed: AnswerHash | None, on_rows: RowProgress) -> None:
         self.count = 0
         self._converter = converter
         self._hashed = hashed
