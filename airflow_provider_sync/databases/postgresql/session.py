@@ -63,12 +63,14 @@ def set_session(connection: Connection, rules: SessionRules, *, local: bool = Fa
     }
     if not rules.keep_time_limits:
         settings |= _WITHOUT_TIME_LIMITS
-    # Through pg_settings, so that settings of newer servers are left alone on older ones.
     values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
-    stricter = f"s.name = 'lock_timeout' AND s.setting::bigint BETWEEN 1 AND {lock}"
+    # It has a unit, as in 5s; pg_settings has none, but takes a millisecond for each connection.
+    present = "current_setting('lock_timeout')"
+    stricter = f"name = 'lock_timeout' AND extract(epoch FROM {present}::interval) * 1000 BETWEEN 1 AND {lock}"
     connection.exec_driver_sql(
-        f"SELECT set_config(s.name, CASE WHEN {stricter} THEN s.setting ELSE v.value END, {local})"
-        f" FROM pg_settings s JOIN (VALUES {values}) AS v(name, value) USING (name)"
+        f"SELECT set_config(name, CASE WHEN {stricter} THEN {present} ELSE value END, {local})"
+        # Settings of newer servers are left alone on older ones.
+        f" FROM (VALUES {values}) AS v(name, value) WHERE current_setting(name, true) IS NOT NULL"
     ).all()
 
 
