@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import os
 import re
 import shutil
@@ -60,6 +62,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if group := _shared_airflow(item):
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from what is there for good: modules of Airflow and thousands of tests, half a second each time."""
+    # Its import looks for owners of random numbers with the collector, which finds none among what is frozen.
+    importlib.import_module("hypothesis")
+    gc.collect()
+    gc.freeze()
 
 
 def _shared_airflow(item: pytest.Item) -> str | None:
