@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from what is there for good: modules of Airflow and thousands of tests, half a second each time."""
+    """Keep the garbage collector off what is there for good: modules of Airflow, and thousands of tests."""
     # Its import looks for owners of random numbers with the collector, which finds none among what is frozen.
     importlib.import_module("hypothesis")
     gc.collect()
