@@ -61,7 +61,7 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
     if list(tables) == ["*"]:
         raise TableError(f"The database that --from names has no tables that its user may read. Is {name!r} the right one?")
     hidden = hide_secrets(url, "DB")
-    variables = {"SYNC_TOKEN": "a secret of your choice, which clients show"}
+    variables = {"SYNC_TOKEN": "a token, which clients show; 'airflow-sync token new' makes one"}
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
     return server_text(name, hidden.url, tables), variables
 

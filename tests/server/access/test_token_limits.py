@@ -86,6 +86,15 @@ def test_a_token_from_another_address(url: str, caplog: pytest.LogCaptureFixture
     assert ask(url, "elsewhere", **{"X-Forwarded-For": "192.0.2.9, 198.51.100.7"}).status == 401
 
 
+def test_addresses_of_proxies_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FORWARDED_ALLOW_IPS names the networks whose X-Forwarded-For is believed, and no other is."""
+    config = ServerConfig.from_dict({"tokens": [{"token": "a", "addresses": ["192.0.2.0/24"]}]})
+    for believed, expected in (("10.0.0.0/8", 401), ("10.0.0.0/8,127.0.0.0/8", 200)):
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", believed)
+        with RunningServer(config) as server:
+            assert ask(server.url, "a", **{"X-Forwarded-For": "192.0.2.9"}).status == expected
+
+
 @pytest.mark.parametrize(
     ("host", "counts"),
     [
