@@ -67,6 +67,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """Read a number above 0."""
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
 def duration(text: str) -> float:
     """Read a duration, in seconds."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -24,6 +24,7 @@ from airflow_provider_sync.config import (
     connection_url,
 )
 from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, selects
+from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.databases.schema import Table
@@ -31,6 +32,7 @@ from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncE
 from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.server.offered_tables import matched_tables, names_where
 from airflow_provider_sync.server.open_table import OpenTable
+from airflow_provider_sync.server.process.tls import certificate_end, tls_context
 from airflow_provider_sync.server.source_relation import describe_source
 from airflow_provider_sync.sync.tables.target import resolve_target
 
@@ -43,7 +45,7 @@ Expand = Callable[[Database, Connection, list[AnyTable]], list[AnyTable]]
 class Trial:
     """One thing that was tried.
 
-    :ivar what: ``server``, ``connection``, ``table`` or ``directory``
+    :ivar what: ``certificate``, ``server``, ``connection``, ``table`` or ``directory``
     :ivar name: as the configuration has it, without credentials
     :ivar message: what was found, or why it failed
     """
@@ -69,11 +71,19 @@ def try_client(config: ClientConfig) -> Iterator[Trial]:
 
 def try_server(config: ServerConfig) -> Iterator[Trial]:
     """Open every database and directory, and look for every table, its key and the columns that options name."""
+    if config.tls is not None:
+        yield _trial("certificate", config.tls.certificate, partial(_certificate, config.tls))
     try_table = partial(_source_table, mask_key=config.mask_key or "")
     yield from _try_databases(config.connections, config.default_connection, config.tables.values(), try_table, _matched)
     for directory in config.directories.values():
         hasher = directory.hasher or config.default_file_hasher
         yield _trial("directory", directory.name, partial(_source_directory, directory, hasher))
+
+
+def _certificate(tls: ServerTLS) -> str:
+    tls_context(tls)
+    end = certificate_end(tls)
+    return "the key belongs to it" if end is None else f"the key belongs to it, valid until {end:%Y-%m-%d %H:%M} UTC"
 
 
 def _trial(what: str, name: str, attempt: Callable[[], str]) -> Trial:

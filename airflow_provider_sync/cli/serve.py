@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from contextlib import redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 
 from airflow_provider_sync.cli.log_options import log_settings
@@ -14,14 +15,15 @@ from airflow_provider_sync.cli.opener import open_database, open_directory
 from airflow_provider_sync.cli.terminal.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.logs.configuration import configure_logs
-from airflow_provider_sync.server.process.uvicorn_server import serve
+from airflow_provider_sync.server.process.serving import serve
 
 log = logging.getLogger(__name__)
 
 
 def main(options: Namespace) -> int:
     """Serve until the process is told to stop; the one line on standard output is the URL."""
-    config = ServerConfig.from_yaml(options.config)
+    read = partial(_read, options.config, options.workers)
+    config = read()
     configure_logs(log_settings(options, config.log))
     print_url = partial(_print_url, None if options.quiet else sys.stdout)
     # Airflow logs to standard output if one of its connections is named.
@@ -33,8 +35,15 @@ def main(options: Namespace) -> int:
             on_ready=print_url,
             open_engine=open_database,
             open_storage=open_directory,
+            reread=read,
+            watch=Path(options.config) if options.watch else None,
         )
     return 0
+
+
+def _read(path: str, workers: int | None) -> ServerConfig:
+    config = ServerConfig.from_yaml(path)
+    return config if workers is None else config.model_copy(update={"workers": workers})
 
 
 def _print_url(stream: TextIO | None, url: str) -> None:

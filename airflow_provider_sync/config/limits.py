@@ -80,7 +80,17 @@ class ServerLimits(Options, frozen=True):
     """``limits`` of ``server.yaml``: what keeps a server answering whoever else is connected. Times are in seconds."""
 
     requests: PositiveWhole = Field(
-        default=64, description="Requests served at once. One more is answered 503 with `Retry-After`."
+        default=64,
+        description="Requests served at once, by all `workers` together. One more is answered 503 with `Retry-After`.",
+    )
+    scans: PositiveWhole | None = Field(
+        default=None,
+        description="Requests that read one database at once. One more waits, and is answered 503 with `Retry-After` after 20"
+        " seconds. Otherwise as many as `requests`.",
+    )
+    requests_per_minute: PositiveWhole | None = Field(
+        default=None,
+        description="Requests of one address in a minute. One more is answered 429 with `Retry-After`. Otherwise any number.",
     )
     snapshots: PositiveWhole = Field(
         default=4,

@@ -11,8 +11,9 @@ from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.log import LogOptions
-from airflow_provider_sync.config.options import Options, TimeZoneName, named_entries, wrong_reference, wrong_value
+from airflow_provider_sync.config.options import Options, PositiveWhole, TimeZoneName, named_entries, wrong_reference, wrong_value
 from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
+from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.config.tokens import Token, each_once, list_of_tokens, sees_what_is_offered
 from airflow_provider_sync.config.yaml_file import read_yaml
 
@@ -40,6 +41,10 @@ class ServerConfig(Options, frozen=True):
         description="Names that the header `Host` of a request may have. Empty for any name if there are tokens, and for this"
         " machine's own names if there are none.",
     )
+    tls: ServerTLS | None = Field(
+        default=None, description="The files of a server that speaks TLS itself. Otherwise it speaks plain HTTP."
+    )
+    workers: PositiveWhole = Field(default=1, description="Processes that answer requests.")
     limits: ServerLimits = Field(
         default_factory=ServerLimits, description="How much of the server clients may use, and for how long."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from threading import Lock
 from typing import TypeVar
 
@@ -17,11 +17,15 @@ from anyio.to_thread import run_sync
 from starlette.types import Receive
 
 from airflow_provider_sync.config import ServerLimits
-from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests
+from airflow_provider_sync.server.access.shared_places import SharedPlaces
+from airflow_provider_sync.server.http_errors import RequestEnded, TooManyRequests, TooManyScans
 from airflow_provider_sync.server.observability.request_account import RequestAccount
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
+
+SCAN_WAIT_SECONDS = 20.0
+"""Longest wait for a place among the requests that read a database: less than clients wait for an answer."""
 
 _CANCELLING_THREADS = 4
 
@@ -45,10 +49,12 @@ class ActiveRequest:
         limits: ServerLimits,
         threads: anyio.CapacityLimiter,
         cancelling: anyio.CapacityLimiter,
+        places: SharedPlaces,
         account: RequestAccount,
     ) -> None:
         self.limits = limits
         self.account = account
+        self._places = places
         self.ended_early = False
         self._threads = threads
         self._cancelling = cancelling
@@ -74,6 +80,23 @@ class ActiveRequest:
             # Wait for a call that is running: after the block, its connection is closed.
             with self._lock:
                 self._cancellers.remove(cancel)
+
+    @contextmanager
+    def reads(self, database: str) -> Iterator[None]:
+        """Count the request among those that read a database, inside the block; wait for a place if there are too many.
+
+        :param database: its URL
+        :raises TooManyScans: when no place becomes free in time
+        """
+        limit = self.limits.scans
+        if limit is None:
+            yield
+            return
+        place = self._places.wait_for(database, limit, seconds=SCAN_WAIT_SECONDS, check=self.check)
+        if place is None:
+            raise TooManyScans(limit)
+        with closing(place):
+            yield
 
     def check(self) -> None:
         """Stop work that has no statement to cancel; may be called from any thread.
@@ -178,10 +201,16 @@ class ActiveRequest:
 
 
 class ActiveRequests:
-    """All requests at work, up to ``limits.requests``."""
+    """All requests at work, up to ``limits.requests``; they outlive the configuration that they began with.
 
-    def __init__(self, limits: ServerLimits) -> None:
+    :param limits: of the server
+    :param places: that several processes share; ``None`` if this process is the only one
+    """
+
+    def __init__(self, limits: ServerLimits, places: SharedPlaces | None = None) -> None:
         self._limits = limits
+        self._shares_requests = places is not None
+        self._places = places or SharedPlaces()
         self._active: set[ActiveRequest] = set()
         self._notices = RateLimitedLog(log)
         # One thread per request: a request that is admitted never waits for a thread.
@@ -195,16 +224,29 @@ class ActiveRequests:
         :param account: of the request
         :raises TooManyRequests: when the limit is reached
         """
-        if len(self._active) >= self._limits.requests:
-            error = TooManyRequests(self._limits.requests)
-            self._notices.warn("", "Answered 503: %s", error)
-            raise error
-        active = ActiveRequest(self._limits, self._threads, self._cancelling, account)
-        self._active.add(active)
-        try:
+        with ExitStack() as stack:
+            if len(self._active) >= self._limits.requests or not self._take_place(stack):
+                error = TooManyRequests(self._limits.requests)
+                self._notices.warn("", "Answered 503: %s", error)
+                raise error
+            active = ActiveRequest(self._limits, self._threads, self._cancelling, self._places, account)
+            self._active.add(active)
+            stack.callback(self._active.discard, active)
             yield active
-        finally:
-            self._active.discard(active)
+
+    def _take_place(self, stack: ExitStack) -> bool:
+        if not self._shares_requests:
+            return True
+        place = self._places.take("requests", self._limits.requests)
+        if place is not None:
+            stack.callback(place.close)
+        return place is not None
+
+    def adopt(self, limits: ServerLimits) -> None:
+        """Admit requests by other limits from now on; those at work keep theirs."""
+        self._limits = limits
+        # Requests at work may be more than the new limit, and each needs its thread.
+        self._threads.total_tokens = max(limits.requests, len(self._active))
 
     def cut(self) -> None:
         """End all requests, because the server stops."""

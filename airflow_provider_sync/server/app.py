@@ -18,8 +18,9 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.protocol.v1.fields import parse_fields
 from airflow_provider_sync.server.access.grants import Admits, Grant, Tokens
+from airflow_provider_sync.server.access.request_rates import RequestRates
 from airflow_provider_sync.server.access.token_check import Access
-from airflow_provider_sync.server.active_requests import ActiveRequest, ActiveRequests
+from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.capabilities import capabilities
 from airflow_provider_sync.server.content_answers import ContentAnswers
 from airflow_provider_sync.server.directory_answers import DirectoryAnswers
@@ -32,6 +33,7 @@ from airflow_provider_sync.server.observability.accounting import Accounting, Ob
 from airflow_provider_sync.server.observability.audit_log import AuditLog
 from airflow_provider_sync.server.observability.request_account import account_of
 from airflow_provider_sync.server.offered_tables import OfferedTables
+from airflow_provider_sync.server.process.process_state import ProcessState
 from airflow_provider_sync.server.request_heads import RequestHeads
 from airflow_provider_sync.server.served_directory import ServedDirectories
 from airflow_provider_sync.server.snapshot_answers import SnapshotAnswers
@@ -59,6 +61,7 @@ def create_app(
     host_compresses: bool = False,
     admits: Admits | None = None,
     hosts: Collection[str] | None = None,
+    state: ProcessState | None = None,
 ) -> Starlette:
     """Build the application that offers what ``config`` names.
 
@@ -71,15 +74,17 @@ def create_app(
         ``Content-Encoding: identity``, which prevents it
     :param admits: decides on bearer tokens that are not in ``config``; with it, every request needs a token
     :param hosts: values of the header ``Host`` that are accepted, besides ``allowed_hosts`` of ``config``; with neither, all are
+    :param state: of the process, if it had another configuration before
     """
     sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
     access = Access(Tokens(config, admits))
-    active_requests = ActiveRequests(config.limits)
+    state = state or ProcessState.begin(config.limits)
+    active_requests = state.active_requests
     stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
     offered = OfferedTables(config, sources)
     tables = TableAnswers(config, sources, offered, stream_headers=stream_headers)
     directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
-    leases = SnapshotLeases(config.limits, sources)
+    leases = SnapshotLeases(config.limits, sources, state.leases)
     digests = TableDigestAnswers(sources, offered, leases)
     many_tables = ManyTableAnswers(sources, offered, leases)
     snapshots = SnapshotAnswers(config.limits, sources, offered, leases)
@@ -125,13 +130,18 @@ def create_app(
     allowed = [*(hosts or ()), *config.allowed_hosts] or None
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Accounting, observers=observers), Middleware(RequestHeads, hosts=allowed)],
+        middleware=[Middleware(Accounting, observers=observers), Middleware(RequestHeads, hosts=allowed), *_rates(config)],
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.active_requests = active_requests
     return app
+
+
+def _rates(config: ServerConfig) -> list[Middleware]:
+    per_minute = config.limits.requests_per_minute
+    # What asks whether the server is alive must not be told to come later.
+    return [] if per_minute is None else [Middleware(RequestRates, per_minute=per_minute, free={"/health"})]
 
 
 def normal_prefix(prefix: str) -> str:

@@ -11,6 +11,7 @@
     ├── CannotServe          500    the data is offered, and cannot be read as things are
     ├── RequestDamaged       503    a body that is not what its client digested
     ├── TooManyRequests      503    as many requests as may be at work
+    ├── TooManyScans         503    as many requests read one database as may
     ├── TooManySnapshots     503    as many snapshots as may be held
     └── RequestEnded         503    the server ended the request: it took too long, or the server stops
 
@@ -158,6 +159,23 @@ class TooManyRequests(HttpError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"The server works on {limit} requests already, and no more at once (limits.requests)."
+            f" Try again in {RETRY_AFTER_SECONDS} seconds."
+        )
+
+
+class TooManyScans(HttpError):
+    """As many requests read one database as may.
+
+    :param limit: how many
+    """
+
+    status = 503
+    headers = _LATER
+    logged = True
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The server reads this database for {limit} requests already, and for no more at once (limits.scans)."
             f" Try again in {RETRY_AFTER_SECONDS} seconds."
         )
 

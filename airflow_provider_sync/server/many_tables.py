@@ -125,15 +125,16 @@ class _Snapshots:
             return
         database = self._sources.database(source)
         try:
-            with find_table(self._sources, source, self._connection(database)) as opened:
+            with find_table(self._sources, source, self._connection(database, self._sources.url(source))) as opened:
                 yield opened
         except BaseException:
             with self._open.pop(database, (None, ExitStack()))[1]:
                 raise
 
-    def _connection(self, database: Database) -> Connection:
+    def _connection(self, database: Database, url: str) -> Connection:
         if database not in self._open:
             with ExitStack() as stack:
+                stack.enter_context(self._active.reads(url))
                 connection = stack.enter_context(database.snapshot())
                 stack.enter_context(self._active.cancels(database.canceller(connection)))
                 self._open[database] = connection, stack.pop_all()

@@ -116,10 +116,12 @@ def open_table(
     :param held: a snapshot to read instead of a new one, which stays open
     :raises TableError: when there is no such table, or row security hides rows
     :raises TransportError: when the database does not answer
+    :raises TooManyScans: when too many others read the database
     """
     database = sources.database(source)
     opening = database.snapshot() if held is None else held.reading(database)
     with (
+        active.reads(sources.url(source)),
         opening as connection,
         active.cancels(database.canceller(connection)),
         find_table(sources, source, connection) as opened,

@@ -1,7 +1,7 @@
 """Leases on snapshots: who wants one moment for all tables of a run holds a snapshot for as long as it is connected.
 
-This is the only state that the server keeps between two requests. It lives in this process, so that with ``consistent`` one
-process has to answer all requests of a run.
+This is the only state that the server keeps between two requests. It outlives a configuration, but not this process, so that with
+``consistent`` one process has to answer all requests of a run.
 """
 
 from __future__ import annotations
@@ -35,16 +35,45 @@ class _Lease:
     held: HeldSnapshot
 
 
-class SnapshotLeases:
-    """The snapshots that clients hold, up to ``limits.snapshots``; safe to use from several threads."""
+class HeldLeases:
+    """The leases of a process, by their names; safe to use from several threads.
 
-    def __init__(self, limits: ServerLimits, sources: Sources) -> None:
-        self._limits = limits
-        self._sources = sources
-        self._process = secrets.token_hex(4)
-        self._leases: dict[str, _Lease] = {}
+    :ivar process: tells processes apart
+    """
+
+    def __init__(self) -> None:
+        self.process = secrets.token_hex(4)
+        self.by_name: dict[str, _Lease] = {}
         self._taken = 0
         self._lock = Lock()
+
+    @contextmanager
+    def place(self, limit: int) -> Iterator[None]:
+        """Count one more snapshot inside the block.
+
+        :raises TooManySnapshots: when the limit is reached
+        """
+        with self._lock:
+            if self._taken >= limit:
+                raise TooManySnapshots(limit)
+            self._taken += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken -= 1
+
+
+class SnapshotLeases:
+    """The snapshots that clients hold, up to ``limits.snapshots``, and the databases of one configuration.
+
+    :param held: what is held already, also by an earlier configuration
+    """
+
+    def __init__(self, limits: ServerLimits, sources: Sources, held: HeldLeases) -> None:
+        self._limits = limits
+        self._sources = sources
+        self._held = held
 
     @contextmanager
     def take(self, source: SourceTable, grant: Grant) -> Iterator[str]:
@@ -53,25 +82,13 @@ class SnapshotLeases:
         :return: the name by which requests of the same caller read it, which nobody can guess
         :raises TooManySnapshots: when the limit is reached
         """
-        name = f"{self._process}.{secrets.token_urlsafe(24)}"
-        with self._place(), self._sources.database(source).held_snapshot() as held:
-            self._leases[name] = _Lease(self._sources.url(source), grant.caller, held)
+        name = f"{self._held.process}.{secrets.token_urlsafe(24)}"
+        with self._held.place(self._limits.snapshots), self._sources.database(source).held_snapshot() as held:
+            self._held.by_name[name] = _Lease(self._sources.url(source), grant.caller, held)
             try:
                 yield name
             finally:
-                del self._leases[name]
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        with self._lock:
-            if self._taken >= self._limits.snapshots:
-                raise TooManySnapshots(self._limits.snapshots)
-            self._taken += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._taken -= 1
+                del self._held.by_name[name]
 
     def find(self, requested_slice: RequestedSlice, source: SourceTable, grant: Grant) -> HeldSnapshot | None:
         """Return the snapshot that a request names; ``None`` if it names none.
@@ -82,9 +99,9 @@ class SnapshotLeases:
         name = requested_slice.snapshot
         if name is None:
             return None
-        lease = self._leases.get(name)
+        lease = self._held.by_name.get(name)
         if lease is None or not hmac.compare_digest(lease.caller, grant.caller):
-            elsewhere = name.partition(".")[0] != self._process
+            elsewhere = name.partition(".")[0] != self._held.process
             raise SnapshotEnded(source.name, self._limits.snapshot_seconds, elsewhere=elsewhere)
         if lease.url != self._sources.url(source):
             raise invalid_field("table_slice.snapshot", f"Table {source.name!r} is in another database than the snapshot.")

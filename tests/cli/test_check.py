@@ -13,6 +13,7 @@ from airflow_provider_sync.config.json_schema import json_schema
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
 from tests.scenario import Scenario
+from tests.server.process.certificates import Authority
 
 
 def results(output: str) -> dict[tuple[str, str], tuple[str, str]]:
@@ -170,3 +171,15 @@ def test_patterns(site: Site, command: Command, capsys: pytest.CaptureFixture[st
     site.configure(settings["url"], protocol=1, tables="*", directories={})
     assert command("check", "--connect") == 3
     assert "name the tables one by one, instead of *" in capsys.readouterr().out
+
+
+def test_the_certificate_of_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--connect`` reads the files of ``tls``, and says until when the certificate is valid, or what is wrong with it."""
+    path = Authority(tmp_path).sign("server")
+    config = tmp_path / "server.yaml"
+    config.write_text(yaml.safe_dump({"tls": {"certificate": str(path)}}))
+    assert main(["check", "--config", str(config), "--connect"]) == 0
+    assert results(capsys.readouterr().out)["certificate", str(path)][1].startswith("the key belongs to it, valid until 20")
+    path.chmod(0o644)
+    assert main(["check", "--config", str(config), "--connect"]) == 3
+    assert "chmod o=" in results(capsys.readouterr().out)["certificate", str(path)][1]

@@ -51,8 +51,9 @@ def test_all_mistakes_are_found_at_once() -> None:
             ServerConfig,
             {"limits": {"reqests": 7, "requests": 7}},
             ("limits", "reqests"),
-            "limits: there is no option 'reqests'. Did you mean 'requests'? There are: requests, snapshots, snapshot_seconds,"
-            " connections, connections_per_address, head_seconds, idle_seconds, stall_seconds, min_bytes_per_second,"
+            "limits: there is no option 'reqests'. Did you mean 'requests'? There are: requests, scans, requests_per_minute,"
+            " snapshots, snapshot_seconds, connections, connections_per_address, head_seconds, idle_seconds, stall_seconds,"
+            " min_bytes_per_second,"
             " max_stream_seconds.",
         ),
         (ServerConfig, {"connections": {5: "sqlite://"}}, ("connections", 5), "connections: the name 5 must be text,"),

@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from airflow_provider_sync.report import Report
-from airflow_provider_sync.server.process.uvicorn_server import serve
+from airflow_provider_sync.server.process.serving import serve
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, Server
 from tests.faults.kinds import Kind, Trial
 from tests.faults.site import DIFFERENCE, FIRST, Site, site

@@ -14,7 +14,8 @@ import pytest
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, GetRows, RequestedSlice
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTables, GetRows, RequestedSlice
+from airflow_provider_sync.server import active_requests
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import change_alone, fill
@@ -161,6 +162,27 @@ def test_places(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogC
         # They got what they waited for.
         assert all(read_all(stream).startswith(b"HTTP/1.1 200") for stream in streams)
     assert "limits.requests" in caplog.text
+
+
+def test_one_database_at_a_time(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``limits.scans`` a database is read for so many requests; others wait for a place, then are told to come later."""
+    fill(sqlite_url)
+    monkeypatch.setattr(active_requests, "SCAN_WAIT_SECONDS", 0.1)
+    tables, other = {"t": {}, "other": {"table": "t"}}, RequestedSlice(name="other")
+    directories = {"d": {"path": str(tmp_path)}}
+    with RunningServer(config(sqlite_url, tables=tables, directories=directories, limits={"scans": 1})) as server:
+        with closing(open_stream(server.url, "/getRows", T)) as stream:
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            for answer in (
+                post(server.url, "/getTable", {"config_name": "other"}),
+                ask(server.url, "/describeTable", DescribeTable(table_slice=other)),
+                ask(server.url, "/describeTables", DescribeTables(table_slices=(other,), max_rows=10)),
+            ):
+                assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+                assert b"limits.scans" in answer.body
+            assert post(server.url, "/getFileHashes", {"config_name": "d"}).status == 200
+        monkeypatch.setattr(active_requests, "SCAN_WAIT_SECONDS", 60)
+        assert post(server.url, "/getTable", {"config_name": "other"}).status == 200
 
 
 def test_more_places_than_threads(tmp_path: Path) -> None:

@@ -392,7 +392,7 @@ def test_attachment() -> None:
 SERVE = """
 import sys
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.process.uvicorn_server import serve
+from airflow_provider_sync.server.process.serving import serve
 serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": {"t": {}}}), port=0)
 # Not getrusage: its peak is inherited from the process that started this one.
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])

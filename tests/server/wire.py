@@ -59,7 +59,12 @@ def ask_for(url: str, path: str, request: msgspec.Struct | bytes, *, accept: str
 
 
 def open_stream(
-    url: str, path: str, fields: Iterable[tuple[str, str]] | msgspec.Struct, *, version: str = "1.1"
+    url: str,
+    path: str,
+    fields: Iterable[tuple[str, str]] | msgspec.Struct,
+    *,
+    version: str = "1.1",
+    token: str | None = None,
 ) -> socket.socket:
     """Post a form, or a request of version 2, over a socket with a small buffer and leave the answer to the caller."""
     parts = urlsplit(url)
@@ -69,7 +74,8 @@ def open_stream(
         connection.settimeout(60)
         connection.connect((parts.hostname or "", parts.port or 80))
         body = msgspec.json.encode(fields) if isinstance(fields, msgspec.Struct) else urlencode(list(fields)).encode()
-        headers = f"Host: {parts.netloc}\r\nContent-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
+        headers = f"Host: {parts.netloc}\r\nContent-Type: {FORM}\r\nContent-Length: {len(body)}\r\n"
+        headers += f"Authorization: Bearer {token}\r\n\r\n" if token else "\r\n"
         connection.sendall(f"POST {parts.path}{path} HTTP/{version}\r\n{headers}".encode() + body)
     except BaseException:
         connection.close()

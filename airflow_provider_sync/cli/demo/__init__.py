@@ -29,7 +29,8 @@ from airflow_provider_sync.config.json_schema import json_schema
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import format_reports
-from airflow_provider_sync.server.process.uvicorn_server import DEFAULT_HOST, DEFAULT_PORT, RunningServer
+from airflow_provider_sync.server.process.listening import DEFAULT_HOST, DEFAULT_PORT
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 
 #: The exit code of a demo in which Airflow failed.
 FAILED = 3

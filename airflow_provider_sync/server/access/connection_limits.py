@@ -59,8 +59,13 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Count the connection; close another one, or this one, when there are too many."""
         super().connection_made(transport)
+        self.count(transport)
+
+    def count(self, transport: asyncio.Transport) -> None:
+        """Begin to count a connection, before anything of it is read."""
         _keep_alive(transport)
-        self.address = client_address(self.client[0] if self.client else None)
+        peer = transport.get_extra_info("peername")
+        self.address = client_address(peer[0] if isinstance(peer, tuple) else None)
         self.since = self._head_since = self.loop.time()
         self._connections.add(self)
 
@@ -141,6 +146,10 @@ class Connections:
             self._notices.warn("", "More than %d connections (limits.connections)", self._limits.connections)
             self._make_room(connection)
 
+    def adopt(self, limits: ServerLimits) -> None:
+        """Limit connections by other numbers from now on."""
+        self._limits = limits
+
     def authorise(self, connection: Connection) -> None:
         """Mark a connection as one with a valid token."""
         self._forget(connection)
@@ -148,6 +157,10 @@ class Connections:
     def malformed(self, connection: Connection) -> None:
         """Log that a connection sent bytes that are not HTTP."""
         self._notices.warn(f"{connection.address} malformed", "%s sent something that is not HTTP", connection.address)
+
+    def not_encrypted(self, connection: Connection, reason: str) -> None:
+        """Log why a connection could not be encrypted."""
+        self._notices.warn(f"{connection.address} TLS", "%s: no TLS connection: %s", connection.address, reason)
 
     def remove(self, connection: Connection) -> None:
         """Stop counting a connection that has ended."""

@@ -1,40 +1,39 @@
-"""Run the application on a socket with uvicorn: in this process until a signal, or in a thread."""
+"""Answer on a socket with uvicorn, within this project's limits: until told to stop, or in a thread."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
-import resource
 import signal
 import socket
+import ssl
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
-from threading import Event, Thread, current_thread, main_thread
+from threading import Event, Thread
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
 
 from airflow_provider_sync import files
-from airflow_provider_sync.config import ServerConfig, ServerLimits
+from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases import connect
-from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.access.connection_limits import Connection, Connections
-from airflow_provider_sync.server.active_requests import ActiveRequests
-from airflow_provider_sync.server.app import create_app, normal_prefix
-from airflow_provider_sync.server.request_heads import LOCAL_HOSTS
+from airflow_provider_sync.server.access.shared_places import SharedPlaces
+from airflow_provider_sync.server.app import create_app
+from airflow_provider_sync.server.process.listening import DEFAULT_HOST, accepted_hosts, listen, url_of
+from airflow_provider_sync.server.process.live_app import LiveApp
+from airflow_provider_sync.server.process.process_state import ProcessState
+from airflow_provider_sync.server.process.tls import Certificates
+from airflow_provider_sync.server.process.tls_connection import TLSConnection
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
 from airflow_provider_sync.server.streaming import is_broken_stream
 
 log = logging.getLogger(__name__)
-
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 8765
 
 SHUTDOWN_SECONDS = 30
 """Seconds that streams get to end once the server is told to stop; then they are ended."""
@@ -45,37 +44,10 @@ _CUT_SECONDS = 10
 _BACKLOG = 128
 """Connections that the kernel queues for the server: a longer queue would use up descriptors before any can be closed."""
 
-_DESCRIPTORS_OF_A_REQUEST = 70
-"""File descriptors of one request: a database connection, or the files that it sends."""
+_SHARED_BURST = 4
+"""Connections that one of several processes accepts at a time: one that took all that wait would leave none for the others."""
 
-_DESCRIPTORS_BESIDE = 100
-
-
-def serve(
-    config: ServerConfig,
-    *,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
-    on_ready: Callable[[str], None] | None = None,
-    open_engine: OpenEngine = connect.open_engine,
-    open_storage: OpenStorage = files.open_storage,
-) -> None:
-    """Serve until SIGTERM or SIGINT, then return. Running streams get time to end; a second signal ends them at once.
-
-    SIGHUP is logged and ignored: the configuration is read once.
-
-    :param port: 0 for any free one
-    :param on_ready: called with the URL when the server answers; the default prints one line with the URL
-    :raises ConfigurationError: when other machines could reach a server without tokens, or the address cannot be used
-    """
-    with _listen(config, host, port) as listener, _signals_end_quietly():
-        url = _url(listener, host)
-        hosts = _hosts(config, host, listener)
-        app = create_app(config, open_engine=open_engine, open_storage=open_storage, hosts=hosts)
-        limits = config.limits
-        _allow_descriptors(limits.connections + limits.requests * _DESCRIPTORS_OF_A_REQUEST + _DESCRIPTORS_BESIDE)
-        started = partial(on_ready or _print_url, url)
-        _Server(app, config.limits, on_started=started, shutdown_seconds=SHUTDOWN_SECONDS, ends_process=True).run([listener])
+MakeApp = Callable[[ServerConfig, ProcessState], Starlette]
 
 
 class RunningServer:
@@ -100,16 +72,19 @@ class RunningServer:
         self._address = (host, port)
         self._prefix = prefix
         self._ready = Event()
-        self._create_app = partial(create_app, config, open_engine=open_engine, open_storage=open_storage, prefix=prefix)
+        self._create_app = partial(create_app, open_engine=open_engine, open_storage=open_storage, prefix=prefix)
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
         host, port = self._address
         with ExitStack() as stack:
-            listener = stack.enter_context(_listen(self._config, host, port))
-            self.url = _url(listener, host, self._prefix)
-            app = self._create_app(hosts=_hosts(self._config, host, listener))
-            server = _Server(app, self._config.limits, on_started=self._ready.set, shutdown_seconds=1)
+            listener = stack.enter_context(listen(self._config, host, port))
+            self.url = url_of(self._config, listener, host, self._prefix)
+
+            def make_app(config: ServerConfig, state: ProcessState) -> Starlette:
+                return self._create_app(config, state=state, hosts=accepted_hosts(config, host, listener))
+
+            server = UvicornServer(self._config, make_app, on_started=self._ready.set, shutdown_seconds=1)
             thread = Thread(target=self._run, args=(server, listener), name="sync-server")
             thread.start()
             stack.callback(thread.join)
@@ -121,7 +96,7 @@ class RunningServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._exit.close()
 
-    def _run(self, server: _Server, listener: socket.socket) -> None:
+    def _run(self, server: UvicornServer, listener: socket.socket) -> None:
         try:
             server.run([listener])
         finally:
@@ -129,48 +104,92 @@ class RunningServer:
             self._ready.set()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn with this project's settings and limits.
+class UvicornServer(uvicorn.Server):
+    """Uvicorn with this project's settings and limits, and a configuration that can be replaced.
 
+    :param make_app: makes the application of a configuration
     :param on_started: called when the server answers
+    :param on_stopping: called when it is told to stop
+    :param attending: run beside the requests, as long as the server does
+    :param shared: what this server shares with other processes that answer on the same socket; ``None`` if it is the only one
     :param ends_process: exit the process when requests that were ended cannot be cancelled
+    :raises ConfigurationError: when the files of ``tls`` cannot be used
     """
 
     def __init__(
         self,
-        app: Starlette,
-        limits: ServerLimits,
+        config: ServerConfig,
+        make_app: MakeApp,
         *,
         on_started: Callable[[], None],
+        on_stopping: Callable[[], None] = lambda: None,
+        attending: Sequence[Callable[[UvicornServer], Coroutine[Any, Any, None]]] = (),
         shutdown_seconds: int,
+        shared: SharedPlaces | None = None,
         ends_process: bool = False,
     ) -> None:
-        connections = Connections(limits)
+        limits = config.limits
+        self._served = config
+        self._make_app = make_app
+        self._state = ProcessState.begin(limits, shared)
+        self._live = LiveApp(make_app(config, self._state))
+        self._certificates = None if config.tls is None else Certificates(config.tls)
+        self._connections = Connections(limits)
         super().__init__(
             uvicorn.Config(
-                app,
+                self._live,
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 # The one on httptools sends chunks to HTTP/1.0 clients, too, which do not know them.
-                http=partial(Connection, connections=connections),  # type: ignore[arg-type]  # makes such a protocol
+                http=self._protocol(),  # type: ignore[arg-type]  # makes such a protocol
                 ws="none",
-                backlog=_BACKLOG,
+                # uvloop reads from a connection as soon as it is made, before TLS is told of it.
+                loop="auto" if config.tls is None else "asyncio",
+                # A configuration that cannot be started is an error, as uvicorn's default would hide.
+                lifespan="on",
+                backlog=_BACKLOG if shared is None else _SHARED_BURST,
                 timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # the event loop takes any number
                 timeout_graceful_shutdown=shutdown_seconds + _CUT_SECONDS,
             )
         )
-        self._active_requests: ActiveRequests = app.state.active_requests
-        self._connections = connections
-        self._check_seconds = min(1.0, limits.head_seconds / 4)
         self._shutdown_seconds = shutdown_seconds
         self._on_started = on_started
+        self._on_stopping = on_stopping
+        self._attending = (_check_connections, *attending)
         self._ends_process = ends_process
         self._cut_now = asyncio.Event()
+
+    def _protocol(self) -> Callable[..., Connection]:
+        if self._served.tls is None:
+            return partial(Connection, connections=self._connections)
+        return partial(TLSConnection, connections=self._connections, context=self._tls_context)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._certificates is None:
+            raise RuntimeError("A configuration with tls was replaced by one without.")
+        return self._certificates.context
 
     def stop(self) -> None:
         """Stop after the requests that are at work."""
         self.should_exit = True
+
+    async def adopt(self, config: ServerConfig) -> None:
+        """Answer by another configuration from now on; requests at work end in the one that they began in.
+
+        The files of ``tls`` are read again, also if the configuration is the same.
+
+        :raises SyncError: when it cannot be used; the one before stays
+        """
+        certificates = self._certificates if config.tls is None else Certificates(config.tls)
+        if config != self._served:
+            # In a thread, since it opens the cache of digests.
+            await self._live.replace(await asyncio.to_thread(self._make_app, config, self._state))
+        self._certificates = certificates
+        self._served = config
+        self._state.active_requests.adopt(config.limits)
+        self._connections.adopt(config.limits)
+        self.config.timeout_keep_alive = config.limits.idle_seconds  # type: ignore[assignment]  # as above
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer on ``sockets`` until told to stop."""
@@ -184,15 +203,20 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer; called by uvicorn."""
         await super().startup(sockets)
-        self._checking = asyncio.create_task(self._check_connections())
+        for listener in sockets or ():
+            # Asyncio has one number for the kernel's queue and for what is accepted at a time.
+            listener.listen(_BACKLOG)
+        self._attendants = [asyncio.create_task(attend(self)) for attend in self._attending]
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for streams to end, and end those that take too long; called by uvicorn."""
+        self._on_stopping()
         cutting = asyncio.create_task(self._cut_streams())
         await super().shutdown(sockets)
         cutting.cancel()
-        self._checking.cancel()
+        for attendant in self._attendants:
+            attendant.cancel()
         # Uvicorn cancels the tasks, but closes the event loop while connections of slow clients are still open.
         self._abort_connections()
         await self._wait_while(lambda: bool(self.server_state.connections or self.server_state.tasks))
@@ -223,22 +247,29 @@ class _Server(uvicorn.Server):
             self._cut_now.set()
         super().handle_exit(signal.SIGTERM, frame)
 
-    async def _check_connections(self) -> None:
+    async def check_connections(self) -> None:
+        """Apply the time limits of connections, from time to time."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(self._check_seconds)
+            await asyncio.sleep(min(1.0, self._served.limits.head_seconds / 4))
             self._connections.check(loop.time())
+            if self._certificates is not None:
+                self._certificates.warn()
 
     async def _cut_streams(self) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._cut_now.wait(), self._shutdown_seconds)
-        self._active_requests.cut()
+        self._state.active_requests.cut()
         await self._wait_while(lambda: bool(self.server_state.tasks))
         self._abort_connections()
 
     def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+
+
+async def _check_connections(server: UvicornServer) -> None:
+    await server.check_connections()
 
 
 _NO_NEWS = ("Invalid HTTP request received.", "Unsupported upgrade request.", "No supported WebSocket library")
@@ -256,66 +287,3 @@ def _is_not_a_broken_stream(record: logging.LogRecord) -> bool:
         and not is_broken_stream(record)
         and not str(record.msg).startswith(_NO_NEWS)
     )
-
-
-def _ignore_hangup(_number: int, _frame: FrameType | None) -> None:
-    log.warning("SIGHUP is ignored. Restart the server to have it read its configuration again.")
-
-
-def _allow_descriptors(wanted: int) -> None:
-    """Raise the limit of open files to ``wanted``, or as far as the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-
-
-def _hosts(config: ServerConfig, host: str, listener: socket.socket) -> list[str] | None:
-    """Return the ``Host`` names that a server without tokens accepts; ``None`` for all, where there are tokens."""
-    return None if config.tokens else [*LOCAL_HOSTS, host, listener.getsockname()[0]]
-
-
-def _listen(config: ServerConfig, host: str, port: int) -> socket.socket:
-    if port not in range(65_536):
-        raise ConfigurationError(f"Cannot listen on {host}:{port}: ports go from 1 to 65535. Give --port 0 for any free one.")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        if not config.tokens and not ipaddress.ip_address(address[0]).is_loopback:
-            raise ConfigurationError(
-                f"Without tokens everybody who reaches {host or address[0]!r} could read the tables and files."
-                f" Set tokens in the server's configuration, or listen on 127.0.0.1."
-            )
-        return socket.create_server((str(address[0]), port), family=family)
-    except socket.gaierror as error:
-        raise ConfigurationError(f"Cannot listen on {host}:{port}: {error.strerror}. Give an address of this machine.") from error
-    except OSError as error:
-        # The error's own text repeats the address.
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {reason}. Give an address of this machine, and a free port, or 0 for any."
-        ) from error
-
-
-def _url(listener: socket.socket, host: str, prefix: str = "") -> str:
-    address, port = listener.getsockname()[:2]
-    name = host or address
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}{normal_prefix(prefix)}"
-
-
-def _print_url(url: str) -> None:
-    print(f"Serving at {url}", flush=True)  # noqa: T201  # whoever started the server waits for this line
-
-
-@contextmanager
-def _signals_end_quietly() -> Iterator[None]:
-    """Ignore the signals that uvicorn raises once more after it has stopped; ignore SIGHUP."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
-    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _ignore_hangup)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,0 +1,87 @@
+"""Limits that hold for several processes together: whoever has a place holds a lock on a file.
+
+The kernel frees the lock however its process ends, so that a process that was killed takes no place with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import weakref
+from collections.abc import Callable
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkdtemp
+from time import monotonic, sleep
+
+_PAUSE_SECONDS = 0.02
+_MAX_PAUSE_SECONDS = 0.25
+
+
+class Place:
+    """One place, taken until it is closed.
+
+    :param descriptor: of the locked file
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Free the place."""
+        os.close(self._descriptor)
+
+
+class SharedPlaces:
+    """Places of several kinds, in one folder that all processes use.
+
+    :param folder: which only this user may write to; without it, one that no other process uses
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._given = folder
+
+    @cached_property
+    def _folder(self) -> Path:
+        if self._given is not None:
+            return self._given
+        own = mkdtemp(prefix="airflow-sync-")
+        weakref.finalize(self, shutil.rmtree, own, ignore_errors=True)
+        return Path(own)
+
+    def take(self, kind: str, count: int) -> Place | None:
+        """Take one of ``count`` places; ``None`` if none is free.
+
+        :param kind: such as ``requests``, or the URL of a database
+        """
+        # A URL has secrets, and characters that a file's name cannot have.
+        name = sha256(kind.encode()).hexdigest()[:16]
+        for number in range(count):
+            descriptor = os.open(self._folder / f"{name}.{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            else:
+                return Place(descriptor)
+        return None
+
+    def wait_for(self, kind: str, count: int, *, seconds: float, check: Callable[[], None]) -> Place | None:
+        """Take a place, and wait for one if none is free; ``None`` if none became free in time.
+
+        :param check: called from time to time; raises to end the wait
+        """
+        until = monotonic() + seconds
+        pause = _PAUSE_SECONDS
+        while (place := self.take(kind, count)) is None:
+            check()
+            if monotonic() > until:
+                return None
+            sleep(pause)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+        return place

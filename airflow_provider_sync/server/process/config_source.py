@@ -1,0 +1,88 @@
+"""Read the configuration of a running server again: whole, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.printable import printable
+from airflow_provider_sync.server.process.tls import tls_context, tls_files
+from airflow_provider_sync.server.process.watched_files import WatchedFiles
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+"""Seconds between two looks at the files. A file that changes between two looks is left to settle."""
+
+
+class ConfigSource:
+    """Where a server's configuration comes from.
+
+    :param config: the first one
+    :param read: reads it again
+    :param check: refuses one that this server cannot have
+    :param watch: file that is read again also when it changes; ``None`` to read it only when told to
+    :ivar config: the one in use
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        read: Callable[[], ServerConfig],
+        check: Callable[[ServerConfig], None],
+        watch: Path | None = None,
+    ) -> None:
+        self._read = read
+        self._check = check
+        self._told = False
+        self._file = WatchedFiles([] if watch is None else [watch])
+        self.use(config)
+
+    def use(self, config: ServerConfig) -> None:
+        """Note that a configuration is in use from now on."""
+        self.config = config
+        self._certificates = WatchedFiles(tls_files(config.tls))
+
+    def tell(self) -> None:
+        """Have the configuration read again; may be called from a handler of signals."""
+        self._told = True
+
+    def wants_reload(self) -> bool:
+        """Whether :meth:`next` has something to read: by :meth:`tell`, or because a file has changed."""
+        # Each is asked, so that no change is noticed twice.
+        changed, renewed = self._file.changed(), self._certificates.changed()
+        self._told = self._told or changed
+        return self._told or renewed
+
+    def next(self) -> ServerConfig | None:
+        """Return the configuration to use from now on; that in use, if only its certificate was renewed.
+
+        ``None`` if what is there now is wrong, so that the one in use has to stay; a line of the log says why.
+        """
+        told, self._told = self._told, False
+        try:
+            config = self._checked() if told else self.config
+            if config.tls is not None:
+                tls_context(config.tls)
+        except SyncError as error:
+            self.refused(error, "configuration" if told else "certificate")
+            return None
+        return config
+
+    def refused(self, error: Exception, what: str = "configuration") -> None:
+        """Log why something new is not used."""
+        reason = printable(" ".join(str(error).split()))
+        unexpected = None if isinstance(error, SyncError) else error
+        log.error("The %s was not reloaded, and the old one stays in use: %s", what, reason, exc_info=unexpected)
+
+    def _checked(self) -> ServerConfig:
+        config = self._read()
+        self._check(config)
+        if (config.tls is None) != (self.config.tls is None):
+            raise ConfigurationError("tls was added or removed. Restart the server for that.")
+        if config.workers != self.config.workers:
+            raise ConfigurationError(f"workers is {config.workers}, and was {self.config.workers}. Restart the server for that.")
+        return config

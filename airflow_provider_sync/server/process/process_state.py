@@ -1,0 +1,27 @@
+"""What a server process keeps when its configuration is read again: the requests at work, and the snapshots that clients hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from airflow_provider_sync.config import ServerLimits
+from airflow_provider_sync.server.access.shared_places import SharedPlaces
+from airflow_provider_sync.server.active_requests import ActiveRequests
+from airflow_provider_sync.server.snapshot_leases import HeldLeases
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """What outlives a configuration, and not the process."""
+
+    active_requests: ActiveRequests
+    leases: HeldLeases
+
+    @classmethod
+    def begin(cls, limits: ServerLimits, places: SharedPlaces | None = None) -> Self:
+        """Return the state of a process that has answered nothing yet.
+
+        :param places: that it shares with other processes of the server; ``None`` if it is the only one
+        """
+        return cls(ActiveRequests(limits, places), HeldLeases())

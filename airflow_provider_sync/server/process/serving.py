@@ -1,0 +1,143 @@
+"""Serve in this process, or in several, until a signal says that it is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import current_thread, main_thread
+
+from starlette.applications import Starlette
+
+from airflow_provider_sync import files
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.databases import connect
+from airflow_provider_sync.server.app import create_app
+from airflow_provider_sync.server.process.config_source import LOOK_SECONDS, ConfigSource
+from airflow_provider_sync.server.process.listening import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    accepted_hosts,
+    allow_descriptors,
+    check_reach,
+    listen,
+    url_of,
+)
+from airflow_provider_sync.server.process.process_state import ProcessState
+from airflow_provider_sync.server.process.systemd import Systemd
+from airflow_provider_sync.server.process.uvicorn_server import SHUTDOWN_SECONDS, UvicornServer
+from airflow_provider_sync.server.process.workers import serve_with_workers
+from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
+
+log = logging.getLogger(__name__)
+
+
+def serve(
+    config: ServerConfig,
+    *,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    on_ready: Callable[[str], None] | None = None,
+    open_engine: OpenEngine = connect.open_engine,
+    open_storage: OpenStorage = files.open_storage,
+    reread: Callable[[], ServerConfig] | None = None,
+    watch: Path | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then return. Running streams get time to end; a second signal ends them at once.
+
+    SIGHUP reads the configuration again: requests that begin from then on are answered by the new one. If it is wrong, the one in
+    use stays. Certificates are also read again when their files change.
+
+    :param port: 0 for any free one
+    :param on_ready: called with the URL when the server answers; the default prints one line with the URL
+    :param reread: reads the configuration again
+    :param watch: file of the configuration, to read it again also when it changes
+    :raises ConfigurationError: when other machines could reach a server without tokens, the address cannot be used, or a file of
+        ``tls`` cannot
+    """
+    systemd = Systemd()
+    with listen(config, host, port) as listener:
+
+        def check(config: ServerConfig) -> None:
+            check_reach(config, host, listener.getsockname()[0])
+
+        def make_app(config: ServerConfig, state: ProcessState) -> Starlette:
+            hosts = accepted_hosts(config, host, listener)
+            return create_app(config, open_engine=open_engine, open_storage=open_storage, hosts=hosts, state=state)
+
+        def started() -> None:
+            (on_ready or _print_url)(url_of(config, listener, host))
+            systemd.ready()
+
+        source = ConfigSource(config, reread or (lambda: config), check, watch)
+        allow_descriptors(config.limits)
+        with _signals_end_quietly(source.tell):
+            if config.workers > 1:
+                serve_with_workers(source, listener, make_app, on_started=started, systemd=systemd)
+                return
+            UvicornServer(
+                config,
+                make_app,
+                on_started=started,
+                on_stopping=systemd.stopping,
+                attending=[partial(_keep_reloading, source, systemd), partial(_keep_alive, systemd)],
+                shutdown_seconds=SHUTDOWN_SECONDS,
+                ends_process=True,
+            ).run([listener])
+
+
+async def _keep_reloading(source: ConfigSource, systemd: Systemd, server: UvicornServer) -> None:
+    """Give a server its next configuration whenever there is one."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if source.wants_reload():
+            systemd.reloading()
+            await _reload(source, server)
+            systemd.ready()
+
+
+async def _reload(source: ConfigSource, server: UvicornServer) -> None:
+    # In a thread, since it reads files.
+    config = await asyncio.to_thread(source.next)
+    if config is None:
+        return
+    try:
+        await server.adopt(config)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the server goes on with what it has
+        source.refused(error)
+    else:
+        log.info("The %s was read again, and is in use.", "certificate" if config is source.config else "configuration")
+        source.use(config)
+
+
+async def _keep_alive(systemd: Systemd, _server: UvicornServer) -> None:
+    """Answer the watchdog, from the event loop: if that hangs, no request is answered."""
+    while systemd.watchdog_seconds is not None:
+        systemd.alive()
+        await asyncio.sleep(systemd.watchdog_seconds / 3)
+
+
+def _print_url(url: str) -> None:
+    print(f"Serving at {url}", flush=True)  # noqa: T201  # whoever started the server waits for this line
+
+
+@contextmanager
+def _signals_end_quietly(hang_up: Callable[[], None]) -> Iterator[None]:
+    """Ignore the signals that uvicorn raises once more after it has stopped.
+
+    :param hang_up: called at SIGHUP
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: hang_up())
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,60 @@
+"""Requests of one address in a minute."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.access.request_rates import Rates
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.wire import send
+
+
+def test_rates() -> None:
+    """An address may send a minute's requests at once, then one in each share of a minute; other addresses have their own."""
+    now = 1000.0
+    rates = Rates(60, clock=lambda: now)
+    assert [rates.take("a") for _ in range(60)] == [0.0] * 60
+    assert rates.take("a") == pytest.approx(1, abs=0.01)
+    assert rates.take("b") == 0
+    now += 0.5
+    assert rates.take("a") == pytest.approx(0.5, abs=0.01)
+    now += 0.5
+    assert rates.take("a") == 0
+    assert rates.take("a") > 0
+    now += 600
+    assert [rates.take("a") for _ in range(60)] == [0.0] * 60
+    assert rates.take("a") > 0
+
+
+def test_many_addresses() -> None:
+    """However many addresses there are, the memory is bounded, and who was seen last is not forgotten."""
+    rates = Rates(1, clock=lambda: 0.0)
+    for number in range(10_000):
+        assert rates.take(str(number)) == 0
+    assert rates.take("9999") > 0
+
+
+def test_an_address_that_sends_too_much() -> None:
+    """One request more than ``requests_per_minute`` is answered 429 with ``Retry-After``; ``/health`` always answers."""
+    config = ServerConfig.from_dict({"tokens": ["t"], "limits": {"requests_per_minute": 3}})
+    with RunningServer(config) as server:
+        for _ in range(3):
+            assert send(server.url, "GET", "/capabilities", headers={"Authorization": "Bearer t"}).status == 200
+        for path, headers in (("/capabilities", {"Authorization": "Bearer t"}), ("/nothing", {})):
+            answer = send(server.url, "GET", path, headers=headers)
+            assert answer.status == 429
+            assert 10 <= int(answer.headers["retry-after"]) <= 20
+            assert "limits.requests_per_minute" in json.loads(answer.body)["message"]
+        assert send(server.url, "GET", "/health").status == 200
+
+
+@pytest.mark.parametrize("option", ["requests_per_minute", "scans"])
+@pytest.mark.parametrize("value", [0, -1, "many", True])
+def test_wrong_limits(option: str, value: object) -> None:
+    """A limit that is no number above 0 is refused with its name."""
+    with pytest.raises(ConfigurationError, match=option):
+        ServerConfig.from_dict({"limits": {option: value}})

@@ -1,0 +1,74 @@
+"""Where the next configuration of a server comes from, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.process.config_source import ConfigSource
+from airflow_provider_sync.server.process.watched_files import WatchedFiles
+from tests.server.process.certificates import Authority
+
+
+def test_a_file_is_left_to_settle(tmp_path: Path) -> None:
+    """A change is noticed once, when nothing has changed since the look before; so is a file that comes or goes."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("1")
+    files = WatchedFiles([first, second])
+    assert not files.changed()
+    first.write_text("22")
+    assert not files.changed()
+    second.write_text("1")
+    assert not files.changed()
+    assert files.changed()
+    assert not files.changed()
+    first.unlink()
+    assert [files.changed() for _ in range(3)] == [False, True, False]
+
+
+def test_what_cannot_be_read_is_refused_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong configuration is one line of the log, and asked for again only when somebody says so."""
+    first = ServerConfig()
+
+    def read() -> ServerConfig:
+        raise ConfigurationError("It is\nwrong.")
+
+    source = ConfigSource(first, read, lambda _: None)
+    assert not source.wants_reload()
+    source.tell()
+    assert source.wants_reload()
+    assert source.next() is None
+    assert caplog.messages == ["The configuration was not reloaded, and the old one stays in use: It is wrong."]
+    assert not source.wants_reload()
+    assert source.config is first
+
+
+def test_what_this_server_cannot_have_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """A configuration that the server's address does not allow is refused as a whole."""
+
+    def check(config: ServerConfig) -> None:
+        if not config.tokens:
+            raise ConfigurationError("Set tokens.")
+
+    source = ConfigSource(ServerConfig.from_dict({"tokens": ["t"]}), ServerConfig, check)
+    source.tell()
+    assert source.next() is None
+    assert "Set tokens." in caplog.text
+
+
+def test_a_renewed_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A certificate that was renewed has the same configuration set up again; one that does not fit keeps the old one."""
+    authority = Authority(tmp_path)
+    path = authority.sign("server")
+    config = ServerConfig.from_dict({"tls": {"certificate": str(path)}})
+    source = ConfigSource(config, lambda: pytest.fail("The configuration was not to be read."), lambda _: None)
+    authority.sign("server")
+    assert [source.wants_reload() for _ in range(3)] == [False, True, False]
+    assert source.next() is config
+    path.write_text("torn")
+    assert [source.wants_reload() for _ in range(2)] == [False, True]
+    assert source.next() is None
+    assert "The certificate was not reloaded, and the old one stays in use: tls: " in caplog.text

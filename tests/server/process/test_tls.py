@@ -1,0 +1,145 @@
+"""A server that speaks TLS itself, with certificates that the tests make."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config.tls import ServerTLS
+from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.server.process.certificate_dates import end_of
+from airflow_provider_sync.server.process.serving import serve
+from airflow_provider_sync.server.process.tls import tls_context
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.process.certificates import DAY, Authority
+from tests.server.process.running import running, shown_certificate, wait_until
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Have an authority."""
+    return Authority(tmp_path)
+
+
+def with_tls(folder: Path, limits: dict[str, object] | None = None, **tls: object) -> ServerConfig:
+    """Return a configuration with TLS."""
+    options = {name: str(value) for name, value in tls.items()}
+    return ServerConfig.from_dict({"tls": options, "directories": {"d": {"path": str(folder)}}, "limits": limits or {}})
+
+
+def test_a_server_over_tls(tmp_path: Path, authority: Authority) -> None:
+    """Clients that know the authority are answered at an https URL; others, and clients without TLS, get nothing."""
+    with RunningServer(with_tls(tmp_path, certificate=authority.sign("server"))) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        assert shown_certificate(server.url, authority.path)
+        other = Authority(tmp_path, "other")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shown_certificate(server.url, other.path)
+        with closing(socket.create_connection(address(server.url), timeout=60)) as plain:
+            plain.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"HTTP" not in received(plain)
+
+
+def test_clients_need_a_certificate(tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    """With ``client_authorities``, only clients with a certificate of theirs are answered; the log says who was not."""
+    config = with_tls(tmp_path, certificate=authority.sign("server"), client_authorities=authority.path)
+    with RunningServer(config) as server:
+        assert shown_certificate(server.url, authority.path, authority.sign("client"))
+        for wrong in (None, Authority(tmp_path, "other").sign("stranger")):
+            with pytest.raises((OSError, EOFError)):
+                shown_certificate(server.url, authority.path, wrong)
+    assert "127.0.0.1: no TLS connection: " in caplog.text
+
+
+def test_connections_that_never_speak(tmp_path: Path, authority: Authority) -> None:
+    """Connections that do not begin to encrypt keep nobody out, and are closed after ``head_seconds``."""
+    limits = {"connections": 10, "connections_per_address": 5, "head_seconds": 0.4}
+    with RunningServer(with_tls(tmp_path, limits, certificate=authority.sign("server"))) as server, ExitStack() as stack:
+        idle = [stack.enter_context(closing(socket.create_connection(address(server.url), timeout=60))) for _ in range(64)]
+        assert shown_certificate(server.url, authority.path)
+        assert {received(connection) for connection in idle} == {b""}
+
+
+def test_a_renewed_certificate(tmp_path: Path, authority: Authority) -> None:
+    """A renewed certificate is shown without a restart, and a torn file keeps the one before; each is one line of the log."""
+    path = authority.sign("server")
+    with running(tmp_path, tls={"certificate": str(path)}, directories={"d": {"path": str(tmp_path)}}) as server:
+        first = shown_certificate(server.url, authority.path)
+        authority.sign("server")
+        wait_until(lambda: shown_certificate(server.url, authority.path) != first)
+        second = shown_certificate(server.url, authority.path)
+        path.write_text("torn")
+        wait_until(lambda: "The certificate was not reloaded" in server.log)
+        assert shown_certificate(server.url, authority.path) == second
+        assert server.end() == 0
+        assert server.log.count("The certificate was") == 2
+
+
+def test_a_certificate_that_has_ended(tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    """A certificate that has ended is one line of the log; the server serves, and clients refuse it."""
+    config = with_tls(tmp_path, certificate=authority.sign("server", ends_in=-DAY))
+    with RunningServer(config) as server:
+        for _ in range(2):
+            with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+                shown_certificate(server.url, authority.path)
+    assert caplog.text.count("clients refuse it") == 1
+
+
+def test_the_end_of_a_certificate(tmp_path: Path, authority: Authority) -> None:
+    """The end of a certificate is read in both forms of a date, and what is no certificate is refused."""
+    for name, years in (("near", 1), ("far", 40)):
+        ends_in = timedelta(days=365 * years)
+        end = end_of(authority.sign(name, ends_in=ends_in).read_text())
+        assert abs(end - datetime.now(UTC) - ends_in) < DAY
+    whole = authority.path.read_text()
+    for text in ("", "torn", whole[:100], whole[:80] + whole[-80:]):
+        with pytest.raises(ValueError, match=r"."):
+            end_of(text)
+
+
+def test_files_that_cannot_be_used(tmp_path: Path, authority: Authority) -> None:
+    """A missing, torn, foreign or encrypted file, and a key that others can read, are refused with the option and a remedy."""
+    good, other = authority.sign("good"), authority.sign("other")
+    open_key = authority.sign("open")
+    open_key.chmod(0o644)
+    torn = tmp_path / "torn.pem"
+    torn.write_text("torn")
+    torn.chmod(0o600)
+    for options, message in (
+        ({"certificate": tmp_path / "none.pem"}, "tls.key: cannot read .*none.pem: No such file"),
+        ({"certificate": good, "key": tmp_path / "none.pem"}, "tls.key: cannot read .*none.pem: No such file"),
+        ({"certificate": torn}, "torn.pem: .* in PEM format"),
+        ({"certificate": good, "key": other}, "good.pem and .*other.pem: .*mismatch"),
+        ({"certificate": open_key}, r"mode 0644\).* chmod o= .*open.pem"),
+        ({"certificate": authority.sign("closed", password=b"secret")}, "the key in .*closed.pem has a password"),
+        ({"certificate": good, "client_authorities": torn}, "tls.client_authorities: .*torn.pem: .* in PEM format"),
+        ({"certificate": good, "client_authorities": tmp_path / "none.pem"}, "tls.client_authorities: cannot read"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            tls_context(ServerTLS.from_dict({name: str(path) for name, path in options.items()}))
+    with pytest.raises(ConfigurationError, match="chmod o="):
+        serve(with_tls(tmp_path, certificate=open_key), port=0)
+
+
+def address(url: str) -> tuple[str, int]:
+    """Return host and port of a URL."""
+    parts = urlsplit(url)
+    return str(parts.hostname), int(parts.port or 0)
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return what arrives until the connection is closed."""
+    content = b""
+    try:
+        while piece := connection.recv(4096):
+            content += piece
+    except ConnectionError:
+        pass
+    return content
