@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-airflow-matrix coverage coverage-report lint format fuzz faults bench screenshots package constraints core-requirements clean
+.PHONY: help setup demo test test-all test-versions test-airflow-matrix coverage coverage-report lint format fuzz faults bench screenshots package constraints core-requirements clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,6 +35,7 @@ test-all: setup ## run all tests, those with the oldest Airflow too, and print w
 	@rm -rf .coverage
 	@$(COVERAGE) run -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m slow
+	@$(MAKE) --no-print-directory test-versions
 	@$(MAKE) --no-print-directory test-airflow-matrix
 	@$(MAKE) --no-print-directory coverage-report
 
@@ -46,6 +47,9 @@ coverage: setup ## run the quick tests, and print which branches they do not rea
 coverage-report:
 	@$(COVERAGE) combine -q
 	@$(COVERAGE) report
+
+test-versions: setup ## test the contract of databases on their oldest and newest releases, or RELEASES=mariadb-10.5
+	@.venv/bin/python -m tests.releases.run --workers $(WORKERS) $(RELEASES)
 
 # Warnings of an old Airflow about its own libraries are not errors.
 test-airflow-matrix: ## test the code that faces Airflow with the oldest supported Airflow, or BESIDE=airflow-3.2

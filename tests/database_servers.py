@@ -2,7 +2,8 @@
 
 Every engine hands out fresh databases with random names. `SYNC_TEST_MARIADB_URL`, `SYNC_TEST_MYSQL_URL` and
 `SYNC_TEST_POSTGRESQL_URL` name running servers (an account that may create databases) to use instead of starting one.
-How a real MySQL comes to a machine whose distribution has none is in `mysql_from_sid.py`.
+How a real MySQL comes to a machine whose distribution has none is in `releases/mysql.py`, and how tests run on other releases
+in `releases/run.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
-from tests import mysql_from_sid
+from tests.releases import mysql
+from tests.releases.cache import CannotFetchError
+from tests.releases.programs import postgresql_program, program
 
 SQLITE, MARIADB, MYSQL, POSTGRESQL, DUCKDB = "sqlite", "mariadb", "mysql", "postgresql", "duckdb"
 ENGINES = (SQLITE, MARIADB, MYSQL, POSTGRESQL, DUCKDB)
@@ -196,7 +199,7 @@ class MariaDBServer(Server):
 
     def initialise(self) -> None:
         """Fill the data directory with the system tables."""
-        install, server = _program("mariadb-install-db"), _program("mariadbd")
+        install, server = program(MARIADB, "mariadb-install-db"), program(MARIADB, "mariadbd")
         if install is None or server is None:
             raise ServerMissing("mariadb is not installed (Debian: mariadb-server)")
         # Servers that share a folder for temporary tables delete each other's when they start.
@@ -206,7 +209,7 @@ class MariaDBServer(Server):
 
     def command(self) -> list[str]:
         """Return settings as shipped, except that a power cut may cost data."""
-        server = _program("mariadbd")
+        server = program(MARIADB, "mariadbd")
         if server is None:
             raise ServerMissing("mariadbd is not installed")
         return [
@@ -232,7 +235,7 @@ class MySQLServer(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self._installation: mysql_from_sid.Installation | None = None
+        self._installation: mysql.Installation | None = None
 
     @property
     def url(self) -> str:
@@ -242,8 +245,8 @@ class MySQLServer(Server):
     def initialise(self) -> None:
         """Fetch MySQL if it is not there yet and fill the data directory."""
         try:
-            self._installation = mysql_from_sid.install()
-        except mysql_from_sid.NoMySQL as exc:
+            self._installation = mysql.install()
+        except CannotFetchError as exc:
             raise ServerMissing(f"mysql: {exc}") from exc
         self.run([*self._installation.server_command(), f"--datadir={self.data}", "--initialize-insecure"])
         (self.directory / "accounts.sql").write_text(_MYSQL_ACCOUNTS)
@@ -284,13 +287,20 @@ class PostgreSQLServer(Server):
 
     def initialise(self) -> None:
         """Make a cluster that trusts everyone on the loopback address."""
-        initdb = _postgresql_program("initdb")
-        self.run([initdb, "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self.run([self._program("initdb"), "-D", str(self.data), *options])
 
     def command(self) -> list[str]:
         """Return settings as shipped, except that a power cut may cost data."""
         listen = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-        return [_postgresql_program("postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.directory), *listen]
+        return [self._program("postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.directory), *listen]
+
+    @staticmethod
+    def _program(name: str) -> str:
+        found = postgresql_program(name)
+        if found is None:
+            raise ServerMissing("postgresql is not installed (Debian: postgresql)")
+        return found
 
 
 class DatabaseServers:
@@ -337,8 +347,7 @@ class DatabaseServers:
             return
         url = self.url(engine)
         if engine == POSTGRESQL:
-            # A natural-language order, as installations have: tests on byte order alone would hide mistakes.
-            create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+            create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'{self._text_order(url)}"
             drop = f"DROP DATABASE {name} WITH (FORCE)"
         else:
             create = f"CREATE DATABASE {name} CHARACTER SET utf8mb4"
@@ -350,6 +359,16 @@ class DatabaseServers:
         finally:
             with _administer(url) as connection:
                 connection.exec_driver_sql(drop)
+
+    @staticmethod
+    def _text_order(url: str) -> str:
+        """Return a natural language's order, as installations have: tests on byte order alone would hide mistakes.
+
+        Before PostgreSQL 15 a database takes its order from the system, which may have none.
+        """
+        with _administer(url) as connection:
+            version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
+        return " LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" if int(version) >= 150000 else ""
 
     @classmethod
     def new_server(cls, engine: str) -> Server:
@@ -391,19 +410,6 @@ def _mysql_driver() -> str:
     if find_spec("pymysql") is not None:
         return "pymysql"
     raise ServerMissing("no driver for MySQL and MariaDB (extra 'mysql')")
-
-
-def _program(name: str) -> str | None:
-    # Ordinary users often have no sbin in their PATH.
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
-
-
-def _postgresql_program(name: str) -> str:
-    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]), reverse=True)
-    found = str(versions[0]) if versions else _program(name)
-    if found is None:
-        raise ServerMissing("postgresql is not installed (Debian: postgresql)")
-    return found
 
 
 def _folder_in_memory() -> str | None:

@@ -9,6 +9,7 @@ from airflow_provider_sync.databases.contract.detail_statements import bounded
 from airflow_provider_sync.databases.found_details import read_default, read_defaults
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.protocol.v2.described_details import DefaultValue, IndexDescription
+from tests.releases.needs import needs
 from tests.scenario import Scenario
 
 
@@ -72,6 +73,8 @@ def test_what_catalogs_find(database_url: str) -> None:
     if on.dialect == "duckdb":
         engine.dispose()
         pytest.skip("DuckDB tells none of it")
+    with on.database.connect() as connection:
+        needs(connection, "mariadb", (10, 8), "descending indexes")
     comments = on.dialect != "sqlite"
     on.execute(
         "CREATE TABLE parent (a INTEGER NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b))",

@@ -11,6 +11,7 @@ from airflow_provider_sync.databases.type_rules import map_type
 from airflow_provider_sync.databases.wider_types import integer_range, wider_type
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
+from tests.releases.needs import needs
 from tests.scenario import Scenario
 
 
@@ -142,6 +143,8 @@ def test_what_create_table_makes_is_wide_enough(pair_urls: tuple[str, str]) -> N
     engines = [open_engine(url) for url in pair_urls]
     source, target = (Scenario(database_for(engine)) for engine in engines)
     types = TYPES_OF_COLUMNS[source.dialect]
+    with source.database.connect() as connection:
+        needs(connection, "postgresql", (15,), "negative scales")
     source.execute(f"CREATE TABLE t ({', '.join(f'c{place} {name}' for place, name in enumerate(types))}, id INT PRIMARY KEY)")
     columns = [
         ColumnDescription(name=column.name, type=logical, nullable=column.nullable)

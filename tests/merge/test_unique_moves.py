@@ -9,6 +9,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Row
 from airflow_provider_sync.exceptions import TableError
 from tests.databases.plain_role import plain_role
+from tests.releases.needs import needs
 from tests.scenario import Scenario
 
 FLAGS = "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, user_id INTEGER NOT NULL, flag SMALLINT NOT NULL, mine VARCHAR(9)"
@@ -156,6 +157,8 @@ def test_bookings_exchange_their_times(postgresql_on: Scenario) -> None:
 
 def test_nulls_that_are_not_distinct_move(postgresql_on: Scenario) -> None:
     """The one NULL that a key allows moves between rows."""
+    with postgresql_on.database.connect() as connection:
+        needs(connection, "postgresql", (15,), "NULLS NOT DISTINCT")
     postgresql_on.execute(
         "CREATE TABLE item (id int PRIMARY KEY, a int, b int NOT NULL, UNIQUE NULLS NOT DISTINCT (a, b))",
         "INSERT INTO item VALUES (1, NULL, 1), (2, 5, 1), (3, 6, 1)",

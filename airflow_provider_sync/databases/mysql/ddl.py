@@ -82,6 +82,8 @@ def _definition(column: Column, quote: Callable[[str], str]) -> str:
     if column.charset and column.collation:
         parts.append(f"CHARACTER SET {column.charset} COLLATE {column.collation}")
     parts.append("NULL" if column.nullable else "NOT NULL")
+    if column.kind is Kind.TIMESTAMP and not column.nullable:
+        parts.append(type_names.NO_UPDATES)
     if column.kind is Kind.JSON and column.charset:
         parts.append(f"CHECK (json_valid({quote(column.name)}))")
     return " ".join(parts)

@@ -83,7 +83,7 @@ class MySQLMergeStatements(MergeStatements):
         loosely: bool = False,
     ) -> str:
         """Return the statement in the order in which only the listed rows are looked up."""
-        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in values.items())
+        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(key), **values}.items())
         found = self.equal(key, "t", "w") if loosely else self.match(key, "t", "w")
         return (
             f"UPDATE {self.qualified(work)} AS w"
@@ -115,8 +115,13 @@ class MySQLMergeStatements(MergeStatements):
             f" WHERE w.{OP} = '{op}' AND ({' OR '.join(equal for equal, _ in changes.values())})"
         )
 
+    def _kept(self, key: Sequence[Column]) -> dict[str, str]:
+        """Return assignments that keep a key: a TIMESTAMP that a statement does not name may become the present time."""
+        return {column.name: f"t.{self.quote(column.name)}" for column in key if column.kind is Kind.TIMESTAMP}
+
     def _assigned(self, target: Table, staging: Table, work: Table, key: Sequence[Column], columns: Sequence[str], op: Op) -> str:
-        assignments = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in columns)
+        assigned = {name: f"s.{self.quote(name)}" for name in columns}
+        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in {**self._kept(key), **assigned}.items())
         names = [column.name for column in key]
         found = self.equal(key, "t", "w") if op is Op.RENAME else self.match(key, "t", "w")
         return (

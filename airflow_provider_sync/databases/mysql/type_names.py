@@ -17,6 +17,9 @@ _SECONDS_AS_TEXT = 40
 _UNICODE = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 """Compares by bytes, so that keys which differ on another database are not equal here."""
 
+NO_UPDATES = "DEFAULT '2000-01-01 00:00:00'"
+"""Any default keeps MariaDB before 10.10 from changing a TIMESTAMP that is NOT NULL with every update of its row."""
+
 _MAX_VARIABLE = 16_000
 """Longest VARCHAR and VARBINARY that a column is widened to: a row has 65,535 bytes, and a character up to four."""
 
@@ -71,7 +74,7 @@ def definition(sql_type: str, *, required: bool) -> str:
     """
     if not sql_type.startswith("TIMESTAMP"):
         return f"{sql_type}{' NOT NULL' if required else ''}"
-    return f"{sql_type} NOT NULL DEFAULT '2000-01-01 00:00:00'" if required else f"{sql_type} NULL DEFAULT NULL"
+    return f"{sql_type} NOT NULL {NO_UPDATES}" if required else f"{sql_type} NULL DEFAULT NULL"
 
 
 def wider_type(column: Column, logical: LogicalType, *, key: bool) -> str | None:

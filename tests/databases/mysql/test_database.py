@@ -44,7 +44,7 @@ def test_zero_dates_are_read(database: MySQLDatabase) -> None:
         assert list(database.reader.read(connection, table, table.columns)) == [[(1, "0000-00-00", "2024-00-00 00:00:00.000")]]
 
 
-@pytest.mark.parametrize("sql_type", ["DATE", "DATETIME", "TIMESTAMP"])
+@pytest.mark.parametrize("sql_type", ["DATE", "DATETIME", "TIMESTAMP", "TIMESTAMP ON UPDATE CURRENT_TIMESTAMP"])
 def test_zero_dates_are_keys(database: MySQLDatabase, sql_type: str) -> None:
     """A key of zeros, for which IS NULL is true, is a key like any other: rows with it come, stay and change."""
     run(database, f"CREATE TABLE t (d {sql_type} NOT NULL PRIMARY KEY, v INT)")
