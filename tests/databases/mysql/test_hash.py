@@ -15,6 +15,7 @@ from airflow_provider_sync.exceptions import (
 )
 from airflow_provider_sync.protocol.v1 import NULL
 from tests.databases.mysql.databases import WAYS, open_database, run
+from tests.releases.needs import lacks
 
 
 @pytest.fixture(params=WAYS)
@@ -75,10 +76,11 @@ def test_partitioned_table_is_hashed_as_it_is_scanned(
         with database.snapshot() as connection:
             connection.exec_driver_sql("SET @seen = NULL")
             connection.exec_driver_sql(scanned)
-            seen = connection.exec_driver_sql("SELECT @seen").scalar_one()
+            # Old releases take it for binary.
+            seen = connection.exec_driver_sql("SELECT CAST(@seen AS CHAR)").scalar_one()
             table = database.catalog.describe(connection, "t")
             read = [row for batch in database.version1.read_in_hash_order(connection, table, table.columns) for row in batch]
-            assert ",".join(str(value) for row in read for value in row if value is not None).encode() == seen
+            assert ",".join(str(value) for row in read for value in row if value is not None) == seen
             inside = database.version1.hash_in_database(connection, table, table.columns)
             monkeypatch.setattr(MySQLVersion1, "hash_in_database", lambda *_: None)
             outside = hash_table(database, connection, table)
@@ -119,6 +121,9 @@ def test_mixed_character_sets_are_hashed_as_utf8(mariadb: MySQLDatabase) -> None
 @pytest.mark.parametrize("charset", ["latin1", "utf16", "cp1251", "koi8r", "sjis", "utf8mb3", "gbk", "latin2", "ucs2", "utf32"])
 def test_text_beside_binary_is_hashed_as_it_is_stored(mariadb: MySQLDatabase, charset: str) -> None:
     """Beside a binary column, text goes into the hash with the bytes of its own character set, from the stream as well."""
+    if charset in ("utf16", "ucs2", "utf32"):
+        with mariadb.connect() as connection:
+            lacks(connection, "mariadb", (11,), "the bytes that 10.11 hashes for these character sets beside a binary column")
     letters = {"cp1251": "жЯ", "koi8r": "жЯ", "sjis": "ソ日", "gbk": "中", "latin2": "őł"}.get(charset, "éü")
     run(
         mariadb,
