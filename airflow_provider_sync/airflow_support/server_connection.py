@@ -24,6 +24,8 @@ _EXTRA = {
     "max_seconds": "a number of seconds above 0",
     "limits": f"a JSON object with numbers for any of: {', '.join(SizeLimits.model_fields)}",
     "verify": "true, false, or the absolute path of a bundle of authorities",
+    "certificate": "the path of the client's certificate, as text",
+    "key": "the path of its private key, as text",
     "protocol": "'auto', '1' or '2'",
     "time_zone": "an offset such as '+01:00', or an IANA name such as 'Europe/Berlin'",
     "headers": "a JSON object of header names and values",

@@ -163,6 +163,9 @@ COMMANDS = (
             argument(
                 "--token-file", metavar="FILE", help="file with the token (default: the environment variable SYNC_TOKEN, if set)"
             ),
+            argument("--verify", metavar="FILE", help="certificates of the authorities that the server's is checked against"),
+            argument("--certificate", metavar="FILE", help="certificate of this client, for servers that want one"),
+            argument("--key", metavar="FILE", help="its private key (default: in the file of the certificate)"),
             argument("--include", action="append", default=[], metavar="PATTERN", help="only these files; may be repeated"),
             argument("--exclude", action="append", default=[], metavar="PATTERN", help="not these files; may be repeated"),
             argument("--prefix", metavar="FOLDER", help="only what is below this folder of the source"),

@@ -24,6 +24,8 @@ _DIRECTORY_OPTIONS = (
     "permissions",
 )
 
+_CONNECTION_OPTIONS = ("verify", "certificate", "key")
+
 _EVERYBODY = stat.S_IROTH | stat.S_IWOTH
 
 
@@ -31,6 +33,7 @@ def main(options: Namespace) -> int:
     """Copy the directory that the arguments name; see :mod:`.main` for the exit code."""
     given = {name: value for name in _DIRECTORY_OPTIONS if (value := getattr(options, name)) is not None}
     settings = {"url": options.url, "token": _token(options.token_file)}
+    settings |= {name: value for name in _CONNECTION_OPTIONS if (value := getattr(options, name)) is not None}
     config = ClientConfig.from_dict({**settings, "directories": {options.name: {"path": options.folder, **given}}})
     return run_and_show(config, plan_run(config), "airflow-sync pull", options)
 

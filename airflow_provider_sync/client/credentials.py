@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from airflow_provider_sync.certificates import load_certificate
 from airflow_provider_sync.client.transport import BearerAuth, check_header
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.redaction import remember_secrets
@@ -27,3 +29,18 @@ def credentials(token: str | None, login: str | None, password: str | None) -> A
         check_header("The token", token, widest=chr(sys.maxunicode))
         return BearerAuth(token)
     return None
+
+
+def checked_certificate(certificate: str | None, key: str | None) -> tuple[str, str] | None:
+    """Return the paths of a client's certificate and its private key; ``None`` if there is none.
+
+    :param key: ``None`` if it is in the file of the certificate
+    :raises ConfigurationError: when they cannot be used, or others can read the key
+    """
+    if certificate is None:
+        if key is not None:
+            raise ConfigurationError("A key is given without a certificate. Give both.")
+        return None
+    # What is wrong with them would otherwise look like a broken connection.
+    load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key)
+    return certificate, key or certificate

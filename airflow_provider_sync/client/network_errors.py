@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import BadStatusLine, HTTPException, IncompleteRead, LineTooLong, RemoteDisconnected
-from ssl import SSLCertVerificationError
+from ssl import SSLCertVerificationError, SSLError
 
 import requests
 import urllib3
@@ -38,7 +38,10 @@ def request_errors(url: str) -> Iterator[None]:
                 f"The certificate of {url} is not trusted: {reason.verify_message}."
                 " Give the path of a bundle with its authority as `verify`."
             ) from error
-        raise TransportError(f"No answer from {url}: {_text(reason)}. Is the server running, and the URL right?") from error
+        advice = "Is the server running, and the URL right?"
+        if url.startswith("https:") and isinstance(reason, (RemoteDisconnected, SSLError)):
+            advice = "If the server wants a certificate of its clients, give `certificate` and `key`."
+        raise TransportError(f"No answer from {url}: {_text(reason)}. {advice}") from error
     except _MALFORMED as error:
         raise _not_http(url, error) from error
     except OSError as error:  # requests raises it for a bundle of authorities that is not there

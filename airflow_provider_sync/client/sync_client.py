@@ -14,7 +14,7 @@ from airflow_provider_sync.cancellation import current_cancellation
 from airflow_provider_sync.client.answers import FilesAnswer, TableAnswer, announced_time_zone, read_short_json, read_table_hash
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.capabilities import read_capabilities
-from airflow_provider_sync.client.credentials import credentials
+from airflow_provider_sync.client.credentials import checked_certificate, credentials
 from airflow_provider_sync.client.file_requests import FileRequests
 from airflow_provider_sync.client.many_tables_stream import ManyTablesAnswer
 from airflow_provider_sync.client.snapshot_stream import SnapshotAnswer
@@ -55,6 +55,8 @@ class SyncClient(FileRequests):
     :param timeout: seconds to wait for a connection, for the headers of an answer, and for each piece of its body
     :param max_silence: seconds without rows, digests or file content after which an answer fails, even if keep-alives come
     :param verify: check the server's TLS certificate; or the path of a bundle of authorities
+    :param certificate: path of the client's certificate, for servers that want one
+    :param key: path of its private key; ``None`` if it is in the file of the certificate
     :param retries: attempts after a transient failure, with growing pauses
     :param session: to send requests with; it stays open when the client is closed
     :param protocol: ``auto`` uses version 2 if the server supports it; ``1`` or ``2`` uses that version
@@ -80,6 +82,8 @@ class SyncClient(FileRequests):
         timeout: float = 60.0,
         max_silence: float = DEFAULT_MAX_SILENCE,
         verify: bool | str = True,
+        certificate: str | None = None,
+        key: str | None = None,
         retries: int = 3,
         session: requests.Session | None = None,
         protocol: str | int = "auto",
@@ -107,6 +111,7 @@ class SyncClient(FileRequests):
             timeout=timeout,
             max_silence=max_silence,
             verify=verify,
+            certificate=checked_certificate(certificate, key),
             retries=retries,
             session=session,
         )
@@ -122,6 +127,8 @@ class SyncClient(FileRequests):
             headers=config.headers,
             timeout=config.timeout,
             verify=config.verify,
+            certificate=config.certificate,
+            key=config.key,
             retries=config.retries,
             protocol=config.protocol,
             time_zone=config.time_zone,

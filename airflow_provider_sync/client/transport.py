@@ -83,6 +83,7 @@ class Transport:
     :param headers: sent with every request
     :param timeout: seconds to wait for a connection, for the headers of an answer, and for each piece of its body
     :param verify: whether to check the server's certificate; or the path of a bundle of certificate authorities
+    :param certificate: paths of the client's certificate and its private key
     :param retries: attempts after a transient failure
     :param session: a session that the caller closes; unlike the default, it does not limit the time for a whole head
     :param max_silence: seconds without progress after which an answer fails
@@ -97,6 +98,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         timeout: float = 60.0,
         verify: bool | str = True,
+        certificate: tuple[str, str] | None = None,
         retries: int = 3,
         session: requests.Session | None = None,
         max_silence: float = DEFAULT_MAX_SILENCE,
@@ -108,6 +110,7 @@ class Transport:
         self._headers = {"User-Agent": f"airflow-provider-sync/{__version__}", **_checked_headers(headers or {})}
         self._timeout = timeout
         self._verify = verify
+        self._certificate = certificate
         self._retries = max(0, retries)
         self._max_silence = max_silence
         self.time_limits = TimeLimits()
@@ -200,6 +203,7 @@ class Transport:
                 auth=self._auth,
                 timeout=(self._timeout, self._timeout),
                 verify=self._verify,
+                cert=self._certificate,
                 allow_redirects=False,
                 stream=True,
             )

@@ -70,6 +70,14 @@ class ClientConfig(Options, frozen=True):
     verify: bool | str = Field(
         default=True, description="Whether to check the server's TLS certificate; or the path of a bundle of authorities."
     )
+    certificate: str | None = Field(
+        default=None, description="Path of the client's certificate, in PEM format, for servers that want one."
+    )
+    key: str | None = Field(
+        default=None,
+        description="Path of its private key, which others must not be able to read. Otherwise the key is in the file of the"
+        " certificate.",
+    )
     retries: NotNegativeWhole = Field(default=3, description="Attempts after a transient failure.")
     time_zone: TimeZoneName | None = Field(
         default=None,

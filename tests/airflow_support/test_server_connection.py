@@ -127,9 +127,24 @@ def test_bundle_of_authorities(read: Any) -> None:
     assert read(host="source.example", extra={"verify": "/etc/ssl/company.pem"}).verify == "/etc/ssl/company.pem"
 
 
+def test_a_certificate_of_the_client(read: Any) -> None:
+    """``certificate`` and ``key`` are paths of files, also in a connection that is written as a URI."""
+    config = read(host="source.example", extra={"certificate": "/etc/ssl/client.pem", "key": "/etc/ssl/client.key"})
+    assert (config.certificate, config.key) == ("/etc/ssl/client.pem", "/etc/ssl/client.key")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("timeout", "soon"), ("timeout", 0), ("retries", 1.5), ("retries", -1), ("verify", "perhaps"), ("protocol", "3")],
+    [
+        ("timeout", "soon"),
+        ("timeout", 0),
+        ("retries", 1.5),
+        ("retries", -1),
+        ("verify", "perhaps"),
+        ("certificate", 7),
+        ("key", True),
+        ("protocol", "3"),
+    ],
 )
 def test_wrong_extra(read: Any, field: str, value: Any) -> None:
     """A wrong extra field is one line that names the connection, the field, its value and what to give."""

@@ -179,7 +179,7 @@ def test_the_certificate_of_a_server(tmp_path: Path, capsys: pytest.CaptureFixtu
     config = tmp_path / "server.yaml"
     config.write_text(yaml.safe_dump({"tls": {"certificate": str(path)}}))
     assert main(["check", "--config", str(config), "--connect"]) == 0
-    assert results(capsys.readouterr().out)["certificate", str(path)][1].startswith("the key belongs to it, valid until 20")
+    assert "the key belongs to it, valid until 20" in capsys.readouterr().out
     path.chmod(0o644)
     assert main(["check", "--config", str(config), "--connect"]) == 3
-    assert "chmod o=" in results(capsys.readouterr().out)["certificate", str(path)][1]
+    assert "chmod o=" in capsys.readouterr().out

@@ -113,11 +113,11 @@ def test_files_that_cannot_be_used(tmp_path: Path, authority: Authority) -> None
     torn.write_text("torn")
     torn.chmod(0o600)
     for options, message in (
-        ({"certificate": tmp_path / "none.pem"}, "tls.key: cannot read .*none.pem: No such file"),
+        ({"certificate": tmp_path / "none.pem"}, "tls.certificate: cannot read .*none.pem: No such file"),
         ({"certificate": good, "key": tmp_path / "none.pem"}, "tls.key: cannot read .*none.pem: No such file"),
         ({"certificate": torn}, "torn.pem: .* in PEM format"),
         ({"certificate": good, "key": other}, "good.pem and .*other.pem: .*mismatch"),
-        ({"certificate": open_key}, r"mode 0644\).* chmod o= .*open.pem"),
+        ({"certificate": open_key}, "tls.key: every user .* chmod o= .*open.pem"),
         ({"certificate": authority.sign("closed", password=b"secret")}, "the key in .*closed.pem has a password"),
         ({"certificate": good, "client_authorities": torn}, "tls.client_authorities: .*torn.pem: .* in PEM format"),
         ({"certificate": good, "client_authorities": tmp_path / "none.pem"}, "tls.client_authorities: cannot read"),
