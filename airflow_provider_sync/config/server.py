@@ -11,6 +11,7 @@ from airflow_provider_sync.config.cache import Cache
 from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.log import LogOptions
+from airflow_provider_sync.config.metrics import MetricsOptions
 from airflow_provider_sync.config.options import Options, PositiveWhole, TimeZoneName, named_entries, wrong_reference, wrong_value
 from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
 from airflow_provider_sync.config.tls import ServerTLS
@@ -61,6 +62,9 @@ class ServerConfig(Options, frozen=True):
         default_factory=LogOptions,
         description="What `airflow-sync serve` logs, and where to, unless its flags say otherwise. A server in Airflow logs as"
         " Airflow does, and has `access` only.",
+    )
+    metrics: MetricsOptions = Field(
+        default_factory=MetricsOptions, description="Who may read the server's metrics, at `GET /metrics`."
     )
     audit_log: str | None = Field(
         default=None,

@@ -65,7 +65,8 @@ def network(value: Any) -> Network:
     raise wrong_value(f"addresses has {printable(value, 60)!r}. {meant}")
 
 
-def _not_empty(token: str) -> str:
+def not_empty(token: str) -> str:
+    """Refuse an empty secret."""
     if not token.strip():
         raise wrong_reference("A token is empty. Give each entry of tokens a value.")
     return token
@@ -77,7 +78,8 @@ def _one_short_line(name: str) -> str:
     return name
 
 
-def _sha256(digest: str) -> str:
+def sha256_digest(digest: str) -> str:
+    """Refuse what is no SHA-256."""
     # The value is not in the message: it may be the token itself, in the wrong place.
     if not re.fullmatch(r"[0-9a-fA-F]{64}", digest.strip()):
         raise wrong_value(
@@ -97,10 +99,10 @@ class Token(Options, frozen=True):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["token"]}, {"required": ["token_sha256"]}]})
 
-    token: Annotated[str, AfterValidator(_not_empty)] | None = Field(
+    token: Annotated[str, AfterValidator(not_empty)] | None = Field(
         default=None, description="The secret itself. Give this or `token_sha256`."
     )
-    token_sha256: Annotated[str, AfterValidator(_sha256)] | None = Field(
+    token_sha256: Annotated[str, AfterValidator(sha256_digest)] | None = Field(
         default=None,
         description="The SHA-256 of the secret, as 64 hex digits, in its place: the file then holds no secret."
         " `airflow-sync token new` prints it.",

@@ -51,10 +51,12 @@ class ActiveRequest:
         cancelling: anyio.CapacityLimiter,
         places: SharedPlaces,
         account: RequestAccount,
+        on_wait: Callable[[int], None],
     ) -> None:
         self.limits = limits
         self.account = account
         self._places = places
+        self._on_wait = on_wait
         self.ended_early = False
         self._threads = threads
         self._cancelling = cancelling
@@ -92,7 +94,11 @@ class ActiveRequest:
         if limit is None:
             yield
             return
-        place = self._places.wait_for(database, limit, seconds=SCAN_WAIT_SECONDS, check=self.check)
+        self._on_wait(1)
+        try:
+            place = self._places.wait_for(database, limit, seconds=SCAN_WAIT_SECONDS, check=self.check)
+        finally:
+            self._on_wait(-1)
         if place is None:
             raise TooManyScans(limit)
         with closing(place):
@@ -205,10 +211,15 @@ class ActiveRequests:
 
     :param limits: of the server
     :param places: that several processes share; ``None`` if this process is the only one
+    :param on_wait: called with 1 when a request begins to wait for a place among those that read a database, and with -1 when it
+        has ended; from any thread
     """
 
-    def __init__(self, limits: ServerLimits, places: SharedPlaces | None = None) -> None:
+    def __init__(
+        self, limits: ServerLimits, places: SharedPlaces | None = None, *, on_wait: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._limits = limits
+        self._on_wait = on_wait
         self._shares_requests = places is not None
         self._places = places or SharedPlaces()
         self._active: set[ActiveRequest] = set()
@@ -229,7 +240,7 @@ class ActiveRequests:
                 error = TooManyRequests(self._limits.requests)
                 self._notices.warn("", "Answered 503: %s", error)
                 raise error
-            active = ActiveRequest(self._limits, self._threads, self._cancelling, self._places, account)
+            active = ActiveRequest(self._limits, self._threads, self._cancelling, self._places, account, self._on_wait)
             self._active.add(active)
             stack.callback(self._active.discard, active)
             yield active

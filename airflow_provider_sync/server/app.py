@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from airflow_provider_sync import files
@@ -31,6 +31,7 @@ from airflow_provider_sync.server.many_tables import ManyTableAnswers
 from airflow_provider_sync.server.observability.access_log import write_access_line
 from airflow_provider_sync.server.observability.accounting import Accounting, Observer
 from airflow_provider_sync.server.observability.audit_log import AuditLog
+from airflow_provider_sync.server.observability.endpoints import OperatorEndpoints
 from airflow_provider_sync.server.observability.request_account import account_of
 from airflow_provider_sync.server.offered_tables import OfferedTables
 from airflow_provider_sync.server.process.process_state import ProcessState
@@ -91,7 +92,8 @@ def create_app(
     served = ServedDirectories(config, sources)
     listings, contents = FileAnswers(served), ContentAnswers(served)
 
-    observers: list[Observer] = [write_access_line] if config.log.access else []
+    operating = OperatorEndpoints(config, access, sources, state.metrics)
+    observers: list[Observer] = [state.metrics.observe, *([write_access_line] if config.log.access else [])]
     audit_log = None if config.audit_log is None else AuditLog(config.audit_log)
     if audit_log is not None:
         observers.append(audit_log.write)
@@ -105,7 +107,7 @@ def create_app(
 
     prefix = normal_prefix(prefix)
     routes = [Route(f"{prefix}/capabilities", _capabilities(config, offered, access), methods=["GET"])]
-    routes += [Route(path, _health, methods=["GET"]) for path in sorted({"/health", f"{prefix}/health"})]
+    routes += operating.routes(prefix)
     for name, answer in (
         ("getTableHash", tables.hash),
         ("getTable", tables.rows),
@@ -130,7 +132,11 @@ def create_app(
     allowed = [*(hosts or ()), *config.allowed_hosts] or None
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Accounting, observers=observers), Middleware(RequestHeads, hosts=allowed), *_rates(config)],
+        middleware=[
+            Middleware(Accounting, observers=observers, on_stream=state.metrics.open_streams),
+            Middleware(RequestHeads, hosts=allowed),
+            *_rates(config),
+        ],
         exception_handlers=ERROR_HANDLERS,
         lifespan=lifespan,
     )
@@ -172,8 +178,3 @@ def _capabilities(config: ServerConfig, tables: OfferedTables, access: Access) -
         return Response(body, media_type="application/json")
 
     return endpoint
-
-
-async def _health(request: Request) -> Response:
-    account_of(request.scope).endpoint = "health"
-    return JSONResponse({"status": "ok"})

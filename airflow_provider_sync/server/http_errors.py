@@ -4,6 +4,7 @@
 
     HttpError
     ├── Unauthenticated      401    no token, or one that the server does not know
+    ├── OnlyFromHere         403    metrics, asked for from another machine without a token
     ├── RequestTooSlow       408    a body that does not arrive
     ├── SnapshotEnded        410    a snapshot that is not held, or not here
     ├── RequestTooLarge      413    a body above the limit
@@ -58,6 +59,15 @@ class Unauthenticated(HttpError):
     def __init__(self, reason: str = "no token") -> None:
         super().__init__("Unauthenticated.")
         self.reason = reason
+
+
+class OnlyFromHere(HttpError):
+    """Another machine asks for metrics, and the configuration has no token for that."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("Metrics are for this machine only. Set metrics.token in the server's configuration to read them.")
 
 
 class RequestTooSlow(HttpError):

@@ -26,6 +26,7 @@ from airflow_provider_sync.config import (
     Token,
 )
 from airflow_provider_sync.config.log import LogOptions
+from airflow_provider_sync.config.metrics import MetricsOptions
 from airflow_provider_sync.config.options import Options
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
 from airflow_provider_sync.operators.configured_sync import ConfiguredSyncOperator
@@ -128,6 +129,7 @@ def test_code(page: Path) -> None:
         ("server.yaml", ServerConfig),
         ("Limits of the server", ServerLimits),
         ("The log of the server", LogOptions),
+        ("Metrics of the server", MetricsOptions),
         ("A token", Token),
         ("A table of the server", SourceTable),
         ("A directory of the server", SourceDirectory),

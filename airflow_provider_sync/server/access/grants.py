@@ -84,6 +84,11 @@ class Tokens:
         """What each token of the configuration may see, expired ones included."""
         return [known.grant for known in self._known]
 
+    @property
+    def required(self) -> bool:
+        """Whether a request needs a token."""
+        return self._everybody is None
+
     async def grant(self, authorization: str | None, host: str | None = None) -> Grant:
         """Return what the sender of an ``Authorization`` header may see, by the configuration or by ``admits``.
 
@@ -122,6 +127,12 @@ class Tokens:
         if refused := found.refusal(host, self._now()):
             raise Unauthenticated(refused)
         return found.grant
+
+
+def bearer_token(authorization: str | None) -> str:
+    """Return the token in an ``Authorization`` header; empty if it has none."""
+    scheme, token = _parts(authorization)
+    return token if scheme == "bearer" else ""
 
 
 def _granted(token: Token, everything: Grant, position: int) -> Grant:

@@ -85,21 +85,34 @@ class Access:
         :raises TooManyRefused: without a valid token, when too many such answers are already delayed
         """
         host = request.client.host if request.client else None
-        account = account_of(request.scope)
         try:
             grant = await self._tokens.grant(request.headers.get("authorization"), host)
         except Unauthenticated as error:
-            account.refused = True
-            await self._hold_back(request, error.reason)
+            await self.hold_back(request, error)
             raise
-        account.token = grant.name
+        account_of(request.scope).token = grant.name
         self._expiry.warn(grant)
         authorised = request.scope.get("extensions", {}).get(AUTHORISED)
         if authorised is not None:
             authorised()
         return grant
 
-    async def _hold_back(self, request: Request, sent: str) -> None:
+    async def grant_if_any(self, request: Request) -> Grant | None:
+        """Return what the sender of a request may see; ``None`` without a token, where one is needed.
+
+        :raises Unauthenticated: as :meth:`grant`, with a token that does not count
+        """
+        if self._tokens.required and "authorization" not in request.headers:
+            return None
+        return await self.grant(request)
+
+    async def hold_back(self, request: Request, refused: Unauthenticated) -> None:
+        """Delay the answer to a wrong token.
+
+        :raises TooManyRefused: when too many such answers are already delayed
+        """
+        sent = refused.reason
+        account_of(request.scope).refused = True
         address = client_address(request.client.host if request.client else None)
         path = printable(request.scope["path"], 100)
         self._notices.warn(f"{address} {sent}", "%s: refused a request from %s, which has %s", path, address, sent)

@@ -1,4 +1,4 @@
-"""What a server process keeps when its configuration is read again: the requests at work, and the snapshots that clients hold."""
+"""What a server process keeps when its configuration is read again: requests at work, snapshots that clients hold, metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Self
 from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.active_requests import ActiveRequests
+from airflow_provider_sync.server.observability.metrics import Metrics
 from airflow_provider_sync.server.snapshot_leases import HeldLeases
 
 
@@ -17,6 +18,7 @@ class ProcessState:
 
     active_requests: ActiveRequests
     leases: HeldLeases
+    metrics: Metrics
 
     @classmethod
     def begin(cls, limits: ServerLimits, places: SharedPlaces | None = None) -> Self:
@@ -24,4 +26,5 @@ class ProcessState:
 
         :param places: that it shares with other processes of the server; ``None`` if it is the only one
         """
-        return cls(ActiveRequests(limits, places), HeldLeases())
+        metrics = Metrics()
+        return cls(ActiveRequests(limits, places, on_wait=metrics.waiting_scans), HeldLeases(), metrics)

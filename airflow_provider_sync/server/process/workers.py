@@ -29,6 +29,7 @@ from typing import NoReturn
 
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
+from airflow_provider_sync.server.observability.metrics import forget_process, share_metrics
 from airflow_provider_sync.server.process.config_source import LOOK_SECONDS, ConfigSource
 from airflow_provider_sync.server.process.systemd import Systemd
 from airflow_provider_sync.server.process.uvicorn_server import MakeApp
@@ -54,6 +55,7 @@ def serve_with_workers(
     """
     with TemporaryDirectory(prefix="airflow-sync-") as folder:
         places = SharedPlaces(Path(folder))
+        share_metrics(Path(folder) / "metrics")
 
         def run(channel: socket.socket) -> None:
             work(source.config, listener, channel, make_app, places)
@@ -194,6 +196,7 @@ class Workers:
 
     def _ended(self, worker: _Worker, code: int) -> None:
         del self._workers[worker.process]
+        forget_process(worker.process)
         with suppress(KeyError):
             self._selector.unregister(worker.channel)
         worker.channel.close()
