@@ -15,7 +15,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from airflow_provider_sync.cancellation import SyncCancelled, cancelled_by_signals
@@ -75,7 +77,8 @@ def run_for_airflow(module: str, options: argparse.Namespace) -> NoReturn:
 def _run(module: str, options: argparse.Namespace, program: str) -> int:
     (command,) = (command for command in COMMANDS if command.module == module)
     options.program = program
-    call = Call(program, command.name, getattr(options, "config", None) or "", named=True)
+    named = getattr(options, "config", None) or ""
+    call = Call(program, command.name, command.config, named if Path(named).exists() else "", named=True)
     with configured_logs(log_settings(options)):
         return _ended(command, options, call)
 
@@ -84,9 +87,9 @@ def _ended(command: Command, options: argparse.Namespace, call: Call) -> int:
     """Run a command to its end, whatever that is, and return the exit code."""
     program = call.program
     try:
-        if command.config and not call.config:
+        if command.config and not options.config:
             options.config = require_config(command.config)
-            call = Call(program, command.name, options.config)
+            call = replace(call, config=options.config, named=False)
         if options.verbose and call.config:
             print(f"{program}: using the configuration {call.config}", file=sys.stderr)
         # The server handles signals itself.

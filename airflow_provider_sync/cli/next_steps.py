@@ -16,6 +16,7 @@ from airflow_provider_sync.exceptions import (
     ProtocolError,
     ReferencedRowsError,
     ServerError,
+    StaleCopyError,
     SyncFailed,
     TableBusyError,
     TableError,
@@ -31,12 +32,14 @@ class Call:
 
     :ivar program: ``airflow-sync`` or ``airflow sync``
     :ivar command: its name
-    :ivar config: the configuration that it used; empty if it uses none, or found none
+    :ivar kind: of the configuration that it reads, ``server`` or ``client``; empty if it reads none, or either
+    :ivar config: the configuration that it used; empty if it uses none, or there is none
     :ivar named: whether the arguments named the configuration
     """
 
     program: str
     command: str
+    kind: str = ""
     config: str = ""
     named: bool = False
 
@@ -66,7 +69,7 @@ def next_step(error: Exception, call: Call) -> str | None:
             return "compare the client's token with those of the server's configuration"
         case ServerError(status=429 | 503):
             return f"wait a moment and {_AGAIN}"
-        case ServerError(status=404 | 422):
+        case ServerError(status=422):
             return call.other("list") if call.config else "ask for the names that the server offers"
         case ServerError(status=status) if status >= 500:
             return "look into the server's log"
@@ -74,6 +77,8 @@ def next_step(error: Exception, call: Call) -> str | None:
             return "compare the URL with the one that the server prints when it starts"
         case MissingTableError():
             return f"set create_table: true, or create the table, and {_AGAIN}"
+        case StaleCopyError():
+            return call.other("run") if call.config else _AGAIN
         case GuardError():
             return f"look at what would be deleted: {call.other('diff')}" if call.config else "look at the source"
         case DuplicateKeyError():
@@ -93,12 +98,9 @@ def _check_connections(call: Call) -> str:
     return call.other("check", "--connect") if call.config else f"see that the server runs, and {_AGAIN}"
 
 
-def _after_wrong_configuration(call: Call) -> str | None:
-    match call.command:
-        case "check" | "init" | "pull" | "demo" | "completion":
-            return f"{call.program} {call.command} --help"
-        case command if not call.config:
-            source = "--from DATABASE_URL" if command == "serve" else "--client SERVER_URL"
-            return f"{call.program} init {source}"
-        case _:
-            return call.other("check")
+def _after_wrong_configuration(call: Call) -> str:
+    if not call.kind:
+        return f"{call.program} {call.command} --help"
+    if call.config:
+        return call.other("check")
+    return f"{call.program} init {'--from DATABASE_URL' if call.kind == 'server' else '--client SERVER_URL'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,20 @@ def read_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"Cannot read {path}: {error.strerror}. Give the path of a configuration file.") from error
+        remedy = _file_that_was_meant(Path(path)) or "Give the path of a configuration file."
+        raise ConfigurationError(f"Cannot read {path}: {error.strerror}. {remedy}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}. Save it as UTF-8.") from error
+
+
+def _file_that_was_meant(path: Path) -> str | None:
+    """Ask for a file of a similar name in the same folder; ``None`` if there is none."""
+    try:
+        names = [found.name for found in path.parent.iterdir() if found.suffix in (".yaml", ".yml")]
+    except OSError:
+        return None
+    near = get_close_matches(path.name, names, 1)
+    return f"Did you mean {path.with_name(near[0])}?" if near and near[0] != path.name else None
 
 
 def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
@@ -64,8 +76,10 @@ def load_yaml(text: str, path: str | Path) -> dict[str, Any]:
         # A name that begins with a star, unquoted, is an alias to YAML.
         is_alias = getattr(error, "context", None) == "while scanning an alias"
         hint = ". Write a pattern such as '*' in quotes." if is_alias else ""
-        message = f"{path} is not valid YAML: {' '.join(str(error).split())}{hint}"
-        raise refusal([Mistake((), message, _line_of_error(error))]) from error
+        line = _line_of_error(error)
+        where = f"line {line}: " if line else ""
+        message = f"{path} is not valid YAML: {where}{_problem(error)}{hint}"
+        raise refusal([Mistake((), message, line)]) from error
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         # What it takes for a date or a number and is none, such as 2024-02-30, and what follows a tag that does not fit.
         raise ConfigurationError(
@@ -164,6 +178,12 @@ class _Expansion:
             )
             return match[0]
         return value
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """Return what the parser found, without its own words for where: it calls a text in memory ``<unicode string>``."""
+    found = [getattr(error, name, None) for name in ("context", "problem")]
+    return ": ".join(str(text) for text in found if text) or " ".join(str(error).split())
 
 
 def _line_of_error(error: yaml.YAMLError) -> int | None:

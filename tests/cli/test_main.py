@@ -122,3 +122,26 @@ def test_a_reader_that_leaves(site: Site) -> None:
     ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (3, "")
+
+
+def test_a_misspelt_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is not there is answered with the one of a similar name beside it; otherwise the next step makes one."""
+    (tmp_path / "client.yaml").write_text("url: http://127.0.0.1:1\n")
+    assert main(["run", "--config", str(tmp_path / "cleint.yaml")]) == 2
+    printed = capsys.readouterr().err
+    assert f"No such file or directory. Did you mean {tmp_path / 'client.yaml'}?" in printed
+    assert main(["serve", "--config", str(tmp_path / "other")]) == 2
+    assert capsys.readouterr().err.endswith(
+        "Give the path of a configuration file. next: airflow-sync init --from DATABASE_URL\n"
+    )
+
+
+def test_yaml_that_cannot_be_parsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake of YAML is told with its line and what the parser found there."""
+    path = tmp_path / "client.yaml"
+    path.write_text("url: http://x\ntables: {orders: {}\n")
+    assert main(["run", "--config", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        f"airflow-sync: {path} is not valid YAML: line 3: while parsing a flow mapping: expected ',' or '}}', but got"
+        f" '<stream end>' next: airflow-sync check --config {path}\n"
+    )

@@ -22,7 +22,7 @@ from airflow_provider_sync.exceptions import (
     UnexpectedError,
 )
 
-RUN = Call("airflow-sync", "run", "/etc/my sync/client.yaml", named=True)
+RUN = Call("airflow-sync", "run", "client", "/etc/my sync/client.yaml", named=True)
 ERRORS = [kind for kind in vars(exceptions).values() if inspect.isclass(kind) and issubclass(kind, SyncError)]
 WITHOUT = {SyncError, SyncFailed, UnexpectedError}
 """Classes whose message says all that there is to do, or that stand for others."""
@@ -46,6 +46,7 @@ def test_every_class_has_one(kind: type[SyncError], call: Call) -> None:
         (ConfigurationError("Wrong."), "airflow-sync check --config '/etc/my sync/client.yaml'"),
         (TransportError("No answer."), "airflow-sync check --config '/etc/my sync/client.yaml' --connect"),
         (ServerError("No.", 401), "compare the client's token with those of the server's configuration"),
+        (ServerError("No.", 404), "compare the URL with the one that the server prints when it starts"),
         (ServerError("Unknown.", 422), "airflow-sync list --config '/etc/my sync/client.yaml'"),
         (ServerError("Busy.", 503), "wait a moment and run the same command again"),
         (ServerError("Broken.", 500), "look into the server's log"),
@@ -67,4 +68,7 @@ def test_the_first_failure_decides() -> None:
 
 def test_a_configuration_that_was_found_need_not_be_named() -> None:
     """In a folder with a ``client.yaml`` the next command needs no argument either; inside Airflow it is Airflow's."""
-    assert next_step(TransportError("No answer."), Call("airflow sync", "run", "client.yaml")) == "airflow sync check --connect"
+    assert (
+        next_step(TransportError("No answer."), Call("airflow sync", "run", "client", "client.yaml"))
+        == "airflow sync check --connect"
+    )

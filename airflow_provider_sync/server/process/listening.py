@@ -52,7 +52,7 @@ def check_reach(config: ServerConfig, host: str, address: str) -> None:
     if not config.tokens and not ipaddress.ip_address(address).is_loopback:
         raise ConfigurationError(
             f"Without tokens everybody who reaches {host or address!r} could read the tables and files."
-            f" Set tokens in the server's configuration, or listen on 127.0.0.1."
+            f" Set tokens in the server's configuration ('airflow-sync token new' makes one), or listen on 127.0.0.1."
         )
 
 
