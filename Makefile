@@ -78,7 +78,7 @@ faults: setup ## disturb syncs in every way, thousands of times (an hour); FAULT
 	@.venv/bin/python -m tests.faults.run $(FAULTS)
 
 screenshots: setup ## take the pictures of the documentation again
-	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py
+	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py tests/cli/terminal/test_pictures.py
 
 package: setup ## build the wheel and the source archive into dist/
 	@.venv/bin/python -m build

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from threading import Lock
@@ -51,10 +52,12 @@ class Bars(RichProgress):
     """A row for each name: how much is done, of how much, how fast, and how long the rest takes.
 
     A bar fills if the total is known, and pulses if not. Of many names those show that told of progress last.
+
+    :param clock: seconds of a clock that never goes back
     """
 
-    def __init__(self, console: Console, amounts: Amounts | None = None) -> None:
-        self._amounts = amounts or Amounts()
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._amounts = Amounts(clock)
         self._bars: dict[str, TaskID] = {}
         self._latest: dict[str, None] = {}
         self._new = Lock()
@@ -67,6 +70,7 @@ class Bars(RichProgress):
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            get_time=clock,
         )
 
     def take(self, name: str, amount: int, unit: str, total: int | None = None) -> None:

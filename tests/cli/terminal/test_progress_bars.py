@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 
 from airflow_provider_sync.cli.terminal import progress_bars
-from airflow_provider_sync.sync.progress import Amounts
 from tests.cli.site import Site, reports
 from tests.cli.terminal.pseudo_terminal import read_all
 
@@ -77,7 +76,7 @@ def test_how_fast_and_how_long() -> None:
     """A bar tells the total, how much is done in a second, and how long the rest takes, for tables and directories at once."""
     seconds = 0.0
     drawn, console = drawing()
-    with progress_bars.Bars(console, Amounts(lambda: seconds)) as bars:
+    with progress_bars.Bars(console, lambda: seconds) as bars:
         for name, unit, total in (("orders", "rows", 30_000), ("images", "bytes", 3 << 30)):
             bars.take(name, 0, unit, total)
         seconds = 10.0
