@@ -66,7 +66,7 @@ def _table(trials: Sequence[Trial]) -> TextTable:
     """Return the trials as a table: one row each, with the reason at its end."""
     return TextTable(
         ("", "what", "name", "result"),
-        [(trial.mark, trial.what, printable(trial.name, 60), _on_one_line(trial.message)) for trial in trials],
+        [(trial.mark, trial.what, printable(trial.name, 200), _on_one_line(trial.message)) for trial in trials],
     )
 
 
