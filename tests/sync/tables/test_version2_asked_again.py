@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows, GetRows
+from tests.database_servers import DUCKDB, MYSQL
+from tests.engines import on_engines
 from tests.sync.link import Link
 from tests.sync.tables.interrupted import Request, interrupted
 
@@ -34,6 +36,7 @@ def kinds(asked: list[Request]) -> list[str]:
     return [f"{type(one).__name__} {one.keys.count(chr(10))}" for one in asked if by_keys(one)]
 
 
+@on_engines(DUCKDB, MYSQL)
 def test_only_rows_that_moved_are_asked_for_again(filled: Link) -> None:
     """Where one of 200 rows changes before the rows are sent, its digest is asked for again, and nothing else."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n <= 200")
@@ -43,6 +46,7 @@ def test_only_rows_that_moved_are_asked_for_again(filled: Link) -> None:
     filled.assert_equal("t")
 
 
+@on_engines(DUCKDB, MYSQL)
 def test_a_row_that_moves_twice_is_fetched_again(filled: Link) -> None:
     """A row that is not what was announced a second time either is fetched by its key."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n <= 200")
@@ -52,6 +56,7 @@ def test_a_row_that_moves_twice_is_fetched_again(filled: Link) -> None:
     filled.assert_equal("t")
 
 
+@on_engines(DUCKDB, MYSQL)
 def test_a_row_that_goes_meanwhile_goes_from_the_target(filled: Link) -> None:
     """Rows that the source deletes after it announced them are deleted, or not inserted."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n <= 200", "INSERT INTO t VALUES (9001, 9001, 'new')")
@@ -61,6 +66,7 @@ def test_a_row_that_goes_meanwhile_goes_from_the_target(filled: Link) -> None:
     filled.assert_equal("t")
 
 
+@on_engines(DUCKDB, MYSQL)
 def test_only_a_segment_that_moved_is_digested_again(filled: Link) -> None:
     """A segment that changed after its digest came is asked for once more, before the commit, and only that one."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n IN (5, 6, 2000)")
@@ -74,6 +80,7 @@ def test_only_a_segment_that_moved_is_digested_again(filled: Link) -> None:
     filled.assert_equal("t")
 
 
+@on_engines(DUCKDB, MYSQL)
 def test_a_table_that_is_sent_whole_is_not_sent_again(filled: Link) -> None:
     """Where rows of a table change that is sent whole, it is digested again, and only what moved is fetched."""
     filled.target.execute("UPDATE t SET v = 'other'")
@@ -87,6 +94,7 @@ def test_a_table_that_is_sent_whole_is_not_sent_again(filled: Link) -> None:
     filled.assert_equal("t")
 
 
+@on_engines(DUCKDB, MYSQL)
 def test_rows_that_never_stand_still_are_asked_for_a_bounded_number_of_times(filled: Link) -> None:
     """Rows that move before each answer are asked for three times; what came last arrives, and the report names them."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE n <= 20")

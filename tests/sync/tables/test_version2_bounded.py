@@ -10,6 +10,8 @@ from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.sync.tables import both_sides, compare, plan
 from airflow_provider_sync.sync.tables.both_sides import Differences
 from airflow_provider_sync.sync.tables.diff import diff_table
+from tests.database_servers import MARIADB, SQLITE
+from tests.engines import on_engines
 from tests.sync.link import Link
 
 FILL = (
@@ -61,6 +63,7 @@ def different(request: pytest.FixtureRequest, into: Link) -> Link:
     return into
 
 
+@on_engines(SQLITE, MARIADB)
 def test_a_window_of_any_size(different: Link, held: Held) -> None:
     """Rows of a window are staged slice by slice when more differ than are listed; all of them arrive."""
     report = different.sync_one("t", {"window": ["day", "2024-02-01", "2024-03-01"], "max_deletes": "100%"})
@@ -70,6 +73,7 @@ def test_a_window_of_any_size(different: Link, held: Held) -> None:
     assert held.most < 450
 
 
+@on_engines(SQLITE, MARIADB)
 def test_rows_that_cross_a_large_window(different: Link, held: Held) -> None:
     """A row that left the window or came into it is updated, whatever slice it is in."""
     different.source.execute("UPDATE t SET day = '2024-06-01' WHERE n IN (600, 1700)")
@@ -79,6 +83,7 @@ def test_rows_that_cross_a_large_window(different: Link, held: Held) -> None:
     different.assert_equal("t")
 
 
+@on_engines(SQLITE, MARIADB)
 def test_many_rows_that_only_the_target_has(into: Link, held: Held) -> None:
     """Where far more rows are to be deleted than are listed, they are listed slice by slice, and none is sent."""
     into.protocol = "2"
@@ -93,6 +98,7 @@ def test_many_rows_that_only_the_target_has(into: Link, held: Held) -> None:
     assert held.most < 450
 
 
+@on_engines(SQLITE, MARIADB)
 def test_diff_counts_all_and_keeps_few(different: Link, held: Held) -> None:
     """The numbers are exact, the keys are the first of each kind, and what is not told is counted."""
     with different.client("t") as client:
@@ -106,6 +112,7 @@ def test_diff_counts_all_and_keeps_few(different: Link, held: Held) -> None:
     assert held.most < 450
 
 
+@on_engines(SQLITE, MARIADB)
 def test_keys_that_are_told_are_the_right_ones(different: Link, held: Held) -> None:
     """Told in full, slice by slice, every key is there once, and as what a sync does with its row."""
     with different.client("t") as client:

@@ -25,6 +25,8 @@ from airflow_provider_sync.protocol.v2.stream import media_type, write_messages
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync import sync_tables
 from tests.client.scripted_server import Answer, ScriptedServer, reply, scripted_server, stream
+from tests.database_servers import MYSQL, SQLITE
+from tests.engines import on_engines
 from tests.sync.link import Link
 
 INTEGER, TEXT = LogicalType(kind=LogicalKind.INTEGER), LogicalType(kind=LogicalKind.TEXT)
@@ -100,6 +102,7 @@ def always(*rows: Message) -> Sequence[Answer]:
     return [*HONEST[:2], answer(*rows), AGAIN, answer(*rows), AGAIN, answer(*rows), answer(*rows)]
 
 
+@on_engines(SQLITE, MYSQL)
 @pytest.mark.parametrize(
     ("lies", "message"),
     [

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.sync.tables import plan
-from tests.database_servers import MARIADB, DatabaseServers
+from tests.database_servers import MARIADB, POSTGRESQL, SQLITE, DatabaseServers
+from tests.engines import on_engines
 from tests.sync.link import Link, linked
 from tests.sync.tables.restless_source import RestlessSource
 
@@ -32,6 +33,7 @@ def filled(link: Link, kind: str) -> RestlessSource:
     return source
 
 
+@on_engines(SQLITE, POSTGRESQL)
 def test_a_busy_source_is_synced_in_one_run(restless: RestlessSource) -> None:
     """While rows change, come and go before each request, a run ends with rows that the source had; the next with all of them."""
     restless.write()
@@ -44,6 +46,7 @@ def test_a_busy_source_is_synced_in_one_run(restless: RestlessSource) -> None:
     restless.link.assert_equal("t")
 
 
+@on_engines(SQLITE, POSTGRESQL)
 def test_rows_that_never_stand_still_are_named(restless: RestlessSource) -> None:
     """Rows that are other ones at each request arrive as they were last; the report names them, and all others are proven."""
     restless.link.source.execute("UPDATE t SET v = 'cold' WHERE n <= 200")
@@ -57,6 +60,7 @@ def test_rows_that_never_stand_still_are_named(restless: RestlessSource) -> None
     assert [row for row in restless.link.target.rows("t") if row[1] not in restless.hot] == cold
 
 
+@on_engines(SQLITE, POSTGRESQL)
 def test_a_first_sync_of_a_busy_source(into: Link) -> None:
     """An empty target is filled beside a busy writer: rows that moved behind the direct load are asked for one by one."""
     into.protocol = "2"
@@ -103,6 +107,7 @@ def test_a_busy_window(restless_same: RestlessSource) -> None:
     assert [row for row in restless_same.link.target.rows("t") if row[3] == 3] == window
 
 
+@on_engines(SQLITE, POSTGRESQL)
 @pytest.mark.parametrize("where", ["", " WHERE n < 100"], ids=["whole", "few"])
 def test_a_busy_source_over_temporary_staging(into: Link, where: str) -> None:
     """What moved is found in a staging table, too, that no other connection sees."""
@@ -127,6 +132,7 @@ def test_a_busy_source_of_many_segments(same: Link, monkeypatch: pytest.MonkeyPa
     restless.link.assert_clean()
 
 
+@on_engines(SQLITE, POSTGRESQL)
 @pytest.mark.parametrize("where", ["", " WHERE n BETWEEN 300 AND 700"], ids=["whole", "some"])
 def test_a_busy_source_in_steps(restless: RestlessSource, where: str) -> None:
     """In steps, too, what moves while parts are downloaded is asked for again, and what never stands still is named."""
