@@ -10,7 +10,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
-from airflow_provider_sync.cli.opener import AIRFLOW_SCHEME
+from airflow_provider_sync.cli.connections import AIRFLOW_SCHEME
 from airflow_provider_sync.cli.reach import try_server
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.client import SyncClient

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from airflow_provider_sync.cli.opener import OPENER, open_database
+from airflow_provider_sync.cli.connections import open_database
+from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.cli.terminal.progress_bars import show_progress
 from airflow_provider_sync.config import ClientConfig

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from airflow_provider_sync.cli.connections import open_database, open_directory
 from airflow_provider_sync.cli.log_options import log_settings
-from airflow_provider_sync.cli.opener import open_database, open_directory
 from airflow_provider_sync.cli.terminal.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.logs.configuration import configure_logs

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.utils.session import create_session
 
 from airflow_provider_sync.airflow_support.metadata_connections import publish_connection
-from airflow_provider_sync.cli.opener import open_database
+from airflow_provider_sync.cli.connections import open_database
 from airflow_provider_sync.exceptions import ConfigurationError
 from tests.airflow_runs import migrate_metadata_database
 
