@@ -54,14 +54,21 @@ def bytes_read(pid: int | str) -> int:
 
 
 @contextmanager
-def server(folder: Path, config: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
+def server(
+    folder: Path,
+    config: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    *,
+    module: str = "airflow_provider_sync.cli.main",
+) -> Iterator[ServerProcess]:
     """Serve ``config`` on a free port until the end of the block.
 
     :param environment: variables to set, besides those of this process
+    :param module: which is run as ``airflow-sync``
     """
     path = folder / "server.yaml"
     path.write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
-    command = [sys.executable, "-m", "airflow_provider_sync.cli.main", "serve", "--config", str(path), "--port", "0"]
+    command = [sys.executable, "-m", module, "serve", "--config", str(path), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_with(environment)) as process:
         try:
             assert process.stdout is not None

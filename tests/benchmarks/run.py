@@ -24,6 +24,7 @@ from tests.benchmarks.memory import memory
 from tests.benchmarks.million_files import a_million_files
 from tests.benchmarks.modes import modes
 from tests.benchmarks.object_files import unchanged_objects
+from tests.benchmarks.observing import observing
 from tests.benchmarks.result import Section, show
 from tests.benchmarks.rows import Rows
 from tests.benchmarks.servers import BenchmarkServers
@@ -51,6 +52,7 @@ SECTIONS: dict[str, Measure] = {
     "duckdb": into_duckdb,
     "small-tables": small_tables,
     "modes": modes,
+    "observing": observing,
     "files": many_small_files,
     "files-large": one_large_file,
     "airflow": airflow_cost,

@@ -108,6 +108,18 @@ def test_a_connection_that_is_not_there(mounted: Mounted) -> None:
     assert "Add the connection" in answer.json()["message"]
 
 
+def test_what_operators_ask(mounted: Mounted) -> None:
+    """The server in Airflow says whether it is ready, and has metrics for whoever has the token for them."""
+    scraper = "token-of-the-scraper"
+    with mounted(metrics={"token": scraper})["/sync"] as client:
+        assert client.get("/ready").json() == {"status": "ready"}
+        names = client.get("/ready", headers=bearer(TOKEN)).json()
+        assert (names["connections"], names["directories"]) == ({"shop": "ready"}, {"images": "ready"})
+        assert client.get("/metrics").status_code == 401
+        text = client.get("/metrics", headers=bearer(scraper)).text
+    assert 'sync_server_requests_total{endpoint="ready",status="200"} 2.0' in text
+
+
 def test_nothing_is_compressed_twice(server: ApiServer) -> None:
     """Streams pass through Airflow's own compression as they are, also to clients that would take it."""
     headers = {**bearer(TOKEN), "Accept-Encoding": "gzip"}

@@ -24,6 +24,7 @@ from airflow_provider_sync.protocol.v2.messages import (
 )
 from airflow_provider_sync.server.observability import access_log
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.process.running import running
 from tests.server.wire import ask, post, run_sqlite, send
 
 TOKEN = "token-of-the-warehouse"
@@ -190,3 +191,29 @@ def test_without_access_log(caplog: pytest.LogCaptureFixture) -> None:
     with RunningServer(ServerConfig.from_dict({"log": {"access": False}})) as server:
         assert send(server.url, "GET", "/capabilities").status == 200
     assert [record for record in caplog.records if record.name == ACCESS] == []
+
+
+def test_a_log_that_is_full(tmp_path: Path) -> None:
+    """A server whose log file cannot be written serves on, and says so once, on standard error."""
+    with running(tmp_path, "--log-file", "/dev/full", "--log-level", "debug") as server:
+        for _ in range(3):
+            assert send(server.url, "GET", "/capabilities").status == 200
+        assert server.end() == 0
+        assert server.log.splitlines() == [
+            "The log file /dev/full cannot be written: No space left on device. Work goes on without these lines."
+        ]
+
+
+def test_a_log_of_several_processes(tmp_path: Path) -> None:
+    """Workers write to one log file, as JSON where that is wanted; the flags go before the configuration."""
+    path = tmp_path / "logs" / "server.log"
+    log = {"file": str(path), "format": "text", "max_bytes": 2000, "backups": 50}
+    with running(tmp_path, "--workers", "2", "--log-format", "json", log=log) as server:
+        for _ in range(20):
+            assert send(server.url, "GET", "/capabilities").status == 200
+        assert server.end() == 0
+    lines = [json.loads(line) for file in path.parent.glob("server.log*") for line in file.read_text().splitlines()]
+    found = [line for line in lines if line.get("endpoint") == "capabilities"]
+    assert len(found) == 20
+    assert {(line["level"], line["status"], line["address"]) for line in found} == {("INFO", 200, "127.0.0.1")}
+    assert len(list(path.parent.glob("server.log.[0-9]*"))) > 1
