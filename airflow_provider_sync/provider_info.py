@@ -20,9 +20,12 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {
                 "integration-name": INTEGRATION,
+                "logo": "/docs/images/logo.svg",
+                "how-to-guide": [f"/docs/how-to/{page}.md" for page in _GUIDES],
                 "tags": ["protocol"],
             }
         ],
+        "transfers": _TRANSFERS,
         "hooks": [
             {
                 "integration-name": INTEGRATION,
@@ -131,6 +134,23 @@ def get_provider_info() -> dict[str, Any]:
         "config": _CONFIG,
     }
 
+
+_GUIDES = ("airflow", "schedule", "whole-databases", "modes", "freshness", "status-page", "serve-in-airflow")
+
+# Other providers describe these integrations.
+_TRANSFERS = [
+    {
+        "source-integration-name": INTEGRATION,
+        "target-integration-name": target,
+        "how-to-guide": "/docs/how-to/airflow.md",
+        "python-module": f"airflow_provider_sync.operators.{module}",
+    }
+    for module, targets in (
+        ("table_sync", ("MySQL", "PostgreSQL", "SQLite", "DuckDB")),
+        ("file_sync", ("Amazon Simple Storage Service (S3)", "Google Cloud Storage (GCS)")),
+    )
+    for target in targets
+]
 
 _CONFIG: dict[str, Any] = {
     "sync": {

@@ -28,7 +28,7 @@ def table_of(reports: Sequence[Report]) -> TextTable:
 
 def notes_of(report: Report) -> list[str]:
     """Return what has no column, the warnings and the error of a report, one line each."""
-    notes = [f"{report.name}: {sentence}" for sentence in _without_column(report)]
+    notes = [f"{report.name}: {sentence}" for sentence in details_of(report)]
     notes += [f"{report.name}: warning: {warning}" for warning in report.warnings]
     return notes + ([f"{report.name}: failed: {report.error}"] if report.error else [])
 
@@ -43,6 +43,19 @@ def format_bytes(amount: int) -> str:
         if round(size, 1) < _KIB:
             return f"{size:.1f} {unit}"
     return f"{size / _KIB:.1f} TiB"
+
+
+def details_of(report: Report) -> list[str]:
+    """Say what happened to a table besides its rows, and to files besides being added, updated or deleted."""
+    if isinstance(report, TableReport):
+        return [f"schema: {change}" for change in report.schema_changes]
+    if not isinstance(report, DirectoryReport):
+        return []
+    amounts = {
+        "made from content that the target has": report.files_moved,
+        "only their times or permissions differ": report.files_touched,
+    }
+    return [f"{what}: {_counted(amount, 'file')}" for what, amount in amounts.items() if amount]
 
 
 def _cells(report: Report) -> tuple[str, ...]:
@@ -73,19 +86,6 @@ def _counts(report: Report) -> tuple[str, str, str, str]:
             return ("-", "-", "-", "-")
     inserted, updated, deleted = (f"{change:,}" for change in changes)
     return (total, inserted, updated, deleted)
-
-
-def _without_column(report: Report) -> list[str]:
-    """Say what happened to a table besides its rows, and to files besides being added, updated or deleted."""
-    if isinstance(report, TableReport):
-        return [f"schema: {change}" for change in report.schema_changes]
-    if not isinstance(report, DirectoryReport):
-        return []
-    amounts = {
-        "made from content that the target has": report.files_moved,
-        "only their times or permissions differ": report.files_touched,
-    }
-    return [f"{what}: {_counted(amount, 'file')}" for what, amount in amounts.items() if amount]
 
 
 def _counted(number: int, unit: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as conditions
@@ -73,6 +74,10 @@ class Browser:
     def click(self, selector: str) -> None:
         """Wait until an element can be clicked, and do so."""
         self._wait(conditions.element_to_be_clickable(_by(selector)), selector).click()
+
+    def point_at(self, selector: str) -> None:
+        """Move the pointer over an element."""
+        ActionChains(self._driver).move_to_element(self.find(selector)).perform()
 
     def enter_frame(self, selector: str = "iframe") -> None:
         """Go on inside a frame."""

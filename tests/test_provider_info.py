@@ -6,16 +6,19 @@ import json
 import subprocess
 import sys
 from importlib import import_module, metadata, resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from airflow.providers.common.compat.sdk import Connection
+from airflow.providers.common.compat.sdk import BaseNotifier, Connection
 from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_sync.config import PROTOCOLS
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.provider_info import get_provider_info
+
+PROJECT = Path(__file__).parents[1]
 
 
 def test_schema() -> None:
@@ -41,12 +44,48 @@ def test_package_name() -> None:
     assert ours.load()() == get_provider_info()
 
 
-@pytest.mark.parametrize("group", ["hooks", "operators", "sensors"])
+@pytest.mark.parametrize("group", ["hooks", "operators", "sensors", "triggers"])
 def test_modules_exist(group: str) -> None:
-    """Every module that the metadata names can be imported."""
-    for integration in get_provider_info()[group]:
-        for module in integration["python-modules"]:
-            import_module(module)
+    """Every module that the metadata names can be imported, and no module that users import is missing in it."""
+    (integration,) = get_provider_info()[group]
+    for module in integration["python-modules"]:
+        import_module(module)
+    shared = {"__init__", "difference", "file_operator", "history_link", "last_digest", "polls", "source_watch", "step_operator"}
+    shared |= {"sync_operator", "table_operator"}
+    files = {path.stem for path in (PROJECT / "airflow_provider_sync" / group).glob("*.py")} - shared
+    assert files == {module.rpartition(".")[2] for module in integration["python-modules"]}
+
+
+def test_classes_exist() -> None:
+    """Airflow finds the notifier, and the module of every transfer, by their names."""
+    info = get_provider_info()
+    for name in info["notifications"]:
+        module, _, class_name = name.rpartition(".")
+        assert issubclass(getattr(import_module(module), class_name), BaseNotifier)
+        assert name in ProvidersManager().notification
+    for transfer in info["transfers"]:
+        import_module(transfer["python-module"])
+
+
+def test_documents_exist() -> None:
+    """The logo and every how-to guide that the metadata names are in the documentation."""
+    info = get_provider_info()
+    paths = [entry["how-to-guide"] for entry in info["transfers"]]
+    for integration in info["integrations"]:
+        paths += [integration["logo"], *integration["how-to-guide"]]
+    assert [path for path in paths if not (PROJECT / path.removeprefix("/")).is_file()] == []
+
+
+def test_integrations_of_others() -> None:
+    """The targets of transfers are called as the providers call them that describe them."""
+    known = {
+        integration["integration-name"]
+        for provider in ProvidersManager().providers.values()
+        for integration in provider.data.get("integrations", [])
+    }
+    targets = {entry["target-integration-name"] for entry in get_provider_info()["transfers"]}
+    # Google's provider is not needed, and MySQL's cannot be installed everywhere.
+    assert targets - known <= {"Google Cloud Storage (GCS)", "MySQL"}
 
 
 def test_imports_nothing_of_airflow() -> None:

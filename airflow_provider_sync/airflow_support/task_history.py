@@ -19,10 +19,17 @@ def record_reports(context: Context, reports: Sequence[Report], *, group: str | 
     :param group: id of the task group whose tasks are the steps of one sync, so that their records are one series; without
         it the task has a series of its own
     """
+    origin = origin_of(context, group=group)
+    if origin is not None:
+        record_or_warn(open_airflow_history, reports, origin)
+
+
+def origin_of(context: Context, *, group: str | None = None) -> Origin | None:
+    """Return what the records of a task say about where they come from; ``None`` outside of a run."""
     instance = context.get("ti")
     if instance is None:
-        return
-    origin = Origin(
+        return None
+    return Origin(
         source="task",
         dag_id=instance.dag_id,
         run_id=instance.run_id,
@@ -31,7 +38,6 @@ def record_reports(context: Context, reports: Sequence[Report], *, group: str | 
         try_number=instance.try_number,
         job=None if group is None else f"{instance.dag_id}/{group}",
     )
-    record_or_warn(open_airflow_history, reports, origin)
 
 
 def open_airflow_history() -> History:

@@ -15,7 +15,7 @@ Row = tuple[Value, ...]
 STAGING_PREFIX = "_sync_"
 """Prefix of the names of staging and work tables, which are never offered, synced or listed."""
 
-HISTORY_TABLES = ("sync_history", "sync_history_version")
+HISTORY_TABLES = ("sync_history", "sync_history_version", "sync_running")
 """Names of the tables that hold the history of syncs: its records, and their version."""
 
 OP = "_sync_op"

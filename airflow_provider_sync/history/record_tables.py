@@ -16,7 +16,7 @@ VERSION = 1
 
 _metadata = MetaData()
 
-_records_name, _version_name = HISTORY_TABLES
+_records_name, _version_name, _running_name = HISTORY_TABLES
 
 versions = Table(_version_name, _metadata, Column("version", Integer, primary_key=True, autoincrement=False))
 
@@ -45,18 +45,36 @@ records = Table(
 )
 
 
+running = Table(
+    _running_name,
+    _metadata,
+    Column("id", row_number(), primary_key=True),
+    Column("job", exact_text(MAX_NAME), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("dag_id", exact_text(MAX_NAME)),
+    Column("run_id", exact_text(MAX_NAME)),
+    Column("task_id", exact_text(MAX_NAME)),
+    Column("map_index", Integer),
+    Column("try_number", Integer),
+    Column("started", microseconds(), nullable=False),
+    Column("updated", microseconds(), nullable=False),
+    Column("work", long_text(), nullable=False),
+)
+
+
 def prepare(engine: Engine) -> None:
     """Create the tables if they are missing; several processes may do so at once.
 
     :raises ConfigurationError: if a later release has created them
     """
     version = _version(engine)
-    if version is None:
+    if version is None or not inspect(engine).has_table(running.name):
         try:
             with engine.begin() as connection:
-                for table in (records, versions):
+                for table in (records, running, versions):
                     connection.execute(CreateTable(table, if_not_exists=True))
-                connection.execute(versions.insert().values(version=VERSION))
+                if version is None:
+                    connection.execute(versions.insert().values(version=VERSION))
         except DBAPIError:
             # Another process may have been faster. If not, this error is the reason.
             if _version(engine) is None:

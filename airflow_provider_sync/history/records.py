@@ -70,11 +70,13 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar runs: the latest, newest first; never empty
     :ivar last_failure: the newest record that failed, however old
+    :ivar last_success: the newest record that did not fail, however old; on a later page of runs, one of that page
     """
 
     key: SyncKey
     runs: tuple[Record, ...]
     last_failure: Record | None
+    last_success: Record | None = None
 
     @property
     def latest(self) -> Record:
@@ -91,9 +93,9 @@ def to_row(report: Report, origin: Origin, finished: datetime) -> dict[str, Any]
         "job": storable(origin.job_name),
         "status": report.status,
         "source": origin.source,
-        "dag_id": _storable_or_none(origin.dag_id),
-        "run_id": _storable_or_none(origin.run_id),
-        "task_id": _storable_or_none(origin.task_id),
+        "dag_id": storable_or_none(origin.dag_id),
+        "run_id": storable_or_none(origin.run_id),
+        "task_id": storable_or_none(origin.task_id),
         "map_index": origin.map_index,
         "try_number": origin.try_number,
         # As ASCII, which every database and every connection can carry, whatever characters a name or an error has.
@@ -122,7 +124,8 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "?")[:MAX_NAME]
 
 
-def _storable_or_none(text: str | None) -> str | None:
+def storable_or_none(text: str | None) -> str | None:
+    """Return ``text`` as :func:`storable` does, and ``None`` as it is."""
     return None if text is None else storable(text)
 
 

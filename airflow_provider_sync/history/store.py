@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
 from airflow_provider_sync.databases import connect
 from airflow_provider_sync.databases.registry import entry_of
+from airflow_provider_sync.history.overview import SERIES, SUCCEEDED, SyncChoice, SyncOrder, chosen_keys, newest_of_each, visible
 from airflow_provider_sync.history.record_tables import prepare, records
 from airflow_provider_sync.history.records import Origin, Record, Sync, SyncKey, from_row, storable, to_row
+from airflow_provider_sync.history.running import RunningNote, RunningSync, running_syncs
 from airflow_provider_sync.report import Report
 
 log = logging.getLogger(__name__)
@@ -22,11 +24,6 @@ KEEP_DAYS = 90
 
 PRUNE_EVERY = 100
 """Number of new records after which old ones are deleted."""
-
-SUCCEEDED = ("changed", "unchanged")
-"""Statuses of a record after which the target was equal to the source."""
-
-_SERIES = (records.c.name, records.c.kind, records.c.job)
 
 
 def open_history(url: str, *, days: int = KEEP_DAYS, open_engine: Callable[[str], Engine] = connect.open_engine) -> History:
@@ -73,40 +70,31 @@ class History:
 
     def syncs(
         self,
+        choice: SyncChoice | None = None,
         *,
-        dags: Collection[str] | None = None,
-        jobs: Collection[str] | None = None,
-        failed: bool = False,
-        after: SyncKey | None = None,
+        order: SyncOrder | None = None,
+        offset: int = 0,
         limit: int = 50,
         runs: int = 30,
     ) -> list[Sync]:
-        """Return series, sorted by name, each with its latest runs.
+        """Return series, each with its latest runs.
 
-        :param dags: only series of these DAGs, and of commands; ``None`` for all
-        :param jobs: only series of these jobs
-        :param failed: only series whose latest run failed
-        :param after: the last key of the previous page
+        :param choice: all without
+        :param order: by name without
+        :param offset: number of series on the pages before
         :param limit: maximum number of series
         :param runs: maximum number of runs of each series
         """
-        newest = _newest()
-        if jobs is not None:
-            newest = newest.where(records.c.job.in_(jobs))
-        if after is not None:
-            newest = newest.where(tuple_(*_SERIES) > tuple_(*after))
-        latest = newest.subquery()
-        keys = select(*_SERIES).join(latest, records.c.id == latest.c.id).where(*_visible(dags)).order_by(*_SERIES).limit(limit)
-        if failed:
-            keys = keys.where(records.c.status == "failed")
+        choice = choice or SyncChoice()
+        keys = chosen_keys(choice, order or SyncOrder()).offset(offset).limit(limit)
         with self._engine.connect() as connection:
             found = [SyncKey(*row) for row in connection.execute(keys)]
-            return [_sync(connection, key, _runs(connection, key, *_visible(dags), limit=runs)) for key in found]
+            return [_sync(connection, key, _runs(connection, key, *visible(choice.dags), limit=runs)) for key in found]
 
     def count(self, *, dags: Collection[str] | None = None) -> tuple[int, int]:
         """Return the number of series, and the number of those whose latest run failed; see :meth:`syncs`."""
-        latest = _newest().subquery()
-        statuses = select(records.c.status, func.count()).join(latest, records.c.id == latest.c.id).where(*_visible(dags))
+        latest = newest_of_each().subquery()
+        statuses = select(records.c.status, func.count()).join(latest, records.c.id == latest.c.id).where(*visible(dags))
         with self._engine.connect() as connection:
             by_status = {row[0]: int(row[1]) for row in connection.execute(statuses.group_by(records.c.status))}
         return sum(by_status.values()), by_status.get("failed", 0)
@@ -119,7 +107,7 @@ class History:
         :param before: the id of the last record of the previous page
         """
         with self._engine.connect() as connection:
-            found = _runs(connection, key, *_visible(dags), before=before, limit=limit)
+            found = _runs(connection, key, *visible(dags), before=before, limit=limit)
             return _sync(connection, key, found) if found else None
 
     def last_success(self, name: str, kind: str, *, job: str | None = None) -> Record | None:
@@ -130,6 +118,14 @@ class History:
         chosen = select(records).where(*conditions).order_by(records.c.id.desc()).limit(1)
         with self._engine.connect() as connection:
             return next((from_row(row) for row in connection.execute(chosen)), None)
+
+    def running_note(self, origin: Origin) -> RunningNote:
+        """Return what notes that a sync runs, and how far it is; nothing is written before its ``begin``."""
+        return RunningNote(self._engine, origin)
+
+    def running(self, *, dags: Collection[str] | None = None) -> list[RunningSync]:
+        """Return what runs; see :func:`.running_syncs`."""
+        return running_syncs(self._engine, dags)
 
     def of_run(self, dag_id: str, run_id: str, *, since: datetime | None = None) -> list[Record]:
         """Return the records of one run of a DAG, oldest first.
@@ -163,17 +159,6 @@ def record_or_warn(opened: Callable[[], History], reports: Sequence[Report], ori
         log.warning("The history of this sync could not be written: %s. The sync itself is not affected.", reason)
 
 
-def _newest() -> Select[tuple[int]]:
-    # Without any other column, so that an index answers it: a page of a long history stays quick.
-    return select(func.max(records.c.id).label("id")).group_by(*_SERIES)
-
-
-def _visible(dags: Collection[str] | None) -> list[ColumnElement[bool]]:
-    if dags is None:
-        return []
-    return [records.c.dag_id.is_(None) | records.c.dag_id.in_(sorted(dags))]
-
-
 def _runs(
     connection: Connection, key: SyncKey, *conditions: ColumnElement[bool], before: int | None = None, limit: int
 ) -> list[Record]:
@@ -185,8 +170,10 @@ def _runs(
 
 def _sync(connection: Connection, key: SyncKey, runs: list[Record]) -> Sync:
     failures = _runs(connection, key, records.c.status == "failed", limit=1)
-    return Sync(key=key, runs=tuple(runs), last_failure=next(iter(failures), None))
+    succeeded = (run for run in runs if run.report.status in SUCCEEDED)
+    success = next(succeeded, None) or next(iter(_runs(connection, key, records.c.status.in_(SUCCEEDED), limit=1)), None)
+    return Sync(key=key, runs=tuple(runs), last_failure=next(iter(failures), None), last_success=success)
 
 
 def _of(key: SyncKey) -> list[ColumnElement[bool]]:
-    return [column == value for column, value in zip(_SERIES, key, strict=True)]
+    return [column == value for column, value in zip(SERIES, key, strict=True)]

@@ -68,6 +68,11 @@ class ConfiguredSyncOperator(SyncOperator):
                 )
         return plan
 
+    @property
+    def names(self) -> list[str]:
+        """The tables and directories that the arguments name; none for everything that the file names."""
+        return [*names_in(self.tables), *names_in(self.directories)]
+
     def failed_reports(self, reason: str) -> list[Report]:
         """Report everything that the arguments name as failed, or the whole task."""
         tables, directories = names_in(self.tables), names_in(self.directories)

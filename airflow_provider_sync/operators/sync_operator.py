@@ -13,6 +13,7 @@ from airflow_provider_sync.airflow_support.approval import OnGuard, Question, as
 from airflow_provider_sync.airflow_support.lineage import ReportsLineage
 from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument
+from airflow_provider_sync.airflow_support.running_tasks import shown_while_running
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks, reason_of
 from airflow_provider_sync.airflow_support.task_history import record_reports
 from airflow_provider_sync.airflow_support.task_metrics import emit_report_metrics
@@ -25,7 +26,7 @@ from airflow_provider_sync.operators.history_link import SyncHistoryLink
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport, report_from_dict
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync import run
-from airflow_provider_sync.sync.progress import Progress, ProgressLines
+from airflow_provider_sync.sync.progress import Progress, ProgressLines, silent, together
 from airflow_provider_sync.sync.run import RunPlan
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -50,6 +51,8 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
 
     reports: tuple[Report, ...] = ()
     """What the present try has reported, for the callbacks of the task."""
+
+    _noted: Progress = staticmethod(silent)
 
     report_kind: ClassVar[type[TableReport] | type[DirectoryReport]]
     names_argument: ClassVar[str]
@@ -87,8 +90,8 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
         return read_argument("dry_run", self.is_dry_run, bool)
 
     def progress(self) -> Progress:
-        """Return what logs the task's progress, every :data:`SECONDS_BETWEEN_LINES`."""
-        return ProgressLines(self.log.info, every=SECONDS_BETWEEN_LINES)
+        """Return what logs the task's progress, every :data:`SECONDS_BETWEEN_LINES`, and notes it for the page of syncs."""
+        return together(ProgressLines(self.log.info, every=SECONDS_BETWEEN_LINES), self._noted)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Sync, log the reports as a table, and return them.
@@ -142,7 +145,7 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
     @contextmanager
     def failing_tasks(self, context: Context) -> Iterator[None]:
         """End the task correctly when the block fails, and record the reports of the error, or a failure of all that is named."""
-        with failing_tasks():
+        with failing_tasks(), shown_while_running(context, self.names, group=self.series) as self._noted:
             try:
                 yield
             except SyncFailed as failure:
@@ -154,8 +157,12 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
 
     def failed_reports(self, reason: str) -> list[Report]:
         """Report everything that the arguments name as failed, or the whole task if they cannot be read."""
-        names = names_in(getattr(self, self.names_argument)) or [self.task_id]
-        return [self.report_kind(name=name, status="failed", error=reason) for name in names]
+        return [self.report_kind(name=name, status="failed", error=reason) for name in self.names or [self.task_id]]
+
+    @property
+    def names(self) -> list[str]:
+        """The tables and directories that the arguments name; none where they cannot be read."""
+        return names_in(getattr(self, self.names_argument))
 
     @property
     def series(self) -> str | None:

@@ -33,6 +33,19 @@ class Changes(NamedTuple):
     deleted: int
 
 
+class Drawing(NamedTuple):
+    """How amounts become heights: logarithmic, so that small runs stay visible beside a first sync.
+
+    Relative to the lowest, so that the difference between 800 and 1,600 bytes can be seen, too.
+
+    :ivar lowest: the lowest amount that is not 0
+    """
+
+    lowest: int
+    highest: int
+    height: float
+
+
 _LEAST = 1.5
 _GAP = 0.2
 
@@ -63,10 +76,28 @@ def byte_bars(runs: Sequence[Record], *, width: float, height: float, places: in
     return _bars(runs, parts, width=width, height=height, places=places)
 
 
+def height_of(amount: int, drawing: Drawing) -> float:
+    """Return the height of an amount."""
+    return drawing.height * log1p(amount / drawing.lowest) / log1p(drawing.highest / drawing.lowest)
+
+
+def totals_of_changes(runs: Sequence[Record]) -> list[int]:
+    """Return the amounts that :func:`change_bars` draws."""
+    return _drawn(runs, [sum(changes_of(record.report)) for record in runs])
+
+
+def totals_of_bytes(runs: Sequence[Record]) -> list[int]:
+    """Return the amounts that :func:`byte_bars` draws."""
+    return _drawn(runs, [record.report.bytes_received for record in runs])
+
+
+def _drawn(runs: Sequence[Record], totals: Sequence[int]) -> list[int]:
+    return [total for record, total in zip(runs, totals, strict=True) if total and record.report.status != "failed"]
+
+
 def _bars(runs: Sequence[Record], parts: Sequence[dict[str, int]], *, width: float, height: float, places: int) -> list[Bar]:
-    # Relative to the lowest, so that the difference between 800 and 1,600 bytes can be seen, too.
-    totals = [total for part in parts if (total := sum(part.values()))]
-    lowest, highest = min(totals, default=1), max(totals, default=1)
+    totals = _drawn(runs, [sum(part.values()) for part in parts])
+    drawing = Drawing(min(totals, default=1), max(totals, default=1), height)
     step = width / places
     bars = []
     for place, (record, part) in enumerate(zip(runs, parts, strict=True)):
@@ -78,7 +109,7 @@ def _bars(runs: Sequence[Record], parts: Sequence[dict[str, int]], *, width: flo
         elif not total:
             bars.append(Bar(x, height - _LEAST, step * (1 - _GAP), _LEAST, "unchanged", title))
         else:
-            whole = max(height * log1p(total / lowest) / log1p(highest / lowest), _LEAST)
+            whole = max(height_of(total, drawing), _LEAST)
             bottom = height
             for kind, amount in part.items():
                 if amount:

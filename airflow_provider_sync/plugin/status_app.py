@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import FastAPI, Query
+from fastapi import Depends, FastAPI, Query
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -18,11 +19,13 @@ from starlette.staticfiles import StaticFiles
 
 from airflow_provider_sync.airflow_support.task_history import open_airflow_history
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.history import Origin, Record, SyncKey
+from airflow_provider_sync.history import Origin, SyncKey
 from airflow_provider_sync.history.records import storable
-from airflow_provider_sync.plugin.charts import byte_bars, change_bars, changes_of
+from airflow_provider_sync.plugin.axes import chart_of_bytes, chart_of_changes
+from airflow_provider_sync.plugin.charts import change_bars, changes_of
+from airflow_provider_sync.plugin.page_query import AGES, REFRESHES, STATES, PageQuery, Text, read_query
 from airflow_provider_sync.plugin.permissions import REQUIRES_USER, ReadableDags
-from airflow_provider_sync.report_table import format_bytes
+from airflow_provider_sync.report_table import details_of, format_bytes
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +37,13 @@ RUNS_IN_CHART = 60
 _HEADERS = {
     # Names and errors come from others. They are escaped; should one slip through, it can neither run nor load anything.
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 _FOLDER = Path(__file__).parent
-
-Text = Annotated[str, Query(max_length=1000)]
 
 
 def create_status_app() -> FastAPI:
@@ -56,28 +57,18 @@ def create_status_app() -> FastAPI:
     return app
 
 
-def _syncs(
-    dags: ReadableDags,
-    job: Text | None = None,
-    failed: bool = False,
-    name: Text | None = None,
-    kind: Text = "",
-    after_job: Text = "",
-) -> Response:
-    """Show a page of all tables and directories: those after the one that ``name``, ``kind`` and ``after_job`` name."""
+def _syncs(dags: ReadableDags, query: Annotated[PageQuery, Depends(read_query)]) -> Response:
+    """Show a page of the tables and directories that the address chooses."""
     history = open_airflow_history()
-    after = None if name is None else SyncKey(storable(name), storable(kind), storable(after_job))
-    job = None if job is None else storable(job)
-    jobs = None if job is None else _with_groups(job)
-    found = history.syncs(dags=dags, jobs=jobs, failed=failed, after=after, limit=PAGE + 1, runs=RUNS_IN_OVERVIEW)
+    now = datetime.now(UTC)
+    choice, first = query.choice(dags, now), (query.page - 1) * PAGE
+    found = history.syncs(choice, order=query.order, offset=first, limit=PAGE + 1, runs=RUNS_IN_OVERVIEW)
     known, failing = history.count(dags=dags)
-    last = found[PAGE - 1].key if len(found) > PAGE else None
-    more = last and urlencode(
-        {"name": last.name, "kind": last.kind, "after_job": last.job}
-        | ({"failed": "true"} if failed else {})
-        | ({"job": job} if job is not None else {})
-    )
-    return _page("syncs.html", syncs=found[:PAGE], known=known, failing=failing, only_failed=failed, job=job, more=more)
+    more = query.link(page=query.page + 1) if len(found) > PAGE else None
+    headers = {"Refresh": str(query.refresh)} if query.refresh else {}
+    shown: dict[str, Any] = {"syncs": found[:PAGE], "known": known, "failing": failing, "query": query, "more": more}
+    running = [sync for sync in history.running(dags=dags) if query.concerns(sync)] if query.page == 1 else []
+    return _page("syncs.html", now=now, headers=headers, running=running, **shown)
 
 
 def _runs(
@@ -99,9 +90,11 @@ async def _unreadable(request: Request, error: Exception) -> Response:
     return _page("unreadable.html", status=503)
 
 
-def _page(template: str, *, status: int = 200, **values: Any) -> Response:
-    html = _environment.get_template(template).render(now=datetime.now(UTC), **values)
-    return Response(html.encode("utf-8", "replace"), status, _HEADERS, "text/html")
+def _page(
+    template: str, *, status: int = 200, now: datetime | None = None, headers: Mapping[str, str] | None = None, **values: Any
+) -> Response:
+    html = _environment.get_template(template).render(now=now or datetime.now(UTC), **values)
+    return Response(html.encode("utf-8", "replace"), status, {**_HEADERS, **(headers or {})}, "text/html")
 
 
 def _task_path(origin: Origin) -> str | None:
@@ -114,19 +107,12 @@ def _task_path(origin: Origin) -> str | None:
     return f"../dags/{dag}/runs/{run}/tasks/{task}{mapped}{tried}"
 
 
-def _with_groups(job: str) -> list[str]:
-    """Return the job of a task, and those of the task groups around it, whose tasks may be the steps of one sync."""
-    before, slash, task = job.rpartition("/")
-    parts = task.split(".")
-    return [f"{before}{slash}{'.'.join(parts[:count])}" for count in range(1, len(parts) + 1)]
-
-
 def _runs_path(key: SyncKey) -> str:
     return "runs?" + urlencode(key._asdict())
 
 
-def _age(record: Record, now: datetime) -> str:
-    seconds = max((now - record.finished).total_seconds(), 0)
+def _age(moment: datetime, now: datetime) -> str:
+    seconds = max((now - moment).total_seconds(), 0)
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length:
             number = int(seconds // length)
@@ -145,12 +131,17 @@ _environment.filters |= {
     "age": _age,
     "bytes": format_bytes,
     "changes": changes_of,
+    "details": details_of,
     "runs_path": _runs_path,
     "task_path": _task_path,
 }
 _environment.globals |= {
     "change_bars": change_bars,
-    "byte_bars": byte_bars,
+    "chart_of_changes": chart_of_changes,
+    "chart_of_bytes": chart_of_bytes,
+    "ages": AGES,
+    "refreshes": REFRESHES,
+    "states": STATES,
     "runs_in_overview": RUNS_IN_OVERVIEW,
     "runs_in_chart": RUNS_IN_CHART,
 }

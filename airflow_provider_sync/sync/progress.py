@@ -54,6 +54,16 @@ def silent(name: str, amount: int, unit: str, total: int | None = None) -> None:
     """Show nothing."""
 
 
+def together(*parts: Progress) -> Progress:
+    """Return what tells each part of the progress."""
+
+    def tell(name: str, amount: int, unit: str, total: int | None = None) -> None:
+        for part in parts:
+            part(name, amount, unit, total)
+
+    return tell
+
+
 @dataclass(slots=True)
 class _Amount:
     """How much of one unit is done.

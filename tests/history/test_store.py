@@ -14,7 +14,7 @@ import sqlalchemy
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError
-from airflow_provider_sync.history import History, Origin, SyncKey, open_history, record_or_warn
+from airflow_provider_sync.history import History, Origin, SyncChoice, SyncKey, SyncOrder, open_history, record_or_warn
 from airflow_provider_sync.history.record_tables import records, versions
 from airflow_provider_sync.history.records import MAX_MESSAGE, MAX_NAME, MAX_WARNINGS
 from airflow_provider_sync.history.store import PRUNE_EVERY
@@ -52,7 +52,7 @@ def history(database_url: str) -> History:
 
 def names(history: History, **choice: object) -> list[str]:
     """Return the names of the series, as a page shows them."""
-    return [sync.key.name for sync in history.syncs(**choice)]  # type: ignore[arg-type]
+    return [sync.key.name for sync in history.syncs(SyncChoice(**choice))]  # type: ignore[arg-type]
 
 
 def test_a_record_comes_back(history: History) -> None:
@@ -94,7 +94,7 @@ def test_series(history: History) -> None:
         SyncKey("orders", "table", "airflow-sync"),
         SyncKey("orders", "table", "shop/tables"),
     }
-    (shop,) = history.syncs(jobs=["shop/tables"], runs=2)
+    (shop,) = history.syncs(SyncChoice(jobs=["shop/tables"]), runs=2)
     assert [record.report.rows_inserted for record in shop.runs if isinstance(record.report, TableReport)] == [4, 3]
     assert shop.last_failure is not None
     assert shop.last_failure.report.error == "gone"
@@ -106,16 +106,66 @@ def test_failed_only(history: History) -> None:
     bad, good = {"status": "failed", "error": "e"}, {"status": "unchanged"}
     for report in (table("mended", **bad), table("mended", **good), table("broken", **good), table("broken", **bad)):
         history.record([report], TASK)
-    assert names(history, failed=True) == ["broken"]
+    assert names(history, status="failed") == ["broken"]
     assert history.count() == (2, 1)
+
+
+def test_text(history: History) -> None:
+    """A part of a name or a job finds a series, in whatever case, and means nothing but itself."""
+    history.record([table("Orders"), table("100%")], TASK)
+    history.record([table("prices")], COMMAND)
+    assert names(history, text="ORD") == ["Orders"]
+    assert names(history, text="sync") == ["prices"]
+    assert names(history, text="%") == ["100%"]
+    assert names(history, text="_") == []
+    assert names(history, text="shop/", dags=set()) == []
+
+
+def test_staleness(history: History) -> None:
+    """What did not succeed since some time is found, what never did included; and is sorted, the stalest first."""
+    for name, hours, status in (("b", 5, "changed"), ("b", 1, "failed"), ("a", 2, "unchanged"), ("c", 3, "failed")):
+        history.record([table(name, status=status)], TASK, finished=NOW - timedelta(hours=hours))
+    assert names(history, stale_since=NOW - timedelta(hours=4)) == ["b", "c"]
+    by_success = history.syncs(order=SyncOrder(sort="success"))
+    assert [sync.key.name for sync in by_success] == ["c", "b", "a"]
+    assert [sync.last_success and sync.last_success.finished for sync in by_success] == [
+        None,
+        NOW - timedelta(hours=5),
+        NOW - timedelta(hours=2),
+    ]
+    assert [sync.key.name for sync in history.syncs(order=SyncOrder(sort="success", descending=True))] == ["a", "b", "c"]
+    last = history.last_success("b", "table")
+    assert last is not None
+    assert last.finished == NOW - timedelta(hours=5)
+    assert history.last_success("b", "directory") is None
+    assert history.last_success("b", "table", job="other") is None
+
+
+@pytest.mark.parametrize(("sort", "expected"), [("name", "abc"), ("job", "acb"), ("status", "bac"), ("run", "cab")])
+def test_order(history: History, sort: str, expected: str) -> None:
+    """Series are sorted by each column, and the other way round."""
+    for name, status, job in (("c", "unchanged", "2"), ("a", "failed", "1"), ("b", "changed", "3")):
+        history.record([table(name, status=status)], Origin(source="command", job=job))
+    for descending, names_ in ((False, expected), (True, expected[::-1])):
+        found = history.syncs(order=SyncOrder(sort=sort, descending=descending))  # type: ignore[arg-type]
+        assert "".join(sync.key.name for sync in found) == names_
+
+
+def test_a_run(history: History) -> None:
+    """The records of one run of a DAG are found, in their order."""
+    history.record([table("b"), table("a")], TASK, finished=NOW)
+    history.record([table("other")], Origin(source="task", dag_id="shop", run_id="manual__2", task_id="tables"), finished=NOW)
+    for since in (None, NOW, NOW - timedelta(days=1)):
+        assert [record.report.name for record in history.of_run("shop", "manual__1", since=since)] == ["b", "a"]
+    assert history.of_run("shop", "manual__1", since=NOW + timedelta(seconds=1)) == []
 
 
 def test_pages_of_series(history: History) -> None:
     """Pages follow each other without gaps or repetitions, for everybody who sees the same series."""
     history.record([table(f"t{number:02}") for number in range(10)], TASK)
     first = history.syncs(limit=4)
-    second = history.syncs(limit=4, after=first[-1].key)
-    third = history.syncs(limit=4, after=second[-1].key)
+    second = history.syncs(offset=4, limit=4)
+    third = history.syncs(offset=8, limit=4)
     assert [sync.key.name for sync in [*first, *second, *third]] == [f"t{number:02}" for number in range(10)]
 
 

@@ -6,6 +6,7 @@ With ``SYNC_SCREENSHOTS`` set to a folder, the pictures of the documentation are
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.history import Origin, open_history
+from airflow_provider_sync.history import Origin, Work, open_history
 from airflow_provider_sync.provider_info import get_provider_info
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
@@ -109,13 +110,11 @@ def test_the_status_page(airflow_stack: AirflowStack, browser: Browser, run_id: 
     browser.find(orders)
     for text in ("customers", "images", f"{DAG}/tables", "failed", ERROR):
         assert text in browser.text
-    browser.leave_frame()
-    browser.screenshot(picture("status-page.png"))
-
-    browser.enter_frame()
     browser.click(orders)
     browser.find("figure svg .bar")
     assert browser.find("table tbody .badge").text == "changed"
+    browser.point_at("figure svg .run")
+    assert re.fullmatch(r"\S+ \S+ UTC: 3 inserted, 0 updated, 0 deleted", browser.find("figure .pointed").text)
     browser.leave_frame()
     browser.screenshot(picture("status-of-a-table.png"))
     assert browser.complaints() == []
@@ -125,6 +124,39 @@ def test_the_status_page(airflow_stack: AirflowStack, browser: Browser, run_id: 
     browser.leave_frame()
     browser.wait(lambda: f"/dags/{DAG}/runs/" in browser.address, "back in Airflow's own pages")
     assert browser.address.startswith(f"{airflow_stack.api_url}/dags/{DAG}/runs/{run_id.partition('+')[0][:20]}")
+
+
+def test_choosing(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
+    """A state is chosen by the keyboard alone, a heading sorts, and the page says what is chosen."""
+    browser.open(f"{airflow_stack.api_url}/sync-status/?text={DAG}")
+    browser.type("select[name=state]", "failed")
+    browser.wait(lambda: "state=failed" in browser.address, "chosen")
+    assert [link.text for link in browser.all("a.name")] == ["prices"]
+    assert browser.find("input[name=text]").get_attribute("value") == DAG
+    browser.open(f"{airflow_stack.api_url}/sync-status/?text={DAG}")
+    browser.click("//th/a[normalize-space()='Job']")
+    browser.wait(lambda: "sort=job" in browser.address, "sorted")
+    assert [link.text for link in browser.all("a.name")] == ["images", "prices", "customers", "orders"]
+    assert browser.complaints() == []
+
+
+def test_what_runs(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
+    """What runs is above, with a bar of how far it is."""
+    origin = Origin(source="task", dag_id=DAG, run_id=run_id, task_id="tables", map_index=-1, try_number=1)
+    note = open_history(f"sqlite:///{airflow_stack.home / 'sync-history.db'}").running_note(origin).begin()
+    try:
+        orders = Work(name="orders", text="1,234,000 of 2,000,000 rows, about 2 min left", share=0.617)
+        note.write([orders, Work(name="customers")])
+        browser.open(airflow_stack.api_url)
+        browser.click("//button[contains(., 'Browse')]")
+        browser.click("//*[@role='menuitem'][contains(., 'Syncs')]")
+        browser.enter_frame()
+        assert "about 2 min left" in browser.find("tr.running").text
+        assert browser.find("tr.running progress").get_attribute("value") == "0.617"
+        browser.leave_frame()
+        browser.screenshot(picture("status-page.png"))
+    finally:
+        note.end()
 
 
 def test_dark(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:

@@ -153,7 +153,7 @@ def test_names_and_errors_are_not_trusted(api_server: ApiServer, history: Histor
     """Markup in a name, a job or an error is shown as text, and nothing that is not ours could run."""
     job = Origin(source="command", job=f"{SCRIPT}\"'")
     history.record([changed(SCRIPT, status="failed", error=SCRIPT, warnings=(SCRIPT,))], job)
-    for path in ("/sync-status/", "/sync-status/?failed=true"):
+    for path in ("/sync-status/", "/sync-status/?state=failed"):
         answer = api_server.get(path, "vera")
         assert "<script>" not in answer.text
         assert answer.text.count("&lt;script&gt;") == 4

@@ -1,0 +1,124 @@
+"""What runs now: a row for each task that syncs, from its start to its end, with how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import msgspec
+from sqlalchemy import Connection, Engine, Row, delete, select
+
+from airflow_provider_sync.history.record_tables import running
+from airflow_provider_sync.history.records import Origin, storable, storable_or_none
+
+FORGET_AFTER = timedelta(days=1)
+"""Time without progress after which a row is taken for one of a worker that died."""
+
+MAX_WORK = 200
+"""Most tables and directories of which one task notes how far they are."""
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """One table or directory of a running sync.
+
+    :ivar text: how much is done, for people; empty before the first rows or files
+    :ivar share: how much of it is done, from 0 to 1; ``None`` if that is not known
+    """
+
+    name: str
+    text: str = ""
+    share: float | None = None
+
+
+class RunningSync(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync that has begun and not ended, as far as is known: who is killed cannot say so.
+
+    :ivar updated: when it made progress last, in UTC
+    """
+
+    origin: Origin
+    started: datetime
+    updated: datetime
+    work: tuple[Work, ...]
+
+
+class RunningNote:
+    """The row of one running sync, from :meth:`begin` to :meth:`end`.
+
+    One thread at a time may use it. Its methods raise ``sqlalchemy.exc.SQLAlchemyError`` if the database cannot be used.
+    """
+
+    def __init__(self, engine: Engine, origin: Origin) -> None:
+        self._engine = engine
+        self._origin = origin
+        self._connection: Connection | None = None
+        self._id = 0
+
+    def begin(self) -> Self:
+        """Write the row; one that an earlier, killed try of the same task has left goes."""
+        now = _now()
+        origin = self._origin
+        job, map_index = storable(origin.job_name), origin.map_index
+        row = {
+            "job": job,
+            "source": origin.source,
+            "dag_id": storable_or_none(origin.dag_id),
+            "run_id": storable_or_none(origin.run_id),
+            "task_id": storable_or_none(origin.task_id),
+            "map_index": map_index,
+            "try_number": origin.try_number,
+            "started": now,
+            "updated": now,
+            "work": "[]",
+        }
+        same = [running.c[name] == row[name] for name in ("job", "run_id", "task_id", "map_index")]
+        # Kept until the end: threads of a task cannot ask Airflow for a connection.
+        self._connection = self._engine.connect()
+        with self._connection.begin():
+            self._connection.execute(delete(running).where(*same))
+            self._connection.execute(delete(running).where(running.c.updated < now - FORGET_AFTER))
+            inserted = self._connection.execute(running.insert().values(row)).inserted_primary_key
+        self._id = 0 if inserted is None else inserted[0]
+        return self
+
+    def write(self, work: Sequence[Work]) -> None:
+        """Note how far it is."""
+        if self._connection is not None:
+            text = msgspec.json.encode(work[:MAX_WORK]).decode()
+            with self._connection.begin():
+                changed = running.update().where(running.c.id == self._id).values(updated=_now(), work=text)
+                self._connection.execute(changed)
+
+    def end(self) -> None:
+        """Remove the row."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with connection, connection.begin():
+                connection.execute(delete(running).where(running.c.id == self._id))
+
+
+def running_syncs(engine: Engine, dags: Collection[str] | None, *, limit: int = 100) -> list[RunningSync]:
+    """Return what runs, the oldest first.
+
+    :param dags: only syncs of these DAGs, and of commands; ``None`` for all
+    """
+    chosen = select(running).where(running.c.updated >= _now() - FORGET_AFTER).order_by(running.c.id).limit(limit)
+    if dags is not None:
+        chosen = chosen.where(running.c.dag_id.is_(None) | running.c.dag_id.in_(sorted(dags)))
+    with engine.connect() as connection:
+        return [_from_row(row) for row in connection.execute(chosen)]
+
+
+def _from_row(row: Row[object]) -> RunningSync:
+    fields = {name: getattr(row, name) for name in ("source", "dag_id", "run_id", "task_id", "map_index", "try_number", "job")}
+    return RunningSync(
+        origin=Origin(**fields),
+        started=row.started.replace(tzinfo=UTC),
+        updated=row.updated.replace(tzinfo=UTC),
+        work=msgspec.json.decode(row.work, type=tuple[Work, ...]),
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
