@@ -27,6 +27,7 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
 from airflow_provider_sync.protocol.v2.messages import Failure
+from airflow_provider_sync.redaction import redact
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.http_errors import HttpError, RequestEnded, SnapshotEnded, TooManyScans
 from airflow_provider_sync.server.observability.request_account import account_of
@@ -113,7 +114,8 @@ async def _unexpected(_request: Request, _error: Exception) -> Response:
 
 
 def _without_secrets(message: str) -> str:
-    return _CREDENTIALS.sub("//***@", message)
+    # Clients are not told users, either, which `redact` leaves.
+    return _CREDENTIALS.sub("//***@", redact(message))
 
 
 def _log(request: Request, error: Exception) -> None:
