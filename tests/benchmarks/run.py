@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.airflow_cost import airflow_cost
+from tests.benchmarks.crowd import crowd
 from tests.benchmarks.files import many_small_files
 from tests.benchmarks.flights import FLIGHTS
 from tests.benchmarks.into_duckdb import into_duckdb
@@ -42,6 +43,7 @@ def _tables(engine: str, rows: Rows, targets: Targets) -> Measure:
 
 SECTIONS: dict[str, Measure] = {
     "serving": serving,
+    "crowd": crowd,
     "mariadb": _tables(MARIADB, MADE_ROWS, TARGETS[MARIADB]),
     "mariadb-flights": _tables(MARIADB, FLIGHTS, TARGETS[MARIADB]),
     "mariadb-text-key": _tables(MARIADB, MADE_ROWS_BY_CODE, TEXT_KEY_TARGETS),
