@@ -12,6 +12,7 @@ from airflow_provider_sync.cli.config_places import KINDS, find_config
 from airflow_provider_sync.cli.reach import Trial, try_client, try_server
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ClientConfig, ServerConfig
+from airflow_provider_sync.config.exposed_tokens import exposed_tokens
 from airflow_provider_sync.config.file_check import check_file
 from airflow_provider_sync.config.json_schema import json_schema
 from airflow_provider_sync.config.mistakes import Mistake
@@ -35,7 +36,9 @@ def main(options: Namespace) -> int:
         Output(sys.stdout).show(Line(_line(path, mistake)) for mistake in found.mistakes)
         return USAGE
     if not options.connect:
-        output.show([Line(f"{path}: nothing is wrong with it, as a {found.kind}.yaml. --connect also tries what it names.")])
+        exposed = exposed_tokens(path) if found.kind == "server" else None
+        said = [f"{path}: nothing is wrong with it, as a {found.kind}.yaml. --connect also tries what it names.", exposed]
+        output.show(Line(line) for line in said if line)
         return DONE
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
