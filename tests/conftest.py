@@ -97,17 +97,20 @@ def _is_slow_there(item: pytest.Item) -> bool:
 
 
 def _takes_turns(item: pytest.Item) -> bool:
-    """Whether a test runs on each engine, and is about what is above them."""
-    if not {"sync", "server"} & set(item.path.relative_to(item.config.rootpath).parts):
-        return False
+    """Whether a test runs on each engine, and nobody chose some of them."""
     if any("database_url" in mark.args[0] for mark in item.iter_markers("parametrize")):
         return False
     return "database_url" in getattr(getattr(item, "callspec", None), "params", {})
 
 
 def _engines_in_turn(item: pytest.Item) -> tuple[str, ...]:
-    """Return SQLite or DuckDB, and one of the engines with a server: each is used by as many tests, always the same ones."""
+    """Return engines that stand for all, always the same ones for a test, and each for as many tests.
+
+    That is an engine without and one with a server; for tests of statements, all but one of the two that share a package.
+    """
     number = zlib.crc32(item.nodeid.partition("[")[0].encode())
+    if {"databases", "merge"} & set(item.path.relative_to(item.config.rootpath).parts):
+        return SQLITE, POSTGRESQL, DUCKDB, (MARIADB, MYSQL)[number % 2]
     return (SQLITE, DUCKDB)[number % 2], (MARIADB, MYSQL, POSTGRESQL)[number // 2 % 3]
 
 
