@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-versions test-airflow-matrix coverage coverage-report lint format fuzz faults bench screenshots package constraints core-requirements clean
+.PHONY: help setup demo test test-all test-versions test-airflow-matrix coverage coverage-report lint format docs fuzz faults bench screenshots package constraints core-requirements clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -76,6 +76,11 @@ bench: ## measure speed and memory beside other programs that do the same work
 
 faults: setup ## disturb syncs in every way, thousands of times (an hour); FAULTS="'kill-*' --share 0.1" for less
 	@.venv/bin/python -m tests.faults.run $(FAULTS)
+
+# Material says with each build when its own support ends.
+docs: setup ## build the documentation as a site into dist/site; a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q -f .ci/site/mkdocs.yml
+	@echo "Read it at http://127.0.0.1:8000 with: python3 -m http.server --bind 127.0.0.1 --directory dist/site"
 
 screenshots: setup ## take the pictures of the documentation again
 	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py tests/cli/terminal/test_pictures.py
