@@ -19,6 +19,7 @@ import pytest
 
 from tests.database_servers import _free_port
 from tests.docs.pages import PROJECT
+from tests.server.process.certificates import Authority
 
 RECIPES = PROJECT / "docs" / "how-to" / "deploy"
 
@@ -43,11 +44,11 @@ class Proxy(NamedTuple):
     """A web server before a sync server.
 
     :ivar url: base URL for clients
-    :ivar certificate: file with the certificate that clients have to trust
+    :ivar authority: file with the certificate that clients have to trust
     """
 
     url: str
-    certificate: Path
+    authority: Path
 
 
 def program(name: str) -> str:
@@ -74,7 +75,8 @@ def nginx(server: str, folder: Path, **replacements: str) -> Iterator[Proxy]:
 
     :param replacements: of ``burst``, say, by another number
     """
-    port, certificate = _free_port(), _certificate(folder)
+    port, authority = _free_port(), Authority(folder)
+    authority.sign("localhost")
     own = {"listen 443": f"listen 127.0.0.1:{port}"}
     recipe = replaced((RECIPES / "nginx.conf").read_text(), _places(server, folder) | own)
     for name, value in replacements.items():
@@ -83,13 +85,16 @@ def nginx(server: str, folder: Path, **replacements: str) -> Iterator[Proxy]:
     (folder / "airflow-sync.conf").write_text(recipe)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(user + _NGINX.format(folder=folder))
-    yield from _run([program("nginx"), "-c", f"{folder}/nginx.conf", "-p", str(folder)], Proxy(_url(port), certificate), folder)
+    yield from _run(
+        [program("nginx"), "-c", f"{folder}/nginx.conf", "-p", str(folder)], Proxy(_url(port), authority.path), folder
+    )
 
 
 @contextmanager
 def caddy(server: str, folder: Path) -> Iterator[Proxy]:
     """Run the recipe for Caddy before the sync server at a URL."""
-    port, certificate = _free_port(), _certificate(folder)
+    port, authority = _free_port(), Authority(folder)
+    authority.sign("localhost")
     # Neither the port of its commands nor that of plain HTTP is a test's to take.
     own = {
         "\nsource.example {": f"\nhttps://localhost:{port} {{",
@@ -98,7 +103,7 @@ def caddy(server: str, folder: Path) -> Iterator[Proxy]:
     recipe = replaced((RECIPES / "Caddyfile").read_text(), _places(server, folder) | own)
     (folder / "Caddyfile").write_text(recipe)
     command = [program("caddy"), "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
-    yield from _run(command, Proxy(_url(port), certificate), folder)
+    yield from _run(command, Proxy(_url(port), authority.path), folder)
 
 
 PROXIES: Mapping[str, Callable[[str, Path], AbstractContextManager[Proxy]]] = {"nginx": nginx, "caddy": caddy}
@@ -107,22 +112,13 @@ PROXIES: Mapping[str, Callable[[str, Path], AbstractContextManager[Proxy]]] = {"
 def _places(server: str, folder: Path) -> dict[str, str]:
     return {
         "127.0.0.1:8765": urlsplit(server).netloc,
-        "/etc/ssl/source.example.pem": f"{folder}/certificate.pem",
-        "/etc/ssl/source.example.key": f"{folder}/key.pem",
+        "/etc/ssl/source.example.pem": f"{folder}/localhost.pem",
+        "/etc/ssl/source.example.key": f"{folder}/localhost.pem",
     }
 
 
 def _url(port: int) -> str:
     return f"https://localhost:{port}/api/sync"
-
-
-def _certificate(folder: Path) -> Path:
-    """Make a certificate for this machine that signs itself."""
-    made = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-days", "1", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost"]
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    subprocess.run(["openssl", "req", *kind, *made, *names], check=True, capture_output=True)
-    return folder / "certificate.pem"
 
 
 def _run(command: list[str], proxy: Proxy, folder: Path) -> Iterator[Proxy]:
@@ -139,7 +135,7 @@ def _run(command: list[str], proxy: Proxy, folder: Path) -> Iterator[Proxy]:
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], proxy: Proxy, log: Path) -> None:
     until = time.monotonic() + 30
-    trusted = ssl.create_default_context(cafile=str(proxy.certificate))
+    trusted = ssl.create_default_context(cafile=str(proxy.authority))
     while True:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < until, log.read_text()

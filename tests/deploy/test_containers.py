@@ -86,7 +86,7 @@ def test_the_image(image: Image, server_yaml: Path, tmp_path: Path) -> None:
             health = [argument.replace("8765", str(port)) for argument in image.health]
             run(image, health, {}, check=True)
             with caddy(f"http://127.0.0.1:{port}", tmp_path) as proxy:
-                sync(proxy.url, str(proxy.certificate), tmp_path)
+                sync(proxy.url, str(proxy.authority), tmp_path)
             assert [path.name for path in cache.rglob("*.sqlite")] == ["digests.sqlite"]
         finally:
             container.kill()

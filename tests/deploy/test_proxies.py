@@ -56,7 +56,7 @@ def sync(proxy: Proxy, protocol: str, name: str, folder: Path) -> TableReport:
     with (
         opened(f"sqlite:///{folder}/target-{protocol}.db") as target,
         SyncClient(
-            proxy.url, token="token", verify=str(proxy.certificate), retries=0, protocol=protocol, timeout=2 * QUIET_SECONDS
+            proxy.url, token="token", verify=str(proxy.authority), retries=0, protocol=protocol, timeout=2 * QUIET_SECONDS
         ) as client,
     ):
         target.execute(f"CREATE TABLE {name} (id BIGINT PRIMARY KEY, name TEXT)")
@@ -97,7 +97,7 @@ def test_a_long_silent_scan(proxies: dict[str, Proxy], source: tuple[Scenario, s
 
 def status(proxy: Proxy, path: str, **headers: str) -> tuple[int, str | None]:
     """Send a request, and return the answer's status and its Retry-After."""
-    trusted = ssl.create_default_context(cafile=str(proxy.certificate))
+    trusted = ssl.create_default_context(cafile=str(proxy.authority))
     connection = HTTPSConnection(urlsplit(proxy.url).netloc, context=trusted, timeout=60)
     try:
         connection.request("GET", f"/api/sync{path}", headers=headers)
