@@ -25,7 +25,7 @@ from airflow_provider_sync.databases import connect
 from airflow_provider_sync.server.access.connection_limits import Connection, Connections
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.app import create_app
-from airflow_provider_sync.server.process.listening import DEFAULT_HOST, accepted_hosts, listen, url_of
+from airflow_provider_sync.server.process.listening import DEFAULT_HOST, accepted_hosts, allow_descriptors, listen, url_of
 from airflow_provider_sync.server.process.live_app import LiveApp
 from airflow_provider_sync.server.process.process_state import ProcessState
 from airflow_provider_sync.server.process.tls import Certificates
@@ -185,6 +185,7 @@ class UvicornServer(uvicorn.Server):
         if config != self._served:
             # In a thread, since it opens the cache of digests.
             await self._live.replace(await asyncio.to_thread(self._make_app, config, self._state))
+        allow_descriptors(config.limits)
         self._certificates = certificates
         self._served = config
         self._state.active_requests.adopt(config.limits)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.protocol.v2.messages import DescribeTable, RequestedSlice, Segments
 from tests.server.process.running import Running, running, wait_until, write_config
+from tests.server.served_tables import execute
 from tests.server.wire import open_stream, post, read_all, send
 
 LARGE = 64 << 20
@@ -76,6 +79,26 @@ def test_a_stream_that_runs(server: Running, files: dict[str, object]) -> None:
         body = (start + read_all(stream)).partition(b"\r\n\r\n")[2]
     assert body.count(b"\0") >= LARGE
     assert "ended early" not in server.log
+
+
+def test_a_snapshot_that_is_held(tmp_path: Path, postgresql_url: str) -> None:
+    """A run with ``consistent`` goes on over a reload: it reads the snapshot that it began with."""
+    execute(postgresql_url, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    offered = {"connections": {"main": postgresql_url}, "tables": {"t": {}}}
+    with running(tmp_path, tokens=["first", "second"], **offered) as server, SyncClient(server.url, token="first") as client:
+        with client.holding_snapshot(["t"]):
+            execute(postgresql_url, "INSERT INTO t VALUES (2)")
+            write_config(server.config, tokens=["first"], **offered)
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "The configuration was read again" in server.log)
+            assert rows(client) == 1
+        assert rows(client) == 2
+
+
+def rows(client: SyncClient) -> int:
+    """Count the rows that the source describes."""
+    messages = client.describe_table(DescribeTable(table_slice=RequestedSlice(name="t")))
+    return sum(sum(message.counts) for message in messages if isinstance(message, Segments))
 
 
 def test_a_watched_file(tmp_path: Path, files: dict[str, object]) -> None:
