@@ -29,6 +29,7 @@ from airflow_provider_sync.config.log import LogOptions
 from airflow_provider_sync.config.metrics import MetricsOptions
 from airflow_provider_sync.config.options import Options
 from airflow_provider_sync.exceptions import ServerError, SyncError, SyncFailed
+from airflow_provider_sync.notifications.sync_report import SyncReportNotifier
 from airflow_provider_sync.operators.configured_sync import ConfiguredSyncOperator
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
@@ -182,6 +183,7 @@ def test_arguments(operator: type, kinds: tuple[type, ...], options: tuple[str, 
         ("SyncListOperator", SyncListOperator.__init__),
         ("SyncCheckOperator", SyncCheckOperator.__init__),
         ("ConfiguredSyncOperator", ConfiguredSyncOperator.__init__),
+        ("SyncReportNotifier", SyncReportNotifier.__init__),
         ("SyncDag", SyncDag.from_yaml),
     ],
 )
