@@ -12,7 +12,7 @@ import msgspec
 from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.run import parts_of
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
-from airflow_provider_sync.cli.terminal.progress_bars import show_progress
+from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.cli.terminal.styles import Meaning
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed

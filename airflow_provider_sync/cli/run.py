@@ -10,7 +10,7 @@ from pathlib import Path
 from airflow_provider_sync.cli.connections import open_database
 from airflow_provider_sync.cli.opener import OPENER
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
-from airflow_provider_sync.cli.terminal.progress_bars import show_progress
+from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.history import Origin, open_history, record_or_warn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_sync.cli.definition import get_airflow_commands
 from airflow_provider_sync.cli.main import main
+from tests.airflow_runs import AIRFLOW_VERSION
 
 PROGRAM = Path(sys.executable).with_name("airflow-sync")
 
@@ -59,3 +62,21 @@ def test_code_for_shells(shell: str, word: str, capsys: pytest.CaptureFixture[st
     assert "airflow-sync" in code
     if shell == "bash" or shutil.which(shell):
         subprocess.run([shell, "-n"], input=code, text=True, check=True)
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION < (3, 2), reason="Airflow takes commands of providers from 3.2 on")
+def test_inside_airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``airflow sync`` completes the same names, by Airflow's own completion."""
+    monkeypatch.setenv("_ARGCOMPLETE", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "client.yaml").write_text("tables: {orders: {}}\ndirectories: [images]\n")
+    (group,) = get_airflow_commands()
+    parser = argparse.ArgumentParser()
+    for argument in next(command for command in group.subcommands if command.name == "run").args:
+        argument.add_to_parser(parser)
+    completed = {
+        action.dest: list(action.completer(parsed_args=parser.parse_args([])))
+        for action in parser._actions
+        if hasattr(action, "completer")
+    }
+    assert completed == {"table": ["orders"], "directory": ["images"]}

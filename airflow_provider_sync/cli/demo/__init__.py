@@ -24,11 +24,12 @@ from airflow_provider_sync.cli.airflow_presence import require_airflow
 from airflow_provider_sync.cli.demo.airflow import DemoAirflow
 from airflow_provider_sync.cli.demo.demo_failures import DemoFailed
 from airflow_provider_sync.cli.demo.demo_source import DemoSource, create_table
+from airflow_provider_sync.cli.run import parts_of
+from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.config.json_schema import json_schema
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
-from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.server.process.listening import DEFAULT_HOST, DEFAULT_PORT
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 
@@ -131,7 +132,8 @@ class _Demo:
         """Run the DAG, show what it did, and check that it is true."""
         self.say(what)
         reports = [_report(plain) for plain in airflow.run_dag()]
-        print(format_reports(reports) if reports else "sync_airports and sync_countries: skipped, nothing to do.")
+        skipped = [Line("sync_airports and sync_countries: skipped, nothing to do.")]
+        Output(sys.stdout).show(parts_of(reports) if reports else skipped)
         if _rows(source.database) != _rows(self.target_database):
             raise airflow.failure("a sync of the table, which differs from its source")
         if not _same_tree(filecmp.dircmp(source.directory, self.target_directory)):

@@ -1,12 +1,9 @@
-"""Progress of long work on standard error: bars on a terminal, otherwise a line every few seconds."""
+"""Progress as bars on a terminal: what is done, of how much, how fast, and how long the rest takes."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from functools import partial
+from collections.abc import Callable, Iterable
 from threading import Lock
 
 from rich.console import Console, RenderableType
@@ -14,38 +11,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from airflow_provider_sync.cli.terminal.styles import is_styled, styled_console
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.sync.progress import Amounts, Progress, ProgressLines, silent
-
-SECONDS_BETWEEN_LINES = 10.0
+from airflow_provider_sync.sync.progress import Amounts
 
 MAX_BARS = 10
 """Most bars that are drawn at once."""
 
 MAX_NAME = 40
 """Most characters of a name beside its bar."""
-
-
-@contextmanager
-def show_progress(*, quiet: bool = False) -> Iterator[Progress]:
-    """Show the progress of everything that happens inside the block.
-
-    Whatever is printed meanwhile also goes to standard error: standard output is for results, and Airflow logs there if one of
-    its connections is named.
-
-    :param quiet: show no progress
-    """
-    if quiet:
-        with redirect_stdout(sys.stderr):
-            yield silent
-        return
-    if not is_styled(sys.stderr):
-        with redirect_stdout(sys.stderr):
-            yield ProgressLines(partial(print, file=sys.stderr), every=SECONDS_BETWEEN_LINES)
-        return
-    with redirect_stdout(sys.stderr), Bars(styled_console(sys.stderr)) as bars:
-        yield bars.take
 
 
 class Bars(RichProgress):

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from rich.console import Console
 
-from airflow_provider_sync.cli.terminal import progress_bars
+from airflow_provider_sync.cli.terminal import progress_bars, progress_display
 from tests.cli.site import Site, reports
 from tests.cli.terminal.pseudo_terminal import read_all
 
@@ -37,8 +37,8 @@ def test_bars_on_a_terminal(site: Site) -> None:
 
 def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal a line says from time to time how far things are."""
-    monkeypatch.setattr(progress_bars, "SECONDS_BETWEEN_LINES", 0.0)
-    with progress_bars.show_progress() as show:
+    monkeypatch.setattr(progress_display, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress_display.show_progress() as show:
         show("orders", 1000, "rows")
         show("orders", 500, "rows")
         show("images", 1, "files", 12)
@@ -51,6 +51,12 @@ def test_lines_otherwise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         "images: 1 of 12 files",
         "images: 1 of 12 files, 2.0 KiB",
     ]
+
+
+def test_a_pipe_imports_nothing_that_draws() -> None:
+    """Commands whose output is not a terminal's do not take the time to import rich."""
+    program = "import sys, airflow_provider_sync.cli.diff; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def drawing(width: int = 140) -> tuple[io.StringIO, Console]:
@@ -105,7 +111,7 @@ def test_many_bars(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_standard_output_is_for_results(capsys: pytest.CaptureFixture[str]) -> None:
     """What anything prints while the work goes on, as Airflow's log does, keeps out of standard output."""
-    with progress_bars.show_progress():
+    with progress_display.show_progress():
         print("noise")  # noqa: T201  # as libraries do
     print("result")  # noqa: T201  # as commands do
     assert capsys.readouterr() == ("result\n", "noise\n")
