@@ -18,10 +18,13 @@ def log_settings(options: Namespace, configured: LogOptions | None = None) -> Lo
     :param configured: ``log`` of ``server.yaml``; ``None`` for the defaults of a command
     """
     base = LogSettings() if configured is None else LogSettings(**configured.model_dump(exclude={"access"}))
+    file = options.log_file or base.file
+    # Nobody sees a file, so that --quiet keeps it as it is.
+    level = "error" if options.quiet and file is None else base.level
     return LogSettings(
-        level=options.log_level or base.level,
+        level=options.log_level or level,
         format=options.log_format or base.format,
-        file=options.log_file or base.file,
+        file=file,
         max_bytes=base.max_bytes,
         backups=base.backups,
     )
