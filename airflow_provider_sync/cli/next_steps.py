@@ -79,8 +79,10 @@ def next_step(error: Exception, call: Call) -> str | None:
             return f"set create_table: true, or create the table, and {_AGAIN}"
         case StaleCopyError():
             return call.other("run") if call.config else _AGAIN
-        case GuardError():
+        case GuardError() if error.refused:
             return f"look at what would be deleted: {call.other('diff')}" if call.config else "look at the source"
+        case GuardError():
+            return f"look at the source; if it is right, raise the limit and {_AGAIN}"
         case DuplicateKeyError():
             return call.other("doctor")
         case ReferencedRowsError():

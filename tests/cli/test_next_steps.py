@@ -15,6 +15,7 @@ from airflow_provider_sync.exceptions import (
     ConfigurationError,
     GuardError,
     MissingTableError,
+    RefusedDeletes,
     ServerError,
     SyncError,
     SyncFailed,
@@ -40,6 +41,13 @@ def test_every_class_has_one(kind: type[SyncError], call: Call) -> None:
             build_parser().parse_args(arguments)
 
 
+def too_many_deletes() -> GuardError:
+    """Return the error of a guard that refused to delete rows."""
+    error = GuardError("Too many.")
+    error.refused = (RefusedDeletes("table", "orders", deletes=9, present=10, offered=1),)
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "step"),
     [
@@ -50,7 +58,8 @@ def test_every_class_has_one(kind: type[SyncError], call: Call) -> None:
         (ServerError("Unknown.", 422), "airflow-sync list --config '/etc/my sync/client.yaml'"),
         (ServerError("Busy.", 503), "wait a moment and run the same command again"),
         (ServerError("Broken.", 500), "look into the server's log"),
-        (GuardError("Too many."), "look at what would be deleted: airflow-sync diff --config '/etc/my sync/client.yaml'"),
+        (GuardError("Too large."), "look at the source; if it is right, raise the limit and run the same command again"),
+        (too_many_deletes(), "look at what would be deleted: airflow-sync diff --config '/etc/my sync/client.yaml'"),
         (RuntimeError("A bug."), None),
     ],
 )

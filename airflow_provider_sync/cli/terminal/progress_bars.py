@@ -20,11 +20,15 @@ MAX_BARS = 10
 MAX_NAME = 40
 """Most characters of a name beside its bar."""
 
+WIDE = 110
+"""Columns of a terminal from which on amounts have room; a narrower one shows shares in their place, and no clock."""
+
 
 class Bars(RichProgress):
     """A row for each name: how much is done, of how much, how fast, and how long the rest takes.
 
-    A bar fills if the total is known, and pulses if not. Of many names those show that told of progress last.
+    A bar fills if the total is known, and pulses if not. Of many names those show that told of progress last. On a narrow
+    terminal a share stands in place of the amounts.
 
     :param clock: seconds of a clock that never goes back
     """
@@ -35,12 +39,13 @@ class Bars(RichProgress):
         self._latest: dict[str, None] = {}
         self._new = Lock()
         self._order = Lock()
+        self._is_wide = console.width >= WIDE
         super().__init__(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if self._is_wide else 12),
             *(TextColumn(f"{{task.fields[{field}]}}", justify="right") for field in ("done", "speed")),
             TextColumn("{task.fields[left]}"),
-            TimeElapsedColumn(),
+            *([TimeElapsedColumn()] if self._is_wide else []),
             console=console,
             transient=True,
             get_time=clock,
@@ -52,7 +57,7 @@ class Bars(RichProgress):
         if name not in self._bars:
             with self._new:
                 if name not in self._bars:
-                    shown = escape(printable(name, MAX_NAME))
+                    shown = escape(printable(name, MAX_NAME if self._is_wide else MAX_NAME // 2))
                     self._bars[name] = self.add_task(shown, total=None, done="", speed="", left="")
         # Not under the lock above: a new task draws all bars at once.
         with self._order:
@@ -66,6 +71,8 @@ class Bars(RichProgress):
         for name, bar in list(self._bars.items()):
             share = self._amounts.share(name)
             done, speed, left = self._amounts.columns(name)
+            if share is not None and not self._is_wide:
+                done = f"{share:.0%}"
             self.update(bar, done=done, speed=speed, left=left, visible=name in latest)
             if share is not None:
                 self.update(bar, completed=share, total=1)

@@ -95,6 +95,25 @@ def test_how_fast_and_how_long() -> None:
     assert re.search(r"images .* 1.0 GiB of 3.0 GiB +102.4 MiB/s +about 20 s left", shown)
 
 
+def test_narrow_bars() -> None:
+    """On a terminal of 80 columns nothing is cut: shares take the place of amounts, unless they are not known."""
+    seconds = 0.0
+    drawn, console = drawing(80)
+    with progress_bars.Bars(console, lambda: seconds) as bars:
+        for name, total in (("orders", 30_000_000), ("customers_of_the_whole_north", 12), ("events", None)):
+            bars.take(name, 0, "rows", total)
+        seconds = 10.0
+        for name in ("orders", "customers_of_the_whole_north", "events"):
+            bars.take(name, 6, "rows")
+        bars.take("orders", 9_999_994, "rows")
+        drawn.truncate(0)
+        bars.refresh()
+    shown = [re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", line) for line in drawn.getvalue().splitlines() if "/s" in line]
+    assert re.search(r"orders +━.* 33% 1,000,000 rows/s about 20 s left", shown[0])
+    assert re.search(r"customers_of_the_who… ━.* 50% +1 rows/s about 10 s left", shown[1])
+    assert re.search(r"events +━.* 6 rows +1 rows/s", shown[2])
+
+
 def test_many_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many tables those show that told of progress last, and names can neither style the terminal nor fill it."""
     monkeypatch.setattr(progress_bars, "MAX_BARS", 2)
