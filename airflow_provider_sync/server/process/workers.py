@@ -40,9 +40,12 @@ log = logging.getLogger(__name__)
 HANGING_SECONDS = 60.0
 """Seconds without a sign of life after which a worker is killed and replaced."""
 
-_PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 30.0
-"""Pause before a worker is replaced that ended soon after its start, doubled each time up to this."""
+"""Longest pause before a worker is replaced; it is doubled each time that one ends soon after its start."""
+
+_SOON_SECONDS = 10.0
+"""Seconds after its start until which a worker ends soon."""
 
 
 def serve_with_workers(
@@ -68,12 +71,15 @@ class _Worker:
     """One process, as its parent sees it.
 
     :ivar channel: the parent's end of the pair of sockets
+    :ivar began: when it was started, in monotonic seconds
+    :ivar seen: when it last gave a sign of life
     :ivar answers: whether it has said so
     """
 
     number: int
     process: int
     channel: socket.socket
+    began: float = field(default_factory=time.monotonic)
     seen: float = field(default_factory=time.monotonic)
     answers: bool = False
 
@@ -145,9 +151,12 @@ class Workers:
 
     def _start(self, number: int) -> None:
         ours, theirs = socket.socketpair()
+        # The worker has handlers of its own before a signal reaches it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         process = os.fork()
         if process == 0:
             self._be_worker(ours, theirs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         theirs.close()
         ours.setblocking(False)
         worker = self._workers[process] = _Worker(number, process, ours)
@@ -165,6 +174,7 @@ class Workers:
                 signal.signal(number, signal.SIG_IGN)
             # Until the server has handlers of its own, and again when it has stopped.
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             self._run(theirs)
             code = 0
         except SystemExit as end:
@@ -183,7 +193,6 @@ class Workers:
                 return
             worker.seen = time.monotonic()
             worker.answers = True
-            self._pauses.pop(worker.number, None)
             if not self._started and not self._due and all(other.answers for other in self._workers.values()):
                 self._started = True
                 self._on_started()
@@ -206,9 +215,12 @@ class Workers:
             raise ConfigurationError("A worker ended before it answered; the log has the reason.")
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
         log.error("Worker %d (process %d) ended by %s. Another one takes its place.", worker.number, worker.process, reason)
-        pause = 0.0 if worker.answers else self._pauses.get(worker.number, _PAUSE_SECONDS)
-        self._pauses[worker.number] = min(_MAX_PAUSE_SECONDS, 2 * pause or _PAUSE_SECONDS)
-        self._due[worker.number] = time.monotonic() + pause
+        now = time.monotonic()
+        if now - worker.began > _SOON_SECONDS:
+            self._pauses.pop(worker.number, None)
+        pause = self._pauses.get(worker.number, _PAUSE_SECONDS)
+        self._pauses[worker.number] = min(_MAX_PAUSE_SECONDS, 2 * pause)
+        self._due[worker.number] = now + pause
 
     def _kill_hanging(self, now: float) -> None:
         for worker in self._workers.values():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -88,3 +90,36 @@ def test_wrong_numbers_of_workers(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert "is not a number above 0" in capsys.readouterr().err
     assert main(["serve", "--config", str(config)]) == 2
     assert "workers" in capsys.readouterr().err
+
+
+SERVE = """
+import sys
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.server.process import workers
+from airflow_provider_sync.server.process.serving import serve
+workers.HANGING_SECONDS = 3
+serve(ServerConfig.from_dict({"workers": 2, "directories": {"d": {"path": sys.argv[1]}}}), port=0)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs(tmp_path: Path) -> None:
+    """A worker that gives no sign of life is killed and replaced, and the server answers on."""
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(tmp_path)], stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            server = Running(process, process.stdout.readline().split()[-1], tmp_path, log)
+            hanging = server.workers[0]
+            os.kill(hanging, signal.SIGSTOP)
+            wait_until(lambda: hanging not in server.workers and len(server.workers) == 2)
+            assert f"(process {hanging}) hangs, and is killed." in server.log
+            assert {ask(server).status for _ in range(6)} == {200}
+            assert server.end() == 0
+        finally:
+            process.kill()
