@@ -18,8 +18,8 @@ HIDDEN = "***"
 MIN_LENGTH = 8
 """Shortest secret that is replaced wherever it stands, in characters: a shorter one would take common words with it."""
 
-MAX_SECRETS = 256
-"""Secrets that are remembered at once, in all their forms; the oldest are forgotten."""
+MAX_FORMS = 1_000
+"""Forms of secrets that are remembered at once; most secrets have one. The oldest are forgotten."""
 
 _NAMES = r"pass(?:word|wd|phrase)|pwd|token|secret(?:_?key)?|(?:access|api|mask|private)_?key|signature"
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -43,11 +43,10 @@ class _Secrets:
         with self._lock:
             patterns = dict(self._patterns)
             for form in (form for value in values for form in _written(value)):
-                patterns.pop(form, None)
-                # A password such as `postgres` must leave `postgresql` alone.
-                patterns[form] = re.compile(rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])")
+                # To the end: what was told last is forgotten last.
+                patterns[form] = patterns.pop(form, None) or _whole(form)
             # A new dict, since others may be reading the old one.
-            self._patterns = dict(list(patterns.items())[-MAX_SECRETS:])
+            self._patterns = dict(list(patterns.items())[-MAX_FORMS:])
 
     def hide(self, text: str) -> str:
         found = [(form, pattern) for form, pattern in self._patterns.items() if form in text]
@@ -74,6 +73,11 @@ def redact(text: str) -> str:
     for pattern, replacement in _FORMS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _whole(form: str) -> re.Pattern[str]:
+    # A password such as `postgres` must leave `postgresql` alone.
+    return re.compile(rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9])")
 
 
 def _written(value: str) -> Iterator[str]:
