@@ -44,7 +44,7 @@ class _Secrets:
             patterns = dict(self._patterns)
             for form in (form for value in values for form in _written(value)):
                 # To the end: what was told last is forgotten last.
-                patterns[form] = patterns.pop(form, None) or _whole(form)
+                patterns[form] = patterns.pop(form) if form in patterns else _whole(form)
             # A new dict, since others may be reading the old one.
             self._patterns = dict(list(patterns.items())[-MAX_FORMS:])
 

@@ -121,9 +121,10 @@ def _without_secrets(message: str) -> str:
 def _log(request: Request, error: Exception) -> None:
     # The cause says more than the client is told: a driver's own words. An error of a file has its cause in its message, and
     # where the file lies in its notes.
-    shown = error if isinstance(error, (FileError, RequestEnded)) else error.__cause__ or error
+    shown = error if isinstance(error, (FileError, RequestEnded, TransportError)) else error.__cause__ or error
     message = printable(" ".join([str(shown), *getattr(shown, "__notes__", ())]))
-    expected = isinstance(error, (TableError, FileError, HttpError))
+    # A database that is down is no bug: a traceback of a hundred lines for each request would hide everything else.
+    expected = isinstance(error, (TableError, FileError, HttpError, TransportError))
     log.warning("%s: %s", printable(request.scope["path"]), message, exc_info=None if expected else error)
 
 
