@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 DIST = ROOT / "dist"
@@ -19,3 +21,8 @@ GROUPS: dict[str, list[str]] = _PYPROJECT["dependency-groups"]
 _PYTHON = "Programming Language :: Python :: 3."
 PYTHONS = tuple(line.rpartition(" ")[2] for line in PROJECT["classifiers"] if line.startswith(_PYTHON))
 """The versions of Python that are supported, the oldest first: ``3.11``, ``3.12``, …"""
+
+
+def read_requirements(path: Path) -> list[Requirement]:
+    """Return the requirements in a file, without its comments."""
+    return [Requirement(line) for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from release.core_requirements import CORE_REQUIREMENTS
-from release.project import CONSTRAINTS, GROUPS, PROJECT, ROOT
+from release.licences import needed_by
+from release.project import CONSTRAINTS, GROUPS, PROJECT, ROOT, read_requirements
 
 PACKAGE = ROOT / "airflow_provider_sync"
 AIRFLOW_ROOMS = {
@@ -29,37 +28,6 @@ AIRFLOW_ROOMS = {
 }
 # Airflow, what the demo needs, and the driver without wheels, in whose place PyMySQL is taken; a module of Python 3.14.
 NOT_NEEDED = {"airflow", "airportsdata", "MySQLdb", "compression"}
-
-
-def requirements(lines: Iterable[str]) -> Iterator[Requirement]:
-    """Read lines of requirements, without comments."""
-    yield from (Requirement(line) for line in lines if line.strip() and not line.startswith("#"))
-
-
-def needed_here(lines: Iterable[str]) -> set[str]:
-    """Return the installed distributions that some requirements need, and those that these need, and so on."""
-    todo, found = list(requirements(lines)), set()
-    while todo:
-        requirement = todo.pop()
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        name = canonicalize_name(requirement.name)
-        needs = list(map(Requirement, requires(name) or []))
-        # Requirements of extras, such as that of psycopg on psycopg-binary.
-        of_extras = [
-            Requirement(f"{need.name}{need.specifier}")
-            for need in needs
-            if any(need.marker and need.marker.evaluate({"extra": extra}) for extra in requirement.extras)
-        ]
-        todo += of_extras + ([] if name in found else needs)
-        found.add(name)
-    return found
-
-
-@pytest.fixture(scope="module")
-def listed() -> list[str]:
-    """Give the lines of the list."""
-    return CORE_REQUIREMENTS.read_text(encoding="utf-8").splitlines()
 
 
 def test_what_the_core_imports_is_in_its_groups() -> None:
@@ -102,16 +70,17 @@ def test_the_group_says_the_same_as_the_package() -> None:
     assert set(GROUPS["drivers"]) <= extras
 
 
-def test_the_list_is_complete(listed: list[str]) -> None:
+def test_the_list_is_complete() -> None:
     """The list has all that the groups need, directly or not, and nothing else, so that pip needs to add nothing to it."""
-    here = {canonicalize_name(entry.name) for entry in requirements(listed) if not entry.marker or entry.marker.evaluate()}
-    assert here == needed_here([*GROUPS["core"], *GROUPS["drivers"]])
+    listed = read_requirements(CORE_REQUIREMENTS)
+    here = {canonicalize_name(entry.name) for entry in listed if not entry.marker or entry.marker.evaluate()}
+    assert here == needed_by(map(Requirement, [*GROUPS["core"], *GROUPS["drivers"]]))
 
 
-def test_the_list_names_the_versions_that_are_tested(listed: list[str]) -> None:
+def test_the_list_names_the_versions_that_are_tested() -> None:
     """Each entry is pinned to the version that the tests run with, which the groups allow."""
-    pins = {canonicalize_name(entry.name): str(entry.specifier) for entry in requirements(listed)}
-    tested = {canonicalize_name(entry.name): str(entry.specifier) for entry in requirements(CONSTRAINTS.read_text().splitlines())}
+    pins = {canonicalize_name(entry.name): str(entry.specifier) for entry in read_requirements(CORE_REQUIREMENTS)}
+    tested = {canonicalize_name(entry.name): str(entry.specifier) for entry in read_requirements(CONSTRAINTS)}
     assert pins == {name: tested[name] for name in pins}
-    for entry in requirements([*GROUPS["core"], *GROUPS["drivers"]]):
+    for entry in map(Requirement, [*GROUPS["core"], *GROUPS["drivers"]]):
         assert entry.specifier.contains(pins[canonicalize_name(entry.name)].removeprefix("==")), entry
