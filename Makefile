@@ -8,6 +8,8 @@ WORKERS = 3
 BESIDE = airflow-3.1
 # Seconds for which each parser is fuzzed.
 SECONDS = 20
+# Kind of processor that airflow-sync.pyz is for.
+MACHINE = $(shell uname -m)
 # Tests of the code that faces Airflow.
 ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks operators sensors triggers task_groups plugin history cli example_dags) \
 	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
@@ -15,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-versions test-airflow-matrix coverage coverage-report lint format docs fuzz faults bench screenshots package constraints core-requirements clean
+.PHONY: help setup demo test test-all test-versions test-airflow-matrix coverage coverage-report lint format docs fuzz faults bench screenshots package pyz sbom licences release constraints core-requirements clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -86,7 +88,20 @@ screenshots: setup ## take the pictures of the documentation again
 	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py tests/cli/terminal/test_pictures.py
 
 package: setup ## build the wheel and the source archive into dist/
-	@.venv/bin/python -m build
+	@.venv/bin/python -m release.archives
+
+pyz: setup ## build dist/airflow-sync.pyz, the core and its drivers in one file; MACHINE=aarch64 for another processor
+	@.venv/bin/python -m release.pyz --machine $(MACHINE)
+
+sbom: ## write dist/airflow-sync.cdx.json, a bill of materials of airflow-sync.pyz
+	@[ -f dist/airflow-sync.pyz ] || $(MAKE) --no-print-directory pyz
+	@.venv/bin/python -m release.sbom
+
+licences: setup ## list the licences of all that is needed, and fail if one does not fit
+	@.venv/bin/python -m release.licences
+
+release: lint test-all licences package pyz sbom ## check everything, and build all that is published, with checksums, into dist/
+	@cd dist && sha256sum *.whl *.tar.gz *.pyz *.cdx.json >SHA256SUMS && cat SHA256SUMS
 
 constraints: setup ## pin what CI installs, for every Python; pins that still fit stay, so delete the file to upgrade
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from release.core_requirements import CORE_REQUIREMENTS
 from release.project import PYTHONS
 from tests.cli.site import Site
 from tests.installing import SECONDS, UV, build_wheel, call, find_python, need_registry
+from tests.release.core_program import sync
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 
@@ -23,28 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the wheel."""
     return build_wheel(tmp_path_factory.mktemp("dist"))
-
-
-@contextmanager
-def serving(*command: str | Path) -> Iterator[str]:
-    """Run `serve`, and give its URL."""
-    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    try:
-        yield server.stdout.readline().split()[-1]
-    finally:
-        server.terminate()
-        assert server.wait(60) == 0
-        server.stdout.close()
-
-
-def sync(site: Site, *program: str | Path) -> None:
-    """Serve a site's source by a program, and bring its target in step by the same program."""
-    with serving(*program, "serve", "--config", site.server_config, "--port", "0") as url:
-        site.configure(url)
-        found = json.loads(call(*program, "run", "--config", site.config, "--json"))
-    assert [report["status"] for report in found] == ["changed"] * 3
-    assert (len(site.rows("orders")), len(site.rows("customers")), site.files()) == (3, 3, ["a.png"])
 
 
 def test_pip_installs_the_core_as_documented(wheel: Path, tmp_path: Path) -> None:
