@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from release.project import ROOT
+from publish.project import PYTHONS, ROOT
 
 UV = Path(sys.executable).with_name("uv")
 # Downloads take long where others use the network, too.
@@ -60,10 +60,19 @@ def build_wheel(folder: Path) -> Path:
 
 
 def find_python(version: str) -> Path:
-    """Return an interpreter of a version, such as ``3.12``; skip the test where there is none.
+    """Return an interpreter of a version, such as ``3.12``; skip the test where there is none."""
+    if python := _python(version):
+        return python
+    pytest.skip(f"Python {version} is not installed")
 
-    Those of pyenv are found whether or not they are in the ``PATH``.
-    """
+
+def find_newest_python() -> Path:
+    """Return an interpreter of the newest supported version that there is."""
+    return next(filter(None, map(_python, reversed(PYTHONS))))
+
+
+def _python(version: str) -> Path | None:
+    """Look for an interpreter; those of pyenv are found whether or not they are in the ``PATH``."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     candidates = [sys.executable, shutil.which(f"python{version}"), *sorted(pyenv.glob(f"versions/{version}.*/bin/python"))]
     asks = "import sys; sys.exit('{}.{}'.format(*sys.version_info) != sys.argv[1])"
@@ -71,4 +80,4 @@ def find_python(version: str) -> Path:
         # Also one of pyenv's that stands for no interpreter.
         if not try_to_call(candidate, "-c", asks, version).returncode:
             return Path(candidate)
-    pytest.skip(f"Python {version} is not installed")
+    return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.project import PROJECT
+from publish.project import PROJECT
 from tests.installing import SECONDS, UV, build_wheel, call, need_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from release.core_requirements import CORE_REQUIREMENTS
-from release.project import PYTHONS
+from publish.core_requirements import CORE_REQUIREMENTS
+from publish.project import PYTHONS
 from tests.cli.site import Site
 from tests.installing import SECONDS, UV, build_wheel, call, find_python, need_registry
-from tests.release.core_program import sync
+from tests.publish.core_program import sync
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 

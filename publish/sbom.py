@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from airflow_provider_sync import __version__
-from release.project import DIST, ROOT
-from release.pyz import PYZ
+from publish.project import DIST, ROOT
+from publish.pyz import PYZ
 
 SBOM = DIST / "airflow-sync.cdx.json"
 

@@ -6,7 +6,7 @@ from email.message import Message
 
 import pytest
 
-from release.licences import OPTIONAL, PAGE, UnknownLicence, collect, is_allowed, licence_of, refused_among
+from publish.licences import OPTIONAL, PAGE, UnknownLicence, collect, is_allowed, licence_of, refused_among
 
 
 def metadata(**fields: str) -> Message:

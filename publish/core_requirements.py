@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from release.project import CONSTRAINTS, PYTHONS, ROOT
+from publish.project import CONSTRAINTS, PYTHONS, ROOT
 
 CORE_REQUIREMENTS = ROOT / "core-requirements.txt"
 _HEADER = """\

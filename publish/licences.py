@@ -17,8 +17,8 @@ from license_expression import LicenseSymbol, LicenseWithExceptionSymbol, Licens
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from release.core_requirements import CORE_REQUIREMENTS
-from release.project import PROJECT, ROOT, read_requirements
+from publish.core_requirements import CORE_REQUIREMENTS
+from publish.project import PROJECT, ROOT, read_requirements
 
 PAGE = ROOT / "docs" / "reference" / "licences.md"
 ALLOWED = frozenset(

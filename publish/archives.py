@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from release.project import DIST, ROOT
+from publish.project import DIST, ROOT
 
 
 def build_archives(folder: Path, *, source: Path = ROOT) -> tuple[Path, Path]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from release.core_requirements import CORE_REQUIREMENTS
-from release.licences import needed_by
-from release.project import CONSTRAINTS, GROUPS, PROJECT, ROOT, read_requirements
+from publish.core_requirements import CORE_REQUIREMENTS
+from publish.licences import needed_by
+from publish.project import CONSTRAINTS, GROUPS, PROJECT, ROOT, read_requirements
 
 PACKAGE = ROOT / "airflow_provider_sync"
 AIRFLOW_ROOMS = {

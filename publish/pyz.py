@@ -17,10 +17,10 @@ from pathlib import Path
 
 from packaging import tags
 
-from release.archives import build_archives
-from release.core_requirements import CORE_REQUIREMENTS
-from release.project import DIST, PYTHONS, ROOT, read_requirements
-from release.start_time import measure_starts
+from publish.archives import build_archives
+from publish.core_requirements import CORE_REQUIREMENTS
+from publish.project import DIST, PYTHONS, ROOT, read_requirements
+from publish.start_time import measure_starts
 
 PYZ = DIST / "airflow-sync.pyz"
 # Below the oldest glibc that a supported release of a distribution has: 2.28, of RHEL 8 and Debian 10.
