@@ -65,7 +65,7 @@ _BY_WORDS = {
 }
 """What licences are called where metadata has no SPDX expression, by words that occur in them."""
 
-_TOOLS = {"dev", "bench", "fuzz"}
+_TOOLS = {"dev", "bench", "docs", "fuzz"}
 """Extras for which nothing is published."""
 
 
