@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
 from airflow_provider_sync.provider_info import get_provider_info
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.airflow_runs import AIRFLOW_VERSION, in_any_process
+from tests.server.process.certificates import Authority
 from tests.source_server import TOKEN, Source
 
 
@@ -129,3 +133,20 @@ def test_missing_connection() -> None:
     with pytest.raises(ConfigurationError, match="no connection 'nowhere'"):
         asyncio.run(hook.aget_config())
     assert hook.test_connection()[0] is False
+
+
+def test_a_server_that_wants_certificates(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection whose extra names a certificate is let in; without it, the test of the connection says what is missing."""
+    authority = Authority(tmp_path)
+    tls = {"certificate": str(authority.sign("server")), "client_authorities": str(authority.path)}
+    config = source.config.model_copy(update={"tls": ServerTLS.from_dict(tls)})
+    with RunningServer(config) as server:
+        extra = {"verify": str(authority.path), "certificate": str(authority.sign("client"))}
+        connection = {"conn_type": "sync", "host": server.url, "password": TOKEN, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps(connection))
+        assert SyncServerHook().test_connection() == (True, f"A sync server answers at {server.url}.")
+        del extra["certificate"]
+        monkeypatch.setenv("AIRFLOW_CONN_SYNC_DEFAULT", json.dumps(connection))
+        works, message = SyncServerHook().test_connection()
+        assert not works
+        assert "give `certificate` and `key`" in message

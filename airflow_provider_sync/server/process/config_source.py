@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.server.process.tls import tls_context, tls_files
+from airflow_provider_sync.server.process.tls import certificate_end, tls_context, tls_files
 from airflow_provider_sync.server.process.watched_files import WatchedFiles
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class ConfigSource:
         """Note that a configuration is in use from now on."""
         self.config = config
         self._certificates = WatchedFiles(tls_files(config.tls))
+        self._end = None if config.tls is None else certificate_end(config.tls)
 
     def tell(self) -> None:
         """Have the configuration read again; may be called from a handler of signals."""
@@ -52,6 +54,7 @@ class ConfigSource:
 
     def wants_reload(self) -> bool:
         """Whether :meth:`next` has something to read: by :meth:`tell`, or because a file has changed."""
+        self._warn_of_end()
         # Each is asked, so that no change is noticed twice.
         changed, renewed = self._file.changed(), self._certificates.changed()
         self._told = self._told or changed
@@ -77,6 +80,13 @@ class ConfigSource:
         reason = printable(" ".join(str(error).split()))
         unexpected = None if isinstance(error, SyncError) else error
         log.error("The %s was not reloaded, and the old one stays in use: %s", what, reason, exc_info=unexpected)
+
+    def _warn_of_end(self) -> None:
+        """Log, once, that the certificate has ended: it is shown all the same."""
+        if self.config.tls is not None and self._end is not None and self._end < datetime.now(UTC):
+            end, self._end = self._end, None
+            path = self.config.tls.certificate
+            log.warning("The certificate in %s ended at %s UTC, and clients refuse it. Renew it.", path, f"{end:%F %H:%M}")
 
     def _checked(self) -> ServerConfig:
         config = self._read()

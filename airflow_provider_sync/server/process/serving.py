@@ -29,6 +29,7 @@ from airflow_provider_sync.server.process.listening import (
 )
 from airflow_provider_sync.server.process.process_state import ProcessState
 from airflow_provider_sync.server.process.systemd import Systemd
+from airflow_provider_sync.server.process.tls import tls_context
 from airflow_provider_sync.server.process.uvicorn_server import SHUTDOWN_SECONDS, UvicornServer
 from airflow_provider_sync.server.process.workers import serve_with_workers
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
@@ -73,6 +74,9 @@ def serve(
             (on_ready or _print_url)(url_of(config, listener, host))
             systemd.ready()
 
+        if config.tls is not None:
+            # Before there are workers that it could end.
+            tls_context(config.tls)
         source = ConfigSource(config, reread or (lambda: config), check, watch)
         allow_descriptors(config.limits)
         with _signals_end_quietly(source.tell):

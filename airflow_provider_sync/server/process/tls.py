@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from airflow_provider_sync.certificates import check_readable, load_certificate, words
 from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.process.certificate_dates import end_of
-
-log = logging.getLogger(__name__)
 
 
 def tls_files(tls: ServerTLS | None) -> tuple[Path, ...]:
@@ -40,27 +37,6 @@ def tls_context(tls: ServerTLS) -> ssl.SSLContext:
                 f"tls.client_authorities: {tls.client_authorities}: {words(error)}. Give certificates in PEM format."
             ) from error
     return context
-
-
-class Certificates:
-    """The settings of TLS in use, and when the certificate ends.
-
-    :param tls: the files, which are read now
-    :ivar context: for new connections
-    :raises ConfigurationError: as :func:`tls_context`
-    """
-
-    def __init__(self, tls: ServerTLS) -> None:
-        self.context = tls_context(tls)
-        self._path = tls.certificate
-        self._end = certificate_end(tls)
-        self.warn()
-
-    def warn(self) -> None:
-        """Log, once, that the certificate has ended: it is shown all the same, and clients refuse it."""
-        if self._end is not None and self._end < datetime.now(UTC):
-            end, self._end = self._end, None
-            log.warning("The certificate in %s ended at %s UTC, and clients refuse it. Renew it.", self._path, f"{end:%F %H:%M}")
 
 
 def certificate_end(tls: ServerTLS) -> datetime | None:

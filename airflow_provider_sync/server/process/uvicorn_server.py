@@ -28,7 +28,7 @@ from airflow_provider_sync.server.app import create_app
 from airflow_provider_sync.server.process.listening import DEFAULT_HOST, accepted_hosts, allow_descriptors, listen, url_of
 from airflow_provider_sync.server.process.live_app import LiveApp
 from airflow_provider_sync.server.process.process_state import ProcessState
-from airflow_provider_sync.server.process.tls import Certificates
+from airflow_provider_sync.server.process.tls import tls_context
 from airflow_provider_sync.server.process.tls_connection import TLSConnection
 from airflow_provider_sync.server.sources import OpenEngine, OpenStorage
 from airflow_provider_sync.server.streaming import is_broken_stream
@@ -133,7 +133,7 @@ class UvicornServer(uvicorn.Server):
         self._make_app = make_app
         self._state = ProcessState.begin(limits, shared)
         self._live = LiveApp(make_app(config, self._state))
-        self._certificates = None if config.tls is None else Certificates(config.tls)
+        self._tls = None if config.tls is None else tls_context(config.tls)
         self._connections = Connections(limits)
         super().__init__(
             uvicorn.Config(
@@ -166,9 +166,9 @@ class UvicornServer(uvicorn.Server):
         return partial(TLSConnection, connections=self._connections, context=self._tls_context)
 
     def _tls_context(self) -> ssl.SSLContext:
-        if self._certificates is None:
+        if self._tls is None:
             raise RuntimeError("A configuration with tls was replaced by one without.")
-        return self._certificates.context
+        return self._tls
 
     def stop(self) -> None:
         """Stop after the requests that are at work."""
@@ -181,12 +181,12 @@ class UvicornServer(uvicorn.Server):
 
         :raises SyncError: when it cannot be used; the one before stays
         """
-        certificates = self._certificates if config.tls is None else Certificates(config.tls)
+        tls = None if config.tls is None else tls_context(config.tls)
         if config != self._served:
             # In a thread, since it opens the cache of digests.
             await self._live.replace(await asyncio.to_thread(self._make_app, config, self._state))
         allow_descriptors(config.limits)
-        self._certificates = certificates
+        self._tls = tls
         self._served = config
         self._state.active_requests.adopt(config.limits)
         self._connections.adopt(config.limits)
@@ -254,8 +254,6 @@ class UvicornServer(uvicorn.Server):
         while True:
             await asyncio.sleep(min(1.0, self._served.limits.head_seconds / 4))
             self._connections.check(loop.time())
-            if self._certificates is not None:
-                self._certificates.warn()
 
     async def _cut_streams(self) -> None:
         with suppress(TimeoutError):

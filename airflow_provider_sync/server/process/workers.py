@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NoReturn
 
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
 from airflow_provider_sync.server.observability.metrics import forget_process, share_metrics
 from airflow_provider_sync.server.process.config_source import LOOK_SECONDS, ConfigSource
@@ -179,6 +179,8 @@ class Workers:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
+        except SyncError as error:
+            log.error("A worker ended: %s", error)  # the message says it all
         except BaseException:
             log.exception("A worker ended by an error")
         finally:

@@ -10,7 +10,7 @@ from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.process.config_source import ConfigSource
 from airflow_provider_sync.server.process.watched_files import WatchedFiles
-from tests.server.process.certificates import Authority
+from tests.server.process.certificates import DAY, Authority
 
 
 def test_a_file_is_left_to_settle(tmp_path: Path) -> None:
@@ -71,4 +71,20 @@ def test_a_renewed_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     path.write_text("torn")
     assert [source.wants_reload() for _ in range(2)] == [False, True]
     assert source.next() is None
-    assert "The certificate was not reloaded, and the old one stays in use: tls: " in caplog.text
+    assert "The certificate was not reloaded, and the old one stays in use: tls.certificate: " in caplog.text
+
+
+def test_a_certificate_that_has_ended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A certificate that has ended is one line of the log, until another one is in use."""
+    authority = Authority(tmp_path)
+    ended = {"tls": {"certificate": str(authority.sign("server", ends_in=-DAY))}}
+    source = ConfigSource(ServerConfig.from_dict(ended), ServerConfig, lambda _: None)
+    for _ in range(3):
+        assert not source.wants_reload()
+    assert caplog.text.count("clients refuse it. Renew it.") == 1
+    source.use(ServerConfig.from_dict(ended))
+    source.wants_reload()
+    assert caplog.text.count("clients refuse it. Renew it.") == 2
+    source.use(ServerConfig.from_dict({"tls": {"certificate": str(authority.sign("server"))}}))
+    source.wants_reload()
+    assert caplog.text.count("clients refuse it. Renew it.") == 2
