@@ -93,9 +93,13 @@ class DuckDBDatabase(Database):
     # -- connections -------------------------------------------------------------------------------------------------
 
     def prepare_session(self, connection: Connection) -> None:
-        """Write times in UTC, also those inside of lists and structures, and no progress bar to stdout."""
+        """Write times in UTC, also those inside of lists and structures, and no progress bar to stdout.
+
+        Whatever needs an order asks for it: to keep that of the rows that are loaded costs a quarter of the load's time.
+        """
         connection.exec_driver_sql("SET TimeZone = 'UTC'")
         connection.exec_driver_sql("SET enable_progress_bar = false")
+        connection.exec_driver_sql("SET preserve_insertion_order = false")
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
