@@ -32,6 +32,7 @@ from tests.benchmarks.servers import BenchmarkServers
 from tests.benchmarks.serving import serving
 from tests.benchmarks.small_tables import small_tables
 from tests.benchmarks.tables import TARGETS, TEXT_KEY_TARGETS, Targets, measure
+from tests.benchmarks.whole_database import whole_database
 from tests.database_servers import MARIADB, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
 
 Measure = Callable[[DatabaseServers, Path, float, int], Section]
@@ -53,6 +54,7 @@ SECTIONS: dict[str, Measure] = {
     "sqlite-flights": _tables(SQLITE, FLIGHTS, TARGETS[SQLITE]),
     "duckdb": into_duckdb,
     "small-tables": small_tables,
+    "whole-database": whole_database,
     "modes": modes,
     "observing": observing,
     "files": many_small_files,
