@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -120,8 +121,12 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
 
 
 def _not_offered(name: str, names: Iterable[str]) -> Trial:
-    known = ", ".join(names) or "none"
-    return Trial("server", name, True, f"The server does not offer it to this client. It offers: {known}.")
+    offered = list(names)
+    near = get_close_matches(name, offered, 1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    return Trial(
+        "server", name, True, f"The server does not offer it to this client.{meant} It offers: {', '.join(offered) or 'none'}."
+    )
 
 
 def _expanded(config: ClientConfig, offered: Sequence[str]) -> list[TargetTable]:

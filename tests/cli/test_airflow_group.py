@@ -82,7 +82,9 @@ def test_errors(site: Site, tmp_path: Path) -> None:
     """A wrong configuration ends with 2, differences with 1, a failure with 3; errors are one line."""
     done = airflow("sync", "run", "--config", str(tmp_path / "missing.yaml"), expected=2)
     assert done.stdout == ""
-    assert done.stderr.splitlines()[-1].startswith("airflow sync: Cannot read")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("airflow sync: Cannot read")
+    assert last.endswith("next: airflow sync init --client SERVER_URL")
     assert "Traceback" not in done.stderr
     airflow("sync", "diff", "--config", str(site.config), expected=1)
     site.configure("http://127.0.0.1:1")

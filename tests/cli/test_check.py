@@ -89,11 +89,12 @@ def test_a_client_that_does_not(site: Site, command: Command, capsys: pytest.Cap
 
 
 def test_what_the_server_does_not_offer(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name that the server does not offer to this client fails with those that it offers."""
+    """A name that the server does not offer to this client fails with those that it offers, and the one that may be meant."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
-    site.configure(settings["url"], tables={"letters": {"table": "orders"}}, directories={})
+    site.configure(settings["url"], tables={"letters": {"table": "orders"}, "odrers": {"table": "orders"}}, directories={})
     assert command("check", "--connect") == 3
     found = results(capsys.readouterr().out)
+    assert "Did you mean 'orders'? It offers: orders, customers." in found["server", "odrers"][1]
     assert found["server", "letters"] == ("FAILED", "The server does not offer it to this client. It offers: orders, customers.")
     assert found["table", "letters"][0] == "ok"
 
