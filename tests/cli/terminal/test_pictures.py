@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from airflow_provider_sync.cli.terminal.progress_bars import Bars
+from airflow_provider_sync.cli.terminal.progress_bars import WIDE, Bars
 from tests.cli.site import Site, execute
 from tests.cli.terminal.pseudo_terminal import on_a_terminal
 
@@ -47,8 +47,8 @@ def test_commands(site: Site) -> None:
 def test_progress() -> None:
     """Progress of several tables and directories at once."""
     seconds = 0.0
-    screen = recorder()
-    with Bars(Console(file=io.StringIO(), force_terminal=True, width=COLUMNS), lambda: seconds) as bars:
+    screen = recorder(WIDE)
+    with Bars(Console(file=io.StringIO(), force_terminal=True, width=WIDE), lambda: seconds) as bars:
         for name, unit, total in (("orders", "rows", 5_000_000), ("events", "rows", None), ("images", "bytes", 3 << 30)):
             bars.take(name, 0, unit, total)
         seconds = 21.0
@@ -64,9 +64,9 @@ def test_progress() -> None:
     assert "0:00:21" in text_of(picture)
 
 
-def recorder() -> Console:
+def recorder(width: int = COLUMNS) -> Console:
     """Return a console that keeps what it prints."""
-    return Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    return Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
 
 
 def lasting(text: str) -> str:
