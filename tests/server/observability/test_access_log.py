@@ -80,8 +80,8 @@ def watched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Watche
 
 
 def fact(lines: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    """Return some facts of each line."""
-    return [tuple(line.get(name) for name in names) for line in lines]
+    """Return some facts of each line, sorted: a line may come after that of the next request."""
+    return sorted((tuple(line.get(name) for name in names) for line in lines), key=str)
 
 
 def test_tables(watched: Watched) -> None:
@@ -103,7 +103,7 @@ def test_tables(watched: Watched) -> None:
         ("getTable", "t", 3, 200, "warehouse", None),
         ("getTableHash", "t", 0, 200, "warehouse", None),
     ]
-    assert found[1]["tables"] == ["t", "broken"]
+    assert [line["tables"] for line in found if "tables" in line] == [["t", "broken"]]
     assert all(line["bytes"] > 0 and line["seconds"] > 0 and line["address"] == "127.0.0.1" for line in found)
 
 
@@ -118,12 +118,12 @@ def test_directories(watched: Watched, tmp_path: Path) -> None:
     assert post(watched.url, "/getFileHashes", {"config_name": "d"}, token=TOKEN).status == 200
     assert post(watched.url, "/getFiles", {"config_name": "d", "files[0]": "one"}, token=TOKEN).status == 200
     assert fact(watched.lines(), "endpoint", "directory", "files", "status") == [
-        ("listFiles", "d", 2, 200),
-        ("digestFiles", "d", 2, 200),
-        ("readFiles", "d", 1, 200),
         ("chunkFile", "d", 1, 200),
+        ("digestFiles", "d", 2, 200),
         ("getFileHashes", "d", 2, 200),
         ("getFiles", "d", 1, 200),
+        ("listFiles", "d", 2, 200),
+        ("readFiles", "d", 1, 200),
     ]
 
 
@@ -135,10 +135,10 @@ def test_refusals(watched: Watched) -> None:
     send(watched.url, "GET", "/a%0Ab")
     found = watched.lines()
     assert fact(found, "endpoint", "status", "error", "token") == [
+        ("/a\\nb", 404, "HTTPException", ""),
         ("getTable", 401, "Unauthenticated", ""),
         ("getTable", 422, "InvalidRequest", "warehouse"),
         ("getTable", 422, "MissingTableError", "warehouse"),
-        ("/a\\nb", 404, "HTTPException", ""),
     ]
     assert "wrong-token" not in json.dumps(found)
 
@@ -167,9 +167,9 @@ def test_audit_log(watched: Watched) -> None:
     post(watched.url, "/getTable", {"config_name": "broken"}, token=TOKEN)
     text = watched.audit_log()
     found = [json.loads(line) for line in text.splitlines()]
-    assert fact(found, "token", "endpoint", "tables", "directory", "rows", "files", "complete") == [
-        ("warehouse", "getTable", ["t"], None, 3, None, True),
-        ("warehouse", "listFiles", None, "d", None, 2, True),
+    assert fact(found, "endpoint", "token", "tables", "directory", "rows", "files", "complete") == [
+        ("getTable", "warehouse", ["t"], None, 3, None, True),
+        ("listFiles", "warehouse", None, "d", None, 2, True),
     ]
     assert all(line["time"].endswith("+00:00") and line["bytes"] > 0 for line in found)
     assert TOKEN not in text
