@@ -87,22 +87,28 @@ def value(found: Samples, name: str, **labels: str) -> float | None:
     return found.get((f"sync_server_{name}", frozenset(labels.items())))
 
 
-def use(base: str) -> None:
-    """Ask for rows and files, with a token and without, and for what cannot be read."""
+def scraped_after_use(base: str) -> Samples:
+    """Ask for rows and files, with a token and without, and for what cannot be read; return the metrics once all of it counts."""
     ask(base, "/getRows", GetRows(table_slice=RequestedSlice(name="t")), token=TOKEN)
     post(base, "/getTable", {"config_name": "t"}, token=TOKEN)
     ask(base, "/listFiles", ListFiles(directory="d"), token=TOKEN)
     post(base, "/getTable", {"config_name": "t"}, token="wrong-token-of-somebody")
     post(base, "/getTable", {"config_name": "broken"}, token=TOKEN)
     send(base, "GET", "/nowhere")
+    # A request is counted after its last byte.
+    wait_until(lambda: sum(_requests(scraped(base)).values()) == 6)
+    return scraped(base)
+
+
+def _requests(found: Samples) -> Samples:
+    """Return the counts of requests for anything but metrics."""
+    counts = {key: count for key, count in found.items() if key[0] == "sync_server_requests_total"}
+    return {key: count for key, count in counts.items() if ("endpoint", "metrics") not in key[1]}
 
 
 def test_what_is_counted(base: str, tmp_path: Path) -> None:
     """Requests, rows, files, bytes, seconds, refused tokens and errors are counted; the age of the digest cache is looked up."""
-    use(base)
-    # A request is counted after its last byte.
-    while value(found := scraped(base), "requests_total", endpoint="other", status="404") is None:
-        pass
+    found = scraped_after_use(base)
     assert value(found, "requests_total", endpoint="getRows", status="200") == 1
     assert value(found, "requests_total", endpoint="getTable", status="401") == 1
     assert value(found, "rows_total", endpoint="getRows") == 3
@@ -202,10 +208,8 @@ def queries() -> list[tuple[str, str]]:
 
 def test_the_dashboard(base: str, tmp_path: Path) -> None:
     """Each query of the Grafana dashboard asks for a series that the server has, by labels that it has."""
-    use(base)
     (tmp_path / "digests.sqlite").touch()
-    while value(found := scraped(base), "requests_total", endpoint="other", status="404") is None:
-        pass
+    found = scraped_after_use(base)
     labels_of: dict[str, set[str]] = {}
     for name, labels in found:
         labels_of.setdefault(name, {"instance", "job"}).update(label for label, _ in labels)
