@@ -1,4 +1,4 @@
-"""Bodies that take time: broken off, given up, side by side, and in little memory."""
+"""Bodies that take time: broken off, given up, and side by side."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import random
-import subprocess
-import sys
 import zlib
 from collections.abc import Generator
 from contextlib import closing
@@ -26,7 +24,7 @@ from airflow_provider_sync.protocol.v2.messages import DescribeTable, DigestRows
 from airflow_provider_sync.protocol.v2.stream import read_messages
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.server.streaming import StreamBroken, attachment, is_broken_stream, work_ahead
-from tests.server.wire import ask, config, open_stream, post, read_all, run_sqlite
+from tests.server.wire import ask, config, open_stream, post, read_all
 
 ROWS = 16_000
 
@@ -387,65 +385,3 @@ def test_attachment() -> None:
     assert attachment("a.txt") == 'attachment; filename="a.txt"'
     assert attachment('a"\\\r\n\x7f\0b') == 'attachment; filename="a\\"\\\\____b"'
     assert attachment("é\udcff").encode("latin-1") == 'attachment; filename="é?"'.encode()
-
-
-SERVE = """
-import sys
-from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.server.process.serving import serve
-serve(ServerConfig.from_dict({"connections": {"main": sys.argv[1]}, "tables": {"t": {}}}), port=0)
-# Not getrusage: its peak is inherited from the process that started this one.
-print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
-"""
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """Have a database file."""
-    return tmp_path / "source.db"
-
-
-def peak_memory(source: Path, rows: int, *, version: int = 1) -> int:
-    """Serve a table of so many rows in a process of its own and return the most memory that it took, in KiB."""
-    run_sqlite(
-        source,
-        "DROP TABLE IF EXISTS t; CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b REAL);"
-        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
-        " INSERT INTO t SELECT i, 'a name of some length ' || i, i / 7.0 FROM n;",
-    )
-    command = [sys.executable, "-c", SERVE, f"sqlite:///{source}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            url = process.stdout.readline().split()[-1]
-            if version == 1:
-                answer = post(url, "/getTable", {"config_name": "t", "hash": "x"})
-                assert inflate(answer.body)[1]
-            else:
-                every = DigestRows(
-                    table_slice=ALL_ROWS.table_slice,
-                    partitioning=Partitioning(scheme="row_hash", segment_count=1),
-                    segment_ranges=((0, 0),),
-                )
-                assert ask(url, "/describeTable", DescribeTable(table_slice=ALL_ROWS.table_slice)).status == 200
-                assert ask(url, "/digestRows", every).status == 200
-                assert ask(url, "/getRows", ALL_ROWS).status == 200
-        finally:
-            process.terminate()
-        return int(process.stdout.read().split()[-1])
-
-
-@pytest.mark.slow
-def test_flat_memory(source: Path) -> None:
-    """Ten times the rows take the same memory, under 200 MB."""
-    small, large = peak_memory(source, 100_000), peak_memory(source, 1_000_000)
-    assert large < small * 1.1
-    assert large < 200 * 1024
-
-
-@pytest.mark.slow
-def test_flat_memory_in_version_2(source: Path) -> None:
-    """Ten times the rows take the same memory for digests and rows, but for the digests of more segments."""
-    small, large = peak_memory(source, 100_000, version=2), peak_memory(source, 1_000_000, version=2)
-    assert large < small * 1.1
-    assert large < 200 * 1024
