@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
-from tests.database_servers import _free_port
+from tests.database_server import free_port
 
 SETTINGS = """
 [databases]
@@ -48,7 +48,7 @@ def pooler(url: str, mode: str) -> Iterator[str]:
 
 
 def _run(program: str, server: URL, folder: Path, mode: str) -> Iterator[str]:
-    listen = _free_port()
+    listen = free_port()
     (folder / "users.txt").write_text(f'"{server.username}" ""\n')
     (folder / "pgbouncer.ini").write_text(
         SETTINGS.format(host=server.host, port=server.port, listen=listen, folder=folder, mode=mode)

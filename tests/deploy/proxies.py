@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.database_servers import _free_port
+from tests.database_server import free_port
 from tests.docs.pages import PROJECT
 from tests.server.process.certificates import Authority
 
@@ -75,7 +75,7 @@ def nginx(server: str, folder: Path, **replacements: str) -> Iterator[Proxy]:
 
     :param replacements: of ``burst``, say, by another number
     """
-    port, authority = _free_port(), Authority(folder)
+    port, authority = free_port(), Authority(folder)
     authority.sign("localhost")
     own = {"listen 443": f"listen 127.0.0.1:{port}"}
     recipe = replaced((RECIPES / "nginx.conf").read_text(), _places(server, folder) | own)
@@ -93,7 +93,7 @@ def nginx(server: str, folder: Path, **replacements: str) -> Iterator[Proxy]:
 @contextmanager
 def caddy(server: str, folder: Path) -> Iterator[Proxy]:
     """Run the recipe for Caddy before the sync server at a URL."""
-    port, authority = _free_port(), Authority(folder)
+    port, authority = free_port(), Authority(folder)
     authority.sign("localhost")
     # Neither the port of its commands nor that of plain HTTP is a test's to take.
     own = {

@@ -17,7 +17,7 @@ import yaml
 
 from airflow_provider_sync.cli.main import build_parser, main
 from airflow_provider_sync.config.tokens import token_digest
-from tests.database_servers import _free_port
+from tests.database_server import free_port
 from tests.deploy.images import SECONDS, Image, build, folder_of_images, need_chroots, run, start, steps
 from tests.deploy.proxies import RECIPES, caddy, replaced
 from tests.docs.pages import PROJECT
@@ -74,7 +74,7 @@ def test_the_image(image: Image, server_yaml: Path, tmp_path: Path) -> None:
     python = "/opt/airflow-sync/bin/python"
     run(image, [python, "-c", "import psycopg, pymysql, duckdb"], {}, check=True)
     assert "No module named 'airflow'" in run(image, [python, "-c", "import airflow"], {}, check=False).stdout
-    cache, port, log = tmp_path / "cache", _free_port(), tmp_path / "log"
+    cache, port, log = tmp_path / "cache", free_port(), tmp_path / "log"
     cache.mkdir()
     os.chown(cache, *map(int, image.user.split(":")))
     sources = {"./server.yaml": server_yaml, "cache": cache}

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers
-from tests.faults.crashes import ForkedServer, Fuse, ended, forked
+from tests.faults.forks import ForkedServer, Fuse, ended, forked
 from tests.faults.kinds import Kind, Trial
 from tests.faults.proxy import Proxy
 from tests.faults.site import ITEMS, ROWS, Site, site

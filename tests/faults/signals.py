@@ -16,7 +16,8 @@ import yaml
 
 from airflow_provider_sync.cli.main import main
 from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers
-from tests.faults.crashes import ForkedServer, Fuse, count_steps, ended, forked
+from tests.faults.crashes import count_steps
+from tests.faults.forks import ForkedServer, Fuse, ended, forked
 from tests.faults.kinds import Kind, Trial
 from tests.faults.site import site
 from tests.faults.states import Violation, check_whole

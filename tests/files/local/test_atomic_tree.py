@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, DirectoryBusyError, FileError
-from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.local.atomic_tree import copy_name
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree_writer import Backup, Metadata
@@ -286,13 +285,6 @@ def test_mount_points_are_refused(storage: LocalStorage, root: Path, monkeypatch
     with pytest.raises(FileError, match=r"atomic: another disk is mounted at 'dir' in "):
         storage.atomic_copy().__enter__()
     assert [path.name for path in root.parent.iterdir()] == [root.name]
-
-
-def test_object_storage_refuses(memory: object) -> None:
-    """Many objects cannot be replaced in one step, which the error says."""
-    storage: Storage = open_storage("memory://bucket/root", memory)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match=r"atomic: .* is object storage"):
-        storage.atomic_copy()
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EMLINK])

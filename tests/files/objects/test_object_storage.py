@@ -10,8 +10,14 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
-from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError, FileError, SyncError, TransportError
-from airflow_provider_sync.files import Md5Hasher, PathFilter, build_manifest, open_storage
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    FileChangedError,
+    FileError,
+    SyncError,
+    TransportError,
+)
+from airflow_provider_sync.files import Md5Hasher, PathFilter, Storage, build_manifest, open_storage
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
 from tests.files.conftest import break_off, get, put
@@ -199,3 +205,10 @@ def test_file_systems_with_directories_know_a_missing_root(memory: MemoryFileSys
         list(storage.scan())
     memory.makedirs("/srv/data")
     assert list(storage.scan()) == []
+
+
+def test_object_storage_refuses(memory: object) -> None:
+    """Many objects cannot be replaced in one step, which the error says."""
+    storage: Storage = open_storage("memory://bucket/root", memory)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"atomic: .* is object storage"):
+        storage.atomic_copy()

@@ -36,9 +36,7 @@ PROBED = SegmentFacts(
 """The same by a probe."""
 
 FEW_CHANGES = SampleFacts(wanted=30, changed=30, source_rows=1_900, rows=3_800)
-
 MANY_CHANGES = SampleFacts(wanted=1_000, changed=1_000, source_rows=1_900, rows=3_800)
-
 FINER = partitioning(count=4096)
 
 

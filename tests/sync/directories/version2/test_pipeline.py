@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.client.file_streams import ContentAnswer, ListingAnswer
+from airflow_provider_sync.client.file_streams import ListingAnswer
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.local import entries as local_entries
-from airflow_provider_sync.protocol.v2.file_messages import ListFiles, ReadFiles
+from airflow_provider_sync.protocol.v2.file_messages import ListFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import directory_differs, sync_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory
 from airflow_provider_sync.sync.directories.version2 import fetch
 from tests.sync.directories.mirror import Mirror, everything, target_directory
+from tests.sync.directories.version2.disturbed import Disturbed, sync_disturbed
 
 
 @pytest.fixture
@@ -38,24 +39,6 @@ def source(mirror: Mirror) -> Path:
 def target(mirror: Mirror) -> Path:
     """Return where the target is."""
     return Path(mirror.target.location)
-
-
-class Disturbed(SyncClient):
-    """A client that lets something happen before each request for content."""
-
-    action: Callable[[], None]
-
-    def read_files(self, request: ReadFiles, *, repeat: bool = True) -> ContentAnswer:
-        """Act, then ask."""
-        self.action()
-        return super().read_files(request, repeat=repeat)
-
-
-def sync_disturbed(mirror: Mirror, action: Callable[[], None]) -> DirectoryReport:
-    """Sync while something happens between listing and download."""
-    with mirror.client() as client, Disturbed(client.url, retries=0) as disturbed, open_cache(str(mirror.cache)) as cache:
-        disturbed.action = action
-        return sync_directory(disturbed, target_directory(), mirror.target, cache=cache)
 
 
 def test_nothing_changed_is_one_small_request(folders: Mirror) -> None:
@@ -278,44 +261,6 @@ def test_steps_cannot_be_atomic(folders: Mirror) -> None:
     """A directory that is to change in one step cannot be synced in several."""
     with folders.client() as client, pytest.raises(ConfigurationError, match="cannot be synced in steps"):
         compare_directory(client, target_directory({"atomic": True}), folders.target)
-
-
-def test_a_file_that_changes_after_the_listing(folders: Mirror) -> None:
-    """A file that changed between listing and download is asked for again, in its new version."""
-    folders.put("a")
-    folders.put("b", "old")
-    actions = iter([lambda: folders.put("b", "newer")])
-    report = sync_disturbed(folders, lambda: next(actions, lambda: None)())
-    assert (report.files_added, report.verified) == (2, "digest")
-    folders.assert_equal()
-
-
-def test_a_file_that_never_stands_still(folders: Mirror) -> None:
-    """A file that changes each time is named and left alone; everything else arrives, and what the source lacks goes."""
-    folders.put("a")
-    folders.put("log")
-    folders.put_target("log", "old")
-    folders.put_target("gone")
-    lines = iter(range(1, 100))
-    report = sync_disturbed(folders, lambda: folders.put("log", "line\n" * next(lines)))
-    assert (report.files_added, report.files_deleted, report.verified) == (1, 1, None)
-    assert "'log' changed at the source each of the 3 times" in report.warnings[0]
-    assert folders.contents() == {"a": "content", "log": "old"}
-    with pytest.raises(SyncFailed, match="changed each of the 3 times") as failure:
-        sync_disturbed(folders, lambda: folders.put("log", "line\n" * next(lines)))
-    assert failure.value.retryable
-
-
-def test_a_file_that_vanishes(folders: Mirror) -> None:
-    """A file that the source removes meanwhile is named; the next sync deletes it."""
-    folders.put("a")
-    folders.put("b", "new")
-    folders.put_target("b", "old")
-    report = sync_disturbed(folders, lambda: folders.source.delete("b"))
-    assert (report.files_added, report.verified) == (1, None)
-    assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
-    assert folders.contents() == {"a": "content", "b": "old"}
-    assert folders.sync().files_deleted == 1
 
 
 def test_names_that_cannot_exist_here(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

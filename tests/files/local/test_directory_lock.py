@@ -1,0 +1,73 @@
+"""One sync of a directory at a time."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.exceptions import DirectoryBusyError
+from airflow_provider_sync.files.local.local_storage import LocalStorage
+from tests.files.conftest import PROJECT, get, put, tree
+
+
+def test_one_sync_at_a_time(storage: LocalStorage, root: Path) -> None:
+    """While one holds the lock others wait and then fail, in a way that may be tried again; nothing is left of the lock."""
+    with storage.exclusive(0):
+        with pytest.raises(DirectoryBusyError, match="Another sync has held") as failure, LocalStorage(root).exclusive(0.1):
+            pytest.fail("two at once")
+        assert failure.value.retryable
+        put(storage, "x")
+    with LocalStorage(root).exclusive(0):
+        assert tree(root) == {"x": b"content"}
+
+
+def test_the_lock_waits_for_its_turn(storage: LocalStorage, root: Path) -> None:
+    """Who waits gets the lock when the other lets go."""
+    entered, order = threading.Event(), []
+
+    def hold() -> None:
+        with LocalStorage(root).exclusive(0):
+            entered.set()
+            order.append("first")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait()
+    with storage.exclusive(60):
+        order.append("second")
+    holder.join()
+    assert order == ["first", "second"]
+
+
+def test_the_lock_of_a_killed_process_is_free(storage: LocalStorage, root: Path) -> None:
+    """A sync that was killed blocks nobody."""
+    code = """if True:
+        import os, signal, sys
+        from airflow_provider_sync.files import open_storage
+        with open_storage(sys.argv[1]).exclusive(0):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", code, root], cwd=PROJECT, check=False)
+    with storage.exclusive(0):
+        put(storage, "x")
+    assert get(storage, "x") == b"content"
+
+
+def test_no_locks_on_the_file_system(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a file system without locks the sync goes on, and the log says so."""
+    import fcntl
+
+    def unsupported(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with storage.exclusive(0):
+        put(storage, "x")
+    assert "without locks" in caplog.text

@@ -1,0 +1,53 @@
+"""Files that change, or go, between the listing and their download."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sync.exceptions import SyncFailed
+from tests.sync.directories.mirror import Mirror
+from tests.sync.directories.version2.disturbed import sync_disturbed
+
+
+@pytest.fixture
+def folders(folders_of_version2: Mirror) -> Mirror:
+    """Give two folders, by version 2."""
+    return folders_of_version2
+
+
+def test_a_file_that_changes_after_the_listing(folders: Mirror) -> None:
+    """A file that changed between listing and download is asked for again, in its new version."""
+    folders.put("a")
+    folders.put("b", "old")
+    actions = iter([lambda: folders.put("b", "newer")])
+    report = sync_disturbed(folders, lambda: next(actions, lambda: None)())
+    assert (report.files_added, report.verified) == (2, "digest")
+    folders.assert_equal()
+
+
+def test_a_file_that_never_stands_still(folders: Mirror) -> None:
+    """A file that changes each time is named and left alone; everything else arrives, and what the source lacks goes."""
+    folders.put("a")
+    folders.put("log")
+    folders.put_target("log", "old")
+    folders.put_target("gone")
+    lines = iter(range(1, 100))
+    report = sync_disturbed(folders, lambda: folders.put("log", "line\n" * next(lines)))
+    assert (report.files_added, report.files_deleted, report.verified) == (1, 1, None)
+    assert "'log' changed at the source each of the 3 times" in report.warnings[0]
+    assert folders.contents() == {"a": "content", "log": "old"}
+    with pytest.raises(SyncFailed, match="changed each of the 3 times") as failure:
+        sync_disturbed(folders, lambda: folders.put("log", "line\n" * next(lines)))
+    assert failure.value.retryable
+
+
+def test_a_file_that_vanishes(folders: Mirror) -> None:
+    """A file that the source removes meanwhile is named; the next sync deletes it."""
+    folders.put("a")
+    folders.put("b", "new")
+    folders.put_target("b", "old")
+    report = sync_disturbed(folders, lambda: folders.source.delete("b"))
+    assert (report.files_added, report.verified) == (1, None)
+    assert report.warnings == ("'b' went from the source during the sync; the next run deletes what is left.",)
+    assert folders.contents() == {"a": "content", "b": "old"}
+    assert folders.sync().files_deleted == 1
