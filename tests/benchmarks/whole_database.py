@@ -36,9 +36,12 @@ _FILL = {
     " '2024-01-01'::timestamp + seq * interval '1 second', {parent} FROM generate_series(1, {rows}) AS seq",
 }
 _SCAN = {
-    "mysql": "SELECT SUM(CRC32(SHA2(CONCAT_WS('|', id, name, price, changed, parent), 256))) FROM {table}",
-    "postgresql": "SELECT sum(length(sha256(convert_to(concat_ws('|', id, name, price, changed, parent), 'UTF8')))) FROM {table}",
+    "mysql": "SELECT SUM(CAST(CONV(LEFT(SHA2(CONCAT_WS('|', id, name, price, changed, parent), 256), 15), 16, 10) AS UNSIGNED))"
+    " FROM {table}",
+    "postgresql": "SELECT sum(('x' || encode(substr(sha256(convert_to(concat_ws('|', id, name, price, changed, parent), 'UTF8')),"
+    " 1, 8), 'hex'))::bit(60)::bigint) FROM {table}",
 }
+"""The sum of a digest of each row, as plainly as the database can."""
 
 
 def whole_database(servers: DatabaseServers, folder: Path, scale: float, rounds: int) -> Section:
