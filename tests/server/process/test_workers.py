@@ -52,9 +52,10 @@ def test_workers_share_their_limits(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "large").write_bytes(bytes(64 << 20))
     fields = [("config_name", "d"), ("files[0]", "large")]
-    limits = {"requests": 4}
+    limits, directories = {"requests": 4}, {"d": {"path": str(tmp_path / "files")}}
     with (
-        running(tmp_path, workers=2, limits=limits, directories={"d": {"path": str(tmp_path / "files")}}) as server,
+        # A parent that is killed cleans nothing up.
+        running(tmp_path, environment={"TMPDIR": str(tmp_path)}, workers=2, limits=limits, directories=directories) as server,
         ExitStack() as stack,
     ):
         for _ in range(4):
