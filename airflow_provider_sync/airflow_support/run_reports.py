@@ -52,7 +52,8 @@ def happening_of(context: Mapping[str, Any]) -> Happening:
     A task that has just synced has its reports. For a whole run, and for the missed deadline of one, the history has them.
     """
     dag_run = context.get("dag_run")
-    if (task := context.get("task")) is not None:
+    # Airflow 3.1 runs a copy of the task that the context names; its instance has the copy.
+    if (task := getattr(context.get("ti"), "task", None) or context.get("task")) is not None:
         reports: Sequence[Report] = getattr(task, "reports", ())
         subject = f"{task.dag_id}/{task.task_id}"
     else:

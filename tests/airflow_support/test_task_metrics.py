@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,7 +57,8 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
     settings = {"STATSD_ON": "True", "STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(server.port), "STATSD_PREFIX": "airflow"}
     for name, value in settings.items():
         monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
-    logger = _airflow_metrics("statsd_logger").get_statsd_logger()
+    made_by = _airflow_metrics("statsd_logger").get_statsd_logger
+    logger = made_by(*[None] * len(signature(made_by).parameters))  # Airflow 3.1.0 calls it like a method
     _initialize(lambda: logger)
     yield server
     logger.statsd.close()
@@ -79,7 +82,8 @@ def _initialize(factory: Callable[[], Any]) -> None:
     elif AIRFLOW_VERSION >= (3, 2):
         Stats.initialize(factory=factory)  # type: ignore[call-arg]
     else:
-        type(Stats).instance = factory()  # type: ignore[attr-defined]
+        holder: Any = Stats
+        holder.instance, holder._instance_pid = factory(), os.getpid()
 
 
 def test_a_task_sends_them(source: Source, target: Target, statsd: StatsD) -> None:

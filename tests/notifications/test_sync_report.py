@@ -19,7 +19,7 @@ from airflow_provider_sync.notifications.sync_report import SyncReportNotifier
 from airflow_provider_sync.operators.sync_check import SyncCheckOperator
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from airflow_provider_sync.report import TableReport
-from tests.airflow_runs import run_dag, task_states
+from tests.airflow_runs import AIRFLOW_VERSION, run_dag, task_states
 from tests.notifications.webhook import SECRET, Webhook
 from tests.source_server import Source, Target
 
@@ -59,7 +59,9 @@ def test_callbacks(source: Source, target: Target, webhook: Webhook, history_url
         check >> sync
     assert task_states(run_dag(dag)) == {"check": "failed", "sync": "failed"}
     checked, synced = webhook.texts
-    assert checked == ("messages/check: Table 'orders' differs from the source (rows: 3 to insert).")
+    # In the test's process, Airflow 3.1 does not tell callbacks of the error; its task runner does.
+    if AIRFLOW_VERSION >= (3, 2):
+        assert checked == "messages/check: Table 'orders' differs from the source (rows: 3 to insert)."
     assert synced.startswith("messages/sync: 1 failed, 1 changed\n\n")
     assert "orders  changed" in synced
     assert "prices: failed: The server does not offer a table 'prices'" in synced

@@ -72,7 +72,7 @@ def test_long_work_is_logged(source: Source, target: Target, monkeypatch: pytest
     monkeypatch.setattr("airflow_provider_sync.operators.sync_operator.SECONDS_BETWEEN_LINES", 0.0)
     with capture_logs() as events:
         execute(tables="orders")
-    assert "orders: 3 rows so far" in [event["event"] for event in events]
+    assert "orders: 3 of 3 rows" in [event["event"] for event in events]
 
 
 def test_secrets_are_not_logged(source: Source, target: Target, caplog: pytest.LogCaptureFixture) -> None:
