@@ -21,7 +21,9 @@ def build_archives(folder: Path, *, source: Path = ROOT) -> tuple[Path, Path]:
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="airflow-sync-build-") as built:
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", built, str(source)]
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if ended.returncode:
+            sys.exit(f"{ended.stdout}The archives cannot be built.")
         (wheel,), (sdist,) = Path(built).glob("*.whl"), Path(built).glob("*.tar.gz")
         return Path(shutil.copy(wheel, folder)), Path(shutil.copy(sdist, folder))
 

@@ -105,7 +105,7 @@ def _download(version: str, machine: str) -> list[Path]:
         if not entry.marker or entry.marker.evaluate(environment)
     ]
     folder = _WHEELS / f"{machine}-{version}"
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--python-version", version]
+    options = ["-qq", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--python-version", version]
     options += [argument for glibc in _GLIBC for argument in ("--platform", f"{glibc}_{machine}")]
     folder.mkdir(parents=True, exist_ok=True)
     _run(sys.executable, "-m", "pip", "download", *options, "--dest", folder, *pins)
