@@ -24,14 +24,17 @@ def call(*command: str | Path) -> str:
     return ended.stdout
 
 
-def try_to_call(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command without what the tests set for Python, and return how it ended; its output has both streams."""
+def try_to_call(*command: str | Path, stderr: int | None = subprocess.STDOUT) -> subprocess.CompletedProcess[str]:
+    """Run a command without what the tests set for Python, and return how it ended.
+
+    :param stderr: where its errors go, as `subprocess` takes it: into the output by default, to those of the tests for ``None``
+    """
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     return subprocess.run(
         list(map(str, command)),
         env=environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=stderr,
         text=True,
         timeout=SECONDS,
         check=False,
