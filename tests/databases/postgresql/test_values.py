@@ -1,10 +1,8 @@
-"""PostgreSQL: values in and out, the hash that MySQL would give, and every value that would be mangled refused."""
+"""PostgreSQL: values in and out, and every value that would be mangled refused."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,27 +12,7 @@ from airflow_provider_sync.databases.contract.read import BATCH_ROWS
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
 from airflow_provider_sync.databases.schema import Row, Table, Value
 from airflow_provider_sync.exceptions import ProtocolError, TableError
-from airflow_provider_sync.protocol.v1 import NULL
-from airflow_provider_sync.protocol.v1.table_hash import TableHash
-from tests.database_servers import DatabaseServers
-from tests.databases.postgresql.databases import DRIVERS, empty, open_database, rows, run, shared_database
-
-GOLDEN = Path(__file__).parents[2] / "golden"
-
-
-@pytest.fixture(scope="module")
-def shared_url(database_servers: DatabaseServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of the module's database."""
-    with shared_database(database_servers, tmp_path_factory.mktemp("postgresql")) as url:
-        yield url
-
-
-@pytest.fixture(params=DRIVERS)
-def database(request: pytest.FixtureRequest, shared_url: str) -> Iterator[PostgreSQLDatabase]:
-    """Give an empty database, once through each driver."""
-    with open_database(shared_url, request.param) as database:
-        empty(database)
-        yield database
+from tests.databases.postgresql.databases import rows, run
 
 
 def described(database: PostgreSQLDatabase, name: str = "t") -> Table:
@@ -54,17 +32,6 @@ def read(database: PostgreSQLDatabase, name: str = "t", order_by: tuple[str, ...
     with database.snapshot() as connection:
         table = database.catalog.describe(connection, name)
         return [row for batch in database.reader.read(connection, table, table.columns, order_by=order_by) for row in batch]
-
-
-def hashed(database: PostgreSQLDatabase, name: str = "t") -> str:
-    """Return the version 1 hash, made from the rows."""
-    chain = TableHash()
-    with database.snapshot() as connection:
-        table = database.catalog.describe(connection, name)
-        write = [database.version1.hash_text(column, table.columns) for column in table.columns]
-        for batch in database.reader.read(connection, table, table.columns, order_by=database.version1.hash_order(table)):
-            chain.update([[NULL if v is None else w(v) for w, v in zip(write, row, strict=True)] for row in batch])
-    return chain.hexdigest()
 
 
 # Type, what is stored, what is read; what is read can be loaded again.
@@ -359,47 +326,6 @@ def test_text_keys_are_sorted_by_bytes(database: PostgreSQLDatabase) -> None:
     ]
 
 
-_GOLDEN = {
-    "basic": "id integer PRIMARY KEY, a varchar(50), b integer",
-    "module_test": "id bigint PRIMARY KEY, test_1 integer, test_2 varchar(255), test_3 varchar(255), test_4 char(1)",
-    "empty": "id integer PRIMARY KEY, a text",
-    "bigint": "id bigint PRIMARY KEY, a bigint, u numeric(20)",
-    "double": "id integer PRIMARY KEY, d double precision",
-    "bit": "id integer PRIMARY KEY, b1 bit(1), b8 bit(8), b16 bit(16), b64 bit(64)",
-    "binary_utf8": "id integer PRIMARY KEY, b bytea, v bytea",
-}
-
-
-@pytest.mark.parametrize("name", _GOLDEN)
-def test_equal_rows_have_the_hash_of_mysql(database: PostgreSQLDatabase, name: str) -> None:
-    """The rows of a real server, loaded here into like columns, have the hash that the server gave for them."""
-    run(database, f"CREATE TABLE t ({_GOLDEN[name]})")
-    lines = (GOLDEN / "tables" / f"{name}.ndjson").read_text().splitlines()
-    load(database, *(tuple(json.loads(line).values()) for line in lines))
-    entry = next(entry for entry in json.loads((GOLDEN / "tables.json").read_text()) if entry["name"] == name)
-    assert hashed(database) == entry["hash"]
-
-
-def test_every_kind_is_hashed_as_mysql_renders_it(database: PostgreSQLDatabase) -> None:
-    """Decimals keep their scale, booleans are 1 and 0, timestamps their digits, real numbers six of theirs."""
-    run(
-        database,
-        """CREATE TABLE t (id integer PRIMARY KEY, n numeric(10,2), b boolean, ts timestamp(3), tz timestamptz, f real, c char(5),
-           u uuid, bt bit(12), e text)""",
-        """INSERT INTO t VALUES (1, 1.1, true, '2024-01-01', '2024-01-01 09:00+09', 16777217, 'ü',
-           'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', B'000000000101', '')""",
-    )
-    expected = TableHash()
-    expected.update(
-        [[b"1", b"1.10", b"1", b"2024-01-01 00:00:00.000", b"2024-01-01 00:00:00.000000", b"16777200", "ü".encode(),
-          b"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", b"\x00\x05", b""]]
-    )  # fmt: skip
-    assert hashed(database) == expected.hexdigest()
-    with database.snapshot() as connection:
-        table = database.catalog.describe(connection, "t")
-        assert database.version1.hash_in_database(connection, table, table.columns) is None
-
-
 @pytest.mark.parametrize(
     ("kind", "sendable", "unsendable"),
     [
@@ -425,36 +351,3 @@ def test_unsendable_values_are_found(database: PostgreSQLDatabase, kind: str, se
         assert found is not None
         assert found.name == "z"
         assert database.version1.find_unsendable(connection, table, table.columns[:2]) is None
-
-
-@pytest.fixture
-def encoded_database(database: PostgreSQLDatabase, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDatabase]:
-    """Give a database in the encoding that is the fixture's parameter."""
-    url = database.engine.url
-    name = f"{url.database}_encoded"
-    run(database, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{request.param}' LOCALE_PROVIDER libc LOCALE 'C'")
-    try:
-        # SQLAlchemy itself cannot start on psycopg in a database of SQL_ASCII without the option.
-        url = url.set(database=name, query={"client_encoding": "utf8"})
-        with open_database(url.render_as_string(hide_password=False), database.engine.dialect.driver) as encoded:
-            yield encoded
-    finally:
-        run(database, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.mark.parametrize("encoded_database", ["LATIN1"], indirect=True)
-def test_databases_in_other_encodings_speak_utf8(encoded_database: PostgreSQLDatabase) -> None:
-    """Text of a LATIN1 database comes and goes as it is; a character that it lacks is refused."""
-    run(encoded_database, "CREATE TABLE t (id text PRIMARY KEY)")
-    assert load(encoded_database, ("ü",)) == 1
-    with pytest.raises(TableError, match=r'no equivalent in encoding "LATIN1"'):
-        load(encoded_database, ("📦",))
-    assert read(encoded_database, order_by=("id",)) == [("ü",)]
-
-
-@pytest.mark.parametrize("encoded_database", ["SQL_ASCII"], indirect=True)
-def test_text_that_is_not_utf8_is_refused(encoded_database: PostgreSQLDatabase) -> None:
-    """A database that takes any bytes for text may hold what is not UTF-8: reading it is an error that says so."""
-    run(encoded_database, "CREATE TABLE t (id text PRIMARY KEY)", "INSERT INTO t VALUES (chr(252))")
-    with pytest.raises(TableError, match='invalid byte sequence for encoding "UTF8": 0xfc'):
-        read(encoded_database)
