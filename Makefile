@@ -88,17 +88,17 @@ screenshots: setup ## take the pictures of the documentation again
 	@SYNC_SCREENSHOTS=docs/images CI=true $(PYTEST) -q tests/plugin/test_in_browser.py tests/cli/terminal/test_pictures.py
 
 package: setup ## build the wheel and the source archive into dist/
-	@.venv/bin/python -m publish.archives
+	@PYTHONPATH=.ci .venv/bin/python -m publish.archives
 
 pyz: setup ## build dist/airflow-sync.pyz, the core and its drivers in one file; MACHINE=aarch64 for another processor
-	@.venv/bin/python -m publish.pyz --machine $(MACHINE)
+	@PYTHONPATH=.ci .venv/bin/python -m publish.pyz --machine $(MACHINE)
 
 sbom: ## write dist/airflow-sync.cdx.json, a bill of materials of airflow-sync.pyz
 	@[ -f dist/airflow-sync.pyz ] || $(MAKE) --no-print-directory pyz
-	@.venv/bin/python -m publish.sbom
+	@PYTHONPATH=.ci .venv/bin/python -m publish.sbom
 
 licences: setup ## list the licences of all that is needed, and fail if one does not fit
-	@.venv/bin/python -m publish.licences
+	@PYTHONPATH=.ci .venv/bin/python -m publish.licences
 
 release: lint test-all licences package pyz sbom ## check everything, and build all that is published, with checksums, into dist/
 	@cd dist && sha256sum *.whl *.tar.gz *.pyz *.cdx.json >SHA256SUMS && cat SHA256SUMS
@@ -107,8 +107,8 @@ constraints: setup ## pin what CI installs, for every Python; pins that still fi
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \
 		pyproject.toml -o .ci/constraints.txt
 
-core-requirements: setup ## write core-requirements.txt: what is needed without Airflow, pinned as CI has it
-	@.venv/bin/python -m publish.core_requirements
+core-requirements: setup ## write docs/how-to/deploy/core-requirements.txt: what is needed without Airflow, pinned as CI has it
+	@PYTHONPATH=.ci .venv/bin/python -m publish.core_requirements
 
 clean: ## remove everything that these commands made, .venv and the cached MySQL included
 	@rm -rf .venv .cache .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -61,7 +61,7 @@ class Server(ABC):
     @staticmethod
     def parent() -> str | None:
         """Return the folder to put the server's own into: in memory when that has room, else the system's temporary one."""
-        return _folder_in_memory()
+        return folder_in_memory()
 
     def start(self) -> None:
         """Make a data directory, start the server and wait until it answers; raises ServerMissing when it does not."""
@@ -177,7 +177,7 @@ def administer(url: str) -> Iterator[sqlalchemy.Connection]:
         yield connection
 
 
-def _folder_in_memory() -> str | None:
+def folder_in_memory() -> str | None:
     """Return a folder in memory when it has room: thousands of databases come and go, ten times as fast as on a disk."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOM_BYTES

@@ -36,12 +36,7 @@ KINDS = {
 }
 """Headings of what Airflow's users import, and the packages that it is in."""
 
-OUTSIDE = {
-    "CHANGELOG.md": "CHANGELOG.md",
-    "README.md": "README.md",
-    "LICENSE": "LICENSE.md",
-    "core-requirements.txt": "core-requirements.md",
-}
+OUTSIDE = {"CHANGELOG.md": "CHANGELOG.md", "README.md": "README.md", "LICENSE": "LICENSE.md"}
 """Files of the project that pages lead to, and the pages that show them."""
 
 
@@ -54,7 +49,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         *_navigation(docs / "README.md", but="contributing/"),
         {"Code": _code_navigation()},
         {"Contribute": ["contributing/README.md", *_navigation(contributing)]},
-        {"Releases": [page for page in OUTSIDE.values() if page != "README.md"]},
+        {"Releases": ["CHANGELOG.md", "LICENSE.md"]},
     ]
     config.mdx_configs["toc"] = {**config.mdx_configs.get("toc", {}), "slugify": _github_slug}
     return config

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.database_servers import _folder_in_memory
+from tests.database_server import folder_in_memory
 from tests.deploy.proxies import program
 
 SECONDS = 900
@@ -57,7 +57,7 @@ def need_chroots() -> None:
 @contextmanager
 def folder_of_images() -> Iterator[Path]:
     """Give a folder for images, in memory where that has room and takes programs and devices: it is several times as fast."""
-    memory = _folder_in_memory()
+    memory = folder_in_memory()
     if memory is not None and os.statvfs(memory).f_flag & (os.ST_NOEXEC | os.ST_NODEV):
         memory = None
     with TemporaryDirectory(prefix="sync-image-", dir=memory) as folder:

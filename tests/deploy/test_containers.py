@@ -33,7 +33,7 @@ def test_commands() -> None:
     assert found["ENTRYPOINT"] == '["/opt/airflow-sync/bin/airflow-sync"]'
     for command in (yaml.safe_load(found["CMD"]), SERVER["command"]):
         build_parser().parse_args(command)
-    assert (PROJECT / "core-requirements.txt").exists()
+    assert (RECIPES / "core-requirements.txt").exists()
     beside = "\n".join((RECIPES / "compose.yaml").read_text().splitlines()[:3])
     for service in COMPOSE["services"].values():
         for volume in service["volumes"]:
@@ -50,7 +50,7 @@ def image() -> Iterator[Image]:
         subprocess.run(command, check=True, capture_output=True)
         (wheel,) = folder.glob("*.whl")
         recipe = replaced(DOCKERFILE, {"COPY core-requirements.txt /build/": f"COPY core-requirements.txt {wheel.name} /build/"})
-        shutil.copy(PROJECT / "core-requirements.txt", folder)
+        shutil.copy(RECIPES / "core-requirements.txt", folder)
         yield build(recipe, folder, folder, {"PACKAGE": f"/build/{wheel.name}"})
 
 

@@ -35,7 +35,10 @@ def missing_rooms(text: str) -> list[str]:
     paths = [code for code in inline_code(text) if _PATH.fullmatch(code) and ("/" in code or _FILE.fullmatch(code))]
     for drawing in re.findall(r"^```text$(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         paths += re.findall(r"[\w/]+\.py", drawing)
-    return [path for path in paths if not any(_exists(root, path) for root in (PROJECT, PACKAGE))]
+    # What a release puts into dist/ is not there before.
+    return [
+        path for path in paths if not path.startswith("dist/") and not any(_exists(root, path) for root in (PROJECT, PACKAGE))
+    ]
 
 
 def missing_names(text: str) -> list[str]:

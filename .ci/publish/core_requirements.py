@@ -11,7 +11,7 @@ from pathlib import Path
 
 from publish.project import CONSTRAINTS, PYTHONS, ROOT
 
-CORE_REQUIREMENTS = ROOT / "core-requirements.txt"
+CORE_REQUIREMENTS = ROOT / "docs" / "how-to" / "deploy" / "core-requirements.txt"
 _HEADER = """\
 # What airflow-provider-sync needs without Airflow; see docs/how-to/install-without-airflow.md.
 # Made by `make core-requirements` from the groups `core` and `drivers` in pyproject.toml.
