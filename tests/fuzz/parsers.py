@@ -6,12 +6,7 @@ worth.
 
 from __future__ import annotations
 
-import gzip
-import struct
-from collections.abc import Callable, Iterator, Sequence
-
-import msgspec
-from blake3 import blake3
+from collections.abc import Callable, Iterator
 
 from airflow_provider_sync.client.refusals import refusal
 from airflow_provider_sync.client.transport import seconds_to_wait
@@ -25,7 +20,7 @@ from airflow_provider_sync.printable import printable, printable_lines, quoted
 from airflow_provider_sync.protocol.v1 import compression as gzip_stream
 from airflow_provider_sync.protocol.v1.fields import parse_fields
 from airflow_provider_sync.protocol.v1.file_hashes import decode_manifest
-from airflow_provider_sync.protocol.v1.frames import frame_header, read_frames
+from airflow_provider_sync.protocol.v1.frames import read_frames
 from airflow_provider_sync.protocol.v1.glued_error import glued_error
 from airflow_provider_sync.protocol.v1.requests import (
     InvalidRequest,
@@ -38,7 +33,7 @@ from airflow_provider_sync.protocol.v1.rows import RowReader
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.bounds import canonical_bound
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
-from airflow_provider_sync.protocol.v2.compression import BlockCompressor, compressor
+from airflow_provider_sync.protocol.v2.compression import compressor
 from airflow_provider_sync.protocol.v2.content_check import ContentCheck, is_keep_alive
 from airflow_provider_sync.protocol.v2.file_checks import ChunksCheck, EntryCheck, check_file_digest
 from airflow_provider_sync.protocol.v2.file_messages import (
@@ -46,39 +41,26 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     ChunkFile,
     Chunks,
     Content,
-    ContentEnd,
     ContentFailed,
     DigestFiles,
     Entries,
-    FileDigest,
     FileDigests,
-    FileEntry,
-    FileMessage,
-    Listed,
     ListFiles,
     ReadFiles,
     RequestedFile,
-    Unchanged,
-    UnreadableFiles,
     path_order,
 )
 from airflow_provider_sync.protocol.v2.messages import (
-    ColumnDescription,
     Described,
     DescribeTable,
-    DescribeTables,
     DigestRows,
     GetRows,
     HoldSnapshot,
-    Message,
     Partitioning,
     RequestedSlice,
     RowDigests,
     Rows,
     Segments,
-    SnapshotHeld,
-    TableDone,
-    TableFailed,
 )
 from airflow_provider_sync.protocol.v2.row_text import digest_rows, row_digest, row_text
 from airflow_provider_sync.protocol.v2.stream import (
@@ -86,8 +68,6 @@ from airflow_provider_sync.protocol.v2.stream import (
     parse_media_type,
     read_file_messages,
     read_messages,
-    write_file_messages,
-    write_messages,
 )
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.server.file_requests import decode_file_request
@@ -105,9 +85,9 @@ LIMIT = 1 << 20
 
 Parser = Callable[[bytes], object]
 
-_GRID = Partitioning(scheme="key_range", segment_count=4, low=1, high=9)
-_SLICE = RequestedSlice(name="t")
-_FILES = (RequestedFile(path="a", size=3, mtime_ns=1), RequestedFile(path="b", size=0, mtime_ns=1))
+GRID = Partitioning(scheme="key_range", segment_count=4, low=1, high=9)
+SLICE = RequestedSlice(name="t")
+FILES = (RequestedFile(path="a", size=3, mtime_ns=1), RequestedFile(path="b", size=0, mtime_ns=1))
 _KINDS = list(LogicalKind)
 
 
@@ -161,9 +141,9 @@ def _messages(data: bytes) -> object:
     for message in read_messages([body], "gzip", limit=LIMIT):
         match message:
             case Described():
-                check_described(message, _SLICE)
+                check_described(message, SLICE)
             case Segments():
-                last = check_segments(message, _GRID, after=last)
+                last = check_segments(message, GRID, after=last)
             case RowDigests():
                 check_row_digests(message)
                 tsv.decode_keys(message.keys, 1)
@@ -180,7 +160,7 @@ def _file_stream(data: bytes) -> object:
 
 def _file_messages(data: bytes) -> object:
     """Read bytes as what a stream of files has inside."""
-    entries, chunks, content = EntryCheck(links=True), ChunksCheck("f"), ContentCheck(_FILES)
+    entries, chunks, content = EntryCheck(links=True), ChunksCheck("f"), ContentCheck(FILES)
     last = b""
     for message in read_file_messages([data], "none", limit=LIMIT):
         match message:
@@ -193,7 +173,7 @@ def _file_messages(data: bytes) -> object:
                 for digest in message.digests:
                     check_file_digest("f", digest)
             case Content() if not is_keep_alive(message):
-                assert len(content.receive(message)) <= _FILES[0].size
+                assert len(content.receive(message)) <= FILES[0].size
             case ContentFailed():
                 content.fail(message)
             case Chunks():
@@ -332,115 +312,3 @@ PARSERS: dict[str, Parser] = {
     "refusal": _refusal,
     "shown": _shown,
 }
-
-_DESCRIBED = Described(
-    columns=(
-        ColumnDescription(name="id", type=LogicalType(kind=LogicalKind.INTEGER)),
-        ColumnDescription(name="v", type=LogicalType(kind=LogicalKind.TEXT)),
-    ),
-    key=("id",),
-    rows=3,
-    partitioning=_GRID,
-)
-_MESSAGES: list[Message] = [
-    _DESCRIBED,
-    Segments(numbers=(0, 3), counts=(1, 2), sums=(5, 6)),
-    RowDigests(count=2, keys=b"1\n2\n", digests=bytes(12)),
-    Rows(count=2, data=b"1\ta\n2\t\\N\n"),
-    TableDone(number=0, digested=False),
-    SnapshotHeld(snapshot="a.b", seconds=1.5),
-    TableFailed(number=1, status=422, message="no"),
-]
-
-
-_DIGEST = blake3(b"abc").digest()
-_FILE_MESSAGES: list[FileMessage] = [
-    Entries(
-        entries=(
-            FileEntry("a", "directory", mode=0o755),
-            FileEntry("a/b", "file", 3, 1_700_000_000_000_000_000, 0o644, _DIGEST),
-            FileEntry("a/c", "file", 3, 7, 0o644, same_as="a/b"),
-            FileEntry("l", "link", link_target="a/b"),
-        )
-    ),
-    UnreadableFiles(reasons={"d/": "Permission denied."}),
-    Listed(state="x", links_skipped=1),
-    Unchanged(),
-    FileDigests(digests=(FileDigest(_DIGEST, 3, 7), FileDigest(None, problem="no"))),
-    Content(number=0, inflated=3, data=BlockCompressor().compress(b"abc"), end=ContentEnd(_DIGEST, 0o644)),
-    ContentFailed(number=1, reason="changed", message="It changed."),
-    Chunks(lengths=(3,), digests=_DIGEST[:16]),
-    Chunked(size=3, mtime_ns=7, digest=_DIGEST),
-]
-
-
-def _framed(messages: Sequence[msgspec.Struct]) -> bytes:
-    frames = (msgspec.msgpack.encode(message) for message in messages)
-    return b"".join(struct.pack(">I", len(frame)) + frame for frame in frames)
-
-
-_REQUEST = DigestRows(table_slice=_SLICE, partitioning=_GRID, segment_ranges=((0, 1), (3, 3)), keys="1\n2\n")
-
-SEEDS: dict[str, list[bytes]] = {
-    "v1_frames": [frame_header("a/b", 3) + b"abc" + frame_header("c", 0), frame_header("a", 9) + b'{"message": "Server Error"}'],
-    "v1_manifest": [b'{"hashes":{"a\\/b":"d41d","\\u00fc":""}}', b'{"hashes":["x","y"]}', b'{"hashes":[]}'],
-    "v1_rows": [b'{"id":1,"v":"a\\/b","n":null,"f":1.5,"b":true}\n{"id":2,"v":"","n":null,"f":1e9,"b":false}\n'],
-    "v1_gzip": [
-        gzip.compress(b"hello" * 100),
-        gzip.compress(b"a") + gzip.compress(b"b"),
-        gzip.compress(b"x") + b'{"message": "x"}',
-    ],
-    "v1_fields": [
-        b'\0{"config_name":"t","hash":"x","files":["a",{"b":1}]}',
-        b"\1config_name=t&files%5B0%5D=a&files[a][b][]=c&hash=0",
-        b'\2--x\r\nContent-Disposition: form-data; name="config_name"\r\n\r\nt\r\n--x--\r\n',
-    ],
-    "v2_stream": [
-        b"\0" + b"".join(write_messages(iter(_MESSAGES), "zstd")),  # type: ignore[arg-type]
-        b"\1" + b"".join(write_messages(iter(_MESSAGES), "gzip")),  # type: ignore[arg-type]
-    ],
-    "v2_messages": [_framed(_MESSAGES)],
-    "v2_file_stream": [
-        bytes([number]) + b"".join(write_file_messages([_FILE_MESSAGES], compression))
-        for number, compression in enumerate(("zstd", "gzip", "none"))
-    ],
-    "v2_file_messages": [_framed(_FILE_MESSAGES)],
-    "v2_tsv": [b"\1a\tb\n\\N\t\\\\\\t\\n\n", b"\0a\\b\\f\\v\n", b"\x001\n2\n"],
-    "v2_row_text": [b"\0\3\5" + b"1,text,ab,N,N,N,-2,,"],
-    "v2_bounds": [bytes([number]) + text for number in range(11) for text in (b"2024-02-29T12:00:00+02:00", b"-12.5e3", b"7")],
-    "v2_requests": [bytes([number]) + msgspec.json.encode(_REQUEST) for number in range(3)]
-    + [b'\0{"table_slice":{"name":" t"}}'],
-    "v2_tables_request": [
-        msgspec.json.encode(DescribeTables(table_slices=(_SLICE, _SLICE), max_rows=9, probes={"pghash": "0f"}))
-    ],
-    "v2_snapshot_request": [msgspec.json.encode(HoldSnapshot(tables=("t", "u")))],
-    "v2_file_requests": [
-        b"\0" + msgspec.json.encode(ListFiles(directory="t", folder="a", state="x")),
-        b"\1" + msgspec.json.encode(DigestFiles(directory="t", paths=("a", "b"))),
-        b"\2"
-        + msgspec.json.encode(
-            ReadFiles(directory="t", files=(*_FILES, RequestedFile(path="c", size=9, mtime_ns=1, ranges=((1, 2),))))
-        ),
-        b"\3" + msgspec.json.encode(ChunkFile(directory="t", path="a")),
-    ],
-    "configuration": [
-        b"\0url: http://h/\ntables:\n  a: {max_deletes: 50%, window: [d, 2024-01-01, 2024-02-01]}\nconnections: {c: 'sqlite://'}\n",
-        b"\0url: http://h/\nlimits: {max_rows: 5}\ndirectories: {d: &a {path: x}, e: *a}\n",
-        b"\xfftokens: [a, {token: b, tables: [t]}]\ntables: {t: {}}\nconnections: {c: 'sqlite://'}\n",
-    ],
-    "name": [b"a/b/c", b"../x", b"/etc/passwd", b".airflow-sync-0123456789abcdef.part"],
-    "pattern": [b"**/*.p?g\0a/b/c.png", b"[!a-c]x*/**\0dx/y", b"*a*b*[c]\0aabbc", b"tmp/\0tmp/x"],
-    "headers": [
-        b"application/vnd.airflow-sync.v2; compression=zstd",
-        b"120",
-        b"Sun, 29 Nov 2026 00:00:00 GMT",
-        b"gzip;q=0, zstd",
-    ],
-    "refusal": [
-        b"\0http://user:pw@host/x?q",
-        b'\3{"config_name": ["Config name not in sync-server.tables"]}',
-        b'\5{"message": "no"}',
-    ],
-    "shown": [b'x{\n    "message": "Server Error"\n}', b"\x1b[2Ja\nb\xe2\x80\xae"],
-}
-"""Valid inputs, from which mutations begin."""

@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.fuzz.parsers import PARSERS, SEEDS
+from tests.fuzz.parsers import PARSERS
+from tests.fuzz.seeds import SEEDS
 
 CORPUS = Path(__file__).parent / "corpus"
 _DONE = re.compile(r"Done (\d+) runs|stat::number_of_executed_units:\s*(\d+)")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.parsers import ERRORS, PARSERS, SEEDS
+from tests.fuzz.parsers import ERRORS, PARSERS
+from tests.fuzz.seeds import SEEDS
 
 CORPUS = Path(__file__).parent / "corpus"
 _MEGABYTE = 1 << 20
