@@ -226,7 +226,8 @@ def _walk(loc: Place, model: Any) -> Iterator[list[Any]]:
 def _holds(kinds: Sequence[Any], step: str | int) -> bool:
     """Whether a step leads into one of several types; otherwise it names one of them."""
     if isinstance(step, int):
-        return any(get_origin(kind) in (tuple, dict) for kind in kinds)
+        # In a model, it is a name that YAML takes for a number.
+        return any(get_origin(kind) in (tuple, dict) or _is_model(kind) for kind in kinds)
     return step == _KEY or not kinds or any(_is_model(kind) or get_origin(kind) is dict for kind in kinds)
 
 

@@ -56,6 +56,8 @@ def test_all_mistakes_are_found_at_once() -> None:
             " min_bytes_per_second,"
             " max_stream_seconds.",
         ),
+        (ServerConfig, {5: 7}, (5,), "the name 5 must be text. Write it in quotes."),
+        (ServerConfig, {"tokens": [{5: 7}]}, ("tokens", 0, 5), "tokens[0]: the name 5 must be text. Write it in quotes."),
         (ServerConfig, {"connections": {5: "sqlite://"}}, ("connections", 5), "connections: the name 5 must be text,"),
         (ClientConfig, {**URL, "retries": 1.5}, ("retries",), "retries is 1.5. Give a whole number."),
         (ClientConfig, {**URL, "retries": True}, ("retries",), "retries must be a whole number, not true or false."),

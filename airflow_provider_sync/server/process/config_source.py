@@ -70,7 +70,7 @@ class ConfigSource:
             config = self._checked() if told else self.config
             if config.tls is not None:
                 tls_context(config.tls)
-        except SyncError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the server goes on with what it has
             self.refused(error, "configuration" if told else "certificate")
             return None
         return config

@@ -46,6 +46,22 @@ def test_what_cannot_be_read_is_refused_once(caplog: pytest.LogCaptureFixture) -
     assert source.config is first
 
 
+def test_an_error_that_nobody_expected(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever error reading the configuration ends in, it is logged, and the server goes on and reads the next one."""
+    configs = [ServerConfig()]
+
+    def read() -> ServerConfig:
+        return configs.pop()
+
+    source = ConfigSource(configs.pop(), read, lambda _: None)
+    source.tell()
+    assert source.next() is None
+    assert caplog.messages == ["The configuration was not reloaded, and the old one stays in use: pop from empty list"]
+    configs.append(ServerConfig.from_dict({"tokens": ["next"]}))
+    source.tell()
+    assert source.next() == ServerConfig.from_dict({"tokens": ["next"]})
+
+
 def test_what_this_server_cannot_have_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     """A configuration that the server's address does not allow is refused as a whole."""
 
