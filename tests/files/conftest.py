@@ -17,6 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
 from airflow_provider_sync.files import Storage, open_storage
+from airflow_provider_sync.files.digest_cache import DigestCache, open_cache
 
 if TYPE_CHECKING:
     from gcp_storage_emulator.server import Server
@@ -192,3 +193,16 @@ def tree(root: Path) -> dict[str, bytes | None]:
         else:
             found[name] = path.read_bytes() if path.is_file() else None
     return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the cache is; its directory does not exist yet."""
+    return tmp_path / "cache" / "digests.sqlite"
+
+
+@pytest.fixture
+def cache(path: Path) -> Iterator[DigestCache]:
+    """An empty cache."""
+    with open_cache(str(path)) as opened:
+        yield opened
