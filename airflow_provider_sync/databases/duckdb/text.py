@@ -90,6 +90,19 @@ def parsed(column: Column, text: str) -> str:
     return f"TRY_CAST({text} AS {column.sql_type})"
 
 
+def canonical_time(text: str, kind: LogicalType) -> str:
+    """Return the canonical form of a time that SQLite sends as it stores it: with a ``T``, other digits, or a mark of UTC.
+
+    A text that is no time becomes no canonical form of one.
+
+    :param text: an expression of type VARCHAR
+    :param kind: a kind with seconds
+    """
+    plain = f"regexp_replace(replace({text}, 'T', ' '), '(Z|[+-]00:?00)$', '')"
+    # Zeros at the end of the fraction, or a point without one, say nothing.
+    return _padded(f"regexp_replace(regexp_replace({plain}, '(\\.[0-9]*?)0+$', '\\1'), '\\.$', '')", kind)
+
+
 def _trimmed(text: str, scale: int) -> str:
     """Return the text of a decimal without zeros at the end of its fraction."""
     return f"rtrim(rtrim({text}, '0'), '.')" if scale else text

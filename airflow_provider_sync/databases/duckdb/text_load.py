@@ -22,11 +22,11 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.duckdb.errors import message, translated
 from airflow_provider_sync.databases.duckdb.session import driver_of
-from airflow_provider_sync.databases.duckdb.text import canonical_text, literal, parsed
+from airflow_provider_sync.databases.duckdb.text import canonical_text, canonical_time, literal, parsed
 from airflow_provider_sync.databases.schema import TEXTUAL, Kind, Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
-from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED
+from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED, LogicalKind
 
 _STATEMENT_BYTES = 64 * 1024 * 1024
 _LINE_BYTES = 2 * 1024 * 1024
@@ -45,6 +45,7 @@ _SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
 _HEADER = b"-\n"
 """A first line that is skipped, so that nothing in a row is taken for the mark of an encoding."""
 
+_SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
 _SHOWN_CHARACTERS = 40
 _REFUSED = " is not a value that this column keeps as it is"
 
@@ -119,7 +120,7 @@ def _naming(table: Table, columns: int) -> Iterator[None]:
     except duckdb.InvalidInputException as error:
         text = message(error)
         if text.endswith(_REFUSED.strip()):
-            raise TableError(f"{text}.") from error
+            raise TableError(f"{text}. Correct it at the source, or leave the column out with `columns`.") from error
         if "CSV Error" not in text:
             raise
         reason = "a text is not UTF-8" if "unicode" in str(error) else f"rows do not have the {columns} values of its columns"
@@ -198,6 +199,8 @@ def _checked(table: Table, column: CanonicalColumn, place: int) -> str:
     shown = f"{literal(label)} || left({text}, {_SHOWN_CHARACTERS}) || '{_REFUSED}'"
     # Only what is hexadecimal was read, so that its bytes need no comparison.
     written = text if column.column.kind is Kind.BINARY else canonical_text(column.column, column.type, value)
-    return (
-        f"CASE WHEN {text} IS NULL THEN NULL WHEN {value} IS NOT NULL AND {written} = {text} THEN {value} ELSE error({shown}) END"
-    )
+    same = f"{written} = {text}"
+    if column.type.kind in _SECONDS and not column.type.enforced:
+        # Most texts are canonical, and of those the second half is not computed.
+        same = f"({same} OR {written} = {canonical_time(text, column.type)})"
+    return f"CASE WHEN {text} IS NULL THEN NULL WHEN {value} IS NOT NULL AND {same} THEN {value} ELSE error({shown}) END"

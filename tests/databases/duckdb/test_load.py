@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from airflow_provider_sync.databases.duckdb.text_load import Insert, insert_lines, load_blocks
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
+from airflow_provider_sync.exceptions import TableError
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.scenario import Scenario
 
 LONG = 9 * 1024 * 1024
@@ -37,3 +41,58 @@ def test_little_memory_is_taken(duckdb_on: Scenario) -> None:
     with duckdb_on.database.connect(loading=True) as connection:
         connection.exec_driver_sql("SET memory_limit = '100MB'")
         assert load_blocks(connection, table, insert, 2, (b"%d\tvalue\n" % number for number in range(1000))) == 1000
+
+
+def loading_stored_times(on: Scenario) -> tuple[Table, Insert]:
+    """Make a table of times, and return what loads lines into it that SQLite sends as it stores them."""
+    on.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, at TIMESTAMP, zoned TIMESTAMPTZ, seconds TIMESTAMP_S, clock TIME)")
+    table = on.describe("t")
+    kinds = (LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ, LogicalKind.TIMESTAMP, LogicalKind.TIME)
+    types = [LogicalType(kind=LogicalKind.INTEGER), *(LogicalType(kind=kind, scale=6, enforced=False) for kind in kinds)]
+    columns = [CanonicalColumn(column=column, type=kind) for column, kind in zip(table.columns, types, strict=True)]
+    return table, insert_lines(on.database, table, columns)
+
+
+@pytest.mark.parametrize(
+    ("moment", "clock"),
+    [
+        ("2026-01-02 10:00:00", "10:00:00"),
+        ("2026-01-02T10:00:00Z", "10:00:00Z"),
+        ("2026-01-02 10:00:00.", "10:00:00."),
+        ("2026-01-02T10:00:00.0+00:00", "10:00:00.0"),
+        ("2026-01-02 10:00:00.00000000", "10:00:00.00000000"),
+    ],
+)
+def test_times_as_sqlite_stores_them(duckdb_on: Scenario, moment: str, clock: str) -> None:
+    """All forms of a time that SQLite knows are the same value."""
+    table, insert = loading_stored_times(duckdb_on)
+    line = "\t".join(["1", moment, moment, moment, clock]).encode() + b"\n"
+    with duckdb_on.database.connect(loading=True) as connection:
+        assert load_blocks(connection, table, insert, 5, [line]) == 1
+    whole = "2026-01-02 10:00:00"
+    assert duckdb_on.rows("t") == [(1, f"{whole}.000000", f"{whole}.000000", whole, "10:00:00.000000")]
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        (1, "2026-01-02"),
+        (1, "2026-01-02 10:00"),
+        (1, "2026-01-02 10:00:00.1234567"),
+        (2, "2026-01-02 10:00:00+02:00"),
+        (2, "2026-02-30 10:00:00"),
+        (3, "2026-01-02 10:00:00.5"),
+        (4, "24:30:00"),
+    ],
+)
+def test_times_that_would_change(duckdb_on: Scenario, place: int, text: str) -> None:
+    """A time that its column would change is an error that says what to do, and nothing is loaded."""
+    table, insert = loading_stored_times(duckdb_on)
+    fields = ["1", *["\\N"] * 4]
+    fields[place] = text
+    with (
+        duckdb_on.database.connect(loading=True) as connection,
+        pytest.raises(TableError, match=r"is not a value that this column keeps as it is\. Correct it at the source, or"),
+    ):
+        load_blocks(connection, table, insert, 5, ["\t".join(fields).encode() + b"\n"])
+    assert duckdb_on.rows("t") == []
