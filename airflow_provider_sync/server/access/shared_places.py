@@ -42,14 +42,23 @@ class SharedPlaces:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._given = folder
+        if folder is not None:
+            self._keep(folder)
 
     @cached_property
     def _folder(self) -> Path:
         if self._given is not None:
             return self._given
-        own = mkdtemp(prefix="airflow-sync-")
+        own = Path(mkdtemp(prefix="airflow-sync-"))
         weakref.finalize(self, shutil.rmtree, own, ignore_errors=True)
-        return Path(own)
+        self._keep(own)
+        return own
+
+    def _keep(self, folder: Path) -> None:
+        """Lock a folder, so that systemd does not remove old files from it (tmpfiles.d(5)); processes made later lock it, too."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
 
     def take(self, kind: str, count: int) -> Place | None:
         """Take one of ``count`` places; ``None`` if none is free.
@@ -59,7 +68,7 @@ class SharedPlaces:
         # A URL has secrets, and characters that a file's name cannot have.
         name = sha256(kind.encode()).hexdigest()[:16]
         for number in range(count):
-            descriptor = os.open(self._folder / f"{name}.{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = self._open(f"{name}.{number}")
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -70,6 +79,15 @@ class SharedPlaces:
             else:
                 return Place(descriptor)
         return None
+
+    def _open(self, name: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(self._folder / name, flags, 0o600)
+        except FileNotFoundError:
+            # Others than systemd remove old files, too. The server has to go on answering.
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            return os.open(self._folder / name, flags, 0o600)
 
     def wait_for(self, kind: str, count: int, *, seconds: float, check: Callable[[], None]) -> Place | None:
         """Take a place, and wait for one if none is free; ``None`` if none became free in time.

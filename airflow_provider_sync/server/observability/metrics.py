@@ -117,6 +117,7 @@ def share_metrics(folder: Path) -> None:
 
     :param folder: which none of them has used before; made if it is missing
     """
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     os.environ.setdefault(SHARED_FOLDER, str(folder))
 

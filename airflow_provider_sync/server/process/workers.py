@@ -61,6 +61,8 @@ def serve_with_workers(
         share_metrics(Path(folder) / "metrics")
 
         def run(channel: socket.socket) -> None:
+            # Again, if whoever cleans up temporary files has removed it.
+            share_metrics(Path(folder) / "metrics")
             work(source.config, listener, channel, make_app, places)
 
         Workers(source, run, listener, on_started=on_started, systemd=systemd).run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +55,23 @@ def test_processes_share_them(tmp_path: Path) -> None:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             assert places.take("requests", 2) is not None
+
+
+def test_a_folder_that_was_removed(tmp_path: Path) -> None:
+    """Folders of temporary files are cleaned up: this one is locked against it, and made again if that did not help."""
+    given = tmp_path / "given"
+    given.mkdir()
+    for places in (SharedPlaces(given), SharedPlaces()):
+        with closing(places.take("a", 1)):  # type: ignore[type-var]  # there is one
+            folder = places._folder
+            cleaner = os.open(folder, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(cleaner)
+        shutil.rmtree(folder)
+        with closing(places.take("a", 1)):  # type: ignore[type-var]  # there is one
+            assert places.take("a", 1) is None
+            assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_waiting(tmp_path: Path) -> None:
