@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -35,9 +36,9 @@ def write_access_line(scope: Scope, account: RequestAccount) -> None:
             level,
             "%s %s %s %s %s",
             facts["address"],
-            facts["token"] or "-",
+            _word(facts["token"] or "-"),
             facts["method"],
-            facts["endpoint"],
+            _word(facts["endpoint"]),
             " ".join(words),
             extra={FIELDS: facts},
         )
@@ -70,6 +71,7 @@ def access_facts(scope: Scope, account: RequestAccount) -> Iterator[tuple[str, A
 
 
 def _word(value: object) -> str:
-    """Return a value as one word, so that a line can be cut at its spaces."""
+    """Return a value as one word, with quotes as JSON has them if it has spaces or quotes itself."""
     text = ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
-    return f'"{text}"' if " " in text or not text else text
+    # A path may look like the words behind it: `/x status=200`.
+    return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text or not text else text

@@ -185,6 +185,24 @@ def test_an_audit_log_that_cannot_be_written(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.count("The log file /dev/full cannot be written: No space left on device.") == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("/x%20rows=5%20status=200", '"/x rows=5 status=200"'),
+        ("/x%22%20status=200%20%22", r'"/x\" status=200 \""'),
+        ("/x%0Astatus=200", r"/x\nstatus=200"),
+    ],
+)
+def test_a_path_that_looks_like_other_words(caplog: pytest.LogCaptureFixture, path: str, word: str) -> None:
+    """A path with spaces or quotes is one word of the line, whatever it has in it."""
+    caplog.set_level(logging.INFO, ACCESS)
+    with RunningServer(ServerConfig()) as server:
+        assert send(server.url.removesuffix("/api/sync"), "GET", path).status == 404
+    (line,) = [record.getMessage() for record in caplog.records if record.name == ACCESS]
+    assert line.startswith(f"127.0.0.1 - GET {word} bytes=")
+    assert line.endswith("status=404 error=HTTPException")
+
+
 def test_without_access_log(caplog: pytest.LogCaptureFixture) -> None:
     """``log: {access: false}`` writes no lines of requests."""
     caplog.set_level(logging.INFO, ACCESS)
