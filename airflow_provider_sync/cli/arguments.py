@@ -114,6 +114,11 @@ TABLE = argument(
 DIRECTORY = argument(
     "--directory", completed="directory", action="append", default=[], metavar="NAME", help="only this directory; may be repeated"
 )
+CLIENT_TLS = (
+    argument("--verify", metavar="FILE", help="certificates of the authorities that the server's is checked against"),
+    argument("--certificate", metavar="FILE", help="certificate of this client, for servers that want one"),
+    argument("--key", metavar="FILE", help="its private key (default: in the file of the certificate)"),
+)
 OUTPUT = argument(
     "--output",
     "-o",

@@ -80,11 +80,14 @@ def server_text(connection: str, url: str, tables: Mapping[str, str | None]) -> 
     return "\n".join([*lines, ""])
 
 
-def client_text(url: str, *, has_token: bool, database: str, tables: Iterable[str], directories: Mapping[str, str]) -> str:
+def client_text(
+    url: str, *, has_token: bool, tls: Mapping[str, str], database: str, tables: Iterable[str], directories: Mapping[str, str]
+) -> str:
     """Write a ``client.yaml``.
 
     :param url: of the server
     :param has_token: whether the server wants a token
+    :param tls: paths of certificates and keys, by option
     :param database: URL of the target, without secrets
     :param directories: where to keep each
     """
@@ -94,6 +97,7 @@ def client_text(url: str, *, has_token: bool, database: str, tables: Iterable[st
         '# "*": {create_table: true} in place of their names.',
         f"url: {_quoted(url)}",
         *(['token: "${SYNC_TOKEN}"'] if has_token else []),
+        *(f"{option}: {_quoted(path)}" for option, path in tls.items()),
         "connections:",
         f"  local: {_quoted(database)}",
         f"tables:{'' if tables else ' {}'}",

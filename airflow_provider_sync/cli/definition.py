@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_sync.cli.arguments import (
+    CLIENT_TLS,
     CONFIG,
     DIRECTORY,
     JSON,
@@ -163,9 +164,7 @@ COMMANDS = (
             argument(
                 "--token-file", metavar="FILE", help="file with the token (default: the environment variable SYNC_TOKEN, if set)"
             ),
-            argument("--verify", metavar="FILE", help="certificates of the authorities that the server's is checked against"),
-            argument("--certificate", metavar="FILE", help="certificate of this client, for servers that want one"),
-            argument("--key", metavar="FILE", help="its private key (default: in the file of the certificate)"),
+            *CLIENT_TLS,
             argument("--include", action="append", default=[], metavar="PATTERN", help="only these files; may be repeated"),
             argument("--exclude", action="append", default=[], metavar="PATTERN", help="not these files; may be repeated"),
             argument("--prefix", metavar="FOLDER", help="only what is below this folder of the source"),
@@ -255,6 +254,7 @@ COMMANDS = (
             argument("--from", dest="database", metavar="DATABASE_URL", help="make a server.yaml of the tables of this database"),
             argument("--client", metavar="SERVER_URL", help="make a client.yaml of what this server offers (token: SYNC_TOKEN)"),
             argument("--to", dest="target", metavar="DATABASE_URL", help="database that the tables of a client.yaml go to"),
+            *CLIENT_TLS,
             argument("--config", metavar="FILE", help="file to write (default: server.yaml or client.yaml, here)"),
             argument("--force", action="store_true", help="replace a file that is there"),
         ),

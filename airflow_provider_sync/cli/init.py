@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.printable import printable
 
 DONE = 0
+_TLS = ("verify", "certificate", "key")
 
 
 def main(options: Namespace) -> int:
@@ -31,13 +33,16 @@ def main(options: Namespace) -> int:
         )
     if options.target and not options.client:
         raise ConfigurationError("--to is the target of a client.yaml. Give it with --client SERVER_URL.")
+    tls = {name: str(Path(value).absolute()) for name in _TLS if (value := getattr(options, name)) is not None}
+    if tls and not options.client:
+        raise ConfigurationError(f"--{next(iter(tls))} is about the server of a client.yaml. Give it with --client SERVER_URL.")
     kind = "client" if options.client else "server"
     path = Path(options.config or f"{kind}.yaml")
     if path.exists() and not options.force:
         raise _exists(path)
     # Airflow logs to standard output if one of its connections is named.
     with redirect_stdout(sys.stderr):
-        text, variables = _client(options.client, options.target) if options.client else _server(options.database)
+        text, variables = _client(options.client, options.target, tls) if options.client else _server(options.database)
     _write(path, text, force=options.force)
     lines = [Line(f"Wrote {path}.")]
     lines += [Line(f"Set {name} in the environment: {meaning}.") for name, meaning in variables.items()]
@@ -66,10 +71,15 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
     return server_text(name, hidden.url, tables), variables
 
 
-def _client(url: str, target: str | None) -> tuple[str, dict[str, str]]:
-    """Return the text of a ``client.yaml``, and what its variables mean."""
+def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the text of a ``client.yaml``, and what its variables mean.
+
+    :param tls: absolute paths, by the options of a ``client.yaml``
+    """
     token = os.environ.get("SYNC_TOKEN") or None
-    with SyncClient(url, token=token) as client:
+    with SyncClient(
+        url, token=token, verify=tls.get("verify", True), certificate=tls.get("certificate"), key=tls.get("key")
+    ) as client:
         offered = client.capabilities()
     if offered is None:
         raise ConfigurationError(
@@ -82,7 +92,9 @@ def _client(url: str, target: str | None) -> tuple[str, dict[str, str]]:
         variables["TARGET_URL"] = "the URL of the database that the tables go to"
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
     folders = {name: str(Path.cwd() / re.sub(r"[^\w.-]|^\.+", "_", name)) for name in offered.directories}
-    text = client_text(client.url, has_token=token is not None, database=hidden.url, tables=offered.tables, directories=folders)
+    text = client_text(
+        client.url, has_token=token is not None, tls=tls, database=hidden.url, tables=offered.tables, directories=folders
+    )
     return text, variables
 
 

@@ -46,6 +46,22 @@ def test_pull(url: str, authority: Authority, tmp_path: Path, monkeypatch: pytes
     assert (target / "a.png").read_text() == "a"
 
 
+def test_init(url: str, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``init`` reaches the server by the certificates that it is given, and writes their absolute paths."""
+    monkeypatch.setenv("SYNC_TOKEN", TOKEN)
+    monkeypatch.setenv("TARGET_URL", "sqlite://")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    command = ["init", "--client", url, "--verify", f"../{authority.path.name}"]
+    assert main(command) != 0
+    assert not Path("client.yaml").exists()
+    assert main([*command, "--certificate", f"../{authority.sign('client').name}"]) == 0
+    monkeypatch.chdir("/")
+    assert main(["run", "--config", str(here / "client.yaml")]) == 0
+    assert (here / "images" / "a.png").read_text() == "a"
+
+
 def test_run(url: str, authority: Authority, tmp_path: Path) -> None:
     """``client.yaml`` names the certificate and the key, in two files."""
     whole = authority.sign("client").read_text()

@@ -74,6 +74,8 @@ def test_a_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ([], 2, "Say what to make"),
         (["--from", "sqlite://", "--client", "http://x"], 2, "Say what to make"),
         (["--from", "sqlite://", "--to", "sqlite://"], 2, "--to is the target of a client.yaml"),
+        (["--from", "sqlite://", "--verify", "ca.pem"], 2, "--verify is about the server of a client.yaml"),
+        (["--client", "https://x", "--key", "client.key"], 2, "certificate"),
         (["--from", "sqlite:///${NOT_THERE}"], 2, "The environment variable NOT_THERE is not set"),
         (["--from", "sqlite:///empty.db"], 3, "has no tables that its user may read"),
         (["--from", "sqlite:///source.db", "--config", "absent/server.yaml"], 2, "Cannot write absent/server.yaml"),
@@ -147,8 +149,8 @@ def test_names_of_all_kinds() -> None:
     config = yaml.safe_load(server_text("c d", "sqlite://", {**dict.fromkeys(names), "bad\n": "because\nof: this"}))
     assert list(config["tables"]) == names
     assert config["connections"] == {"c d": "sqlite://"}
-    text = client_text("http://x", has_token=False, database="sqlite://", tables=names, directories={"a b": "/x: y"})
+    text = client_text("http://x", has_token=False, tls={}, database="sqlite://", tables=names, directories={"a b": "/x: y"})
     settings = yaml.safe_load(text)
     assert list(ClientConfig.from_dict(settings).tables) == [name for name in names if name != "*"]
     assert settings["directories"] == {"a b": {"path": "/x: y"}}
-    assert yaml.safe_load(client_text("http://x", has_token=True, database="", tables=[], directories={}))["tables"] == {}
+    assert yaml.safe_load(client_text("http://x", has_token=True, tls={}, database="", tables=[], directories={}))["tables"] == {}
