@@ -138,6 +138,14 @@ def test_two_rows_with_one_key_are_refused(on: Scenario) -> None:
     assert on.names() == ["item"]
 
 
+def test_a_row_without_a_key_is_refused(on: Scenario) -> None:
+    """No database makes up the key of a row that has none, and nothing is written."""
+    on.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9))", "INSERT INTO t VALUES (1, 'own')")
+    with pytest.raises(TableError, match=r"(?i)table 't'.*null"):
+        on.sync("t", [(None, "a"), (2, "b")])
+    assert on.rows("t") == [(1, "own")]
+
+
 def test_source_that_fails_leaves_nothing(on: Scenario) -> None:
     """An error while rows arrive goes to the caller as it is, and nothing is written."""
     on.execute("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, v INTEGER)", "INSERT INTO item VALUES (1, 1)")

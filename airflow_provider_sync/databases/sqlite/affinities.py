@@ -7,12 +7,12 @@ first, exactly or not at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from math import isfinite, isnan
 
-from airflow_provider_sync.databases.schema import Column, Kind, Value
+from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import json_float
 
@@ -109,6 +109,18 @@ def storable(values: Sequence[Value], column: Column, affinity: Affinity) -> Seq
     if integers and not (min(integers) in INT64 and max(integers) in INT64):
         raise ValueError(f"SQLite has no integer as large as {max(integers, key=abs)}")
     return values
+
+
+def check_key(table: Table, column: Column, values: Collection[object]) -> None:
+    """Refuse NULL in an INTEGER PRIMARY KEY, for which SQLite would make up a number (SQLite, "CREATE TABLE", ROWIDs).
+
+    :raises TableError: naming table and column
+    """
+    if None in values and table.primary_key == (column.name,) and column.sql_type.upper() == "INTEGER":
+        raise TableError(
+            f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): a value is missing (NULL), and SQLite would make"
+            " up a number, since the column is the key. Give each row of the source a key, or leave out those without."
+        )
 
 
 def refusal(table: str, column: Column, reason: object) -> TableError:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.schema import Table, Value
-from airflow_provider_sync.databases.sqlite.affinities import INT64, NUMBER, Affinity, affinity_of, refusal
+from airflow_provider_sync.databases.sqlite.affinities import INT64, NUMBER, Affinity, affinity_of, check_key, refusal
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
 from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, decode, driver_of, write_transaction
 from airflow_provider_sync.databases.sqlite.text import decimal_text, float_text
@@ -90,6 +90,7 @@ def _rows(
     converted: list[Sequence[Value]] = []
     for column, affinity, texts in zip(columns, affinities, _split(block, len(columns)), strict=False):
         try:
+            check_key(staging, column.column, texts)
             converted.append(_values(texts, column.type, affinity))
         except (ValueError, OverflowError) as error:
             raise refusal(staging.label, column.column, error) from error

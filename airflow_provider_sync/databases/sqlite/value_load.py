@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.schema import Row, Table, Value
-from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of, refusal, storable
+from airflow_provider_sync.databases.sqlite.affinities import Affinity, affinity_of, check_key, refusal, storable
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
 from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, driver_of, write_transaction
 
@@ -62,6 +62,7 @@ def _convert(staging: Table, affinities: Sequence[Affinity], rows: Sequence[Row]
         try:
             size += len("".join([value for value in values if isinstance(value, str)]).encode())
             size += sum(len(value) for value in values if isinstance(value, bytes))
+            check_key(staging, column, values)
             columns.append(storable(values, column, affinity))
         except UnicodeEncodeError as error:
             raise refusal(staging.label, column, "half of a surrogate pair is not text") from error
