@@ -15,6 +15,9 @@ from airflow_provider_sync.exceptions import ConfigurationError, IncompleteStrea
 # What the libraries also raise for an answer that is not HTTP, such as a chunk of a negative size.
 _MALFORMED = (urllib3.exceptions.HTTPError, HTTPException, ValueError, LookupError, OverflowError)
 
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+"""What OpenSSL says of an answer that is plain HTTP; which of them depends on its version."""
+
 
 @contextmanager
 def request_errors(url: str) -> Iterator[None]:
@@ -38,10 +41,7 @@ def request_errors(url: str) -> Iterator[None]:
                 f"The certificate of {url} is not trusted: {reason.verify_message}."
                 " Give the path of a bundle with its authority as `verify`."
             ) from error
-        advice = "Is the server running, and the URL right?"
-        if url.startswith("https:") and isinstance(reason, (RemoteDisconnected, SSLError)):
-            advice = "If the server wants a certificate of its clients, give `certificate` and `key`."
-        raise TransportError(f"No answer from {url}: {_text(reason)}. {advice}") from error
+        raise TransportError(f"No answer from {url}: {_text(reason)}. {_advice(url, reason)}") from error
     except _MALFORMED as error:
         raise _not_http(url, error) from error
     except OSError as error:  # requests raises it for a bundle of authorities that is not there
@@ -62,6 +62,18 @@ def body_errors(url: str) -> Iterator[None]:
         raise IncompleteStreamError(f"The answer of {url} broke off: {_text(_reason(error))}. Try again.") from error
     except _MALFORMED as error:
         raise _not_http(url, error) from error
+
+
+def _advice(url: str, reason: BaseException) -> str:
+    """Say what may be the matter with a server that did not answer."""
+    tls = url.startswith("https:")
+    if isinstance(reason, SSLError) and reason.reason in _NOT_TLS:
+        return "If the server does not speak TLS, its URL begins with http://."
+    if tls and isinstance(reason, (RemoteDisconnected, SSLError)):
+        return "If the server wants a certificate of its clients, give `certificate` and `key`."
+    if isinstance(reason, RemoteDisconnected):
+        return "If the server speaks TLS, its URL begins with https://."
+    return "Is the server running, and the URL right?"
 
 
 # For exceptions whose texts are about Python, or name its classes.

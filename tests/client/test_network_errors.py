@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import http.client
 import re
+from pathlib import Path
 
 import pytest
 import requests
 import urllib3
 
+from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.network_errors import body_errors, request_errors
-from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.exceptions import SyncError, TransportError
+from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.process.certificates import Authority
 
 URL = "https://source.example/getTable"
 CLASS_NAME = re.compile(r"[A-Z][a-z]+[A-Z]\w*|\w*(Error|Exception)\b")
@@ -57,3 +62,20 @@ def test_what_else_was_handled_is_no_reason() -> None:
     refused.__context__ = LookupError("no table of this name in the target")
     with pytest.raises(SyncError, match="Connection refused"), request_errors(URL):
         raise requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", refused))
+
+
+def test_a_url_without_tls(tmp_path: Path) -> None:
+    """Who asks a server with TLS without it, or the other way round, is told how the URL begins."""
+    images = {"directories": {"images": {"path": str(tmp_path)}}}
+    authority = Authority(tmp_path)
+    encrypted = {"tls": {"certificate": str(authority.sign("server"))}}
+    with (
+        RunningServer(ServerConfig.from_dict(images)) as plain,
+        RunningServer(ServerConfig.from_dict({**images, **encrypted})) as tls,
+    ):
+        for url, right in ((plain.url.replace("http:", "https:"), "http://"), (tls.url.replace("https:", "http:"), "https://")):
+            with (
+                SyncClient(url, retries=0, verify=str(authority.path)) as client,
+                pytest.raises(TransportError, match=rf"its URL begins with {right}\."),
+            ):
+                client.capabilities()
