@@ -133,8 +133,9 @@ class Stager:
         found = self._without_kept(differences, self._stage_rows(staged, differences, held, is_alone=True))
         if differences.changes.deleted and not self._matches_announcement(staged, found.replaced):
             # The source's answers disagree, so rows may be missing from one of them.
-            found = confirm_deleted(self._client, self._compared, found)
-            found = self._stage_rows(staged, found, found.announced, is_alone=True)
+            # Rows that the source has again are announced from here on, and still have to be fetched.
+            before = found.announced
+            found = self._stage_rows(staged, confirm_deleted(self._client, self._compared, found), before, is_alone=True)
         announced, deleted = found.announced, found.changes.deleted
         removed = self._open_removed()
         self._list_removed(removed, deleted)

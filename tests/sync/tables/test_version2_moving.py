@@ -76,6 +76,15 @@ def test_a_source_that_changed_once_is_asked_again(filled: Link, before: type) -
     filled.assert_equal("t")
 
 
+def test_a_row_that_comes_back_is_fetched(filled: Link) -> None:
+    """A row that the source lacked when it was compared, and has again when another one turns out to have changed, is kept."""
+    filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)", "DELETE FROM t WHERE id IN (7, 8)")
+    back = ("INSERT INTO t VALUES (7, 7, 'x'), (8, 8, 'other')", "UPDATE t SET v = 'second' WHERE id = 5")
+    interrupted(filled, GetRows, 1, lambda _: filled.source.execute(*back))
+    filled.assert_equal("t")
+    filled.assert_clean()
+
+
 def test_a_row_that_never_stands_still_is_named(filled: Link) -> None:
     """A row that changes before each answer arrives as it was last; the report names it, and says that it is not proven."""
     filled.source.execute("UPDATE t SET v = 'first' WHERE id IN (5, 6)")
