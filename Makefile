@@ -8,6 +8,8 @@ WORKERS = 3
 BESIDE = airflow-3.1
 # Seconds for which each parser is fuzzed.
 SECONDS = 20
+# Minutes for which the soak works.
+MINUTES = 60
 # Kind of processor that airflow-sync.pyz is for.
 MACHINE = $(shell uname -m)
 # Tests of the code that faces Airflow.
@@ -17,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-versions test-airflow-matrix coverage coverage-report lint format docs fuzz faults bench screenshots package pyz sbom licences release constraints core-requirements clean
+.PHONY: help setup demo test test-all test-versions test-airflow-matrix coverage coverage-report lint format docs fuzz faults soak bench screenshots package pyz sbom licences release constraints core-requirements clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -78,6 +80,9 @@ bench: ## measure speed and memory beside other programs that do the same work
 
 faults: setup ## disturb syncs in every way, thousands of times (an hour); FAULTS="'kill-*' --share 0.1" for less
 	@.venv/bin/python -m tests.faults.run $(FAULTS)
+
+soak: setup ## let a server and ten DAGs work under faults for MINUTES=60; fails if memory, files or tables are left over
+	@.venv/bin/python -m tests.soak.run --minutes $(MINUTES)
 
 # Material says with each build when its own support ends.
 docs: setup ## build the documentation as a site into dist/site; a dead link is an error

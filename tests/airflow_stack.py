@@ -131,6 +131,10 @@ class AirflowStack:
             signal_session(process.pid, signal.SIGKILL)
             process.wait()
 
+    def pid(self, component: str) -> int:
+        """Return the process of a component that runs, from which all its others descend."""
+        return self._processes[component].pid
+
     def close(self) -> None:
         """End everything; logs and files stay."""
         self.stop(*self._processes)

@@ -1,0 +1,1 @@
+"""The soak: a server and a whole Airflow work under faults for an hour, and hold in the end what they held at the start."""
