@@ -18,6 +18,7 @@ from airflow_provider_sync.files.tree_writer import TreeWriter
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.file_messages import ContentFailed, ReadFiles, RequestedFile
 from airflow_provider_sync.sync.attempts import Attempts
+from airflow_provider_sync.sync.directories.version2.commits_behind import CommitsBehind
 from airflow_provider_sync.sync.directories.version2.large_files import LargeFiles, NotSent, is_large
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import Receiver
@@ -80,6 +81,8 @@ class Fetching:
         self._stopped = Event()
         self._large = LargeFiles(client, storage, root, request, writer, rules, written, self._stopped)
         self._lock = Lock()
+        self._committing = Lock()
+        self._first_error: BaseException | None = None
         self._in_a_row = {"failed": 0, "broken": 0}
 
     def run(self, steps: Iterable[Step], *, total_bytes: int) -> None:
@@ -92,20 +95,26 @@ class Fetching:
         batches = batches_of(steps, size)
         # More threads than cores slow each other down on a local disk; requests to a store wait for it most of the time.
         workers = min(self._downloads, self._concurrency, -(-total_bytes // size))
-        if workers <= 1:
-            for batch in batches:
-                self._fetch(batch)
-            return
-        with ThreadPoolExecutor(workers, thread_name_prefix="sync-fetch") as pool:
-            futures = [pool.submit(self._fetch_all, batches) for _ in range(workers)]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-            except BaseException:
-                self._stopped.set()
+        try:
+            with CommitsBehind(self._commit_behind) as behind:
+                if workers <= 1:
+                    self._fetch_all(batches, behind)
+                    return
+                with ThreadPoolExecutor(workers, thread_name_prefix="sync-fetch") as pool:
+                    futures = [pool.submit(self._fetch_all, batches, behind) for _ in range(workers)]
+                    try:
+                        for future in as_completed(futures):
+                            future.result()
+                    except BaseException as error:
+                        self._stop(error)
+                        raise
+        except BaseException as error:
+            # Others fail only because the first one did.
+            if self._first_error is None or self._first_error is error:
                 raise
+            raise self._first_error from None
 
-    def _fetch_all(self, batches: Iterator[Sequence[Step]]) -> None:
+    def _fetch_all(self, batches: Iterator[Sequence[Step]], behind: CommitsBehind) -> None:
         """Fetch batches until there are none, or another thread fails."""
         try:
             while not self._stopped.is_set():
@@ -114,9 +123,24 @@ class Fetching:
                 if batch is None:
                     return
                 self._fetch(batch)
-        except BaseException:
-            self._stopped.set()
+                behind.add()
+        except BaseException as error:
+            self._stop(error)
             raise
+
+    def _commit_behind(self) -> None:
+        try:
+            self.commit()
+        except BaseException as error:
+            self._stop(error)
+            raise
+
+    def _stop(self, error: BaseException) -> None:
+        """End all downloads."""
+        with self._lock:
+            if self._first_error is None:
+                self._first_error = error
+        self._stopped.set()
 
     def _fetch(self, batch: Sequence[Step]) -> None:
         try:
@@ -129,7 +153,6 @@ class Fetching:
             with suppress(SyncError):
                 self.commit()
             raise
-        self.commit()
 
     def _fetch_large(self, step: Step) -> None:
         """Fetch a file that is a batch by itself."""
@@ -197,7 +220,8 @@ class Fetching:
 
         :raises FileError: for a full or broken disk
         """
-        self._written.add(self._writer.commit())
+        with self._committing:
+            self._written.add(self._writer.commit())
 
     def note_failure(self, path: str, error: FileError) -> None:
         """Note a file that cannot be written.
