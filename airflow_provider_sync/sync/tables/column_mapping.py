@@ -14,7 +14,7 @@ from airflow_provider_sync.databases.type_rules import mapped_type
 from airflow_provider_sync.exceptions import ConfigurationError, ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.bounds import canonical_bounds
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, RequestedSlice, Window
-from airflow_provider_sync.protocol.v2.types import LogicalType
+from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.mode_columns import described_columns, refuse_columns_of_mode, target_key
 from airflow_provider_sync.sync.tables.schema_changes import check_schema, wider_column
 from airflow_provider_sync.sync.tables.target import Target
@@ -100,6 +100,14 @@ def create_statement(
     :param details: what the table gets besides its columns and its key
     :raises TableError: when the target's database has no type for a column
     """
+    for column in described.columns:
+        # A type that is empty is the one of a column without a type.
+        if column.type.kind is LogicalKind.ANY and database.ddl.sql_type(column.type, key=False):
+            raise TableError(
+                f"Table {options.name!r}, column {column.name!r}: the source declares no type for it, and no type of the target"
+                " keeps values of any type. Declare a type at the source (of an expression, by CAST), or leave the column out"
+                " with `columns`."
+            )
     renamed = [
         msgspec.structs.replace(column, name=options.renames.get(column.name, column.name)) for column in described.columns
     ]

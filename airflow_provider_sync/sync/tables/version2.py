@@ -103,8 +103,12 @@ class Version2Source(TableSource):
             )
 
     def count_rows(self, options: TargetTable) -> int:
-        """Count the rows of the source."""
+        """Count the rows that a run would put into a target that it makes.
+
+        :raises TableError: when a run could not make it
+        """
         with self.client.describe_table(DescribeTable(table_slice=configured_slice(options))) as answer:
+            create_statement(self.database, options, answer.described)
             return sum(sum(segments.counts) for segments in answer)
 
     def check(self, target: Target) -> None:

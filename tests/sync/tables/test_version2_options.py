@@ -81,6 +81,20 @@ def test_a_missing_target_is_made(two: Link) -> None:
     assert two.sync_one("t", options).rows_updated == 1
 
 
+def test_a_column_without_a_type_is_not_made(two_into: Link) -> None:
+    """Where no type of the target keeps values of any type, a dry run says so, too, and nothing is made; SQLite keeps them."""
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, 'a'), (2, 2)")
+    options = {"create_table": True}
+    if two_into.target.dialect == "sqlite":
+        assert two_into.sync_one("t", options).rows_inserted == 2
+        return
+    for dry_run in (True, False):
+        with pytest.raises(SyncFailed, match=r"column 'v': the source declares no type for it.* by CAST\)"):
+            two_into.sync_one("t", options, dry_run=dry_run)
+        assert two_into.target.names() == []
+    assert two_into.sync_one("t", {**options, "columns": ["id"]}).rows_inserted == 2
+
+
 def test_renames_columns_and_another_table(two_into: Link) -> None:
     """Columns may be renamed or left out, and the target may have another name, order and columns of its own."""
     two_into.source.execute(
