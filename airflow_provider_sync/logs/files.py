@@ -66,7 +66,19 @@ class LogFile(RotatingFileHandler):
         if self.stream is None:
             Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             self.stream = self._open()
+            if self._ends_within_a_line():
+                self.stream.write(self.terminator)
         return self.stream
+
+    def _ends_within_a_line(self) -> bool:
+        """Whether the end of a line is missing: of the one that filled the disk, or at which a process was killed."""
+        path = Path(self.baseFilename)
+        with suppress(OSError):  # of a file that may be written and not read
+            if path.is_file() and path.stat().st_size:
+                with path.open("rb") as file:
+                    file.seek(-1, os.SEEK_END)
+                    return file.read(1) != b"\n"
+        return False
 
     def _is_full(self, line: str) -> bool:
         if self.maxBytes <= 0:

@@ -65,6 +65,16 @@ def test_a_file_that_is_moved_away(tmp_path: Path) -> None:
     assert path.read_text() == "three\n"
 
 
+def test_a_line_that_was_torn(tmp_path: Path) -> None:
+    """After a line whose end found no room on the disk, the next one is a line of its own; a whole line gets nothing."""
+    path = tmp_path / "audit.jsonl"
+    for before, after in (('{"n": 1}\n{"n": 2', '{"n": 1}\n{"n": 2\n{"n": 3}\n'), ('{"n": 1}\n', '{"n": 1}\n{"n": 3}\n')):
+        path.write_text(before)
+        with logging_to(path, max_bytes=0) as log:
+            log.error('{"n": 3}')
+        assert path.read_text() == after
+
+
 @pytest.mark.parametrize("where", ["full", "no folder", "a folder"])
 def test_a_file_that_cannot_be_written(tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A log folder that is full or cannot be written ends nothing, and is said once on standard error; so is that it is over."""
