@@ -234,7 +234,7 @@ def test_tables_that_a_trigger_changes_are_compared_again(plain: PlainLink) -> N
     _create(plain, "INSERT INTO other VALUES (1)")
     plain.link.source.execute("INSERT INTO parent VALUES (5, 'e')")
 
-    with pytest.raises(SyncFailed, match=r"'other' was equal.*sweep"):
+    with pytest.raises(SyncFailed, match=r"'other' was compared.*sweep"):
         plain.link.sync("other", "parent")
 
     assert plain.target.rows("other") == [(1,)]
