@@ -92,6 +92,35 @@ class OpenTable:
             )
         return key
 
+    def check_key(self, key: Sequence[Column]) -> None:
+        """Check that a key identifies rows, which reads all keys where no unique index promises it.
+
+        :raises TableError: when a value is NULL, or several rows have the same key
+        """
+        masked = [column.name for column in key if column.name in self.source.mask]
+        column = self.database.reader.find_null(self.connection, self.table, key)
+        if column is not None and column.name in masked:
+            raise TableError(
+                f"Table {self.source.name!r} has rows without a value in {column.name!r}, a column of its key, as `mask` changes"
+                " it. Mask it by `hash`, or name another key with `primary` in the server's configuration."
+            )
+        if column is not None:
+            raise TableError(
+                f"Table {self.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
+                f" name another key with `primary` in the server's configuration."
+            )
+        if self.database.reader.has_duplicates(self.connection, self.table, key):
+            names = ", ".join(column.name for column in key)
+            if masked:
+                raise TableError(
+                    f"Table {self.source.name!r} has several rows with the same {names}, its key, as `mask` changes"
+                    f" {masked[0]!r}. Mask it by `hash`, or name another key with `primary` in the server's configuration."
+                )
+            raise TableError(
+                f"Table {self.source.name!r} has several rows with the same {names}, which `primary` names as its key in the"
+                f" server's configuration. Name columns whose values together identify a row."
+            )
+
     def check_names(self, option: str, names: Sequence[str]) -> None:
         """Check that the table has the columns that an option of the configuration names.
 

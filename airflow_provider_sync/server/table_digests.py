@@ -14,7 +14,6 @@ from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.databases.held_snapshot import HeldSnapshot
 from airflow_provider_sync.databases.sample import digest_sample, has_indexed_segments
 from airflow_provider_sync.databases.table_slice import TableSlice
-from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.described_details import TableDetails
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
@@ -174,7 +173,7 @@ def describe_opened(
     :raises TableError: when the configuration does not fit the table, or its key does not identify a row
     """
     table_slice = resolve_slice(opened, request.table_slice)
-    _check_key(opened, table_slice)
+    opened.check_key([column.column for column in table_slice.key])
     if request.partitioning is not None:
         _refuse_scheme(opened, table_slice, request.partitioning)
     table_slice = msgspec.structs.replace(table_slice, digest=_common_digest(opened, request.probes))
@@ -224,33 +223,6 @@ def _common_digest(opened: OpenTable, probes: Mapping[str, str]) -> str:
     """Return the fastest digest that this table's database and the client's compute alike."""
     supported = opened.database.digests.probes(opened.connection) if probes else {}
     return next((name for name in DIGESTS if name in supported and supported[name] == probes.get(name)), SHA256)
-
-
-def _check_key(opened: OpenTable, table_slice: TableSlice) -> None:
-    key = [column.column for column in table_slice.key]
-    masked = [column.name for column in key if column.name in opened.source.mask]
-    column = opened.database.reader.find_null(opened.connection, opened.table, key)
-    if column is not None and column.name in masked:
-        raise TableError(
-            f"Table {opened.source.name!r} has rows without a value in {column.name!r}, a column of its key, as `mask` changes"
-            " it. Mask it by `hash`, or name another key with `primary` in the server's configuration."
-        )
-    if column is not None:
-        raise TableError(
-            f"Table {opened.source.name!r} has rows without a value in {column.name!r}, a column of its key. Give them one, or"
-            f" name another key with `primary` in the server's configuration."
-        )
-    if opened.database.reader.has_duplicates(opened.connection, opened.table, key):
-        names = ", ".join(column.name for column in key)
-        if masked:
-            raise TableError(
-                f"Table {opened.source.name!r} has several rows with the same {names}, its key, as `mask` changes {masked[0]!r}."
-                " Mask it by `hash`, or name another key with `primary` in the server's configuration."
-            )
-        raise TableError(
-            f"Table {opened.source.name!r} has several rows with the same {names}, which `primary` names as its key in the"
-            f" server's configuration. Name columns whose values together identify a row."
-        )
 
 
 def _refuse_scheme(opened: OpenTable, table_slice: TableSlice, partitioning: Partitioning) -> None:

@@ -77,6 +77,8 @@ class TableAnswers:
             columns = opened.star_columns()
             self._warn_of_invisible(name, opened.table, columns)
             key = opened.key(columns)
+            if opened.table.is_view or opened.source.query is not None or opened.source.mask:
+                opened.check_key([opened.table.column(name) for name in key])
             # Existing clients ignore this header. To this package's client it also says that the rows are from one snapshot.
             zone = {TIME_ZONE_HEADER: self._zone.name}
             headers = {**self._stream_headers, **zone, "Content-Disposition": attachment(f"{name}.txt")}

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import product
 from typing import Any
 
 import pytest
@@ -158,14 +159,14 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.quick_on("sqlite", "postgresql")
 def test_masks_that_cannot_be_used(shop: Link) -> None:
-    """A mask that cannot be computed, or that makes keys equal, is refused with table, option and next step."""
+    """A mask that cannot be computed, or that makes keys equal, is refused with table, option and next step by both versions."""
     shop.source.execute(*PEOPLE)
     shop.target.execute("CREATE TABLE copy (id VARCHAR(64) PRIMARY KEY, note TEXT)", "INSERT INTO copy VALUES ('9', 'as it was')")
     tables = {f"p{number}": {"table": "people", **options} for number, (options, _) in enumerate(UNUSABLE)}
     with masked(shop, **tables) as proxy:
-        for name, (_, words) in zip(tables, UNUSABLE, strict=True):
+        for (name, (_, words)), version in product(zip(tables, UNUSABLE, strict=True), ("1", "2")):
             with pytest.raises(SyncError) as refused:
-                sync(shop, proxy, "2", name, table="copy", columns=["id", "note"])
+                sync(shop, proxy, version, name, table="copy", columns=["id", "note"])
             assert words in str(refused.value)
             assert repr(name) in str(refused.value)
     assert target_rows(shop, "copy") == [(9, "as it was")] or target_rows(shop, "copy") == [("9", "as it was")]
