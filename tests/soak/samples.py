@@ -54,6 +54,14 @@ def take_sample(site: Site, *, at_rest: bool = False) -> Sample:
     return sample
 
 
+def drop_staging(engine: Engine) -> None:
+    """Drop all staging tables of a target, as ``airflow-sync clean`` does."""
+    with engine.begin() as connection:
+        for table, _ in find_staging(connection):
+            connection.exec_driver_sql(f"DROP TABLE {table.name}")
+    engine.dispose()
+
+
 def _connections(*urls: str) -> tuple[int, int]:
     """Return the connections to databases of one server, and their open transactions."""
     names = ", ".join(f"'{make_url(url).database}'" for url in urls)

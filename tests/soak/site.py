@@ -17,10 +17,10 @@ from tests.server.process.running import Running, running
 from tests.soak.places import MARIADB_TABLES, POSTGRESQL_TABLES, Places
 from tests.source_server import airflow_connection
 
-CHECK = "soak_check"
+CHECK, TABLE_STEPS = "soak_check", "soak_table_steps"
 DAGS = (
     "soak_tables",
-    "soak_table_steps",
+    TABLE_STEPS,
     "soak_directory",
     "soak_directory_steps",
     "soak_history",
