@@ -30,7 +30,7 @@ Sample = dict[tuple[str, str], float]
 class Figures:
     """The samples of a soak.
 
-    :ivar start: at rest, after each DAG has run once
+    :ivar start: at rest, after each DAG has run twice
     :ivar working: while everything works
     :ivar end: at rest, after the last run of each DAG
     """

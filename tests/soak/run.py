@@ -64,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def soak(site: Site, sources: Sources, chance: random.Random, minutes: float) -> list[str]:
     """Let everything work for so long, come to rest, and say what is wrong."""
     figures = Figures()
-    problems = run_each(site)
+    # Twice, since workers of the executor that were not needed in the first round are not warm yet.
+    problems = run_each(site) + run_each(site)
     figures.start = rest(site)
-    print("All DAGs have run once. The sources change now, and faults happen.", flush=True)
+    print("All DAGs have run twice. The sources change now, and faults happen.", flush=True)
     disturbances = Disturbances(site, chance)
     sources.start()
     disturbances.start()
