@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 from functools import cache
@@ -61,6 +60,7 @@ def missing_commands(text: str) -> list[str]:
 
 
 _IMPORTED = {"AirflowFailException"}
+_DEFINED = re.compile(r"^[ ]*(?:(?:class|(?:async )?def) (\w+)|([A-Z]\w*)(?:: [^=\n]+)? =)", re.MULTILINE)
 
 
 def _exists(root: Path, path: str, test: str = "") -> bool:
@@ -84,10 +84,7 @@ def _definitions() -> frozenset[str]:
     """Return the classes, functions and type aliases that package and tests define."""
     names = set()
     for file in (file for root in CODE for file in root.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            match node:
-                case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                    names.add(name)
-                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if _CLASS.fullmatch(name):
-                    names.add(name)
+        # To parse them all takes ten seconds.
+        for defined, assigned in _DEFINED.findall(file.read_text()):
+            names.add(defined or assigned)
     return frozenset(names)
