@@ -13,7 +13,7 @@ MINUTES = 60
 # Kind of processor that airflow-sync.pyz is for.
 MACHINE = $(shell uname -m)
 # Tests of the code that faces Airflow.
-ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks operators sensors triggers task_groups plugin history cli example_dags) \
+ADAPTERS = $(wildcard $(addprefix tests/,airflow_support hooks notifications operators sensors triggers task_groups plugin history cli example_dags) \
 	tests/test_assets.py tests/test_provider_info.py tests/test_requirements.py)
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
