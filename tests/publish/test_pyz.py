@@ -22,7 +22,8 @@ from tests.cli.site import Site
 from tests.installing import SECONDS, call, find_newest_python, find_python, need_registry, try_to_call
 from tests.publish.core_program import sync
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
+# The file takes two minutes to build: one worker does it.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS), pytest.mark.xdist_group("pyz")]
 
 
 @pytest.fixture(scope="module")
