@@ -33,7 +33,7 @@ class Argument:
         if self.completed and "_ARGCOMPLETE" in os.environ:
             from airflow_provider_sync.cli.completion import COMPLETERS
 
-            action.completer = COMPLETERS[self.completed]  # type: ignore[attr-defined]
+            action.completer = COMPLETERS[self.completed]  # type: ignore[attr-defined]  # argcomplete's
 
 
 def argument(*flags: str, completed: Completed = "", **options: Any) -> Argument:

@@ -92,7 +92,7 @@ def get_airflow_commands() -> list[GroupCommand]:
         """An argument of Airflow's that also tells its parser how a shell completes it."""
 
         def __init__(self, argument: Argument) -> None:
-            super().__init__(argument.flags, **argument.options)  # type: ignore[no-untyped-call]
+            super().__init__(argument.flags, **argument.options)  # type: ignore[no-untyped-call]  # Airflow's
             self._argument = argument
 
         def add_to_parser(self, parser: argparse.ArgumentParser) -> None:

@@ -117,4 +117,4 @@ class LogFile(RotatingFileHandler):
 def _say(sentence: str) -> None:
     # Not by the log, which this is about; and there may be nobody who reads.
     with suppress(OSError, ValueError):
-        print(printable(sentence), file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(sentence), file=sys.stderr, flush=True)  # noqa: T201  # the log itself fails

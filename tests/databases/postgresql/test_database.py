@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Connection, create_engine, create_mock_engine
 from sqlalchemy.engine import make_url
@@ -17,24 +15,7 @@ from airflow_provider_sync.exceptions import (
     TableError,
     TransportError,
 )
-from tests.database_servers import DatabaseServers
-from tests.databases.postgresql.databases import DRIVERS, empty, open_database, rows, run, shared_database
-
-
-@pytest.fixture(scope="module")
-def shared_url(database_servers: DatabaseServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of the module's database."""
-    with shared_database(database_servers, tmp_path_factory.mktemp("postgresql")) as url:
-        yield url
-
-
-@pytest.fixture(params=DRIVERS)
-def database(request: pytest.FixtureRequest, shared_url: str) -> Iterator[PostgreSQLDatabase]:
-    """Give an empty database, once through each driver."""
-    with open_database(shared_url, request.param) as database:
-        empty(database)
-        yield database
-
+from tests.databases.postgresql.databases import rows, run
 
 # -- connections -------------------------------------------------------------------------------------------------------
 
