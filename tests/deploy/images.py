@@ -46,9 +46,11 @@ class Image:
 
 
 def need_chroots() -> None:
-    """Skip a test where no image can be imitated."""
+    """Skip a test where no image can be imitated; where changes land it must be possible."""
     program("debootstrap")
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        if os.environ.get("CI"):
+            pytest.fail("no namespaces of mounts", pytrace=False)
         pytest.skip("needs root, and namespaces of mounts")
 
 
@@ -201,8 +203,6 @@ def _debian(base: str, folder: Path) -> Path:
     if not folder.exists():
         command = [program("debootstrap"), "--variant=minbase", suite[1], folder, "http://deb.debian.org/debian"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False)
-        if re.search("E: (Failed getting release|Couldn't download)", done.stdout):
-            pytest.skip(f"Debian's archive cannot be reached: {done.stdout[-200:]}")
         assert done.returncode == 0, done.stdout[-5_000:]
         # As the images of Debian have it: no waiting for the disk after each file.
         (folder / "etc" / "dpkg" / "dpkg.cfg.d" / "docker").write_text("force-unsafe-io\n")
