@@ -31,7 +31,7 @@ demo: ## sync a real table and a real directory, three times
 	@.ci/setup demo
 	@.venv/bin/airflow-sync demo
 
-test: setup ## run the tests, on every database (under ten minutes)
+test: setup ## run all tests but the slow ones (some ten minutes)
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow"
 
 # Branches are measured in the quick tests only: they reach what there is to reach, and slow ones would take twice their time.
