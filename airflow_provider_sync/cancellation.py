@@ -9,6 +9,8 @@ running statements and requests; then the main thread reaches its handler, which
     signal ──┬─▶ listening thread: cancel statements, give up requests
              └─▶ main thread, once its statement has ended: SyncCancelled ── roll back ── drop or keep what is staged ── unlock
 
+Where Python ignores what its handler raises (in a weak reference's callback, a ``__del__``), the signal is sent once more.
+
 Whoever opens something that can be cancelled registers it (:meth:`Cancellation.watching`): databases register their connections,
 and clients themselves.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,12 +59,16 @@ class Cancellation:
     :ivar cancelled: whether the running statements and requests have been cancelled
     :ivar ending: whether the main thread has reached the handler of the signal
     :ivar number: number of the signal that ended the sync
+    :ivar raised: what the handler raised
+    :ivar ignored: whether that was raised where Python ignores exceptions, so that the main thread goes on
     """
 
     def __init__(self) -> None:
         self.cancelled = False
         self.ending = False
         self.number: int = signal.SIGTERM
+        self.raised: BaseException | None = None
+        self.ignored = False
         self._lock = threading.Lock()
         self._open: dict[int, tuple[int, Callable[[], None]]] = {}
         self._first_round = threading.Event()
@@ -95,6 +102,13 @@ class Cancellation:
     def cancel_others(self) -> None:
         """Cancel the running statements and requests of all threads but the main one."""
         self._cancel(everywhere=False)
+
+    def send_again(self) -> None:
+        """Cancel and send the signal again if Python ignored what its handler raised."""
+        main = threading.main_thread().ident
+        if self.ignored and main is not None:
+            self._cancel(everywhere=True)
+            signal.pthread_kill(main, self.number)
 
     def wait(self) -> None:
         """Wait until everything has been cancelled once, for at most :data:`ROUND_SECONDS`."""
@@ -191,7 +205,8 @@ def _listening(cancellation: Cancellation) -> Iterator[None]:
     try:
         for number, handler in handlers.items():
             replaced[number] = signal.signal(number, handler)
-        yield
+        with _noticing_what_is_ignored(cancellation):
+            yield
     finally:
         for number, previous in replaced.items():
             if signal.getsignal(number) is handlers[number]:
@@ -213,15 +228,39 @@ def _handler(number: int, cancellation: Cancellation) -> Handler | None:
         return None
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if cancellation.ending and number != signal.SIGINT:
+        if cancellation.ending and not cancellation.ignored and number != signal.SIGINT:
             return  # do not interrupt the cleaning up
-        cancellation.ending, cancellation.number = True, number
+        cancellation.ending, cancellation.ignored, cancellation.number = True, False, number
         cancellation.wait()
-        if callable(previous):
-            previous(number, frame)
-        raise SyncCancelled(number)
+        try:
+            if callable(previous):
+                previous(number, frame)
+            raise SyncCancelled(number)
+        except BaseException as raised:
+            cancellation.raised = raised
+            raise
 
     return handle
+
+
+@contextmanager
+def _noticing_what_is_ignored(cancellation: Cancellation) -> Iterator[None]:
+    """Note during the block whether Python ignores what a signal's handler raised."""
+    previous = sys.unraisablehook
+
+    def notice(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_value is not None and unraisable.exc_value is cancellation.raised:
+            cancellation.ignored = True
+        else:
+            previous(unraisable)
+
+    sys.unraisablehook = notice
+    try:
+        yield
+    finally:
+        if sys.unraisablehook is notice:
+            sys.unraisablehook = previous
+        cancellation.raised = None  # its traceback keeps alive what the block has opened
 
 
 def _listen(reading: int, cancellation: Cancellation, numbers: set[int], ended: threading.Event) -> None:
@@ -250,3 +289,4 @@ def _cancel(cancellation: Cancellation, ended: threading.Event) -> None:
     cancellation.cancel()
     while not ended.wait(REPEAT_SECONDS):
         cancellation.cancel_others()
+        cancellation.send_again()

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -77,6 +78,40 @@ def test_a_signal_that_a_library_turns_into_an_error(number: signal.Signals) -> 
         for block in (wrap_unexpected_errors, in_an_error):
             with pytest.raises(KeyboardInterrupt), cancelled_by_signals(), block():
                 connection.execute("SELECT f()")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_whose_exception_python_ignores(number: signal.Signals) -> None:
+    """A signal that comes in a finalizer, where Python ignores exceptions, ends the sync all the same; others are still shown."""
+
+    class Signalled:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    hook = sys.unraisablehook
+    seen: list[object] = []
+    sys.unraisablehook = lambda unraisable: seen.append(unraisable.exc_type)
+    try:
+        with pytest.raises(KeyboardInterrupt), cancelled_by_signals():
+            go_on_after(Signalled)
+        with cancelled_by_signals():
+            Broken()
+    finally:
+        sys.unraisablehook = hook
+    assert seen == [ZeroDivisionError]
+
+
+def go_on_after(finalized: type) -> None:
+    """Finalize an object of this class, and work on."""
+    finalized()
+    threading.Event().wait(10)
+
+
+class Broken:
+    """Cannot be finalized."""
+
+    def __del__(self) -> None:
+        raise ZeroDivisionError
 
 
 @contextmanager
