@@ -1,6 +1,7 @@
 """Ask a person whether a sync may go on, by Airflow's human-in-the-loop, and read the answer.
 
-A task instance has one question, whose text Airflow does not replace; so a task asks at most once in each try.
+A task instance has one question, whose text Airflow does not replace, and which a cleared or repeated task keeps. So a task asks
+at most once in each try, and only if people see the question that it asks.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import Context, TaskDeferred
 
@@ -74,24 +75,37 @@ def make_question(config: ClientConfig, plan: RunPlan, first: Sequence[RefusedDe
     return Question(refused, "\n".join(lines))
 
 
-def ask(context: Context, question: Question, method_name: str, kwargs: Mapping[str, Any]) -> NoReturn:
-    """Put a question, and end this part of the task until somebody answers.
+def ask(context: Context, question: Question, method_name: str, kwargs: Mapping[str, Any]) -> BaseException:
+    """Put a question, and return what ends this part of the task until somebody answers.
 
     :param method_name: the operator's method with which the task goes on
     :param kwargs: arguments of that method, beside ``context`` and ``event``, as JSON has them
-    :raises TaskDeferred: before Airflow 3.3; from then on, Airflow's signal that a task awaits input
+    :return: to raise: before Airflow 3.3 ``TaskDeferred``, from then on Airflow's signal that a task awaits input
     :raises ConfigurationError: when what Airflow needs for it is not installed
+    :raises GuardError: when Airflow shows another question
     """
-    # Loaded only now, since it takes long, and hardly any task asks.
-    from airflow.sdk.execution_time.hitl import upsert_hitl_detail  # noqa: TID251  # only Airflow itself offers it
-
     ti_id = context["ti"].id
     options = [choice.value for choice in Choice]
     signal = _signal(ti_id, options, method_name=method_name, kwargs=dict(kwargs))
     names = ", ".join(entry.name for entry in question.refused)
     subject = printable(f"Delete from {names}?")
-    upsert_hitl_detail(ti_id=ti_id, options=options, subject=subject, body=question.text, params={})
-    raise signal
+    if shown_text(ti_id, options=options, subject=subject, body=question.text) != question.text:
+        raise GuardError(
+            f"The sync of {names} would delete more than its limits allow. Airflow still shows the question of an earlier try of"
+            " this task, with other numbers, and cannot replace it: trigger the DAG anew to be asked again."
+        )
+    return signal
+
+
+def shown_text(ti_id: Any, **asked: Any) -> str | None:
+    """Put a question to people, and return the text that Airflow shows them: that of an earlier try if there was one."""
+    # Loaded only now, since they take long, and hardly any task asks. Only Airflow itself offers them, and its function
+    # `upsert_hitl_detail` keeps to itself what the API server answers.
+    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload  # noqa: TID251
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: TID251
+
+    shown = SUPERVISOR_COMMS.send(CreateHITLDetailPayload(ti_id=ti_id, params={}, **asked))
+    return getattr(shown, "body", None)
 
 
 def check_answer(event: Mapping[str, Any], refused: Sequence[RefusedDeletes]) -> None:

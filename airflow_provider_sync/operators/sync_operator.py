@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Context
 
-from airflow_provider_sync.airflow_support.approval import OnGuard, Question, ask, check_answer, make_question
+from airflow_provider_sync.airflow_support.approval import OnGuard, ask, check_answer, make_question
 from airflow_provider_sync.airflow_support.lineage import ReportsLineage
 from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import names_in, read_argument
@@ -98,7 +98,7 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
 
         :raises AirflowSkipException: when ``skip_unchanged`` is set and nothing changed
         """
-        question: Question | None = None
+        waiting: BaseException | None = None
         with self.failing_tasks(context):
             asks = read_argument("on_guard", self.on_guard, OnGuard) is OnGuard.ASK and not self.dry() and "ti" in context
             skip_unchanged = read_argument("skip_unchanged", self.skip_unchanged, bool)
@@ -108,13 +108,18 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
             except SyncFailed as failure:
                 if not (asks and failure.refused):
                     raise
-                reports = [report for report in failure.reports if report.changed]
-                question = make_question(config, plan, failure.refused, opener=OPENER)
-        if question is not None:
-            self.log.info("A person has to decide whether the sync may delete more than its limits allow:\n%s", question.text)
-            done = [report.to_dict() for report in reports]
-            ask(context, question, "execute_after_answer", {"refused": question.plain_refused, "done": done})
+                waiting = self._ask(context, config, plan, failure)
+        if waiting is not None:
+            raise waiting
         return self.finish(context, config, plan, reports, skip_unchanged=skip_unchanged)
+
+    def _ask(self, context: Context, config: ClientConfig, plan: RunPlan, failure: SyncFailed) -> BaseException:
+        """Put the question whether the sync may go on, and return what has to be raised to wait for the answer."""
+        question = make_question(config, plan, failure.refused, opener=OPENER)
+        done = [report.to_dict() for report in failure.reports if report.changed]
+        waiting = ask(context, question, "execute_after_answer", {"refused": question.plain_refused, "done": done})
+        self.log.info("A person has to decide whether the sync may delete more than its limits allow:\n%s", question.text)
+        return waiting
 
     def execute_after_answer(
         self, context: Context, event: Mapping[str, Any], refused: Sequence[Mapping[str, Any]], done: Sequence[Mapping[str, Any]]

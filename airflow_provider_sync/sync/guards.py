@@ -13,6 +13,8 @@ Target = TypeVar("Target", TargetTable, TargetDirectory)
 def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, present: int, offered: int, unit: str) -> None:
     """Refuse to delete more of a target than its options allow.
 
+    ``allow_empty_source`` allows more than a share of the target, and no more than a number.
+
     :param deletes: number of rows or files that would be deleted
     :param present: number of rows or files that the target has
     :param offered: number of rows or files that the source has
@@ -21,12 +23,13 @@ def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, presen
     """
     if not deletes:
         return
+    limit = DeleteLimit.parse(target.max_deletes)
     if not offered and not target.allow_empty_source:
         error = GuardError(
             f"The source of {target.name!r} is empty, and the target has {present} {unit}."
             " If that is right, set allow_empty_source."
         )
-    elif offered and not DeleteLimit.parse(target.max_deletes).allows(deletes, of=present):
+    elif (offered or limit.count is not None) and not limit.allows(deletes, of=present):
         error = GuardError(
             f"The sync of {target.name!r} would delete {deletes} of {present} {unit}; max_deletes is {target.max_deletes}."
             f" If that is right, set max_deletes to '100%', or to at least {deletes}."
@@ -40,6 +43,5 @@ def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, presen
 
 def allowing(target: Target, refused: RefusedDeletes) -> Target:
     """Return options that allow as much as was refused, and no more."""
-    if not refused.offered:
-        return target.model_copy(update={"allow_empty_source": True})
-    return target.model_copy(update={"max_deletes": refused.deletes})
+    is_empty = {} if refused.offered else {"allow_empty_source": True}
+    return target.model_copy(update={"max_deletes": refused.deletes, **is_empty})

@@ -28,21 +28,30 @@ END = {**GO_ON, "chosen_options": ["End"]}
 class Asked:
     """A task that has asked a question and waits.
 
+    :param shown: the text that Airflow has of an earlier try
     :ivar question: what a person sees
     """
 
-    def __init__(self, operator: SyncOperator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, operator: SyncOperator, monkeypatch: pytest.MonkeyPatch, *, shown: str | None = None) -> None:
         instance = {"dag_id": "d", "run_id": "r", "task_id": operator.task_id, "map_index": -1, "try_number": 1}
         self.operator = operator
         self.context: Any = {"ti": SimpleNamespace(id=uuid4(), **instance)}
         self.question: dict[str, Any] = {}
-        # It speaks to the supervisor of a task, which only a whole Airflow has.
-        monkeypatch.setattr("airflow.sdk.execution_time.hitl.upsert_hitl_detail", lambda **asked: self.question.update(asked))
+        self.shown = shown
+        # Only a whole Airflow has a supervisor of tasks, which passes the question on and answers with what people see.
+        monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", self, raising=False)
         with pytest.raises(BaseException) as caught:  # noqa: PT011  # its type is checked below
             operator.execute(self.context)
+        if isinstance(caught.value, AirflowFailException):
+            raise caught.value
         assert type(caught.value).__name__ in ("TaskAwaitingInput", "TaskDeferred"), caught.value
         signal: Any = caught.value
         self.method, self.kwargs = signal.method_name, signal.kwargs
+
+    def send(self, msg: Any) -> Any:
+        """Take a question in the place of Airflow's API server."""
+        self.question = msg.model_dump()
+        return SimpleNamespace(body=self.shown or msg.body)
 
     def answer(self, event: dict[str, Any]) -> dict[str, str]:
         """Go on with an answer, and return how each table or directory ended."""
@@ -98,6 +107,25 @@ def test_more_than_was_allowed(synced: Source, target: Target, monkeypatch: pyte
     with pytest.raises(AirflowFailException, match="would delete 2 of 3 rows; max_deletes is 1"):
         asked.answer(GO_ON)
     assert {name: target.rows(name) for name in ROWS} == ROWS
+
+
+def test_more_of_an_empty_source_than_was_allowed(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer about a source without rows allows what the person saw, too, not all that the target has by then."""
+    asked = Asked(tables(), monkeypatch)
+    target.execute("INSERT INTO customers VALUES (2, 'Bob', NULL)")
+    with pytest.raises(AirflowFailException, match="'customers' would delete 2 of 2 rows; max_deletes is 1"):
+        asked.answer(GO_ON)
+    assert target.rows("customers") == [(1, "Ann", "0.00"), (2, "Bob", None)]
+
+
+def test_a_question_of_an_earlier_try(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that was cleared asks nobody where Airflow goes on to show the earlier numbers; the same ones may be asked again."""
+    first = Asked(tables(), monkeypatch).question["body"]
+    assert Asked(tables(), monkeypatch, shown=first).answer(GO_ON)["customers"] == "changed"
+    target.execute("INSERT INTO customers VALUES (1, 'Ann', NULL), (2, 'Bob', NULL)")
+    with pytest.raises(AirflowFailException, match=r"still shows the question of an earlier try .*trigger the DAG anew"):
+        Asked(tables(), monkeypatch, shown=first)
+    assert len(target.rows("customers")) == 2
 
 
 def test_what_was_synced_before_the_question(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
