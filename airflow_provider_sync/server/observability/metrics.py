@@ -1,8 +1,7 @@
 """The server's metrics, in the words of Prometheus: counters of what requests did, and what goes on now.
 
-Several processes that answer at one address add theirs up through files, prometheus-client's "multiprocess mode": whoever starts
-them sets :data:`SHARED_FOLDER` in the environment. A series has few labels, none of which a client chooses: names of tables are
-in the access log.
+A series has few labels, none of which a client chooses: names of tables are in the access log. How several processes add theirs
+up is in :mod:`.shared_metrics`.
 """
 
 from __future__ import annotations
@@ -17,13 +16,10 @@ from starlette.types import Scope
 
 from airflow_provider_sync import __version__
 from airflow_provider_sync.server.observability.request_account import RequestAccount
+from airflow_provider_sync.server.observability.shared_metrics import SHARED_FOLDER, shared_exposition
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
-
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable of the environment: the folder through which processes add up their metrics; read when the first one is made."""
 
 _PREFIX = "sync_server"
 _SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0, 3600.0)
@@ -99,38 +95,8 @@ class Metrics:
 
         beside = CollectorRegistry()
         beside.register(_Facts(cache, now))
-        return generate_latest(self._shared_registry() or self._registry) + generate_latest(beside)
-
-    def _shared_registry(self) -> CollectorRegistry | None:
-        if SHARED_FOLDER not in os.environ:
-            return None
-        from prometheus_client import CollectorRegistry
-        from prometheus_client.multiprocess import MultiProcessCollector
-
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it registers itself
-        return registry
-
-
-def share_metrics(folder: Path) -> None:
-    """Have the processes that this one starts from now on add up their metrics, unless the environment says so already.
-
-    :param folder: which none of them has used before; made if it is missing
-    """
-    folder.parent.mkdir(mode=0o700, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    os.environ.setdefault(SHARED_FOLDER, str(folder))
-
-
-def forget_process(process: int) -> None:
-    """Take what went on in a process that has ended out of the shared metrics; what it counted stays.
-
-    :param process: its number
-    """
-    if SHARED_FOLDER in os.environ:
-        from prometheus_client.multiprocess import mark_process_dead
-
-        mark_process_dead(process)  # type: ignore[no-untyped-call]  # it has no annotations
+        counted = shared_exposition()
+        return (generate_latest(self._registry) if counted is None else counted) + generate_latest(beside)
 
 
 class _Facts:

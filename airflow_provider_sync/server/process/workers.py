@@ -29,7 +29,7 @@ from typing import NoReturn
 
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.server.access.shared_places import SharedPlaces
-from airflow_provider_sync.server.observability.metrics import forget_process, share_metrics
+from airflow_provider_sync.server.observability.shared_metrics import forget_process, share_metrics
 from airflow_provider_sync.server.process.config_source import LOOK_SECONDS, ConfigSource
 from airflow_provider_sync.server.process.systemd import Systemd
 from airflow_provider_sync.server.process.uvicorn_server import MakeApp

@@ -44,6 +44,34 @@ metrics.observe({}, account)
 metrics.open_streams(1)
 print(metrics.exposition(None).decode())
 """
+_FORGET = """
+import sys
+from airflow_provider_sync.server.observability.shared_metrics import forget_process
+for process in sys.argv[1:]:
+    forget_process(int(process))
+"""
+# A hundred more that have counted the same, taken together by one thread while another one reads.
+_FORGET_MANY = """
+import re, shutil, sys
+from pathlib import Path
+from threading import Thread
+import prometheus_client
+from airflow_provider_sync.server.observability.shared_metrics import forget_process, shared_exposition
+folder, process = Path(sys.argv[1]), sys.argv[2]
+many = range(10_000_000, 10_000_100)
+for number in many:
+    shutil.copy(folder / f"counter_{process}.db", folder / f"counter_{number}.db")
+forgetting = Thread(target=lambda: [forget_process(number) for number in many])
+forgetting.start()
+seen = set()
+while True:
+    ended = not forgetting.is_alive()
+    seen.add(re.search(rb"rows_total{.*} (.*)", shared_exposition())[1].decode())
+    if ended:
+        break
+assert not (folder / f"counter_{many[-1]}.db").exists()
+print(*seen)
+"""
 
 
 @pytest.fixture
@@ -178,26 +206,63 @@ def test_wrong_options(metrics: dict[str, Any], words: str) -> None:
         ServerConfig.from_dict({"metrics": metrics})
 
 
-def test_several_processes(tmp_path: Path) -> None:
-    """Processes that share a folder add up what they count; what goes on in one that has ended can be taken out."""
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+class Counting:
+    """Processes that share a folder.
 
-    def run(code: str, *arguments: str) -> str:
+    :ivar folder: the files in which they count
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, code: str, *arguments: str) -> str:
+        """Run a process until its end, and return what it printed."""
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.folder)}
         command = [sys.executable, "-c", code, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
-    run(_COUNTS, "5")
-    found = samples(run(_COUNTS, "7"))
+    def count(self, rows: int) -> Samples:
+        """Run a process that counts rows, and return what it saw of all of them."""
+        return samples(self.run(_COUNTS, str(rows)))
+
+    @property
+    def processes(self) -> set[str]:
+        """The numbers of processes of which there are files."""
+        return {match[1] for file in self.folder.iterdir() if (match := re.search(r"_(\d+)\.db", file.name))}
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    """Processes add up what they count; of those that have ended stays what they counted, in as many files as of one."""
+    counting = Counting(tmp_path)
+    counting.count(5)
+    found = counting.count(7)
     assert value(found, "rows_total", endpoint="getRows") == 12
     assert value(found, "requests_total", endpoint="getRows", status="200") == 2
     assert value(found, "open_streams") == 2
-    pids = {match[1] for file in tmp_path.iterdir() if (match := re.search(r"gauge_livesum_(\d+)", file.name))}
-    forget = "import sys; from airflow_provider_sync.server.observability.metrics import forget_process as f; f(int(sys.argv[1]))"
-    for pid in pids:
-        run(forget, pid)
-    found = samples(run(_COUNTS, "1"))
+    assert len(counting.processes) == 2
+    counting.run(_FORGET, *counting.processes)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["counter_ended.db", "histogram_ended.db"]
+    found = counting.count(1)
     assert value(found, "open_streams") == 1
     assert value(found, "rows_total", endpoint="getRows") == 13
+    assert value(found, "request_seconds_count", endpoint="getRows") == 3
+    assert value(found, "request_seconds_bucket", endpoint="getRows", le="+Inf") == 3
+
+
+def test_a_process_killed_before_it_counted(tmp_path: Path) -> None:
+    """A process that was killed while it made its file has counted nothing; its file goes, too."""
+    (tmp_path / "counter_4.db").touch()
+    Counting(tmp_path).run(_FORGET, "4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scrape_while_processes_end(tmp_path: Path) -> None:
+    """Whoever reads the metrics while what ended processes counted is moved together sees the same sums all the time."""
+    counting = Counting(tmp_path)
+    counting.count(5)
+    (process,) = counting.processes
+    seen = counting.run(_FORGET_MANY, str(tmp_path), process)
+    assert seen.split() == [str(5.0 * 101)]
 
 
 def queries() -> list[tuple[str, str]]:
@@ -229,7 +294,9 @@ def test_the_dashboard(base: str, tmp_path: Path) -> None:
 def test_workers_of_a_server(settings: dict[str, Any], tmp_path: Path) -> None:
     """Whichever worker answers, metrics are those of all of them, also of one that was killed."""
     (tmp_path / "server").mkdir()
-    with running(tmp_path / "server", "--workers", "2", **settings) as server:
+    (tmp_path / "metrics").mkdir()
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
+    with running(tmp_path / "server", "--workers", "2", environment=environment, **settings) as server:
 
         def count() -> float | None:
             return value(scraped(server.url), "requests_total", endpoint="getTable", status="200")
@@ -242,6 +309,7 @@ def test_workers_of_a_server(settings: dict[str, Any], tmp_path: Path) -> None:
         os.kill(workers[0], signal.SIGKILL)
         wait_until(lambda: len(server.workers) == 2 and server.workers != workers)
         assert [count() for _ in range(6)] == [8] * 6
+        assert not [file for file in (tmp_path / "metrics").iterdir() if str(workers[0]) in file.name]
 
 
 def test_waiting_scans() -> None:
