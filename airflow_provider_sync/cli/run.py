@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 from airflow_provider_sync.cli.connections import open_database
@@ -13,10 +14,12 @@ from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
-from airflow_provider_sync.history import Origin, open_history, record_or_warn
+from airflow_provider_sync.history import History, Origin, open_history, record_or_warn
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.report_table import notes_of, table_of
 from airflow_provider_sync.sync import plan_run, run
+from airflow_provider_sync.sync.noted_progress import noted_while_running
+from airflow_provider_sync.sync.progress import silent, together
 from airflow_provider_sync.sync.run import RunPlan
 
 DONE = 0
@@ -38,26 +41,35 @@ def run_and_show(config: ClientConfig, plan: RunPlan, job: str, options: Namespa
     :raises SyncFailed: when anything failed, after all reports were shown
     """
     output = Output.of(options)
+    opened = None if options.dry_run else _opener_of(config)
+    origin = Origin(source="command", job=job)
 
     def record(reports: Sequence[Report]) -> None:
-        if config.history is not None and not options.dry_run:
-            opened = partial(open_history, config.history, days=config.history_days, open_engine=open_database)
-            record_or_warn(opened, reports, Origin(source="command", job=job))
+        if opened is not None:
+            record_or_warn(opened, reports, origin)
 
-    try:
-        with show_progress(quiet=options.quiet) as progress:
-            reports = run(config, plan, opener=OPENER, dry_run=options.dry_run, progress=progress)
-    except SyncFailed as failure:
-        record(failure.reports)
-        show(failure.reports, output)
-        raise
-    except SyncError as error:
-        # Before there were any reports.
-        record(_all_failed(plan, str(error)))
-        raise
-    record(reports)
+    with nullcontext(silent) if opened is None else noted_while_running(opened, origin, plan.names) as noted:
+        try:
+            with show_progress(quiet=options.quiet) as shown:
+                reports = run(config, plan, opener=OPENER, dry_run=options.dry_run, progress=together(shown, noted))
+        except SyncFailed as failure:
+            record(failure.reports)
+            show(failure.reports, output)
+            raise
+        except SyncError as error:
+            # Before there were any reports.
+            record(_all_failed(plan, str(error)))
+            raise
+        record(reports)
     show(reports, output)
     return DONE
+
+
+def _opener_of(config: ClientConfig) -> Callable[[], History] | None:
+    """Return what opens the history that a configuration names, the same each time; ``None`` if it names none."""
+    if (url := config.history) is None:
+        return None
+    return cache(lambda: open_history(url, days=config.history_days, open_engine=open_database))
 
 
 def _all_failed(plan: RunPlan, reason: str) -> list[Report]:

@@ -1,13 +1,13 @@
-"""What runs now: a row for each task that syncs, from its start to its end, with how far it is."""
+"""What runs now: a row for each task and command that syncs, from its start to its end, with how far it is."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, delete, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, select
 
 from airflow_provider_sync.history.record_tables import running
 from airflow_provider_sync.history.records import Origin, storable, storable_or_none
@@ -52,50 +52,63 @@ class RunningNote:
     def __init__(self, engine: Engine, origin: Origin) -> None:
         self._engine = engine
         self._origin = origin
+        self._started = _now()
         self._connection: Connection | None = None
         self._id = 0
 
     def begin(self) -> Self:
-        """Write the row; one that an earlier, killed try of the same task has left goes."""
-        now = _now()
-        origin = self._origin
-        job, map_index = storable(origin.job_name), origin.map_index
-        row = {
-            "job": job,
-            "source": origin.source,
-            "dag_id": storable_or_none(origin.dag_id),
-            "run_id": storable_or_none(origin.run_id),
-            "task_id": storable_or_none(origin.task_id),
-            "map_index": map_index,
-            "try_number": origin.try_number,
-            "started": now,
-            "updated": now,
-            "work": "[]",
-        }
+        """Write the row; one that an earlier, killed try of the same task, or run of the same command, has left goes."""
+        row = self._row()
         same = [running.c[name] == row[name] for name in ("job", "run_id", "task_id", "map_index")]
         # Kept until the end: threads of a task cannot ask Airflow for a connection.
         self._connection = self._engine.connect()
         with self._connection.begin():
             self._connection.execute(delete(running).where(*same))
-            self._connection.execute(delete(running).where(running.c.updated < now - FORGET_AFTER))
-            inserted = self._connection.execute(running.insert().values(row)).inserted_primary_key
-        self._id = 0 if inserted is None else inserted[0]
+            self._connection.execute(delete(running).where(running.c.updated < row["updated"] - FORGET_AFTER))
+            self._insert(self._connection, row)
         return self
 
     def write(self, work: Sequence[Work]) -> None:
         """Note how far it is."""
-        if self._connection is not None:
-            text = msgspec.json.encode(work[:MAX_WORK]).decode()
-            with self._connection.begin():
-                changed = running.update().where(running.c.id == self._id).values(updated=_now(), work=text)
-                self._connection.execute(changed)
+        if self._connection is None:
+            return
+        row = self._row(work)
+        with self._connection.begin():
+            changed = running.update().where(*self._own).values(updated=row["updated"], work=row["work"])
+            if not self._connection.execute(changed).rowcount:
+                # Another run of the same command has taken this one for a killed one.
+                self._insert(self._connection, row)
 
     def end(self) -> None:
         """Remove the row."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with connection, connection.begin():
-                connection.execute(delete(running).where(running.c.id == self._id))
+                connection.execute(delete(running).where(*self._own))
+
+    @property
+    def _own(self) -> list[ColumnElement[bool]]:
+        # SQLite may give the number of a row that went to the next one.
+        return [running.c.id == self._id, running.c.started == self._started]
+
+    def _insert(self, connection: Connection, row: Mapping[str, Any]) -> None:
+        inserted = connection.execute(running.insert().values(row)).inserted_primary_key
+        self._id = 0 if inserted is None else inserted[0]
+
+    def _row(self, work: Sequence[Work] = ()) -> dict[str, Any]:
+        origin = self._origin
+        return {
+            "job": storable(origin.job_name),
+            "source": origin.source,
+            "dag_id": storable_or_none(origin.dag_id),
+            "run_id": storable_or_none(origin.run_id),
+            "task_id": storable_or_none(origin.task_id),
+            "map_index": origin.map_index,
+            "try_number": origin.try_number,
+            "started": self._started,
+            "updated": _now(),
+            "work": msgspec.json.encode(work[:MAX_WORK]).decode(),
+        }
 
 
 def running_syncs(engine: Engine, dags: Collection[str] | None, *, limit: int = 100) -> list[RunningSync]:

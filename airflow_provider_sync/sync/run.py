@@ -112,6 +112,11 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
             *(pattern.name for _, pattern in self.patterns),
         ]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the tables, patterns and directories."""
+        return [*self.table_names, *(directory.name for directory in self.directories)]
+
     def find_table(self, name: str) -> tuple[str, TargetTable]:
         """Return the database URL and the options of a table that the step before has named.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import pytest
 import yaml
 
-from airflow_provider_sync.history import open_history
+from airflow_provider_sync.cli import run as cli_run
+from airflow_provider_sync.history import RunningSync, open_history
+from airflow_provider_sync.sync import run as sync_run
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute, reports
 
@@ -193,6 +196,27 @@ def test_runs_are_recorded_where_that_is_configured(site: Site, command: Command
     ]
     assert {sync.key.job for sync in history.syncs()} == {f"airflow-sync run {site.config}"}
     assert {sync.latest.origin.source for sync in history.syncs()} == {"command"}
+
+
+def test_a_run_is_seen_while_it_runs(site: Site, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``history`` in the configuration a run is among what runs now, with what it syncs, until it ends; a dry run is not."""
+    url = f"sqlite:///{site.folder / 'history.db'}"
+    site.configure(**{**yaml.safe_load(site.config.read_text()), "history": url})
+    history = open_history(url)
+    seen: list[RunningSync] = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        seen.extend(history.running())
+        return sync_run(*arguments, **options)
+
+    monkeypatch.setattr(cli_run, "run", watched)
+    assert command("run", "--dry-run") == 0
+    assert seen == []
+    assert command("run") == 0
+    (sync,) = seen
+    assert (sync.origin.source, sync.origin.job_name) == ("command", f"airflow-sync run {site.config}")
+    assert [work.name for work in sync.work] == ["orders", "customers", "images"]
+    assert history.running() == []
 
 
 def test_a_run_that_fails_before_it_begins_is_recorded(site: Site, command: Command) -> None:

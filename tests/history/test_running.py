@@ -57,6 +57,17 @@ def test_who_was_killed(history: History) -> None:
     note.end()
 
 
+def test_two_runs_of_one_command(history: History) -> None:
+    """A command that runs twice at once is there twice, though the second takes the first for a killed one when it begins."""
+    notes = [history.running_note(Origin(source="command", job="airflow-sync run a.yaml")).begin() for _ in range(2)]
+    assert len(history.running()) == 1
+    notes[0].write([Work(name="orders")])
+    assert [[work.name for work in sync.work] for sync in history.running()] == [[], ["orders"]]
+    for note in notes:
+        note.end()
+    assert history.running() == []
+
+
 def test_many_tables(history: History) -> None:
     """Of a task with very many tables, the first are noted."""
     note = history.running_note(TASK).begin()

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_sync.airflow_support.running_tasks import NotedProgress
-from airflow_provider_sync.history import History, Origin, RunningSync, open_history
+from airflow_provider_sync.history import History, RunningSync, open_history
 from airflow_provider_sync.operators import sync_operator
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from tests.airflow_runs import run_dag, task_states
@@ -43,28 +42,6 @@ def test_a_task(source: Source, target: Target, history: History, monkeypatch: p
         ("watched/good", ["orders", "customers"]),
         ("watched/bad", ["prices"]),
     ]
-    assert history.running() == []
-
-
-def test_progress(history: History) -> None:
-    """Progress is noted at once, and then every few seconds, with shares where the total is known."""
-    now = [0.0]
-    note = history.running_note(Origin(source="command")).begin()
-    progress = NotedProgress(note, ["orders", "customers"], clock=lambda: now[0])
-
-    def noted() -> list[tuple[str, str, float | None]]:
-        return [(work.name, work.text, work.share) for work in history.running()[0].work]
-
-    progress("orders", 5, "rows", 10)
-    assert noted() == [("orders", "", None), ("customers", "", None)]
-    now[0] = 6
-    progress("orders", 2, "rows")
-    assert noted()[0][2] == 0.7
-    now[0] = 12
-    progress("images", 3, "files")
-    assert noted()[2] == ("images", "3 files so far", None)
-    progress.end()
-    progress("orders", 1, "rows")
     assert history.running() == []
 
 
