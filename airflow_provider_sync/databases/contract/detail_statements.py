@@ -35,6 +35,9 @@ class DetailStatements(DatabaseComponent):
     adds_foreign_keys: ClassVar[bool] = True
     """Whether a foreign key can be added to a table that is there; otherwise it is part of the CREATE TABLE."""
 
+    sets_defaults: ClassVar[bool] = True
+    """Whether a default can be set for a column that is there; otherwise any default is taken."""
+
     def literal(self, text: str) -> str | None:
         """Write a text as a literal, as the driver takes it; ``None`` if that is not safe under every setting."""
         if not _SAFE.fullmatch(text):
@@ -51,6 +54,13 @@ class DetailStatements(DatabaseComponent):
             return f"DEFAULT {self.present_time(logical)}" if logical.kind in _MOMENTS else None
         literal = None if logical.kind in _WITHOUT_DEFAULT else self.literal(value.text)
         return None if literal is None else f"DEFAULT {literal}"
+
+    def default_statement(self, table: Table, column: str, default: str) -> str:
+        """Return the statement that sets the default of a column.
+
+        :param default: as :meth:`default` wrote it
+        """
+        return f"ALTER TABLE {self.qualified(table)} ALTER COLUMN {self.quote(column)} SET {default}"
 
     def present_time(self, logical: LogicalType) -> str:
         """Return the expression of the present time for a default."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from airflow_provider_sync.databases.contract.detail_statements import DetailStatements
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.protocol.v2.described_details import DefaultValue
 from airflow_provider_sync.protocol.v2.types import LogicalType
+
+_MAX_COLUMN_COMMENT = 1024
+_MAX_TABLE_COMMENT = 2048
+"""Most characters of comments: `Comment for field is too long` is an error in strict mode."""
 
 
 class MySQLDetailStatements(DetailStatements):
@@ -17,16 +22,21 @@ class MySQLDetailStatements(DetailStatements):
         """Return the DEFAULT; MySQL has none for long texts."""
         return None if sql_type.startswith("LONG") else super().default(value, logical, sql_type)
 
+    def default_statement(self, table: Table, column: str, default: str) -> str:
+        """Return the ALTER TABLE, in which an expression stands in parentheses."""
+        value = default.removeprefix("DEFAULT ")
+        return super().default_statement(table, column, default if value.startswith("'") else f"DEFAULT ({value})")
+
     def present_time(self, logical: LogicalType) -> str:
         """Return the present time with as many digits as the column has, which the server insists on."""
         return f"CURRENT_TIMESTAMP({logical.scale or 0})"
 
     def column_comment(self, comment: str) -> str | None:
         """Return the COMMENT of a column's definition."""
-        literal = self.literal(comment)
+        literal = self.literal(comment) if len(comment) <= _MAX_COLUMN_COMMENT else None
         return None if literal is None else f"COMMENT {literal}"
 
     def table_comment(self, comment: str) -> str | None:
         """Return the COMMENT of a table."""
-        literal = self.literal(comment)
+        literal = self.literal(comment) if len(comment) <= _MAX_TABLE_COMMENT else None
         return None if literal is None else f" COMMENT={literal}"

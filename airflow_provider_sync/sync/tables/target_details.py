@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -29,6 +29,7 @@ class PlannedDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What to make of the source's details, by the names of the target.
 
     :ivar defaults: SQL of the default of each column that has one
+    :ivar refused_defaults: of those, what the CREATE TABLE was refused with
     :ivar column_comments: SQL of the comment of each column, where that is part of the CREATE TABLE
     :ivar table_comment: SQL of the comment of the table, likewise
     :ivar comments: other comments by column; that of the table under ``None``
@@ -37,6 +38,7 @@ class PlannedDetails(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     defaults: Mapping[str, str] = {}
+    refused_defaults: Mapping[str, str] = {}
     column_comments: Mapping[str, str] = {}
     table_comment: str = ""
     comments: Mapping[str | None, str] = {}
@@ -155,15 +157,60 @@ def _comments(
     return inline, of_table, others
 
 
+def with_unique_parents(planned: PlannedDetails, unique: Callable[[str], Iterable[frozenset[str]]]) -> PlannedDetails:
+    """Leave out foreign keys to columns that identify no row, where they would be part of a table that nobody can write to.
+
+    :param unique: returns the sets of columns that identify a row of a table of the target's database
+    """
+    keys = [key for key in planned.foreign_keys if frozenset(key.parent_columns) in unique(key.parent)]
+    left_out = [
+        f"{foreign_key_phrase(key)}, which has no unique key over {', '.join(key.parent_columns)}"
+        for key in planned.foreign_keys
+        if key not in keys
+    ]
+    return msgspec.structs.replace(planned, foreign_keys=tuple(keys), left_out=(*planned.left_out, *left_out))
+
+
+def unique_columns(table: Table) -> Iterator[frozenset[str]]:
+    """Yield the sets of columns that identify a row of a table."""
+    yield frozenset(table.primary_key)
+    for unique in table.unique_keys:
+        yield frozenset(unique.columns)
+
+
+def make_table(
+    database: Database, connection: Connection, statement: Callable[[PlannedDetails], str], planned: PlannedDetails
+) -> PlannedDetails:
+    """Create a table; if the database refuses, without its defaults.
+
+    :param statement: returns the CREATE TABLE with what is planned
+    :return: what is planned, with defaults that are to be set one by one
+    """
+    try:
+        with database.translate_errors():
+            connection.exec_driver_sql(statement(planned))
+    except TableError as error:
+        if error.retryable or not (planned.defaults and database.details.sets_defaults):
+            raise
+        # A single default may be the reason, which the type of the new column does not take.
+        without = msgspec.structs.replace(planned, defaults={}, refused_defaults=planned.defaults)
+        connection.exec_driver_sql(statement(without))
+        return without
+    return planned
+
+
 def make_details(
     database: Database, connection: Connection, table: Table, planned: PlannedDetails
 ) -> tuple[list[str], list[str]]:
-    """Make indexes and set comments of a table that has just been made.
+    """Make indexes, and set comments and remaining defaults, of a table that has just been made.
 
     :return: what was made, and what the database refused, both in words for people
     """
     made = [f"default of column {name!r}: {sql.removeprefix('DEFAULT ')}" for name, sql in planned.defaults.items()]
     refused: list[str] = []
+    for name, sql in planned.refused_defaults.items():
+        what = f"default of column {name!r}: {sql.removeprefix('DEFAULT ')}"
+        _attempt(database, connection, database.details.default_statement(table, name, sql), what, made, refused)
     for index in planned.indexes:
         what = f"{'unique ' if index.unique else ''}index {index.name!r} ({', '.join(index.columns)})"
         _attempt(database, connection, database.details.index(table, index), what, made, refused)
@@ -171,7 +218,7 @@ def make_details(
         what = "comment of the table" if column is None else f"comment of column {column!r}"
         statement = database.details.comment_statement(table, comment, column)
         if statement is None:
-            refused.append(f"{what}, which has a backslash")
+            refused.append(f"{what}, which is too long, or has a backslash")
         else:
             _attempt(database, connection, statement, what, made, refused)
     made += [f"comment of column {name!r}" for name in planned.column_comments]

@@ -11,11 +11,12 @@ What to ask, how finely to cut and what to fetch is decided in :mod:`.plan`; her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 
 import msgspec
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.config import TargetTable
@@ -43,7 +44,15 @@ from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.staged_slices import StagedSlices
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target
-from airflow_provider_sync.sync.tables.target_details import MadeTable, foreign_key_phrase, make_details, plan_details
+from airflow_provider_sync.sync.tables.target_details import (
+    MadeTable,
+    foreign_key_phrase,
+    make_details,
+    make_table,
+    plan_details,
+    unique_columns,
+    with_unique_parents,
+)
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 
 
@@ -73,9 +82,15 @@ class Version2Source(TableSource):
             self._check_details(options)
         request = DescribeTable(table_slice=configured_slice(options), digests=False, details=options.create_indexes)
         database = self.database
-        with self.client.describe_table(request) as answer, database.connect() as connection:
-            planned = plan_details(database, options, answer.described, run)
-            connection.exec_driver_sql(create_statement(database, options, answer.described, planned))
+        with self.client.describe_table(request) as answer:
+            described = answer.described
+        planned = plan_details(database, options, described, run)
+        with database.connect() as connection:
+            if planned.foreign_keys and not database.details.adds_foreign_keys:
+                planned = with_unique_parents(planned, partial(self._unique_columns, connection, run))
+            planned = make_table(
+                database, connection, lambda details: create_statement(database, options, described, details), planned
+            )
             table = database.catalog.describe(connection, options.table_name)
             try:
                 made, refused = make_details(database, connection, table, planned)
@@ -93,6 +108,24 @@ class Version2Source(TableSource):
             made=(*made, *(() if later else map(foreign_key_phrase, planned.foreign_keys))),
             left_out=(*planned.left_out, *refused),
         )
+
+    def _unique_columns(self, connection: Connection, run: Mapping[str, TargetTable], name: str) -> Iterator[frozenset[str]]:
+        """Yield the sets of columns that identify a row of a table of the run, which may be there or not.
+
+        :param name: of the table in the target's database
+        """
+        with suppress(MissingTableError), self.database.translate_errors():
+            yield from unique_columns(self.database.catalog.describe(connection, name))
+            return
+        options = next(table for table in run.values() if table.table_name == name)
+        request = DescribeTable(table_slice=configured_slice(options), digests=False, details=options.create_indexes)
+        with self.client.describe_table(request) as answer:
+            described = answer.described
+        names = {column.name: options.renames.get(column.name, column.name) for column in described.columns}
+        yield frozenset(names[column] for column in described.key)
+        for index in plan_details(self.database, options, described, run).indexes:
+            if index.unique:
+                yield frozenset(index.columns)
 
     def _check_details(self, options: TargetTable) -> None:
         offered = self.client.capabilities()

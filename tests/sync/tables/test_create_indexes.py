@@ -140,6 +140,75 @@ def test_a_foreign_key_that_rows_break_is_named(request: pytest.FixtureRequest, 
         assert details(link.target, "child").foreign_keys == ()
 
 
+def test_a_default_that_its_column_refuses_is_named(two_into: Link) -> None:
+    """A default that SQLite takes and the new column's type does not is left out; the others are made, and the rows arrive."""
+    two_into.source.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER DEFAULT 'some', d DATE DEFAULT 'never',"
+        " v VARCHAR(9) DEFAULT 'it''s 5%', at DATETIME DEFAULT CURRENT_TIMESTAMP)",
+        "INSERT INTO t VALUES (1, 2, '2026-01-01', 'x', NULL)",
+    )
+    report = two_into.sync_one("t", MAKE)
+    assert (report.status, report.rows_inserted) == ("changed", 1)
+    two_into.assert_equal("t")
+    defaults = details(two_into.target, "t").defaults
+    if two_into.target.dialect in ("mysql", "postgresql"):
+        assert defaults == {"v": DefaultValue("it's 5%"), "at": DefaultValue()}
+        assert "default of column 'n': 'some': " in report.warnings[0]
+        assert "default of column 'd': 'never': " in report.warnings[0]
+    two_into.assert_clean()
+
+
+def test_a_comment_that_is_too_long_is_named(request: pytest.FixtureRequest) -> None:
+    """A comment longer than those of MySQL and MariaDB is left out, and the rows arrive."""
+    with linked(request.getfixturevalue("postgresql_url"), request.getfixturevalue("mariadb_url")) as link:
+        link.protocol = "2"
+        link.source.execute(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)",
+            f"COMMENT ON TABLE t IS '{'é' * 2049}'",
+            f"COMMENT ON COLUMN t.n IS '{'é' * 1025}'",
+            f"COMMENT ON COLUMN t.id IS '{'é' * 1024}'",
+            "INSERT INTO t VALUES (1, 2)",
+        )
+        report = link.sync_one("t", MAKE)
+        assert (report.status, details(link.target, "t").comments) == ("changed", {"id": "é" * 1024})
+        assert "comment of column 'n', which is too long" in report.warnings[0]
+        assert "comment of the table, which is too long" in report.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("unique", "options", "made"),
+    [
+        ("", {}, False),
+        ("CREATE UNIQUE INDEX parent_code ON parent (code)", {}, True),
+        ("CREATE UNIQUE INDEX parent_code ON parent (code)", {"columns": ["v"]}, False),
+        ("CREATE UNIQUE INDEX parent_code ON parent (code)", {"create_indexes": False}, False),
+        ("CREATE UNIQUE INDEX parent_code ON parent (code)", {"renames": {"code": "label"}, "table": "copy"}, True),
+    ],
+    ids=["no key", "a key", "left out", "not made", "renamed"],
+)
+@pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
+def test_a_foreign_key_to_what_identifies_no_row(
+    two_same: Link, unique: str, options: dict[str, Any], made: bool, there: bool
+) -> None:
+    """SQLite gets no foreign key to columns that are no key at the target, since nothing could be written to such a table."""
+    two_same.source.execute(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY, code INTEGER, v INTEGER)",
+        *([unique] if unique else []),
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, code INTEGER, FOREIGN KEY (code) REFERENCES parent (code))",
+        "INSERT INTO parent VALUES (1, 5, 0)",
+        "INSERT INTO child VALUES (1, 5)",
+    )
+    settings = {"child": MAKE, "parent": MAKE | options}
+    if there:
+        two_same.sync_one("parent", MAKE | options)
+    reports = two_same.sync("child", "parent", options=settings)
+    assert reports[0].status == "changed"
+    assert bool(details(two_same.target, "child").foreign_keys) is made
+    assert ("to 'parent', which has no unique key over code" in str(reports[0].warnings)) is not made
+    two_same.source.execute("INSERT INTO child VALUES (2, 5)")
+    assert two_same.sync("child", "parent", options=settings)[0].rows_inserted == 1
+
+
 def test_steps_make_the_same(two_same: Link) -> None:
     """In steps, the comparison makes everything while the tables are empty, and its slices carry on what it made."""
     family(two_same)
