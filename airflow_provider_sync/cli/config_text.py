@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import yaml
@@ -57,12 +57,15 @@ def hide_secrets(url: str, prefix: str) -> HiddenUrl:
     return HiddenUrl(f"{base}{mark}{'&'.join(shown)}", secrets)
 
 
-def server_text(connection: str, url: str, tables: Mapping[str, str | None]) -> str:
+def server_text(
+    connection: str, url: str, tables: Mapping[str, str | None], views: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """Write a ``server.yaml``.
 
     :param connection: name of the connection
     :param url: of the database, without secrets
     :param tables: names, each with the reason why it cannot be offered as it is; ``None`` if it can
+    :param views: the columns of each view, by its name
     """
     left_out = any(tables.values())
     lines = [
@@ -71,12 +74,17 @@ def server_text(connection: str, url: str, tables: Mapping[str, str | None]) -> 
         'tokens: ["${SYNC_TOKEN}"]',
         "connections:",
         f"  {_scalar(connection)}: {_quoted(url)}",
-        f"tables:{' {}' if all(tables.values()) else ''}",
+        "tables:",
         *(f"  {_scalar(name)}: {{}}" for name, reason in tables.items() if reason is None),
     ]
     if left_out:
         lines.append("  # These cannot be offered as they are:")
         lines += [f"  # {_scalar(name)}: {{}}  # {_comment(reason)}" for name, reason in tables.items() if reason is not None]
+    if views:
+        lines.append(
+            "  # Views: remove the # before those to offer, and leave in primary the columns that tell their rows apart."
+        )
+        lines += [f"  # {_scalar(name)}: {{primary: [{', '.join(map(_scalar, columns))}]}}" for name, columns in views.items()]
     return "\n".join([*lines, ""])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
 from airflow_provider_sync.cli.connections import AIRFLOW_SCHEME
-from airflow_provider_sync.cli.reach import try_server
+from airflow_provider_sync.cli.reach import try_server, views_of
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
@@ -63,12 +63,21 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
             raise ConfigurationError(f"The database cannot be opened: {trial.message}")
         if trial.what == "table":
             tables[trial.name] = trial.message if trial.failed else None
-    if list(tables) == ["*"]:
-        raise TableError(f"The database that --from names has no tables that its user may read. Is {name!r} the right one?")
+    tables.pop("*", None)  # the pattern, where it matches nothing
+    views: dict[str, list[str]] = {}
+    for view, found in views_of(settings["url"]).items():
+        if isinstance(found, TableError):
+            tables[view] = str(found)
+        else:
+            views[view] = found
+    if not tables and not views:
+        raise TableError(
+            f"The database that --from names has no tables or views that its user may read. Is {name!r} the right one?"
+        )
     hidden = hide_secrets(url, "DB")
     variables = {"SYNC_TOKEN": "a token, which clients show; 'airflow-sync token new' makes one"}
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
-    return server_text(name, hidden.url, tables), variables
+    return server_text(name, hidden.url, tables, views), variables
 
 
 def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, dict[str, str]]:

@@ -29,7 +29,7 @@ from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, wrap_unexpected_errors
+from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, TableError, wrap_unexpected_errors
 from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.server.offered_tables import matched_tables, names_where
 from airflow_provider_sync.server.open_table import OpenTable
@@ -113,20 +113,19 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
     yield Trial("server", server, False, found)
     for name, table in config.tables.items():
         if not any(selects(table, other) for other in offered.tables):
-            yield _not_offered(name, offered.tables)
+            yield Trial("server", name, True, not_offered(name, offered.tables))
     for name in config.directories:
         if name not in offered.directories:
-            yield _not_offered(name, offered.directories)
+            yield Trial("server", name, True, not_offered(name, offered.directories))
     return tuple(offered.tables)
 
 
-def _not_offered(name: str, names: Iterable[str]) -> Trial:
+def not_offered(name: str, names: Iterable[str]) -> str:
+    """Say that the server does not offer a name, and which ones it does."""
     offered = list(names)
     near = get_close_matches(name, offered, 1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    return Trial(
-        "server", name, True, f"The server does not offer it to this client.{meant} It offers: {', '.join(offered) or 'none'}."
-    )
+    return f"The server does not offer it to this client.{meant} It offers: {', '.join(offered) or 'none'}."
 
 
 def _expanded(config: ClientConfig, offered: Sequence[str]) -> list[TargetTable]:
@@ -181,6 +180,21 @@ def _try_database(
                     yield Trial("table", table.name, True, "The pattern matches no table.")
     except SyncError as error:
         yield Trial("connection", shown, True, str(error))
+
+
+def views_of(url: str) -> dict[str, list[str] | TableError]:
+    """Return the columns of each view of a database, or why it cannot be described, by its name."""
+    found: dict[str, list[str] | TableError] = {}
+    with OPENER.database(url) as database:
+        with database.translate_errors(), database.connect() as connection:
+            names = database.catalog.list_views(connection)
+        for name in names:
+            try:
+                with database.translate_errors(), database.connect() as connection:
+                    found[name] = [column.name for column in database.catalog.describe(connection, name, views=True).columns]
+            except TableError as error:
+                found[name] = error
+    return found
 
 
 def _in_snapshot(database: Database, table: AnyTable, attempt: TryTable[AnyTable]) -> str:

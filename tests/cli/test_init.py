@@ -27,20 +27,43 @@ def test_both_files_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """What ``init`` makes of a database is served, and what it makes of that server syncs everything into an empty database."""
     site = Site(tmp_path)
     site.server_config.unlink()
-    execute(site.source, "CREATE TABLE keyless (a TEXT)")
+    execute(site.source, "CREATE TABLE keyless (a TEXT)", 'CREATE VIEW "big orders" AS SELECT id, name AS "the name" FROM orders')
     assert main(["init", "--from", f"sqlite:///{site.source}"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("Wrote server.yaml.\nSet SYNC_TOKEN in the environment")
     assert main(["check", "--config", "server.yaml", "--connect"]) == 0
     config = ServerConfig.from_yaml("server.yaml")
     assert (list(config.connections), list(config.tables)) == (["source"], ["customers", "orders"])
-    assert "# keyless: {}  # Table 'keyless' has no primary key. Name the columns" in Path("server.yaml").read_text()
+    text = Path("server.yaml").read_text()
+    assert "# keyless: {}  # Table 'keyless' has no primary key. Name the columns" in text
+    offered = text.replace('# "big orders": {primary: [id, "the name"]}', '"big orders": {primary: [id]}')
+    assert offered != text
+    Path("server.yaml").write_text(offered)
+    assert main(["check", "--config", "server.yaml", "--connect"]) == 0
+    config = ServerConfig.from_yaml("server.yaml")
+    assert list(config.tables) == ["customers", "orders", "big orders"]
     with RunningServer(config) as server:
         assert main(["init", "--client", server.url, "--to", f"sqlite:///{tmp_path}/copy.db"]) == 0
         assert main(["check", "--config", "client.yaml"]) == 0
         assert main(["run", "--config", "client.yaml"]) == 0
     site.target = tmp_path / "copy.db"
     assert site.rows("orders") == [(1, "one"), (2, "zwei"), (3, "三")]
+
+
+def test_nothing_but_views(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a database without tables the views are listed; one that cannot be read is there with the reason."""
+    execute(
+        tmp_path / "x.db",
+        "CREATE TABLE gone (id INTEGER)",
+        "CREATE VIEW broken AS SELECT * FROM gone",
+        "CREATE VIEW numbers AS SELECT 1 AS n",
+        "DROP TABLE gone",
+    )
+    assert main(["init", "--from", f"sqlite:///{tmp_path}/x.db"]) == 0
+    text = Path("server.yaml").read_text()
+    assert "# broken: {}  # " in text
+    Path("server.yaml").write_text(text.replace("# numbers", "numbers"))
+    assert list(ServerConfig.from_yaml("server.yaml").tables) == ["numbers"]
 
 
 def test_directories_and_a_target_to_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +100,7 @@ def test_a_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["--from", "sqlite://", "--verify", "ca.pem"], 2, "--verify is about the server of a client.yaml"),
         (["--client", "https://x", "--key", "client.key"], 2, "certificate"),
         (["--from", "sqlite:///${NOT_THERE}"], 2, "The environment variable NOT_THERE is not set"),
-        (["--from", "sqlite:///empty.db"], 3, "has no tables that its user may read"),
+        (["--from", "sqlite:///empty.db"], 3, "has no tables or views that its user may read"),
         (["--from", "sqlite:///source.db", "--config", "absent/server.yaml"], 2, "Cannot write absent/server.yaml"),
     ],
 )

@@ -76,7 +76,7 @@ def test_views_are_refused(on: Scenario) -> None:
 
 
 def test_lists_tables_without_views_and_staging_tables(on: Scenario) -> None:
-    """The tables of a database are listed without views and staging tables."""
+    """The tables of a database are listed without views and staging tables, and views by themselves."""
     on.execute(
         "CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY)",
         "CREATE TABLE b (id INTEGER NOT NULL PRIMARY KEY)",
@@ -86,6 +86,7 @@ def test_lists_tables_without_views_and_staging_tables(on: Scenario) -> None:
 
     with on.database.connect() as connection:
         assert on.database.catalog.list_tables(connection) == ["b", "item"]
+        assert on.database.catalog.list_views(connection) == ["items"]
 
 
 def test_unsendable_values_are_found(on: Scenario) -> None:

@@ -43,3 +43,7 @@ class Catalog(DatabaseComponent):
 
         :param schema: ``None`` for the default one; none are in a schema that does not exist
         """
+
+    @abstractmethod
+    def list_views(self, connection: Connection) -> list[str]:
+        """Return the sorted names of the views in the default schema that the user may read, materialized ones too."""

@@ -27,6 +27,10 @@ _FIND = (
     " WHERE lower(schema_name) = lower(coalesce(?, current_schema())) AND lower(table_name) = lower(?)"
 )
 _LIST = f"SELECT table_name FROM ({_RELATIONS}) WHERE lower(schema_name) = lower(coalesce(?, current_schema()))"
+_VIEWS = """
+SELECT view_name FROM duckdb_views()
+WHERE database_name = current_database() AND schema_name = current_schema() AND NOT internal
+"""
 _COLUMNS = """
 SELECT column_name, data_type, is_nullable, column_default, is_generated FROM duckdb_columns()
 WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index
@@ -97,6 +101,10 @@ class DuckDBCatalog(Catalog):
         """Return the sorted names of the tables in a schema, the current one unless told."""
         rows = _rows(connection, f"{_LIST} AND kind = 'table'", schema)
         return sorted(name for (name,) in rows if not name.startswith(STAGING_PREFIX))
+
+    def list_views(self, connection: Connection) -> list[str]:
+        """Return the sorted names of the views in the current schema, without DuckDB's own."""
+        return sorted(name for (name,) in _rows(connection, _VIEWS))
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the logical type; see :func:`.text.logical_type`."""

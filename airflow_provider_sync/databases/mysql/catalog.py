@@ -89,7 +89,7 @@ _REFERENCES = text(
 )
 _LIST = text(
     "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_TYPE IN :types"
-).bindparams(bindparam("types", _TABLE_TYPES, expanding=True))
+).bindparams(bindparam("types", expanding=True))
 
 
 class MySQLTable(Table, frozen=True, kw_only=True):
@@ -159,9 +159,12 @@ def describe_table(connection: Connection, name: str, *, mariadb: bool, views: b
     )
 
 
-def list_tables(connection: Connection, schema: str | None) -> list[str]:
-    """Name the tables of a database, or of the default one, sorted; views and staging tables are left out."""
-    names = connection.execute(_LIST, {"schema": schema}).scalars()
+def list_tables(connection: Connection, schema: str | None, types: tuple[str, ...] = _TABLE_TYPES) -> list[str]:
+    """Name the tables of a database, or of the default one, sorted; views and staging tables are left out.
+
+    :param types: as information_schema calls them
+    """
+    names = connection.execute(_LIST, {"schema": schema, "types": types}).scalars()
     return sorted(name for name in names if not name.startswith(STAGING_PREFIX))
 
 
@@ -257,6 +260,10 @@ class MySQLCatalog(Catalog):
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Name the tables of a database, sorted; views and staging tables are left out."""
         return list_tables(connection, schema)
+
+    def list_views(self, connection: Connection) -> list[str]:
+        """Name the views of the default database, sorted."""
+        return list_tables(connection, None, ("VIEW",))
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the type of a column; see :func:`.text.logical_type`."""

@@ -95,7 +95,7 @@ ORDER BY a.attnum
 _LIST = """
 SELECT c.relname::text FROM pg_class c
 WHERE c.relnamespace = to_regnamespace(quote_ident(coalesce(%s::text, current_schema()::text)))
-  AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT starts_with(c.relname::text, %s)
+  AND c.relkind IN ({kinds}) AND NOT c.relispartition AND NOT starts_with(c.relname::text, %s)
   AND has_any_column_privilege(c.oid, 'SELECT')
   AND NOT EXISTS (SELECT FROM pg_depend d
                   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
@@ -289,7 +289,12 @@ class PostgreSQLCatalog(Catalog):
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Name the tables of a schema; partitions, and tables that belong to an extension, are left out too."""
         with translated():
-            return sorted(connection.exec_driver_sql(_LIST, (schema, STAGING_PREFIX)).scalars())
+            return sorted(connection.exec_driver_sql(_LIST.format(kinds="'r', 'p'"), (schema, STAGING_PREFIX)).scalars())
+
+    def list_views(self, connection: Connection) -> list[str]:
+        """Name the views of the current schema, materialized ones too, without those that belong to an extension."""
+        with translated():
+            return sorted(connection.exec_driver_sql(_LIST.format(kinds="'v', 'm'"), (None, STAGING_PREFIX)).scalars())
 
     def logical_type(self, column: Column) -> LogicalType:
         """See :func:`.text.logical_type`; every type of PostgreSQL has a text that it reads again."""

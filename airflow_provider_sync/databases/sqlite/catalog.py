@@ -219,6 +219,11 @@ def _column(name: str, sql_type: str, *, nullable: bool, generated: bool, requir
     )
 
 
+def _names(connection: Connection, schema: str, kind: str) -> list[str]:
+    rows = _rows(connection, "SELECT name FROM pragma_table_list WHERE lower(schema) = lower(?) AND type = ?", schema, kind)
+    return [row[0] for row in rows]
+
+
 class SQLiteCatalog(Catalog):
     """What the PRAGMAs say."""
 
@@ -232,10 +237,12 @@ class SQLiteCatalog(Catalog):
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Return the sorted names of the tables in the main or an attached database, without SQLite's internal ones."""
-        rows = _rows(
-            connection, "SELECT name FROM pragma_table_list WHERE lower(schema) = lower(?) AND type = 'table'", schema or "main"
-        )
-        return sorted(row[0] for row in rows if not row[0].startswith((STAGING_PREFIX, "sqlite_")))
+        names = _names(connection, schema or "main", "table")
+        return sorted(name for name in names if not name.startswith((STAGING_PREFIX, "sqlite_")))
+
+    def list_views(self, connection: Connection) -> list[str]:
+        """Return the sorted names of the views in the main database."""
+        return sorted(_names(connection, "main", "view"))
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the logical type of the declared type; see :func:`.text.logical_type`."""
