@@ -10,7 +10,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.type_rules import map_type
-from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, TableError
+from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.protocol.v2 import tsv
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription, Described, DescribeTable, GetRows
 from airflow_provider_sync.sync.tables.both_sides import Comparison, compare_rows, compare_segments
@@ -61,6 +61,7 @@ class ColumnFinding(msgspec.Struct, frozen=True, kw_only=True):
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """The diagnosis of one table.
 
+    :ivar target_missing: whether there is no target yet; a run makes it
     :ivar columns: columns with a finding
     :ivar missing: number of rows that only the source has
     :ivar surplus: number of rows that only the target has
@@ -69,6 +70,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    target_missing: bool = False
     columns: tuple[ColumnFinding, ...] = ()
     missing: int = 0
     surplus: int = 0
@@ -78,7 +80,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def differs(self) -> bool:
         """Whether a sync would find something to do, or could not be done."""
-        return bool(self.columns or self.missing or self.surplus)
+        return bool(self.target_missing or self.columns or self.missing or self.surplus)
 
 
 @within_max_seconds
@@ -88,7 +90,7 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
     Each column costs a scan of both sides, but only where the tables differ at all.
 
     :raises ConfigurationError: with a server of version 1 whose table differs, since it cannot tell columns apart
-    :raises MissingTableError: when the target is missing
+    :raises MissingTableError: when the target is missing, and a run would not make it
     """
     if client.protocol_for() == 1:
         compared = compare_hashes(client, database, present_target(client, database, options))
@@ -101,7 +103,8 @@ def diagnose_table(client: SyncClient, options: TargetTable, database: Database)
     database = with_row_security(database, [options])
     target = find_target(client, database, options)
     if target is None:
-        raise MissingTableError(f"There is no table {options.table_name!r} in the target database yet. A run makes it.")
+        note = f"There is no table {options.table_name!r} in the target database yet. A run makes it (create_table is set)."
+        return Diagnosis(name=options.name, target_missing=True, notes=(note,))
     with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
         described = answer.described
     planned, notes = _plan(database, target, described)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.sync.tables.doctor import Diagnosis, diagnose_table
 from tests.sync.link import Link
 
@@ -106,6 +106,16 @@ def test_renamed_columns_are_compared(into: Link) -> None:
     )
     found = diagnose(into, "t", {"table": "u", "renames": {"id": "number", "a": "c"}})
     assert [(column.column, column.reason) for column in found.columns] == [("a", "case")]
+
+
+def test_a_target_that_a_run_would_make(same: Link) -> None:
+    """A missing target differs, and a note says that a run makes it; without ``create_table`` the error says how to make it."""
+    same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    found = diagnose(same, "t", {"create_table": True})
+    assert (found.target_missing, found.differs) == (True, True)
+    assert found.notes == ("There is no table 't' in the target database yet. A run makes it (create_table is set).",)
+    with pytest.raises(MissingTableError, match="create_table"):
+        diagnose(same, "t", {})
 
 
 def test_version_1_cannot_tell_columns_apart(same: Link) -> None:
