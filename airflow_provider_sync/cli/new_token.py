@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config.mistakes import Mistake, WrongOptions
 from airflow_provider_sync.config.tokens import token_digest
 from airflow_provider_sync.exceptions import ConfigurationError
 
@@ -21,6 +22,8 @@ PREFIX = "sync_"
 """What every token begins with, so that those who search files for secrets find it."""
 
 _BYTES = 32
+
+_ARGUMENTS = {"name": "--name", "expires": "--expires", "addresses": "--address"}
 
 
 def main(options: Namespace) -> int:
@@ -48,10 +51,19 @@ def _entry(token: str, options: Namespace) -> dict[str, Any]:
         "addresses": options.address or None,
     }
     entry = {name: value for name, value in given.items() if value is not None}
-    (checked,) = ServerConfig.from_dict({"tokens": [entry]}).tokens
+    try:
+        (checked,) = ServerConfig.from_dict({"tokens": [entry]}).tokens
+    except WrongOptions as error:
+        raise ConfigurationError(" ".join(map(_of_argument, error.mistakes))) from error
     if checked.expires is not None and checked.expires < datetime.now(UTC):
         raise ConfigurationError(f"--expires {options.expires} is in the past. Give a later date.")
     return entry
+
+
+def _of_argument(mistake: Mistake) -> str:
+    """Return the message of a mistake with the argument's name in place of the option's."""
+    option = str(mistake.place[2])
+    return mistake.message.replace(option, _ARGUMENTS[option], 1)
 
 
 def _lines(token: str, entry: dict[str, Any]) -> Iterator[str]:

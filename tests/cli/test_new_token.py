@@ -48,8 +48,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["--expires", "2020-01-31"], "--expires 2020-01-31 is in the past. Give a later date."),
-        (["--expires", "soon"], "expires is 'soon'. Give a date such as 2027-01-31"),
-        (["--address", "10.1.0.0/8"], "addresses has '10.1.0.0/8'. Did you mean 10.0.0.0/8, or one address?"),
+        (["--expires", "soon"], "airflow-sync: --expires is 'soon'. Give a date such as 2027-01-31"),
+        (["--address", "10.1.0.0/8"], "--address has '10.1.0.0/8'. Did you mean 10.0.0.0/8, or one address?"),
     ],
 )
 def test_refused(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
