@@ -7,9 +7,11 @@ import stat
 from argparse import Namespace
 from pathlib import Path
 
+from airflow_provider_sync.cli.reach import not_offered
 from airflow_provider_sync.cli.run import run_and_show
+from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, ServerError, SyncFailed
 from airflow_provider_sync.sync import plan_run
 
 _DIRECTORY_OPTIONS = (
@@ -26,6 +28,9 @@ _DIRECTORY_OPTIONS = (
 
 _CONNECTION_OPTIONS = ("verify", "certificate", "key")
 
+_NOT_OFFERED = 422
+"""Status of an answer about a name that the server does not offer, among others."""
+
 _EVERYBODY = stat.S_IROTH | stat.S_IWOTH
 
 
@@ -35,7 +40,23 @@ def main(options: Namespace) -> int:
     settings = {"url": options.url, "token": _token(options.token_file)}
     settings |= {name: value for name in _CONNECTION_OPTIONS if (value := getattr(options, name)) is not None}
     config = ClientConfig.from_dict({**settings, "directories": {options.name: {"path": options.folder, **given}}})
-    return run_and_show(config, plan_run(config), "airflow-sync pull", options)
+    try:
+        return run_and_show(config, plan_run(config), "airflow-sync pull", options)
+    except SyncFailed as failure:
+        if any(isinstance(error, ServerError) and error.status == _NOT_OFFERED for error in failure.failures):
+            _check_name(config, options.name, failure)
+        raise
+
+
+def _check_name(config: ClientConfig, name: str, failure: SyncFailed) -> None:
+    """Ask which directories the server offers.
+
+    :raises ConfigurationError: if it offers others, and not this one
+    """
+    with SyncClient.from_config(config) as client:
+        offered = client.capabilities()
+    if offered is not None and name not in offered.directories:
+        raise ConfigurationError(f"Directory {name!r}: {not_offered(name, offered.directories)}") from failure
 
 
 def _token(path: str | None) -> str | None:

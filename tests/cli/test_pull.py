@@ -53,6 +53,15 @@ def test_a_directory_is_copied(copy: Copy, capsys: pytest.CaptureFixture[str]) -
     assert "unchanged" in capsys.readouterr().out
 
 
+def test_a_misspelt_name(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that the server does not offer is wrong usage; the message has those that it offers, and which may be meant."""
+    assert main(["pull", copy.url, "imgaes", str(copy.target)]) == 2
+    assert capsys.readouterr().err.endswith(
+        "Directory 'imgaes': The server does not offer it to this client. Did you mean 'images'? It offers: images.\n"
+    )
+    assert copy.files() == []
+
+
 def test_patterns_and_a_prefix_choose(copy: Copy) -> None:
     """``--include``, ``--exclude`` and ``--prefix`` choose what is copied."""
     copy.pull("--include", "**/*.png", "--include", "**/*.txt", "--exclude", "deep/**")

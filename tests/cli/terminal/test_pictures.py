@@ -41,7 +41,6 @@ def test_commands(site: Site) -> None:
     assert {"planned", "changed"} <= words(picture)
     assert "~ 17" in text_of(picture)
     assert "Did you mean 'orders'?" in text_of(picture)
-    assert "next: airflow-sync check" in text_of(picture)
 
 
 def test_progress() -> None:
