@@ -57,11 +57,12 @@ NOTHING_CHANGED = _Promise.NOTHING_CHANGED
 class RefusedDeletes(NamedTuple):
     """What a guard refused to delete.
 
-    :ivar kind: ``table`` or ``directory``
-    :ivar name: the name under which the server offers it
-    :ivar deletes: number of rows or files that would be deleted
-    :ivar present: number of rows or files that the target has
-    :ivar offered: number of rows or files that the source has
+    :ivar kind: ``table`` or ``directory``; ``tables`` for tables that would be dropped
+    :ivar name: the name under which the server offers it; of ``tables``, the pattern
+    :ivar deletes: number of rows, files or tables that would be deleted
+    :ivar present: number of them that the target has
+    :ivar offered: number of them that the source has
+    :ivar names: of ``tables``, which ones
     """
 
     kind: str
@@ -69,6 +70,7 @@ class RefusedDeletes(NamedTuple):
     deletes: int
     present: int
     offered: int
+    names: Sequence[str] = ()
 
 
 class SyncError(Exception):

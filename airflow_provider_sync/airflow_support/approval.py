@@ -63,7 +63,7 @@ def make_question(config: ClientConfig, plan: RunPlan, first: Sequence[RefusedDe
     allowed = plan.allowing(refused)
     lines = ["The sync stopped before it deleted more than its limits allow.", ""]
     for entry in refused:
-        unit = "rows" if entry.kind == "table" else "files"
+        unit = {"table": "rows", "directory": "files"}.get(entry.kind, entry.kind)
         lines.append(
             f"- {entry.kind} {_code(entry.name)}: {entry.deletes:,} of {entry.present:,} {unit} would be deleted; the source has"
             f" {entry.offered:,}."

@@ -29,6 +29,9 @@ T = TypeVar("T")
 _DURATION = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?) ?(?P<unit>[smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
+_OF_PATTERNS: Sequence[str] = ("exclude", "drop_missing", "max_drops")
+"""Options that an entry without a pattern does not have."""
+
 MAX_TASKS = 1_024
 """Tasks that Airflow maps by default (``[core] max_map_length``)."""
 
@@ -46,11 +49,13 @@ def read_tables(argument: str, tables: Any, defaults: Mapping[str, Any]) -> list
         raise ConfigurationError(
             f"'table' names one target for the {len(entries)} entries of {argument!r}. Give each entry its own."
         )
-    exclude = {"exclude": options.pop("exclude")} if "exclude" in options else {}
-    if exclude and not any(map(is_pattern, entries)):
-        raise ConfigurationError(f"'exclude' leaves tables out of patterns, and {argument!r} has none, such as '*'.")
+    of_patterns = {option: options.pop(option) for option in _OF_PATTERNS if option in options}
+    if of_patterns and not any(map(is_pattern, entries)):
+        raise ConfigurationError(
+            f"{next(iter(of_patterns))!r} is for patterns of tables, and {argument!r} has none, such as '*'."
+        )
     return [
-        table_from_options(name, {**options, **(exclude if is_pattern(name) else {}), **own}) for name, own in entries.items()
+        table_from_options(name, {**options, **(of_patterns if is_pattern(name) else {}), **own}) for name, own in entries.items()
     ]
 
 

@@ -196,15 +196,16 @@ class SyncClient(FileRequests):
         if "config_name" not in answer:
             raise ProtocolError(f"There is something at {self.url}, but it does not answer as a sync server does. Check the URL.")
 
-    def capabilities(self) -> Capabilities | None:
+    def capabilities(self, *, again: bool = False) -> Capabilities | None:
         """Return what the server offers to this client; only the first call sends a request.
 
+        :param again: ask a server of version 2 anew
         :return: ``None`` for a server of version 1, and for a client with ``protocol=1``
         :raises ServerError: when the server refuses this client, or fails
         :raises ProtocolError: for an answer that fits neither version
         :raises TransportError: without an answer, so that the version stays unknown
         """
-        if not self._knows_capabilities:
+        if not self._knows_capabilities or (again and self._capabilities is not None):
             call = Call("/capabilities")
             self._capabilities = self._transport.send(call, read_capabilities, subject="what it offers", expect=(200, 404, 405))
             self._knows_capabilities = True

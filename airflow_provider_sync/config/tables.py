@@ -13,6 +13,7 @@ from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
 from airflow_provider_sync.config.options import (
     Options,
     PositiveNumber,
+    PositiveWhole,
     entry_from_options,
     named_entries,
     wrong_reference,
@@ -279,11 +280,33 @@ class TargetTable(TableConfig, frozen=True):
         default=None,
         description="Longest time, in seconds, for comparing and downloading this table. Otherwise the client's.",
     )
+    drop_missing: tuple[str, ...] = Field(
+        default=(),
+        description="Of a pattern: names of tables of the target, or patterns of them, that belong to the source: those that it"
+        " does not offer any more are dropped.",
+    )
+    max_drops: PositiveWhole = Field(default=1, description="Of a pattern with `drop_missing`: most tables that one run drops.")
 
     @property
     def mode_columns(self) -> dict[str, str]:
         """Names of the columns that the mode needs, by the option that names them."""
         return {option: getattr(self, option) for option in MODE_COLUMNS.get(self.mode, ())}
+
+    def named(self, name: str) -> Self:
+        """Return the options of one table that this pattern matches."""
+        return super().named(name).model_copy(update={"drop_missing": (), "max_drops": 1})
+
+    @model_validator(mode="after")
+    def _keeps_nothing_of_its_own(self) -> Self:
+        """Refuse to drop tables that hold what the source does not have."""
+        for option in ("drop_missing", "max_drops"):
+            if option in self.model_fields_set and not self.is_pattern:
+                raise wrong_value(f"{option} needs a pattern such as '*', and this is the name of one table. Leave it out.")
+        if self.drop_missing and self.mode != "mirror":
+            raise wrong_value(f"drop_missing would drop rows that mode {self.mode} keeps. Leave one of them out.")
+        if self.drop_missing and self.window is not None:
+            raise wrong_value("drop_missing would drop rows outside of the window. Leave one of them out.")
+        return self
 
     @model_validator(mode="after")
     def _fits_mode(self) -> Self:

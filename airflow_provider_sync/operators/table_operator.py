@@ -21,6 +21,8 @@ class TableOperator(SyncOperator):
     table_options: ClassVar[tuple[str, ...]] = (
         "table",
         "exclude",
+        "drop_missing",
+        "max_drops",
         "primary",
         "columns",
         "renames",
@@ -64,6 +66,8 @@ class TableOperator(SyncOperator):
         time_zone: str | None = None,
         table: str | None = None,
         exclude: str | Sequence[str] | None = None,
+        drop_missing: str | Sequence[str] | None = None,
+        max_drops: int | str | None = None,
         primary: str | Sequence[str] | None = None,
         columns: str | Sequence[str] | None = None,
         renames: str | Mapping[str, str] | None = None,
@@ -95,6 +99,8 @@ class TableOperator(SyncOperator):
         self.time_zone = time_zone
         self.table = table
         self.exclude = exclude
+        self.drop_missing = drop_missing
+        self.max_drops = max_drops
         self.primary = primary
         self.columns = columns
         self.renames = renames

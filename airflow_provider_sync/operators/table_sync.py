@@ -31,6 +31,9 @@ class TableSyncOperator(TableOperator):
         whether it may go on
     :param table: name of the target table where it is not the server's, ``schema.table`` outside the default schema
     :param exclude: names, or patterns of names, that the patterns of ``tables`` leave out
+    :param drop_missing: names or patterns of tables of the target that belong to the source: those that it does not offer any
+        more are dropped at the end of a run in which nothing failed; the operators of the single steps refuse it
+    :param max_drops: most tables that one run drops for each pattern
     :param primary: column or columns that identify a row, where that is not the target's primary key
     :param columns: columns to synchronise, as the source calls them; without it, all
     :param renames: column of the source to column of the target

@@ -43,5 +43,7 @@ def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, presen
 
 def allowing(target: Target, refused: RefusedDeletes) -> Target:
     """Return options that allow as much as was refused, and no more."""
+    if refused.kind == "tables":
+        return target.model_copy(update={"max_drops": refused.deletes})
     is_empty = {} if refused.offered else {"allow_empty_source": True}
     return target.model_copy(update={"max_deletes": refused.deletes, **is_empty})

@@ -15,7 +15,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
-from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern, selects, translated
+from airflow_provider_sync.config.table_patterns import is_excluded, is_pattern, matches, selects, translated
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import is_own_table
 from airflow_provider_sync.exceptions import ConfigurationError, TableBusyError
@@ -28,12 +28,13 @@ Patterns = Sequence[tuple[str, TargetTable]]
 """Entries with patterns, in the order of the configuration, each with the URL of its database."""
 
 
-def offered_tables(client: SyncClient, patterns: Patterns) -> Collection[str]:
+def offered_tables(client: SyncClient, patterns: Patterns, *, again: bool = False) -> Collection[str]:
     """Return the names that the server offers to this client.
 
+    :param again: ask now, even if the client has asked before
     :raises ConfigurationError: for a server that speaks only version 1, which cannot list them
     """
-    offered = client.capabilities()
+    offered = client.capabilities(again=again)
     if offered is None:
         raise ConfigurationError(
             f"The server at {client.url} speaks version 1 of the protocol, which cannot say what tables match"
@@ -89,13 +90,18 @@ def inspect_target(database: Database, patterns: Sequence[TargetTable], tables: 
     if not patterns or not tables:
         return {}
     check_apart(database, tables)
+    gone = [table for table in find_gone(database, patterns, tables) if not table.is_to_drop]
     warnings: dict[str, str] = {}
-    for pattern, gone in find_gone(database, patterns, tables):
+    for pattern in patterns:
+        names = [table.table_name for table in gone if table.pattern is pattern]
+        if not names:
+            continue
         own = next((table.name for table in tables if table == pattern.named(table.name)), tables[0].name)
-        more = f" and {len(gone) - MAX_NAMED} more" if gone[MAX_NAMED:] else ""
+        more = f" and {len(names) - MAX_NAMED} more" if names[MAX_NAMED:] else ""
         text = (
             f"The target has tables that {pattern.name!r} matches and the source does not offer:"
-            f" {', '.join(gone[:MAX_NAMED])}{more}. They stay as they are: drop them, or leave them out with 'exclude'."
+            f" {', '.join(names[:MAX_NAMED])}{more}. They stay as they are: drop them, leave them out with 'exclude', or name"
+            " them in 'drop_missing'."
         )
         warnings[own] = f"{warnings[own]} {text}" if own in warnings else text
     return warnings
@@ -132,33 +138,45 @@ def _are_one(database: Database, name: str, other: str) -> bool:
         return True
 
 
-def find_gone(
-    database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]
-) -> list[tuple[TargetTable, list[str]]]:
+class GoneTable(msgspec.Struct, frozen=True):
+    """A table of the target that a pattern matches and that is not among those of the source.
+
+    :ivar pattern: the first one that matches
+    :ivar name: under which the source would offer it
+    :ivar table_name: in the target
+    """
+
+    pattern: TargetTable
+    name: str
+    table_name: str
+
+    @property
+    def is_to_drop(self) -> bool:
+        """Whether the user says that it belongs to the source."""
+        return any(matches(belonging, self.table_name) for belonging in self.pattern.drop_missing)
+
+
+def find_gone(database: Database, patterns: Sequence[TargetTable], tables: Sequence[TargetTable]) -> list[GoneTable]:
     """Find tables of the target that patterns match and that are not among those of the source.
 
     Names that differ by case only count as equal, so that a table is not taken for gone on a database that folds case.
 
     :param tables: everything that the run syncs into this database
-    :return: each pattern that has any, with their names; the first pattern that matches a name has it
     """
     kept = {table.table_name.casefold() for table in tables}
-    found: list[tuple[TargetTable, list[str]]] = []
+    found: list[GoneTable] = []
     with database.connect() as connection:
         for pattern in patterns:
             schema, dot, _ = pattern.table_name.partition(".")
             if dot and is_pattern(schema):
                 continue  # the schemas of the target need not be those of the source
-            gone = []
             for bare in database.catalog.list_tables(connection, schema if dot else None):
                 table = f"{schema}.{bare}" if dot else bare
                 name = translated(table, pattern.table_name, pattern.name)
                 if name is None or is_own_table(bare) or is_excluded(name, pattern.exclude) or table.casefold() in kept:
                     continue
                 kept.add(table.casefold())
-                gone.append(table)
-            if gone:
-                found.append((pattern, gone))
+                found.append(GoneTable(pattern, name, table))
     return found
 
 

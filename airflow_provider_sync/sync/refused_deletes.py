@@ -50,6 +50,9 @@ def find_examples(config: ClientConfig, plan: RunPlan, refused: RefusedDeletes, 
 
 
 def _examples(client: SyncClient, config: ClientConfig, plan: RunPlan, refused: RefusedDeletes, opener: Opener) -> Iterator[str]:
+    if refused.kind == "tables":
+        yield from refused.names[:MAX_EXAMPLES]
+        return
     if refused.kind == "table":
         url, table = plan.find_table(refused.name)
         with opener.database(url) as database:

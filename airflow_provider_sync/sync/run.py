@@ -23,6 +23,7 @@ from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
+from airflow_provider_sync.sync.dropped_tables import drop_gone
 from airflow_provider_sync.sync.guards import allowing
 from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
@@ -85,24 +86,35 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         matched = expand(self.patterns, offered_tables(client, self.patterns), {table.name for _, table in named})
         return msgspec.structs.replace(self, tables=_by_url([*named, *matched]))
 
-    def allowing(self, refused: Iterable[RefusedDeletes]) -> Self:
+    def allowing(self, refused: Sequence[RefusedDeletes]) -> Self:
         """Return the same with options that allow what guards have refused, and no more.
 
         :raises ConfigurationError: when this plan does not have it
         """
         tables = {table.name: (url, table) for url, tables in self.tables.items() for table in tables}
         directories = {directory.name: directory for directory in self.directories}
+        drops = {entry.name: entry for entry in refused if entry.kind == "tables"}
+        patterns = [(url, allowing(table, drops[table.name]) if table.name in drops else table) for url, table in self.patterns]
         for entry in refused:
+            if entry.kind == "tables":
+                continue
             if entry.kind == "table":
                 url, table = self.find_table(entry.name)
                 tables[entry.name] = url, allowing(table, entry)
             else:
                 directories[entry.name] = allowing(self.find_directory(entry.name), entry)
-        return msgspec.structs.replace(self, tables=_by_url(tables.values()), directories=tuple(directories.values()))
+        return msgspec.structs.replace(
+            self, tables=_by_url(tables.values()), directories=tuple(directories.values()), patterns=tuple(patterns)
+        )
 
     def patterns_of(self, url: str) -> list[TargetTable]:
         """Return the patterns whose tables are kept in one database."""
         return [pattern for of, pattern in self.patterns if of == url]
+
+    @property
+    def dropping(self) -> list[str]:
+        """The databases of which a pattern may drop tables."""
+        return list(dict.fromkeys(url for url, pattern in self.patterns if pattern.drop_missing))
 
     @property
     def table_names(self) -> list[str]:
@@ -229,6 +241,9 @@ def run(
                 storage = opener.storage(directory.path)
                 options = with_defaults(directory, config)
                 outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress, cache=cache)])
+        for url in () if outcomes.failures else plan.dropping:
+            with outcomes.going_on(partial(tables_failed, [])), opener.database(url) as database:
+                outcomes.add(drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), dry_run=dry_run))
     outcomes.check(outcomes.found)
     return outcomes.found
 

@@ -20,6 +20,7 @@ from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
+from airflow_provider_sync.sync.dropped_tables import refuse_drops
 from airflow_provider_sync.sync.one_moment import refuse_steps
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target
@@ -55,10 +56,11 @@ def compare_tables(
     :param run: what tells this run from all others; the same for each try
     :param slices: most slices, of all tables together; each table that differs has at least one
     :param dry_run: make no missing target
-    :raises ConfigurationError: for ``consistent``, which steps cannot keep
+    :raises ConfigurationError: for ``consistent`` and ``drop_missing``, which steps cannot keep
     :raises SyncFailed: when any failed, with the reports of those and of what is up to date
     """
     refuse_steps(config)
+    refuse_drops([pattern for _, pattern in plan.patterns])
     outcomes = Outcomes[Report]()
     found: list[PlannedSlice] = []
     warnings: list[str] = []

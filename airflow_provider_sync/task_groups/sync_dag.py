@@ -42,7 +42,8 @@ class SyncDag(DAG):
             runs. Otherwise one task syncs everything, and tables of one connection may share a transaction
         :param task_arguments: of every task that syncs, such as ``retries``, ``pool`` or ``skip_unchanged``
         :param arguments: of ``DAG``; by default, nothing is caught up, and one run is active at a time
-        :raises ConfigurationError: when the file cannot be read, names nothing, or has ``consistent``, which ``per_table`` breaks
+        :raises ConfigurationError: when the file cannot be read, names nothing, or has ``consistent`` or ``drop_missing``, which
+            ``per_table`` breaks
         """
         caller = sys._getframe(1).f_code.co_filename
         file = Path(caller).parent / path
@@ -52,6 +53,12 @@ class SyncDag(DAG):
             raise ConfigurationError(
                 f"{file}: consistent needs one task for all tables, since tasks of their own ask the server at other times."
                 " Leave out per_table, or consistent."
+            )
+        options_of = settings.get("tables")
+        if per_table and isinstance(options_of, Mapping) and any("drop_missing" in (own or {}) for own in options_of.values()):
+            raise ConfigurationError(
+                f"{file}: drop_missing needs one task for all tables, since tables are dropped when all others have arrived."
+                " Leave out per_table, or drop_missing."
             )
         dag = cls(dag_id=dag_id, schedule=schedule, **{"catchup": False, "max_active_runs": 1, **arguments})
         dag.fileloc = caller

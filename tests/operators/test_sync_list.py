@@ -31,7 +31,7 @@ def test_names(source: Source) -> None:
         ({"tables": "x*"}, r"The pattern 'x\*' matches no table"),
         ({"tables": {"*": {}}}, "Give a name, or a list of names"),
         ({"tables": ""}, "'tables' rendered to ''"),
-        ({"tables": "orders", "exclude": ["a"]}, "'exclude' leaves tables out of patterns"),
+        ({"tables": "orders", "exclude": ["a"]}, "'exclude' is for patterns of tables"),
     ],
 )
 def test_refused(source: Source, arguments: Any, message: str) -> None:

@@ -360,7 +360,7 @@ def test_whole_databases(source: Source, target: Target) -> None:
     ("arguments", "message"),
     [
         ({"tables": ["orders", "x*"]}, r"The pattern 'x\*' matches no table"),
-        ({"tables": "orders", "exclude": ["customers"]}, "'exclude' leaves tables out of patterns, and 'tables' has none"),
+        ({"tables": "orders", "exclude": ["customers"]}, "'exclude' is for patterns of tables, and 'tables' has none"),
         ({"tables": "*", "table": "copy"}, "table is 'copy'. Give it the wildcards of the pattern"),
     ],
 )

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.protocol.v2.types import LogicalType
@@ -47,3 +48,10 @@ class Catalog(DatabaseComponent):
     @abstractmethod
     def list_views(self, connection: Connection) -> list[str]:
         """Return the sorted names of the views in the default schema that the user may read, materialized ones too."""
+
+    @abstractmethod
+    def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
+        """Return what else in the database breaks when a table is dropped: foreign keys, views, triggers of other tables.
+
+        What cannot be ruled out counts.
+        """

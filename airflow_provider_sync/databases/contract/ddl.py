@@ -145,7 +145,7 @@ class Ddl(DatabaseComponent):
         return ()
 
     def drop(self, connection: Connection, table: Table) -> None:
-        """Drop a staging or work table if it exists."""
+        """Drop a table if it exists and, as far as the database checks that, nothing depends on it."""
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:

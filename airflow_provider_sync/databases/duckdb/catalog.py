@@ -10,6 +10,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.dependents import Dependent
+from airflow_provider_sync.databases.duckdb.dependents import find_dependents
 from airflow_provider_sync.databases.duckdb.session import driver_of
 from airflow_provider_sync.databases.duckdb.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
@@ -105,6 +107,10 @@ class DuckDBCatalog(Catalog):
     def list_views(self, connection: Connection) -> list[str]:
         """Return the sorted names of the views in the current schema, without DuckDB's own."""
         return sorted(name for (name,) in _rows(connection, _VIEWS))
+
+    def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
+        """See :func:`.dependents.find_dependents`."""
+        return find_dependents(connection, table, table.schema or place_of(connection, table.name)[0])
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the logical type; see :func:`.text.logical_type`."""

@@ -17,7 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.found_details import FoundDetails
+from airflow_provider_sync.databases.mysql.dependents import find_dependents
 from airflow_provider_sync.databases.mysql.errors import (
     NO_COLUMN_PRIVILEGE,
     error_number,
@@ -264,6 +266,10 @@ class MySQLCatalog(Catalog):
     def list_views(self, connection: Connection) -> list[str]:
         """Name the views of the default database, sorted."""
         return list_tables(connection, None, ("VIEW",))
+
+    def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
+        """See :func:`.dependents.find_dependents`."""
+        return find_dependents(connection, table)
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the type of a column; see :func:`.text.logical_type`."""

@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.found_details import FoundDetails
+from airflow_provider_sync.databases.postgresql.dependents import find_dependents
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.session import undoubled
 from airflow_provider_sync.databases.postgresql.table_details import table_details
@@ -295,6 +297,11 @@ class PostgreSQLCatalog(Catalog):
         """Name the views of the current schema, materialized ones too, without those that belong to an extension."""
         with translated():
             return sorted(connection.exec_driver_sql(_LIST.format(kinds="'v', 'm'"), (None, STAGING_PREFIX)).scalars())
+
+    def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
+        """See :func:`.dependents.find_dependents`."""
+        with translated():
+            return find_dependents(connection, table, undoubled(self.qualified(table)))
 
     def logical_type(self, column: Column) -> LogicalType:
         """See :func:`.text.logical_type`; every type of PostgreSQL has a text that it reads again."""

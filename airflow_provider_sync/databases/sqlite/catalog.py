@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.catalog import Catalog
+from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.databases.sqlite.affinities import kind_of, sizes_of
+from airflow_provider_sync.databases.sqlite.dependents import find_dependents
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.sqlite.table_details import table_details
 from airflow_provider_sync.databases.sqlite.text import logical_type
@@ -243,6 +245,10 @@ class SQLiteCatalog(Catalog):
     def list_views(self, connection: Connection) -> list[str]:
         """Return the sorted names of the views in the main database."""
         return sorted(_names(connection, "main", "view"))
+
+    def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
+        """See :func:`.dependents.find_dependents`."""
+        return find_dependents(connection, table, self.qualified(table))
 
     def logical_type(self, column: Column) -> LogicalType:
         """Return the logical type of the declared type; see :func:`.text.logical_type`."""

@@ -19,6 +19,7 @@ from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
+from airflow_provider_sync.sync.dropped_tables import drop_gone
 from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_warnings
@@ -169,6 +170,10 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                             equal_rows = unchanged.get(table.name)
                             found = diff_table(client, table, database, progress=progress, equal_rows=equal_rows)
                             tables.add([_warned(found, warnings)])
+        for url in () if tables.failures else plan.dropping:
+            with tables.going_on(partial(_failed, [])), opener.database(url) as database:
+                drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), dry_run=True)
+                tables.add([TableDiff(report=report) for report in drops])
         directories = Outcomes[DirectoryDiff]()
         with open_cache(cache_path(config.cache)) as cache:
             for directory in plan.directories:
@@ -188,7 +193,9 @@ def _warned(found: TableDiff, warnings: Mapping[str, str]) -> TableDiff:
 
 
 def _failed(tables: Sequence[TargetTable], error: SyncError) -> list[TableDiff]:
-    return [TableDiff(report=TableReport(name=table.name, status="failed", error=str(error))) for table in tables]
+    return [TableDiff(report=report) for report in error.reports if isinstance(report, TableReport)] or [
+        TableDiff(report=TableReport(name=table.name, status="failed", error=str(error))) for table in tables
+    ]
 
 
 def _failed_directory(directory: TargetDirectory, error: SyncError) -> list[DirectoryDiff]:

@@ -1,0 +1,35 @@
+"""What breaks when a table is dropped."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from airflow_provider_sync.databases.schema import Table
+
+Kind = Literal["table", "view", "trigger"]
+
+
+class Dependent(msgspec.Struct, frozen=True, order=True):
+    """Something else in the database that needs a table.
+
+    :ivar kind: ``table`` for one with a foreign key
+    :ivar name: with its schema, unless that is the table's and the table is described without one
+    """
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+    @classmethod
+    def of(cls, table: Table, kind: Kind, schema: str, name: str, *, own_schema: str) -> Dependent:
+        """Name something that needs ``table``.
+
+        :param schema: where it is
+        :param own_schema: where the table is
+        """
+        shown = table.schema if schema == own_schema else schema
+        return cls(kind, f"{shown}.{name}" if shown else name)

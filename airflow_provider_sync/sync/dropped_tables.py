@@ -1,0 +1,142 @@
+"""Drop tables of the target that the source offers no longer, as far as ``drop_missing`` says that they belong to it.
+
+It is the last step of a run in which nothing failed. What a table holds cannot be had again, so all of this has to be true:
+
+- a pattern of the run matches it, and so does ``drop_missing``;
+- the source has not offered it when the run began, and does not offer it now, but other tables of the pattern;
+- no foreign key, view or trigger needs it, except of tables that are dropped, too;
+- there are at most ``max_drops``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.databases.table_errors import naming_table
+from airflow_provider_sync.exceptions import ConfigurationError, GuardError, RefusedDeletes, SyncError, SyncFailed, TableError
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync.pattern_resolution import GoneTable, expand, find_gone, offered_tables
+from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
+from airflow_provider_sync.sync.traffic import Measure
+
+
+def drop_gone(
+    client: SyncClient,
+    database: Database,
+    patterns: Sequence[TargetTable],
+    tables: Sequence[TargetTable],
+    *,
+    dry_run: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
+) -> list[TableReport]:
+    """Drop what the module's docstring says, all of it or, where the database can undo that, nothing.
+
+    :param patterns: those whose tables are kept in this database
+    :param tables: everything that the run has synced into this database
+    :return: a report for each of these tables
+    :raises SyncFailed: when a table may not be dropped, with a report for each
+    """
+    gone = [table for table in find_gone(database, patterns, tables) if table.is_to_drop]
+    if not gone:
+        return []
+    measure = Measure(client)
+    try:
+        asked = [("", pattern) for pattern in patterns]
+        offered = offered_tables(client, asked, again=True)
+        expand(asked, offered, ())
+        gone = _without(gone, offered)
+        _check_number(gone, patterns, offered=len(offered))
+        rows = _drop(database, gone, dry_run=dry_run, lock_timeout=lock_timeout)
+    except SyncError as error:
+        costs = measure.so_far()
+        reports = [TableReport(name=table.name, status="failed", protocol=2, error=str(error), **costs) for table in gone]
+        raise SyncFailed.of([error], reports) from error
+    return [
+        TableReport(
+            name=table.name,
+            status="planned" if dry_run else "changed",
+            protocol=2,
+            rows_deleted=rows[table.table_name],
+            schema_changes=(f"drop table {table.table_name!r}, which the source does not offer any more",),
+            **(measure.so_far() if number == 0 else {}),
+        )
+        for number, table in enumerate(gone)
+    ]
+
+
+def refuse_drops(patterns: Iterable[TargetTable]) -> None:
+    """Refuse ``drop_missing`` for the steps of a sync.
+
+    :raises ConfigurationError: when a pattern has it
+    """
+    if any(pattern.drop_missing for pattern in patterns):
+        raise ConfigurationError(
+            "drop_missing: tables are dropped after everything else, and there is no last step when all other tables are up to"
+            " date. Take TableSyncOperator, or leave drop_missing out."
+        )
+
+
+def _without(gone: Sequence[GoneTable], offered: Collection[str]) -> list[GoneTable]:
+    """Leave out what the source offers, perhaps again, or under a name that goes into another table of the target."""
+    names = {name.casefold() for name in offered}
+    return [table for table in gone if table.name.casefold() not in names]
+
+
+def _check_number(gone: Sequence[GoneTable], patterns: Sequence[TargetTable], *, offered: int) -> None:
+    for pattern in patterns:
+        names = [table.table_name for table in gone if table.pattern is pattern]
+        if len(names) > pattern.max_drops:
+            error = GuardError(
+                f"The sync of {pattern.name!r} would drop {len(names)} tables that the source does not offer any more:"
+                f" {', '.join(names)}; max_drops is {pattern.max_drops}. Nothing was dropped. If that is right, set max_drops to"
+                f" {len(names)}."
+            )
+            drops, has = len(names), len(names) + offered
+            error.refused = (RefusedDeletes("tables", pattern.name, deletes=drops, present=has, offered=offered, names=names),)
+            raise error
+
+
+def _drop(database: Database, gone: Sequence[GoneTable], *, dry_run: bool, lock_timeout: float) -> dict[str, int]:
+    """Drop tables, and return the numbers of their rows by their names in the target."""
+    names = [table.table_name for table in gone]
+    if not names:
+        return {}
+    with database.exclusive(names, timeout=lock_timeout) as lock, database.connect() as connection:
+        found = {name: database.catalog.describe(connection, name) for name in names}
+        order = _in_order(database, connection, found)
+        rows = {name: database.reader.count(connection, table) for name, table in found.items()}
+        if not dry_run:
+            lock.check()
+            with database.transaction(connection):
+                for name in order:
+                    with naming_table(name), database.translate_errors():
+                        database.ddl.drop(connection, found[name])
+    return rows
+
+
+def _in_order(database: Database, connection: Connection, tables: dict[str, Table]) -> list[str]:
+    """Sort tables so that each comes after those that need it.
+
+    :raises TableError: when something else needs one of them
+    """
+    needed_by = {name: database.catalog.find_dependents(connection, table) for name, table in tables.items()}
+    order: list[str] = []
+    while left := [name for name in tables if name not in order]:
+        dropped = {("table", str(tables[name])) for name in order}
+        free = [name for name in left if all((entry.kind, entry.name) in dropped for entry in needed_by[name])]
+        if not free:
+            name = left[0]
+            others = [entry for entry in needed_by[name] if (entry.kind, entry.name) not in dropped]
+            raise TableError(
+                f"Table {name!r}, which the source does not offer any more, cannot be dropped: {', '.join(map(str, others))}"
+                f" {'needs' if len(others) == 1 else 'need'} it. Nothing was dropped. Drop what needs it first, or leave the"
+                " table out of drop_missing."
+            )
+        order += free
+    return order

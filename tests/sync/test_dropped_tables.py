@@ -1,0 +1,198 @@
+"""Tables that are gone at the source are dropped only where nothing speaks against it; see ``drop_missing``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
+from airflow_provider_sync.report import TableReport
+from airflow_provider_sync.sync import plan_run, run
+from airflow_provider_sync.sync.run import Opener
+from airflow_provider_sync.sync.run_steps import compare_tables
+from airflow_provider_sync.sync.tables.diff import diff_run
+from tests.server.served_tables import execute
+from tests.server.wire import run_sqlite
+from tests.sync.test_pattern_resolution import Pair, pair_of
+
+ALL = {"exclude": ["tmp_*"], "create_table": True, "drop_missing": ["*rs"]}
+"""`customers` and `orders` belong to the source."""
+
+
+@pytest.fixture
+def pair(tmp_path: Path, database_url: str) -> Iterator[Pair]:
+    """Give a source of two tables, of which one is gone after it was synced, and a target on each engine that has another."""
+    with pair_of(tmp_path) as pair:
+        pair.target = database_url
+        execute(pair.target, "CREATE TABLE own (id INTEGER NOT NULL PRIMARY KEY)")
+        pair.run({"*": ALL})
+        run_sqlite(pair.source, "DROP TABLE orders")
+        yield pair
+
+
+def reports_of(pair: Pair, options: dict[str, Any], **arguments: Any) -> dict[str, TableReport]:
+    """Sync everything, and return the reports by name."""
+    config = pair.config({"*": options})
+    reports = run(config, plan_run(config), **arguments)
+    return {report.name: report for report in reports if isinstance(report, TableReport)}
+
+
+def test_a_table_that_is_gone_is_dropped(pair: Pair) -> None:
+    """Reported with its rows by a dry run and by `diff`, then dropped once; tables that nobody named stay."""
+    planned = reports_of(pair, ALL, dry_run=True)["orders"]
+    assert (planned.status, planned.rows_deleted) == ("planned", 2)
+    assert planned.schema_changes == ("drop table 'orders', which the source does not offer any more",)
+    config = pair.config({"*": ALL})
+    found = {report.name: report for report in diff_run(config, plan_run(config)).reports}
+    assert found["orders"].status == "planned"
+    assert "orders" in pair.tables()
+
+    reports = reports_of(pair, ALL)
+
+    assert (reports["orders"].status, reports["orders"].rows_deleted) == ("changed", 2)
+    assert pair.tables() == ["customers", "own"]
+    (warning,) = reports["customers"].warnings
+    assert "does not offer: own. They stay" in warning
+    assert list(reports_of(pair, ALL)) == ["customers"]
+
+
+@pytest.mark.parametrize(
+    ("view", "name"),
+    [
+        ("CREATE VIEW seen AS SELECT id FROM orders", "view 'seen' needs it"),
+        (
+            "CREATE TABLE parts (id INTEGER NOT NULL PRIMARY KEY, part {INT}, FOREIGN KEY (part) REFERENCES orders (id))",
+            "'parts'",
+        ),
+    ],
+)
+def test_what_something_needs_stays(pair: Pair, view: str, name: str) -> None:
+    """A table to which a view or a foreign key refers stays; the error names them, and other tables are synced."""
+    execute(pair.target, view.replace("{INT}", "INTEGER" if pair.target.startswith("sqlite") else "BIGINT"))
+    run_sqlite(pair.source, "INSERT INTO customers VALUES (3, 'Cid')")
+
+    with pytest.raises(SyncFailed, match=r"'orders'.* cannot be dropped") as error:
+        reports_of(pair, ALL)
+
+    assert name in str(error.value)
+    assert [report.name for report in error.value.reports if report.status == "failed"] == ["orders"]
+    assert pair.rows("orders") == [(7, 1), (8, 2)]
+    assert len(pair.rows("customers")) == 3
+
+
+@pytest.fixture
+def sqlite_pair(tmp_path: Path) -> Iterator[Pair]:
+    """Give a source with a table that is gone after it was synced, and a target on SQLite."""
+    with pair_of(tmp_path) as pair:
+        pair.run({"*": ALL})
+        run_sqlite(pair.source, "DROP TABLE orders")
+        yield pair
+
+
+def test_a_guard_limits_how_many(sqlite_pair: Pair) -> None:
+    """More than `max_drops` tables are an error that names them, before one is dropped; somebody may allow it."""
+    pair = sqlite_pair
+    run_sqlite(Path(pair.target.removeprefix("sqlite:///")), "CREATE TABLE doctors (id INTEGER PRIMARY KEY)")
+    config = pair.config({"*": ALL})
+    plan = plan_run(config)
+
+    with pytest.raises(SyncFailed, match=r"would drop 2 tables .*: doctors, orders; max_drops is 1") as error:
+        run(config, plan)
+
+    assert isinstance(error.value.failures[0], GuardError)
+    assert pair.tables() == ["customers", "doctors", "orders"]
+    (refused,) = error.value.refused
+    assert (refused.kind, refused.name, refused.deletes, refused.names) == ("tables", "*", 2, ["doctors", "orders"])
+    run(config, plan.allowing([refused]))
+    assert pair.tables() == ["customers"]
+
+
+def test_children_are_dropped_before_parents(pair: Pair) -> None:
+    """A table that only tables need which are dropped, too, is dropped after them."""
+    number = "INTEGER" if pair.target.startswith("sqlite") else "BIGINT"
+    execute(
+        pair.target,
+        f"CREATE TABLE payers (id INTEGER NOT NULL PRIMARY KEY, up {number}, FOREIGN KEY (up) REFERENCES orders (id))",
+    )
+    pair.run({"*": {**ALL, "max_drops": 2}})
+    assert pair.tables() == ["customers", "own"]
+
+
+def test_nothing_is_dropped_if_anything_failed(sqlite_pair: Pair) -> None:
+    """A run in which another table failed drops nothing."""
+    pair = sqlite_pair
+    run_sqlite(pair.source, "DROP TABLE customers; CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, age INT)")
+    with pytest.raises(SyncFailed):
+        pair.run({"*": ALL})
+    assert "orders" in pair.tables()
+
+
+def test_a_table_that_is_back_stays(sqlite_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that was missing when the run began, and is offered again at its end, is not dropped."""
+    pair = sqlite_pair
+
+    class Returning(Opener):
+        """The table comes back when the target is opened for the first time."""
+
+        def database(self, url: str) -> Any:
+            run_sqlite(pair.source, "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, customer INT)")
+            return super().database(url)
+
+    reports = reports_of(pair, ALL, opener=Returning())
+
+    assert list(reports) == ["customers"]
+    assert "orders" in pair.tables()
+
+
+def test_a_source_that_lost_everything_drops_nothing(sqlite_pair: Pair) -> None:
+    """A pattern that matches nothing at the source is an error, as without the option."""
+    pair = sqlite_pair
+    run_sqlite(pair.source, "DROP TABLE customers")
+    with pytest.raises(ConfigurationError, match="matches no table"):
+        pair.run({"*": ALL})
+    assert pair.tables() == ["customers", "orders"]
+
+
+def test_only_a_run_of_the_pattern_drops(sqlite_pair: Pair) -> None:
+    """`--table` syncs some tables of a pattern, and drops none; nor does a pattern that `drop_missing` does not name."""
+    pair = sqlite_pair
+    pair.run({"*": ALL}, names=("customers",))
+    pair.run({"*": {**ALL, "drop_missing": ["shop_*"]}})
+    assert "orders" in pair.tables()
+
+
+def test_a_table_that_goes_elsewhere_stays(tmp_path: Path) -> None:
+    """What the source offers is not gone, even if its rows go into a table of another name."""
+    with pair_of(tmp_path) as pair:
+        pair.run({"*": ALL})
+        elsewhere = {"*": ALL, "orders": {"table": "bought", "create_table": True}}
+        pair.run(elsewhere)
+        assert pair.tables() == ["bought", "customers", "orders"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("orders", {"drop_missing": ["orders"]}, "drop_missing needs a pattern"),
+        ("orders", {"max_drops": 2}, "max_drops needs a pattern"),
+        ("*", {"drop_missing": ["*"], "mode": "history"}, "would drop rows that mode history keeps"),
+        ("*", {"drop_missing": ["*"], "window": ["id", 1, 2]}, "would drop rows outside of the window"),
+        ("*", {"drop_missing": ["*"], "max_drops": 0}, "max_drops"),
+    ],
+)
+def test_refusals(name: str, options: dict[str, Any], message: str) -> None:
+    """Tables that hold more than the source are never dropped, and one table needs no pattern."""
+    with pytest.raises(ConfigurationError, match=message):
+        TargetTable.from_dict({"name": name, **options})
+
+
+def test_steps_refuse_it(sqlite_pair: Pair) -> None:
+    """Tasks of a group refuse the option before they compare, since none of them is the last of each run."""
+    config = sqlite_pair.config({"*": ALL})
+    with pytest.raises(ConfigurationError, match=r"drop_missing: .* Take TableSyncOperator"):
+        compare_tables(config, plan_run(config), opener=Opener(), run="r")
+    assert "orders" in sqlite_pair.tables()
