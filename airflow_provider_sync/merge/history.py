@@ -38,11 +38,9 @@ class HistoryMerge(TableMerge):
     def release(self) -> None:
         """Leave foreign keys alone: no row goes."""
 
-    def delete(self) -> None:
+    def _delete_rows(self) -> None:
         """End the versions of rows that the source lacks."""
-        if self.counts.deleted:
-            with self._naming_table():
-                self._end(Op.END, self._moment())
+        self._end(Op.END, self._moment())
 
     def delete_last(self) -> None:
         """Delete nothing."""

@@ -6,7 +6,7 @@ Transactions, work tables, and the order among several tables belong to :mod:`.t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -117,8 +117,11 @@ class TableMerge(TableWrite):
     def delete(self) -> None:
         """Delete the rows that the source lacks, before writes that may need their unique values."""
         if self.counts.deleted:
-            with self._naming_table():
-                self._execute(self.statements.delete_listed(self.target, self.work, self.key))
+            with self._writing():
+                self._delete_rows()
+
+    def _delete_rows(self) -> None:
+        self._execute(self.statements.delete_listed(self.target, self.work, self.key))
 
     def release(self) -> None:
         """Set the postponed columns of rows to delete to NULL, since their parents may be deleted first."""
@@ -138,7 +141,7 @@ class TableMerge(TableWrite):
             return
         columns = sorted(self.last)
         staging, work = self.staged.staging, self.database.qualified(self.work)
-        with self._naming_table():
+        with self._writing():
             if self.is_empty:
                 names = self.database.columns(self.staged.key)
                 self._execute(
@@ -185,7 +188,7 @@ class TableMerge(TableWrite):
 
     def write(self) -> None:
         """Update rows that differ, then insert missing ones; in reverse order if updated rows refer to new ones."""
-        with self._naming_table(), self._explaining_duplicates():
+        with self._writing():
             self._write_rows()
             if self.counts.inserted:
                 self.database.identities.move_past_keys(self.connection, self.target)
@@ -330,12 +333,17 @@ class TableMerge(TableWrite):
     def _count(self, statement: str) -> int:
         return cast("int", self.connection.exec_driver_sql(statement).scalar_one())
 
-    def _explaining_duplicates(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Name the table in every error, and say why a value of a unique key may be there twice."""
         mode = self.staged.mode.name
-        if mode == "mirror":
-            return explaining_duplicates(self.database)
-        kept = f"With mode {mode}, rows that the source lacks keep their values of unique keys."
-        return explaining_duplicates(self.database, kept, "Remove the row that has the value, or drop the unique key.")
+        explaining = explaining_duplicates(self.database)
+        if mode != "mirror":
+            kept = f"With mode {mode}, rows that the source lacks keep their values of unique keys."
+            advice = "Remove the row that has the value, or drop the unique key."
+            explaining = explaining_duplicates(self.database, kept, advice)
+        with self._naming_table(), explaining:
+            yield
 
     @contextmanager
     def _naming_table(self) -> Iterator[None]:

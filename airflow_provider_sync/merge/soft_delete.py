@@ -21,14 +21,12 @@ class SoftDeleteMerge(TableMerge):
     def release(self) -> None:
         """Leave foreign keys alone: no row goes."""
 
-    def delete(self) -> None:
+    def _delete_rows(self) -> None:
         """Write the time into the rows that the source lacks."""
-        column = self.staged.mode.deleted_at
-        if self.counts.deleted and column:
-            with self._naming_table():
-                values = {column.name: self.statements.moment(column, now())}
-                where = self.database.current(self.target, "t")
-                self._execute(self.statements.set_listed(self.target, self.work, self.key, values, Op.END, where=where))
+        if column := self.staged.mode.deleted_at:
+            values = {column.name: self.statements.moment(column, now())}
+            where = self.database.current(self.target, "t")
+            self._execute(self.statements.set_listed(self.target, self.work, self.key, values, Op.END, where=where))
 
     def delete_last(self) -> None:
         """Delete nothing."""

@@ -120,3 +120,23 @@ def test_values_that_ended_rows_hold(two_into: Link) -> None:
     two_into.sync_one("t", options)
     two_into.source.execute("INSERT INTO t VALUES (3, 'a')")
     refused(two_into, options, "mode soft_delete, rows that the source lacks keep their values of unique keys.*Remove the row")
+
+
+@pytest.mark.parametrize("mode", ["soft_delete", "history"])
+def test_a_value_of_ended_rows_that_is_taken(same: Link, mode: str) -> None:
+    """Where the ended rows have a unique index of their own, an error of a row that ends names mode, key and what to do."""
+    same.target.pick({"sqlite": True, "postgresql": True})
+    ended = "deleted_at" if mode == "soft_delete" else "valid_to"
+    key = "id" if mode == "soft_delete" else "id, valid_from"
+    times = "" if mode == "soft_delete" else f", {TIMES}, is_current BOOLEAN NOT NULL"
+    same.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    deleted = ", deleted_at {DATETIME} NULL" if mode == "soft_delete" else ""
+    same.target.execute(
+        f"CREATE TABLE copy (id INTEGER NOT NULL, v VARCHAR(20){deleted}{times}, PRIMARY KEY ({key}))",
+        f"CREATE UNIQUE INDEX once ON copy (v) WHERE {ended} IS NOT NULL",
+    )
+    options = {"table": "copy", "mode": mode, "max_deletes": "100%"}
+    for row in (1, 11):
+        same.sync_one("t", options)
+        same.source.execute(f"DELETE FROM t WHERE id = {row}", f"INSERT INTO t VALUES ({row + 10}, 'a')")
+    refused(same, options, f"mode {mode}, rows that the source lacks keep their values of unique keys.*drop the unique key")
