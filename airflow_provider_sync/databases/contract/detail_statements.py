@@ -29,6 +29,9 @@ class DetailStatements(DatabaseComponent):
     has_comments: ClassVar[bool] = False
     """Whether tables and columns can have comments."""
 
+    sets_comments: ClassVar[bool] = False
+    """Whether comments are set by statements of their own, ``COMMENT ON``."""
+
     names_are_per_table: ClassVar[bool] = False
     """Whether two tables may have indexes of the same name."""
 
@@ -79,7 +82,12 @@ class DetailStatements(DatabaseComponent):
 
         :param column: ``None`` for the comment of the table
         """
-        return None
+        literal = self.literal(comment) if self.sets_comments else None
+        if literal is None:
+            return None
+        if column is None:
+            return f"COMMENT ON TABLE {self.qualified(table)} IS {literal}"
+        return f"COMMENT ON COLUMN {self.qualified(table)}.{self.quote(column)} IS {literal}"
 
     def index(self, table: Table, index: IndexDescription) -> str:
         """Return the statement that makes an index."""

@@ -12,8 +12,11 @@ from sqlalchemy import Connection
 from airflow_provider_sync.databases.contract.catalog import Catalog
 from airflow_provider_sync.databases.dependents import Dependent
 from airflow_provider_sync.databases.duckdb.dependents import find_dependents
+from airflow_provider_sync.databases.duckdb.indexes import indexed_columns
 from airflow_provider_sync.databases.duckdb.session import driver_of
+from airflow_provider_sync.databases.duckdb.table_details import table_details
 from airflow_provider_sync.databases.duckdb.text import logical_type
+from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
 from airflow_provider_sync.protocol.v2.types import LogicalType
@@ -46,7 +49,6 @@ SELECT index_name, sql FROM duckdb_indexes()
 WHERE database_name = current_database() AND schema_name = ? AND table_name = ? AND is_unique AND NOT is_primary
 ORDER BY index_name
 """
-_INDEXED = re.compile(r"\((.*)\);?\s*$", re.DOTALL)
 _CHILDREN = """
 SELECT 1 FROM duckdb_constraints() WHERE database_name = current_database() AND schema_name = ?
 AND constraint_type = 'FOREIGN KEY' AND lower(referenced_table) = lower(?) LIMIT 1
@@ -108,6 +110,10 @@ class DuckDBCatalog(Catalog):
         """Return the sorted names of the views in the current schema, without DuckDB's own."""
         return sorted(name for (name,) in _rows(connection, _VIEWS))
 
+    def table_details(self, connection: Connection, table: Table) -> FoundDetails:
+        """See :func:`.table_details.table_details`."""
+        return table_details(connection, table, table.schema or place_of(connection, table.name)[0])
+
     def find_dependents(self, connection: Connection, table: Table) -> tuple[Dependent, ...]:
         """See :func:`.dependents.find_dependents`."""
         return find_dependents(connection, table, table.schema or place_of(connection, table.name)[0])
@@ -157,13 +163,9 @@ def _describe(connection: Connection, schema: str | None, place: str, name: str)
     unique_keys = [
         UniqueKey(name=constraint, columns=tuple(names)) for kind, constraint, names in constraints if kind == "UNIQUE"
     ]
-    names = {column.name.lower(): column.name for column in columns}
     for index, sql in _rows(connection, _UNIQUE_INDEXES, place, name):
-        indexed = _INDEXED.search(sql)
-        parts = [part.strip().strip('"').lower() for part in indexed[1].split(",")] if indexed else []
-        # Expressions are left out.
-        if parts and all(part in names for part in parts):
-            unique_keys.append(UniqueKey(name=index, columns=tuple(names[part] for part in parts)))
+        if indexed := indexed_columns(sql, columns):
+            unique_keys.append(UniqueKey(name=index, columns=indexed))
     refers = any(kind == "FOREIGN KEY" for kind, _, _ in constraints)
     return Table(
         name=name,

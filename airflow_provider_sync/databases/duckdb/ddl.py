@@ -6,10 +6,18 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.contract.ddl import Ddl
+from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
 from airflow_provider_sync.databases.duckdb import type_names
+from airflow_provider_sync.databases.duckdb.catalog import place_of
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
+from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
+
+_INDEXES = """
+SELECT index_name FROM duckdb_indexes()
+WHERE database_name = current_database() AND schema_name = ? AND table_name = ? AND NOT is_primary ORDER BY index_name
+"""
 
 _TEMPORARY = "temp"
 """The schema of the connection's own tables."""
@@ -21,6 +29,27 @@ class DuckDBDdl(Ddl):
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
         return type_names.sql_type(logical)
+
+    def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
+        """Return the type; DuckDB changes none in a key, and text has no length there."""
+        wider = type_names.sql_type(logical)
+        return None if key or wider == "VARCHAR" or wider.replace(" ", "") == column.sql_type.replace(" ", "") else wider
+
+    def change_columns(
+        self, connection: Connection, table: Table, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]
+    ) -> None:
+        """Add columns and widen others; a table with an index is not altered, not even after a DROP in the same transaction."""
+        schema = table.schema or place_of(connection, table.name)[0]
+        indexes = connection.exec_driver_sql(_INDEXES, (schema, table.name)).scalars().all() if widened else ()
+        if indexes:
+            names = ", ".join(repr(entry.column.name) for entry in widened)
+            raise TableError(
+                f"DuckDB widens no column of a table with indexes ({', '.join(indexes)}), and {names} of {str(table)!r} are too"
+                " narrow.",
+                NOTHING_CHANGED,
+                "Drop the indexes, sync, and create them again.",
+            )
+        super().change_columns(connection, table, added, widened)
 
     def create_staging(
         self,

@@ -1,4 +1,4 @@
-"""Indexes and defaults of new tables of DuckDB."""
+"""Indexes, defaults and comments of new tables of DuckDB."""
 
 from __future__ import annotations
 
@@ -7,3 +7,6 @@ from airflow_provider_sync.databases.contract.detail_statements import DetailSta
 
 class DuckDBDetailStatements(DetailStatements):
     """Writes common SQL. DuckDB adds no foreign key to a table that is there, which the report then says."""
+
+    has_comments = True
+    sets_comments = True

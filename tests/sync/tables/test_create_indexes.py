@@ -36,15 +36,14 @@ def details(on: Scenario, name: str) -> FoundDetails:
 
 def family(link: Link) -> None:
     """Make two tables at the source, of which one refers to the other."""
-    if "duckdb" in (link.source.dialect, link.target.dialect):
-        pytest.skip("DuckDB tells none of it, and adds no foreign key to a table that is there")
+    cascade = "" if link.source.dialect == "duckdb" else " ON DELETE CASCADE"
     now = "CURRENT_TIMESTAMP(6)" if link.source.dialect == "mysql" else "CURRENT_TIMESTAMP"
     link.source.execute(
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, code VARCHAR(9) NOT NULL)",
         "CREATE UNIQUE INDEX parent_code ON parent (code)",
         "CREATE TABLE child (id INTEGER PRIMARY KEY, owner INTEGER, name VARCHAR(20) DEFAULT 'it''s 50%' NOT NULL,"
         f" n INTEGER DEFAULT 7, at {{DATETIME}} DEFAULT {now},"
-        " CONSTRAINT child_owner FOREIGN KEY (owner) REFERENCES parent (id) ON DELETE CASCADE)",
+        f" CONSTRAINT child_owner FOREIGN KEY (owner) REFERENCES parent (id){cascade})",
         "CREATE INDEX child_name ON child (name, n)",
         "CREATE INDEX child_by_owner ON child (owner)",
         "INSERT INTO parent VALUES (1, 'a'), (2, 'b')",
@@ -59,27 +58,34 @@ def test_a_target_gets_what_its_source_has(two: Link) -> None:
     # Each has a transaction of its own, and the parent's comes last.
     reports = two.sync("child", "parent", options={"child": MAKE, "parent": MAKE}, single_transaction=False)
     assert [(report.status, report.rows_inserted, report.verified) for report in reports] == [("changed", 2, "digest")] * 2
-    assert [report.warnings for report in reports] == [(), ()]
     found = details(two.target, "child")
     assert {index.columns for index in found.indexes} >= {("name", "n"), ("owner",)}
-    assert [(key.columns, key.parent, key.on_delete) for key in found.foreign_keys] == [(("owner",), "parent", "CASCADE")]
+    if two.target.dialect == "duckdb":
+        (warning,) = reports[0].warnings
+        assert "foreign key 'child_owner' (owner) to 'parent': " in warning
+        assert found.foreign_keys == reports[1].warnings == ()
+    else:
+        action = "NO ACTION" if two.source.dialect == "duckdb" else "CASCADE"
+        assert [report.warnings for report in reports] == [(), ()]
+        assert [(key.columns, key.parent, key.on_delete) for key in found.foreign_keys] == [(("owner",), "parent", action)]
     assert found.defaults == {"name": DefaultValue("it's 50%"), "n": DefaultValue("7"), "at": DefaultValue()}
     assert [(index.columns, index.unique) for index in details(two.target, "parent").indexes] == [(("code",), True)]
     assert "make unique index 'parent_code' (code)" in reports[1].schema_changes
-    assert "make foreign key 'child_owner' (owner) to 'parent'" in reports[0].schema_changes or two.source.dialect == "sqlite"
+    if two.target.dialect != "duckdb" and two.source.dialect not in ("sqlite", "duckdb"):
+        assert "make foreign key 'child_owner' (owner) to 'parent'" in reports[0].schema_changes
     two.assert_equal("child")
     again = two.sync("child", "parent", options={"child": MAKE, "parent": MAKE})
     assert [(report.status, report.schema_changes) for report in again] == [("unchanged", ())] * 2
 
 
-@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql", "duckdb"])
 def test_comments_within_a_family(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
     """Comments of tables and columns are made; into SQLite, which has none, the report names them."""
     url = request.getfixturevalue(f"{engine}_url")
     with linked(url, url) as link:
         link.protocol = "2"
         link.source.execute("CREATE TABLE s (id INTEGER PRIMARY KEY, n INTEGER)")
-        if engine == "postgresql":
+        if engine in ("postgresql", "duckdb"):
             link.source.execute("COMMENT ON COLUMN s.n IS 'it''s 50%'", "COMMENT ON TABLE s IS 'all'")
         else:
             link.source.execute("ALTER TABLE s MODIFY n INTEGER COMMENT 'it''s 50%'", "ALTER TABLE s COMMENT 'all'")
@@ -266,10 +272,9 @@ def test_what_comes_is_never_executed(database_url: str, tmp_path: Path) -> None
         assert link.target.rows("t") == [(1, EVIL)]
         assert link.target.names() == ["t", "u"]
         assert any("foreign key" in what for what in planned.left_out)
-        if link.target.dialect == "duckdb":  # which tells none of it
-            return
         found = details(link.target, "t")
-        assert [index.columns for index in found.indexes] == [(EVIL,)]
+        # DuckDB tells an index only by its statement, in which such a name is taken for an expression.
+        assert [index.columns for index in found.indexes] == [] if link.target.dialect == "duckdb" else [(EVIL,)]
         assert dict(found.defaults).keys() == {EVIL}
         assert found.comments in ({}, {EVIL: EVIL})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_sync.config import table_from_options
@@ -84,10 +86,11 @@ def test_narrow_types_are_widened(two_into: Link) -> None:
         "INSERT INTO t VALUES (10000000000, 'longer than five', 123456789.125, 5000000000, '2024-02-29 12:34:56.123456',"
         " '2024-02-29 01:00:00.000000'), (1, 'one', 1.5, 1, '2024-01-01 00:00:00.000000', '2024-01-01 00:00:00.000000')",
     )
-    time = two_into.target.pick({"mysql": "DATETIME", "postgresql": "TIMESTAMP(0)", "sqlite": "DATETIME"})
+    times = {"mysql": "DATETIME", "postgresql": "TIMESTAMP(0)", "sqlite": "DATETIME", "duckdb": "TIMESTAMP_S"}
+    time, on_duckdb = two_into.target.pick(times), two_into.target.dialect == "duckdb"
     two_into.target.execute(
-        f"CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(5) DEFAULT 'a%b' NOT NULL, amount DECIMAL(6,2), n SMALLINT,"
-        f" at {time}, day DATE)",
+        f"CREATE TABLE t (id {'BIGINT' if on_duckdb else 'INTEGER'} PRIMARY KEY, name VARCHAR(5) DEFAULT 'a%b' NOT NULL,"
+        f" amount DECIMAL(6,2), n SMALLINT, at {time}, day DATE)",
         "INSERT INTO t (id, amount, n, at, day) VALUES (1, 1.5, 1, '2024-01-01', '2024-01-01')",
     )
     if two_into.target.dialect == "sqlite":
@@ -101,7 +104,9 @@ def test_narrow_types_are_widened(two_into: Link) -> None:
     assert state(two_into) == before
     report = two_into.sync_one("t", WIDEN)
     assert report.schema_changes == planned.schema_changes
-    assert [change.split("'")[1] for change in report.schema_changes] == ["id", "name", "amount", "n", "at", "day"]
+    # DuckDB has no lengths of texts, and changes no key.
+    widened = ["amount", "n", "at", "day"] if on_duckdb else ["id", "name", "amount", "n", "at", "day"]
+    assert [change.split("'")[1] for change in report.schema_changes] == widened
     two_into.assert_equal("t")
     two_into.target.execute("INSERT INTO t (id) VALUES (5)")
     assert two_into.target.scalar("SELECT name FROM t WHERE id = 5") == "a%b"
@@ -109,6 +114,20 @@ def test_narrow_types_are_widened(two_into: Link) -> None:
     two_into.target.execute("DELETE FROM t WHERE id = 5")
     again = two_into.sync_one("t", WIDEN)
     assert (again.status, again.schema_changes) == ("unchanged", ())
+
+
+def test_duckdb_widens_no_table_with_indexes(tmp_path: Path) -> None:
+    """An index of DuckDB, or a column of the key, keeps a type as it is: an error that says what to do, and nothing changes."""
+    with linked(f"sqlite:///{tmp_path / 'source.db'}", f"duckdb:///{tmp_path / 'target.duckdb'}") as link:
+        link.protocol = "2"
+        link.source.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, n BIGINT)", "INSERT INTO t VALUES (1, 5000000000)")
+        link.target.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, n SMALLINT)", "CREATE INDEX i ON t (n)")
+        before = state(link)
+        with pytest.raises(SyncFailed, match=r"no column of a table with indexes \(i\), and 'n' .*Drop the indexes, sync"):
+            link.sync_one("t", WIDEN)
+        assert state(link) == before
+        link.target.execute("DROP INDEX i")
+        assert link.sync_one("t", WIDEN).schema_changes == ("widen column 'n' from SMALLINT to BIGINT",)
 
 
 def test_a_value_that_is_too_long_names_the_option(two_into: Link) -> None:
