@@ -63,7 +63,7 @@ class MySQLDatabase(Database):
     @property
     def ddl(self) -> MySQLDdl:
         """See :class:`.MySQLDdl`."""
-        return MySQLDdl(self)
+        return MySQLDdl(self, self.server)
 
     @property
     def reader(self) -> MySQLReader:

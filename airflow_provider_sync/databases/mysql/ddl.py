@@ -10,9 +10,11 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
 from airflow_provider_sync.databases.mysql import type_names
 from airflow_provider_sync.databases.mysql.catalog import MySQLTable
+from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.exceptions import TableError
@@ -146,12 +148,16 @@ def _bytes_per_character(column: Column) -> int:
 class MySQLDdl(Ddl):
     """Tables of InnoDB."""
 
+    def __init__(self, database: Database, server: Server) -> None:
+        super().__init__(database)
+        self.server = server
+
     table_options = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
     """The server's default engine may be unable to roll back, and its default row format may not fit long keys."""
 
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
-        return type_names.sql_type(logical, key=key)
+        return type_names.sql_type(logical, key=key, collation=self.server.exact_collation)
 
     def change_key_statements(self, connection: Connection, table: Table, key: Sequence[str]) -> tuple[str, ...]:
         """Exchange the key in one statement, so that a column that counts by itself keeps its index."""

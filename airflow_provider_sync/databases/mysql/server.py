@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.mysql import binlog
 from airflow_provider_sync.databases.mysql.errors import NO_FUNCTION, error_number
+from airflow_provider_sync.databases.mysql.type_names import BY_BYTES
+
+_NUMBER = re.compile(r"\d+")
+_HAS_0900_BIN = (8, 0, 17)
 
 
 class Server:
     """Facts about one server, queried over the first connection that needs them."""
 
     def __init__(self) -> None:
-        self._mariadb: bool | None = None
+        self._version: str | None = None
         self._sha1: bool | None = None
         self._logs_statements: bool | None = None
         self._packet_bytes: int | None = None
 
     def is_mariadb(self, connection: Connection) -> bool:
         """Whether it is MariaDB rather than MySQL."""
-        if self._mariadb is None:
-            self._mariadb = "mariadb" in str(connection.exec_driver_sql("SELECT VERSION()").scalar_one()).lower()
-        return self._mariadb
+        if self._version is None:
+            self._version = str(connection.exec_driver_sql("SELECT VERSION()").scalar_one()).lower()
+        return "mariadb" in self._version
+
+    @property
+    def exact_collation(self) -> str:
+        """The collation that compares all of a text, spaces at its end too, as far as the server has one and was asked."""
+        if self._version is None:
+            return BY_BYTES
+        if "mariadb" in self._version:
+            return "utf8mb4_nopad_bin"
+        numbers = tuple(int(number) for number in _NUMBER.findall(self._version)[:3])
+        return "utf8mb4_0900_bin" if numbers >= _HAS_0900_BIN else BY_BYTES
 
     def logs_statements(self, connection: Connection) -> bool:
         """Whether its sessions log statements, as long as they are as the server has them: see :mod:`.binlog`."""

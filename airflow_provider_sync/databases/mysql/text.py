@@ -6,6 +6,7 @@ of day after a date) is written in full, so that it counts as a difference.
 
 from __future__ import annotations
 
+from airflow_provider_sync.databases.mysql.type_names import BY_BYTES
 from airflow_provider_sync.databases.schema import Column, Kind
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
@@ -111,8 +112,10 @@ def utf8_text(column: Column, name: str) -> str:
     The server refuses to concatenate texts of two different binary collations, such as ``utf8mb4_bin`` and ``utf8mb4_0900_bin``.
     """
     collation = column.collation or ""
-    plain = column.charset in UTF8 and (not collation.endswith("_bin") or collation == f"{column.charset}_bin")
-    return name if plain else f"CONVERT({name} USING utf8mb4)"
+    if column.charset in UTF8 and (not collation.endswith("_bin") or collation == f"{column.charset}_bin"):
+        return name
+    # Another collation costs nothing; a conversion copies the text.
+    return f"{name} COLLATE {BY_BYTES}" if column.charset == "utf8mb4" else f"CONVERT({name} USING utf8mb4)"
 
 
 def _double(name: str) -> str:

@@ -14,8 +14,8 @@ _MAX_DIGITS, _MAX_DECIMALS = 65, 30
 _MAX_SECOND_DIGITS = 6
 _SECONDS_AS_TEXT = 40
 """More digits of a second, as DuckDB has, are kept as text."""
-_UNICODE = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-"""Compares by bytes, so that keys which differ on another database are not equal here."""
+BY_BYTES = "utf8mb4_bin"
+"""The collation of every server that compares by bytes, except for spaces at the end."""
 
 NO_UPDATES = "DEFAULT '2000-01-01 00:00:00'"
 """Any default keeps MariaDB before 10.10 from changing a TIMESTAMP that is NOT NULL with every update of its row."""
@@ -32,11 +32,13 @@ _WIDENED = frozenset(
 _INTEGERS = ((8, "TINYINT"), (16, "SMALLINT"), (24, "MEDIUMINT"), (32, "INT"))
 
 
-def sql_type(logical: LogicalType, *, key: bool) -> str:
+def sql_type(logical: LogicalType, *, key: bool, collation: str = BY_BYTES) -> str:
     """Return the type of a column that holds every value of a logical type, where MySQL has one.
 
     :param key: whether the column is part of the primary key, where long texts do not fit
+    :param collation: of texts, so that keys which differ on another database are not equal here
     """
+    unicode = f"CHARACTER SET utf8mb4 COLLATE {collation}"
     match logical.kind:
         case LogicalKind.BOOLEAN:
             return "BOOLEAN"
@@ -51,7 +53,7 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
         case LogicalKind.FLOAT64:
             return "DOUBLE"
         case LogicalKind.TEXT | LogicalKind.ANY:
-            return f"{_text(logical, key=key)} {_UNICODE}"
+            return f"{_text(logical, key=key)} {unicode}"
         case LogicalKind.BYTES:
             length = logical.length or (_MAX_SHORT if key else _MAX_SHORT + 1)
             return f"VARBINARY({min(length, _MAX_KEY_BYTES)})" if key or length <= _MAX_SHORT else "LONGBLOB"
@@ -60,9 +62,9 @@ def sql_type(logical: LogicalType, *, key: bool) -> str:
         case LogicalKind.UUID:
             return "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin"
         case LogicalKind.JSON:
-            return "JSON" if logical.json_dialect == "mysql" else f"LONGTEXT {_UNICODE}"
+            return "JSON" if logical.json_dialect == "mysql" else f"LONGTEXT {unicode}"
     if (logical.scale or 0) > _MAX_SECOND_DIGITS:
-        return f"VARCHAR({_SECONDS_AS_TEXT}) {_UNICODE}"
+        return f"VARCHAR({_SECONDS_AS_TEXT}) {unicode}"
     name = {LogicalKind.TIME: "TIME", LogicalKind.TIMESTAMP: "DATETIME", LogicalKind.TIMESTAMPTZ: "TIMESTAMP"}[logical.kind]
     return f"{name}({logical.scale or 0})"
 

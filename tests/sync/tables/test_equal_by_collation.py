@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
-from tests.sync.link import linked
+from tests.sync.link import Link, linked
 
 MAKE = {
     "postgresql": (
@@ -42,3 +42,22 @@ def test_rows_that_are_one_to_a_unique_key(
 
         assert link.target.rows("t") == before
         link.assert_clean()
+
+
+def test_a_target_that_is_made_tells_all_texts_apart(two_into: Link) -> None:
+    """Keys and unique values that differ by case, accents or spaces at the end only have rows of their own on every engine."""
+    texts = ("", " ", "a", "a ", "A", "á", "a\u0301")
+    values = ", ".join(f"('{text}', '{text}', {number})" for number, text in enumerate(texts))
+    two_into.source.execute(
+        "CREATE TABLE t (k VARCHAR(20) PRIMARY KEY, u VARCHAR(20), n INTEGER)", f"INSERT INTO t VALUES {values}"
+    )
+    two_into.source.execute("CREATE UNIQUE INDEX t_u ON t (u)")
+    options = {"create_table": True, "create_indexes": True}
+    assert two_into.sync_one("t", options).rows_inserted == len(texts)
+    two_into.assert_equal("t")
+    two_into.source.execute(
+        "UPDATE t SET n = n + 10 WHERE n < 4", "DELETE FROM t WHERE k = 'a '", "INSERT INTO t VALUES ('A ', 'a ', 7)"
+    )
+    report = two_into.sync_one("t", options)
+    assert (report.rows_inserted, report.rows_updated, report.rows_deleted, report.warnings) == (1, 3, 1, ())
+    two_into.assert_equal("t")
