@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
+from sqlalchemy import make_url
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.contract.detail_statements import bounded
@@ -111,3 +114,32 @@ def test_what_catalogs_find(database_url: str) -> None:
     assert found.defaults == {"name": DefaultValue("it's 50%"), "n": DefaultValue("7"), "at": DefaultValue()}
     assert (found.comments, found.comment) == (({"n": "how many"}, "all of it") if comments else ({}, None))
     assert [what.partition(",")[0] for _, what in found.untold] == ["index 't_prefix'"]
+
+
+@pytest.mark.parametrize("engine", ["mariadb", "mysql"])
+def test_foreign_keys_that_a_reader_sees(request: pytest.FixtureRequest, engine: str) -> None:
+    """A user who may only read gets foreign keys with their actions, although MariaDB hides those from it."""
+    url = make_url(request.getfixturevalue(f"{engine}_url"))
+    on = Scenario(database_for(administrator := open_engine(url.render_as_string(hide_password=False))))
+    user = f"reader_{secrets.token_hex(4)}"
+    on.execute(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, `a`` ON DELETE CASCADE` INTEGER, b INTEGER,"
+        " CONSTRAINT `first``` FOREIGN KEY (`a`` ON DELETE CASCADE`) REFERENCES parent (id),"
+        " CONSTRAINT second FOREIGN KEY (b) REFERENCES parent (id) ON DELETE SET NULL ON UPDATE CASCADE)",
+        f"CREATE USER '{user}'@'%' IDENTIFIED BY 'plain'",
+        f"GRANT SELECT ON {url.database}.* TO '{user}'@'%'",
+    )
+    try:
+        reader = open_engine(url.set(username=user, password="plain").render_as_string(hide_password=False))
+        database = database_for(reader)
+        with database.snapshot() as connection:
+            found = database.catalog.table_details(connection, database.catalog.describe(connection, "t"))
+        assert [(key.name, key.columns, key.on_delete, key.on_update) for key in found.foreign_keys] == [
+            ("first`", ("a` ON DELETE CASCADE",), *["RESTRICT" if engine == "mariadb" else "NO ACTION"] * 2),
+            ("second", ("b",), "SET NULL", "CASCADE"),
+        ]
+        reader.dispose()
+    finally:
+        on.execute(f"DROP USER '{user}'@'%'")
+        administrator.dispose()

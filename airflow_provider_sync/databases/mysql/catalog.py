@@ -257,7 +257,7 @@ class MySQLCatalog(Catalog):
 
     def table_details(self, connection: Connection, table: Table) -> FoundDetails:
         """See :func:`.table_details.table_details`."""
-        return table_details(connection, table, mariadb=self.server.is_mariadb(connection))
+        return table_details(connection, table, self.qualified(table), mariadb=self.server.is_mariadb(connection))
 
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Name the tables of a database, sorted; views and staging tables are left out."""

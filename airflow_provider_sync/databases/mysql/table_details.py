@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -27,17 +28,22 @@ _INDEXES = text(
 _FOREIGN_KEYS = text(
     "SELECT k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME,"
     " r.DELETE_RULE, r.UPDATE_RULE FROM information_schema.KEY_COLUMN_USAGE AS k"
-    " JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA"
+    " LEFT JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA"
     " AND r.TABLE_NAME = k.TABLE_NAME AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME"
     " WHERE k.TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND k.TABLE_NAME = :name AND k.REFERENCED_TABLE_NAME IS NOT NULL"
     " ORDER BY k.CONSTRAINT_NAME, k.ORDINAL_POSITION"
 )
 _SORTED = frozenset({"BTREE", "HASH"})
+_ACTION = "NO ACTION|RESTRICT|CASCADE|SET NULL|SET DEFAULT"
+_WRITTEN_KEY = re.compile(
+    rf" *CONSTRAINT `((?:[^`]|``)*)` FOREIGN KEY .*?(?: ON DELETE ({_ACTION}))?(?: ON UPDATE ({_ACTION}))?,?", re.DOTALL
+)
 
 
-def table_details(connection: Connection, table: Table, *, mariadb: bool) -> FoundDetails:
+def table_details(connection: Connection, table: Table, qualified: str, *, mariadb: bool) -> FoundDetails:
     """Return what a table has besides its columns and its key.
 
+    :param qualified: the table's quoted name
     :param mariadb: whether the server is MariaDB, which writes literal defaults as SQL, and MySQL without quotes
     """
     key = {"schema": table.schema, "name": table.name}
@@ -64,7 +70,7 @@ def table_details(connection: Connection, table: Table, *, mariadb: bool) -> Fou
         )
     return FoundDetails(
         indexes=tuple(indexes),
-        foreign_keys=tuple(_foreign_keys(connection, key)),
+        foreign_keys=tuple(_foreign_keys(connection, key, qualified)),
         defaults=defaults,
         comments={row.COLUMN_NAME: row.COLUMN_COMMENT for row in columns if row.COLUMN_COMMENT},
         comment=connection.execute(_COMMENT, key).scalar() or None,
@@ -78,17 +84,29 @@ def _as_sql(default: str | None, extra: str, *, mariadb: bool) -> str | None:
     return "'" + default.replace("'", "''") + "'"
 
 
-def _foreign_keys(connection: Connection, key: dict[str, str | None]) -> Iterator[FoundForeignKey]:
+def _foreign_keys(connection: Connection, key: dict[str, str | None], qualified: str) -> Iterator[FoundForeignKey]:
     own = key["schema"] or connection.execute(text("SELECT DATABASE()")).scalar()
-    for name, group in groupby(connection.execute(_FOREIGN_KEYS, key).all(), key=lambda row: row.CONSTRAINT_NAME):
+    rows = connection.execute(_FOREIGN_KEYS, key).all()
+    # MariaDB has no row of REFERENTIAL_CONSTRAINTS for a user who may only read the table.
+    written = _written_actions(connection, qualified) if any(row.DELETE_RULE is None for row in rows) else {}
+    for name, group in groupby(rows, key=lambda row: row.CONSTRAINT_NAME):
         parts = list(group)
         schema = parts[0].REFERENCED_TABLE_SCHEMA
+        on_delete, on_update = written.get(name) or (parts[0].DELETE_RULE, parts[0].UPDATE_RULE)
         yield FoundForeignKey(
             name=name,
             columns=tuple(part.COLUMN_NAME for part in parts),
             parent_schema=None if schema == own else schema,
             parent=parts[0].REFERENCED_TABLE_NAME,
             parent_columns=tuple(part.REFERENCED_COLUMN_NAME for part in parts),
-            on_delete=ACTIONS.get(parts[0].DELETE_RULE, "NO ACTION"),
-            on_update=ACTIONS.get(parts[0].UPDATE_RULE, "NO ACTION"),
+            on_delete=ACTIONS.get(on_delete, "NO ACTION"),
+            on_update=ACTIONS.get(on_update, "NO ACTION"),
         )
+
+
+def _written_actions(connection: Connection, qualified: str) -> dict[str, tuple[str, str]]:
+    """Return what SHOW CREATE TABLE says that foreign keys do on DELETE and UPDATE, by name."""
+    _, statement = connection.exec_driver_sql(f"SHOW CREATE TABLE {qualified}").one()
+    matches = map(_WRITTEN_KEY.fullmatch, statement.splitlines())
+    # An action that is not written is RESTRICT.
+    return {match[1].replace("``", "`"): (match[2] or "RESTRICT", match[3] or "RESTRICT") for match in matches if match}
