@@ -29,7 +29,7 @@ def token_digest(token: str) -> str:
 def expiry(value: Any) -> datetime:
     """Read a date, or a time with a zone, as YAML or a text has it.
 
-    :return: the last moment at which the token counts, in UTC; for a date, the end of that day
+    :return: the last moment at which the token is valid, in UTC; for a date, the end of that day
     :raises PydanticCustomError: for anything else
     """
     wanted = "Give a date such as 2027-01-31, or a time with its zone such as 2027-01-31T12:00:00+01:00."
@@ -112,7 +112,7 @@ class Token(Options, frozen=True):
     )
     expires: Annotated[datetime, BeforeValidator(expiry), WithJsonSchema({"type": "string"})] | None = Field(
         default=None,
-        description="Last day on which the token counts, in UTC, or the time until which it does, with its zone. Otherwise it has"
+        description="Last day on which the token is valid, in UTC, or the time until which it is, with its zone. Otherwise it has"
         " no end.",
     )
     addresses: (

@@ -62,8 +62,8 @@ class Endpoint:
                 answer = partial(self._answer, request, body, grant, active)
                 response = await active.attend(receive, partial(active.in_thread, answer))
                 await response(scope, receive, send)
-            except (ClientDisconnect, ClientGone) as error:
-                account.failed(error)
+            except (ClientDisconnect, ClientGone):
+                # No error: a client leaves an answer of which it needs no more.
                 log.info("%s: the client disconnected", printable(scope["path"]))
 
     async def _read(self, request: Request, active: ActiveRequest) -> bytes:

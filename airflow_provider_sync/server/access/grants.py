@@ -28,7 +28,7 @@ class Grant:
     :ivar where: conditions that rows have to fulfil for this caller to see them, by the names of tables
     :ivar caller: tells callers apart: the digest of the token; empty where no token is needed
     :ivar name: what the log calls the token; empty where no token is needed
-    :ivar expires: the last moment at which the token counts, in UTC, if it has an end
+    :ivar expires: the last moment at which the token is valid, in UTC, if it has an end
     """
 
     tables: frozenset[str]

@@ -52,7 +52,7 @@ class Metrics:
         self._files = counter("files", "Files whose entries, digests or contents were read for answers.", "endpoint")
         self._bytes = counter("sent_bytes", "Bytes of the bodies of answers, as they went out.", "endpoint")
         self._errors = counter("errors", "Requests that failed, by the kind of error.", "kind")
-        self._refused = counter("refused_tokens", "Requests without a token that counts.")
+        self._refused = counter("refused_tokens", "Requests without a valid token.")
         self._seconds = histogram("request_seconds", "Seconds from the head of a request to the end of its answer.")
         self._scans = histogram("scan_seconds", "Seconds that databases and disks took for the content of an answer.")
         self._streams = gauge("open_streams", "Answers that have begun and not ended.")

@@ -39,7 +39,7 @@ class RequestAccount:
     :ivar bytes_sent: of the answer's body, as it went out, compressed
     :ivar complete: whether the last byte of the answer was sent
     :ivar error: kind of the error that the answer tells of, or that it ended in; empty if none
-    :ivar refused: whether the request had no token that counts
+    :ivar refused: whether the request had no valid token
     """
 
     endpoint: str = ""
