@@ -152,8 +152,8 @@ def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
 def _unknown_option(place: Place, options: Sequence[str]) -> str:
     name = str(place[-1])
     near = get_close_matches(name, options, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{_within(place)}there is no option {name!r}.{hint} There are: {', '.join(options)}."
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(options)}."
+    return f"{_within(place)}there is no option {name!r}. {hint}"
 
 
 def _within(place: Place) -> str:
