@@ -27,24 +27,35 @@ class TableHasher(Protocol):
 
 
 def hash_table(
-    database: Database, connection: Connection, table: Table, columns: Sequence[Column] | None = None, zone: TimeZone = UTC
+    database: Database,
+    connection: Connection,
+    table: Table,
+    columns: Sequence[Column] | None = None,
+    zone: TimeZone = UTC,
+    *,
+    order: Sequence[str] | None = None,
 ) -> str:
     """Compute the version 1 hash of a table.
 
     :param connection: usually one of :meth:`~.base.Database.snapshot`
     :param columns: what to hash, in this order; ``None`` for every column of the table, generated and invisible ones too
     :param zone: the time zone in which timestamptz values are hashed
+    :param order: the columns by which rows are hashed, for what has no primary key; ``None`` for the order of the table
     :return: 40 hex digits, or ``--EMPTY--``
     :raises TableError: when the table has no primary key
     """
     columns = table.columns if columns is None else tuple(columns)
-    database.version1.hash_order(table)  # refuses a table without a key
-    inside = database.version1.hash_in_database(connection, table, columns, zone)
-    if inside is not None:
-        return inside
+    if order is not None:
+        batches: Iterator[Sequence[Row]] = database.reader.read(connection, table, columns, order_by=order)
+    else:
+        database.version1.hash_order(table)  # refuses a table without a key
+        inside = database.version1.hash_in_database(connection, table, columns, zone)
+        if inside is not None:
+            return inside
+        batches = database.version1.read_in_hash_order(connection, table, columns)
     renderers = [database.version1.hash_column(column, columns) for column in columns]
     chain = TableHash()
-    for rows in in_zone(database, columns, database.version1.read_in_hash_order(connection, table, columns), zone):
+    for rows in in_zone(database, columns, batches, zone):
         # Column by column: a loop in C per column and batch instead of a call per value.
         fields = [render(values) for render, values in zip(renderers, zip(*rows, strict=True), strict=True)]
         chain.update(zip(*fields, strict=True))

@@ -62,6 +62,8 @@ class TableAnswers:
         source = visible[table_hash_request(fields, visible)]
         active.account.about_table(source.name)
         with open_table(self._sources, source, active) as opened:
+            if not source.hasher and _needs_key_check(opened):
+                opened.check_key([opened.table.column(column) for column in opened.key(opened.table.columns)])
             return JSONResponse({"hash": _hash(opened, self._zone)}, headers={TIME_ZONE_HEADER: self._zone.name})
 
     def rows(self, fields: Mapping[str, Any], grant: Grant, active: ActiveRequest) -> Response:
@@ -77,7 +79,7 @@ class TableAnswers:
             columns = opened.star_columns()
             self._warn_of_invisible(name, opened.table, columns)
             key = opened.key(columns)
-            if opened.table.is_view or opened.source.query is not None or opened.source.mask:
+            if _needs_key_check(opened):
                 opened.check_key([opened.table.column(name) for name in key])
             # Existing clients ignore this header. To this package's client it also says that the rows are from one snapshot.
             zone = {TIME_ZONE_HEADER: self._zone.name}
@@ -106,9 +108,22 @@ def _lines(columns: Sequence[Column], batches: Iterable[Sequence[Row]], account:
         yield encoder.encode(batch)
 
 
+def _needs_key_check(opened: OpenTable) -> bool:
+    """Whether no index promises that the key identifies rows, though a client may take it for one that does."""
+    return opened.table.is_view or opened.source.query is not None or bool(opened.source.mask)
+
+
+def _hash_order(opened: OpenTable) -> Sequence[str] | None:
+    """Return the columns by which the rows of a view or a query are hashed, its configured key; ``None`` for a table."""
+    table = opened.table
+    if table.primary_key or not (table.is_view or table.query is not None):
+        return None
+    return opened.key(table.columns)
+
+
 def _has_hash(opened: OpenTable) -> bool:
     # A table without a primary key has no hash, but can be sent in the order of the configured key.
-    if opened.source.hasher:
+    if opened.source.hasher or _hash_order(opened):
         return True
     try:
         opened.database.version1.hash_order(opened.table)
@@ -124,7 +139,7 @@ def _hash(opened: OpenTable, zone: TimeZone) -> str:
     if not source.columns:
         opened.star_columns()  # raises if some columns are hidden from this user
     columns = opened.named_columns() if source.columns else None
-    return hash_table(opened.database, opened.connection, opened.table, columns, zone)
+    return hash_table(opened.database, opened.connection, opened.table, columns, zone, order=_hash_order(opened))
 
 
 def _refuse_unsendable(opened: OpenTable, columns: Sequence[Column]) -> None:

@@ -64,6 +64,10 @@ def test_kept_in_step(shop: Link) -> None:
     reports = shop.sync(*OFFERED)
     _assert_copied(shop, reports)
     assert {report.verified for report in reports} <= {"rows", "hash"}
+    if shop.source.dialect == shop.target.dialect:
+        # Their hashes are those of their copies, so that nothing is sent again. SQLite hashes copies by their row ids.
+        again = shop.sync("view", "joined", "part", "part_of_view")
+        assert {(report.status, report.rows_received, report.verified) for report in again} == {("unchanged", 0, "hash")}
 
 
 @pytest.mark.quick_on("mariadb")
