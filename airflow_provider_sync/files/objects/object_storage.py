@@ -1,35 +1,31 @@
 """A prefix in an object store, or a directory on any other file system that fsspec knows.
 
-Object stores have no directories, locks or renames, but an object appears only when its upload is complete. Other file systems
-show a file while it is written, so there the content is collected first, and copied when it is complete.
+Object stores have no directories, locks or renames, but an object appears only when its upload is complete. How files are written
+and deleted on other file systems is in :mod:`.objects.plain_files`.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
-from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 
 from fsspec import AbstractFileSystem
 
-from airflow_provider_sync.exceptions import (
-    ConfigurationError,
-    FileError,
-)
+from airflow_provider_sync.exceptions import ConfigurationError, FileError
 from airflow_provider_sync.files.objects.api import ObjectApi, api_of, describe, modified_ns
 from airflow_provider_sync.files.objects.common_api import CommonApi, Replaceable
 from airflow_provider_sync.files.objects.filesystems import BUCKET_IN_HOST, FLAT_STORES, protocols_of
+from airflow_provider_sync.files.objects.plain_files import PlainFiles
 from airflow_provider_sync.files.objects.streams import READ_BYTES, StoreReader, StoreWriter, answering
 from airflow_provider_sync.files.objects.walk import walk_objects
 from airflow_provider_sync.files.objects.writer import ObjectTreeWriter
-from airflow_provider_sync.files.paths import can_travel, check_name, parents
+from airflow_provider_sync.files.paths import can_travel, check_name
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import (
     RESUMABLE_SECONDS,
@@ -50,7 +46,6 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 _PARTS = 9_000
-_SPOOL_BYTES = 8 * _MIB
 # Object stores have no locks: an upload younger than this, in seconds, may still be running.
 MIN_UPLOAD_AGE = 86_400.0
 
@@ -223,17 +218,8 @@ class ObjectStorage:
             with self._upload(key, path, size, arguments or {}) as upload:
                 yield upload
             return
-        self._obstacles(path, replaces)
-        with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
-            writer = StoreWriter(spool, path, self.location)
+        with self._plain_files().write(path, size, replaces) as writer:
             yield writer
-            writer.check(size)
-            spool.seek(0)
-            with answering("write", path, self.location):
-                self._remove_obstacles(path, replaces)
-                self._fs.makedirs(self._fs._parent(key), exist_ok=True)
-                with self._fs.open(key, "wb") as file:
-                    shutil.copyfileobj(spool, file, _MIB)
 
     @contextmanager
     def _upload(self, key: str, path: str, size: int | None, arguments: dict[str, Any]) -> Iterator[FileWriter]:
@@ -255,30 +241,6 @@ class ObjectStorage:
             except Exception as error:  # noqa: BLE001  # each store's library has its own; the first failure is what matters
                 log.warning("An upload of %r to %s could not be given up: %s", path, self.location, error)
             raise
-
-    def _obstacles(self, path: str, replaces: Collection[str]) -> list[str]:
-        """Return the files that have to be removed before a file can be written, on a file system with directories.
-
-        :raises FileError: if one of them must not be removed
-        """
-        with answering("write", path, self.location):
-            obstacles = [parent for parent in parents(path) if self._fs.isfile(self._key(parent))]
-            if self._fs.isdir(self._key(path)):
-                obstacles += [key[len(self._root) + 1 :] for key in self._fs.find(self._key(path))]
-        for obstacle in obstacles:
-            if obstacle not in replaces:
-                raise FileError(
-                    f"{obstacle!r} in {self.location} stands in the way of {path!r} and is not among the files to be deleted. "
-                    "Move it away, or exclude one of the two."
-                )
-        return obstacles
-
-    def _remove_obstacles(self, path: str, replaces: Collection[str]) -> None:
-        for obstacle in self._obstacles(path, replaces):
-            self._fs.rm_file(self._key(obstacle))
-            self._prune(obstacle)
-        if self._fs.isdir(self._key(path)):
-            self._fs.rmdir(self._key(path))
 
     def writer(
         self,
@@ -319,20 +281,14 @@ class ObjectStorage:
     def delete(self, path: str) -> None:
         """Remove an object; see :meth:`~.storage.Storage.delete`."""
         key = self._key(path)
+        if not self._flat:
+            self._plain_files().delete(path)
+            return
         with answering("delete", path, self.location):
-            if not self._flat and not self._fs.isfile(key):
-                return
             self._fs.rm_file(key)
-            if not self._flat:
-                self._prune(path)
 
-    def _prune(self, path: str) -> None:
-        for parent in parents(path):
-            try:
-                self._fs.rmdir(self._key(parent))
-            except OSError:
-                # Not empty, so it and those above it stay.
-                return
+    def _plain_files(self) -> PlainFiles:
+        return PlainFiles(self._fs, self.location, self._root, self._key)
 
     def flush(self) -> None:
         """Do nothing: an upload that the store has confirmed is durable."""
