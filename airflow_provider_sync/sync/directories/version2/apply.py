@@ -54,7 +54,10 @@ class Applying:
         self._each(self._work.directories, self._make_directory)
         with SpooledList(Step) as rest:
             self._copies.run(self._work, large_sizes, rest)
-            self._fetch(client, request, rest)
+            self._fetch(client, request, rest, total_bytes=self._work.bytes)
+        self._fetching.commit()
+        left = self._copies.copy_hard_links()
+        self._fetch(client, request, left, total_bytes=bytes_of(left))
         self._each(self._work.links, self._make_link)
         self._each(self._work.touched, self._touch)
         self._fetching.commit()
@@ -64,16 +67,21 @@ class Applying:
         self._each(self._work.removed, self._remove)
         self._each(self._work.emptied, self._remove_directory)
 
-    def _fetch(self, client: SyncClient, request: DigestFiles, steps: SpooledList[Step]) -> None:
+    def _fetch(
+        self, client: SyncClient, request: DigestFiles, steps: SpooledList[Step] | list[Step], *, total_bytes: int
+    ) -> None:
+        if not len(steps):
+            return
         fetching = self._fetching
-        fetching.run(steps, total_bytes=self._work.bytes)
+        fetching.run(steps, total_bytes=total_bytes)
         for _ in range(ROUNDS - 1):
             changed, fetching.changed = fetching.changed, []
             if not changed:
                 break
             again = self._look_again(client, request, changed)
-            fetching.run(again, total_bytes=sum(step.source.size for step in again if step.source is not None))
-        self.restless = tuple(step.path for step in fetching.changed)
+            fetching.run(again, total_bytes=bytes_of(again))
+        changed, fetching.changed = fetching.changed, []
+        self.restless += tuple(step.path for step in changed)
 
     def _look_again(self, client: SyncClient, request: DigestFiles, changed: Sequence[Step]) -> list[Step]:
         """Ask for the size and time that files have now."""
@@ -125,3 +133,8 @@ class Applying:
         if self._writer.remove_directory(step.path) and step.target is not None:
             self._written.deleted.append(step.target)
             self.made += 1
+
+
+def bytes_of(steps: Iterable[Step]) -> int:
+    """Return how many bytes there are to fetch."""
+    return sum(step.source.size for step in steps if step.source is not None)

@@ -20,6 +20,9 @@ from airflow_provider_sync.sync.directories.version2.listings import SourceListi
 from airflow_provider_sync.sync.directories.version2.plan import Action, Rules, Step, plan
 from airflow_provider_sync.sync.directories.version2.remembered import Remembered
 
+MAX_HARD_LINKED = 100_000
+"""Files with several names whose content is fetched once; that of others, once for each name."""
+
 Known = Callable[[Iterator[TreeEntry]], Iterator[TreeEntry]]
 """Fills in the digests that are known without reading."""
 
@@ -70,6 +73,7 @@ class Work:
     :ivar directories: to be made, those above first
     :ivar emptied: directories that may be removed if they are empty, those below first
     :ivar obstacles: paths among the removed ones that are in the way
+    :ivar hard_linked: first names of files that come under several; see :attr:`.FileEntry.same_as`
     :ivar added: number of files and links that come
     :ivar updated: number of files and links that are replaced
     :ivar touched_files: number of files of which only metadata differs
@@ -89,6 +93,7 @@ class Work:
         self.directories = SpooledList(Step)
         self.emptied = SpooledList(Step)
         self.obstacles: set[str] = set()
+        self.hard_linked: set[str] = set()
         self.added = 0
         self.updated = 0
         self.touched_files = 0
@@ -119,6 +124,8 @@ class Work:
                 self.bytes += entry.size
                 self.added += action == "added"
                 self.updated += action == "changed"
+                if entry.same_as is not None and len(self.hard_linked) < MAX_HARD_LINKED:
+                    self.hard_linked.add(entry.same_as)
                 if self.largest is None or entry.size > self.largest.size:
                     self.largest = entry
             elif action == "make_link":

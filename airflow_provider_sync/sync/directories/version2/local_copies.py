@@ -1,8 +1,11 @@
-"""Make files from content that the target has under another name: nothing is fetched for a directory that was renamed."""
+"""Make files from content that the target has under another name: nothing is fetched for a directory that was renamed.
+
+Nor is content fetched twice that the source has under several names, as hard links.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -17,6 +20,7 @@ from airflow_provider_sync.files.tree_writer import TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.version2.compare import Work
+from airflow_provider_sync.sync.directories.version2.hard_links import HardLinks
 from airflow_provider_sync.sync.directories.version2.large_files import is_large
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
@@ -37,6 +41,7 @@ class LocalCopies:
     :param root: knows the digests of the target's files
     :param moves: whether what is removed will be removed, so that it need not be copied
     :param checks_versions: whether the writer writes to the files that the cache knows, and not to copies of them
+    :param hard_links: the files that come under several names
     :ivar made: number of files that were made
     """
 
@@ -48,6 +53,7 @@ class LocalCopies:
         writer: TreeWriter,
         rules: Rules,
         written: Written,
+        hard_links: HardLinks,
         *,
         moves: bool,
         checks_versions: bool,
@@ -59,6 +65,7 @@ class LocalCopies:
         self._writer = writer
         self._rules = rules
         self._written = written
+        self._hard_links = hard_links
         self._moves = moves
         self._checks_versions = checks_versions
         self._removed: dict[tuple[bytes, int], list[TreeEntry]] = {}
@@ -67,7 +74,7 @@ class LocalCopies:
         """Make what can be made.
 
         :param large_sizes: sizes of the target's large files
-        :param rest: takes the files that have to be fetched
+        :param rest: takes the files that have to be fetched; other names of them are left to :meth:`copy_hard_links`
         :raises FileError: for an error that concerns more than one file
         """
         for step in islice(work.removed, MAX_REMOVED):
@@ -76,11 +83,19 @@ class LocalCopies:
                 self._removed.setdefault((entry.digest, entry.size), []).append(entry)
         sizes = large_sizes | {size for _, size in self._removed}
         steps = iter(work.files)
-        while batch := list(islice(steps, _BATCH)):
-            digests = self._ask([step for step in batch if step.source is not None and step.source.size in sizes])
+        while taken := list(islice(steps, _BATCH)):
+            batch = [step for step in taken if not self._hard_links.leave(step)]
+            digests = self._ask([step for step in batch if _may_be_here(step, sizes)])
             for step in batch:
                 if not self._make(step, digests):
                     rest.append(step)
+
+    def copy_hard_links(self) -> list[Step]:
+        """Make the files that were left, now that the others have their names; return those that have to be fetched.
+
+        :raises FileError: for an error that concerns more than one file
+        """
+        return [step for step, present in self._hard_links.left() if present is None or not self._copy(step, present)]
 
     def _ask(self, steps: Sequence[Step]) -> dict[str, bytes]:
         """Ask for the digests of files that the target may have, as their sizes say."""
@@ -102,19 +117,28 @@ class LocalCopies:
         if entry is None or digest is None or not entry.size:
             return False
         for found, move in self._candidates(step, digest, entry.size):
-            if found.path == entry.path:
-                continue
-            try:
-                version = found.version if self._checks_versions else None
-                self._writer.copy(entry.path, found.path, metadata_of(entry, self._rules), move=move, version=version)
-            except FileError as error:
-                if not is_about_one_file(error.__cause__):
-                    raise
-                continue
-            self._written.expect(step, digest, is_local=True)
-            self.made += 1
-            return True
+            if found.path != entry.path and self._copy(step, found.with_digest(digest), move=move):
+                return True
         return False
+
+    def _copy(self, step: Step, present: TreeEntry, *, move: bool = False) -> bool:
+        """Copy a file of the target; return whether that was possible.
+
+        :param present: with its digest
+        """
+        if step.source is None or present.digest is None:
+            return False
+        metadata = metadata_of(step.source, self._rules)
+        try:
+            version = present.version if self._checks_versions else None
+            self._writer.copy(step.path, present.path, metadata, move=move, version=version)
+        except FileError as error:
+            if not is_about_one_file(error.__cause__):
+                raise
+            return False
+        self._written.expect(step, present.digest, is_local=True)
+        self.made += 1
+        return True
 
     def _candidates(self, step: Step, digest: bytes, size: int) -> Iterator[tuple[TreeEntry, bool]]:
         removed = self._removed.get((digest, size), [])
@@ -124,3 +148,8 @@ class LocalCopies:
         if step.action == "added" or is_large(step):
             for entry in islice(self._root.find(digest, size), _MAX_FOUND):
                 yield entry, False
+
+
+def _may_be_here(step: Step, sizes: Collection[int]) -> bool:
+    """Whether the target may have a file's content: it has a file of that size, or another name of the file has not changed."""
+    return step.source is not None and (step.source.size in sizes or step.source.same_as is not None)

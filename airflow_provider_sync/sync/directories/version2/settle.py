@@ -15,7 +15,7 @@ from airflow_provider_sync.files.file_digests import digest_file
 from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest, FileEntry
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileDigest
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step, compare_files, settle
@@ -104,7 +104,7 @@ class Settling:
                 else:
                     self.gone.add(path)
                 continue
-            now = FileEntry(path, "file", digest.size, digest.mtime_ns, entry.mode, digest.digest)
+            now = msgspec.structs.replace(entry, size=digest.size, mtime_ns=digest.mtime_ns, digest=digest.digest)
             present = ours.get(path, present)
             yield settle(Step("unsettled", now, present), now.digest, present.digest, self._rules)
 

@@ -15,6 +15,7 @@ from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, ReadFil
 from airflow_provider_sync.sync.directories.version2.apply import Applying
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
+from airflow_provider_sync.sync.directories.version2.hard_links import HardLinks
 from airflow_provider_sync.sync.directories.version2.listings import TargetListing
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.outcome import Outcome
@@ -73,7 +74,9 @@ class Writing:
                     on_failure=failed.__setitem__,
                 )
             )
-            fetching, copies = self._fetching(writer, failed), self._copies(writer, moves=deletes and self._outcome.may_delete)
+            hard_links = stack.enter_context(HardLinks(work.hard_linked, self._written))
+            fetching = self._fetching(writer, failed)
+            copies = self._copies(writer, hard_links, moves=deletes and self._outcome.may_delete)
             applying = Applying(work, writer, fetching, copies, self._written, self._rules)
             try:
                 if files:
@@ -104,7 +107,7 @@ class Writing:
             downloads=directory.downloads,
         )
 
-    def _copies(self, writer: TreeWriter, *, moves: bool) -> LocalCopies:
+    def _copies(self, writer: TreeWriter, hard_links: HardLinks, *, moves: bool) -> LocalCopies:
         return LocalCopies(
             self._client,
             self._digests(),
@@ -112,6 +115,7 @@ class Writing:
             writer,
             self._rules,
             self._written,
+            hard_links,
             moves=moves,
             checks_versions=not self._directory.atomic,
         )

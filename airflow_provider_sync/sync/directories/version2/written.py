@@ -52,6 +52,7 @@ class Written:
         self._root = root
         self._lock = Lock()
         self._expected: dict[str, _Expected] = {}
+        self._kept: dict[str, TreeEntry | None] = {}
 
     @property
     def files(self) -> int:
@@ -76,6 +77,14 @@ class Written:
         """
         self._expected[step.path] = _Expected(step, digest, is_counted, is_local, chunks)
 
+    def keep(self, path: str) -> None:
+        """Keep the entry of a file that will be written, for :meth:`kept`."""
+        self._kept[path] = None
+
+    def kept(self, path: str) -> TreeEntry | None:
+        """Return the entry of a file with its digest, once it has its name."""
+        return self._kept[path]
+
     def note_progress(self, size: int) -> None:
         """Report bytes of a large file."""
         with self._lock:
@@ -99,6 +108,8 @@ class Written:
                 uncounted += 0 if is_counted else entry.size
                 entry = msgspec.structs.replace(entry, digest=digest)
                 found.append(entry)
+                if entry.path in self._kept:
+                    self._kept[entry.path] = entry
                 if chunks is not None:
                     self._root.record_chunks(entry, chunks)
                 self.entries.append(entry)
