@@ -259,6 +259,13 @@ class Storage(Protocol):
         """
         ...
 
+    def count_names(self, path: str) -> int:
+        """Return how many names a directory holds, those of temporary files of a sync aside; 0 if it is not there.
+
+        :raises FileError: when it cannot be read
+        """
+        ...
+
     def delete(self, path: str) -> None:
         """Remove a file, and the directories above it that become empty, below the root. A missing file is no error."""
         ...

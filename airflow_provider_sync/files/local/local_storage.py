@@ -189,6 +189,21 @@ class LocalStorage:
         """Return the path of a folder of backups; see :meth:`~.storage.Storage.backup_inside`."""
         return folder_inside(self.root, folder)
 
+    def count_names(self, path: str) -> int:
+        """Return how many names a directory holds; see :meth:`~.storage.Storage.count_names`."""
+        try:
+            with root_directory(self.root) as root:
+                directory = open_directory(root, check_name(path))
+                try:
+                    with os.scandir(directory) as found:
+                        return sum(not is_temporary(entry.name) for entry in found)
+                finally:
+                    os.close(directory)
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return 0
+            raise file_error("read the directory", path, self.location, error) from error
+
     def delete(self, path: str) -> None:
         """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""
         components = check_name(path)

@@ -278,6 +278,10 @@ class ObjectStorage:
         """Return the path of a folder of backups: a prefix below the root."""
         return "/".join(check_name(folder.strip("/")))
 
+    def count_names(self, path: str) -> int:
+        """Return 0: stores have no directories."""
+        return 0
+
     def delete(self, path: str) -> None:
         """Remove an object; see :meth:`~.storage.Storage.delete`."""
         key = self._key(path)

@@ -16,6 +16,7 @@ from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.directories.protocol_version import protocol_for
+from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Action, Reason, Step
 from airflow_provider_sync.sync.progress import silent
@@ -34,6 +35,7 @@ _CHANGES: dict[Action, Change] = {
     "changed": "update",
     "touched": "set metadata",
     "removed": "delete",
+    "remove_directory": "delete",
 }
 
 
@@ -93,11 +95,12 @@ def diff_directory(
             sync.outcome.refuse()
             sync.remember(compared, wrote=False)
         work = compared.work
-        lists = (work.files, work.touched, work.links, work.directories, work.removed)
+        emptied = sorted(emptied_directories(work, storage), key=lambda step: path_order(step.path))
+        lists = (work.files, work.touched, work.links, work.directories, work.removed, emptied)
         steps = merge(*lists, key=lambda step: path_order(step.path))
         changes = tuple(map(_change, islice(steps, max_paths)))
         report = sync.report(compared, measure, dry_run=True)
-        return DirectoryDiff(report=report, changes=changes, paths_omitted=sum(map(len, lists)) - len(changes))
+        return DirectoryDiff(report=report, changes=changes, paths_omitted=sum(len(each) for each in lists) - len(changes))
 
 
 def _change(step: Step) -> FileChange:

@@ -142,7 +142,7 @@ class Work:
     def __bool__(self) -> bool:
         """Whether anything differs, as far as it is known without digests.
 
-        Directories to be removed do not count: what the patterns leave out may keep them.
+        Directories to be removed do not count: what the patterns leave out may keep them; see :mod:`.emptied`.
         """
         return self.differs or len(self.touched) > 0
 

@@ -23,6 +23,7 @@ from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, Links, 
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.version2.checks import check_deletes_of, check_work
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
+from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
 from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Step
@@ -76,7 +77,7 @@ class DirectorySync:
         """Whether the content of anything differs; nothing is written."""
         with self.compared() as compared:
             self.remember(compared, wrote=False)
-            return compared.work.differs
+            return compared.work.differs or bool(emptied_directories(compared.work, self.storage))
 
     def run(self, measure: Measure, dry_run: bool, lock_timeout: float) -> DirectoryReport:
         """Compare, fetch, delete, and report.
@@ -192,7 +193,7 @@ class DirectorySync:
     def report(self, compared: Compared, measure: Measure, dry_run: bool) -> DirectoryReport:
         """Return what was done, or what would be."""
         work, outcome, remembered = compared.work, self.outcome, compared.remembered
-        planned = dry_run and bool(work)
+        planned = dry_run and (bool(work) or bool(emptied_directories(work, self.storage)))
         counts = outcome.done()
         if planned:
             counts |= {"files_added": work.added, "files_updated": work.updated, "files_deleted": len(work.removed)}

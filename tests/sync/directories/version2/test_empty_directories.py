@@ -74,3 +74,39 @@ def test_with_patterns(folders: Mirror, steps: bool) -> None:
             report = sync_directory(*given)
     assert (report.files_added, report.files_deleted) == (1, 3)
     assert everything(Path(folders.target.location)) == ["both", "both/d.png", "kept", "kept/mine", "old", "old/deep", "x"]
+
+
+def test_looking_tells_of_them(folders: Mirror) -> None:
+    """A dry run plans to remove them, the sensor sees a difference, and ``diff`` names them in the order of paths."""
+    for path in ("kept/mine", "whole/below/file", "whole/file"):
+        folders.put_target(path)
+    options = {"exclude": ["**/mine"], "max_deletes": 2}
+    with folders.client() as client:
+        given = client, target_directory(options), folders.target
+        assert sync_directory(*given, dry_run=True).status == "planned"
+        assert compare_directory(*given).report.status == "planned"
+        assert directory_differs(*given)
+        found = diff_directory(*given)
+        assert [(each.path, each.change, each.kind, each.reason) for each in found.changes] == [
+            ("old", "delete", "directory", "gone"),
+            ("old/deep", "delete", "directory", "gone"),
+            ("whole", "delete", "directory", "gone"),
+            ("whole/below", "delete", "directory", "gone"),
+            ("whole/below/file", "delete", "file", "gone"),
+            ("whole/file", "delete", "file", "gone"),
+        ]
+        assert sync_directory(*given).status == "changed"
+        assert everything(Path(folders.target.location)) == ["kept", "kept/mine", "x"]
+        assert sync_directory(*given, dry_run=True).status == "unchanged"
+        assert not directory_differs(*given)
+        assert diff_directory(*given).changes == ()
+
+
+def test_what_no_listing_tells_of_keeps_a_directory(folders: Mirror) -> None:
+    """A directory with a link that is left out stays, and no dry run says otherwise."""
+    (Path(folders.target.location) / "old/deep/link").symlink_to("nowhere")
+    with folders.client() as client:
+        given = client, target_directory(), folders.target
+        assert sync_directory(*given, dry_run=True).status == "unchanged"
+        assert sync_directory(*given).status == "unchanged"
+    assert everything(Path(folders.target.location)) == ["old", "old/deep", "old/deep/link", "x"]
