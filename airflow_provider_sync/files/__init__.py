@@ -5,7 +5,8 @@ Nothing here knows HTTP or the other side of a sync. Differences between storage
 
 from airflow_provider_sync.files.hashers import FileHasher, Md5Hasher, NoneHasher, StreamDigest, load_hasher
 from airflow_provider_sync.files.manifest import Changes, build_manifest, compare, select_files
-from airflow_provider_sync.files.paths import case_clashes, check_name
+from airflow_provider_sync.files.name_clashes import NameClashes
+from airflow_provider_sync.files.paths import check_name
 from airflow_provider_sync.files.patterns import EVERYTHING, PathFilter
 from airflow_provider_sync.files.storage import FileReader, FileWriter, Storage, open_storage
 
@@ -16,12 +17,12 @@ __all__ = [
     "FileReader",
     "FileWriter",
     "Md5Hasher",
+    "NameClashes",
     "NoneHasher",
     "PathFilter",
     "Storage",
     "StreamDigest",
     "build_manifest",
-    "case_clashes",
     "check_name",
     "compare",
     "load_hasher",

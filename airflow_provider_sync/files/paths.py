@@ -145,14 +145,3 @@ def parents(path: str) -> Iterable[str]:
         path = path[:end]
         yield path
         end = path.rfind("/")
-
-
-def case_clashes(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Return pairs of paths that differ only in case, for a warning: some file systems keep only one of them."""
-    seen: dict[str, str] = {}
-    clashes = []
-    for path in paths:
-        first = seen.setdefault(path.casefold(), path)
-        if first != path:
-            clashes.append((first, path))
-    return clashes

@@ -259,6 +259,15 @@ class Storage(Protocol):
         """
         ...
 
+    def is_one_name(self, path: str, other: str) -> bool:
+        """Whether two names of one directory would be one file here, as they differ only in case or in how they are composed.
+
+        A local disk tries it with a temporary file, which is removed. Stores of objects take every key for itself.
+
+        :raises FileError: when nothing can be written
+        """
+        ...
+
     def count_names(self, path: str) -> int:
         """Return how many names a directory holds, those of temporary files of a sync aside; 0 if it is not there.
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files import case_clashes, check_name
+from airflow_provider_sync.files import check_name
 from airflow_provider_sync.files.paths import is_temporary, parents, temporary_name
 
 GOOD = [
@@ -95,8 +95,3 @@ def test_parents_are_the_directories_above() -> None:
     """The parents of a path are its directories from the nearest up, without the root."""
     assert list(parents("a/b/c")) == ["a/b", "a"]
     assert list(parents("a")) == []
-
-
-def test_names_that_differ_in_case_are_found() -> None:
-    """Paths that some file systems take for one are reported as pairs."""
-    assert case_clashes(["a.txt", "A.txt", "b", "STRASSE", "straße"]) == [("a.txt", "A.txt"), ("STRASSE", "straße")]

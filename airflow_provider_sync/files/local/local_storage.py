@@ -26,6 +26,7 @@ from airflow_provider_sync.files.local.backup_folder import backup_in_copy, fold
 from airflow_provider_sync.files.local.carried_digests import CarriedDigests
 from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.local.file_writer import LocalFileWriter
+from airflow_provider_sync.files.local.one_name import is_one_name
 from airflow_provider_sync.files.local.opener import LocalOpener
 from airflow_provider_sync.files.local.reading import open_version
 from airflow_provider_sync.files.local.tree_removal import remove_tree
@@ -188,6 +189,13 @@ class LocalStorage:
     def backup_inside(self, folder: str) -> str | None:
         """Return the path of a folder of backups; see :meth:`~.storage.Storage.backup_inside`."""
         return folder_inside(self.root, folder)
+
+    def is_one_name(self, path: str, other: str) -> bool:
+        """Whether two names would be one file here; see :meth:`~.storage.Storage.is_one_name`."""
+        try:
+            return is_one_name(self.root, path, other)
+        except OSError as error:
+            raise file_error("write", path, self.location, error) from error
 
     def count_names(self, path: str) -> int:
         """Return how many names a directory holds; see :meth:`~.storage.Storage.count_names`."""

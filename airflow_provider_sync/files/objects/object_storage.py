@@ -278,6 +278,10 @@ class ObjectStorage:
         """Return the path of a folder of backups: a prefix below the root."""
         return "/".join(check_name(folder.strip("/")))
 
+    def is_one_name(self, path: str, other: str) -> bool:
+        """Return ``False``: stores take every key for itself."""
+        return False
+
     def count_names(self, path: str) -> int:
         """Return 0: stores have no directories."""
         return 0

@@ -59,8 +59,8 @@ def gone(paths: Collection[str]) -> str:
 
 
 def clashing(first: str, second: str) -> str:
-    """Warn of two names that differ in case only."""
-    return f"{first!r} and {second!r} differ only in case; some file systems hold only one of them."
+    """Warn of two names that some file systems take for one."""
+    return f"{first!r} and {second!r} differ only in case or in how they are composed; some file systems hold only one of them."
 
 
 def skipped(problems: Mapping[str, str]) -> str:

@@ -16,18 +16,20 @@ from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files import (
     Changes,
     Md5Hasher,
+    NameClashes,
     NoneHasher,
     PathFilter,
     Storage,
     build_manifest,
-    case_clashes,
     compare,
     load_hasher,
 )
 from airflow_provider_sync.files.digest_cache import CachedRoot, DigestCache
 from airflow_provider_sync.files.hashers import FileHasher
 from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.names import check_names
 from airflow_provider_sync.sync.directories.problems import clashing, gone, is_below, never_at_rest, not_synced, restless, skipped
 from airflow_provider_sync.sync.directories.version1.downloads import FileDownloads
 from airflow_provider_sync.sync.directories.version1.source_files import SourceFiles
@@ -115,6 +117,7 @@ class DirectorySync:
             self.check(source, changes)
             deleted: list[str] = []
             if changes and not dry_run:
+                self.check_names(source)
                 now = self.download(source, [*changes.added, *changes.changed], changes.obstacles)
                 if self.may_delete():
                     deleted = [path for path in changes.removed if path not in now and not self.is_unknown(path)]
@@ -210,6 +213,16 @@ class DirectorySync:
         present = len(changes.removed) + len(changes.changed) + changes.unchanged
         check_deletes(self.directory, deletes=len(changes.removed), present=present, offered=len(source), unit="files")
 
+    def check_names(self, source: Mapping[str, str]) -> None:
+        """Refuse names of which the target would keep only one; see :func:`~.directories.names.check_names`."""
+        check_names(self.storage, self._clashes(source))
+
+    def _clashes(self, source: Mapping[str, str]) -> NameClashes:
+        clashes = NameClashes()
+        for path in sorted(source.keys() | self._present.keys(), key=path_order):
+            clashes.add(path, at_source=path in source)
+        return clashes
+
     def download(self, source: dict[str, str], wanted: Sequence[str], obstacles: Collection[str]) -> Mapping[str, str]:
         """Download the files, asking again for those that the source changed meanwhile.
 
@@ -269,9 +282,9 @@ class DirectorySync:
         if not self.has_digests(source):
             who = "This side takes" if all(source.values()) else "The source sends"
             warnings.append(f"{who} no digests, so every file counts as changed and only sizes are checked.")
-        clashes = case_clashes(source)
-        if clashes:
-            warnings.append(clashing(*clashes[0]))
+        clashes = self._clashes(source)
+        if clashes.first is not None:
+            warnings.append(clashing(*clashes.first))
         if unreadable := {**self.source.unreadable, **self.unreadable}:
             warnings.append(skipped(unreadable))
         return (*warnings, *self.download_warnings())

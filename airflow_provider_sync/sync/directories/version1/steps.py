@@ -41,6 +41,8 @@ def compare_directory(
     sync.check(source, changes)
     if not changes:
         sync.refuse_failed()
+    else:
+        sync.check_names(source)
     report = DirectoryReport(
         name=directory.name,
         status="planned" if changes else "unchanged",

@@ -183,4 +183,12 @@ def find_work(
         unknown_at_source=source.is_unknown,
         unknown_at_target=target.is_unknown,
     )
-    work.add(step for step in steps if step.action not in ignored and (is_wanted is None or is_wanted(step)))
+    clashes = source.clashes
+
+    def wanted() -> Iterator[Step]:
+        for step in steps:
+            clashes.add(step.path, at_source=step.source is not None)
+            if step.action not in ignored and (is_wanted is None or is_wanted(step)):
+                yield step
+
+    work.add(wanted())

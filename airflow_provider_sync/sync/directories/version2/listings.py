@@ -9,7 +9,7 @@ from typing import Self
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files import PathFilter, Storage
+from airflow_provider_sync.files import NameClashes, PathFilter, Storage
 from airflow_provider_sync.files.paths import MAX_COMPONENT_BYTES, can_travel
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
@@ -18,7 +18,6 @@ from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v2.file_messages import FileEntry, Links, ListFiles
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.directories.problems import is_below
-from airflow_provider_sync.sync.directories.version2.case_clashes import CaseClashes
 
 LARGE_BYTES = 4 * 1024 * 1024
 """Files of more bytes are fetched one by one, and in chunks if the target has an older version of more bytes."""
@@ -55,14 +54,14 @@ class SourceListing(_Listing):
     :ivar impossible: names that the target cannot hold, and why
     :ivar files: number of files and links
     :ivar knows_directories: whether directories are listed, so that one that is missing is not there
-    :ivar clashes: names that differ in case only
+    :ivar clashes: names, among them the target's, that some file systems take for one; known after the comparison
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.entries = SpooledList(FileEntry)
         self.impossible: dict[str, str] = {}
-        self.clashes = CaseClashes()
+        self.clashes = NameClashes()
         self.unchanged = False
         self.state: str | None = None
         self.links_skipped = 0
@@ -77,7 +76,7 @@ class SourceListing(_Listing):
         """
         is_nested = has_directories = False
         selects = None if path_filter.selects_all else path_filter.selects
-        append, clashes = self.entries.append, self.clashes
+        append = self.entries.append
         with client.list_files(request) as answer:
             self.unchanged = answer.unchanged
             for entries in answer:
@@ -94,7 +93,6 @@ class SourceListing(_Listing):
                     else:
                         self.files += 1
                         is_nested = is_nested or "/" in path
-                    clashes.add(path)
                     append(entry)
             self.state = answer.state
             self.links_skipped = answer.links_skipped

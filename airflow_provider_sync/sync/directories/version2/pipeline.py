@@ -21,6 +21,7 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, Links, ListFiles
 from airflow_provider_sync.report import DirectoryReport
+from airflow_provider_sync.sync.directories.names import check_names
 from airflow_provider_sync.sync.directories.version2.checks import check_deletes_of, check_work
 from airflow_provider_sync.sync.directories.version2.compare import Work, find_work, list_both
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
@@ -160,6 +161,7 @@ class DirectorySync:
         """
         if not compared.work.is_possible:
             return
+        check_names(self.storage, compared.source.clashes)
         writing = Writing(self.client, self.directory, self.storage, self.root, self.rules, self.written, self.outcome)
 
         def before_deletes() -> None:

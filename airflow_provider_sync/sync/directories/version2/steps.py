@@ -20,6 +20,7 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
+from airflow_provider_sync.sync.directories.names import check_names
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Step
@@ -56,6 +57,7 @@ def compare_directory(
         if not compared.work.is_possible:
             sync.outcome.refuse()
             return ComparedDirectory(report=sync.report(compared, measure, dry_run=True))
+        check_names(storage, compared.source.clashes)
         report = sync.report(compared, measure, dry_run=True)
         found = list(_cut(compared.work, directory.name, batches)) or [FileBatch(directory=directory.name)]
     # The first batch carries what the comparison cost on to the next step.
