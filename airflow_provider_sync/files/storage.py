@@ -126,12 +126,18 @@ class Storage(Protocol):
 
     :ivar location: the root as messages show it, without secrets
     :ivar concurrency: how many parallel reads are worth it
+    :ivar time_step_ns: times are kept in steps of so many nanoseconds, rounded down, although they do not look so
     :ivar is_remote: whether opening a file costs a round trip to another machine
     """
 
     location: str
     concurrency: int
     is_remote: bool
+
+    @property
+    def time_step_ns(self) -> int:
+        """The steps in which times are kept; see above."""
+        ...
 
     def named(self, name: str) -> Self:
         """Return this storage with ``name`` as its :attr:`location`: all errors call the root so."""

@@ -141,6 +141,13 @@ class TreeWriter(Protocol):
         """Set times and permissions of a file or directory that is there, and return the new entry of a file."""
         ...
 
+    def date_directory(self, path: str, mtime_ns: int) -> None:
+        """Set the time of modification of a directory, once nothing in it changes any more.
+
+        Where only its owner may do so, or there is no such directory, it is left as it is.
+        """
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file or link; no error if there is none."""
         ...

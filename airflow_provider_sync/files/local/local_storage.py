@@ -29,6 +29,7 @@ from airflow_provider_sync.files.local.file_writer import LocalFileWriter
 from airflow_provider_sync.files.local.one_name import is_one_name
 from airflow_provider_sync.files.local.opener import LocalOpener
 from airflow_provider_sync.files.local.reading import open_version
+from airflow_provider_sync.files.local.time_steps import time_step_ns
 from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.local.walk import LocalWalk
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
@@ -66,6 +67,11 @@ class LocalStorage:
         self._locked: list[int] = []
         # The directory whose place this one will take; see `atomic_copy`.
         self._original: Path | None = None
+
+    @property
+    def time_step_ns(self) -> int:
+        """The steps in which the file system keeps times."""
+        return time_step_ns(self.root)
 
     def named(self, name: str) -> Self:
         """Return this storage with another :attr:`location`; see :meth:`~.storage.Storage.named`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ from airflow_provider_sync.files.local.new_file import LocalNewFile, create_temp
 from airflow_provider_sync.files.local.obstacles import Obstacles
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, OpenDirectory
 from airflow_provider_sync.files.local.pending_files import PendingFile
+from airflow_provider_sync.files.local.place import Place
 from airflow_provider_sync.files.paths import check_name, link_stays_inside, resumable_name
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, MayReplace, Metadata, OnFailure
@@ -34,35 +36,6 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_MODE = 0o666
 # The new content of a private file must not be readable by others meanwhile.
 _PRIVATE_MODE = 0o600
-
-
-class _Place:
-    """The open directory of a file and the file's name in there; errors of the system in the block become those of the file.
-
-    A class, because a context manager that is a generator takes a microsecond for each file.
-    """
-
-    __slots__ = ("_directories", "_directory", "_doing", "_location", "_make", "_name", "_path")
-
-    def __init__(self, directories: OpenDirectories, location: str, path: str, name: str, make: bool, doing: str) -> None:
-        self._directories = directories
-        self._location = location
-        self._path = path
-        self._name = name
-        self._make = make
-        self._doing = doing
-
-    def __enter__(self) -> tuple[OpenDirectory, str]:
-        try:
-            self._directory = self._directories.use(self._path[: -len(self._name) - 1], make=self._make)
-        except OSError as error:
-            raise file_error(self._doing, self._path, self._location, error) from error
-        return self._directory, self._name
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._directories.release(self._directory)
-        if isinstance(error, OSError):
-            raise file_error(self._doing, self._path, self._location, error) from error
 
 
 class LocalTreeWriter:
@@ -281,6 +254,17 @@ class LocalTreeWriter:
         self.copy(path, path, Metadata(mtime_ns, metadata.mode))
         return None
 
+    def date_directory(self, path: str, mtime_ns: int) -> None:
+        """Set the time of modification of a directory, where that is possible."""
+        self._checked(path)
+        try:
+            with suppress(PermissionError), self._directories.using(path) as directory:
+                if os.fstat(directory).st_mtime_ns != mtime_ns:
+                    set_on_directory(directory, Metadata(mtime_ns))
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                raise file_error("write", path, self._location, error) from error
+
     def _note_metadata(self, path: str, metadata: Metadata) -> None:
         if metadata.mtime_ns is not None or metadata.mode is not None:
             self._directory_metadata[path] = metadata
@@ -334,14 +318,14 @@ class LocalTreeWriter:
         except OSError as error:
             raise file_error("write", path, self._location, error) from error
 
-    def _place_of(self, path: str, *, make: bool = True, doing: str = "write") -> _Place:
+    def _place_of(self, path: str, *, make: bool = True, doing: str = "write") -> Place:
         """Return the place of a file, for the length of a ``with`` block.
 
         :param make: whether to make the directory if it is missing
         :param doing: a verb for errors
         :raises FileError: for any error of the system in the block
         """
-        return _Place(self._directories, self._location, path, self._checked(path)[-1], make, doing)
+        return Place(self._directories, self._location, path, self._checked(path)[-1], make, doing)
 
     def _checked(self, path: str) -> tuple[str, ...]:
         """Return the components of a path.

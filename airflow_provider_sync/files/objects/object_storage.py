@@ -58,6 +58,7 @@ class ObjectStorage:
     """
 
     is_remote = True
+    time_step_ns = 1
     concurrency = 8
 
     def __init__(self, filesystem: AbstractFileSystem, path: str) -> None:

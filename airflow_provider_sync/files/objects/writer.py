@@ -173,6 +173,9 @@ class ObjectTreeWriter:
             self._copy(path, path, metadata.mtime_ns, None)
         return self._objects.entry(path)
 
+    def date_directory(self, path: str, mtime_ns: int) -> None:
+        """Do nothing: stores have no directories."""
+
     def remove(self, path: str) -> None:
         """Remove an object, with many others in one request: by the next commit at the latest."""
         self._objects.check(path)

@@ -10,7 +10,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree_writer import TreeWriter
-from airflow_provider_sync.protocol.v2.file_messages import DigestFiles
+from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry
 from airflow_provider_sync.sync.directories.problems import ROUNDS
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
@@ -66,6 +66,12 @@ class Applying:
         """Delete what the source lacks."""
         self._each(self._work.removed, self._remove)
         self._each(self._work.emptied, self._remove_directory)
+
+    def date_directories(self, directories: Iterable[FileEntry]) -> None:
+        """Give directories the times that they have at the source, now that nothing in them changes any more."""
+        for entry in directories:
+            if entry.mtime_ns:
+                self._writer.date_directory(entry.path, entry.mtime_ns)
 
     def _fetch(
         self, client: SyncClient, request: DigestFiles, steps: SpooledList[Step] | list[Step], *, total_bytes: int

@@ -48,6 +48,7 @@ class SourceListing(_Listing):
     """What the source has of the selected files.
 
     :ivar entries: sorted by path
+    :ivar directories: those among the entries
     :ivar unchanged: whether the source is in the state that was asked for; there are no entries then
     :ivar state: names what was listed; ``None`` where a later change might not show
     :ivar links_skipped: number of symbolic links that the source left out
@@ -60,6 +61,7 @@ class SourceListing(_Listing):
     def __init__(self) -> None:
         super().__init__()
         self.entries = SpooledList(FileEntry)
+        self.directories = SpooledList(FileEntry)
         self.impossible: dict[str, str] = {}
         self.clashes = NameClashes()
         self.unchanged = False
@@ -74,7 +76,7 @@ class SourceListing(_Listing):
         :raises Stopped: once ``stopped`` is set
         :raises SyncError: when there is no complete answer
         """
-        is_nested = has_directories = False
+        is_nested = False
         selects = None if path_filter.selects_all else path_filter.selects
         append = self.entries.append
         with client.list_files(request) as answer:
@@ -89,7 +91,7 @@ class SourceListing(_Listing):
                     if len(path) > _SHORT and not can_travel(path, self._note_impossible):
                         continue
                     if entry.kind == "directory":
-                        has_directories = True
+                        self.directories.append(entry)
                     else:
                         self.files += 1
                         is_nested = is_nested or "/" in path
@@ -99,16 +101,21 @@ class SourceListing(_Listing):
             for path, reason in answer.unreadable.items():
                 if path_filter.descends(path[:-1]) if path.endswith("/") else path_filter.selects(path):
                     self.unreadable[path] = printable(reason)
-        self.knows_directories = has_directories or not is_nested
+        self.knows_directories = len(self.directories) > 0 or not is_nested
 
     def _note_impossible(self, path: str, error: FileError) -> None:
         self.impossible[path] = str(error)
+
+    def close(self) -> None:
+        """Remove what is on disk."""
+        self.entries.close()
+        self.directories.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.entries.close()
+        self.close()
 
 
 def list_source(client: SyncClient, request: ListFiles, path_filter: PathFilter, stopped: Event) -> SourceListing:
@@ -119,7 +126,7 @@ def list_source(client: SyncClient, request: ListFiles, path_filter: PathFilter,
         try:
             listing.read(client, request, path_filter, stopped)
         except BaseException:
-            listing.entries.close()
+            listing.close()
             raise
         return listing
 

@@ -152,14 +152,15 @@ class DirectorySync:
         if self.outcome.may_delete:
             check_deletes_of(self.directory, compared.source, compared.target, compared.work, missing=missing)
 
-    def write(self, compared: Compared, *, files: bool = True, deletes: bool = True) -> None:
+    def write(self, compared: Compared, *, files: bool = True, deletes: bool = True, ends: bool = False) -> None:
         """Do the work.
 
         :param files: whether files and directories are made
         :param deletes: whether what the source lacks is removed
+        :param ends: whether other tasks have written, so that directories get their times even if there is no work left
         :raises SyncError: for errors that concern no single file
         """
-        if not compared.work.is_possible:
+        if not (compared.work.is_possible or ends):
             return
         check_names(self.storage, compared.source.clashes)
         writing = Writing(self.client, self.directory, self.storage, self.root, self.rules, self.written, self.outcome)
@@ -170,7 +171,7 @@ class DirectorySync:
             # A source of which nothing can be read is not to be taken for an empty one.
             self.check_deletes(compared, missing=len(self.outcome.problems) + len(self.outcome.gone))
 
-        writing.run(compared.work, compared.target, files=files, deletes=deletes, before_deletes=before_deletes)
+        writing.run(compared.work, compared.source, compared.target, files=files, deletes=deletes, before_deletes=before_deletes)
 
     def remember(self, compared: Compared, *, wrote: bool) -> None:
         """Remember that nothing is left to do, if that is so.

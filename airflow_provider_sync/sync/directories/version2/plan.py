@@ -28,7 +28,9 @@ replaces something else is ``added``.
 Reason = Literal["", "size", "content", "time", "kind", "new", "gone"]
 """Why something has to be done; empty if nothing has."""
 
-SECOND = 1_000_000_000
+_SECOND = 1_000_000_000
+# What file systems and programs round times down to: NTFS and SMB; microseconds; exFAT; ext3. A time that ends so may be rounded.
+_FEWER_DIGITS = (100, 1_000, 10_000_000, _SECOND)
 PERMISSIONS = 0o777
 """The bits of a mode that are synced: a source must not be able to give its files the rights of their owner."""
 
@@ -38,6 +40,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar checksum: ``never``: equal sizes and times are enough; ``always``: all files of equal size have to be digested
     :ivar mtime: whether times of modification are synced
+    :ivar time_step_ns: the target's file system keeps times in steps of so many nanoseconds, rounded down
     :ivar permissions: whether permission bits are synced
     :ivar directories: whether a directory is synced for its own sake, so that empty ones are; if not, only those are removed that
         the removal of files leaves empty
@@ -45,6 +48,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     checksum: Checksum = "cached"
     mtime: bool = True
+    time_step_ns: int = 1
     permissions: bool = False
     directories: bool = True
 
@@ -208,7 +212,7 @@ def compare_files(entry: FileEntry, present: TreeEntry, rules: Rules) -> Step:
         if entry.digest != present.digest:
             return Step("changed", entry, present, "content")
     elif rules.checksum == "never":
-        if not _same_time(entry, present):
+        if not _same_time(entry, present, rules):
             return Step("changed", entry, present, "time")
     else:
         return Step("unsettled", entry, present)
@@ -233,16 +237,16 @@ def _same(entry: FileEntry, present: TreeEntry, rules: Rules, *, times: bool = T
 
     Storages that keep no times or permissions say 0, which is equal to everything.
     """
-    if times and rules.mtime and entry.mtime_ns and present.mtime_ns and not _same_time(entry, present):
+    if times and rules.mtime and entry.mtime_ns and present.mtime_ns and not _same_time(entry, present, rules):
         return Step("touched", entry, present, "time")
     if rules.permissions and entry.mode and present.mode and (entry.mode ^ present.mode) & PERMISSIONS:
         return Step("touched", entry, present, "time")
     return Step("same", entry, present)
 
 
-def _same_time(entry: FileEntry, present: TreeEntry) -> bool:
+def _same_time(entry: FileEntry, present: TreeEntry, rules: Rules) -> bool:
     """Whether two times are equal, as far as the storage that keeps fewer digits can tell."""
-    if entry.mtime_ns == present.mtime_ns:
+    one, other = entry.mtime_ns, present.mtime_ns
+    if one == other or one // rules.time_step_ns == other // rules.time_step_ns:
         return True
-    whole_seconds = not (entry.mtime_ns % SECOND and present.mtime_ns % SECOND)
-    return whole_seconds and entry.mtime_ns // SECOND == present.mtime_ns // SECOND
+    return any(one // step == other // step and not (one % step and other % step) for step in _FEWER_DIGITS)

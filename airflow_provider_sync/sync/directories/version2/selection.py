@@ -19,6 +19,7 @@ def rules_for(directory: TargetDirectory, storage: Storage) -> Rules:
     return Rules(
         checksum="never" if directory.hasher == "none" and directory.checksum == "cached" else directory.checksum,
         mtime=directory.mtime and not storage.is_remote,
+        time_step_ns=storage.time_step_ns,
         permissions=directory.permissions and not storage.is_remote,
         directories=not directory.include,
     )

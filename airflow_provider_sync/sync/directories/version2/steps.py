@@ -156,7 +156,7 @@ def delete_files(
         if not dry_run:
             # All downloads have ended: what is still unfinished is of a try that was killed.
             storage.clean(0)
-            sync.write(compared, files=False)
+            sync.write(compared, files=False, ends=any(batch.files for batch in batches))
         work, deleted = compared.work, len(compared.work.removed) if dry_run else sync.outcome.deleted
         if not (len(work.unsettled) or len(work.files) or len(work.links) or len(work.touched) or len(work.directories)):
             sync.remember(compared, wrote=not dry_run)

@@ -16,7 +16,7 @@ from airflow_provider_sync.sync.directories.version2.apply import Applying
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.hard_links import HardLinks
-from airflow_provider_sync.sync.directories.version2.listings import TargetListing
+from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Rules
@@ -49,7 +49,16 @@ class Writing:
         self._written = written
         self._outcome = outcome
 
-    def run(self, work: Work, target: TargetListing, *, files: bool, deletes: bool, before_deletes: Callable[[], None]) -> None:
+    def run(
+        self,
+        work: Work,
+        source: SourceListing,
+        target: TargetListing,
+        *,
+        files: bool,
+        deletes: bool,
+        before_deletes: Callable[[], None],
+    ) -> None:
         """Do the work.
 
         :param files: whether files and directories are made
@@ -86,6 +95,8 @@ class Writing:
                     before_deletes()
                     if self._outcome.may_delete:
                         applying.delete()
+                    if self._rules.mtime:
+                        applying.date_directories(source.directories)
             finally:
                 self._outcome.note_writes(applying, fetching, copies)
 
