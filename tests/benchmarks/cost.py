@@ -47,7 +47,7 @@ def medians(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def side_by_side(work: str, ours: Sequence[Cost], peer: str, theirs: Sequence[Cost], at_most: float) -> Line:
+def side_by_side(work: str, ours: Sequence[Cost], peer: str, theirs: Sequence[Cost], at_most: float | None) -> Line:
     """Return the line of a work, from all rounds of both."""
     our, their = medians(ours), medians(theirs)
     note = f"{our.note()}, process {our.process:.2f} s; theirs: {their.note()}"

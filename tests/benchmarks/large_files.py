@@ -18,8 +18,9 @@ from tests.benchmarks.tree_pair import TreePair, tree_pair
 from tests.database_servers import DatabaseServers
 
 FIRST, UNCHANGED, CHANGED = "first sync", "unchanged", "1 MB changed, 100 bytes inserted near the start"
+CHANGED_AGAIN = "the same again: the target knows its chunks"
 
-_TARGETS = {FIRST: 1.2, UNCHANGED: 1.5, CHANGED: 0.6}
+_TARGETS = {FIRST: 1.2, UNCHANGED: 1.5, CHANGED: 0.6, CHANGED_AGAIN: None}
 _MAX_CHANGED_MB = 2.0
 _MAX_READ = 0.05
 """Share of the file, for "nothing read": what a program reads of itself counts too."""
@@ -30,7 +31,7 @@ _GIB = 1 << 30
 
 
 def one_large_file(servers: DatabaseServers, folder: Path, scale: float, rounds: int) -> Section:
-    """Copy 1 GiB, copy it again unchanged, and again with a little changed; each round into new folders."""
+    """Copy 1 GiB, copy it again unchanged, and twice with a little changed; each round into new folders."""
     size = int(_GIB * scale)
     source = _make_source(folder, size)
     ours: dict[str, list[Cost]] = defaultdict(list)
@@ -48,8 +49,8 @@ def one_large_file(servers: DatabaseServers, folder: Path, scale: float, rounds:
             our_target, their_target = folder / f"by-sync-{number}", folder / f"by-rsync-{number}"
             with tree_pair(folder / f"halves-{number}", str(source.parent), str(our_target)) as pair:
                 for work in _TARGETS:
-                    if work is CHANGED:
-                        _change(source, number)
+                    if work in (CHANGED, CHANGED_AGAIN):
+                        _change(source, 2 * number + (work is CHANGED_AGAIN))
                     in_turn(number, partial(ours_did, work, pair), partial(theirs_did, work, daemon, their_target))
                     wait_until_old(our_target / source.name)
                 memory = max(memory[0], *(run.peak_memory for run in pair.runs)), max(memory[1], pair.server.peak_memory())
