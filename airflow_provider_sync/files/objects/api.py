@@ -12,70 +12,27 @@ import hashlib
 import io
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from fsspec import AbstractFileSystem
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from airflow_provider_sync.exceptions import FileChangedError
-from airflow_provider_sync.files.objects.listing import FoundObject
+from airflow_provider_sync.files.objects.listing import FoundObject, PageTokens
+from airflow_provider_sync.files.objects.throttling import unless_throttled
+from airflow_provider_sync.files.tree import TreeEntry
 
 MTIME = "mtime"
 """Metadata with the time of modification, in seconds with decimals, as rclone writes it."""
 
-_ATTEMPTS = 6
-_MAX_PAUSE = 20.0
-_THROTTLED = frozenset({429, 500, 502, 503, 504})
-_PRECONDITION_FAILED = 412
 # Larger objects are copied in parts.
 _MAX_COPY_BYTES = 5 * 1024**3
-_MAX_CAUSES = 10
 _NS = 1_000_000_000
 # Of seconds since the epoch: more are no time.
 _MAX_DIGITS = 11
-
-Result = TypeVar("Result")
-
-
-def statuses(error: BaseException) -> Iterator[int]:
-    """Yield the statuses of HTTP that led to an error, as the libraries of stores have them."""
-    cause: BaseException | None = error
-    for _ in range(_MAX_CAUSES):
-        if cause is None:
-            return
-        response = getattr(cause, "response", None)
-        if isinstance(response, dict):
-            yield int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        for name in ("code", "status_code", "status"):
-            status = getattr(cause, name, None)
-            if isinstance(status, int) or (isinstance(status, str) and status.isdecimal()):
-                yield int(status)
-        cause = cause.__cause__ or cause.__context__
-
-
-def is_throttled(error: BaseException) -> bool:
-    """Whether a store refused a request because it, or somebody's quota, is overloaded."""
-    return not _THROTTLED.isdisjoint(statuses(error))
-
-
-def is_other_version(error: BaseException) -> bool:
-    """Whether a store refused a request because the object has not the version that it must have."""
-    return _PRECONDITION_FAILED in statuses(error) or isinstance(error.__cause__, FileExistsError)
-
-
-def unless_throttled(call: Callable[[], Result]) -> Result:
-    """Return what ``call`` returns, and call it again, after longer and longer pauses, while the store throttles it."""
-    retrying = Retrying(
-        retry=retry_if_exception(is_throttled),
-        stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.5, max=_MAX_PAUSE),
-        reraise=True,
-    )
-    return retrying(call)
 
 
 def modified_ns(info: dict[str, Any]) -> int:
@@ -125,11 +82,11 @@ class ObjectApi(Protocol):
         """Write a small object, and return its time of modification, 0 if it is not known, and its version."""
         ...
 
-    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> None:
-        """Copy an object inside the store.
+    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
+        """Copy one version of an object inside the store, and return the copy.
 
         :param mtime_ns: for the metadata; ``None`` keeps what the object has
-        :param version: that it must have
+        :param version: that it must have; ``None`` for the one that it has now
         :raises FileChangedError: when it has another, if the store does not refuse it by itself
         """
         ...
@@ -180,13 +137,14 @@ class S3Api:
     def pages(self, prefix: str, after: str = "") -> Iterator[list[FoundObject]]:
         """List by ``ListObjectsV2``; see :class:`~.objects.listing.Pages`."""
         arguments: dict[str, str] = {"StartAfter": after} if after else {}
+        tokens = PageTokens()
         while True:
             page = self._call("list_objects_v2", Prefix=prefix, **arguments)
             found = page.get("Contents", ())
             if found:
                 yield [FoundObject(each["Key"], each["Size"], *self.describe(each)) for each in found]
-            token = page.get("NextContinuationToken")
-            if not page.get("IsTruncated") or not token:
+            token = tokens.next(page.get("NextContinuationToken"), is_last=not page.get("IsTruncated"))
+            if token is None:
                 return
             arguments = {"ContinuationToken": token}
 
@@ -204,7 +162,7 @@ class S3Api:
         answer = self._call("put_object", Key=self.prefix + path, Body=data, **self.upload_arguments(mtime_ns))
         return self.describe(answer)
 
-    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> None:
+    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
         """Copy an object inside the store; see :class:`ObjectApi`."""
         source, target = (f"{self._bucket}/{self.prefix}{name}" for name in (from_path, path))
         about = self._call("head_object", Key=self.prefix + from_path)
@@ -216,8 +174,12 @@ class S3Api:
             arguments |= {"MetadataDirective": "REPLACE", **self.upload_arguments(mtime_ns)}
         if about["ContentLength"] > _MAX_COPY_BYTES:
             unless_throttled(lambda: self._fs.cp_file(source, target, **arguments))
+            answer = self._call("head_object", Key=self.prefix + path)
         else:
-            self._call("copy_object", Key=self.prefix + path, CopySource=source, **arguments)
+            copied = self._call("copy_object", Key=self.prefix + path, CopySource=source, **arguments)
+            answer = copied["CopyObjectResult"]
+        mtime_ns, copied_version = self.describe(answer)
+        return TreeEntry(path, "file", int(about["ContentLength"]), mtime_ns, 0, copied_version)
 
     def delete(self, paths: Sequence[str]) -> dict[str, str]:
         """Delete objects with one request, and return why some could not be; missing ones are no error."""
@@ -258,6 +220,7 @@ class GcsApi:
         arguments = {"prefix": prefix, "maxResults": 1000, "fields": "nextPageToken,items(name,size,updated,generation,metadata)"}
         if after:
             arguments["startOffset"] = after
+        tokens = PageTokens()
         while True:
             page = self._call("GET", "b/{}/o", self._bucket, **arguments)
             found = [
@@ -267,9 +230,10 @@ class GcsApi:
             ]
             if found:
                 yield found
-            if not page.get("nextPageToken"):
+            token = tokens.next(page.get("nextPageToken"), is_last=not page.get("nextPageToken"))
+            if token is None:
                 return
-            arguments["pageToken"] = page["nextPageToken"]
+            arguments["pageToken"] = token
 
     def describe(self, info: dict[str, Any]) -> tuple[int, bytes]:
         """Return time of modification and version, the generation, from what the store says in any of its answers."""
@@ -307,9 +271,16 @@ class GcsApi:
         )
         return self.describe(answer)
 
-    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> None:
+    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
         """Copy an object inside the store; see :class:`ObjectApi`."""
-        arguments: dict[str, Any] = {} if version is None else {"ifSourceGenerationMatch": version.decode()}
+        if version is None:
+            about = self._call("GET", "b/{}/o/{}", self._bucket, self.prefix + from_path, fields="generation")
+            version = str(about["generation"]).encode()
+        # A large object takes several calls, of which each must be about this version. To copy an object to its own place, as for
+        # other metadata, is to replace it: what somebody has put there meanwhile must stay.
+        arguments: dict[str, Any] = {"ifSourceGenerationMatch": version.decode()}
+        if path == from_path:
+            arguments["ifGenerationMatch"] = version.decode()
         data = json.dumps(self.upload_arguments(mtime_ns)) if mtime_ns is not None else None
         while True:
             answer = self._call(
@@ -321,7 +292,9 @@ class GcsApi:
                 **arguments,
             )
             if answer["done"]:
-                return
+                made = answer["resource"]
+                made_ns, made_version = self.describe(made)
+                return TreeEntry(path, "file", int(made["size"]), made_ns, 0, made_version)
             arguments["rewriteToken"] = answer["rewriteToken"]
 
     def delete(self, paths: Sequence[str]) -> dict[str, str]:

@@ -72,7 +72,7 @@ class CommonApi:
         entry = self._files.look_up(path)
         return entry.mtime_ns, entry.version
 
-    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> None:
+    def copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
         """Copy a file by reading it."""
         with self._files.read(from_path) as reader:
             if version and self._files.look_up(from_path).version != version:
@@ -80,6 +80,7 @@ class CommonApi:
             with self._files.write(path, size=reader.size, replaces=self._replaces) as writer:
                 for block in reader:
                     writer.write(block)
+        return self._files.look_up(path)
 
     def delete(self, paths: Sequence[str]) -> dict[str, str]:
         """Remove files."""

@@ -35,6 +35,27 @@ class FoundObject(NamedTuple):
     version: bytes
 
 
+class PageTokens:
+    """Checks what a store says of the next page of one listing."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def next(self, token: str | None, *, is_last: bool) -> str | None:
+        """Return with what to ask for the next page; ``None`` after the last one.
+
+        :param is_last: whether the store says that there are no more pages
+        :raises FileError: for a listing that is cut, or goes round in a circle
+        """
+        if is_last:
+            return None
+        if not token or token in self._seen:
+            problem = "names the same page twice" if token else "does not say how to ask for the next page"
+            raise FileError(f"The store lists more objects, but {problem}. Try again, or use another store.")
+        self._seen.add(token)
+        return token
+
+
 class Pages(Protocol):
     """A listing, page by page, in the order of keys."""
 
@@ -62,6 +83,8 @@ def in_path_order(pages: Pages, prefix: str, *, max_held: int = MAX_HELD) -> Ite
     last = ""
     while page is not None:
         for found in page:
+            if not found.key.startswith(prefix) or found.size < 0:
+                raise FileError(f"The store lists {found.key!r} with {found.size} bytes below {prefix!r}. Use another store.")
             if found.key <= last:
                 raise FileError(f"The store lists {found.key!r} after {last!r}, so not in the order of keys. Use another store.")
             last = found.key

@@ -23,6 +23,7 @@ from airflow_provider_sync.files.objects.common_api import CommonApi, Replaceabl
 from airflow_provider_sync.files.objects.filesystems import BUCKET_IN_HOST, FLAT_STORES, protocols_of
 from airflow_provider_sync.files.objects.plain_files import PlainFiles
 from airflow_provider_sync.files.objects.streams import READ_BYTES, StoreReader, StoreWriter, answering
+from airflow_provider_sync.files.objects.throttling import unless_throttled
 from airflow_provider_sync.files.objects.walk import walk_objects
 from airflow_provider_sync.files.objects.writer import ObjectTreeWriter
 from airflow_provider_sync.files.paths import can_travel, check_name
@@ -123,8 +124,8 @@ class ObjectStorage:
             # A listing from an earlier request would pin a version that may be gone.
             self._fs.invalidate_cache(self._fs._parent(key))
             # File objects that asked the store for the size remember its answer.
-            file = self._fs.open(key, "rb", block_size=READ_BYTES, cache_type="none")
-            info = getattr(file, "details", None) or self._fs.info(key)
+            file = unless_throttled(lambda: self._fs.open(key, "rb", block_size=READ_BYTES, cache_type="none"))
+            info = getattr(file, "details", None) or unless_throttled(lambda: self._fs.info(key))
             if info.get("type") == "directory":
                 raise IsADirectoryError(errno.EISDIR, "It is a directory")
         return StoreReader(file, path, self.location, int(info["size"])), info
@@ -143,7 +144,7 @@ class ObjectStorage:
         key = self._key(path)
         with answering("read", path, self.location):
             self._fs.invalidate_cache(self._fs._parent(key))
-            after = self._fs.info(key)
+            after = unless_throttled(lambda: self._fs.info(key))
         return _version(after) == _version(before)
 
     def _entry(self, path: str, info: dict[str, Any]) -> TreeEntry:
@@ -161,7 +162,7 @@ class ObjectStorage:
         key = self._key(path)
         with answering("read", path, self.location):
             self._fs.invalidate_cache(self._fs._parent(key))
-            return self._entry(path, self._fs.info(key))
+            return self._entry(path, unless_throttled(lambda: self._fs.info(key)))
 
     def _objects(
         self, path_filter: PathFilter, missing_ok: bool, on_unreadable: OnUnreadable | None

@@ -6,9 +6,11 @@ import errno
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError, TransportError
+from airflow_provider_sync.files.objects.throttling import is_throttled, unless_throttled
 from airflow_provider_sync.printable import reason
 
 READ_BYTES = 8 * 1024 * 1024
@@ -36,7 +38,8 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
     except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
         raise FileError(f"Cannot {doing} {what}: {error}. Check the credentials and the path.") from error
     except OSError as error:
-        if error.errno == errno.EBUSY and doing == "read":
+        # s3fs has this number for a store that is busy, too.
+        if error.errno == errno.EBUSY and doing == "read" and not is_throttled(error):
             raise FileChangedError(f"{what} changed while it was read. Try again when nobody writes to it.") from error
         raise TransportError(f"Cannot {doing} {what}: {error}. Try again.") from error
     except Exception as error:  # each store's library has its own exceptions, most of them for transient failures
@@ -93,8 +96,13 @@ class StoreReader(io.RawIOBase):
             if count <= 0:
                 return 0
             with answering("read", self._path, self._location):
-                self._file.seek(self._position)
-                self._block = self._file.read(count)
+                block = unless_throttled(partial(self._fetch, count))
+                if len(block) > count:
+                    raise FileError(
+                        f"Cannot read {self._path!r} in {self._location}: for a range of {count} bytes the store sent"
+                        f" {len(block)}. Use a store that knows ranges."
+                    )
+                self._block = block
             self.requests += 1
             self._block_start, start = self._position, 0
             self._ahead = min(2 * self._ahead, READ_BYTES)
@@ -102,6 +110,11 @@ class StoreReader(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+    def _fetch(self, count: int) -> bytes:
+        self._file.seek(self._position)
+        data: bytes = self._file.read(count)
+        return data
 
     def close(self) -> None:
         """Close this file and the store's."""

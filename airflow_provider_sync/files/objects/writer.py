@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError
-from airflow_provider_sync.files.objects.api import ObjectApi, is_other_version
+from airflow_provider_sync.files.objects.api import ObjectApi
 from airflow_provider_sync.files.objects.new_file import ObjectNewFile
 from airflow_provider_sync.files.objects.streams import answering
+from airflow_provider_sync.files.objects.throttling import is_other_version
 from airflow_provider_sync.files.storage import FileWriter
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, Metadata, OnFailure
@@ -26,6 +27,7 @@ from airflow_provider_sync.files.tree_writer import Backup, Metadata, OnFailure
 CONCURRENCY = 16
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
 _MAX_REMOVED = 1000
+_BACKUP_TRIES = 3
 _RUN = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{6})Z")
 _TIME = "%Y-%m-%dT%H%M%S"
 
@@ -134,15 +136,14 @@ class ObjectTreeWriter:
 
         def work() -> TreeEntry:
             self._back_up(path)
-            self._copy(from_path, path, metadata.mtime_ns, version)
-            return self._objects.entry(path)
+            return self._copy(from_path, path, metadata.mtime_ns, version)
 
         self._begin(path, 0, work)
 
-    def _copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> None:
+    def _copy(self, from_path: str, path: str, mtime_ns: int | None, version: bytes | None) -> TreeEntry:
         try:
             with answering("read", from_path, self._objects.location):
-                self._api.copy(from_path, path, mtime_ns, version)
+                return self._api.copy(from_path, path, mtime_ns, version)
         except MissingFileError as error:
             raise self._changed(from_path, "is gone") from error
         except SyncError as error:
@@ -170,7 +171,7 @@ class ObjectTreeWriter:
         """Set the time of modification, by a copy inside the store; stores have no permissions."""
         self._objects.check(path)
         if metadata.mtime_ns is not None:
-            self._copy(path, path, metadata.mtime_ns, None)
+            return self._copy(path, path, metadata.mtime_ns, None)
         return self._objects.entry(path)
 
     def date_directory(self, path: str, mtime_ns: int) -> None:
@@ -262,8 +263,16 @@ class ObjectTreeWriter:
                 return
             self._backed_up.add(path)
         kept = f"{self._backup.folder.strip('/')}/{self._run}/{path}"
-        with suppress(MissingFileError), answering("read", path, self._objects.location):
-            self._api.copy(path, kept, None, None)
+        with suppress(MissingFileError):
+            for tries_left in reversed(range(_BACKUP_TRIES)):
+                try:
+                    with answering("read", path, self._objects.location):
+                        self._api.copy(path, kept, None, None)
+                    return
+                except SyncError as error:
+                    # Somebody replaced it meanwhile: what is there now is to be kept.
+                    if not (tries_left and is_other_version(error)):
+                        raise
 
     def _remove_old_backups(self) -> None:
         """Remove the backups of runs that are older than the configured days."""

@@ -1,0 +1,53 @@
+"""Know from the errors of all libraries why a store refused a request, and repeat what it was too busy for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+_ATTEMPTS = 6
+_MAX_PAUSE = 20.0
+_THROTTLED = frozenset({429, 500, 502, 503, 504})
+_PRECONDITION_FAILED = 412
+_MAX_CAUSES = 10
+
+Result = TypeVar("Result")
+
+
+def statuses(error: BaseException) -> Iterator[int]:
+    """Yield the statuses of HTTP that led to an error, as the libraries of stores have them."""
+    cause: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if cause is None:
+            return
+        response = getattr(cause, "response", None)
+        if isinstance(response, dict):
+            yield int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        for name in ("code", "status_code", "status"):
+            status = getattr(cause, name, None)
+            if isinstance(status, int) or (isinstance(status, str) and status.isdecimal()):
+                yield int(status)
+        cause = cause.__cause__ or cause.__context__
+
+
+def is_throttled(error: BaseException) -> bool:
+    """Whether a store refused a request because it, or somebody's quota, is overloaded."""
+    return not _THROTTLED.isdisjoint(statuses(error))
+
+
+def is_other_version(error: BaseException) -> bool:
+    """Whether a store refused a request because the object has not the version that it must have."""
+    return _PRECONDITION_FAILED in statuses(error) or isinstance(error.__cause__, FileExistsError)
+
+
+def unless_throttled(call: Callable[[], Result]) -> Result:
+    """Return what ``call`` returns, and call it again, after longer and longer pauses, while the store throttles it."""
+    retrying = Retrying(
+        retry=retry_if_exception(is_throttled),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.5, max=_MAX_PAUSE),
+        reraise=True,
+    )
+    return retrying(call)
