@@ -60,6 +60,15 @@ def test_the_unit_is_hardened(systemd_analyze: str, tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout[-100:]
 
 
+def test_the_unit_runs_one_file() -> None:
+    """``airflow-sync.pyz`` is unpacked where a later start finds it, and its first start has the time to."""
+    settings = dict(line.split("=", 1) for line in (RECIPES / "airflow-sync.service").read_text().splitlines() if "=" in line)
+    variables = dict(assignment.split("=", 1) for assignment in settings["Environment"].split())
+    assert settings["CacheDirectory"] == "airflow-sync"
+    assert Path(variables["PEX_ROOT"]).is_relative_to("/var/cache/airflow-sync")
+    assert settings["TimeoutStartSec"] == "5min"
+
+
 MANIFESTS = list(yaml.safe_load_all((RECIPES / "kubernetes.yaml").read_text()))
 
 
