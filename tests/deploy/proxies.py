@@ -7,6 +7,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -53,7 +54,8 @@ class Proxy(NamedTuple):
 
 def program(name: str) -> str:
     """Find a program; where it has to be, its absence is a failure."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    # pip installs programs beside its Python.
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:{Path(sys.executable).parent}")
     if found is None:
         if os.environ.get("CI"):
             pytest.fail(f"no {name}", pytrace=False)
@@ -106,7 +108,30 @@ def caddy(server: str, folder: Path) -> Iterator[Proxy]:
     yield from _run(command, Proxy(_url(port), authority.path), folder)
 
 
-PROXIES: Mapping[str, Callable[[str, Path], AbstractContextManager[Proxy]]] = {"nginx": nginx, "caddy": caddy}
+@contextmanager
+def traefik(server: str, folder: Path, **replacements: int) -> Iterator[Proxy]:
+    """Run the recipe for Traefik before the sync server at a URL.
+
+    :param replacements: of ``burst``, say, by another number
+    """
+    port, authority = free_port(), Authority(folder)
+    authority.sign("localhost")
+    own = {"source.example`": "localhost`"}
+    recipe = replaced((RECIPES / "traefik-airflow-sync.yaml").read_text(), _places(server, folder) | own)
+    for name, value in replacements.items():
+        recipe, found = re.subn(rf"\b{name}: \d+", f"{name}: {value}", recipe)
+        assert found, name
+    (folder / "airflow-sync.yaml").write_text(recipe)
+    own = {'":443"': f'"127.0.0.1:{port}"', "/etc/traefik/airflow-sync.yaml": f"{folder}/airflow-sync.yaml"}
+    (folder / "traefik.yaml").write_text(replaced((RECIPES / "traefik.yaml").read_text(), own))
+    yield from _run([program("traefik"), f"--configFile={folder}/traefik.yaml"], Proxy(_url(port), authority.path), folder)
+
+
+PROXIES: Mapping[str, Callable[[str, Path], AbstractContextManager[Proxy]]] = {
+    "nginx": nginx,
+    "caddy": caddy,
+    "traefik": traefik,
+}
 
 
 def _places(server: str, folder: Path) -> dict[str, str]:
@@ -142,9 +167,11 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], proxy: Proxy, log: 
         connection = HTTPSConnection(urlsplit(proxy.url).netloc, context=trusted, timeout=10)
         try:
             connection.request("GET", "/api/sync/health")
-            assert connection.getresponse().status == 200
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
+            if connection.getresponse().status == 200:
+                return
+        except (ConnectionError, ssl.SSLError):
+            # Traefik listens before it has read its routes and certificates.
+            pass
         finally:
             connection.close()
+        time.sleep(0.05)

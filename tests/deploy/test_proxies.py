@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from http.client import HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from airflow_provider_sync.config import ServerConfig, table_from_options
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
-from tests.deploy.proxies import PROXIES, Proxy, nginx
+from tests.deploy.proxies import PROXIES, Proxy, nginx, traefik
 from tests.scenario import Scenario, opened
 
 pytestmark = pytest.mark.slow
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.slow
 ROWS = 100_000
 QUIET_SECONDS = 65
 """Longer than any default of nginx's for a server that says nothing."""
+
+Run = Callable[[str, Path], AbstractContextManager[Proxy]]
 
 TOKENS = ["token", {"token": "elsewhere", "addresses": ["192.0.2.0/24"]}]
 
@@ -90,7 +93,7 @@ def test_a_long_silent_scan(proxies: dict[str, Proxy], source: tuple[Scenario, s
     with ThreadPoolExecutor() as pool:
         running = [pool.submit(sync, proxies[name], version, "quiet", tmp_path / name) for name in proxies for version in "12"]
         reports = [sync.result() for sync in running]
-    assert [report.rows_inserted for report in reports] == [1000] * 4
+    assert [report.rows_inserted for report in reports] == [1000] * 2 * len(proxies)
     # The silence was one.
     assert min(report.seconds for report in reports) > 60
 
@@ -115,8 +118,13 @@ def test_nobody_claims_another_address(proxies: dict[str, Proxy]) -> None:
             assert status(proxy, "/capabilities", Authorization="Bearer elsewhere", **claimed)[0] == 401
 
 
-def test_nginx_limits_an_address(source: tuple[Scenario, str], tmp_path: Path) -> None:
-    """Requests of one address beyond those that nginx lets wait are answered 429 with Retry-After, and the others are served."""
-    with nginx(source[1], tmp_path, rate="1r/s", burst="1") as proxy, ThreadPoolExecutor(8) as pool:
+@pytest.mark.parametrize(
+    "run",
+    [partial(nginx, rate="1r/s", burst="1"), partial(traefik, average=1, burst=2)],
+    ids=["nginx", "traefik"],
+)
+def test_an_address_is_limited(run: Run, source: tuple[Scenario, str], tmp_path: Path) -> None:
+    """Requests of one address beyond those that it may send are answered 429 with Retry-After, and the others are served."""
+    with run(source[1], tmp_path) as proxy, ThreadPoolExecutor(8) as pool:
         answers = Counter(pool.map(lambda _: status(proxy, "/health"), range(8)))
     assert answers.keys() == {(200, None), (429, "1")}

@@ -19,16 +19,6 @@ from airflow_provider_sync.provider_info import get_provider_info
 from tests.deploy.proxies import RECIPES, replaced
 
 
-def test_traefik() -> None:
-    """What Traefik's configuration refers to is there."""
-    static, dynamic = [(RECIPES / name).read_text() for name in ("traefik.yaml", "traefik-airflow-sync.yaml")]
-    http = yaml.safe_load(dynamic)["http"]
-    (router,) = http["routers"].values()
-    assert set(router["entryPoints"]) <= yaml.safe_load(static)["entryPoints"].keys()
-    assert router["middlewares"] == list(http["middlewares"])
-    assert http["services"][router["service"]]["loadBalancer"]["serversTransport"] in http["serversTransports"]
-
-
 def unit(folder: Path) -> Path:
     """Write the unit with a program that is there."""
     path = folder / "airflow-sync.service"
@@ -132,7 +122,7 @@ def test_values_of_airflow() -> None:
     assert values["config"]["sync"]["server_config"] == f"{mount['mountPath']}/server.yaml"
 
 
-@pytest.mark.parametrize("name", ["kubernetes.yaml", "airflow-values.yaml", "traefik.yaml", "traefik-airflow-sync.yaml"])
+@pytest.mark.parametrize("name", ["kubernetes.yaml", "airflow-values.yaml"])
 def test_what_was_not_run_says_so(name: str) -> None:
     """A recipe that nothing has run says so in its first lines."""
     assert re.search("not run", "".join((RECIPES / name).read_text().splitlines()[:4]), re.IGNORECASE)
