@@ -170,6 +170,11 @@ def schema_warnings(target: Target, table_slice: TableSlice) -> tuple[str, ...]:
     warnings = []
     if target.left_out:
         warnings.append(f"Only the source has {_listed(target.left_out)}, which on_schema_change leaves out.")
+    if target.schema_changes and target.source_columns is not None:
+        warnings.append(
+            "The columns that a run would add or widen are not compared before: it also updates rows that differ only there, and"
+            " they are not counted."
+        )
     # Columns that are to be widened take no part in a dry run.
     is_narrowed = bool(options.columns) or (target.source_columns is not None and not target.left_out)
     synced = {column.column.name for column in table_slice.columns}
