@@ -32,7 +32,7 @@ class BlockCompression:
         self._compress = BlockCompressor().compress
         self._refused: dict[str, int] = {}
 
-    def is_worthwhile(self, path: str, first: bytes) -> bool:
+    def is_worthwhile(self, path: str, first: bytes | memoryview) -> bool:
         """Decide whether the blocks of a file shall be compressed, by its name, its first bytes, and the files like it before."""
         if len(first) < _MIN_BYTES:
             return False
@@ -50,7 +50,7 @@ class BlockCompression:
         self._refused[kind] = refused + 1
         return False
 
-    def compressed(self, block: bytes) -> bytes | None:
+    def compressed(self, block: bytes | memoryview) -> bytes | None:
         """Return a block as a frame, or ``None`` if that is not smaller."""
         frame = self._compress(block)
         return frame if len(frame) < _WORTH_IT * len(block) else None

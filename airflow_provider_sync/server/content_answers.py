@@ -18,9 +18,10 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     Content,
     ReadFiles,
 )
+from airflow_provider_sync.protocol.v2.framing import Buffers
 from airflow_provider_sync.server.access.grants import Grant
 from airflow_provider_sync.server.active_requests import ActiveRequest
-from airflow_provider_sync.server.file_contents import FileContents
+from airflow_provider_sync.server.file_contents import BUFFER_BYTES, FileContents
 from airflow_provider_sync.server.file_requests import decode_file_request
 from airflow_provider_sync.server.file_streams import Groups, stream_files
 from airflow_provider_sync.server.served_directory import ServedDirectories, ServedDirectory
@@ -33,12 +34,13 @@ class ContentAnswers:
 
     def __init__(self, directories: ServedDirectories) -> None:
         self._directories = directories
+        self._buffers = Buffers(BUFFER_BYTES)
 
     def read(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
         """Answer the content of files; one that cannot be sent has a message in its place."""
         request = decode_file_request(body, ReadFiles, grant.directories)
         return stream_files(
-            FileContents(self._directories.open(request), active).groups(request.files),
+            FileContents(self._directories.open(request), active, self._buffers).groups(request.files),
             accept,
             active,
             directory=request.directory,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from blake3 import blake3
 
@@ -16,12 +16,10 @@ from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.content_check import wanted_bytes
 from airflow_provider_sync.protocol.v2.file_messages import (
     MAX_CONTENT_BYTES,
-    Content,
-    ContentEnd,
     ContentFailed,
-    FileMessage,
     RequestedFile,
 )
+from airflow_provider_sync.protocol.v2.framing import Buffers, FramedContent
 from airflow_provider_sync.server.active_requests import ActiveRequest
 from airflow_provider_sync.server.block_compression import BlockCompression
 from airflow_provider_sync.server.file_streams import Groups
@@ -34,14 +32,17 @@ RECORDED = 2_000
 """Files that were sent whose digests go into the cache at once."""
 
 _GROUP_MESSAGES = 1_000
+BUFFER_BYTES = GROUP_BYTES + MAX_CONTENT_BYTES + 256 * _GROUP_MESSAGES
+"""Bytes of a group and one more block, with the heads of their messages."""
+
 _AHEAD_BYTES = 16 * 1024 * 1024
 """Bytes of small files of another machine that are read before it is their turn."""
 
 
 class _Loaded(NamedTuple):
-    """A small file: its content, and its entry with the digest."""
+    """A small file: its content, and its entry."""
 
-    data: bytes
+    data: memoryview
     entry: TreeEntry
 
 
@@ -49,51 +50,60 @@ class FileContents:
     """The content of some files, as messages.
 
     :param active: the request that is answered
+    :param buffers: of :data:`BUFFER_BYTES`
     """
 
-    def __init__(self, directory: ServedDirectory, active: ActiveRequest) -> None:
+    def __init__(self, directory: ServedDirectory, active: ActiveRequest, buffers: Buffers) -> None:
         self._directory = directory
         self._active = active
         self._compression = BlockCompression()
         self._location = directory.storage.location
         self._read: list[TreeEntry] = []
+        self._buffers = buffers
+        self._framed = FramedContent(buffers.take())
+        self._failure: ContentFailed | None = None
 
     def groups(self, files: Sequence[RequestedFile]) -> Groups:
         """Yield the messages, about :data:`GROUP_BYTES` at once."""
-        group: list[FileMessage] = []
-        size = 0
         try:
             with self._directory.noting_location(), self._directory.opener() as open_version:
-                for message in self._messages(files, open_version):
-                    group.append(message)
-                    size += len(message.data) if isinstance(message, Content) else 0
-                    if size >= GROUP_BYTES or len(group) >= _GROUP_MESSAGES:
-                        yield group
-                        group, size = [], 0
+                for _ in self._each(files, open_version):
+                    if len(self._framed) >= GROUP_BYTES or self._framed.messages >= _GROUP_MESSAGES:
+                        yield (self._take(),)
                         if len(self._read) >= RECORDED:
                             self._record()
-            if group:
-                yield group
+                    if self._failure is not None:
+                        yield self._take(), self._failure
+                        self._failure = None
+            if self._framed.messages:
+                yield (self._take(),)
         finally:
             self._record()
+
+    def _take(self) -> FramedContent:
+        """Return what is framed, and go on in another buffer: this one is still being sent."""
+        framed, self._framed = self._framed, FramedContent(self._buffers.take())
+        return framed
 
     def _record(self) -> None:
         self._directory.cached.record(self._read)
         self._read.clear()
 
-    def _messages(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[FileMessage]:
+    def _each(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[None]:
+        """Frame the files; stop after each message."""
         if self._directory.storage.is_remote:
             yield from self._read_ahead(files, open_version)
             return
         for number, requested in enumerate(files):
             self._active.check()
             if _is_small(requested):
-                yield self._whole(number, requested, self._load(number, requested, open_version))
+                self._whole(number, requested, open_version)
+                yield
             else:
                 yield from self._pieces(number, requested, open_version)
 
-    def _read_ahead(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[FileMessage]:
-        """Yield the messages of files on another machine: several small ones are read at once, so that round trips overlap."""
+    def _read_ahead(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[None]:
+        """Frame files of another machine: several small ones are read at once, so that round trips overlap."""
         workers = self._directory.storage.concurrency
         waiting: deque[tuple[int, RequestedFile, Future[_Loaded | ContentFailed]]] = deque()
         size = 0
@@ -107,11 +117,13 @@ class FileContents:
                     while waiting and (len(waiting) > 2 * workers or size > _AHEAD_BYTES or not _is_small(requested)):
                         first, file, loading = waiting.popleft()
                         size -= file.size
-                        yield self._whole(first, file, loading.result())
+                        self._copy(first, file, loading.result())
+                        yield
                     if not _is_small(requested):
                         yield from self._pieces(number, requested, open_version)
                 for first, file, loading in waiting:
-                    yield self._whole(first, file, loading.result())
+                    self._copy(first, file, loading.result())
+                    yield
             finally:
                 for _, _, loading in waiting:
                     loading.cancel()
@@ -122,56 +134,90 @@ class FileContents:
             return self._load(number, requested, open_version)
 
     def _load(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> _Loaded | ContentFailed:
-        """Read a small file."""
+        """Read a small file, before it is its turn."""
+        data = memoryview(bytearray(requested.size))
         try:
             with open_version(requested.path) as opened:
-                if not _is_requested(opened, requested):
-                    return self._changed(number, requested)
-                data = _read(opened.file, requested.size)
-                if len(data) != requested.size or not opened.is_unchanged():
+                if not _is_requested(opened, requested) or not _filled(data, opened):
                     return self._changed(number, requested)
         except (FileError, OSError) as error:
             return self._failed(number, requested, error)
-        return _Loaded(data, opened.entry.with_digest(blake3(data).digest()))
+        return _Loaded(data, opened.entry)
 
-    def _whole(self, number: int, requested: RequestedFile, loaded: _Loaded | ContentFailed) -> FileMessage:
-        """Return a small file as one message."""
+    def _copy(self, number: int, requested: RequestedFile, loaded: _Loaded | ContentFailed) -> None:
+        """Frame a small file that was read before."""
         if isinstance(loaded, ContentFailed):
-            return loaded
-        data, entry = loaded
-        self._read.append(entry)
-        end = ContentEnd(entry.digest or b"", entry.mode)
-        if self._compression.is_worthwhile(requested.path, data) and (frame := self._compression.compressed(data)):
-            return Content(number=number, inflated=len(data), end=end, data=memoryview(frame))
-        return Content(number=number, end=end, data=memoryview(data))
+            self._failure = loaded
+            return
+        place = self._framed.place(number, requested.size, mode=loaded.entry.mode)
+        place[:] = loaded.data
+        self._end(number, requested, place, loaded.entry)
 
-    def _pieces(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> Iterator[FileMessage]:
-        """Yield a large file, or ranges of a file, in blocks."""
-        digest = blake3()
-        compresses: bool | None = None
+    def _whole(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> None:
+        """Read a small file to its place in the answer."""
         try:
             with open_version(requested.path) as opened:
                 if not _is_requested(opened, requested):
-                    yield self._changed(number, requested)
+                    self._failure = self._changed(number, requested)
                     return
-                left = wanted_bytes(requested)
-                for block in _blocks(opened, requested):
-                    self._active.check()
-                    left -= len(block)
-                    if not block or (not left and not opened.is_unchanged()):
-                        yield self._changed(number, requested)
-                        return
-                    digest.update(block)
-                    if compresses is None:
-                        compresses = self._compression.is_worthwhile(requested.path, block)
-                    frame = self._compression.compressed(block) if compresses else None
-                    end = None if left else ContentEnd(digest.digest(), opened.entry.mode)
-                    if end is not None and requested.ranges is None:
-                        self._read.append(opened.entry.with_digest(end.digest))
-                    data = memoryview(block if frame is None else frame)
-                    yield Content(number=number, inflated=len(block) if frame else 0, end=end, data=data)
+                place = self._framed.place(number, requested.size, mode=opened.entry.mode)
+                if not _filled(place, opened):
+                    self._failure = self._changed(number, requested)
+                    return
         except (FileError, OSError) as error:
-            yield self._failed(number, requested, error)
+            self._failure = self._failed(number, requested, error)
+        else:
+            self._end(number, requested, place, opened.entry)
+
+    def _end(self, number: int, requested: RequestedFile, place: memoryview, entry: TreeEntry) -> None:
+        """Take a small file that is in its place."""
+        digest = blake3(place).digest()
+        self._read.append(entry.with_digest(digest))
+        compresses = self._compression.is_worthwhile(requested.path, place)
+        self._add(number, place, digest, mode=entry.mode, compresses=compresses)
+
+    def _pieces(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> Iterator[None]:
+        """Frame a large file, or ranges of a file, in blocks; stop after each."""
+        running = blake3()
+        compresses: bool | None = None
+        left = wanted_bytes(requested)
+        at = 0
+        try:
+            with open_version(requested.path) as opened:
+                is_right = _is_requested(opened, requested)
+                for offset, size in _blocks(requested) if is_right else ():
+                    self._active.check()
+                    left -= size
+                    mode = None if left else opened.entry.mode
+                    place = self._framed.place(number, size, mode=mode)
+                    if offset != at:
+                        opened.file.seek(offset)
+                    at = offset + size
+                    if not _filled(place, opened, is_last=not left):
+                        is_right = False
+                        break
+                    running.update(place)
+                    if compresses is None:
+                        compresses = self._compression.is_worthwhile(requested.path, place)
+                    digest = None if left else running.digest()
+                    if digest is not None and requested.ranges is None:
+                        self._read.append(opened.entry.with_digest(digest))
+                    self._add(number, place, digest, mode=mode, compresses=compresses)
+                    yield
+                if not is_right:
+                    self._failure = self._changed(number, requested)
+        except (FileError, OSError) as error:
+            self._failure = self._failed(number, requested, error)
+        yield
+
+    def _add(self, number: int, place: memoryview, digest: bytes | None, *, mode: int | None, compresses: bool) -> None:
+        """Take content that is in its place, compressed if that makes it smaller."""
+        frame = self._compression.compressed(place) if compresses else None
+        if frame is not None:
+            inflated = len(place)
+            place = self._framed.place(number, len(frame), inflated=inflated, mode=mode)
+            place[:] = frame
+        self._framed.add(place, digest)
 
     def _changed(self, number: int, requested: RequestedFile) -> ContentFailed:
         message = f"{requested.path!r} in {self._location} changed since it was listed, or while it was read. Compare again."
@@ -195,26 +241,24 @@ def _is_requested(opened: VersionedFile, requested: RequestedFile) -> bool:
     return opened.entry.size == requested.size and opened.entry.mtime_ns == requested.mtime_ns
 
 
-def _blocks(opened: VersionedFile, requested: RequestedFile) -> Iterator[bytes]:
-    """Yield the wanted bytes; an empty block where the file ends too early."""
-    for offset, left in requested.ranges or ((0, requested.size),):
-        if offset:
-            opened.file.seek(offset)
-        while left:
-            block = opened.file.read(min(left, MAX_CONTENT_BYTES))
-            left -= len(block)
-            yield block
-            if not block:
-                return
+def _blocks(requested: RequestedFile) -> Iterator[tuple[int, int]]:
+    """Yield offset and size of the blocks that make up what is requested."""
+    for offset, length in requested.ranges or ((0, requested.size),):
+        for start in range(offset, offset + length, MAX_CONTENT_BYTES):
+            yield start, min(MAX_CONTENT_BYTES, offset + length - start)
 
 
 def _is_small(requested: RequestedFile) -> bool:
     return requested.ranges is None and requested.size <= MAX_CONTENT_BYTES
 
 
-def _read(file: BinaryIO, size: int) -> bytes:
-    """Return the next bytes of a file, fewer only at its end: one read may give less."""
-    data = file.read(size)
-    while 0 < len(data) < size and (more := file.read(size - len(data))):
-        data += more
-    return data
+def _filled(place: memoryview, opened: VersionedFile, *, is_last: bool = True) -> bool:
+    """Read the next bytes of a file; return whether there were enough.
+
+    :param is_last: whether nothing else is read of it, so that it must still be as it was opened
+    """
+    read: Callable[[memoryview], int] = opened.file.readinto  # type: ignore[attr-defined]  # unbuffered files have it
+    filled = read(place)
+    while 0 < filled < len(place) and (more := read(place[filled:])):  # one read may give less
+        filled += more
+    return filled == len(place) and (not is_last or opened.is_unchanged())

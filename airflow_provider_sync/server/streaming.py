@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.protocol.v2.stream import Block
 from airflow_provider_sync.server.active_requests import ActiveRequest, ClientGone
 from airflow_provider_sync.server.http_errors import RequestEnded
 from airflow_provider_sync.server.stall_limit import StallLimit
@@ -68,7 +69,7 @@ class StreamResponse(Response):
 
     def __init__(
         self,
-        blocks: Iterator[bytes],
+        blocks: Iterator[Block],
         *,
         what: str,
         active: ActiveRequest,
@@ -152,7 +153,7 @@ class StreamResponse(Response):
         patience.took(seconds, before)
         return seconds
 
-    def _next(self) -> bytes | None:
+    def _next(self) -> Block | None:
         return next(self._blocks, None)
 
     def _release(self) -> None:
@@ -164,9 +165,9 @@ class StreamResponse(Response):
             self._close()
 
 
-def _gathered(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
+def _gathered(blocks: Iterator[Block]) -> Generator[Block, None, None]:
     """Join small blocks: each block costs a change of threads and a chunk on the wire."""
-    waiting: list[bytes] = []
+    waiting: list[Block] = []
     size = 0
     for block in blocks:
         waiting.append(block)

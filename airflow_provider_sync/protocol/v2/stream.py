@@ -26,6 +26,7 @@ from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolErro
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
 from airflow_provider_sync.protocol.v2.file_messages import FileMessage
+from airflow_provider_sync.protocol.v2.framing import LENGTH_BYTES, FramedContent, frame_of, head_of
 from airflow_provider_sync.protocol.v2.message_sets import FILE_MESSAGES, TABLE_MESSAGES, M, MessageSet, TableMessage
 from airflow_provider_sync.protocol.v2.messages import End, Failure
 
@@ -40,9 +41,8 @@ MAX_FILE_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_FAILURE = 2_000
 """Most characters of the message of a :class:`.Failure`."""
 
-_LENGTH_BYTES = 4
-_encoder = msgspec.msgpack.Encoder()
-_EMPTY = _encoder.encode(b"")
+
+Block = bytes | bytearray | memoryview
 
 
 def write_messages(
@@ -51,7 +51,7 @@ def write_messages(
     *,
     explain: Callable[[Exception], Failure] | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
-) -> Iterator[bytes]:
+) -> Iterator[Block]:
     """Write messages about tables and their :class:`.End` as one stream.
 
     The compressor is flushed after each message, so that the reader can decode it at once. Messages should therefore
@@ -72,7 +72,7 @@ def write_message_groups(
     *,
     explain: Callable[[Exception], Failure] | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
-) -> Iterator[bytes]:
+) -> Iterator[Block]:
     """Write messages about tables and their :class:`.End` as one stream, with a piece for each group: see :func:`write_messages`.
 
     The messages about one small table are too small to be sent one by one.
@@ -81,12 +81,12 @@ def write_message_groups(
 
 
 def write_file_messages(
-    groups: Iterable[Sequence[FileMessage]],
+    groups: Iterable[Sequence[FileMessage | FramedContent]],
     compression: str,
     *,
     explain: Callable[[Exception], Failure] | None = None,
     max_message_bytes: int = MAX_FILE_MESSAGE_BYTES,
-) -> Iterator[bytes]:
+) -> Iterator[Block]:
     """Write messages about files and their :class:`.End` as one stream, with a piece for each group.
 
     See :func:`write_messages`. Messages are sent in groups because those of small files would be too small to be sent one by one.
@@ -98,41 +98,45 @@ def write_file_messages(
 
 
 def _write(
-    groups: Iterable[Sequence[M]],
+    groups: Iterable[Sequence[M | FramedContent]],
     compression: str,
     kinds: MessageSet[M],
     *,
     explain: Callable[[Exception], Failure] | None,
     max_message_bytes: int,
-) -> Iterator[bytes]:
+) -> Iterator[Block]:
     stream = compressor(compression)
     digest = hashlib.sha256()
     count = 0
     begun = False
     try:
         for group in groups:
-            blocks: list[bytes | bytearray | memoryview] = []
+            blocks: list[Block] = []
             for message in group:
+                if isinstance(message, FramedContent):
+                    digest.update(message.heads)
+                    blocks.append(stream.write(message.data))
+                    continue
                 data = kinds.content(message)
-                frame = _frame_before(message, data) if data else _frame(message)
-                size = len(frame) + len(data) - _LENGTH_BYTES
+                framed = head_of(msgspec.structs.replace(message, data=b""), len(data)) if data else frame_of(message)
+                size = len(framed) + len(data) - LENGTH_BYTES
                 if size > max_message_bytes:
                     raise _too_large(message, kinds, size, max_message_bytes)
-                digest.update(frame)
+                digest.update(framed)
                 count += kinds.count(message)
-                blocks.append(stream.write(frame))
+                blocks.append(stream.write(framed))
                 if data:
                     blocks.append(stream.write(data))
             blocks.append(stream.flush())
-            if piece := b"".join(blocks):
+            if piece := _joined(blocks):
                 begun = True
                 yield piece
     except Exception as error:
         if explain is None or not begun:
             raise
-        yield b"".join((stream.write(_frame(explain(error))), stream.finish()))
+        yield b"".join((stream.write(frame_of(explain(error))), stream.finish()))
         return
-    yield b"".join((stream.write(_frame(End(rows=count, digest=digest.hexdigest()))), stream.finish()))
+    yield b"".join((stream.write(frame_of(End(rows=count, digest=digest.hexdigest()))), stream.finish()))
 
 
 def read_messages(
@@ -245,26 +249,10 @@ def _parameters(content_type: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip().strip('"').lower() for name, _, value in pairs}
 
 
-def _frame(message: msgspec.Struct) -> bytearray:
-    frame = bytearray(_LENGTH_BYTES)
-    _encoder.encode_into(message, frame, _LENGTH_BYTES)
-    frame[:_LENGTH_BYTES] = (len(frame) - _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "big")
-    return frame
-
-
-def _frame_before(message: msgspec.Struct, data: bytes | memoryview) -> bytearray:
-    """Return the frame of a message up to its last field, ``data``, which is not copied."""
-    frame = _frame(msgspec.structs.replace(message, data=b""))
-    del frame[-len(_EMPTY) :]
-    size = len(data)
-    if size < 1 << 8:
-        frame += b"\xc4" + size.to_bytes(1)
-    elif size < 1 << 16:
-        frame += b"\xc5" + size.to_bytes(2)
-    else:
-        frame += b"\xc6" + size.to_bytes(4)
-    frame[:_LENGTH_BYTES] = (len(frame) - _LENGTH_BYTES + size).to_bytes(_LENGTH_BYTES)
-    return frame
+def _joined(blocks: list[Block]) -> Block:
+    """Join blocks; one that is all there is is not copied."""
+    some = [block for block in blocks if block]
+    return some[0] if len(some) == 1 else b"".join(some)
 
 
 def _too_large(message: M, kinds: MessageSet[M], size: int, limit: int) -> SyncError:
@@ -282,7 +270,7 @@ def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryv
         while at < len(view):
             if begun or (end := _end(view, at, max_message_bytes)) > len(view):
                 at += _continue(begun, view[at:], max_message_bytes)
-                if len(begun) >= _LENGTH_BYTES and len(begun) == _end(begun, 0, max_message_bytes):
+                if len(begun) >= LENGTH_BYTES and len(begun) == _end(begun, 0, max_message_bytes):
                     yield memoryview(begun)
                     begun = bytearray()
             else:
@@ -295,10 +283,10 @@ def _frames(blocks: Iterable[bytes], max_message_bytes: int) -> Iterator[memoryv
 def _continue(begun: bytearray, view: memoryview, max_message_bytes: int) -> int:
     """Append bytes to a frame, as far as they belong to it, and return how many they were."""
     taken = 0
-    if len(begun) < _LENGTH_BYTES:
-        taken = min(_LENGTH_BYTES - len(begun), len(view))
+    if len(begun) < LENGTH_BYTES:
+        taken = min(LENGTH_BYTES - len(begun), len(view))
         begun += view[:taken]
-    if len(begun) >= _LENGTH_BYTES:
+    if len(begun) >= LENGTH_BYTES:
         more = min(_end(begun, 0, max_message_bytes) - len(begun), len(view) - taken)
         begun += view[taken : taken + more]
         taken += more
@@ -307,20 +295,20 @@ def _continue(begun: bytearray, view: memoryview, max_message_bytes: int) -> int
 
 def _end(data: memoryview | bytearray, at: int, max_message_bytes: int) -> int:
     """Return where the frame that begins at ``at`` ends; beyond the data, if they do not have its whole length."""
-    if len(data) - at < _LENGTH_BYTES:
+    if len(data) - at < LENGTH_BYTES:
         return len(data) + 1
-    size = int.from_bytes(data[at : at + _LENGTH_BYTES], "big")
+    size = int.from_bytes(data[at : at + LENGTH_BYTES], "big")
     if size > max_message_bytes:
         raise ProtocolError(
             f"A message of {size} bytes is announced, and {max_message_bytes} are allowed."
             " Is the stream damaged, or a single row that large?"
         )
-    return at + _LENGTH_BYTES + size
+    return at + LENGTH_BYTES + size
 
 
 def _decoded(frame: memoryview, kinds: MessageSet[M], position: int) -> M | End | Failure:
     try:
-        message: M | End | Failure = kinds.decoder.decode(frame[_LENGTH_BYTES:])
+        message: M | End | Failure = kinds.decoder.decode(frame[LENGTH_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"Message {position} cannot be read: {error}. Is the server's version right?") from error
     return message

@@ -14,6 +14,7 @@ from typing import TypeVar
 from starlette.types import Scope
 
 from airflow_provider_sync.protocol.v2.file_messages import Chunked, Content, Entries, FileDigests, FileMessage
+from airflow_provider_sync.protocol.v2.framing import FramedContent
 from airflow_provider_sync.protocol.v2.message_sets import TABLE_MESSAGES, TableMessage
 
 CLIENT_GONE = 499
@@ -101,8 +102,8 @@ class RequestAccount:
                 yield group
 
     def counting_files(
-        self, groups: Generator[Sequence[FileMessage], None, None]
-    ) -> Generator[Sequence[FileMessage], None, None]:
+        self, groups: Generator[Sequence[FileMessage | FramedContent], None, None]
+    ) -> Generator[Sequence[FileMessage | FramedContent], None, None]:
         """Do the same for groups of messages about files."""
         with closing(groups):
             for group, seconds in _timed(groups):
@@ -133,8 +134,10 @@ def _timed(items: Iterable[Item]) -> Generator[tuple[Item, float], None, None]:
         began = time.monotonic()
 
 
-def _files_in(message: FileMessage) -> int:
+def _files_in(message: FileMessage | FramedContent) -> int:
     match message:
+        case FramedContent():
+            return message.files
         case Content():
             return message.end is not None
         case Entries():
