@@ -25,6 +25,7 @@ from airflow_provider_sync.files.local.atomic_tree import AtomicTree
 from airflow_provider_sync.files.local.backup_folder import backup_in_copy, folder_inside
 from airflow_provider_sync.files.local.carried_digests import CarriedDigests
 from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
+from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
 from airflow_provider_sync.files.local.file_writer import LocalFileWriter
 from airflow_provider_sync.files.local.one_name import is_one_name
 from airflow_provider_sync.files.local.opener import LocalOpener
@@ -127,8 +128,9 @@ class LocalStorage:
         before = version.entry
 
         def unchanged() -> bool:
-            after = os.fstat(version.file.fileno())
-            return (after.st_size, after.st_mtime_ns) == (before.size, before.mtime_ns)
+            # As entries have them: a file of the first moment of 1970, for one, has another time there.
+            after = entry_of_file(path, os.fstat(version.file.fileno()), RacyTimes.now())
+            return (after.size, after.mtime_ns) == (before.size, before.mtime_ns)
 
         return FileReader(version.file, path, self.location, before.size, unchanged)
 

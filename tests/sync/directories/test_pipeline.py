@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
@@ -36,6 +39,16 @@ def test_everything_arrives_changes_and_arrives_again(mirror: Mirror) -> None:
     # What was written in this moment may have to be digested again.
     assert third.requests in ((1,) if mirror.version == 1 else (2, 3))
     mirror.assert_equal()
+
+
+@pytest.mark.parametrize("seconds", [0, 1, -1, 9_500_000_000], ids=["zero", "one", "before 1970", "after 2262"])
+def test_files_of_any_time_arrive(folders: Mirror, seconds: int) -> None:
+    """A file arrives whatever its time of modification, such as the first moment of 1970, as archives and images have it."""
+    folders.put("a.txt", "content")
+    os.utime(Path(folders.source.location) / "a.txt", (seconds, seconds))
+    assert folders.sync().files_added == 1
+    folders.assert_equal()
+    assert folders.sync().status == "unchanged"
 
 
 def test_a_file_and_a_directory_change_places(folders: Mirror) -> None:
