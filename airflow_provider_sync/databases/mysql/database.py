@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.contract.identities import IdentityColumns
 from airflow_provider_sync.databases.locks import TableLock, by_lock
 from airflow_provider_sync.databases.mysql import binlog, catalog, local_infile
 from airflow_provider_sync.databases.mysql.catalog import MySQLCatalog
@@ -27,6 +26,7 @@ from airflow_provider_sync.databases.mysql.errors import (
     translated,
 )
 from airflow_provider_sync.databases.mysql.foreign_keys import MySQLForeignKeys
+from airflow_provider_sync.databases.mysql.identities import MySQLIdentityColumns
 from airflow_provider_sync.databases.mysql.load import MySQLLoader
 from airflow_provider_sync.databases.mysql.locks import hold_locks
 from airflow_provider_sync.databases.mysql.merge_statements import MySQLMergeStatements
@@ -101,9 +101,9 @@ class MySQLDatabase(Database):
         return MySQLForeignKeys(self)
 
     @property
-    def identities(self) -> IdentityColumns:
-        """See :class:`.IdentityColumns`."""
-        return IdentityColumns(self)
+    def identities(self) -> MySQLIdentityColumns:
+        """See :class:`.MySQLIdentityColumns`."""
+        return MySQLIdentityColumns(self, self.server)
 
     @property
     def version1(self) -> MySQLVersion1:

@@ -14,7 +14,7 @@ PERMISSION_BITS = 0o777
 _NO_PERMISSIONS = 0o1000
 """The mode of a file that has none of these bits, as 0 is that of a storage without permissions. No sync sets the sticky bit."""
 
-_EPOCH_NS = 1
+EPOCH_NS = 1
 """The time of a file of 1970-01-01 00:00:00, since 0 is that of a storage without times."""
 
 # Kernels stamp files by a clock that ticks every 1 to 10 ms; file systems that keep whole seconds, or pairs of them, show it.
@@ -71,7 +71,7 @@ def entry_of_file(path: str, status: os.stat_result, racy_times: RacyTimes) -> T
         path,
         "file",
         status.st_size,
-        mtime_ns or _EPOCH_NS,
+        mtime_ns or EPOCH_NS,
         status.st_mode & PERMISSION_BITS or _NO_PERMISSIONS,
         version,
         changed_ns,

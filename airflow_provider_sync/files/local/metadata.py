@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from airflow_provider_sync.files.local.entries import PERMISSION_BITS
+from airflow_provider_sync.files.local.entries import EPOCH_NS, PERMISSION_BITS
 from airflow_provider_sync.files.tree_writer import Metadata
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -77,4 +77,4 @@ def set_on_present(directory: int, name: str, metadata: Metadata) -> os.stat_res
 
 def _set_mtime(place: int | Path, metadata: Metadata) -> None:
     if metadata.mtime_ns is not None:
-        os.utime(place, ns=(time.time_ns(), metadata.mtime_ns))
+        os.utime(place, ns=(time.time_ns(), 0 if metadata.mtime_ns == EPOCH_NS else metadata.mtime_ns))

@@ -51,6 +51,15 @@ def test_files_of_any_time_arrive(folders: Mirror, seconds: int) -> None:
     assert folders.sync().status == "unchanged"
 
 
+def test_the_first_moment_of_1970_is_kept(folders_of_version2: Mirror) -> None:
+    """With ``mtime``, a file of the first moment of 1970 has exactly that time in the target, too."""
+    folders_of_version2.put("a.txt", "content")
+    os.utime(Path(folders_of_version2.source.location) / "a.txt", (0, 0))
+    assert folders_of_version2.sync({"mtime": True}).files_added == 1
+    assert (Path(folders_of_version2.target.location) / "a.txt").stat().st_mtime_ns == 0
+    assert folders_of_version2.sync({"mtime": True}).status == "unchanged"
+
+
 def test_a_file_and_a_directory_change_places(folders: Mirror) -> None:
     """A file in the place of a directory, and the reverse, arrive as they are at the source."""
     folders.put_target("a", "file")
