@@ -110,15 +110,17 @@ class ListingAnswer(_FileStream):
         :raises GuardError: for more files than the limits allow
         """
         with self._with_subject():
-            received = 0
+            files = directories = 0
             for message in self._rest:
                 if self._is_complete:
                     raise unexpected(message, "the end of the answer")
                 match message:
                     case Entries():
                         self._check.check(message.entries)
-                        received += len(message.entries)
-                        if received > self._max_files:
+                        found = sum([entry.kind == "directory" for entry in message.entries])
+                        directories += found
+                        files += len(message.entries) - found
+                        if max(files, directories) > self._max_files:
                             raise too_large(self._max_files, "limits.max_files", what="The directory", unit="files")
                         if message.entries:
                             self._body.progress()

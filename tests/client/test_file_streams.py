@@ -26,6 +26,7 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     FileDigests,
     FileEntry,
     FileMessage,
+    Kind,
     Listed,
     ListFiles,
     ReadFiles,
@@ -226,14 +227,17 @@ def test_listings_are_checked(server: ScriptedServer, client: SyncClient, messag
         _list(client)
 
 
-def test_a_listing_is_limited(server: ScriptedServer) -> None:
-    """More files than the limit allows are not read."""
-    server.answer(_answer(_LISTING))
-    with (
-        SyncClient(server.url, retries=0, limits=SizeLimits(max_files=2)) as client,
-        pytest.raises(GuardError, match="max_files"),
-    ):
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_listing_is_limited(server: ScriptedServer, kind: Kind) -> None:
+    """More files, or directories, than the limit allows are not read; one kind does not count against the other."""
+    other: Kind = "directory" if kind == "file" else "file"
+    entries = (FileEntry("a", kind), FileEntry("b", kind), FileEntry("c", other), FileEntry("d", kind))
+    with SyncClient(server.url, retries=0, limits=SizeLimits(max_files=2)) as client:
+        server.answer(_answer([Entries(entries=entries[:3]), Listed()]))
         _list(client)
+        server.answer(_answer([Entries(entries=entries), Listed()]))
+        with pytest.raises(GuardError, match="max_files"):
+            _list(client)
 
 
 def test_links_are_listed_on_request(server: ScriptedServer, client: SyncClient) -> None:

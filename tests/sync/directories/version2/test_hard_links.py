@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
 from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.files.local import entries
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
@@ -114,3 +117,21 @@ def test_steps(folders: Mirror) -> None:
         report = delete_files(*given, batches)
     assert (report.files_added, report.files_moved, report.bytes_written) == (5, 3, SIZE + 3)
     folders.assert_equal()
+
+
+def test_object_storage_copies_inside_the_store(mirror_of_s3: Mirror) -> None:
+    """Into an object store the content goes once, too; the store makes the other objects."""
+    link(mirror_of_s3, "content" * 1_000, *NAMES)
+    report = mirror_of_s3.sync()
+    assert (report.files_added, report.files_moved, report.bytes_written) == (4, 3, 7_000)
+    mirror_of_s3.assert_equal()
+    assert mirror_of_s3.sync().status == "unchanged"
+
+
+@pytest.fixture
+def mirror_of_s3(s3: S3FileSystem, tmp_path: Path) -> Mirror:
+    """Give a local source and a target in an object store."""
+    bucket = f"sync-{secrets.token_hex(4)}"
+    s3.mkdir(bucket)
+    storages = open_storage(str(tmp_path / "source")), open_storage(f"s3://{bucket}/target", s3)
+    return Mirror(*storages, cache=tmp_path / "cache.db")
