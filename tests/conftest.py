@@ -56,13 +56,23 @@ def pytest_configure(config: pytest.Config) -> None:
 # First, since pytest-xdist reads the groups in a hook of the same name.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long last, so that failures are found early; and what shares an Airflow in one worker."""
+    """Run slow tests last, so that failures are found early; and what shares an Airflow in one worker."""
     for item in items:
         if _is_slow_there(item):
             item.add_marker(pytest.mark.slow)
         if group := _shared_airflow(item):
             item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    items.sort(key=_order)
+
+
+def _order(item: pytest.Item) -> tuple[bool, float]:
+    """Return what tests are sorted by: quick before slow ones, and of these what may take longest before the rest.
+
+    A long test that began last would keep one worker busy while the others have nothing left to do.
+    """
+    slow = item.get_closest_marker("slow") is not None
+    limit = item.get_closest_marker("timeout")
+    return slow, -limit.args[0] if slow and limit else 0.0
 
 
 def pytest_collection_finish() -> None:
