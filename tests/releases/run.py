@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -75,13 +77,14 @@ def _sqlite(version: str, package: str) -> Release:
     return Release(engine=SQLITE, version=version, install=lambda: sqlite.install(package), setting="LD_LIBRARY_PATH")
 
 
+# Those that take longest first, so that no release runs alone at the end.
 RELEASES = (
-    _sqlite("3.37.2", "7.5.0"),
-    _sqlite("3.54.1", "13.2.0"),
-    _postgresql("13.23", "13.23.0-beta.16"),
-    _postgresql("18.4", "18.4.0-beta.17"),
     _mariadb("10.5", "mariadb-server-core-10.5", "bullseye"),
     _mariadb("11.8", "mariadb-server-core", "trixie"),
+    _postgresql("13.23", "13.23.0-beta.16"),
+    _postgresql("18.4", "18.4.0-beta.17"),
+    _sqlite("3.37.2", "7.5.0"),
+    _sqlite("3.54.1", "13.2.0"),
 )
 
 
@@ -101,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tests on the chosen releases, print what came of it, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engines", nargs="*", metavar="ENGINE", help="such as mariadb, or mariadb-10.5 (default: all)")
-    parser.add_argument("--workers", default="3", help="processes at once")
+    parser.add_argument("--workers", type=int, default=3, help="processes at once")
     chosen = parser.parse_args(arguments)
     releases = [
         release
@@ -110,27 +113,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     if not releases:
         parser.error(f"no release of {', '.join(chosen.engines)} is known")
-    outcomes = {release: _outcome(release, chosen.workers) for release in releases}
+    with ThreadPoolExecutor(chosen.workers) as pool:
+        workers = chosen.workers // len(releases)
+        outcomes = dict(zip(releases, pool.map(partial(_outcome, workers=workers), releases), strict=True))
     _print(outcomes)
     return FAILED if any(outcome.failed for outcome in outcomes.values()) else DONE
 
 
-def _outcome(release: Release, workers: str) -> Outcome:
+def _outcome(release: Release, *, workers: int) -> Outcome:
+    """Run the tests on a release, and print what they say when they have ended.
+
+    :param workers: of this release; 0 runs the tests in one process, as is best where releases run side by side: each worker
+        collects all tests again, and starts a server of its own
+    """
     try:
         folder = release.install()
         environment = {**os.environ, "CI": "true", release.setting: str(folder), one_engine.ENGINE: release.engine}
         _check(release, environment)
     except CannotFetchError as exc:
         return Outcome(missing=str(exc))
-    print(f"{release.engine} {release.version}", flush=True)
     begun = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-q", "-p", one_engine.__name__, "-n", workers, "-m", "not slow", *TESTS]
-    with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) as tests:
-        last = ""
-        for line in tests.stdout or ():
-            sys.stdout.write(line)
-            last = line.strip() or last
+    options = ["-q", "-p", one_engine.__name__, "-p", "no:cacheprovider", "-n", str(workers), "-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", *options, *TESTS]
+    tests = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    print(f"{release.engine} {release.version}\n{tests.stdout}", flush=True)
     # What pytest says last is how many passed.
+    last = tests.stdout.strip().rpartition("\n")[2]
     summary = re.sub(r" in [\d.]+s.*", "", last.strip("= "))
     return Outcome(summary=summary, failed=tests.returncode != 0, seconds=time.monotonic() - begun)
 
