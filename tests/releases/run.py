@@ -123,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _outcome(release: Release, *, workers: int) -> Outcome:
     """Run the tests on a release, and print what they say when they have ended.
 
-    :param workers: of this release; 0 runs the tests in one process, as is best where releases run side by side: each worker
-        collects all tests again, and starts a server of its own
+    :param workers: of this release; below two, the tests run in one process, as is best where releases run side by side: each
+        worker collects all tests again, and starts a server of its own
     """
     try:
         folder = release.install()
@@ -133,7 +133,9 @@ def _outcome(release: Release, *, workers: int) -> Outcome:
     except CannotFetchError as exc:
         return Outcome(missing=str(exc))
     begun = time.monotonic()
-    options = ["-q", "-p", one_engine.__name__, "-p", "no:cacheprovider", "-n", str(workers), "-m", "not slow"]
+    options = ["-q", "-p", one_engine.__name__, "-p", "no:cacheprovider", "-m", "not slow"]
+    if workers > 1:
+        options += ["-n", str(workers)]
     command = [sys.executable, "-m", "pytest", *options, *TESTS]
     tests = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     print(f"{release.engine} {release.version}\n{tests.stdout}", flush=True)
