@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 import pytest
 import uvicorn.server
 from _pytest.mark.structures import ParameterSet
+from hypothesis import settings
 
 from tests import celery_workers
 from tests.airflow_stack import AirflowStack
@@ -47,7 +47,12 @@ AIRFLOW_HOME = _make_airflow_home()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remove that home in the end, and listen to Ctrl-C: a shell that starts the tests in the background ignores it for them."""
+    """Remove that home in the end, and listen to Ctrl-C: a shell that starts the tests in the background ignores it for them.
+
+    No example of a property has a time limit of its own, as in CI: on a busy machine any of them may take long.
+    """
+    settings.register_profile("patient", settings(), deadline=None)
+    settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.add_cleanup(lambda: shutil.rmtree(AIRFLOW_HOME, ignore_errors=True))
@@ -77,8 +82,6 @@ def _order(item: pytest.Item) -> tuple[bool, float]:
 
 def pytest_collection_finish() -> None:
     """Keep the garbage collector off what is there for good: modules of Airflow, and thousands of tests."""
-    # Its import looks for owners of random numbers with the collector, which finds none among what is frozen.
-    importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
 
