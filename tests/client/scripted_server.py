@@ -43,10 +43,22 @@ class ScriptedServer:
     answers: list[Answer] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    _came: threading.Condition = field(default_factory=threading.Condition)
 
     def answer(self, *answers: Answer) -> None:
         """Set what comes next."""
         self.answers = list(answers)
+
+    def add(self, request: Request) -> None:
+        """Note a request that came."""
+        with self._came:
+            self.requests.append(request)
+            self._came.notify_all()
+
+    def asked(self, count: int) -> bool:
+        """Whether so many requests came, no more; a client that gave up may be ahead of this server, so they are waited for."""
+        with self._came:
+            return self._came.wait_for(lambda: len(self.requests) >= count, timeout=60) and len(self.requests) == count
 
     def silence(self, connection: socket) -> None:
         """Answer nothing until the test is over."""
@@ -63,7 +75,7 @@ def scripted_server(tls: SSLContext | None = None) -> Iterator[ScriptedServer]:
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             try:
-                script.requests.append(self._request())
+                script.add(self._request())
                 answer = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
                 if callable(answer):
                     answer(self.request)

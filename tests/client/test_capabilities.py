@@ -96,7 +96,7 @@ def test_no_answer_is_an_error(server: ScriptedServer, pauses: list[float]) -> N
         server.answer(server.silence)
         with pytest.raises(TransportError, match="did not answer in time"):
             client.protocol_for()
-    assert len(server.requests) == 2
+    assert server.asked(2)
 
 
 def test_a_cut_answer_is_asked_for_again(server: ScriptedServer, pauses: list[float]) -> None:

@@ -113,7 +113,7 @@ def test_silence_within_a_body_is_an_error(server: ScriptedServer) -> None:
         server.silence(connection)
 
     server.answer(stop)
-    with SyncClient(server.url, retries=0, timeout=0.2) as client:
+    with SyncClient(server.url, retries=0, timeout=0.5) as client:
         answer = client.get_table("orders")
         assert answer is not None
         with answer, pytest.raises(IncompleteStreamError, match=r"Table 'orders': .*stopped sending"):
