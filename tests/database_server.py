@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy.pool import NullPool
@@ -169,12 +170,19 @@ class Server(ABC):
 @contextlib.contextmanager
 def administer(url: str) -> Iterator[sqlalchemy.Connection]:
     """Connect for one statement at a time, each its own transaction."""
+    with administrator(url, poolclass=NullPool).connect() as connection:
+        yield connection
+
+
+def administrator(url: str, **options: Any) -> sqlalchemy.Engine:
+    """Return an engine whose connections are for one statement at a time, each its own transaction.
+
+    :param options: of SQLAlchemy's engine
+    """
     parsed = sqlalchemy.make_url(url)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    engine = sqlalchemy.create_engine(parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        yield connection
+    return sqlalchemy.create_engine(parsed, isolation_level="AUTOCOMMIT", **options)
 
 
 def folder_in_memory() -> str | None:

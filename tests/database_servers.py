@@ -18,7 +18,7 @@ from pathlib import Path
 
 import sqlalchemy
 
-from tests.database_server import Server, ServerMissing, administer
+from tests.database_server import Server, ServerMissing, administrator
 from tests.releases import mysql
 from tests.releases.cache import CannotFetchError
 from tests.releases.programs import postgresql_program, program
@@ -159,6 +159,8 @@ class DatabaseServers:
         self._urls: dict[str, str] = {}
         self._missing: dict[str, str] = {}
         self._started: list[Server] = []
+        # By URL. They stay open: a new connection takes longer than to make and drop a database.
+        self._administrators: dict[str, sqlalchemy.Engine] = {}
 
     def url(self, engine: str) -> str:
         """Return the administrator's URL of an engine's server, starting it if need be.
@@ -193,29 +195,34 @@ class DatabaseServers:
             yield f"duckdb:///{directory / name}.duckdb"
             return
         url = self.url(engine)
-        if engine == POSTGRESQL:
-            create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'{self._text_order(url)}"
-            drop = f"DROP DATABASE {name} WITH (FORCE)"
-        else:
-            create = f"CREATE DATABASE {name} CHARACTER SET utf8mb4"
-            drop = f"DROP DATABASE {name}"
-        with administer(url) as connection:
+        with self._administer(url) as connection:
+            if engine == POSTGRESQL:
+                create = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'{self._text_order(connection)}"
+                drop = f"DROP DATABASE {name} WITH (FORCE)"
+            else:
+                create = f"CREATE DATABASE {name} CHARACTER SET utf8mb4"
+                drop = f"DROP DATABASE {name}"
             connection.exec_driver_sql(create)
         try:
             yield sqlalchemy.make_url(url).set(database=name).render_as_string(hide_password=False)
         finally:
-            with administer(url) as connection:
+            with self._administer(url) as connection:
                 connection.exec_driver_sql(drop)
 
+    def _administer(self, url: str) -> sqlalchemy.Connection:
+        # What a test did to all sessions of a server may have ended ours.
+        if url not in self._administrators:
+            self._administrators[url] = administrator(url, pool_pre_ping=True)
+        return self._administrators[url].connect()
+
     @staticmethod
-    def _text_order(url: str) -> str:
+    def _text_order(connection: sqlalchemy.Connection) -> str:
         """Return a natural language's order, as installations have: tests on byte order alone would hide mistakes.
 
         Before PostgreSQL 15 a database takes its order from the system, which may have none.
         """
-        with administer(url) as connection:
-            version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
-        return " LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" if int(version) >= 150000 else ""
+        version = connection.dialect.server_version_info or (0,)
+        return " LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" if version >= (15,) else ""
 
     @classmethod
     def new_server(cls, engine: str) -> Server:
@@ -224,6 +231,8 @@ class DatabaseServers:
 
     def stop(self) -> None:
         """Stop what was started; servers named by the environment go on."""
+        while self._administrators:
+            self._administrators.popitem()[1].dispose()
         while self._started:
             self._started.pop().stop()
         self._urls.clear()

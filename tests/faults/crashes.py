@@ -193,8 +193,9 @@ def killed_database(servers: DatabaseServers, folder: Path, *, target: str, **op
     """Kill the target's database server at one of the client's steps, and start it again."""
     own = servers.new_server(target)
     own.start()
+    one = _One(own)
     try:
-        with site(_One(own), folder, target=target, **options) as made:
+        with site(one, folder, target=target, **options) as made:
             server = ForkedServer(made)
             try:
                 steps = count_steps(made, server.url)
@@ -219,6 +220,7 @@ def killed_database(servers: DatabaseServers, folder: Path, *, target: str, **op
             finally:
                 server.kill()
     finally:
+        one.stop()
         own.stop()
 
 
