@@ -1,8 +1,8 @@
 # One command for each purpose. Each sets up .venv first, again only if what it is made from has changed.
 PYTEST = .venv/bin/python -m pytest
 COVERAGE = .venv/bin/python -m coverage
-# Tests mostly wait for databases, so more workers than cores pay off. Each worker starts servers of its own.
-WORKERS = 3
+# Tests wait for databases, timers and registries, so more workers than cores pay off. Each worker starts servers of its own.
+WORKERS = 4
 # .venv has the newest Airflow. Tests beside another one take the oldest that is supported, or the one named:
 # make test-airflow-matrix BESIDE=airflow-3.2
 BESIDE = airflow-3.1
