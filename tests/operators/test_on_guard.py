@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.api_fastapi.execution_api.datamodels.hitl import HITLDetailRequest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -49,7 +50,8 @@ class Asked:
         self.method, self.kwargs = signal.method_name, signal.kwargs
 
     def send(self, msg: Any) -> Any:
-        """Take a question in the place of Airflow's API server."""
+        """Take a question in the place of Airflow's API server, if that would."""
+        HITLDetailRequest.model_validate_json(msg.model_dump_json())
         self.question = msg.model_dump()
         return SimpleNamespace(body=self.shown or msg.body)
 
