@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import inspect, make_url
 
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.databases.connect import open_engine
@@ -81,6 +81,10 @@ class Target:
         """Change the target's database."""
         with self._engine.begin() as connection:
             connection.exec_driver_sql(statement)
+
+    def tables(self) -> list[str]:
+        """Name the tables."""
+        return sorted(inspect(self._engine).get_table_names())
 
     def rows(self, name: str) -> list[tuple[object, ...]]:
         """Return the rows of a table, amounts as text."""

@@ -7,7 +7,7 @@ at most once in each try, and only if people see the question that it asks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -53,13 +53,21 @@ class Question(NamedTuple):
         return [entry._asdict() for entry in self.refused]
 
 
-def make_question(config: ClientConfig, plan: RunPlan, first: Sequence[RefusedDeletes], *, opener: Opener) -> Question:
+def make_question(
+    config: ClientConfig,
+    plan: RunPlan,
+    first: Sequence[RefusedDeletes],
+    *,
+    attempt: Callable[[RunPlan], object],
+    opener: Opener,
+) -> Question:
     """Find out all that the guards would refuse, and write it down with examples.
 
+    :param attempt: a dry run of a plan
     :param first: what they have refused already
     :raises SyncError: when the run would fail for another reason
     """
-    refused = find_refused(config, plan, first, opener=opener)
+    refused = find_refused(attempt, plan, first)
     allowed = plan.allowing(refused)
     lines = ["The sync stopped before it deleted more than its limits allow.", ""]
     for entry in refused:

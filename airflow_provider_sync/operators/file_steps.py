@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context
 
+from airflow_provider_sync.airflow_support.approval import OnGuard
 from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import read_step_results, read_task_count
+from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.file_operator import FileOperator
 from airflow_provider_sync.operators.step_operator import StepOperator
 from airflow_provider_sync.sync.directories.steps import FileBatch
@@ -19,7 +21,17 @@ from airflow_provider_sync.sync.run_steps import compare_directories, delete_in_
 
 
 class FileStepOperator(StepOperator, FileOperator):
-    """Do one step of a directory's sync; all steps take the same arguments, those of :class:`~.file_sync.FileSyncOperator`."""
+    """Do one step of a directory's sync; all steps take the same arguments, those of :class:`~.file_sync.FileSyncOperator`.
+
+    The guards are checked by the first step and by the last, so that one answer would not be enough.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.on_guard != OnGuard.FAIL:
+            raise ConfigurationError(
+                "'on_guard' can ask in whole syncs, such as FileSyncOperator. The steps of directories fail: leave it out."
+            )
 
 
 class FileCompareOperator(FileStepOperator):

@@ -7,8 +7,6 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, Context
 
-from airflow_provider_sync.airflow_support.approval import OnGuard
-from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.sync_operator import SyncOperator
 from airflow_provider_sync.report_table import format_reports
 from airflow_provider_sync.sync.run_steps import Compared
@@ -17,11 +15,6 @@ from airflow_provider_sync.sync.step_value import StepValue
 
 class StepOperator(SyncOperator):
     """Do one step of a sync, whose other steps are other tasks of the same task group."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if self.on_guard != OnGuard.FAIL:
-            raise ConfigurationError("'on_guard' can ask in whole syncs, such as TableSyncOperator. Steps fail: leave it out.")
 
     @property
     def series(self) -> str | None:

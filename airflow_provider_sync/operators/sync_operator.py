@@ -115,9 +115,12 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
 
     def _ask(self, context: Context, config: ClientConfig, plan: RunPlan, failure: SyncFailed) -> BaseException:
         """Put the question whether the sync may go on, and return what has to be raised to wait for the answer."""
-        question = make_question(config, plan, failure.refused, opener=OPENER)
-        done = [report.to_dict() for report in failure.reports if report.changed]
-        waiting = ask(context, question, "execute_after_answer", {"refused": question.plain_refused, "done": done})
+        done = [report for report in failure.reports if report.status != "failed"]
+        question = make_question(
+            config, plan, failure.refused, attempt=lambda allowed: self._attempt(config, allowed, done), opener=OPENER
+        )
+        kwargs = {"refused": question.plain_refused, "done": [report.to_dict() for report in done]}
+        waiting = ask(context, question, "execute_after_answer", kwargs)
         self.log.info("A person has to decide whether the sync may delete more than its limits allow:\n%s", question.text)
         return waiting
 
@@ -128,7 +131,7 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
 
         :param event: the answer
         :param refused: what was asked about; more than that is refused again, and fails the task
-        :param done: reports of what was changed before the question
+        :param done: reports of what was done before the question
         :raises AirflowSkipException: when ``skip_unchanged`` is set and nothing changed
         """
         with self.failing_tasks(context):
@@ -136,16 +139,25 @@ class SyncOperator(EndsWithItsTask, ReportsUndefinedTemplates, ReportsLineage, B
             check_answer(event, allowed)
             skip_unchanged = read_argument("skip_unchanged", self.skip_unchanged, bool)
             config, plan = self.server(), self.plan().allowing(allowed)
-            before = {(report.kind, report.name): report for report in map(report_from_dict, done)}
+            earlier = list(map(report_from_dict, done))
+            before = {(report.kind, report.name): report for report in earlier}
             reports = [
                 report if report.changed else before.get((report.kind, report.name), report)
-                for report in self._sync(config, plan)
+                for report in self._sync(config, plan, earlier)
             ]
         return self.finish(context, config, plan, reports, skip_unchanged=skip_unchanged)
 
-    def _sync(self, config: ClientConfig, plan: RunPlan) -> list[Report]:
+    def _sync(self, config: ClientConfig, plan: RunPlan, done: Sequence[Report] = ()) -> list[Report]:
+        """Do the work of this task.
+
+        :param done: reports of what was done before a question
+        """
         # Rows that a failed try has staged are kept for the next one: Airflow's retry, or the task cleared by hand.
         return run(config, plan, opener=OPENER, dry_run=self.dry(), resume=True, progress=self.progress())
+
+    def _attempt(self, config: ClientConfig, plan: RunPlan, done: Sequence[Report]) -> None:
+        """Find out whether a guard would stop :meth:`_sync`, and change nothing."""
+        run(config, plan, opener=OPENER, dry_run=True)
 
     @contextmanager
     def failing_tasks(self, context: Context) -> Iterator[None]:

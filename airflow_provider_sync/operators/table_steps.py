@@ -13,8 +13,11 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_sync.airflow_support.opener import OPENER
 from airflow_provider_sync.airflow_support.rendered_arguments import read_step_results, read_task_count
+from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.operators.step_operator import StepOperator
 from airflow_provider_sync.operators.table_operator import TableOperator
+from airflow_provider_sync.report import Report
+from airflow_provider_sync.sync.run import RunPlan
 from airflow_provider_sync.sync.run_steps import compare_tables, download_tables, merge_tables
 from airflow_provider_sync.sync.tables.slice_values import PlannedSlice, StagedSlice
 
@@ -90,13 +93,17 @@ class TableMergeOperator(TableStepOperator):
         super().__init__(**kwargs)
         self.slices = slices
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Merge, log the reports as a table, and return them."""
-        with self.failing_tasks(context):
-            slices = [StagedSlice.from_dict(value) for value in read_step_results("slices", self.slices)]
-            config, plan = self.server(), self.plan()
-            reports = merge_tables(config, plan, slices, opener=OPENER, dry_run=self.dry())
-        return self.finish(context, config, plan, reports)
+    def _sync(self, config: ClientConfig, plan: RunPlan, done: Sequence[Report] = ()) -> list[Report]:
+        return [*done, *merge_tables(config, plan, self._slices(done), opener=OPENER, dry_run=self.dry())]
+
+    def _attempt(self, config: ClientConfig, plan: RunPlan, done: Sequence[Report]) -> None:
+        merge_tables(config, plan, self._slices(done), opener=OPENER, dry_run=True, keep_staged=True)
+
+    def _slices(self, done: Sequence[Report]) -> list[StagedSlice]:
+        """Return what is still staged."""
+        slices = [StagedSlice.from_dict(value) for value in read_step_results("slices", self.slices)]
+        names = {report.name for report in done}
+        return [table_slice for table_slice in slices if table_slice.table not in names]
 
 
 def _run_id(context: Context) -> str:

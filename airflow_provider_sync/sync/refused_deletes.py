@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from airflow_provider_sync.client import SyncClient
@@ -10,25 +10,24 @@ from airflow_provider_sync.config import ClientConfig, cache_path
 from airflow_provider_sync.exceptions import RefusedDeletes, SyncError
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.sync.directories.diff import diff_directory
-from airflow_provider_sync.sync.run import Opener, RunPlan, run, with_defaults
+from airflow_provider_sync.sync.run import Opener, RunPlan, with_defaults
 from airflow_provider_sync.sync.tables.diff import diff_table
 
 MAX_EXAMPLES = 10
 """Most keys or paths that are named of each table or directory."""
 
 
-def find_refused(config: ClientConfig, plan: RunPlan, first: Sequence[RefusedDeletes], *, opener: Opener) -> list[RefusedDeletes]:
+def find_refused(attempt: Callable[[RunPlan], object], plan: RunPlan, first: Sequence[RefusedDeletes]) -> list[RefusedDeletes]:
     """Return all that the guards would refuse in a run; a transaction stops at the first of its tables.
 
-    Nothing is written: these are dry runs, in which what is known already is allowed.
-
+    :param attempt: a dry run of a plan, in which what is known already is allowed
     :param first: what is known already
     :raises SyncError: when the run would fail for another reason
     """
     refused = list(first)
     while True:
         try:
-            run(config, plan.allowing(refused), opener=opener, dry_run=True)
+            attempt(plan.allowing(refused))
         except SyncError as error:
             known = {(entry.kind, entry.name) for entry in refused}
             more = [entry for entry in error.refused if (entry.kind, entry.name) not in known]

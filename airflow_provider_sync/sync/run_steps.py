@@ -123,13 +123,20 @@ def download_tables(
 
 
 def merge_tables(
-    config: ClientConfig, plan: RunPlan, slices: Sequence[StagedSlice], *, opener: Opener, dry_run: bool = False
+    config: ClientConfig,
+    plan: RunPlan,
+    slices: Sequence[StagedSlice],
+    *,
+    opener: Opener,
+    dry_run: bool = False,
+    keep_staged: bool = False,
 ) -> list[Report]:
     """Merge what was staged, in one short transaction for each database or table, and drop the staging tables.
 
     A merge that fails leaves its staging tables for the next try; the databases after it are merged all the same.
 
     :param slices: everything that the downloads returned
+    :param keep_staged: whether the staging tables stay, for another merge
     :return: a report for each table, with the costs of all steps
     :raises ConfigurationError: for a slice of a table that the plan does not have; nothing was merged
     :raises SyncFailed: when any failed, with the reports of all
@@ -152,6 +159,7 @@ def merge_tables(
                         database,
                         single_transaction=config.single_transaction,
                         dry_run=dry_run,
+                        keep_staged=keep_staged,
                         equal=equal,
                     )
                 )

@@ -14,9 +14,10 @@ from airflow.api_fastapi.execution_api.datamodels.hitl import HITLDetailRequest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.operators.file_steps import FileDeleteOperator
 from airflow_provider_sync.operators.file_sync import FileSyncOperator
 from airflow_provider_sync.operators.sync_operator import SyncOperator
-from airflow_provider_sync.operators.table_steps import TableMergeOperator
+from airflow_provider_sync.operators.table_steps import TableCompareOperator, TableDownloadOperator, TableMergeOperator
 from airflow_provider_sync.operators.table_sync import TableSyncOperator
 from tests.airflow_stack import AirflowStack
 from tests.server.wire import run_sqlite
@@ -138,6 +139,37 @@ def test_what_was_synced_before_the_question(synced: Source, target: Target, mon
     assert asked.answer(GO_ON) == {"orders": "changed", "customers": "changed", "countries": "changed"}
 
 
+def merge_of(**arguments: Any) -> TableMergeOperator:
+    """Compare and download, and make the operator of the merge."""
+    steps = {"tables": ["orders", "customers", "countries"], "target_conn_id": "target", "max_deletes": 0, **arguments}
+    planned = TableCompareOperator(task_id="compare", on_guard="ask", **steps).execute({})
+    staged = TableDownloadOperator(task_id="download", table_slice=planned, on_guard="ask", **steps).execute({})
+    return TableMergeOperator(task_id="merge", slices=staged, on_guard="ask", **steps)
+
+
+@pytest.mark.parametrize("single_transaction", [True, False])
+def test_the_merge_of_steps(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch, single_transaction: bool) -> None:
+    """The merge of a group asks about all that is staged, merges it after the answer yes, and leaves no staging table."""
+    before = target.tables()
+    asked = Asked(merge_of(single_transaction=single_transaction), monkeypatch)
+    text = asked.question["body"]
+    assert "- table `orders`: 1 of 3 rows would be deleted; the source has 2.\n  Among them: `1`\n" in text
+    assert "- table `customers`: 1 of 1 rows would be deleted; the source has 0." in text
+    assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"], ROWS["customers"])
+    assert (target.rows("countries") == ROWS["countries"]) == single_transaction
+    assert asked.answer(GO_ON) == {"orders": "changed", "customers": "changed", "countries": "changed"}
+    assert (target.rows("orders"), target.rows("customers")) == (ROWS["orders"][1:], [])
+    assert target.tables() == before
+
+
+def test_the_merge_of_steps_ends(synced: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the answer no, the merge of a group has written nothing."""
+    asked = Asked(merge_of(), monkeypatch)
+    with pytest.raises(AirflowFailException, match="ann has ended it"):
+        asked.answer(END)
+    assert {name: target.rows(name) for name in ROWS} == ROWS
+
+
 def test_directories(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are asked about by their paths."""
     arguments: dict[str, Any] = {"directories": "images", "path": str(tmp_path / "copy"), "max_deletes": 0}
@@ -163,7 +195,7 @@ def test_when_nobody_is_asked(synced: Source, target: Target) -> None:
     with pytest.raises(AirflowFailException, match=r"'on_guard' is 'perhaps'\. Give 'fail' or 'ask'"):
         tables(on_guard="perhaps").execute({})
     with pytest.raises(ConfigurationError, match="'on_guard' can ask in whole syncs"):
-        TableMergeOperator(task_id="merge", tables="orders", target_conn_id="target", slices=[], on_guard="ask")
+        FileDeleteOperator(task_id="delete", directories="images", path="/tmp", batches=[], on_guard="ask")
     synced.execute("INSERT INTO orders VALUES (1, 'Ärger', '1.10')")
     with pytest.raises(AirflowSkipException):
         tables(tables="orders", skip_unchanged=True).execute({})

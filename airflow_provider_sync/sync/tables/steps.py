@@ -183,6 +183,7 @@ def merge_slices(
     *,
     single_transaction: bool = True,
     dry_run: bool = False,
+    keep_staged: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
     equal: Sequence[TargetTable] = (),
 ) -> list[TableReport]:
@@ -194,6 +195,7 @@ def merge_slices(
     :param single_transaction: merge all tables in one transaction; otherwise each in its own, or with those to which
         foreign keys bind it that cannot be switched off, the rest even when one fails
     :param dry_run: report what would change, and write nothing
+    :param keep_staged: whether the staging tables stay, for another merge
     :param equal: tables of the run that the comparison found equal, which no trigger of a merged table may change
     :return: one report for each table, with the costs of all steps
     :raises SyncFailed: when any failed, with the reports of all
@@ -210,7 +212,8 @@ def merge_slices(
             secured = with_row_security(database, [merge.options for merge in group])
             # What was staged for a table is wrong as well once a trigger has changed the table.
             others = [*equal, *(merge.options for merge in merges if merge not in group)]
-            outcomes.add(_merge(client, secured, group, others, dry_run=dry_run, lock_timeout=lock_timeout))
+            merging = partial(_merge, client, secured, group, others, dry_run=dry_run, lock_timeout=lock_timeout)
+            outcomes.add(merging(keep_staged=keep_staged))
     reports = in_order(outcomes.found, list(tables))
     outcomes.check(reports)
     return reports
@@ -241,6 +244,7 @@ def _merge(
     others: Sequence[TargetTable],
     *,
     dry_run: bool,
+    keep_staged: bool,
     lock_timeout: float,
 ) -> list[TableReport]:
     names = [merge.options.table_name for merge in merges]
@@ -258,7 +262,7 @@ def _merge(
             raise failure
         reports = merge_guarded(database, connection, staged, lock=lock, dry_run=dry_run, others=others)
         clean_up = CleanUp()
-        for merge, table in zip(merges, staged, strict=True):
+        for merge, table in () if keep_staged else zip(merges, staged, strict=True):
             for staging in TaskStaging(database, merge.run).both:
                 with clean_up.of(merge.options.name):
                     clean_up_fully(partial(staging.clear, connection, table.target.table))
