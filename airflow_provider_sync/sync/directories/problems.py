@@ -26,13 +26,15 @@ def some_of(paths: Collection[str]) -> str:
     return f"{names}{more}"
 
 
-def not_synced(problems: Mapping[str, str], directory: str) -> FileError:
+def not_synced(problems: Mapping[str, str], directory: str, *, deleted: int = 0) -> FileError:
     """Return the error of files that could not be synced.
 
     :param problems: paths, and why
+    :param deleted: number of files that were deleted all the same, until one of them could not be
     """
+    deletes = "nothing was deleted" if not deleted else f"{deleted} {'file was' if deleted == 1 else 'files were'} deleted"
     return FileError(
-        f"{some_of(problems)} of directory {directory!r} could not be synced; all others were, and nothing was deleted."
+        f"{some_of(problems)} of directory {directory!r} could not be synced; all others were, and {deletes}."
         f" {reasons(problems)} To go on without such files, set skip_unreadable."
     )
 

@@ -105,7 +105,7 @@ class Outcome:
 
     def _refuse(self, problems: Mapping[str, str]) -> None:
         if problems and not self._directory.skip_unreadable:
-            raise not_synced(problems, self._directory.name)
+            raise not_synced(problems, self._directory.name, deleted=self.deleted)
 
     def is_proven(self, checksum: Checksum) -> bool:
         """Whether all files of the target have the digests of the source's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import directory_differs, sync_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory
 from airflow_provider_sync.sync.directories.version2 import fetch
+from tests.files.local.writing import FailingCall
 from tests.sync.directories.mirror import Mirror, everything, target_directory
 from tests.sync.directories.version2.disturbed import Disturbed, sync_disturbed
 
@@ -212,6 +214,24 @@ def test_without_deletes(folders: Mirror) -> None:
     assert (report.files_added, report.files_deleted) == (1, 0)
     assert sorted(folders.contents()) == ["a", "mine"]
     assert folders.sync({"delete": False}).status == "unchanged"
+
+
+def test_a_directory_that_stays(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a directory cannot be removed, such as a mount point, error and report say how many files were deleted all the same."""
+    folders.put("a")
+    folders.put_target("mounted/one")
+    folders.put_target("mounted/two")
+    FailingCall("rmdir", errno.EBUSY, lambda name: name == "mounted", monkeypatch)
+    with pytest.raises(
+        SyncFailed, match=r"'mounted' of .* could not be synced; all others were, and 2 files were deleted\."
+    ) as failure:
+        folders.sync()
+    (report,) = failure.value.reports
+    assert isinstance(report, DirectoryReport)
+    assert (report.files_added, report.files_deleted) == (1, 2)
+    assert sorted(folders.contents()) == ["a"]
+    with pytest.raises(SyncFailed, match=r"'mounted' of .* and nothing was deleted\."):
+        folders.sync()
 
 
 def test_backups(folders: Mirror) -> None:
