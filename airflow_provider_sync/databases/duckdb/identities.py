@@ -14,26 +14,43 @@ _DEFAULTS = """
 SELECT column_name, column_default FROM duckdb_columns()
 WHERE database_name = current_database() AND schema_name = ? AND table_name = ? AND column_default LIKE 'nextval(%'
 """
-_LAST = """
-SELECT last_value FROM duckdb_sequences()
+_SEQUENCE = """
+SELECT increment_by > 0, min_value, max_value, last_value FROM duckdb_sequences()
 WHERE database_name = current_database() AND schema_name = ? AND sequence_name = ?
 """
-_SEQUENCE = re.compile(r"nextval\('((?:[^']|'')+)'\)")
+_DEFAULT = re.compile(r"nextval\('((?:[^']|'')+)'\)")
+_NAME = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 
 
 class DuckDBIdentityColumns(IdentityColumns):
     """DuckDB has no identity columns, only defaults that ask a sequence."""
 
     def move_past_keys(self, connection: Connection, target: Table) -> None:
-        """Set each sequence to the highest value of its column, unless it is past it."""
+        """Set each sequence to the furthest value of its column that it can reach, unless it is past it."""
         place = place_of(connection, str(target))
         for column, default in connection.exec_driver_sql(_DEFAULTS, place).all():
-            found = _SEQUENCE.fullmatch(default)
-            if found is None:
-                continue
-            sequence = found[1].replace("''", "'")
-            schema, _, name = sequence.rpartition(".")
-            last = connection.exec_driver_sql(_LAST, (schema.strip('"') or place[0], name.strip('"'))).scalar()
-            highest = connection.exec_driver_sql(f"SELECT max({self.quote(column)}) FROM {self.qualified(target)}").scalar()
-            if highest is not None and highest > (last or 0):
-                connection.exec_driver_sql("SELECT setval(?, ?)", (sequence, highest))
+            if found := _DEFAULT.fullmatch(default):
+                self._move(connection, target, column, found[1].replace("''", "'"), place[0])
+
+    def _move(self, connection: Connection, target: Table, column: str, sequence: str, schema: str) -> None:
+        """Move one sequence.
+
+        :param sequence: as SQL names it
+        :param schema: where it is, unless its name says so
+        """
+        *above, name = map(_unquoted, _NAME.findall(sequence))
+        found = connection.exec_driver_sql(_SEQUENCE, (above[-1] if above else schema, name)).one_or_none()
+        if found is None:
+            return
+        ascending, lowest, highest, last = found
+        value = self.quote(column)
+        furthest = connection.exec_driver_sql(
+            f"SELECT {'max' if ascending else 'min'}({value}) FROM {self.qualified(target)} WHERE {value} BETWEEN ? AND ?",
+            (lowest, highest),
+        ).scalar()
+        if furthest is not None and (last is None or (furthest > last if ascending else furthest < last)):
+            connection.exec_driver_sql("SELECT setval(?, ?)", (sequence, furthest))
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
