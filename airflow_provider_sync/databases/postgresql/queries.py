@@ -112,8 +112,9 @@ class PostgreSQLQueries(Queries):
         return rf"encode(sha256('\x{outer}'::bytea || {hashed}), 'hex')"
 
     def year(self, column: Column) -> str:
-        """Take the year of a date or timestamp; sessions are in UTC."""
-        return f"EXTRACT(YEAR FROM {self.name(column)})::integer"
+        """Take the year of a date or timestamp, NULL for infinity; sessions are in UTC."""
+        name = self.name(column)
+        return f"CASE WHEN isfinite({name}) THEN EXTRACT(YEAR FROM {name})::integer END"
 
     def redacted(self, column: Column) -> str:
         """Give the text its type, too."""

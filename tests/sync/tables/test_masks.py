@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from airflow_provider_sync.protocol.v2.stream import parse_media_type
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import sync_tables
-from tests.sync.link import Link
+from tests.sync.link import Link, linked
 from tests.sync.tables.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.sync.tables.offered import shop, target_rows
 
@@ -111,6 +112,21 @@ def test_masked_values_stay(shop: Link, caplog: pytest.LogCaptureFixture) -> Non
     assert ann in everything
     for secret in (*SECRETS, KEY, "other", "555-0101", KEY.encode().hex(), hmac_key()):
         assert secret not in everything
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "duckdb"])
+@pytest.mark.parametrize("sql_type", ["DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"])
+def test_the_year_of_no_time(request: pytest.FixtureRequest, tmp_path: Path, engine: str, sql_type: str) -> None:
+    """Infinity, which two databases have for times, has no year, and is in the way of no other row."""
+    with linked(request.getfixturevalue(f"{engine}_url"), f"sqlite:///{tmp_path / 'copy.db'}") as link:
+        link.protocol = "2"
+        link.offered = {"t": {"mask": {"since": "year"}}}
+        link.source.execute(
+            f"CREATE TABLE t (id INTEGER PRIMARY KEY, since {sql_type})",
+            "INSERT INTO t VALUES (1, 'infinity'), (2, '-infinity'), (3, '2024-02-29'), (4, NULL)",
+        )
+        assert link.sync_one("t", {"create_table": True}).rows_inserted == 4
+        assert link.target.rows("t") == [(1, None), (2, None), (3, 2024), (4, None)]
 
 
 def hmac_key() -> str:
