@@ -26,6 +26,10 @@ MAX_OPEN = 128
 """Directories that stay open while nobody uses them."""
 
 
+MAX_NEW = 10_000
+"""Directories that were made and are known to be new when they are opened again."""
+
+
 class OpenDirectory:
     """A directory in use, until :meth:`OpenDirectories.release`.
 
@@ -68,6 +72,7 @@ class OpenDirectories:
         self._durable = durable
         self._most_synced = MAX_SYNCED_ONE_BY_ONE if durable and syncs_as_a_whole(root) else sys.maxsize
         self._changed: set[str] = set()
+        self._new: dict[str, int] = {}
 
     def use(self, path: str, *, make: bool = True) -> OpenDirectory:
         """Return the directory at ``path``, empty for the root; it stays open until :meth:`release`.
@@ -100,6 +105,7 @@ class OpenDirectories:
         """Close a directory that was removed or moved, and all below it, once nobody uses them."""
         below = f"{path}/"
         with self.lock:
+            self._new.clear()
             for other in [other for other in self._open if other == path or other.startswith(below)]:
                 self._drop(other)
 
@@ -150,7 +156,7 @@ class OpenDirectories:
     def _step(self, above: int, path: str, name: str, make: bool) -> OpenDirectory:
         name = self.stand_ins.get(path, name)
         try:
-            return OpenDirectory(os.open(name, _STEP, dir_fd=above), is_new=False)
+            return self._opened(os.open(name, _STEP, dir_fd=above), path)
         except FileNotFoundError:
             if not make:
                 raise
@@ -171,7 +177,15 @@ class OpenDirectories:
         self.note_names(path.rpartition("/")[0])
         if is_temporary(name):
             self.stand_ins[path] = name
-        return OpenDirectory(os.open(name, _STEP, dir_fd=above), is_new=True)
+        descriptor = os.open(name, _STEP, dir_fd=above)
+        if len(self._new) < MAX_NEW:
+            self._new[path] = os.fstat(descriptor).st_ino
+        return OpenDirectory(descriptor, is_new=True)
+
+    def _opened(self, descriptor: int, path: str) -> OpenDirectory:
+        """Return a directory that was there, perhaps since this writer made it."""
+        inode = self._new.get(path)
+        return OpenDirectory(descriptor, is_new=inode is not None and inode == os.fstat(descriptor).st_ino)
 
     def _drop(self, path: str) -> None:
         directory = self._open.pop(path)
