@@ -32,8 +32,8 @@ RECORDED = 2_000
 """Files that were sent whose digests go into the cache at once."""
 
 _GROUP_MESSAGES = 1_000
-BUFFER_BYTES = GROUP_BYTES + MAX_CONTENT_BYTES + 256 * _GROUP_MESSAGES
-"""Bytes of a group and one more block, with the heads of their messages."""
+BUFFER_BYTES = max(GROUP_BYTES, MAX_CONTENT_BYTES) + 256 * _GROUP_MESSAGES
+"""Bytes of a group with the heads of its messages."""
 
 _AHEAD_BYTES = 16 * 1024 * 1024
 """Bytes of small files of another machine that are read before it is their turn."""
@@ -60,49 +60,52 @@ class FileContents:
         self._location = directory.storage.location
         self._read: list[TreeEntry] = []
         self._buffers = buffers
-        self._framed = FramedContent(buffers.take())
-        self._failure: ContentFailed | None = None
+        self._framed = FramedContent(buffers)
+        self._failed: list[ContentFailed] = []
 
     def groups(self, files: Sequence[RequestedFile]) -> Groups:
-        """Yield the messages, about :data:`GROUP_BYTES` at once."""
+        """Yield the messages, up to :data:`GROUP_BYTES` of content at once."""
         try:
             with self._directory.noting_location(), self._directory.opener() as open_version:
-                for _ in self._each(files, open_version):
-                    if len(self._framed) >= GROUP_BYTES or self._framed.messages >= _GROUP_MESSAGES:
-                        yield (self._take(),)
-                        if len(self._read) >= RECORDED:
-                            self._record()
-                    if self._failure is not None:
-                        yield self._take(), self._failure
-                        self._failure = None
-            if self._framed.messages:
-                yield (self._take(),)
+                for size in self._each(files, open_version):
+                    if self._failed or not self._has_room(size):
+                        yield self._take()
+                    if len(self._read) >= RECORDED:
+                        self._record()
+            if self._failed or self._framed.messages:
+                yield self._take()
         finally:
             self._record()
 
-    def _take(self) -> FramedContent:
-        """Return what is framed, and go on in another buffer: this one is still being sent."""
-        framed, self._framed = self._framed, FramedContent(self._buffers.take())
-        return framed
+    def _take(self) -> Sequence[FramedContent | ContentFailed]:
+        """Return what is framed and what failed after it, and go on in another buffer: this one is still being sent."""
+        taken: tuple[FramedContent | ContentFailed, ...] = (self._framed, *self._failed)
+        self._framed = FramedContent(self._buffers)
+        self._failed.clear()
+        return taken
+
+    def _has_room(self, size: int) -> bool:
+        framed = self._framed
+        return not framed.messages or (len(framed) + size <= GROUP_BYTES and framed.messages < _GROUP_MESSAGES)
 
     def _record(self) -> None:
         self._directory.cached.record(self._read)
         self._read.clear()
 
-    def _each(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[None]:
-        """Frame the files; stop after each message."""
+    def _each(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[int]:
+        """Frame the files; stop before each message, with the bytes of its content."""
         if self._directory.storage.is_remote:
             yield from self._read_ahead(files, open_version)
             return
         for number, requested in enumerate(files):
             self._active.check()
             if _is_small(requested):
+                yield requested.size
                 self._whole(number, requested, open_version)
-                yield
             else:
                 yield from self._pieces(number, requested, open_version)
 
-    def _read_ahead(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[None]:
+    def _read_ahead(self, files: Sequence[RequestedFile], open_version: OpenVersion) -> Iterator[int]:
         """Frame files of another machine: several small ones are read at once, so that round trips overlap."""
         workers = self._directory.storage.concurrency
         waiting: deque[tuple[int, RequestedFile, Future[_Loaded | ContentFailed]]] = deque()
@@ -117,13 +120,13 @@ class FileContents:
                     while waiting and (len(waiting) > 2 * workers or size > _AHEAD_BYTES or not _is_small(requested)):
                         first, file, loading = waiting.popleft()
                         size -= file.size
+                        yield file.size
                         self._copy(first, file, loading.result())
-                        yield
                     if not _is_small(requested):
                         yield from self._pieces(number, requested, open_version)
                 for first, file, loading in waiting:
+                    yield file.size
                     self._copy(first, file, loading.result())
-                    yield
             finally:
                 for _, _, loading in waiting:
                     loading.cancel()
@@ -141,13 +144,13 @@ class FileContents:
                 if not _is_requested(opened, requested) or not _filled(data, opened):
                     return self._changed(number, requested)
         except (FileError, OSError) as error:
-            return self._failed(number, requested, error)
+            return self._reason(number, requested, error)
         return _Loaded(data, opened.entry)
 
     def _copy(self, number: int, requested: RequestedFile, loaded: _Loaded | ContentFailed) -> None:
         """Frame a small file that was read before."""
         if isinstance(loaded, ContentFailed):
-            self._failure = loaded
+            self._failed.append(loaded)
             return
         place = self._framed.place(number, requested.size, mode=loaded.entry.mode)
         place[:] = loaded.data
@@ -158,14 +161,14 @@ class FileContents:
         try:
             with open_version(requested.path) as opened:
                 if not _is_requested(opened, requested):
-                    self._failure = self._changed(number, requested)
+                    self._failed.append(self._changed(number, requested))
                     return
                 place = self._framed.place(number, requested.size, mode=opened.entry.mode)
                 if not _filled(place, opened):
-                    self._failure = self._changed(number, requested)
+                    self._failed.append(self._changed(number, requested))
                     return
         except (FileError, OSError) as error:
-            self._failure = self._failed(number, requested, error)
+            self._failed.append(self._reason(number, requested, error))
         else:
             self._end(number, requested, place, opened.entry)
 
@@ -176,8 +179,8 @@ class FileContents:
         compresses = self._compression.is_worthwhile(requested.path, place)
         self._add(number, place, digest, mode=entry.mode, compresses=compresses)
 
-    def _pieces(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> Iterator[None]:
-        """Frame a large file, or ranges of a file, in blocks; stop after each."""
+    def _pieces(self, number: int, requested: RequestedFile, open_version: OpenVersion) -> Iterator[int]:
+        """Frame a large file, or ranges of a file, in blocks; stop before each."""
         running = blake3()
         compresses: bool | None = None
         left = wanted_bytes(requested)
@@ -187,6 +190,7 @@ class FileContents:
                 is_right = _is_requested(opened, requested)
                 for offset, size in _blocks(requested) if is_right else ():
                     self._active.check()
+                    yield size
                     left -= size
                     mode = None if left else opened.entry.mode
                     place = self._framed.place(number, size, mode=mode)
@@ -203,12 +207,10 @@ class FileContents:
                     if digest is not None and requested.ranges is None:
                         self._read.append(opened.entry.with_digest(digest))
                     self._add(number, place, digest, mode=mode, compresses=compresses)
-                    yield
                 if not is_right:
-                    self._failure = self._changed(number, requested)
+                    self._failed.append(self._changed(number, requested))
         except (FileError, OSError) as error:
-            self._failure = self._failed(number, requested, error)
-        yield
+            self._failed.append(self._reason(number, requested, error))
 
     def _add(self, number: int, place: memoryview, digest: bytes | None, *, mode: int | None, compresses: bool) -> None:
         """Take content that is in its place, compressed if that makes it smaller."""
@@ -223,7 +225,7 @@ class FileContents:
         message = f"{requested.path!r} in {self._location} changed since it was listed, or while it was read. Compare again."
         return ContentFailed(number=number, reason="changed", message=message)
 
-    def _failed(self, number: int, requested: RequestedFile, error: FileError | OSError) -> ContentFailed:
+    def _reason(self, number: int, requested: RequestedFile, error: FileError | OSError) -> ContentFailed:
         """Return the message in the place of a file.
 
         :raises FileError: for an error that does not concern this file alone

@@ -86,17 +86,18 @@ def _is_free(buffer: bytearray) -> bool:
 class FramedContent:
     """Messages of :class:`.Content`, framed one after the other in a buffer: content is read to the place that it is sent from.
 
-    :param buffer: must have room for the messages, with some hundred bytes for the head of each; see :class:`Buffers`
+    :param buffers: of which one must have room for the messages, with some hundred bytes for the head of each
     :ivar files: number of files that end in it
     :ivar messages: number of messages
     """
 
-    __slots__ = ("_buffer", "_end", "_head", "_heads", "files", "messages")
+    __slots__ = ("_buffer", "_buffers", "_end", "_head", "_heads", "files", "messages")
 
-    def __init__(self, buffer: memoryview) -> None:
+    def __init__(self, buffers: Buffers) -> None:
         self.files = 0
         self.messages = 0
-        self._buffer = buffer
+        self._buffers = buffers
+        self._buffer = memoryview(b"")
         self._heads = bytearray()
         self._head = bytearray()
         self._end = 0
@@ -122,6 +123,8 @@ class FramedContent:
         :param inflated: bytes after inflation; 0 if it is not compressed
         :param mode: with the last content of a file: its permission bits
         """
+        if not self._buffer:
+            self._buffer = self._buffers.take()
         end = None if mode is None else ContentEnd(NO_DIGEST, mode)
         self._head = head_of(Content(number=number, inflated=inflated, end=end), size)
         start = self._end + len(self._head)

@@ -28,5 +28,6 @@ class BodyWriter(h11.Connection):
         buffers = self.send_with_data_passthrough(event)
         if not buffers:
             return None
-        self._write(buffers[:-1])
+        if len(buffers) > 1:
+            self._write(buffers[:-1])
         return buffers[-1]

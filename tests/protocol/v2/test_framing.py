@@ -13,8 +13,8 @@ from airflow_provider_sync.protocol.v2.stream import read_file_messages, write_f
 _FAILED = ContentFailed(number=9, reason="gone", message="It is gone.")
 
 
-def _framed(buffer: bytearray, messages: list[Content]) -> FramedContent:
-    framed = FramedContent(memoryview(buffer))
+def _framed(size: int, messages: list[Content]) -> FramedContent:
+    framed = FramedContent(Buffers(size))
     for message in messages:
         mode = None if message.end is None else message.end.mode
         place = framed.place(message.number, len(message.data), inflated=message.inflated, mode=mode)
@@ -36,7 +36,7 @@ _CONTENT = st.builds(
 @given(st.lists(_CONTENT, max_size=5), st.sampled_from(["none", "zstd", "gzip"]))
 def test_framed_in_place_is_as_framed_one_by_one(messages: list[Content], compression: str) -> None:
     """A reader gets the same messages, and without compression the same bytes are on the wire."""
-    framed = _framed(bytearray(400_000), messages)
+    framed = _framed(400_000, messages)
     body = b"".join(write_file_messages([(framed, _FAILED)], compression))
     assert list(read_file_messages([body], compression, limit=1 << 20)) == [*messages, _FAILED]
     if compression == "none":
@@ -46,7 +46,7 @@ def test_framed_in_place_is_as_framed_one_by_one(messages: list[Content], compre
 
 def test_a_place_that_is_not_taken_leaves_nothing() -> None:
     """What could not be read to its end is not sent."""
-    framed = FramedContent(memoryview(bytearray(1_000)))
+    framed = FramedContent(Buffers(1_000))
     framed.place(0, 100, mode=0o644)[:] = b"y" * 100
     place = framed.place(1, 3, mode=0o644)
     place[:] = b"abc"
@@ -57,10 +57,10 @@ def test_a_place_that_is_not_taken_leaves_nothing() -> None:
 
 def test_a_group_is_sent_from_its_buffer() -> None:
     """A group of framed content is one piece, which is no copy."""
-    buffer = bytearray(1_000)
-    piece = next(write_file_messages([[_framed(buffer, [Content(number=0, data=memoryview(b"abc"))])]], "none"))
+    framed = _framed(1_000, [Content(number=0, data=memoryview(b"abc"))])
+    piece = next(write_file_messages([[framed]], "none"))
     assert isinstance(piece, memoryview)
-    assert piece.obj is buffer
+    assert piece.obj is framed.data.obj
 
 
 def test_buffers_are_used_again_once_there_is_no_view_of_them() -> None:
