@@ -10,6 +10,7 @@ from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ProtocolError
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
+from airflow_provider_sync.protocol.v2.message_sets import TableMessage
 from airflow_provider_sync.protocol.v2.messages import (
     SHA256,
     Described,
@@ -23,7 +24,10 @@ from airflow_provider_sync.protocol.v2.messages import (
 from airflow_provider_sync.protocol.v2.stream import read_messages
 
 KEEP_ALIVE = Segments(numbers=(), counts=(), sums=())
-"""What comes while the source's database is at work; it is no progress."""
+"""What comes while the source's database is at work on digests; it is no progress."""
+
+NO_ROWS = Rows(count=0, data=b"")
+"""What comes while it is at work on rows."""
 
 
 class TableStream(MessageStream):
@@ -40,6 +44,15 @@ class TableStream(MessageStream):
         limit, option = limits.max_table_bytes * tables, "limits.max_table_bytes"
         self._messages = read_messages(body.chunks(limit=limit, option=option), self.compression, limit=limit, option=option)
 
+    def _read_description(self, request: DescribeTable, *, keep_alive: TableMessage) -> Described:
+        """Read the description that an answer begins with."""
+        # While a slow database looks up its lowest and highest key, the server sends keep-alives first.
+        message = next((message for message in self._messages if message != keep_alive), None)
+        if not isinstance(message, Described):
+            raise unexpected(message, "a description")
+        check_answers(message, request)
+        return message
+
     def _check_limit(self, rows: int) -> None:
         if rows > self._max_rows:
             raise too_large(self._max_rows, "limits.max_rows", what="The table", unit="rows")
@@ -54,11 +67,7 @@ class DescribedAnswer(TableStream):
     def __init__(self, body: Body, request: DescribeTable, *, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
         with self._with_subject():
-            # While a slow database looks up its lowest and highest key, the server sends keep-alives first.
-            message = next((message for message in self._messages if message != KEEP_ALIVE), None)
-            if not isinstance(message, Described):
-                raise unexpected(message, "a description")
-            check_answers(message, request)
+            message = self._read_description(request, keep_alive=KEEP_ALIVE)
             if request.partitioning not in (None, message.partitioning):
                 raise ProtocolError(
                     "The server partitioned the table in another way than requested. Does it run the same version?"
@@ -121,11 +130,16 @@ class RowDigestsAnswer(TableStream):
 class RowsAnswer(TableStream):
     """The answer to ``getRows``: rows, to be read once.
 
+    :ivar described: the description, checked, if it was asked for
     :ivar rows_received: rows read so far
     """
 
     def __init__(self, body: Body, request: GetRows, *, columns: int | None, limits: SizeLimits) -> None:
         super().__init__(body, request.table_slice.name, limits=limits)
+        self.described: Described | None = None
+        if request.describe:
+            with self._with_subject():
+                self.described = self._read_description(DescribeTable(table_slice=request.table_slice), keep_alive=NO_ROWS)
         self._columns = columns
         self._requested_rows = _count_keys(request.keys)
         self.rows_received = 0

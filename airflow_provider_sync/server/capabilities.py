@@ -30,5 +30,6 @@ def capabilities(config: ServerConfig, tables: OfferedTables, grant: Grant) -> b
             tables_per_request=MAX_TABLES,
             details=True,
             snapshots=True,
+            described_rows=True,
         )
     )

@@ -109,16 +109,16 @@ class TableDigestAnswers:
         return self._stream(source, held, accept, active, messages, idle=RowDigests(count=0, keys=b"", digests=b""))
 
     def rows(self, body: bytes, accept: str, grant: Grant, active: ActiveRequest) -> Response:
-        """Answer the rows with some keys, or all of them."""
+        """Answer the rows with some keys, or all of them; first the description of the table, if it is asked for."""
         visible = self._tables.visible_to(grant)
         request = decode_request(body, GetRows, visible)
 
         def messages(opened: OpenTable) -> Generator[Answer, None, None]:
             table_slice = resolve_slice(opened, request.table_slice)
             keys = None if request.keys is None else decode_requested_keys(request.keys, table_slice.key)
-            if keys is not None and not keys:
-                return _rows(())
-            return _rows(opened.database.reader.read_text(opened.connection, table_slice, keys))
+            has_none = keys is not None and not keys
+            rows = _rows(() if has_none else opened.database.reader.read_text(opened.connection, table_slice, keys))
+            return _described_rows(opened, request, rows) if request.describe else rows
 
         source = visible[request.table_slice.name]
         held = self._leases.find(request.table_slice, source, grant)
@@ -217,6 +217,17 @@ def _description(
         counts=tuple(segment.rows for _, segment in segments),
         sums=tuple(segment.sum for _, segment in segments),
     )
+
+
+def _described_rows(opened: OpenTable, request: GetRows, rows: Generator[Answer]) -> Generator[Answer, None, None]:
+    """Put the description of a table before its rows, both from one snapshot."""
+    described = describe_opened(opened, DescribeTable(table_slice=request.table_slice, digests=False))
+
+    def messages() -> Generator[Answer, None, None]:
+        yield from described
+        yield from rows
+
+    return messages()
 
 
 def _common_digest(opened: OpenTable, probes: Mapping[str, str]) -> str:

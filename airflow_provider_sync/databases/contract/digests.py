@@ -12,6 +12,7 @@ from typing import ClassVar
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
+from airflow_provider_sync.databases.contract.line_digest import SUM_MODULUS, LineDigest
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Scheme
 
@@ -64,6 +65,19 @@ class Digests(DatabaseComponent):
         Engines that can show uncommitted rows to other connections split the scan among several.
         """
         return self.digest_segments(connection, table_slice, partitioning)
+
+    def line_digest(self, table_slice: TableSlice) -> LineDigest:
+        """Return what digests rows as their lines pass by, to be compared with :meth:`digest_loaded`."""
+        return LineDigest([column.type.kind for column in table_slice.columns])
+
+    def digest_loaded(self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning) -> SegmentDigest:
+        """Digest all rows of a table, as :meth:`line_digest` does their lines; including what the open transaction has written.
+
+        :param partitioning: by which a scan may be split
+        """
+        segments = self.digest_written(connection, table_slice, partitioning).values()
+        rows, total = sum(segment.rows for segment in segments), sum(segment.sum for segment in segments)
+        return SegmentDigest(rows=rows, sum=total % SUM_MODULUS)
 
     @abstractmethod
     def digest_rows(

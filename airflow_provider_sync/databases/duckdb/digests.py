@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
+from airflow_provider_sync.databases.contract.line_digest import SUM_MODULUS
 from airflow_provider_sync.databases.duckdb.errors import translated
+from airflow_provider_sync.databases.duckdb.line_digest import DuckDBLineDigest
 from airflow_provider_sync.databases.duckdb.row_text import SliceSQL
 from airflow_provider_sync.databases.duckdb.session import driver_of, stream
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
-
-_SUM_MODULUS = 2**64
 
 
 class DuckDBDigests(Digests):
@@ -36,7 +36,16 @@ class DuckDBDigests(Digests):
     ) -> Mapping[int, SegmentDigest]:
         """Group by segment."""
         rows = self._rows(connection, SliceSQL(self.database, table_slice).segments(partitioning))
-        return {int(number): SegmentDigest(rows=count, sum=int(total) % _SUM_MODULUS) for number, count, total in sorted(rows)}
+        return {int(number): SegmentDigest(rows=count, sum=int(total) % SUM_MODULUS) for number, count, total in sorted(rows)}
+
+    def line_digest(self, table_slice: TableSlice) -> DuckDBLineDigest:
+        """Hash lines by DuckDB's own function."""
+        return DuckDBLineDigest([column.type.kind for column in table_slice.columns])
+
+    def digest_loaded(self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning) -> SegmentDigest:
+        """Write the rows as lines again, and hash them."""
+        ((rows, total),) = self._rows(connection, SliceSQL(self.database, table_slice).hashed_lines())
+        return SegmentDigest(rows=int(rows), sum=int(total) % SUM_MODULUS)
 
     def digest_rows(
         self,

@@ -40,8 +40,13 @@ class SliceSQL:
 
     def lines(self, *, by_key: bool = False) -> str:
         """Select every row, or those of the keys that are bound, as a line of TSV."""
-        fields = " || chr(9) || ".join(map(self._field, self._table_slice.columns))
-        return f"SELECT {fields} || chr(10) FROM {self._joined() if by_key else self._relation}{self._where()}"
+        return f"SELECT {self._line()} || chr(10) FROM {self._joined() if by_key else self._relation}{self._where()}"
+
+    def hashed_lines(self) -> str:
+        """Select the number of rows and the sum of DuckDB's own hashes of their lines, without the line feeds."""
+        # With one column, a line has a mark at its end: see piped_lines.filled.
+        mark = " || chr(9) || '-'" if len(self._table_slice.columns) == 1 else ""
+        return f"SELECT count(*), coalesce(sum(hash({self._line()}{mark})), 0) FROM {self._relation}{self._where()}"
 
     def digests_by_key(self) -> str:
         """Select key texts and digest of the rows with the keys that are bound."""
@@ -96,9 +101,17 @@ class SliceSQL:
     def _field(self, column: CanonicalColumn) -> str:
         text = self._text(column)
         if column.type.kind in LENGTH_PREFIXED or column.column.kind in TEXTUAL:
+            # Most texts have nothing to escape, and to look for it takes a third of the time.
+            special = " OR ".join(f"contains({text}, {_characters(plain)})" for plain, _ in _ESCAPES)
+            escaped = text
             for plain, escape in _ESCAPES:
-                text = f"replace({text}, {_characters(plain)}, {_characters(escape)})"
+                escaped = f"replace({escaped}, {_characters(plain)}, {_characters(escape)})"
+            text = f"CASE WHEN {special} THEN {escaped} ELSE {text} END"
         return f"coalesce({text}, '\\N')" if column.column.nullable else text
+
+    def _line(self) -> str:
+        # None of the fields is NULL.
+        return f"concat_ws(chr(9), {', '.join(map(self._field, self._table_slice.columns))})"
 
     def _digest(self) -> str:
         return f"CAST('0x' || left(sha256({self._row_text()}), {DIGEST_BITS // 4}) AS BIGINT)"

@@ -1,26 +1,19 @@
 r"""Load lines of canonical texts into a table of DuckDB; a text that its column would change is an error.
 
-::
-
-    blocks ── this thread ── pipe ── INSERT … SELECT … FROM read_csv('/dev/fd/N'), in a thread of its own
-
 Each statement reads up to :data:`_STATEMENT_BYTES`, so that what has come stays in a staging table when the source fails.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 import duckdb
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.duckdb.errors import message, translated
+from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
 from airflow_provider_sync.databases.duckdb.session import driver_of
 from airflow_provider_sync.databases.duckdb.text import canonical_text, canonical_time, literal, parsed
 from airflow_provider_sync.databases.schema import TEXTUAL, Kind, Table
@@ -29,53 +22,13 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LENGTH_PREFIXED, LogicalKind
 
 _STATEMENT_BYTES = 64 * 1024 * 1024
-_LINE_BYTES = 2 * 1024 * 1024
-"""Longest line that a statement reads unless a block shows that there are longer ones: DuckDB allocates buffers by it."""
-
-_LINE_END_BYTES = 16
-"""Room for what is added to a line."""
-
-_BUFFER_LINES = 4
-"""Size of DuckDB's buffer, in longest lines; it insists on more than one, and would take 16."""
-
-_PIPE_BYTES = 1024 * 1024
-_SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)
-"""Linux only; other systems keep their pipes as they are."""
-
-_HEADER = b"-\n"
-"""A first line that is skipped, so that nothing in a row is taken for the mark of an encoding."""
 
 _SECONDS = frozenset({LogicalKind.TIME, LogicalKind.TIMESTAMP, LogicalKind.TIMESTAMPTZ})
 _SHOWN_CHARACTERS = 40
 _REFUSED = " is not a value that this column keeps as it is"
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
-    """An INSERT that reads lines from a file.
-
-    :ivar before: the statement up to the file
-    :ivar fields: the columns of the file
-    :ivar after: what stands behind the file
-    """
-
-    before: str
-    fields: str
-    after: str
-
-    def reading(self, path: str, longest: int) -> str:
-        """Return the statement for a file.
-
-        :param longest: bytes of its longest line
-        """
-        return (
-            f"{self.before} read_csv('{path}', columns = {{{self.fields}}}, auto_detect = false, header = false, skip = 1,"
-            f" delim = '\t', quote = '', escape = '', nullstr = '\\N', new_line = '\\n', max_line_size = {longest},"
-            f" buffer_size = {longest * _BUFFER_LINES}){self.after}"
-        )
-
-
-def insert_lines(database: Database, table: Table, columns: Sequence[CanonicalColumn]) -> Insert:
+def insert_lines(database: Database, table: Table, columns: Sequence[CanonicalColumn]) -> LinesStatement:
     """Return the INSERT that reads lines of canonical texts.
 
     :param columns: columns in the order of the fields
@@ -87,7 +40,7 @@ def insert_lines(database: Database, table: Table, columns: Sequence[CanonicalCo
     values = ", ".join(f"r{place}, {parsed(column.column, f'r{place}')} AS v{place}" for place, column in enumerate(columns))
     checked = ", ".join(_checked(table, column, place) for place, column in enumerate(columns))
     targets = database.columns(column.column.name for column in columns)
-    return Insert(
+    return LinesStatement(
         before=f"INSERT INTO {database.qualified(table)} ({targets})"
         f" SELECT {checked} FROM (SELECT {values} FROM (SELECT {texts} FROM",
         fields=", ".join(f"'{name}': 'VARCHAR'" for name in names),
@@ -95,7 +48,7 @@ def insert_lines(database: Database, table: Table, columns: Sequence[CanonicalCo
     )
 
 
-def load_blocks(connection: Connection, table: Table, insert: Insert, columns: int, blocks: Iterable[bytes]) -> int:
+def load_blocks(connection: Connection, table: Table, insert: LinesStatement, columns: int, blocks: Iterable[bytes]) -> int:
     """Insert blocks of whole lines.
 
     :param insert: of :func:`insert_lines`
@@ -128,57 +81,19 @@ def _naming(table: Table, columns: int) -> Iterator[None]:
 
 
 def _load(
-    driver: duckdb.DuckDBPyConnection, insert: Insert, columns: int, first: bytes, blocks: Iterator[bytes]
+    driver: duckdb.DuckDBPyConnection, insert: LinesStatement, columns: int, block: bytes, blocks: Iterator[bytes]
 ) -> tuple[int, bytes]:
     """Run one statement over the next blocks. If the source fails, it ends with the rows that have come.
 
     :return: rows loaded, and the block that the next statement begins with; empty at the end
     """
-    longest = max(_LINE_BYTES, len(first) + _LINE_END_BYTES)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync-duckdb-load") as thread:
-        reader, writer = os.pipe()
-        if _SET_PIPE_SIZE is not None:
-            with suppress(OSError):
-                fcntl.fcntl(writer, _SET_PIPE_SIZE, _PIPE_BYTES)
-        inserted = thread.submit(_insert, driver, insert.reading(f"/dev/fd/{reader}", longest), reader)
-        try:
-            block = _write(writer, columns, first, blocks, longest - _LINE_END_BYTES)
-        finally:
-            os.close(writer)
-        return inserted.result(), block
-
-
-def _insert(driver: duckdb.DuckDBPyConnection, statement: str, reader: int) -> int:
-    try:
-        row = driver.execute(statement).fetchone()
-        return int(row[0]) if row else 0
-    finally:
-        os.close(reader)
-
-
-def _write(writer: int, columns: int, block: bytes, blocks: Iterator[bytes], largest: int) -> bytes:
-    """Write blocks until there are enough for one statement, or until it reads no more because it failed.
-
-    :param largest: bytes of a block; a larger one may have a line that is too long
-    :return: the first block that was not written
-    """
-    size = 0
-    reading = _write_all(writer, _HEADER)
-    while reading and block and size < _STATEMENT_BYTES and len(block) <= largest:
-        reading = _write_all(writer, block.replace(b"\n", b"\t-\n") if columns == 1 else block)
-        size += len(block)
-        block = next(blocks, b"")
-    return block
-
-
-def _write_all(writer: int, block: bytes) -> bool:
-    rest = memoryview(block)
-    try:
-        while rest:
-            rest = rest[os.write(writer, rest) :]
-    except BrokenPipeError:
-        return False
-    return True
+    size, reading = 0, True
+    with PipedLines(driver, insert, block) as lines:
+        while reading and block and size < _STATEMENT_BYTES and lines.takes(block):
+            reading = lines.write(filled(block, columns))
+            size += len(block)
+            block = next(blocks, b"")
+    return int(lines.row()[0]), block
 
 
 def _unescaped(column: CanonicalColumn, text: str) -> str:

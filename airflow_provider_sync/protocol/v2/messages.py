@@ -63,6 +63,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     :ivar tables_per_request: most tables in one ``describeTables``; 0 for a server that has no such endpoint
     :ivar details: whether :attr:`DescribeTable.details` may be asked for
     :ivar snapshots: whether the server holds snapshots for its clients (``holdSnapshot``)
+    :ivar described_rows: whether :attr:`GetRows.describe` may be asked for
     """
 
     protocol: int = 2
@@ -74,6 +75,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     tables_per_request: int = 0
     details: bool = False
     snapshots: bool = False
+    described_rows: bool = False
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,14 +201,17 @@ class DigestRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     digest: str = SHA256
 
 
-class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GetRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Request of ``getRows``: the rows with these keys, or all.
 
     :ivar keys: TSV of canonical key texts, one line a key; ``None`` for every row of the slice
+    :ivar describe: whether to send :class:`Described` first, from the snapshot of the rows; only to servers whose capabilities
+        say so
     """
 
     table_slice: RequestedSlice
     keys: str | None = None
+    describe: bool = False
 
 
 class HoldSnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,7 +232,7 @@ class ColumnDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described", omit_defaults=True):
-    """First message of ``describeTable``.
+    """First message of ``describeTable``, and of ``getRows`` where it is asked for.
 
     :ivar key: names of the columns that identify a row
     :ivar rows: number of rows, estimated

@@ -1,20 +1,24 @@
-"""A first sync by version 2: all rows go straight into an empty target, while the source digests them.
+"""A first sync by version 2: all rows go straight into an empty target, and are proven before the commit.
 
 ::
 
-    source   rows    ────────────────▶ target, in the final transaction ── digests of the target ─┐
-             digests ── beside them, from a snapshot of the same moment ──────────────────────────┴─ equal: commit
+    source ── description, rows ──▶ digest of their lines ──▶ target, in the final transaction ── its digest ── equal: commit
 
-Nothing is compared before, as there is nothing to compare. Where the source changes between the two answers, the sync begins anew
-and stages the rows, since only then those that moved can be asked for again. What a target must be like for this is in
+The description comes with the rows, from one snapshot, and the stream's own digest shows that what came is what the source sent.
+So no other question is asked: see :class:`DigestedLines`. Where source and target have a faster digest than SHA-256 in common,
+the source announces its digests instead, beside the rows, as older servers have to: see :class:`AnnouncedRows`.
+
+Nothing is compared before, as there is nothing to compare. If the proof fails, the sync begins anew and stages the rows, since
+only then those that moved can be asked for again. What a target must be like for this is in
 :mod:`airflow_provider_sync.merge.direct_load`; every other sync is in :mod:`.compare` and :mod:`.stage`.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from threading import Event
 
 import msgspec
@@ -22,10 +26,11 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.contract.line_digest import LineDigest
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows
-from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, GetRows, Partitioning, RequestedSlice
+from airflow_provider_sync.protocol.v2.messages import SHA256, Described, DescribeTable, GetRows, Partitioning, RequestedSlice
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.both_sides import probes_of
@@ -50,8 +55,23 @@ def describe_source(client: SyncClient, database: Database, target: Target) -> S
 
     :raises TableError: when the target cannot hold what the source has
     """
-    with client.describe_table(DescribeTable(table_slice=requested_slice_for(target), digests=False)) as answer:
+    request = DescribeTable(table_slice=requested_slice_for(target), digests=False, probes=probes_of(client, database))
+    with client.describe_table(request) as answer:
         return SourceDescription(described=answer.described, table_slice=map_columns(database, target, answer.described))
+
+
+def first_rows(
+    client: SyncClient,
+    database: Database,
+    target: Target,
+    source: SourceDescription,
+    on_rows: RowProgress,
+    asking: Callable[[], AbstractContextManager[None]],
+) -> FirstRows:
+    """Return the rows of a first load, with the proof that costs least; see :class:`FirstRows`."""
+    offered = client.capabilities()
+    is_described = offered is not None and offered.described_rows and source.described.digest == SHA256
+    return (DigestedLines if is_described else AnnouncedRows)(client, database, target, source, on_rows, asking)
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -95,13 +115,11 @@ class FirstRows(StagedRows):
         self._announced: _Announced | None = None
 
     def verify(self, connection: Connection) -> Verified | None:
-        """Digest the target, and compare it with what the source announced.
+        """Digest the target, and compare it with what came.
 
         :raises SourceChangedError: when they differ
         """
-        announced = self._known()
-        table_slice = msgspec.structs.replace(self.table_slice, digest=announced.digest)
-        if dict(self.database.digests.digest_written(connection, table_slice, announced.partitioning)) != announced.segments:
+        if not self._is_loaded(connection):
             raise SourceChangedError(
                 f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
                 " digests and its rows.",
@@ -109,20 +127,115 @@ class FirstRows(StagedRows):
             )
         return "digest"
 
+    @abstractmethod
+    def _is_loaded(self, connection: Connection) -> bool:
+        """Whether the target has the digests of the source's rows."""
+
+    @abstractmethod
+    def _blocks(self) -> Generator[bytes]:
+        """Ask for rows, and pass their lines on as they come."""
+
     def _requested_slice(self) -> RequestedSlice:
         """Name the described columns, so that one that goes meanwhile is missed."""
         columns = tuple(column.name for column in self.described.columns)
         return msgspec.structs.replace(requested_slice_for(self.target), columns=columns)
+
+    def _count(self) -> int:
+        """Return how many rows the source has; without a load, by its digests."""
+        self.rows_total = self._known().rows
+        return self.rows_total
 
     def _known(self) -> _Announced:
         if self._announced is None:
             self._announced = self._ask(Event())
         return self._announced
 
+    def _check_described(self, described: Described) -> None:
+        """Compare a later description with the first.
+
+        :raises SourceChangedError: when columns or key changed
+        """
+        if (described.columns, described.key) != (self.described.columns, self.described.key):
+            raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed.", NOTHING_CHANGED)
+
+    def _ask(self, abandoned: Event) -> _Announced:
+        """Ask for the digests of all segments.
+
+        :param abandoned: tells that nobody waits for them any more
+        """
+        request = DescribeTable(
+            table_slice=self._requested_slice(),
+            schemes=self.database.digests.schemes,
+            probes=probes_of(self.client, self.database),
+        )
+        segments: dict[int, SegmentDigest] = {}
+        with self.client.describe_table(request) as answer:
+            described = answer.described
+            self._check_described(described)
+            # While the source is at work its signs of life come by, so that this ends soon.
+            for message in answer:
+                if abandoned.is_set():
+                    break
+                segments.update(zip(message.numbers, map(SegmentDigest, message.counts, message.sums), strict=True))
+        return _Announced(described.partitioning, segments, described.digest)
+
+
+class DigestedLines(FirstRows):
+    """Rows whose lines are digested on their way into the target.
+
+    ::
+
+        source ── rows, SHA-256 of all of them ──▶ lines as they were sent ── digest ──┐
+                                                        └─▶ target ── digest ──────────┴─ equal
+
+    A server sends them from the snapshot that it describes, so nothing can change between the two.
+    """
+
+    _lines: LineDigest | None = None
+    _partitioning: Partitioning
+
+    def _is_loaded(self, connection: Connection) -> bool:
+        if self._lines is None:
+            return False
+        return self.database.digests.digest_loaded(connection, self.table_slice, self._partitioning) == self._lines.found
+
     def _count(self) -> int:
-        """Return how many rows the source has, by its digests."""
-        self.rows_total = self._known().rows
+        if self._lines is None:
+            return super()._count()
+        self.rows_total = self.rows_received
         return self.rows_total
+
+    def _blocks(self) -> Generator[bytes]:
+        self.rows_received = 0
+        self._lines = self.database.digests.line_digest(self.table_slice)
+        with closing(self._lines.passing(self._received())) as blocks:
+            yield from blocks
+
+    def _received(self) -> Generator[bytes]:
+        request = GetRows(table_slice=self._requested_slice(), describe=True)
+        with self.asking(), self.client.get_rows(request, columns=len(self.table_slice.columns)) as answer:
+            described = answer.described or self.described
+            self._check_described(described)
+            self._partitioning = described.partitioning
+            for rows in answer:
+                self.rows_received += rows.count
+                self.on_rows(rows.count, max(described.rows, self.rows_received))
+                yield rows.data
+
+
+class AnnouncedRows(FirstRows):
+    """Rows whose digests the source announces, from a snapshot of the same moment.
+
+    ::
+
+        source   rows    ────────────────▶ target, in the final transaction ── digests of the target ─┐
+                 digests ── beside them ───────────────────────────────────────────────────────────┴─ equal
+    """
+
+    def _is_loaded(self, connection: Connection) -> bool:
+        announced = self._known()
+        table_slice = msgspec.structs.replace(self.table_slice, digest=announced.digest)
+        return dict(self.database.digests.digest_written(connection, table_slice, announced.partitioning)) == announced.segments
 
     def _blocks(self) -> Generator[bytes]:
         """Ask for rows and, in another thread, for their digests; pass the rows' lines on as they come."""
@@ -143,25 +256,3 @@ class FirstRows(StagedRows):
                 self._announced = self._ask(abandoned) if asked is None else asked.result()
             finally:
                 abandoned.set()
-
-    def _ask(self, abandoned: Event) -> _Announced:
-        """Ask for the digests of all segments.
-
-        :param abandoned: tells that nobody waits for them any more
-        """
-        request = DescribeTable(
-            table_slice=self._requested_slice(),
-            schemes=self.database.digests.schemes,
-            probes=probes_of(self.client, self.database),
-        )
-        segments: dict[int, SegmentDigest] = {}
-        with self.client.describe_table(request) as answer:
-            described = answer.described
-            if (described.columns, described.key) != (self.described.columns, self.described.key):
-                raise SourceChangedError(f"Table {self.target.name!r}: the source's columns changed.", NOTHING_CHANGED)
-            # While the source is at work its signs of life come by, so that this ends soon.
-            for message in answer:
-                if abandoned.is_set():
-                    break
-                segments.update(zip(message.numbers, map(SegmentDigest, message.counts, message.sums), strict=True))
-        return _Announced(described.partitioning, segments, described.digest)

@@ -34,7 +34,7 @@ from airflow_provider_sync.sync.tables.column_mapping import (
     create_statement,
 )
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts, target_facts
-from airflow_provider_sync.sync.tables.first_load import FirstRows, describe_source
+from airflow_provider_sync.sync.tables.first_load import describe_source, first_rows
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.schema_changes import naming_wider_types
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
@@ -177,7 +177,7 @@ class Version2Source(TableSource):
                 can_load_directly=can_load_directly(target.table, source.table_slice.columns),
             )
             if plan.plan_sync(facts).action is Action.LOAD_DIRECTLY:
-                return FirstRows(client, database, target, source, area.on_rows, asking)
+                return first_rows(client, database, target, source, area.on_rows, asking)
         findings = compare(client, database, target, facts, plan.plan_sync)
         if findings.step.action is Action.DONE:
             return self.equal_rows(target, rows=findings.comparison.source_rows, warnings=findings.comparison.warnings)

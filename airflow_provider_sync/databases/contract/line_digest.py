@@ -1,0 +1,38 @@
+"""Digest rows while their lines pass by: what a first load brought is then known without a second question to the source."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+
+from airflow_provider_sync.databases.table_slice import SegmentDigest
+from airflow_provider_sync.protocol.v2.row_text import digest_rows
+from airflow_provider_sync.protocol.v2.tsv import decode_rows
+from airflow_provider_sync.protocol.v2.types import LogicalKind
+
+SUM_MODULUS = 2**64
+
+
+class LineDigest:
+    """The digest of all rows whose lines have passed, by SHA-256, computed here.
+
+    :param kinds: of the columns, in the order of the fields
+    :ivar found: number of rows, and sum of their digests
+    """
+
+    def __init__(self, kinds: Sequence[LogicalKind]) -> None:
+        self.found = SegmentDigest(rows=0, sum=0)
+        self._kinds = kinds
+
+    def passing(self, blocks: Iterable[bytes]) -> Generator[bytes]:
+        """Pass blocks of whole lines on; all of them are digested when the iteration has ended.
+
+        :raises ProtocolError: for lines that are none
+        """
+        for block in blocks:
+            digests = digest_rows(decode_rows(block, len(self._kinds)), self._kinds)
+            self.add(len(digests), sum(digests))
+            yield block
+
+    def add(self, rows: int, total: int) -> None:
+        """Add rows, and the sum of their digests."""
+        self.found = SegmentDigest(rows=self.found.rows + rows, sum=(self.found.sum + total) % SUM_MODULUS)
