@@ -12,7 +12,7 @@ from typing import ClassVar
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
-from airflow_provider_sync.databases.contract.line_digest import SUM_MODULUS, LineDigest
+from airflow_provider_sync.databases.line_digest import SUM_MODULUS, LineDigest
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Scheme
 

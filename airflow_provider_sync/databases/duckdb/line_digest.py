@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterable
 
 import duckdb
 
-from airflow_provider_sync.databases.contract.line_digest import LineDigest
 from airflow_provider_sync.databases.duckdb.errors import translated
 from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
+from airflow_provider_sync.databases.line_digest import LineDigest
 
 _STATEMENT = LinesStatement(
     before="SELECT count(*), coalesce(sum(hash(line)), 0) FROM", fields="'line': 'VARCHAR'", separator="", null="\\0"

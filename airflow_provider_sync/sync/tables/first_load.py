@@ -26,7 +26,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.contract.line_digest import LineDigest
+from airflow_provider_sync.databases.line_digest import LineDigest
 from airflow_provider_sync.databases.table_slice import SegmentDigest, TableSlice
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, SourceChangedError
 from airflow_provider_sync.merge.direct_load import DirectRows
@@ -34,7 +34,7 @@ from airflow_provider_sync.protocol.v2.messages import SHA256, Described, Descri
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.both_sides import probes_of
-from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.column_mapping import configured_slice, map_columns, requested_slice_for
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.target import Target
@@ -50,11 +50,16 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True):
     table_slice: TableSlice
 
 
-def describe_source(client: SyncClient, database: Database, target: Target) -> SourceDescription:
+def describe_source(
+    client: SyncClient, database: Database, target: Target, described: Described | None = None
+) -> SourceDescription:
     """Ask the source for its columns and number of rows, without digests.
 
+    :param described: what it says of the table as the options name it, where it was asked already
     :raises TableError: when the target cannot hold what the source has
     """
+    if described is not None and requested_slice_for(target) == configured_slice(target.options):
+        return SourceDescription(described=described, table_slice=map_columns(database, target, described))
     request = DescribeTable(table_slice=requested_slice_for(target), digests=False, probes=probes_of(client, database))
     with client.describe_table(request) as answer:
         return SourceDescription(described=answer.described, table_slice=map_columns(database, target, answer.described))

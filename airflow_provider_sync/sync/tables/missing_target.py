@@ -13,6 +13,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
+from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.target import Target, resolve_target
@@ -22,19 +23,28 @@ from airflow_provider_sync.sync.traffic import Measure
 
 
 def find_target(
-    client: SyncClient, database: Database, options: TargetTable, connection: Connection | None = None
+    client: SyncClient,
+    database: Database,
+    options: TargetTable,
+    connection: Connection | None = None,
+    *,
+    check: bool = True,
 ) -> Target | None:
     """Describe the target table; ``None`` when it is missing and a sync would make it.
 
     :param connection: see :func:`present_target`
+    :param check: whether to ask the source if a missing table can be made
     :raises MissingTableError: when it is missing, and a sync would not make it
     """
     try:
-        return present_target(client, database, options, connection)
-    except MissingTableError:
-        if options.create_table and client.protocol_for() == 2:
-            return None
-        raise
+        return _resolve(database, options, connection)
+    except MissingTableError as error:
+        if not (options.create_table and client.protocol_for() == 2):
+            raise _explained(client, database, options) from error
+    if check:
+        with client.within(options.max_seconds):
+            Version2Source(client, database).describe_missing(options)
+    return None
 
 
 def present_target(client: SyncClient, database: Database, options: TargetTable, connection: Connection | None = None) -> Target:
@@ -44,23 +54,37 @@ def present_target(client: SyncClient, database: Database, options: TargetTable,
     :raises MissingTableError: when it is missing, with the CREATE TABLE to run
     """
     try:
-        with database.translate_errors(), database.connect() if connection is None else nullcontext(connection) as opened:
-            return resolve_target(database, opened, options)
+        return _resolve(database, options, connection)
     except MissingTableError as error:
-        with client.within(options.max_seconds):
-            raise source_of(client, database).missing_target(options) from error
+        raise _explained(client, database, options) from error
+
+
+def _resolve(database: Database, options: TargetTable, connection: Connection | None) -> Target:
+    with database.translate_errors(), database.connect() if connection is None else nullcontext(connection) as opened:
+        return resolve_target(database, opened, options)
+
+
+def _explained(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:
+    with client.within(options.max_seconds):
+        return source_of(client, database).missing_target(options)
 
 
 @contextmanager
 def made_target(
-    client: SyncClient, database: Database, options: TargetTable, lock: TableLock, run: Mapping[str, TargetTable]
+    client: SyncClient,
+    database: Database,
+    options: TargetTable,
+    lock: TableLock,
+    run: Mapping[str, TargetTable],
+    described: Described | None = None,
 ) -> Iterator[MadeTable]:
     """Make a missing target; drop it again when the block fails, unless it has rows by then or the lock is lost.
 
     :param lock: of this table, to be held until the end: without it, another sync may have filled the table
     :param run: the options of all tables of the run, by name
+    :param described: what the source says of the table, where that is known
     """
-    made = Version2Source(client, database).create_target(options, run)
+    made = Version2Source(client, database).create_target(options, run, described)
 
     def drop() -> None:
         lock.check()

@@ -34,23 +34,25 @@ from airflow_provider_sync.exceptions import (
     TargetChangedError,
 )
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, find_staging, staging_for
+from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, repeated
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
-from airflow_provider_sync.sync.tables.failures import failed_reports, recording_table, try_each
+from airflow_provider_sync.sync.tables.failures import Check, failed_reports, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, report_missing
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
-from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
+from airflow_provider_sync.sync.tables.small_tables import describe_ahead, find_unchanged_ahead
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.tables.target_details import MadeTable, add_foreign_keys, with_details
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
+from airflow_provider_sync.sync.tables.version2 import Version2Source
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
@@ -171,6 +173,7 @@ class _TransactionSync:
         self.attempts = Attempts(client)
         self.adapted = adapted
         self.made: list[MadeTable] = []
+        self.described: dict[str, Described] = {}
 
     def run(self, lock_timeout: float, run: Mapping[str, TargetTable]) -> list[TableReport]:
         """Stage what differs, merge it, and report on every table.
@@ -191,7 +194,8 @@ class _TransactionSync:
                 return in_order(reports, [table.name for table in self.tables])
             with ExitStack() as made:
                 for table in missing:
-                    self.made.append(made.enter_context(made_target(self.client, self.database, table, lock, run)))
+                    making = made_target(self.client, self.database, table, lock, run, self.described[table.name])
+                    self.made.append(made.enter_context(making))
                     targets.append(present_target(self.client, self.database, table))
                 return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)
 
@@ -204,16 +208,27 @@ class _TransactionSync:
         missing: list[TargetTable] = []
 
         def find(connection: Connection, table: TargetTable) -> None:
-            target = find_target(self.client, self.database, table, connection)
+            target = find_target(self.client, self.database, table, connection, check=False)
             if target is None:
                 missing.append(table)
             else:
                 target.check_rollback()
                 targets.append(target)
 
+        def describe(table: TargetTable, described: Described | None) -> None:
+            with self.client.within(table.max_seconds):
+                self.described[table.name] = Version2Source(self.client, self.database).describe_missing(table, described)
+
+        def checks(connection: Connection) -> Iterator[Check]:
+            for table in self.tables:
+                yield table.name, partial(find, connection, table)
+            described = describe_ahead(self.client, self.database, missing)
+            for table in missing:
+                yield table.name, partial(describe, table, described.get(table.name))
+
         with self.database.connect() as connection:
             failure = try_each(
-                [(table.name, partial(find, connection, table)) for table in self.tables],
+                checks(connection),
                 after_failures=((target.name, partial(self._check, target)) for target in targets),
             )
         if failure is not None:
@@ -255,6 +270,11 @@ class _TransactionSync:
             return {}  # compared one by one, each is compared right before its rows are asked for
         if self.unchanged is not None or len(targets) < 2:
             return self.unchanged or {}
+        # A table that was just made lacks the rows that its source is said to have.
+        made = {name for name, described in self.described.items() if described.rows}
+        targets = [target for target in targets if target.name not in made]
+        if len(targets) < 2:
+            return {}
         limits = [target.options.max_seconds for target in targets]
         seconds = None if None in limits else sum(filter(None, limits))
         first, *others = targets
@@ -312,6 +332,7 @@ class _TransactionSync:
             rows=rows,
             removed=TemporaryStaging(self.database, purpose="removed"),
             on_rows=row_progress(self.progress, target.name),
+            described=self.described.get(target.name),
         )
 
         @contextmanager

@@ -1,11 +1,11 @@
-"""Find the tables that are unchanged among many small ones, in few requests.
+"""Ask about many tables in few requests: which small ones are unchanged, and what those are like that a run makes.
 
 ::
 
     source  ── describe and digest each small table, in one answer ──┐
     target               digest each as its answer arrives ──────────┴─ equal: unchanged ─ anything else: compared by itself
 
-This proves that tables are equal, and nothing else: a table that differs, is large, or cannot be compared is left to
+The comparison proves that tables are equal, and nothing else: a table that differs, is large, or cannot be compared is left to
 :mod:`.compare`, which finds the rows, or the reason, as if nothing had been asked before.
 """
 
@@ -24,9 +24,9 @@ from airflow_provider_sync.client.many_tables_stream import AnsweredTable
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncError
-from airflow_provider_sync.protocol.v2.messages import DescribeTables
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTables
 from airflow_provider_sync.sync.tables.both_sides import differing_segments_of, probes_of, read_segments, refuse_null_keys
-from airflow_provider_sync.sync.tables.column_mapping import map_columns, requested_slice_for
+from airflow_provider_sync.sync.tables.column_mapping import configured_slice, map_columns, requested_slice_for
 from airflow_provider_sync.sync.tables.schema_changes import schema_warnings
 from airflow_provider_sync.sync.tables.target import Target, resolve_target, with_row_security
 
@@ -75,6 +75,27 @@ def find_unchanged_ahead(client: SyncClient, database: Database, tables: Sequenc
                     targets.append(resolve_target(database, connection, options))
         return find_unchanged(client, database, targets)
     return {}
+
+
+def describe_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Mapping[str, Described]:
+    """Return what the source says of tables that are to be made, without digests.
+
+    What keeps a table, or all of them, from being described is left to who asks for it by itself.
+    """
+    if len(tables) < 2 or not client.tables_per_request:
+        return {}
+    described: dict[str, Described] = {}
+    with suppress(SyncError):
+        probes = probes_of(client, database)
+        for group in cut_into_requests(tables, client.tables_per_request, at_once=1):
+            request = DescribeTables(
+                table_slices=tuple(map(configured_slice, group)), max_rows=0, schemes=database.digests.schemes, probes=probes
+            )
+            with client.describe_tables(request) as answer:
+                for table in answer:
+                    if table.described is not None:
+                        described[group[table.number].name] = table.described
+    return described
 
 
 def cut_into_requests(tables: Sequence[Table], most: int, *, at_once: int = REQUESTS_AT_ONCE) -> list[Sequence[Table]]:

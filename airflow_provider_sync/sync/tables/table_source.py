@@ -26,6 +26,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import MissingTableError
 from airflow_provider_sync.merge.staging import Staging
 from airflow_provider_sync.merge.transaction import StagedTable
+from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import Status, TableReport, Verified
 from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
@@ -41,6 +42,7 @@ class StagingArea:
     :ivar rows: the staging table of rows
     :ivar removed: the staging table of the keys of rows that are to be deleted
     :ivar on_rows: told of the rows that arrive
+    :ivar described: what the source says of the whole table, where it was asked already (version 2)
     """
 
     target: Target
@@ -48,6 +50,7 @@ class StagingArea:
     rows: Staging
     removed: Staging
     on_rows: RowProgress
+    described: Described | None = None
 
 
 class TableSource(ABC):

@@ -24,11 +24,11 @@ from airflow_provider_sync.databases.slices import cut_key_ranges
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncError
 from airflow_provider_sync.merge.direct_load import can_load_directly
 from airflow_provider_sync.merge.transaction import StagedTable
-from airflow_provider_sync.protocol.v2.messages import DescribeTable, KeyRange
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, KeyRange
 from airflow_provider_sync.report import Verified
 from airflow_provider_sync.sync.attempts import repeated
 from airflow_provider_sync.sync.tables import plan
-from airflow_provider_sync.sync.tables.both_sides import Comparison
+from airflow_provider_sync.sync.tables.both_sides import Comparison, probes_of
 from airflow_provider_sync.sync.tables.column_mapping import (
     configured_slice,
     create_statement,
@@ -64,26 +64,26 @@ class Version2Source(TableSource):
 
     def missing_target(self, options: TargetTable) -> MissingTableError:
         """Return the error for a missing target, with the CREATE TABLE that the source's description makes."""
-        request = DescribeTable(table_slice=configured_slice(options), digests=False)
-        with self.client.describe_table(request) as answer:
-            statement = create_statement(self.database, options, answer.described)
+        statement = create_statement(self.database, options, self._describe(options))
         return MissingTableError(
             f"There is no table {options.table_name!r} in the target database."
             f" Set create_table to have it made, or run:\n{statement}"
         )
 
-    def create_target(self, options: TargetTable, run: Mapping[str, TargetTable]) -> MadeTable:
+    def create_target(
+        self, options: TargetTable, run: Mapping[str, TargetTable], described: Described | None = None
+    ) -> MadeTable:
         """Make a missing target from the source's description, and return it.
 
         :param run: the options of all tables of the run, by name
+        :param described: the description, where it is known; one with indexes is asked for all the same
         :raises ConfigurationError: if the server cannot tell what ``create_indexes`` asks for
         """
-        if options.create_indexes:
-            self._check_details(options)
-        request = DescribeTable(table_slice=configured_slice(options), digests=False, details=options.create_indexes)
+        if described is None or options.create_indexes:
+            if options.create_indexes:
+                self._check_details(options)
+            described = self._describe(options, details=options.create_indexes)
         database = self.database
-        with self.client.describe_table(request) as answer:
-            described = answer.described
         planned = plan_details(database, options, described, run)
         with database.connect() as connection:
             if planned.foreign_keys and not database.details.adds_foreign_keys:
@@ -118,14 +118,32 @@ class Version2Source(TableSource):
             yield from unique_columns(self.database.catalog.describe(connection, name))
             return
         options = next(table for table in run.values() if table.table_name == name)
-        request = DescribeTable(table_slice=configured_slice(options), digests=False, details=options.create_indexes)
-        with self.client.describe_table(request) as answer:
-            described = answer.described
+        described = self._describe(options, details=options.create_indexes)
         names = {column.name: options.renames.get(column.name, column.name) for column in described.columns}
         yield frozenset(names[column] for column in described.key)
         for index in plan_details(self.database, options, described, run).indexes:
             if index.unique:
                 yield frozenset(index.columns)
+
+    def describe_missing(self, options: TargetTable, described: Described | None = None) -> Described:
+        """Describe a table that a run would make.
+
+        :param described: its description, where it is known
+        :raises TableError: when a run could not make it
+        """
+        described = described or self._describe(options)
+        create_statement(self.database, options, described)
+        return described
+
+    def _describe(self, options: TargetTable, *, details: bool = False) -> Described:
+        request = DescribeTable(
+            table_slice=configured_slice(options),
+            digests=False,
+            probes=probes_of(self.client, self.database),
+            details=details,
+        )
+        with self.client.describe_table(request) as answer:
+            return answer.described
 
     def _check_details(self, options: TargetTable) -> None:
         offered = self.client.capabilities()
@@ -170,7 +188,7 @@ class Version2Source(TableSource):
         client, database, target = self.client, self.database, area.target
         facts = first_facts(database, target, area.connection, direct=direct, resume=resume)
         if plan.plan_sync(facts).action is Action.DESCRIBE:
-            source = describe_source(client, database, target)
+            source = describe_source(client, database, target, area.described)
             facts = msgspec.structs.replace(
                 facts,
                 source_rows=source.described.rows,

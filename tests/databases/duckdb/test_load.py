@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sync.databases.duckdb.text_load import Insert, insert_lines, load_blocks
+from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement
+from airflow_provider_sync.databases.duckdb.text_load import insert_lines, load_blocks
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import TableError
@@ -15,7 +16,7 @@ LONG = 9 * 1024 * 1024
 """Characters; more than DuckDB's own limit for a line."""
 
 
-def loading(on: Scenario) -> tuple[Table, Insert]:
+def loading(on: Scenario) -> tuple[Table, LinesStatement]:
     """Make a table, and return what loads lines into it."""
     on.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR)")
     table = on.describe("t")
@@ -43,7 +44,7 @@ def test_little_memory_is_taken(duckdb_on: Scenario) -> None:
         assert load_blocks(connection, table, insert, 2, (b"%d\tvalue\n" % number for number in range(1000))) == 1000
 
 
-def loading_stored_times(on: Scenario) -> tuple[Table, Insert]:
+def loading_stored_times(on: Scenario) -> tuple[Table, LinesStatement]:
     """Make a table of times, and return what loads lines into it that SQLite sends as it stores them."""
     on.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, at TIMESTAMP, zoned TIMESTAMPTZ, seconds TIMESTAMP_S, clock TIME)")
     table = on.describe("t")

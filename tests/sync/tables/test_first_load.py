@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import table_from_options
-from airflow_provider_sync.databases.contract import line_digest
+from airflow_provider_sync.databases import line_digest
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.protocol.v2.messages import Capabilities
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config import ClientConfig, table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server import capabilities
-from airflow_provider_sync.sync import Opener, diff_run, plan_run
+from airflow_provider_sync.sync import Opener, diff_run, plan_run, sync_tables
 from airflow_provider_sync.sync.run_steps import compare_tables
+from airflow_provider_sync.sync.tables import pipeline
 from airflow_provider_sync.sync.tables.small_tables import REQUESTS_AT_ONCE, TABLES_EACH, cut_into_requests
 from tests.sync.link import Link
 
@@ -173,3 +174,40 @@ def test_requests_are_few_and_even() -> None:
         assert sorted(number for part in cut for number in part) == everything[:count]
         assert max(map(len, cut)) - min(map(len, cut)) <= 1
         assert max(map(len, cut)) <= most
+
+
+@pytest.mark.parametrize("single_transaction", [True, False])
+def test_new_tables(two_same: Link, single_transaction: bool) -> None:
+    """Tables that a run makes are described in one request, and what they are like is not asked again before their rows."""
+    create(two_same, *NAMES)
+    two_same.target.execute(*(f"DROP TABLE {name}" for name in NAMES))
+    tables = [table_from_options(name, {"create_table": True}) for name in NAMES]
+    with two_same.client(*NAMES) as client:
+        reports = sync_tables(client, tables, two_same.target.database, single_transaction=single_transaction)
+        asked = client.traffic.requests
+    assert [(report.verified, report.rows_total) for report in reports] == [("digest", 40 * n) for n in range(len(NAMES))]
+    assert [len(two_same.target.rows(name)) for name in NAMES] == [report.rows_total for report in reports]
+    digested = len(NAMES) if two_same.source.dialect == "postgresql" else 0
+    # What the server offers, descriptions, and rows, or the comparison of the table that is empty.
+    assert asked <= 1 + (1 if single_transaction else len(NAMES)) + len(NAMES) + digested
+    two_same.assert_clean()
+
+
+def test_new_tables_whose_columns_change(into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that changes after its table was made is noticed before a row is written, and the next attempt says so."""
+    into.protocol = "2"
+    create(into, *NAMES[:3])
+    into.target.execute(*(f"DROP TABLE {name}" for name in NAMES[:3]))
+    describe = pipeline.describe_ahead
+
+    def describe_and_change(*arguments: Any) -> Any:
+        found = describe(*arguments)
+        into.source.execute("ALTER TABLE t2 ADD COLUMN more INTEGER")
+        return found
+
+    monkeypatch.setattr(pipeline, "describe_ahead", describe_and_change)
+    tables = [table_from_options(name, {"create_table": True}) for name in NAMES[:3]]
+    with into.client(*NAMES[:3]) as client:
+        reports = sync_tables(client, tables, into.target.database)
+    assert [report.rows_total for report in reports] == [0, 40, 80]
+    assert len(into.target.rows("t2")) == 80
