@@ -51,18 +51,26 @@ class SourceDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe_source(
-    client: SyncClient, database: Database, target: Target, described: Described | None = None
+    client: SyncClient, database: Database, target: Target, *, probes: Mapping[str, str] | None = None
 ) -> SourceDescription:
     """Ask the source for its columns and number of rows, without digests.
 
-    :param described: what it says of the table as the options name it, where it was asked already
+    :param probes: of the digests that the target's database computes, if the source is to choose one
     :raises TableError: when the target cannot hold what the source has
+    """
+    request = DescribeTable(table_slice=requested_slice_for(target), digests=False, probes=dict(probes or {}))
+    with client.describe_table(request) as answer:
+        return SourceDescription(described=answer.described, table_slice=map_columns(database, target, answer.described))
+
+
+def describe_first(client: SyncClient, database: Database, target: Target, described: Described | None) -> SourceDescription:
+    """Describe the source of a target that is empty, with the digest that both sides compute fastest.
+
+    :param described: what it says of the table as the options name it, where it was asked already
     """
     if described is not None and requested_slice_for(target) == configured_slice(target.options):
         return SourceDescription(described=described, table_slice=map_columns(database, target, described))
-    request = DescribeTable(table_slice=requested_slice_for(target), digests=False, probes=probes_of(client, database))
-    with client.describe_table(request) as answer:
-        return SourceDescription(described=answer.described, table_slice=map_columns(database, target, answer.described))
+    return describe_source(client, database, target, probes=probes_of(client, database))
 
 
 def first_rows(

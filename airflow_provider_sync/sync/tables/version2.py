@@ -34,7 +34,7 @@ from airflow_provider_sync.sync.tables.column_mapping import (
     create_statement,
 )
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts, target_facts
-from airflow_provider_sync.sync.tables.first_load import describe_source, first_rows
+from airflow_provider_sync.sync.tables.first_load import describe_first, describe_source, first_rows
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.schema_changes import naming_wider_types
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
@@ -131,15 +131,15 @@ class Version2Source(TableSource):
         :param described: its description, where it is known
         :raises TableError: when a run could not make it
         """
-        described = described or self._describe(options)
+        described = described or self._describe(options, probes=probes_of(self.client, self.database))
         create_statement(self.database, options, described)
         return described
 
-    def _describe(self, options: TargetTable, *, details: bool = False) -> Described:
+    def _describe(self, options: TargetTable, *, details: bool = False, probes: Mapping[str, str] | None = None) -> Described:
         request = DescribeTable(
             table_slice=configured_slice(options),
             digests=False,
-            probes=probes_of(self.client, self.database),
+            probes=dict(probes or {}),
             details=details,
         )
         with self.client.describe_table(request) as answer:
@@ -188,7 +188,7 @@ class Version2Source(TableSource):
         client, database, target = self.client, self.database, area.target
         facts = first_facts(database, target, area.connection, direct=direct, resume=resume)
         if plan.plan_sync(facts).action is Action.DESCRIBE:
-            source = describe_source(client, database, target, area.described)
+            source = describe_first(client, database, target, area.described)
             facts = msgspec.structs.replace(
                 facts,
                 source_rows=source.described.rows,
