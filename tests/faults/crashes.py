@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_sync.report import Report
-from tests.database_servers import MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, Server
+from tests.database_servers import DUCKDB, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, Server
 from tests.faults.forks import ForkedServer, Fuse, die, ended, forked
 from tests.faults.kinds import Kind, Trial
 from tests.faults.site import DIFFERENCE, FIRST, Site, site
@@ -242,6 +242,7 @@ def _sync_while_killing(made: Site, url: str, at: int, database: Server) -> int:
 _TABLES = {
     "sqlite": {"target": SQLITE},
     "sqlite-1": {"target": SQLITE, "protocol": "1"},
+    "duckdb": {"target": DUCKDB},
     "mariadb": {"target": MARIADB},
     "mysql": {"target": MYSQL},
     "postgresql": {"target": POSTGRESQL},

@@ -59,7 +59,8 @@ class Site:
         self.with_tables, self.with_files = tables, files
         self.source_folder, self.target_folder = folder / "source" / "files", folder / "target" / "files"
         self._kept = folder / "kept-files"
-        self._sqlite = target_url.removeprefix("sqlite:///") if target_url.startswith("sqlite") else None
+        # A target that is a file is put back as a file.
+        self._file = Path(target_url.partition(":///")[2]) if target_url.startswith(("sqlite", "duckdb")) else None
         self.source, self.target = open_engine(source_url), open_engine(target_url)
         self._build(random.Random(7))
         self.new = self._state(self.source, self.source_folder)
@@ -155,11 +156,11 @@ class Site:
                 shutil.copytree(self._kept, self.target_folder)
         if not self.with_tables:
             return
-        if self._sqlite is not None:
+        if self._file is not None:
             self.target.dispose()
-            for leftover in Path(self._sqlite).parent.glob(f"{Path(self._sqlite).name}-*"):
+            for leftover in (*self._file.parent.glob(f"{self._file.name}-*"), *self._file.parent.glob(f"{self._file.name}.wal")):
                 leftover.unlink()
-            shutil.copyfile(f"{self._sqlite}.kept", self._sqlite)
+            shutil.copyfile(f"{self._file}.kept", self._file)
             return
         with self.target.connect() as connection:
             for table, _ in find_staging(connection):
@@ -226,11 +227,11 @@ class Site:
             (_, one, *first), (_, other, *second) = items[2], items[3]
             items[2], items[3] = (2, other, *first), (3, one, *second)
         self._fill(self.target, "", items, notes)
-        if self._sqlite is None:
+        if self._file is None:
             self._fill(self.target, "kept_", items, notes)
         else:
             self.target.dispose()
-            shutil.copyfile(self._sqlite, f"{self._sqlite}.kept")
+            shutil.copyfile(self._file, f"{self._file}.kept")
 
     def _build_files(self, chance: random.Random) -> None:
         for number in range(12):
@@ -246,10 +247,11 @@ class Site:
 
     @staticmethod
     def _fill(engine: Engine, prefix: str, items: dict[int, tuple[Any, ...]], notes: dict[str, tuple[Any, ...]]) -> None:
-        mark = "?" if engine.dialect.name == "sqlite" else "%s"
+        mark = "?" if engine.dialect.name in ("sqlite", "duckdb") else "%s"
         with engine.connect() as connection:
             for name, rows in ((ITEMS, list(items.values())), (NOTES, list(notes.values()))):
-                reference = _REFERENCE if name == NOTES and not prefix else ""
+                # DuckDB deletes no parent in the transaction that deletes its child.
+                reference = _REFERENCE if name == NOTES and not prefix and engine.dialect.name != "duckdb" else ""
                 connection.exec_driver_sql(f"CREATE TABLE {prefix}{name} ({_COLUMNS[name]}{reference})")
                 marks = ", ".join([mark] * (4 if name == ITEMS else 3))
                 if rows:
