@@ -19,6 +19,7 @@ from airflow_provider_sync.plugin.mounted_server import mounted_server
 from airflow_provider_sync.server.sources import Sources
 from tests.airflow_runs import migrate_metadata_database
 from tests.plugin.api_server import ApiServer
+from tests.server.process.running import wait_until
 from tests.server.served_tables import execute
 from tests.server.table_locks import locked, waiting
 
@@ -175,8 +176,7 @@ def test_requests_that_wait(configure: Configure, postgresql_url: str) -> None:
 
         with locked(postgresql_url):
             answers = [threads.submit(ask) for _ in range(WAITING)]
-            while waiting(postgresql_url) < WAITING:
-                pass
+            wait_until(lambda: waiting(postgresql_url) >= WAITING)
             # Both need a thread, and the metadata database.
             for path in ("/api/v2/dags", "/api/v2/monitor/health"):
                 assert threads.submit(server.get, path, "ann").result(timeout=60).status_code == 200

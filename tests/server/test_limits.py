@@ -17,6 +17,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v2.messages import DescribeTable, DescribeTables, GetRows, RequestedSlice
 from airflow_provider_sync.server import active_requests
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.process.running import wait_until
 from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import change_alone, fill
 from tests.server.wire import ask, config, open_stream, own_lines, post, read_all
@@ -43,8 +44,7 @@ def test_clients_that_do_not_read(large_url: str, count: int, caplog: pytest.Log
             stream = held.enter_context(closing(open_stream(server.url, path, fields)))
             assert stream.recv(12) == b"HTTP/1.1 200"
         change_alone(large_url)
-        while len(own_lines(caplog)) < count:
-            pass
+        wait_until(lambda: len(own_lines(caplog)) >= count)
         assert ask(server.url, "/getRows", T).status == 200
     assert all("Table 't' ended early: The client took nothing for 0.3 seconds" in line for line in own_lines(caplog))
     assert "Traceback" not in caplog.text
@@ -107,10 +107,8 @@ def test_a_client_that_goes_away_while_the_source_waits(
     with RunningServer(config(url, tables={"t": {}})) as server, locked(url):
         for path, fields in requests:
             with closing(open_stream(server.url, path, fields)):
-                while not waiting(url):
-                    pass
-            while waiting(url):
-                pass
+                wait_until(lambda: waiting(url))
+            wait_until(lambda: not waiting(url))
     assert caplog.text.count("the client disconnected") == len(requests)
     assert caplog.text.count("complete=false") == len(requests)
     assert " error=" not in caplog.text
@@ -142,8 +140,8 @@ def test_a_client_that_goes_away_while_files_are_read(tmp_path: Path, caplog: py
     with RunningServer(config(directories={"d": directory}, limits={"requests": 1})) as server:
         with closing(open_stream(server.url, "/getFileHashes", [("config_name", "d")])):
             assert reading.wait(60)
-        while post(server.url, "/getFiles", [("config_name", "d"), ("files[0]", "large")]).status == 503:
-            pass
+        fields = [("config_name", "d"), ("files[0]", "large")]
+        wait_until(lambda: post(server.url, "/getFiles", fields).status != 503)
     assert "Traceback" not in caplog.text
 
 
@@ -155,8 +153,7 @@ def test_places(request: pytest.FixtureRequest, engine: str, caplog: pytest.LogC
     with RunningServer(config(url, tables={"t": {}}, limits={"requests": 3})) as server, ExitStack() as held:
         with locked(url):
             streams = [held.enter_context(closing(open_stream(server.url, "/getRows", T, version="1.0"))) for _ in range(3)]
-            while waiting(url) < 3:
-                pass
+            wait_until(lambda: waiting(url) >= 3)
             answer = ask(server.url, "/getRows", T)
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
             assert b"limits.requests" in answer.body

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_sync.server.access.addresses import client_address
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.process.running import wait_until
 from tests.server.wire import config, open_stream, own_lines, post, read_all, send
 
 LARGE = 8 << 20
@@ -272,8 +273,7 @@ def test_half_closed_connections(tmp_path: Path) -> None:
                 stream.shutdown(socket.SHUT_WR)
                 with suppress(ConnectionResetError):
                     read_all(stream)
-        while post(url, "/getFileHashes", {"config_name": "d"}).status == 503:
-            pass
+        wait_until(lambda: post(url, "/getFileHashes", {"config_name": "d"}).status != 503)
 
 
 def test_a_flood_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

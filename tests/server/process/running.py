@@ -76,7 +76,7 @@ def running(folder: Path, *arguments: str, environment: Mapping[str, str] | None
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    """Wait until something holds that another process brings about."""
+    """Wait until something holds that another process or thread brings about; asking without a pause would keep it from that."""
     until = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         assert time.monotonic() < until

@@ -17,6 +17,7 @@ from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.protocol.v2.messages import GetRows, RequestedSlice
 from airflow_provider_sync.server.process.serving import serve
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.server.process.running import wait_until
 from tests.server.table_locks import locked, waiting
 from tests.server.test_streaming import fill
 from tests.server.wire import config, open_stream, post, read_all, send
@@ -117,8 +118,7 @@ def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, 
                 closing(open_stream(base, "/getTableHash", [("config_name", "t")])),
                 closing(open_stream(base, "/getRows", GetRows(table_slice=RequestedSlice(name="t")))),
             ):
-                while waiting(url) < 2:
-                    pass
+                wait_until(lambda: waiting(url) >= 2)
                 server.terminate()
                 wait_until_refused(base)
                 server.terminate()
