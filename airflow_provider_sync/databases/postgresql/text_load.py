@@ -35,6 +35,13 @@ def copy_blocks(table: Table, columns: Sequence[CanonicalColumn], blocks: Iterab
     for block in blocks:
         if not block:
             continue
+        if (nul := block.find(0)) >= 0:
+            column = columns[block.count(b"\t", block.rfind(b"\n", 0, nul) + 1, nul)].column
+            raise TableError(
+                f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): a value has a NUL character, which"
+                " PostgreSQL cannot store; make it bytea, or remove the character. Nothing was loaded. Change the column's type,"
+                " or the value in the source."
+            )
         rows = block.count(b"\n")
         yield rows, _rewritten(table, block, rows, len(columns), rewrites) if rewrites else block
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_sync.databases.sqlite.load import SQLiteLoader
 from airflow_provider_sync.exceptions import SyncFailed
-from tests.sync.link import Link
+from tests.sync.link import Link, linked
 
 
 @pytest.mark.parametrize("all_rows", [False, True])
@@ -71,3 +73,22 @@ def test_rows_that_cannot_be_deleted_are_an_error(two_into: Link) -> None:
     assert not failure.value.retryable
     assert two_into.target.rows("t") == [(1, "old"), (2, "goes")]
     two_into.assert_clean()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("protocol", ["1", "2"])
+def test_the_character_nul_names_its_column(tmp_path: Path, postgresql_url: str, protocol: str, driver: str) -> None:
+    """A text with NUL, which only PostgreSQL cannot keep, ends in an error that names the column; nothing changed."""
+    pytest.importorskip(driver)
+    url = postgresql_url.replace("postgresql://", f"postgresql+{driver}://")
+    with linked(f"sqlite:///{tmp_path / 's.db'}", url) as link:
+        link.protocol = protocol
+        link.create("CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20), w VARCHAR(20))", "INSERT INTO t VALUES (1, 'a', 'b')")
+        link.source.execute("INSERT INTO t VALUES (2, 'tab\t', 'x'), (3, 'c', 'a' || char(0) || 'b')")
+        with pytest.raises(
+            SyncFailed, match=r"'t', column 'w' .*: a value has a NUL character.*Change the column's type"
+        ) as failure:
+            link.sync_one("t")
+        assert not failure.value.retryable
+        assert link.target.rows("t") == [(1, "a", "b")]
+        link.assert_clean()
