@@ -105,8 +105,11 @@ sbom: ## write dist/airflow-sync.cdx.json, a bill of materials of airflow-sync.p
 licences: setup ## list the licences of all that is needed, and fail if one does not fit
 	@PYTHONPATH=.ci .venv/bin/python -m publish.licences
 
-release: lint test-all licences package pyz sbom ## check everything, and build all that is published, with checksums, into dist/
-	@cd dist && sha256sum *.whl *.tar.gz *.pyz *.cdx.json >SHA256SUMS && cat SHA256SUMS
+release: lint test-all licences ## check everything, and build all that is published, with checksums, into dist/
+	@rm -f dist/*.whl dist/*.tar.gz dist/*.pyz dist/*.cdx.json dist/SHA256SUMS
+	@$(MAKE) --no-print-directory package pyz sbom
+	@cp docs/how-to/deploy/core-requirements.txt dist/
+	@cd dist && sha256sum *.whl *.tar.gz *.pyz *.cdx.json core-requirements.txt >SHA256SUMS && cat SHA256SUMS
 
 constraints: setup ## pin what CI installs, for every Python; pins that still fit stay, so delete the file to upgrade
 	@.venv/bin/uv pip compile -q --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \
