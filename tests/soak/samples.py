@@ -45,7 +45,7 @@ def take_sample(site: Site, *, at_rest: bool = False) -> Sample:
     with places.sessions:
         for name, engine in targets.items():
             sample[name, figures.STAGING] = _staging(engine)
-    # A worker that was killed leaves its counts, which /metrics goes on adding up; they go when the server ends.
+    # A worker's files of counts come with its first request, and those of workers that ended become one of each kind.
     sample["TMPDIR", figures.TEMPORARY] = _count(path for path in places.temporary.rglob("*") if path.parent.name != "metrics")
     sample["copies of directories", figures.TEMPORARY] = _count(places.copies.rglob(".*"))
     sample["/dev/shm", figures.TEMPORARY] = sum(not path.name.startswith(_DATABASES) for path in _SHARED_MEMORY.iterdir())
