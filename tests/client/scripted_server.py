@@ -40,8 +40,8 @@ class ScriptedServer:
     """Gives the answers in their order, the last one again and again."""
 
     url: str
-    answers: list[Answer] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list, repr=False)
+    requests: list[Request] = field(default_factory=list, repr=False)
     released: threading.Event = field(default_factory=threading.Event)
     _came: threading.Condition = field(default_factory=threading.Condition)
 
