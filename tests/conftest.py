@@ -25,6 +25,7 @@ from tests import celery_workers
 from tests.airflow_stack import AirflowStack
 from tests.celery_workers import CeleryStack
 from tests.database_servers import DUCKDB, ENGINES, MARIADB, MYSQL, POSTGRESQL, SQLITE, DatabaseServers, ServerMissing
+from tests.no_secrets import SecretsWatch
 from tests.scenario import Scenario, opened
 
 
@@ -56,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.add_cleanup(lambda: shutil.rmtree(AIRFLOW_HOME, ignore_errors=True))
+    config.pluginmanager.register(SecretsWatch())
 
 
 # First, since pytest-xdist reads the groups in a hook of the same name.

@@ -27,9 +27,13 @@ SQLITE, MARIADB, MYSQL, POSTGRESQL, DUCKDB = "sqlite", "mariadb", "mysql", "post
 ENGINES = (SQLITE, MARIADB, MYSQL, POSTGRESQL, DUCKDB)
 
 
+PASSWORD = "password-of-the-tests"
+"""Long enough that :mod:`tests.no_secrets` finds it in what a test lets out."""
+
 # MariaDB and MySQL see a client on 127.0.0.1 as localhost or not depending on their name resolution, so both exist.
 _MYSQL_ACCOUNTS = "".join(
-    f"CREATE USER IF NOT EXISTS 'sync'@'{host}' IDENTIFIED BY 'sync';\nGRANT ALL ON *.* TO 'sync'@'{host}' WITH GRANT OPTION;\n"
+    f"CREATE USER IF NOT EXISTS 'sync'@'{host}' IDENTIFIED BY '{PASSWORD}';\n"
+    f"GRANT ALL ON *.* TO 'sync'@'{host}' WITH GRANT OPTION;\n"
     for host in ("localhost", "%")
 )
 
@@ -42,7 +46,7 @@ class MariaDBServer(Server):
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"mysql+{_mysql_driver()}://sync:sync@127.0.0.1:{self.port}/"
+        return f"mysql+{_mysql_driver()}://sync:{PASSWORD}@127.0.0.1:{self.port}/"
 
     def initialise(self) -> None:
         """Fill the data directory with the system tables."""
@@ -87,7 +91,7 @@ class MySQLServer(Server):
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"mysql+{_mysql_driver()}://sync:sync@127.0.0.1:{self.port}/"
+        return f"mysql+{_mysql_driver()}://sync:{PASSWORD}@127.0.0.1:{self.port}/"
 
     def initialise(self) -> None:
         """Fetch MySQL if it is not there yet and fill the data directory."""
@@ -130,7 +134,7 @@ class PostgreSQLServer(Server):
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
     def initialise(self) -> None:
         """Make a cluster that trusts everyone on the loopback address."""

@@ -11,9 +11,6 @@ from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site
-from tests.no_secrets import no_secret_is_logged
-
-__all__ = ["no_secret_is_logged"]
 
 Command = Callable[..., int]
 

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.no_secrets import no_secret_is_logged
 from tests.server.served_tables import execute, served
-
-__all__ = ["no_secret_is_logged"]
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def url(tmp_path: Path) -> Iterator[str]:
         {"name": "hashed", "token_sha256": token_digest("schlüssel"), "directories": []},
         {"name": "old", "token": "old", "expires": "2020-01-31"},
         {"name": "new", "token": "new", "expires": "9999-12-31"},
-        {"name": "elsewhere", "token": "elsewhere", "addresses": ["192.0.2.0/24", "2001:db8::/32"]},
+        {"name": "elsewhere", "token": "token-for-elsewhere", "addresses": ["192.0.2.0/24", "2001:db8::/32"]},
     ]
     with RunningServer(ServerConfig.from_dict({"tokens": settings, "directories": {"d": {"path": str(tmp_path)}}})) as server:
         yield server.url
@@ -78,12 +78,12 @@ def test_the_end_of_a_token() -> None:
 
 def test_a_token_from_another_address(url: str, caplog: pytest.LogCaptureFixture) -> None:
     """A token with addresses counts from there, also behind a proxy that the server trusts; elsewhere it is a wrong one."""
-    assert ask(url, "elsewhere").status == 401
+    assert ask(url, "token-for-elsewhere").status == 401
     assert "the token 'elsewhere', which may not be used from there, only from 192.0.2.0/24, 2001:db8::/32" in caplog.text
-    assert ask(url, "elsewhere", **{"X-Forwarded-For": "192.0.2.9"}).status == 200
-    assert ask(url, "elsewhere", **{"X-Forwarded-For": "2001:db8::9"}).status == 200
+    assert ask(url, "token-for-elsewhere", **{"X-Forwarded-For": "192.0.2.9"}).status == 200
+    assert ask(url, "token-for-elsewhere", **{"X-Forwarded-For": "2001:db8::9"}).status == 200
     # A client may send any first address; the last one is the proxy's.
-    assert ask(url, "elsewhere", **{"X-Forwarded-For": "192.0.2.9, 198.51.100.7"}).status == 401
+    assert ask(url, "token-for-elsewhere", **{"X-Forwarded-For": "192.0.2.9, 198.51.100.7"}).status == 401
 
 
 def test_addresses_of_proxies_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

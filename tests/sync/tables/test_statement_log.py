@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
-from tests.database_servers import MariaDBServer, MySQLServer, Server, ServerMissing
+from tests.database_servers import PASSWORD, MariaDBServer, MySQLServer, Server, ServerMissing
 from tests.sync.link import linked
 from tests.sync.tables.test_steps import Steps
 
@@ -40,7 +40,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         engine = create_engine(server.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             for host in ("localhost", "%%"):
-                connection.exec_driver_sql(f"CREATE USER 'plain'@'{host}' IDENTIFIED BY 'sync'")
+                connection.exec_driver_sql(f"CREATE USER 'plain'@'{host}' IDENTIFIED BY '{PASSWORD}'")
                 connection.exec_driver_sql(f"GRANT ALL ON target.* TO 'plain'@'{host}'")
         yield server
     except ServerMissing as missing:

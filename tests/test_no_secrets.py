@@ -1,0 +1,41 @@
+"""The check for secrets finds them."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.no_secrets import SecretsWatch
+
+SECRET = "planted-by-a-test"
+
+
+@pytest.fixture
+def watch() -> SecretsWatch:
+    """Give a check that knows a secret."""
+    watch = SecretsWatch()
+    watch._remember([SECRET, "short"])
+    return watch
+
+
+@pytest.mark.parametrize("text", [SECRET, f"token={SECRET},", f"[{SECRET}]"])
+def test_found(watch: SecretsWatch, text: str) -> None:
+    """A secret is found wherever it stands."""
+    watch._look("standard output", text)
+    assert watch._leaks == [f"standard output: {text}"]
+
+
+@pytest.mark.parametrize("text", ["***", "short", f"{SECRET}s", "planted-by"])
+def test_not_found(watch: SecretsWatch, text: str) -> None:
+    """What is hidden, words that have a secret in them, and what is too short to be hidden are none."""
+    watch._look("standard error", text)
+    assert watch._leaks == []
+
+
+def test_a_log(watch: SecretsWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record is looked at as it would be written, arguments and traceback included."""
+    record = logging.LogRecord("airflow_provider_sync", logging.INFO, __file__, 1, "see %s", (SECRET,), None)
+    monkeypatch.setattr("airflow_provider_sync.logs.formats.redact", lambda text: text)
+    watch.emit(record)
+    assert len(watch._leaks) == 2
