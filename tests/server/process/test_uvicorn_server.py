@@ -91,7 +91,7 @@ def test_a_second_signal(tmp_path: Path, number: signal.Signals) -> None:
         server.send_signal(number)
         wait_until_refused(url)
         server.send_signal(number)
-        output, log = server.communicate(timeout=20)
+        output, log = server.communicate(timeout=60)
         assert output == ""
         assert log.splitlines() == ["Files of directory 'd' ended early: The server is shutting down. Try again when it is back."]
         assert server.returncode == 0
@@ -122,7 +122,7 @@ def test_a_second_signal_while_the_source_waits(request: pytest.FixtureRequest, 
                 server.terminate()
                 wait_until_refused(base)
                 server.terminate()
-                output, log = server.communicate(timeout=20)
+                output, log = server.communicate(timeout=60)
         finally:
             server.kill()
         assert waiting(url) == 0
@@ -145,7 +145,7 @@ def test_work_that_cannot_be_cancelled(tmp_path: Path) -> None:
                 server.terminate()
                 wait_until_refused(base)
                 server.terminate()
-                _, log = server.communicate(timeout=20)
+                _, log = server.communicate(timeout=60)
         finally:
             server.kill()
     assert log.splitlines()[-1] == "Requests that could not be cancelled within 1 seconds: 1. The server ends without them."

@@ -132,13 +132,13 @@ def test_a_failure_stops_other_downloads(folders_of_version2: Mirror, monkeypatc
     def ask(paths: list[str]) -> None:
         asked.extend(paths)
         if "fails" in paths:
-            assert under_way.wait(10)
+            assert under_way.wait(60)
             raise GuardError("enough")
 
     def wait(path: str) -> None:
         if path == "slow":
             under_way.set()
-            assert stopped.wait(10)
+            assert stopped.wait(60)
 
     with pytest.raises(SyncFailed, match="enough"):
         sync_with(folders, {"downloads": 2}, retries=3, before_read=ask, on_message=wait)
