@@ -139,6 +139,21 @@ def test_what_was_synced_before_the_question(synced: Source, target: Target, mon
     assert asked.answer(GO_ON) == {"orders": "changed", "customers": "changed", "countries": "changed"}
 
 
+def test_tables_that_are_gone(source: Source, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that would be dropped beyond `max_drops` are asked about by name, and are dropped after the answer yes."""
+    kept = target.tables()
+    target.execute("CREATE TABLE old_1 (id INTEGER PRIMARY KEY)")
+    target.execute("CREATE TABLE old_2 (id INTEGER PRIMARY KEY)")
+    asked = Asked(tables(tables="*", drop_missing="['old_*']"), monkeypatch)
+    assert (
+        "- tables `*`: 2 of 5 tables would be deleted; the source has 3.\n  Among them: `old_1`, `old_2`"
+        in asked.question["body"]
+    )
+    assert target.tables() == [*kept, "old_1", "old_2"]
+    assert asked.answer(GO_ON)["old_1"] == "changed"
+    assert target.tables() == kept
+
+
 def merge_of(**arguments: Any) -> TableMergeOperator:
     """Compare and download, and make the operator of the merge."""
     steps = {"tables": ["orders", "customers", "countries"], "target_conn_id": "target", "max_deletes": 0, **arguments}
