@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_sync.databases.schema import Column
+from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 
 
 def now() -> datetime:
@@ -22,12 +23,20 @@ def moment_after(moment: datetime, earlier: Iterable[object], columns: Iterable[
     :param moment: in UTC, without a time zone
     :param earlier: times as drivers give them: ``datetime``, text, or ``None``
     :param columns: where the time is written; it gets no more digits of a second than each of them keeps
+    :raises TableError: if no time is later than one of the others
     """
     digits = min((6 if column.scale is None else column.scale for column in columns), default=6)
     unit = 10 ** (6 - digits)
     latest = max(filter(None, map(_read, earlier)), default=None)
     if latest is not None and latest >= _cut(moment, unit):
-        moment = latest + timedelta(microseconds=unit)
+        try:
+            moment = latest + timedelta(microseconds=unit)
+        except OverflowError as error:
+            raise TableError(
+                f"a version has the time {latest}, and none is later. A version that did not end has NULL in the column for its"
+                " end, not a time that never comes: correct it.",
+                NOTHING_CHANGED,
+            ) from error
     return _cut(moment, unit)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.merge.moments import moment_after, now
 
 NOON = datetime(2026, 11, 29, 12, 0, 0, 123_456)
@@ -42,3 +43,9 @@ def test_now_is_utc() -> None:
 def test_a_version_begins_after_the_one_before(earlier: list[object], scale: int | None, expected: datetime) -> None:
     """A time that is not later than others becomes the next one, with as many digits of a second as the column keeps."""
     assert moment_after(NOON, earlier, [column(scale), column(6)]) == expected
+
+
+def test_no_time_is_later() -> None:
+    """The last time of all, which some tables have for what never ends, is an error that says what to put there."""
+    with pytest.raises(TableError, match=r"none is later.*has NULL in the column for its end"):
+        moment_after(NOON, [NOON, datetime.max], [column(6)])

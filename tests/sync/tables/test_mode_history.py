@@ -33,6 +33,18 @@ def test_versions_follow_each_other(two_same: Link) -> None:
         assert targets.rows("history", columns=VERSIONS) == after
 
 
+def test_a_version_at_the_end_of_time(two_same: Link) -> None:
+    """A version that is said to end when time does is an error that names the table, and changes nothing."""
+    with copies(two_same, rows=2) as targets:
+        targets.sync("history")
+        two_same.target.execute("UPDATE history SET valid_to = '9999-12-31 23:59:59.999999', is_current = 0 WHERE id = 1")
+        before = two_same.target.rows("history")
+        with pytest.raises(SyncFailed, match=r"'history'.*9999-12-31 23:59:59\.999999, and none is later.*Nothing was changed"):
+            targets.sync("history")
+        assert two_same.target.rows("history") == before
+        two_same.assert_clean()
+
+
 @pytest.mark.quick_on("postgresql")
 def test_a_clock_that_was_set_back(two_into: Link) -> None:
     """A version begins after the one before, even if that has a time which is still to come."""
