@@ -145,11 +145,9 @@ def test_tables_that_are_gone(source: Source, target: Target, monkeypatch: pytes
     target.execute("CREATE TABLE old_1 (id INTEGER PRIMARY KEY)")
     target.execute("CREATE TABLE old_2 (id INTEGER PRIMARY KEY)")
     asked = Asked(tables(tables="*", drop_missing="['old_*']"), monkeypatch)
-    assert (
-        "- tables `*`: 2 of 5 tables would be deleted; the source has 3.\n  Among them: `old_1`, `old_2`"
-        in asked.question["body"]
-    )
-    assert target.tables() == [*kept, "old_1", "old_2"]
+    text = asked.question["body"]
+    assert "- tables `*`: 2 of 5 tables would be deleted; the source has 3.\n  Among them: `old_1`, `old_2`" in text
+    assert target.tables() == sorted([*kept, "old_1", "old_2"])
     assert asked.answer(GO_ON)["old_1"] == "changed"
     assert target.tables() == kept
 
