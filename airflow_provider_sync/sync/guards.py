@@ -41,6 +41,11 @@ def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, presen
     raise error
 
 
+def unguarded(target: Target) -> Target:
+    """Return options by which no guard stops a deletion, to show what a guard would stop."""
+    return target.model_copy(update={"max_deletes": "100%", "allow_empty_source": True})
+
+
 def allowing(target: Target, refused: RefusedDeletes) -> Target:
     """Return options that allow as much as was refused, and no more."""
     if refused.kind == "tables":

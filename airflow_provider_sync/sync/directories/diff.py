@@ -19,6 +19,7 @@ from airflow_provider_sync.sync.directories.protocol_version import protocol_for
 from airflow_provider_sync.sync.directories.version2.emptied import emptied_directories
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
 from airflow_provider_sync.sync.directories.version2.plan import Action, Reason, Step
+from airflow_provider_sync.sync.guards import unguarded
 from airflow_provider_sync.sync.progress import silent
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
@@ -78,12 +79,15 @@ def diff_directory(
     max_paths: int = MAX_REPORTED_PATHS,
     cache: DigestCache | None = None,
 ) -> DirectoryDiff:
-    """Find the paths in which source and target differ; nothing is written.
+    """Find the paths in which source and target differ, also those that a guard would keep from being deleted.
+
+    Nothing is written.
 
     :param max_paths: most paths to name
     :param cache: remembers digests of the target's files, and the states of both sides
-    :raises SyncError: when they cannot be compared, or a guard would stop the sync
+    :raises SyncError: when they cannot be compared
     """
+    directory = unguarded(directory)
     if protocol_for(client, directory) == 1:
         report = sync_directory(client, directory, storage, dry_run=True, cache=cache)
         return DirectoryDiff(report=report, paths_omitted=report.files_added + report.files_updated + report.files_deleted)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.exceptions import GuardError
+from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, FileChange, diff_directory
 from tests.sync.directories.mirror import Mirror, target_directory
 
@@ -70,10 +70,14 @@ def test_version1_counts(folders_of_version1: Mirror) -> None:
     assert (found.report.files_added, found.changes, found.paths_omitted) == (1, (), 1)
 
 
-def test_guards_hold(folders_of_version2: Mirror) -> None:
-    """What a guard would stop is an error, as in a sync."""
-    folders_of_version2.put("a")
-    folders_of_version2.source.delete("a")
-    folders_of_version2.put_target("precious")
-    with pytest.raises(GuardError, match="allow_empty_source"):
-        diff(folders_of_version2)
+def test_guards_do_not_stop_it(folders: Mirror) -> None:
+    """What a guard keeps a sync from deleting is shown, by either version of the protocol, and stays."""
+    folders.put("a")
+    folders.source.delete("a")
+    folders.put_target("precious")
+    before = folders.contents()
+    found = diff(folders)
+    assert (found.report.status, found.report.files_deleted) == ("planned", 1)
+    assert folders.contents() == before
+    with pytest.raises(SyncFailed, match="allow_empty_source"):
+        folders.sync()
