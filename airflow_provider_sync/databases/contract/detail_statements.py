@@ -10,6 +10,8 @@ import re
 from hashlib import sha256
 from typing import ClassVar
 
+from sqlalchemy import Connection
+
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.protocol.v2.described_details import DefaultValue, ForeignKeyDescription, IndexDescription
@@ -100,6 +102,10 @@ class DetailStatements(DatabaseComponent):
         if not (self.names_are_per_table or name.startswith(table.name)):
             name = f"{table.name}_{name}"
         return bounded(name)
+
+    def foreign_key_name(self, connection: Connection, table: Table, name: str) -> str:
+        """Return a name for a new foreign key of a table: the source's, unless the database has to have another."""
+        return name
 
     def foreign_key(self, key: ForeignKeyDescription) -> str:
         """Return the clause of a foreign key, for a CREATE TABLE or an ALTER TABLE ADD.

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from airflow_provider_sync.databases.contract.detail_statements import DetailStatements
+from sqlalchemy import Connection, text
+
+from airflow_provider_sync.databases.contract.detail_statements import DetailStatements, bounded
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.protocol.v2.described_details import DefaultValue
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
+_FOREIGN_KEY = text(
+    "SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS"
+    " WHERE CONSTRAINT_SCHEMA = COALESCE(:schema, DATABASE()) AND CONSTRAINT_NAME = :name"
+)
 _MAX_COLUMN_COMMENT = 1024
 _MAX_TABLE_COMMENT = 2048
 """Most characters of comments: `Comment for field is too long` is an error in strict mode."""
@@ -26,6 +32,11 @@ class MySQLDetailStatements(DetailStatements):
         """Return the ALTER TABLE, in which an expression stands in parentheses."""
         value = default.removeprefix("DEFAULT ")
         return super().default_statement(table, column, default if value.startswith("'") else f"DEFAULT ({value})")
+
+    def foreign_key_name(self, connection: Connection, table: Table, name: str) -> str:
+        """Put the table's name before one that another table of the database has: there a name can be used once."""
+        place = {"schema": table.schema, "name": bounded(name)}
+        return f"{table.name}_{name}" if connection.execute(_FOREIGN_KEY, place).first() else name
 
     def present_time(self, logical: LogicalType) -> str:
         """Return the present time with as many digits as the column has, which the server insists on."""

@@ -251,6 +251,8 @@ def _with_foreign_keys(database: Database, made: MadeTable) -> MadeTable:
     try:
         with database.exclusive([str(made.table)], timeout=LOCK_TIMEOUT), database.connect() as connection:
             for key in made.foreign_keys:
+                name = database.details.foreign_key_name(connection, made.table, key.name)
+                key = msgspec.structs.replace(key, name=name)
                 statement = f"ALTER TABLE {database.qualified(made.table)} ADD {database.details.foreign_key(key)}"
                 _attempt(database, connection, statement, foreign_key_phrase(key), added, refused)
     except SyncError as error:

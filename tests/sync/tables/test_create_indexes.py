@@ -164,6 +164,27 @@ def test_a_default_that_its_column_refuses_is_named(two_into: Link) -> None:
     two_into.assert_clean()
 
 
+@pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
+def test_foreign_keys_of_one_name(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
+    """Foreign keys of two tables that have one name at the source are both made, also where a database can have it once."""
+    with linked(f"sqlite:///{tmp_path / 's.db'}", request.getfixturevalue(f"{engine}_url")) as link:
+        link.protocol = "2"
+        # SQLite forgets the names of constraints, and counts them for each table.
+        link.source.execute(
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+            "CREATE TABLE child (id INTEGER PRIMARY KEY, owner INTEGER REFERENCES parent (id))",
+            "CREATE TABLE other (id INTEGER PRIMARY KEY, owner INTEGER REFERENCES parent (id))",
+            "INSERT INTO parent VALUES (1)",
+        )
+        link.target.execute(
+            "CREATE TABLE mine (id INTEGER PRIMARY KEY, up INTEGER, CONSTRAINT child_fk_0 FOREIGN KEY (up) REFERENCES mine (id))"
+        )
+        names = ("parent", "child", "other")
+        reports = link.sync(*names, options=dict.fromkeys(names, MAKE))
+        assert [report.warnings for report in reports] == [(), (), ()]
+        assert [len(details(link.target, name).foreign_keys) for name in names] == [0, 1, 1]
+
+
 def test_a_comment_that_is_too_long_is_named(request: pytest.FixtureRequest) -> None:
     """A comment longer than those of MySQL and MariaDB is left out, and the rows arrive."""
     with linked(request.getfixturevalue("postgresql_url"), request.getfixturevalue("mariadb_url")) as link:
