@@ -34,7 +34,8 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         kind = MissingFileError if path and doing == "read" else FileError
-        raise kind(f"Cannot {doing} {what}: it does not exist. Check the path, and compare source and target again.") from error
+        advice = "Check the path, and sync again if it has gone meanwhile." if path else "Make the bucket, or check its name."
+        raise kind(f"Cannot {doing} {what}: it does not exist. {advice}") from error
     except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
         raise FileError(f"Cannot {doing} {what}: {error}. Check the credentials and the path.") from error
     except OSError as error:

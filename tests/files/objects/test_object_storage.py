@@ -54,6 +54,12 @@ def test_a_whole_bucket(s3: S3FileSystem) -> None:
         open_storage("s3://", s3)
 
 
+def test_a_bucket_that_is_not_there(s3: S3FileSystem) -> None:
+    """The error says what is missing, since a prefix never is."""
+    with pytest.raises(FileError, match=r"s3://absent/root: it does not exist\. Make the bucket, or check its name\."):
+        list(ObjectStorage(s3, "s3://absent/root").scan())
+
+
 def test_other_prefixes_are_left_alone(storage: ObjectStorage, s3: S3FileSystem) -> None:
     """A prefix that begins alike, and an object named like the root, are no part of the directory."""
     for key in ("root", "rootless/x", "other/root/x"):
