@@ -15,8 +15,8 @@ from tests.soak.processes import family_of, use_of
 from tests.soak.site import COMPONENTS, Site
 
 _SHARED_MEMORY = Path("/dev/shm")
-# Databases that tests keep there, ours among them, and those of their own servers.
-_DATABASES = ("sync-db-", "PostgreSQL.")
+# What processes like ours would leave there. Whoever else works on the machine keeps files of other names in it.
+_OURS = ("airflow-sync", "psm_", "sem.")
 
 
 def take_sample(site: Site, *, at_rest: bool = False) -> Sample:
@@ -48,7 +48,7 @@ def take_sample(site: Site, *, at_rest: bool = False) -> Sample:
     # A worker's files of counts come with its first request, and those of workers that ended become one of each kind.
     sample["TMPDIR", figures.TEMPORARY] = _count(path for path in places.temporary.rglob("*") if path.parent.name != "metrics")
     sample["copies of directories", figures.TEMPORARY] = _count(places.copies.rglob(".*"))
-    sample["/dev/shm", figures.TEMPORARY] = sum(not path.name.startswith(_DATABASES) for path in _SHARED_MEMORY.iterdir())
+    sample["/dev/shm", figures.TEMPORARY] = sum(path.name.startswith(_OURS) for path in _SHARED_MEMORY.iterdir())
     sample["digest caches", figures.KEPT] = _megabytes(places.folder.glob("cache-*/**/*"))
     sample["history of syncs", figures.KEPT] = _megabytes((places.folder / "airflow").glob("sync-history.db*"))
     return sample
