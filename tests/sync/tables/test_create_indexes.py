@@ -59,10 +59,18 @@ def test_a_target_gets_what_its_source_has(two: Link) -> None:
     reports = two.sync("child", "parent", options={"child": MAKE, "parent": MAKE}, single_transaction=False)
     assert [(report.status, report.rows_inserted, report.verified) for report in reports] == [("changed", 2, "digest")] * 2
     found = details(two.target, "child")
+    if (two.source.dialect, two.target.dialect) == ("duckdb", "mysql"):
+        # DuckDB forgets the length of a text, and a long text has no index there.
+        assert "index 'child_name' (name, n): " in reports[0].warnings[0]
+        assert "unique index 'parent_code' (code): " in reports[1].warnings[0]
+        assert {index.columns for index in found.indexes} == {("owner",)}
+        return
     assert {index.columns for index in found.indexes} >= {("name", "n"), ("owner",)}
     if two.target.dialect == "duckdb":
         (warning,) = reports[0].warnings
-        assert "foreign key 'child_owner' (owner) to 'parent': " in warning
+        # SQLite and DuckDB forget the names of constraints.
+        names = {"sqlite": "child_fk_0", "duckdb": "child_owner_id_fkey"}
+        assert f"foreign key {names.get(two.source.dialect, 'child_owner')!r} (owner) to 'parent': " in warning
         assert found.foreign_keys == reports[1].warnings == ()
     else:
         action = "NO ACTION" if two.source.dialect == "duckdb" else "CASCADE"
