@@ -96,10 +96,12 @@ class DuckDBDatabase(Database):
         """Write times in UTC, also those inside of lists and structures, and no progress bar to stdout.
 
         Whatever needs an order asks for it: to keep that of the rows that are loaded costs a quarter of the load's time.
+        Groups of rows go to the file one by one, where DuckDB would gather five on each thread: 70 MB less, in the same time.
         """
         connection.exec_driver_sql("SET TimeZone = 'UTC'")
         connection.exec_driver_sql("SET enable_progress_bar = false")
         connection.exec_driver_sql("SET preserve_insertion_order = false")
+        connection.exec_driver_sql("SET write_buffer_row_group_count = 1")
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
