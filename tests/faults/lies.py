@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
-from airflow_provider_sync.protocol.v2 import stream
+from airflow_provider_sync.protocol.v2 import framing
+from airflow_provider_sync.protocol.v2.framing import NO_DIGEST, FramedContent
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.database_servers import MARIADB, POSTGRESQL, DatabaseServers
 from tests.faults.kinds import Kind, Trial
@@ -21,6 +23,10 @@ from tests.faults.streams import expect_new_from
 
 _MESSAGES = 12
 """Messages of a sync among which one is chosen."""
+
+NO_CONTENT = msgspec.msgpack.encode(b"")
+
+_add_content = FramedContent.add
 
 
 class _LyingEncoder:
@@ -43,8 +49,26 @@ class _LyingEncoder:
             self._encoder.encode_into(message, frame, offset)
             return
         self._left = -1
-        plain = msgspec.msgpack.decode(self._encoder.encode(message))
-        self._encoder.encode_into(lie_somewhere(plain, self.chance), frame, offset)
+        truth = self._encoder.encode(message)
+        told = b""
+        while not _can_be_completed(told, truth):
+            told = self._encoder.encode(lie_somewhere(msgspec.msgpack.decode(truth), self.chance))
+        frame[offset:] = told
+
+    def add_content(self, framed: FramedContent, place: memoryview, digest: bytes | None = None) -> None:
+        """Take content as :meth:`.FramedContent.add` does, one bit of it or of its digest changed."""
+        self._left -= 1
+        if self.chance is not None and self._left == -1:
+            if digest is not None and (not place or self.chance.random() < 0.5):
+                digest = _flip(digest, self.chance)
+            elif place:
+                place[:] = _flip(bytes(place), self.chance)
+        _add_content(framed, place, digest)
+
+
+def _can_be_completed(told: bytes, truth: bytes) -> bool:
+    """Whether the server can put content behind a message, and a digest into it, where it does so with the true one."""
+    return bool(told) and told.endswith(NO_CONTENT) >= truth.endswith(NO_CONTENT) and (NO_DIGEST in told) >= (NO_DIGEST in truth)
 
 
 def lie_somewhere(value: Any, chance: random.Random) -> Any:
@@ -100,8 +124,10 @@ def _flip(value: bytes, chance: random.Random) -> bytes:
 def lying(servers: DatabaseServers, folder: Path, **options: Any) -> Iterator[Trial]:
     """Sync from a server that tells one lie."""
     encoder = _LyingEncoder()
-    original, stream._encoder = stream._encoder, encoder  # type: ignore[assignment]  # the one place where messages are written
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        # The two places where messages are written.
+        patch.setattr(framing, "_encoder", encoder)
+        patch.setattr(FramedContent, "add", lambda framed, place, digest=None: encoder.add_content(framed, place, digest))
         with site(servers, folder, **options) as made, RunningServer(made.server_config) as server:
 
             def trial(chance: random.Random) -> str:
@@ -116,8 +142,6 @@ def lying(servers: DatabaseServers, folder: Path, **options: Any) -> Iterator[Tr
                 return outcome
 
             yield trial
-    finally:
-        stream._encoder = original
 
 
 KINDS = [

@@ -141,6 +141,7 @@ def test_capabilities(url: str) -> None:
             "tables_per_request": 200,
             "details": True,
             "snapshots": True,
+            "described_rows": True,
         }
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         answer = send(url, "GET", "/capabilities", headers=headers)
