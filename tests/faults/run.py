@@ -120,13 +120,17 @@ def _run_in_processes(options: argparse.Namespace) -> list[Count]:
         command = [sys.executable, "-m", "tests.faults.run", *options.patterns]
         command += ["--share", str(options.share), "--first", str(options.first), "--slice", f"{place}/{options.jobs}"]
         counts = []
-        # What trials log is theirs: broken connections, servers that stop.
-        with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        # What trials log is theirs: broken connections, servers that stop. Its end tells why the suite itself broke off.
+        with (
+            tempfile.TemporaryFile("w+") as logged,
+            subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=logged) as process,
+        ):
             for line in process.stdout or ():
                 counts.append(msgspec.json.decode(line, type=Count))
                 _tell(counts[-1])
-        if process.returncode:
-            raise RuntimeError(f"slice {place} of the fault suite ended with {process.returncode}")
+            if process.wait():
+                logged.seek(0)
+                raise RuntimeError(f"slice {place} of the fault suite ended with {process.returncode}: {logged.read()[-2000:]}")
         return counts
 
     with ThreadPoolExecutor(options.jobs) as pool:
