@@ -110,8 +110,8 @@ def shown_text(ti_id: Any, **asked: Any) -> str | None:
     # Loaded only now, since they take long, and hardly any task asks. Only Airflow itself offers them, and its function
     # `upsert_hitl_detail` keeps to itself what the API server answers. Nobody in particular is an empty list to that server,
     # which refuses the payload's own default, null.
-    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload  # noqa: TID251
-    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: TID251
+    from airflow.sdk.execution_time.comms import CreateHITLDetailPayload  # noqa: TID251  # see above
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: TID251  # see above
 
     shown = SUPERVISOR_COMMS.send(CreateHITLDetailPayload(ti_id=ti_id, params={}, assigned_users=[], **asked))
     return getattr(shown, "body", None)

@@ -90,14 +90,8 @@ def to_row(report: Report, origin: Origin, finished: datetime) -> dict[str, Any]
         "finished": finished.astimezone(UTC).replace(tzinfo=None),
         "name": storable(report.name),
         "kind": report.kind,
-        "job": storable(origin.job_name),
         "status": report.status,
-        "source": origin.source,
-        "dag_id": storable_or_none(origin.dag_id),
-        "run_id": storable_or_none(origin.run_id),
-        "task_id": storable_or_none(origin.task_id),
-        "map_index": origin.map_index,
-        "try_number": origin.try_number,
+        **origin_columns(origin),
         # As ASCII, which every database and every connection can carry, whatever characters a name or an error has.
         "report": json.dumps(msgspec.structs.asdict(_shortened(report))),
     }
@@ -117,6 +111,19 @@ def from_row(row: Row[Any]) -> Record:
     report = msgspec.convert(json.loads(row.report), _KINDS[row.kind])
     key = SyncKey(row.name, row.kind, row.job)
     return Record(id=row.id, key=key, finished=row.finished.replace(tzinfo=UTC), origin=origin, report=report)
+
+
+def origin_columns(origin: Origin) -> dict[str, Any]:
+    """Return the columns that say what ran a sync, in the table of records and in that of what runs."""
+    return {
+        "job": storable(origin.job_name),
+        "source": origin.source,
+        "dag_id": storable_or_none(origin.dag_id),
+        "run_id": storable_or_none(origin.run_id),
+        "task_id": storable_or_none(origin.task_id),
+        "map_index": origin.map_index,
+        "try_number": origin.try_number,
+    }
 
 
 def storable(text: str) -> str:

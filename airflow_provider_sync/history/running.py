@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, select
 
 from airflow_provider_sync.history.record_tables import running
-from airflow_provider_sync.history.records import Origin, storable, storable_or_none
+from airflow_provider_sync.history.records import Origin, origin_columns
 
 FORGET_AFTER = timedelta(days=1)
 """Time without progress after which a row is taken for one of a worker that died."""
@@ -96,15 +96,8 @@ class RunningNote:
         self._id = 0 if inserted is None else inserted[0]
 
     def _row(self, work: Sequence[Work] = ()) -> dict[str, Any]:
-        origin = self._origin
         return {
-            "job": storable(origin.job_name),
-            "source": origin.source,
-            "dag_id": storable_or_none(origin.dag_id),
-            "run_id": storable_or_none(origin.run_id),
-            "task_id": storable_or_none(origin.task_id),
-            "map_index": origin.map_index,
-            "try_number": origin.try_number,
+            **origin_columns(self._origin),
             "started": self._started,
             "updated": _now(),
             "work": msgspec.json.encode(work[:MAX_WORK]).decode(),

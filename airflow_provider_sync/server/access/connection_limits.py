@@ -16,8 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from airflow_provider_sync.config import ServerLimits
 from airflow_provider_sync.server.access.addresses import client_address
-from airflow_provider_sync.server.access.body_writer import BodyWriter
 from airflow_provider_sync.server.access.token_check import AUTHORISED
+from airflow_provider_sync.server.body_writer import BodyWriter
 from airflow_provider_sync.server.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)

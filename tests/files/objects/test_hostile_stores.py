@@ -238,18 +238,23 @@ def test_access_that_ends_in_the_middle_of_the_writes(storage: ObjectStorage, st
     assert [entry.path for entry in storage.walk()] == ["a", "c"]
 
 
-def test_what_somebody_else_writes_has_not_our_digest(storage: ObjectStorage, store: HostileStore) -> None:
-    """If an object is replaced right after it was written, the entry that is returned is that of our content."""
+def replace_after_write(store: HostileStore, path: str, content: bytes) -> None:
+    """Replace an object right after it is written for the first time."""
 
     def replace(request: Request) -> Response | None:
-        if request.method != "PUT" or request.key != "root/a":
+        if request.method != "PUT" or request.key != f"root/{path}":
             return None
         store.disturbance = lambda _: None
         answer = request.answer()
-        store.filesystem.pipe_file(f"{BUCKET}/root/a", b"x")
+        store.filesystem.pipe_file(f"{BUCKET}/root/{path}", content)
         return answer
 
     store.disturbance = replace
+
+
+def test_what_somebody_else_writes_has_not_our_digest(storage: ObjectStorage, store: HostileStore) -> None:
+    """If an object is replaced right after it was written, the entry that is returned is that of our content."""
+    replace_after_write(store, "a", b"x")
     with storage.writer(may_replace=lambda path: False) as writer:
         writer.put("a", b"a", PLAIN)
         (entry,) = writer.commit()
@@ -260,16 +265,7 @@ def test_what_somebody_else_writes_has_not_our_digest(storage: ObjectStorage, st
 def test_a_copy_that_somebody_else_replaces_has_not_our_digest(storage: ObjectStorage, store: HostileStore) -> None:
     """So for an object that was made by a copy inside the store."""
     put(storage, "a", b"old")
-
-    def replace(request: Request) -> Response | None:
-        if request.method != "PUT" or request.key != "root/b":
-            return None
-        store.disturbance = lambda _: None
-        answer = request.answer()
-        store.filesystem.pipe_file(f"{BUCKET}/root/b", b"new")
-        return answer
-
-    store.disturbance = replace
+    replace_after_write(store, "b", b"new")
     with storage.writer(may_replace=lambda path: False) as writer:
         writer.copy("b", "a", PLAIN)
         (entry,) = writer.commit()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import h11
 import pytest
 
-from airflow_provider_sync.server.access.body_writer import LARGE_BYTES, BodyWriter
+from airflow_provider_sync.server.body_writer import LARGE_BYTES, BodyWriter
 
 
 def _answer(headers: list[tuple[str, str]], parts: Sequence[bytes | memoryview]) -> tuple[list[Sequence[bytes]], bytes]:
