@@ -134,8 +134,8 @@ class FirstRows(StagedRows):
         """
         if not self._is_loaded(connection):
             raise SourceChangedError(
-                f"Table {self.target.name!r}: the target is not what the source announced, which changed between its"
-                " digests and its rows.",
+                f"Table {self.target.name!r}: the target does not hold what came from the source. Either the source changed"
+                " meanwhile, or the target changes what is written to it.",
                 NOTHING_CHANGED,
             )
         return "digest"
