@@ -44,11 +44,12 @@ class SnapshotAnswers:
         with ExitStack() as stack:
             name = stack.enter_context(self._leases.take(sources[0], grant))
             stack.enter_context(active.cancels(left.set))
+            lease = stack.pop_all()
             return StreamResponse(
-                write_messages(self._messages(name, left), compression, explain=failure_of("A snapshot", active)),
+                write_messages(self._messages(name, left, lease), compression, explain=failure_of("A snapshot", active)),
                 what="A snapshot",
                 active=active,
-                close=stack.pop_all().close,
+                close=lease.close,
                 headers=STREAM_HEADERS,
                 media_type=media_type(compression),
                 at_once=True,
@@ -65,16 +66,18 @@ class SnapshotAnswers:
                     " together. Sync them in runs of their own, or without `consistent`.",
                 )
 
-    def _messages(self, name: str, left: Event) -> Generator[SnapshotHeld | Segments, None, None]:
+    def _messages(self, name: str, left: Event, lease: ExitStack) -> Generator[SnapshotHeld | Segments, None, None]:
         """Yield the name, then keep-alives, as long as the snapshot is held.
 
         :param left: set when the client has left
+        :param lease: closed before the answer ends, so that nobody who has read all of it can still read the snapshot
         """
         seconds = self._limits.snapshot_seconds
         until = time.monotonic() + seconds
-        yield SnapshotHeld(snapshot=name, seconds=seconds)
-        while (remaining := until - time.monotonic()) > IDLE_SECONDS:
-            if left.wait(IDLE_SECONDS):
-                return
-            yield NO_SEGMENTS
-        left.wait(max(0.0, remaining))
+        with lease:
+            yield SnapshotHeld(snapshot=name, seconds=seconds)
+            while (remaining := until - time.monotonic()) > IDLE_SECONDS:
+                if left.wait(IDLE_SECONDS):
+                    return
+                yield NO_SEGMENTS
+            left.wait(max(0.0, remaining))
