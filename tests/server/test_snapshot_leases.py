@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from threading import Event
 from typing import Any
 
 import pytest
@@ -23,7 +22,6 @@ from airflow_provider_sync.protocol.v2.messages import (
     SnapshotHeld,
 )
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
-from airflow_provider_sync.server.streaming import StreamResponse
 from tests.server.served_tables import execute
 from tests.server.version2_answers import messages, refusal
 from tests.server.wire import Answer, ask, config
