@@ -15,15 +15,25 @@ FIELDS = "fields"
 """Attribute of a record that has its facts one by one, as a mapping of names to values; JSON has them beside the message."""
 
 
+_OWN = "airflow_provider_sync."
+
+
 class TextFormatter(logging.Formatter):
-    """Time, level, logger and message on one line; a traceback is on the lines below."""
+    """Time, level, logger and message on one line; a traceback is on the lines below.
+
+    Of this package's loggers only the last part of the name is shown, since no two have the same.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""
         message = printable(record.getMessage(), MAX_MESSAGE)
-        line = f"{time_of(record)} {record.levelname} {record.name}: {message}"
+        line = f"{time_of(record)} {record.levelname} {_short_name(record.name)}: {message}"
         trace = _trace(self, record)
         return redact(f"{line}\n{trace}" if trace else line)
+
+
+def _short_name(logger: str) -> str:
+    return logger.rpartition(".")[2] if logger.startswith(_OWN) else logger
 
 
 class JsonFormatter(logging.Formatter):

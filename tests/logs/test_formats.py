@@ -15,11 +15,15 @@ SECRET = "token-of-formats"
 
 
 def record(
-    message: str, *arguments: object, error: Exception | None = None, fields: dict[str, object] | None = None
+    message: str,
+    *arguments: object,
+    error: Exception | None = None,
+    fields: dict[str, object] | None = None,
+    logger: str = "airflow_provider_sync.server",
 ) -> logging.LogRecord:
     """Make a record as a logger does."""
     exc_info = (type(error), error, error.__traceback__) if error else None
-    made = logging.LogRecord("airflow_provider_sync.server", logging.WARNING, __file__, 1, message, arguments, exc_info)
+    made = logging.LogRecord(logger, logging.WARNING, __file__, 1, message, arguments, exc_info)
     if fields is not None:
         made.fields = fields
     return made
@@ -37,7 +41,21 @@ def test_text() -> None:
     """A line of text begins with time and offset, level and logger, and forges no other line."""
     line = TextFormatter().format(record("Table %r: %s", "orders", "gone\n2026 ERROR forged"))
     stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
-    assert re.fullmatch(stamp + r" WARNING airflow_provider_sync\.server: Table 'orders': gone\\n2026 ERROR forged", line)
+    assert re.fullmatch(stamp + r" WARNING server: Table 'orders': gone\\n2026 ERROR forged", line)
+
+
+@pytest.mark.parametrize(
+    ("logger", "shown"),
+    [
+        ("airflow_provider_sync.server.observability.access_log", "access_log"),
+        ("airflow_provider_sync", "airflow_provider_sync"),
+        ("airflow_provider_synchronous.x", "airflow_provider_synchronous.x"),
+        ("uvicorn.error", "uvicorn.error"),
+    ],
+)
+def test_the_name_of_the_logger(logger: str, shown: str) -> None:
+    """Loggers of this package are called by the last part of their names, those of others by the whole."""
+    assert f" WARNING {shown}: text" in TextFormatter().format(record("text", logger=logger))
 
 
 def test_json() -> None:
