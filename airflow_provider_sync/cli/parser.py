@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from airflow_provider_sync import __version__
 from airflow_provider_sync.cli.definition import COMMANDS, DESCRIPTION, EPILOG
 from airflow_provider_sync.cli.terminal.styles import is_styled
+from airflow_provider_sync.near_names import near_name
 from airflow_provider_sync.printable import printable
 
 PROGRAM = "airflow-sync"
@@ -73,8 +73,8 @@ def build_parser() -> Parser:
 
 
 def _meant(given: str, known: Iterable[str]) -> str:
-    near = get_close_matches(given, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = near_name(given, known)
+    return "" if near is None else f"; did you mean {near!r}?"
 
 
 def _help_formatter(**settings: Any) -> argparse.HelpFormatter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +30,7 @@ from airflow_provider_sync.databases.registry import entry_of
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, TableError, wrap_unexpected_errors
 from airflow_provider_sync.files.hashers import load_hasher
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.server.offered_tables import matched_tables, names_where
 from airflow_provider_sync.server.open_table import OpenTable
 from airflow_provider_sync.server.process.tls import certificate_end, tls_context
@@ -123,9 +123,7 @@ def _try_server_of(config: ClientConfig) -> Generator[Trial, None, Sequence[str]
 def not_offered(name: str, names: Iterable[str]) -> str:
     """Say that the server does not offer a name, and which ones it does."""
     offered = list(names)
-    near = get_close_matches(name, offered, 1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
-    return f"The server does not offer it to this client.{meant} It offers: {', '.join(offered) or 'none'}."
+    return f"The server does not offer it to this client.{did_you_mean(name, offered)} It offers: {', '.join(offered) or 'none'}."
 
 
 def _expanded(config: ClientConfig, offered: Sequence[str]) -> list[TargetTable]:

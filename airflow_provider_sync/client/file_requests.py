@@ -10,11 +10,13 @@ from airflow_provider_sync.client.file_streams import (
     ListingAnswer,
     check_wanted,
 )
+from airflow_provider_sync.client.refusals import Subject
 from airflow_provider_sync.client.transport import Transport, message_call
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.protocol.v2.compression import CONTENT_COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, ListFiles, ReadFiles
+from airflow_provider_sync.protocol.v2.messages import Capabilities
 
 
 class FileRequests:
@@ -25,6 +27,10 @@ class FileRequests:
 
     limits: SizeLimits
     _transport: Transport
+    _capabilities: Capabilities | None
+
+    def _directory(self, name: str) -> Subject:
+        return Subject("directory", name, self._capabilities.directories if self._capabilities else ())
 
     def list_files(self, request: ListFiles) -> ListingAnswer:
         """Ask for every file, directory and link of a directory (version 2).
@@ -38,7 +44,7 @@ class FileRequests:
         def read(body: Body) -> ListingAnswer:
             return ListingAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(message_call("/listFiles", request), read, subject=f"directory {request.directory!r}")
+        return self._transport.send(message_call("/listFiles", request), read, subject=self._directory(request.directory))
 
     def digest_files(self, request: DigestFiles) -> FileDigestsAnswer:
         """Ask for the digests of files, which the server reads if necessary (version 2).
@@ -50,7 +56,7 @@ class FileRequests:
         def read(body: Body) -> FileDigestsAnswer:
             return FileDigestsAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(message_call("/digestFiles", request), read, subject=f"directory {request.directory!r}")
+        return self._transport.send(message_call("/digestFiles", request), read, subject=self._directory(request.directory))
 
     def read_files(self, request: ReadFiles, *, repeat: bool = True) -> ContentAnswer:
         """Ask for the content of files (version 2).
@@ -66,7 +72,7 @@ class FileRequests:
             return ContentAnswer(body, request)
 
         call = message_call("/readFiles", request, compressions=CONTENT_COMPRESSIONS)
-        return self._transport.send(call, read, subject=f"directory {request.directory!r}", repeat=repeat)
+        return self._transport.send(call, read, subject=self._directory(request.directory), repeat=repeat)
 
     def chunk_file(self, request: ChunkFile, *, size: int) -> ChunkList:
         """Ask for the chunks of one large file (version 2).
@@ -80,4 +86,4 @@ class FileRequests:
             with ChunksAnswer(body, request, size=size) as answer:
                 return answer.read()
 
-        return self._transport.send(message_call("/chunkFile", request), read, subject=f"directory {request.directory!r}")
+        return self._transport.send(message_call("/chunkFile", request), read, subject=self._directory(request.directory))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from json import loads
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from requests import Response
 
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.v1.requests import UNKNOWN_DIRECTORY, UNKNOWN_TABLE
 
@@ -16,12 +19,29 @@ _NOTHING_SAID = "Server Error"
 """The message of a framework that does not give the reason."""
 
 
-def refusal(response: Response, body: bytes, *, url: str, subject: str) -> SyncError:
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about, for messages.
+
+    :ivar what: ``table`` or ``directory``, or words that need no name
+    :ivar name: of the table or directory
+    :ivar offered: names that the server offers to this client, as far as they are known
+    """
+
+    what: str
+    name: str | None = None
+    offered: Iterable[str] = ()
+
+    def __str__(self) -> str:
+        return self.what if self.name is None else f"{self.what} {self.name!r}"
+
+
+def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> SyncError:
     """Return the error for an answer with an unexpected status.
 
     :param body: the beginning of its body
     :param url: the endpoint of the request
-    :param subject: what was requested, as ``table 'orders'``
+    :param subject: what was requested
     """
     status = response.status_code
     if 300 <= status < 400:
@@ -83,7 +103,7 @@ def _address(location: str) -> str:
         return ""
 
 
-def _invalid(body: bytes, subject: str) -> str:
+def _invalid(body: bytes, subject: Subject) -> str:
     errors = _json(body)
     if isinstance(errors, dict) and isinstance(errors.get("errors"), dict):
         errors = errors["errors"]  # as Laravel wraps them when the application changes its error handler
@@ -91,7 +111,8 @@ def _invalid(body: bytes, subject: str) -> str:
         return f"The server refused the request for {subject} with status 422. Look into its log."
     messages = [str(entry) for entries in errors.values() for entry in (entries if isinstance(entries, list) else [entries])]
     if UNKNOWN_TABLE in messages or UNKNOWN_DIRECTORY in messages:
-        return f"The server does not offer a {subject}. Check the name, and what the token may see."
+        meant = did_you_mean(subject.name or "", subject.offered) or " Check the name, and what the token may see."
+        return f"The server does not offer a {subject}.{meant}"
     text = quoted(" ".join(message if message.endswith((".", "!", "?")) else f"{message}." for message in messages))
     return f"The server refused the request for {subject}: {text}"
 

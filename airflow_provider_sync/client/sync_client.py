@@ -17,6 +17,7 @@ from airflow_provider_sync.client.capabilities import read_capabilities
 from airflow_provider_sync.client.credentials import checked_certificate, credentials
 from airflow_provider_sync.client.file_requests import FileRequests
 from airflow_provider_sync.client.many_tables_stream import ManyTablesAnswer
+from airflow_provider_sync.client.refusals import Subject
 from airflow_provider_sync.client.snapshot_stream import SnapshotAnswer
 from airflow_provider_sync.client.table_streams import DescribedAnswer, RowDigestsAnswer, RowsAnswer
 from airflow_provider_sync.client.transport import Call, Transport, message_call
@@ -95,7 +96,7 @@ class SyncClient(FileRequests):
             raise ConfigurationError(f"protocol is {protocol!r}. Give 'auto', 1 or 2.")
         self._protocol = str(protocol)
         self._knows_capabilities = self._protocol == "1"  # version 1 has no capabilities to ask for
-        self._capabilities: Capabilities | None = None
+        self._capabilities = None
         named = checked_time_zone(time_zone)
         self.time_zone = time_zone_named(named) if named else None
         self.source_time_zone: TimeZone | None = None
@@ -188,7 +189,7 @@ class SyncClient(FileRequests):
         :raises SyncError: when it does not; the message says what answered instead
         """
         # A sync server complains that the name of the table is missing.
-        body = self._transport.post("/getTableHash", [], read_short_json, subject="a table", expect=(422,))
+        body = self._transport.post("/getTableHash", [], read_short_json, subject=Subject("a table"), expect=(422,))
         try:
             answer = msgspec.json.decode(body, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -207,7 +208,9 @@ class SyncClient(FileRequests):
         """
         if not self._knows_capabilities or (again and self._capabilities is not None):
             call = Call("/capabilities")
-            self._capabilities = self._transport.send(call, read_capabilities, subject="what it offers", expect=(200, 404, 405))
+            self._capabilities = self._transport.send(
+                call, read_capabilities, subject=Subject("what it offers"), expect=(200, 404, 405)
+            )
             self._knows_capabilities = True
         return self._capabilities
 
@@ -246,12 +249,15 @@ class SyncClient(FileRequests):
                 " protocol, or leave consistent out."
             )
         call = message_call("/holdSnapshot", HoldSnapshot(tables=tuple(tables)))
-        with self._transport.send(call, SnapshotAnswer, subject="a snapshot of all tables") as answer:
+        with self._transport.send(call, SnapshotAnswer, subject=Subject("a snapshot of all tables")) as answer:
             self.snapshot = answer.snapshot
             try:
                 yield
             finally:
                 self.snapshot = None
+
+    def _table(self, name: str) -> Subject:
+        return Subject("table", name, self._capabilities.tables if self._capabilities else ())
 
     def _in_snapshot(self, requested_slice: RequestedSlice) -> RequestedSlice:
         return msgspec.structs.replace(requested_slice, snapshot=self.snapshot)
@@ -275,7 +281,7 @@ class SyncClient(FileRequests):
         def read(body: Body) -> DescribedAnswer:
             return DescribedAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(message_call("/describeTable", request), read, subject=f"table {request.table_slice.name!r}")
+        return self._transport.send(message_call("/describeTable", request), read, subject=self._table(request.table_slice.name))
 
     def describe_tables(self, request: DescribeTables) -> ManyTablesAnswer:
         """Ask for the descriptions of tables, with the digests of the small ones (version 2, if :attr:`tables_per_request`).
@@ -290,7 +296,9 @@ class SyncClient(FileRequests):
         def read(body: Body) -> ManyTablesAnswer:
             return ManyTablesAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(message_call("/describeTables", request), read, subject=f"{len(request.table_slices)} tables")
+        return self._transport.send(
+            message_call("/describeTables", request), read, subject=Subject(f"{len(request.table_slices)} tables")
+        )
 
     def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
         """Ask for the keys and digests of rows (version 2).
@@ -303,7 +311,7 @@ class SyncClient(FileRequests):
         def read(body: Body) -> RowDigestsAnswer:
             return RowDigestsAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(message_call("/digestRows", request), read, subject=f"table {request.table_slice.name!r}")
+        return self._transport.send(message_call("/digestRows", request), read, subject=self._table(request.table_slice.name))
 
     def get_rows(self, request: GetRows, *, columns: int | None = None) -> RowsAnswer:
         """Ask for rows (version 2).
@@ -317,7 +325,7 @@ class SyncClient(FileRequests):
         def read(body: Body) -> RowsAnswer:
             return RowsAnswer(body, request, columns=columns, limits=self.limits)
 
-        return self._transport.send(message_call("/getRows", request), read, subject=f"table {request.table_slice.name!r}")
+        return self._transport.send(message_call("/getRows", request), read, subject=self._table(request.table_slice.name))
 
     def get_table_hash(self, name: str) -> str:
         """Ask for the hash of a table: 40 hex digits, ``--EMPTY--``, or the result of a custom hasher of the server.
@@ -330,7 +338,7 @@ class SyncClient(FileRequests):
             self.source_time_zone = announced_time_zone(body)
             return read_table_hash(body)
 
-        return self._transport.post("/getTableHash", table_fields(name), read, subject=f"table {name!r}")
+        return self._transport.post("/getTableHash", table_fields(name), read, subject=self._table(name))
 
     def get_table(self, name: str, hash: str | None = None) -> TableAnswer | None:  # noqa: A002  # the protocol's own word
         """Ask for the rows of a table.
@@ -352,7 +360,7 @@ class SyncClient(FileRequests):
             return TableAnswer(body, name, limits=self.limits)
 
         expect = (200,) if not hash else (200, 304)
-        return self._transport.post("/getTable", table_fields(name, hash or None), read, subject=f"table {name!r}", expect=expect)
+        return self._transport.post("/getTable", table_fields(name, hash or None), read, subject=self._table(name), expect=expect)
 
     def get_file_hashes(self, name: str) -> dict[str, str]:
         """Ask for the manifest of a directory: the hash of each file by its path, ``""`` where the server does not hash.
@@ -376,7 +384,7 @@ class SyncClient(FileRequests):
             text = body.json(limit=max(_MIN_MANIFEST_BYTES, max_files * _BYTES_PER_FILE), option="limits.max_files")
             return decode_manifest(text, max_files=max_files, option="limits.max_files")
 
-        return self._transport.post("/getFileHashes", fields, read, subject=f"directory {name!r}", accept_encoding="gzip")
+        return self._transport.post("/getFileHashes", fields, read, subject=self._directory(name), accept_encoding="gzip")
 
     def get_files(self, name: str, paths: Sequence[str], *, repeat: bool = True) -> FilesAnswer:
         """Ask for the content of files.
@@ -393,4 +401,4 @@ class SyncClient(FileRequests):
         def read(body: Body) -> FilesAnswer:
             return FilesAnswer(body, name, paths, limits=self.limits)
 
-        return self._transport.post("/getFiles", file_fields(name, paths), read, subject=f"directory {name!r}", repeat=repeat)
+        return self._transport.post("/getFiles", file_fields(name, paths), read, subject=self._directory(name), repeat=repeat)

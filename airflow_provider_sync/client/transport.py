@@ -23,7 +23,7 @@ from airflow_provider_sync import __version__
 from airflow_provider_sync.client.body import Body, Traffic
 from airflow_provider_sync.client.bounded_http import bounded_session, limited_by
 from airflow_provider_sync.client.network_errors import request_errors
-from airflow_provider_sync.client.refusals import check_framing, refusal
+from airflow_provider_sync.client.refusals import Subject, check_framing, refusal
 from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimits
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
@@ -137,7 +137,7 @@ class Transport:
         fields: Sequence[tuple[str, str]],
         read: Callable[[Body], Answer],
         *,
-        subject: str,
+        subject: Subject,
         expect: Collection[int] = (200,),
         accept_encoding: str = "identity",
         repeat: bool = True,
@@ -152,14 +152,14 @@ class Transport:
         call: Call,
         read: Callable[[Body], Answer],
         *,
-        subject: str,
+        subject: Subject,
         expect: Collection[int] = (200,),
         repeat: bool = True,
     ) -> Answer:
         """Send a request, and return the result of ``read`` for its answer; repeat both after a transient failure.
 
         :param read: reads the answer and closes it, or keeps it to be read later; when it raises, the answer is closed
-        :param subject: what is requested, for messages, as ``table 'orders'``
+        :param subject: what is requested, for messages
         :param expect: statuses for which ``read`` is called
         :param repeat: whether the request may be repeated
         :raises SyncError: the error of the last attempt
@@ -184,7 +184,9 @@ class Transport:
         answer: Answer = retrying(self._send, call, read, subject, expect, pause)
         return answer
 
-    def _send(self, call: Call, read: Callable[[Body], Answer], subject: str, expect: Collection[int], pause: _Pause) -> Answer:
+    def _send(
+        self, call: Call, read: Callable[[Body], Answer], subject: Subject, expect: Collection[int], pause: _Pause
+    ) -> Answer:
         url = self.url + call.endpoint
         self.traffic.count(requests=1, sent=len(call.body or b""))
         headers = {**self._headers, "Accept": call.accept, "Accept-Encoding": call.accept_encoding}

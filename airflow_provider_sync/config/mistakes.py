@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.printable import printable
 
 Place = tuple[str | int, ...]
@@ -151,9 +151,8 @@ def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
 
 def _unknown_option(place: Place, options: Sequence[str]) -> str:
     name = str(place[-1])
-    near = get_close_matches(name, options, 1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(options)}."
-    return f"{_within(place)}there is no option {name!r}. {hint}"
+    hint = did_you_mean(name, options) or f" There are: {', '.join(options)}."
+    return f"{_within(place)}there is no option {name!r}.{hint}"
 
 
 def _within(place: Place) -> str:

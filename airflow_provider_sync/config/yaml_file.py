@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from airflow_provider_sync.config.mistakes import Mistake, Place, refusal
 from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.near_names import near_name
 
 MAX_VALUES = 100_000
 """Most values of a file: a few aliases of aliases stand for billions."""
@@ -50,8 +50,8 @@ def _file_that_was_meant(path: Path) -> str | None:
         names = [found.name for found in path.parent.iterdir() if found.suffix in (".yaml", ".yml")]
     except OSError:
         return None
-    near = get_close_matches(path.name, names, 1)
-    return f"Did you mean {path.with_name(near[0])}?" if near and near[0] != path.name else None
+    near = near_name(path.name, names)
+    return None if near is None or near == path.name else f"Did you mean {path.with_name(near)}?"
 
 
 def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import partial
 from itertools import chain
 from typing import Self
@@ -21,6 +20,7 @@ from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConfigurationError, RefusedDeletes, SyncError
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.dropped_tables import drop_gone
@@ -187,8 +187,7 @@ def _named_tables(config: ClientConfig, names: Sequence[str]) -> list[TargetTabl
 
 def _not_configured(name: str, group: str, known: Iterable[str]) -> ConfigurationError:
     names = list(known)
-    near = get_close_matches(name, names, 1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
+    meant = did_you_mean(name, names)
     return ConfigurationError(
         f"{name!r} is not under {group} in the configuration.{meant} There are: {', '.join(names) or 'none'}."
     )

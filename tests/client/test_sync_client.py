@@ -309,6 +309,19 @@ def test_an_unknown_name_is_said(server: ScriptedServer, client: SyncClient) -> 
         client.get_file_hashes("nope")
 
 
+def test_an_unknown_name_is_answered_with_the_one_that_is_like_it(server: ScriptedServer, client: SyncClient) -> None:
+    """If it is known what the server offers to this client, the error names what was probably meant."""
+    offered = b'{"protocol": 2, "tables": {"orders": []}, "directories": ["images"]}'
+    server.answer(reply(200, offered), recorded("table_unknown"), recorded("filehashes_table_name"), recorded("table_unknown"))
+    client.capabilities()
+    with pytest.raises(ServerError, match=r"does not offer a table 'ordrs'\. Did you mean 'orders'\?$"):
+        client.get_table("ordrs")
+    with pytest.raises(ServerError, match=r"does not offer a directory 'imgaes'\. Did you mean 'images'\?$"):
+        client.get_file_hashes("imgaes")
+    with pytest.raises(ServerError, match=r"does not offer a table 'images'\. Check the name"):
+        client.get_table("images")
+
+
 @pytest.mark.parametrize("name", recorded_names("/getFiles", 422))
 def test_recorded_validation_errors_are_one_line(server: ScriptedServer, client: SyncClient, name: str) -> None:
     """What the server has against a request is said in one line, and no retry mends it."""
