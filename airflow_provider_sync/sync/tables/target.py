@@ -61,8 +61,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """Return the columns that version 1 hashes before the source's columns are known: those that the options select."""
         if not self.options.columns:
             return self.table.columns
-        wanted = {self.options.renames.get(name, name) for name in self.options.columns}
+        wanted = {*self.key, *(self.options.renames.get(name, name) for name in self.options.columns)}
         return tuple(column for column in self.table.columns if column.name in wanted)
+
+    def selected(self, source_columns: Sequence[str]) -> dict[int, str]:
+        """Return the target's names for those of the source's columns that the options select, by position; the key is one."""
+        names = {position: self.options.renames.get(name, name) for position, name in enumerate(source_columns)}
+        chosen = self.options.columns or source_columns
+        return {at: name for at, name in names.items() if source_columns[at] in chosen or name in self.key}
 
 
 class ColumnMapping(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,16 +141,11 @@ def map_sent_columns(target: Target, source_columns: Sequence[str]) -> ColumnMap
                 f"Table {target.name!r}: {option} names {unknown[0]!r}, which the source does not send."
                 f" It sends: {', '.join(source_columns)}."
             )
-    refuse_columns_of_mode(
-        options,
-        (options.renames.get(name, name) for name in source_columns if not options.columns or name in options.columns),
-    )
+    selected = target.selected(source_columns)
+    refuse_columns_of_mode(options, selected.values())
     names = {column.name for column in target.table.columns}
     positions, columns = [], []
-    for position, source_name in enumerate(source_columns):
-        if options.columns and source_name not in options.columns:
-            continue
-        name = options.renames.get(source_name, source_name)
+    for position, name in selected.items():
         if name not in names:
             if options.on_schema_change == "ignore":
                 continue

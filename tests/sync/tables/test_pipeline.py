@@ -122,6 +122,22 @@ def test_renames_columns_and_another_table(into: Link) -> None:
     assert any("not synchronised" in warning for warning in report.warnings)
 
 
+def test_the_key_comes_with_the_columns(into: Link) -> None:
+    """The columns of the key are taken although `columns` does not name them, under another name, too; they are hashed as well."""
+    into.source.execute(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), secret VARCHAR(20))",
+        "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y')",
+    )
+    into.target.execute("CREATE TABLE t (number INTEGER PRIMARY KEY, name VARCHAR(20))", "INSERT INTO t VALUES (1, 'old')")
+    into.offered["t"] = {"columns": ["id", "name"]}
+    options = {"columns": ["name"], "renames": {"id": "number"}}
+    report = into.sync_one("t", options)
+    assert (report.rows_inserted, report.rows_updated) == (1, 1)
+    assert into.target.rows("t") == [(1, "a"), (2, "b")]
+    again = into.sync_one("t", options)
+    assert (again.status, again.verified) == ("unchanged", "hash")
+
+
 def test_another_order_of_columns_still_costs_no_merge(into: Link) -> None:
     """A target whose columns stand in another order is seen to be equal, by hashing it in the order of the source."""
     into.source.execute(

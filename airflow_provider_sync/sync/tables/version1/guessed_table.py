@@ -49,12 +49,13 @@ def create_statement(database: Database, options: TargetTable, source_columns: S
 
     :param source_columns: names as the source sends them; renames are applied
     """
-    wanted = [name for name in source_columns if not options.columns or name in options.columns]
+    names = {name: options.renames.get(name, name) for name in source_columns}
+    key = options.primary_key or (names[source_columns[0]],)
+    wanted = [name for name in source_columns if not options.columns or name in options.columns or names[name] in key]
     values = {name: [row[position] for row in rows] for position, name in enumerate(source_columns)}
-    key = options.primary_key or (options.renames.get(wanted[0], wanted[0]),)
     lines = []
     for source_name in wanted:
-        name = options.renames.get(source_name, source_name)
+        name = names[source_name]
         kind = _guess(values[source_name], key=name in key)
         lines.append(f"  {database.quote(name)} {kind}{' NOT NULL' if name in key else ''}")
     for column in described_columns(options):
