@@ -123,7 +123,7 @@ def test_renames_columns_and_another_table(into: Link) -> None:
 
 
 def test_the_key_comes_with_the_columns(into: Link) -> None:
-    """The columns of the key are taken although `columns` does not name them, under another name, too; they are hashed as well."""
+    """The columns of the key are taken and hashed although `columns` does not name them, under another name, too."""
     into.source.execute(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20), secret VARCHAR(20))",
         "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y')",
