@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_sync.exceptions import ProtocolError, ServerError, SyncError, TransportError
 from airflow_provider_sync.report import TableReport
@@ -87,9 +87,25 @@ def failed_reports(measures: Mapping[str, Measure], protocol: Literal[1, 2], err
 
     :param measures: time and traffic of each table, by name
     """
+    costs = {name: measure.so_far() for name, measure in measures.items()}
+    return _failed(costs, protocol, error)
+
+
+def failed_together(names: Sequence[str], measure: Measure, protocol: Literal[1, 2], error: SyncError) -> list[TableReport]:
+    """Report on the tables of one transaction, which failed; what was sent is counted once, for the first of them.
+
+    :param names: names under which the server offers them
+    :param measure: time and traffic of all of them
+    """
+    first = measure.so_far()
+    rest = {"seconds": first["seconds"]}
+    return _failed({name: rest if number else first for number, name in enumerate(names)}, protocol, error)
+
+
+def _failed(costs: Mapping[str, Mapping[str, Any]], protocol: Literal[1, 2], error: SyncError) -> list[TableReport]:
     return [
-        TableReport(name=name, status="failed", protocol=protocol, error=reason, **measures[name].so_far())
-        for name, reason in reasons(error, list(measures)).items()
+        TableReport(name=name, status="failed", protocol=protocol, error=reason, **costs[name])
+        for name, reason in reasons(error, list(costs)).items()
     ]
 
 

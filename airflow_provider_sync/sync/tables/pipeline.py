@@ -41,7 +41,7 @@ from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
-from airflow_provider_sync.sync.tables.failures import Check, failed_reports, recording_table, try_each
+from airflow_provider_sync.sync.tables.failures import Check, failed_together, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
 from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, report_missing
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
@@ -118,7 +118,7 @@ def _failed(
     error: SyncError,
 ) -> list[TableReport]:
     """Report on tables that failed, and on columns that were added to them before, which stay."""
-    reports = failed_reports(dict.fromkeys((table.name for table in tables), measure), client.protocol_spoken, error)
+    reports = failed_together([table.name for table in tables], measure, client.protocol_spoken, error)
     changes = {name: target.schema_changes for name, target in adapted.items()}
     return [msgspec.structs.replace(report, schema_changes=changes.get(report.name, ())) for report in reports]
 

@@ -96,6 +96,16 @@ def test_a_merge_that_fails_blames_its_own_table(url: str, target: Scenario) -> 
     assert errors["good"] == "Nothing was changed, since it shares one transaction with 'narrow', which failed."
 
 
+def test_traffic_of_a_failed_transaction_is_counted_once(url: str, target: Scenario) -> None:
+    """Where tables of one transaction fail together, requests and bytes of their reports add up to what was sent."""
+    with SyncClient(url, token=TOKEN, retries=0) as client:
+        _, failure = failing(client, target, "good", "narrow", "unoffered")
+        traffic = client.traffic
+        assert sum(report.requests for report in failure.reports) == traffic.requests
+        assert sum(report.bytes_received for report in failure.reports) == traffic.bytes_received
+        assert sum(report.bytes_sent for report in failure.reports) == traffic.bytes_sent
+
+
 @contextmanager
 def wrong(url: str, what: str) -> Iterator[tuple[SyncClient, str]]:
     """Give a client with something wrong, and a table that is missing at the target."""
