@@ -64,7 +64,8 @@ class Endpoint:
                 await response(scope, receive, send)
             except (ClientDisconnect, ClientGone):
                 # No error: a client leaves an answer of which it needs no more.
-                log.info("%s: the client disconnected", printable(scope["path"]))
+                # The access log says `complete=false`.
+                log.debug("%s: the client disconnected", printable(scope["path"]))
 
     async def _read(self, request: Request, active: ActiveRequest) -> bytes:
         body = bytearray()

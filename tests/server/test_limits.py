@@ -97,7 +97,7 @@ def test_a_client_that_goes_away_while_the_source_waits(
     """Once its client has gone, a request waits for nothing any more, whatever it asked for, and no log calls that an error."""
     url = request.getfixturevalue(f"{engine}_url")
     fill(url, 1000)
-    caplog.set_level(logging.INFO, "airflow_provider_sync")
+    caplog.set_level(logging.DEBUG, "airflow_provider_sync")
     requests: list[tuple[str, list[tuple[str, str]] | msgspec.Struct]] = [
         ("/getTable", [("config_name", "t"), ("hash", "x")]),
         ("/getTableHash", [("config_name", "t")]),
