@@ -37,7 +37,7 @@ def main(options: Namespace) -> int:
         return USAGE
     if not options.connect:
         exposed = exposed_tokens(path) if found.kind == "server" else None
-        said = [f"{path}: nothing is wrong with it, as a {found.kind}.yaml. --connect also tries what it names.", exposed]
+        said = [f"{path}: checked as a {found.kind}.yaml, no mistakes. --connect also tries what it names.", exposed]
         output.show(Line(line) for line in said if line)
         return DONE
     # Airflow logs to standard output if one of its connections is named.

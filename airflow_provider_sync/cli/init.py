@@ -75,7 +75,9 @@ def _server(url: str) -> tuple[str, dict[str, str]]:
             f"The database that --from names has no tables or views that its user may read. Is {name!r} the right one?"
         )
     hidden = hide_secrets(url, "DB")
-    variables = {"SYNC_TOKEN": "a token, which clients show; 'airflow-sync token new' makes one"}
+    variables = {
+        "SYNC_TOKEN": "the token that clients show. 'airflow-sync token new' makes one, and the entry that may stand in its place"
+    }
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
     return server_text(name, hidden.url, tables, views), variables
 
@@ -96,7 +98,7 @@ def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, 
             " Check the URL, or write the file by hand."
         )
     hidden = hide_secrets(target or "${TARGET_URL}", "DB")
-    variables = {"SYNC_TOKEN": "the token of this client"} if token else {}
+    variables: dict[str, str] = {}
     if target is None:
         variables["TARGET_URL"] = "the URL of the database that the tables go to"
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")

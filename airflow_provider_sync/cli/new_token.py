@@ -68,16 +68,16 @@ def _of_argument(mistake: Mistake) -> str:
 
 def _lines(token: str, entry: dict[str, Any]) -> Iterator[str]:
     fields = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in entry.items())
-    connection = json.dumps({"conn_type": "sync", "host": "https://SERVER/api/sync", "password": token})
+    connection = json.dumps({"conn_type": "sync", "host": "SERVER_URL", "password": token})
     yield "The token, which is shown only now:"
     yield ""
     yield f"  {token}"
     yield ""
-    yield "Server: add this to tokens in server.yaml, with tables and directories if it may not see all."
+    yield 'Server: put this under tokens in server.yaml, in place of "${SYNC_TOKEN}"; limit it by tables and directories.'
     yield ""
     yield f"  - {{{fields}}}"
     yield ""
-    yield "Airflow: make it the password of the connection, in the form of connections or as"
+    yield "Airflow: make it the password of the connection, in the form of connections or, with the server's URL, as"
     yield ""
     yield f"  AIRFLOW_CONN_SYNC_DEFAULT='{connection}'"
     yield ""

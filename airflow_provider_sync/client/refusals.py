@@ -47,8 +47,7 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     if 300 <= status < 400:
         return _redirect(response, url, status)
     if status in (401, 403):
-        advice = "Check the token, or login and password, and what they may see."
-        return ServerError(f"The server refused access to {subject} with status {status}. {advice}", status)
+        return ServerError(f"The server refused access to {subject} with status {status}. {_access_advice(response)}", status)
     if status in (404, 405):
         what = f"There is nothing at {url}" if status == 404 else f"{url} does not take POST"
         return ServerError(f"{what} (status {status}). Check the URL: it is the part before {_endpoint(url)}.", status)
@@ -66,6 +65,15 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
         return ServerError(f"{failed}: {message.rstrip('.')}. Look into its log.", status)
     hint = "Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
     return ServerError(f"{failed}. {hint}", status)
+
+
+def _access_advice(response: Response) -> str:
+    if "Authorization" in response.request.headers:
+        return "Check the token, or login and password, and what they may see."
+    return (
+        "This client sent no token, and no login. Give it a token: as `token` in client.yaml, as the password of Airflow's"
+        " connection, or in the environment variable SYNC_TOKEN for `airflow-sync pull`."
+    )
 
 
 def check_framing(response: Response, url: str) -> None:

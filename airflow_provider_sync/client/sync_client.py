@@ -209,7 +209,7 @@ class SyncClient(FileRequests):
         if not self._knows_capabilities or (again and self._capabilities is not None):
             call = Call("/capabilities")
             self._capabilities = self._transport.send(
-                call, read_capabilities, subject=Subject("what it offers"), expect=(200, 404, 405)
+                call, read_capabilities, subject=Subject("its list of tables and directories"), expect=(200, 404, 405)
             )
             self._knows_capabilities = True
         return self._capabilities

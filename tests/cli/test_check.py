@@ -27,8 +27,8 @@ def test_nothing_is_wrong(site: Site, command: Command, capsys: pytest.CaptureFi
     assert command("check") == 0
     assert main(["check", "--config", str(site.server_config)]) == 0
     client, server = capsys.readouterr().out.splitlines()
-    assert client.startswith(f"{site.config}: nothing is wrong with it, as a client.yaml.")
-    assert server.startswith(f"{site.server_config}: nothing is wrong with it, as a server.yaml.")
+    assert client.startswith(f"{site.config}: checked as a client.yaml, no mistakes.")
+    assert server.startswith(f"{site.server_config}: checked as a server.yaml, no mistakes.")
 
 
 def test_all_mistakes_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

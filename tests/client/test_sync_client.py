@@ -300,6 +300,14 @@ def test_a_refused_token_is_said(server: ScriptedServer, client: SyncClient, nam
     assert "secret" not in str(caught.value)
 
 
+def test_a_missing_token_is_said(server: ScriptedServer) -> None:
+    """A client that sent no token is told where to give one, rather than to check it."""
+    server.answer(recorded("auth_none_json"))
+    with SyncClient(server.url, retries=0) as client, pytest.raises(ServerError, match="sent no token, and no login") as caught:
+        client.get_table_hash("orders")
+    assert "Check the token" not in str(caught.value)
+
+
 def test_an_unknown_name_is_said(server: ScriptedServer, client: SyncClient) -> None:
     """A name that the server does not offer is named in the error, for tables and directories."""
     server.answer(recorded("table_unknown"), recorded("filehashes_table_name"))
