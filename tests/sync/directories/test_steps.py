@@ -83,17 +83,18 @@ def test_a_cut_batch_goes_on(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -
         folders.put(f"{number}.txt", f"content {number}")
     steps = Steps(folders, {"files_per_request": 1})
     (batch,) = steps.compare(1)
-    seen = []
 
     def cut(name: str, amount: int, unit: str, total: int | None = None) -> None:
-        seen.append(unit)
-        if seen.count("files") == 4:
+        if unit == "files":
             raise TransportError("the connection broke")
 
     with pytest.raises(TransportError):
         steps.download(batch, progress=cut)
+    # Several files may have got their names before the error was raised, even all.
+    arrived = len(folders.contents())
+    assert arrived > 0
     done = steps.download(batch)
-    assert 0 < done.added < 6
+    assert done.added == 6 - arrived
     steps.delete([done])
     folders.assert_equal()
 
