@@ -17,9 +17,13 @@ class TreeState:
 
     Two walks of the same directory have the same state only if every path, kind, size, time, mode, version and link is the same.
     The text means nothing on another machine.
+
+    :param times: whether the times of files count that have a version. Versions tell as much of their content, and some stores do
+        not tell the time of an object that they have just taken
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, times: bool = True) -> None:
+        self._times = times
         self._digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         self._encoder = msgspec.msgpack.Encoder()
         self._buffer = bytearray()
@@ -28,8 +32,9 @@ class TreeState:
     def add(self, entry: TreeEntry) -> None:
         """Take the next entry."""
         buffer = self._buffer
+        mtime_ns = entry.mtime_ns if self._times or not entry.version else 0
         self._encoder.encode_into(
-            (entry.path, entry.kind, entry.size, entry.mtime_ns, entry.mode, entry.version, entry.link_target), buffer, -1
+            (entry.path, entry.kind, entry.size, mtime_ns, entry.mode, entry.version, entry.link_target), buffer, -1
         )
         if len(buffer) > _FLUSH_BYTES:
             self._digest.update(buffer)

@@ -53,6 +53,20 @@ def test_a_digest_does_not_count() -> None:
     assert state(ENTRY) == state(replace(ENTRY, digest=b"x" * 32))
 
 
+@pytest.mark.parametrize(("version", "counts"), [(b"version", False), (b"", True)])
+def test_without_times(version: bytes, counts: bool) -> None:
+    """Without times, the time of a file counts only if it has no version; all else counts as ever."""
+
+    def state_without(entry: TreeEntry) -> str | None:
+        taken = TreeState(times=False)
+        taken.add(entry)
+        return taken.result()
+
+    entry = replace(ENTRY, version=version)
+    assert (state_without(entry) != state_without(replace(entry, mtime_ns=2))) is counts
+    assert len({*map(state_without, (entry, replace(entry, size=8), replace(entry, version=b"other")))}) == 3
+
+
 def test_a_racy_file() -> None:
     """A tree with a file that may still change without a trace has no state."""
     assert state(ENTRY, replace(ENTRY, racy=True)) is None

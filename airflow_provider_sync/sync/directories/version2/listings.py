@@ -155,7 +155,7 @@ class TargetListing(_Listing):
         :param check: called now and then, and may raise
         :raises FileError: when the root cannot be read
         """
-        state = TreeState()
+        state = TreeState(times=False)
         append = self.entries.append
         for number, entry in enumerate(
             storage.walk(path_filter, links=links, missing_ok=True, on_unreadable=self._note_unreadable)
@@ -188,7 +188,7 @@ def comparable(entry: TreeEntry) -> TreeEntry:
 
 def state_of(entries: Iterator[TreeEntry]) -> str | None:
     """Return the state that a walk finds if the target has these entries, sorted by path; see :attr:`TargetListing.state`."""
-    state = TreeState()
+    state = TreeState(times=False)
     for entry in entries:
         state.add(comparable(entry))
     return state.result()

@@ -28,7 +28,14 @@ from airflow_provider_sync.sync.directories.version2.emptied import emptied_dire
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing, state_of
 from airflow_provider_sync.sync.directories.version2.outcome import Outcome
 from airflow_provider_sync.sync.directories.version2.plan import Step
-from airflow_provider_sync.sync.directories.version2.remembered import Remembered, entries_after, recall, remember, state_key
+from airflow_provider_sync.sync.directories.version2.remembered import (
+    Remembered,
+    entries_after,
+    recall,
+    remember,
+    state_key,
+    with_parents,
+)
 from airflow_provider_sync.sync.directories.version2.selection import ignored_actions, rules_for, scope_of, selection_of
 from airflow_provider_sync.sync.directories.version2.settle import Settling
 from airflow_provider_sync.sync.directories.version2.write import Writing
@@ -191,7 +198,10 @@ class DirectorySync:
             remember(self.root, self.key, Remembered(source.state, state, source.files, outcome.warnings(source)))
 
     def _entries_after(self, before: Iterable[TreeEntry], made: Iterable[TreeEntry]) -> Iterator[TreeEntry]:
-        return entries_after(before, deleted=self.written.deleted, made=made, written=self.written.entries)
+        written: Iterable[TreeEntry] = self.written.entries
+        # Object stores have no directories.
+        written = written if self.storage.is_remote else with_parents(written)
+        return entries_after(before, deleted=self.written.deleted, made=made, written=written)
 
     def report(self, compared: Compared, measure: Measure, dry_run: bool) -> DirectoryReport:
         """Return what was done, or what would be."""

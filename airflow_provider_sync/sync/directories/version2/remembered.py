@@ -10,6 +10,7 @@ import msgspec
 
 from airflow_provider_sync.config import TargetDirectory
 from airflow_provider_sync.files.digest_cache import CachedRoot
+from airflow_provider_sync.files.paths import parents
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.sync.directories.version2.plan import Rules
@@ -90,3 +91,20 @@ def entries_after(
     if old is not None:
         yield old
     yield from present
+
+
+def with_parents(entries: Iterable[TreeEntry]) -> Iterator[TreeEntry]:
+    """Yield entries, and before them the directories above: what is written makes them, also where the source lists none.
+
+    :param entries: sorted by path
+    """
+    above: list[str] = []
+    for entry in entries:
+        wanted = list(reversed([*parents(entry.path)]))
+        for depth, path in enumerate(wanted):
+            if above[depth : depth + 1] != [path]:
+                yield TreeEntry(path, "directory")
+                # What stands at this depth belongs to another directory from here on.
+                del above[depth:]
+                above.append(path)
+        yield entry

@@ -9,7 +9,14 @@ import pytest
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.sync.directories.version2.plan import Rules
-from airflow_provider_sync.sync.directories.version2.remembered import Remembered, entries_after, recall, remember, state_key
+from airflow_provider_sync.sync.directories.version2.remembered import (
+    Remembered,
+    entries_after,
+    recall,
+    remember,
+    state_key,
+    with_parents,
+)
 from tests.sync.directories.mirror import target_directory
 
 
@@ -63,3 +70,13 @@ def test_a_tree_after_a_sync(deleted: list[str], made: list[str], written: list[
         written=[file(path, 2) for path in written],
     )
     assert [f"{entry.path}{':2' if entry.size == 2 else ''}" for entry in found] == after
+
+
+def test_directories_above_what_was_written() -> None:
+    """Each directory above a written file comes once, before all that is in it."""
+    written = [file(path) for path in ("a/b/c", "a/b/d", "a/e", "a/f/g/h", "i", "j/b/c")]
+    assert [entry.path for entry in with_parents(written)] == [
+        *("a", "a/b", "a/b/c", "a/b/d", "a/e", "a/f", "a/f/g", "a/f/g/h"),
+        *("i", "j", "j/b", "j/b/c"),
+    ]
+    assert {entry.kind for entry in with_parents(written) if entry not in written} == {"directory"}

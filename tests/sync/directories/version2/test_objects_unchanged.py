@@ -1,0 +1,59 @@
+"""A directory in object storage of which nothing has changed: one listing of each side, and no question about any object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sync.files import open_storage
+from airflow_provider_sync.files.digest_cache import open_cache
+from airflow_provider_sync.files.local import entries as local_entries
+from airflow_provider_sync.sync import sync_directory
+from airflow_provider_sync.sync.directories.version2.listings import LARGE_BYTES
+from tests.files.objects.hostile_store import BUCKET, HostileStore, hostile_store
+from tests.sync.directories.mirror import Mirror, target_directory
+
+PATHS = ("a.txt", "a/b.txt", "deep/er/c.txt", "deep/er/d.txt", "deep/e.txt", "z")
+
+
+@pytest.fixture
+def store() -> Iterator[HostileStore]:
+    """Give a store that counts requests."""
+    with hostile_store() as store:
+        yield store
+
+
+@pytest.fixture(params=["source", "target"])
+def mirror(request: pytest.FixtureRequest, store: HostileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """Give two directories, of which one is in the store and the other on a disk, where no file is racy."""
+    monkeypatch.setattr(local_entries, "_FINE_NS", 0)
+    monkeypatch.setattr(local_entries, "_COARSE_NS", 0)
+    in_store, on_disk = open_storage(f"s3://{BUCKET}/root", store.filesystem), open_storage(str(tmp_path / "files"))
+    sides = (in_store, on_disk) if request.param == "source" else (on_disk, in_store)
+    return Mirror(*sides, cache=tmp_path / "cache.db")
+
+
+def test_one_listing_of_each_side(mirror: Mirror, store: HostileStore) -> None:
+    """The sync after one that wrote lists the store once, gets one line from the server, and reads no object."""
+    for path in PATHS:
+        mirror.put(path, f"content of {path}")
+    mirror.put("large", "x" * (LARGE_BYTES + 1))
+    with mirror.client() as client, open_cache(str(mirror.cache)) as cache:
+
+        def sync() -> tuple[str, int]:
+            store.requests.clear()
+            report = sync_directory(client, target_directory(), mirror.target, cache=cache)
+            return report.status, report.requests
+
+        assert sync()[0] == "changed"
+        assert sync() == ("unchanged", 1)
+        assert store.requests == [("GET", "")]
+
+        mirror.put("deep/new/f.txt", "new")
+        mirror.source.delete("deep/er/c.txt")
+        assert sync()[0] == "changed"
+        assert sync() == ("unchanged", 1)
+        assert store.requests == [("GET", "")]
+    mirror.assert_equal()
