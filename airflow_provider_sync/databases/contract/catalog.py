@@ -38,6 +38,10 @@ class Catalog(DatabaseComponent):
         """Return what a table has besides its columns and its key: indexes, foreign keys, defaults and comments."""
         return FoundDetails(untold=((None, "indexes, foreign keys, defaults and comments of this kind of database"),))
 
+    def table_comment(self, connection: Connection, table: Table) -> str | None:
+        """Return the comment of a table, if it has one."""
+        return self.table_details(connection, table).comment
+
     @abstractmethod
     def list_tables(self, connection: Connection, schema: str | None = None) -> list[str]:
         """Return the sorted names of the tables in a schema that the user may read, without views and staging tables.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 import msgspec
@@ -13,6 +14,10 @@ from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
+
+
+class _TakenBack(Exception):
+    """Rolls back a transaction that only asks whether its statements work."""
 
 
 class WidenedColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +39,9 @@ class Ddl(DatabaseComponent):
 
     table_options: ClassVar[str] = ""
     """SQL that follows the column list of a CREATE TABLE."""
+
+    rolls_back: ClassVar[bool] = True
+    """Whether a transaction that is rolled back takes the tables and indexes with it that were made in it."""
 
     @abstractmethod
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
@@ -66,7 +74,7 @@ class Ddl(DatabaseComponent):
         :param key: names of the primary key's columns
         :param defaults: SQL of the default of each column that has one
         :param comments: SQL of the comment of each column that has one
-        :param constraints: SQL of foreign keys
+        :param constraints: SQL of foreign keys and indexes
         :param options: SQL at the end of the statement
         """
         defaults, comments = defaults or {}, comments or {}
@@ -82,8 +90,21 @@ class Ddl(DatabaseComponent):
             definitions.append(f"{self.database.quote(column.name)} {definition}{comment}")
         definitions.append(f"PRIMARY KEY ({self.database.columns(key)})")
         definitions += constraints
-        table = ".".join(map(self.database.quote, name.split(".", 1) if self.has_schemas else [name]))
-        return f"CREATE TABLE {table} ({', '.join(definitions)}){self.table_options}{options}"
+        return f"CREATE TABLE {self.quoted_name(name)} ({', '.join(definitions)}){self.table_options}{options}"
+
+    def quoted_name(self, name: str) -> str:
+        """Quote the name of a new table, which may be ``schema.table`` where :attr:`has_schemas`."""
+        return ".".join(map(self.database.quote, name.split(".", 1) if self.has_schemas else [name]))
+
+    def try_create(self, connection: Connection, name: str, statement: str) -> None:
+        """Run a CREATE TABLE, and take it back.
+
+        :param name: of the new table, as :meth:`quoted_name` takes it
+        :raises SQLAlchemyError: what the database has against it
+        """
+        with suppress(_TakenBack), self.database.transaction(connection):
+            connection.exec_driver_sql(statement)
+            raise _TakenBack
 
     def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
         """Return the SQL type to which a column of a target can be widened without loss.

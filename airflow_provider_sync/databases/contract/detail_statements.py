@@ -40,8 +40,8 @@ class DetailStatements(DatabaseComponent):
     adds_foreign_keys: ClassVar[bool] = True
     """Whether a foreign key can be added to a table that is there; otherwise it is part of the CREATE TABLE."""
 
-    sets_defaults: ClassVar[bool] = True
-    """Whether a default can be set for a column that is there; otherwise any default is taken."""
+    indexes_in_table: ClassVar[bool] = False
+    """Whether indexes are part of the CREATE TABLE, where that and a CREATE INDEX cannot be one transaction."""
 
     def literal(self, text: str) -> str | None:
         """Write a text as a literal, as the driver takes it; ``None`` if that is not safe under every setting."""
@@ -60,13 +60,6 @@ class DetailStatements(DatabaseComponent):
         literal = None if logical.kind in _WITHOUT_DEFAULT else self.literal(value.text)
         return None if literal is None else f"DEFAULT {literal}"
 
-    def default_statement(self, table: Table, column: str, default: str) -> str:
-        """Return the statement that sets the default of a column.
-
-        :param default: as :meth:`default` wrote it
-        """
-        return f"ALTER TABLE {self.qualified(table)} ALTER COLUMN {self.quote(column)} SET {default}"
-
     def present_time(self, logical: LogicalType) -> str:
         """Return the expression of the present time for a default."""
         return "CURRENT_TIMESTAMP"
@@ -79,23 +72,33 @@ class DetailStatements(DatabaseComponent):
         """Return what follows the columns of a CREATE TABLE; see :meth:`column_comment`."""
         return None
 
-    def comment_statement(self, table: Table, comment: str, column: str | None = None) -> str | None:
-        """Return the statement that sets a comment; ``None`` if comments stand in the CREATE TABLE, or if it is unsafe.
+    def comment_statement(self, table: Table, comment: str, column: str | None) -> str:
+        """Return the statement that sets a comment which is safe, where :attr:`sets_comments`.
 
         :param column: ``None`` for the comment of the table
         """
-        literal = self.literal(comment) if self.sets_comments else None
-        if literal is None:
-            return None
+        literal = self.literal(comment)
         if column is None:
             return f"COMMENT ON TABLE {self.qualified(table)} IS {literal}"
         return f"COMMENT ON COLUMN {self.qualified(table)}.{self.quote(column)} IS {literal}"
 
+    def replace_table_comment(self, table: Table, comment: str | None) -> str:
+        """Return the statement that gives a table another comment, or none, after all else of it has been made."""
+        literal = None if comment is None else self.literal(comment)
+        return f"COMMENT ON TABLE {self.qualified(table)} IS {literal or 'NULL'}"
+
     def index(self, table: Table, index: IndexDescription) -> str:
         """Return the statement that makes an index."""
-        columns = ", ".join(f"{self.quote(name)}{' DESC' if name in index.descending else ''}" for name in index.columns)
         name = self.quote(self.index_name(table, index.name))
-        return f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {name} ON {self.qualified(table)} ({columns})"
+        return f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {name} ON {self.qualified(table)} ({self.index_columns(index)})"
+
+    def index_clause(self, index: IndexDescription) -> str:
+        """Return what a CREATE TABLE says of an index, where :attr:`indexes_in_table`."""
+        return f"{'UNIQUE ' if index.unique else ''}KEY {self.quote(bounded(index.name))} ({self.index_columns(index)})"
+
+    def index_columns(self, index: IndexDescription) -> str:
+        """Return the columns of an index, as its definition lists them."""
+        return ", ".join(f"{self.quote(name)}{' DESC' if name in index.descending else ''}" for name in index.columns)
 
     def index_name(self, table: Table, name: str) -> str:
         """Return the name of a new index: the source's, with the table's before it where no two tables may have the same."""

@@ -25,7 +25,7 @@ from airflow_provider_sync.databases.mysql.errors import (
     error_number,
 )
 from airflow_provider_sync.databases.mysql.server import Server
-from airflow_provider_sync.databases.mysql.table_details import table_details
+from airflow_provider_sync.databases.mysql.table_details import table_comment, table_details
 from airflow_provider_sync.databases.mysql.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
@@ -254,6 +254,10 @@ class MySQLCatalog(Catalog):
                 return False
             raise
         return True
+
+    def table_comment(self, connection: Connection, table: Table) -> str | None:
+        """See :func:`.table_details.table_comment`."""
+        return table_comment(connection, table)
 
     def table_details(self, connection: Connection, table: Table) -> FoundDetails:
         """See :func:`.table_details.table_details`."""

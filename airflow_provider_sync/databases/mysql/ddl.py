@@ -152,6 +152,8 @@ class MySQLDdl(Ddl):
         super().__init__(database)
         self.server = server
 
+    rolls_back = False
+
     table_options = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
     """The server's default engine may be unable to roll back, and its default row format may not fit long keys."""
 
@@ -167,6 +169,11 @@ class MySQLDdl(Ddl):
     def definition(self, sql_type: str, *, required: bool) -> str:
         """See :func:`.type_names.definition`."""
         return type_names.definition(sql_type, required=required)
+
+    def try_create(self, connection: Connection, name: str, statement: str) -> None:
+        """Make a temporary table of the kind instead, which a killed session does not leave behind."""
+        connection.exec_driver_sql(statement.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1))
+        connection.exec_driver_sql(f"DROP TEMPORARY TABLE {self.quoted_name(name)}")
 
     def wider_type(self, column: Column, logical: LogicalType, *, key: bool) -> str | None:
         """See :func:`.type_names.wider_type`."""

@@ -23,15 +23,11 @@ class MySQLDetailStatements(DetailStatements):
 
     has_comments = True
     names_are_per_table = True
+    indexes_in_table = True
 
     def default(self, value: DefaultValue, logical: LogicalType, sql_type: str) -> str | None:
         """Return the DEFAULT; MySQL has none for long texts."""
         return None if sql_type.startswith("LONG") else super().default(value, logical, sql_type)
-
-    def default_statement(self, table: Table, column: str, default: str) -> str:
-        """Return the ALTER TABLE, in which an expression stands in parentheses."""
-        value = default.removeprefix("DEFAULT ")
-        return super().default_statement(table, column, default if value.startswith("'") else f"DEFAULT ({value})")
 
     def foreign_key_name(self, connection: Connection, table: Table, name: str) -> str:
         """Put the table's name before one that another table of the database has: there a name can be used once."""
@@ -51,3 +47,7 @@ class MySQLDetailStatements(DetailStatements):
         """Return the COMMENT of a table."""
         literal = self.literal(comment) if len(comment) <= _MAX_TABLE_COMMENT else None
         return None if literal is None else f" COMMENT={literal}"
+
+    def replace_table_comment(self, table: Table, comment: str | None) -> str:
+        """Return the ALTER TABLE, which only writes the definition."""
+        return f"ALTER TABLE {self.qualified(table)}{(comment and self.table_comment(comment)) or self.table_comment('')}"

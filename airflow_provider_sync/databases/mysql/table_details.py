@@ -73,9 +73,14 @@ def table_details(connection: Connection, table: Table, qualified: str, *, maria
         foreign_keys=tuple(_foreign_keys(connection, key, qualified)),
         defaults=defaults,
         comments={row.COLUMN_NAME: row.COLUMN_COMMENT for row in columns if row.COLUMN_COMMENT},
-        comment=connection.execute(_COMMENT, key).scalar() or None,
+        comment=table_comment(connection, table),
         untold=tuple(untold),
     )
+
+
+def table_comment(connection: Connection, table: Table) -> str | None:
+    """Return the comment of a table, if it has one."""
+    return connection.execute(_COMMENT, {"schema": table.schema, "name": table.name}).scalar() or None
 
 
 def _as_sql(default: str | None, extra: str, *, mariadb: bool) -> str | None:

@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.postgresql.dependents import find_dependents
 from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.session import undoubled
-from airflow_provider_sync.databases.postgresql.table_details import table_details
+from airflow_provider_sync.databases.postgresql.table_details import table_comment, table_details
 from airflow_provider_sync.databases.postgresql.text import logical_type
 from airflow_provider_sync.databases.schema import STAGING_PREFIX, Column, Kind, Table, UniqueKey
 from airflow_provider_sync.exceptions import MissingTableError, TableError
@@ -282,6 +282,11 @@ class PostgreSQLCatalog(Catalog):
             f"There is no table {name!r} that this role sees. Name it as it is written in the database, as schema.table"
             " where its schema is not in the search path, and check the role's privileges."
         )
+
+    def table_comment(self, connection: Connection, table: Table) -> str | None:
+        """See :func:`.table_details.table_comment`."""
+        with translated():
+            return table_comment(connection, undoubled(self.qualified(table)))
 
     def table_details(self, connection: Connection, table: Table) -> FoundDetails:
         """See :func:`.table_details.table_details`."""

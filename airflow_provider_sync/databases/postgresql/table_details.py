@@ -74,6 +74,15 @@ def table_details(connection: Connection, qualified: str) -> FoundDetails:
         foreign_keys=tuple(foreign_keys),
         defaults=defaults,
         comments={name: comment for name, _, comment in columns if comment},
-        comment=connection.exec_driver_sql("SELECT obj_description(to_regclass(%s), 'pg_class')", (qualified,)).scalar(),
+        comment=table_comment(connection, qualified),
         untold=tuple(untold),
     )
+
+
+def table_comment(connection: Connection, qualified: str) -> str | None:
+    """Return the comment of a table, if it has one.
+
+    :param qualified: see :func:`table_details`
+    """
+    comment: str | None = connection.exec_driver_sql("SELECT obj_description(to_regclass(%s), 'pg_class')", (qualified,)).scalar()
+    return comment

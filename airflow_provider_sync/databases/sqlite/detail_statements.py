@@ -11,7 +11,6 @@ class SQLiteDetailStatements(DetailStatements):
     """Foreign keys stand in the CREATE TABLE, and may refer to tables that are not there yet."""
 
     adds_foreign_keys = False
-    sets_defaults = False
 
     def index(self, table: Table, index: IndexDescription) -> str:
         """Return the statement; the schema stands before the name of the index, not of the table."""

@@ -114,14 +114,16 @@ def create_statement(
     refuse_columns_of_mode(options, (column.name for column in renamed))
     key = target_key(options, (options.renames.get(name, name) for name in described.key))
     details = details or PlannedDetails()
-    inline = () if database.details.adds_foreign_keys else details.foreign_keys
+    statements = database.details
+    foreign_keys = () if statements.adds_foreign_keys else details.foreign_keys
+    indexes = details.indexes if statements.indexes_in_table else ()
     return database.ddl.create_table_statement(
         options.table_name,
         [*renamed, *described_columns(options)],
         key,
         defaults=details.defaults,
         comments=details.column_comments,
-        constraints=[database.details.foreign_key(entry) for entry in inline],
+        constraints=[*map(statements.foreign_key, foreign_keys), *map(statements.index_clause, indexes)],
         options=details.table_comment,
     )
 

@@ -12,6 +12,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
@@ -98,6 +99,24 @@ def made_target(
         with suppress(SyncError):
             clean_up_fully(drop)
         raise
+
+
+def unfinished_target(
+    client: SyncClient,
+    database: Database,
+    options: TargetTable,
+    run: Mapping[str, TargetTable],
+    connection: Connection,
+    table: Table,
+) -> MadeTable | None:
+    """Return what is left to do for a target that an earlier run made, and did not finish; ``None`` for any other.
+
+    :param run: the options of all tables of the run, by name
+    """
+    if not (options.create_table and options.create_indexes and client.protocol_for() == 2):
+        return None
+    with database.translate_errors(), client.within(options.max_seconds):
+        return Version2Source(client, database).unfinished_target(options, run, connection, table)
 
 
 def report_missing(client: SyncClient, database: Database, options: TargetTable) -> TableReport:

@@ -36,24 +36,30 @@ from airflow_provider_sync.exceptions import (
 from airflow_provider_sync.merge.staging import Staging, TemporaryStaging, find_staging, staging_for
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.attempts import Attempts, repeated
+from airflow_provider_sync.sync.attempts import Attempts
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.progress import Progress, row_progress, silent
 from airflow_provider_sync.sync.tables.changed_target import Adapt, altered, following_source, narrowed
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import Check, failed_together, recording_table, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
-from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, report_missing
+from airflow_provider_sync.sync.tables.missing_target import (
+    find_target,
+    made_target,
+    present_target,
+    report_missing,
+    unfinished_target,
+)
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
 from airflow_provider_sync.sync.tables.small_tables import describe_ahead, find_unchanged_ahead
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
-from airflow_provider_sync.sync.tables.target_details import MadeTable, add_foreign_keys, with_details
+from airflow_provider_sync.sync.tables.target_details import MadeTable, with_details
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
 from airflow_provider_sync.sync.tables.version2 import Version2Source
-from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
 
 
@@ -105,7 +111,8 @@ def sync_tables(
             made += sync.made
             compared |= names
     reports = in_order(outcomes.found, list(run))
-    reports = list(with_details(reports, add_foreign_keys(database, made)))
+    failed = {run[report.name].table_name for report in reports if report.status == "failed"}
+    reports = list(with_details(reports, add_foreign_keys(database, made, failed=failed)))
     outcomes.check(reports)
     return reports
 
@@ -121,24 +128,6 @@ def _failed(
     reports = failed_together([table.name for table in tables], measure, client.protocol_spoken, error)
     changes = {name: target.schema_changes for name, target in adapted.items()}
     return [msgspec.structs.replace(report, schema_changes=changes.get(report.name, ())) for report in reports]
-
-
-@within_max_seconds
-def table_differs(client: SyncClient, table: TargetTable, database: Database) -> bool:
-    """Whether a sync would find something to do, by comparing hashes or digests; no row is downloaded.
-
-    :raises ServerError: when the source cannot hash the table
-    """
-    database = with_row_security(database, [table])
-    target = find_target(client, database, table)
-    if target is None:
-        return True
-    source = source_of(client, database)
-
-    def differs(target: Target) -> bool:
-        return source.differs(target) or bool(target.schema_changes)
-
-    return repeated(client, lambda: following_source(target, partial(narrowed, database), differs))
 
 
 class _TransactionSync:
@@ -185,7 +174,7 @@ class _TransactionSync:
         names = [table.table_name for table in self.tables]
         # Described inside the lock: whoever held it may have made a table, and dropped it again.
         with self.database.exclusive(names, timeout=lock_timeout) as lock:
-            targets, missing = self._find_targets()
+            targets, missing = self._find_targets(run)
             if self.dry_run:
                 reports = [
                     *self._stage_and_merge(targets, lock),
@@ -199,8 +188,12 @@ class _TransactionSync:
                     targets.append(present_target(self.client, self.database, table))
                 return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)
 
-    def _find_targets(self) -> tuple[list[Target], list[TargetTable]]:
+    def _find_targets(self, run: Mapping[str, TargetTable]) -> tuple[list[Target], list[TargetTable]]:
         """Describe the targets; return those that are there, and the options of those that are to be made.
+
+        What earlier runs made and did not finish is added to those that were made, unless this one writes nothing.
+
+        :param run: the options of all tables of the run, by name
 
         :raises SyncError: when some cannot be synced; each of them is named, with its own reason
         """
@@ -214,6 +207,9 @@ class _TransactionSync:
             else:
                 target.check_rollback()
                 targets.append(target)
+                if not self.dry_run:
+                    unfinished = unfinished_target(self.client, self.database, table, run, connection, target.table)
+                    self.made += [unfinished] if unfinished else []
 
         def describe(table: TargetTable, described: Described | None) -> None:
             with self.client.within(table.max_seconds):

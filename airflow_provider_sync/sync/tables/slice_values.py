@@ -117,7 +117,7 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar report: ``unchanged``, or ``planned`` where source and target differ
     :ivar slices: what is to be staged; nothing where they are equal
-    :ivar made: the target, if it was made
+    :ivar made: the target, if it was made, or is to be finished
     """
 
     report: TableReport
@@ -136,6 +136,8 @@ class ComparedTable(msgspec.Struct, frozen=True, kw_only=True):
         changes, warnings = made.schema_changes, made.warnings
         report = msgspec.structs.replace(
             self.report,
+            # Foreign keys that were still missing may be all that a run changes.
+            status="changed" if changes and self.report.status == "unchanged" else self.report.status,
             schema_changes=(*self.report.schema_changes, *changes),
             warnings=(*self.report.warnings, *warnings),
         )

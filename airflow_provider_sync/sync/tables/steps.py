@@ -13,7 +13,7 @@ share: their keys are disjoint. Each slice is a sync of its own key range, so wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -34,14 +34,15 @@ from airflow_provider_sync.sync.tables.changed_target import altered, following_
 from airflow_provider_sync.sync.tables.clean_up import CleanUp
 from airflow_provider_sync.sync.tables.failures import failed_reports, try_each
 from airflow_provider_sync.sync.tables.guarded_merge import TableToMerge, merge_guarded
-from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target
+from airflow_provider_sync.sync.tables.missing_target import find_target, made_target, present_target, unfinished_target
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
+from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
-from airflow_provider_sync.sync.tables.target_details import MadeTable, add_foreign_keys
+from airflow_provider_sync.sync.tables.target_details import MadeTable
 from airflow_provider_sync.sync.tables.task_staging import TaskStaging
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT, in_order, transaction_groups
 from airflow_provider_sync.sync.time_limit import within_max_seconds
@@ -82,7 +83,12 @@ def compare_table(
     if target is not None:
         target.check_rollback()
         adapt = narrowed if dry_run else _altered_under_lock
-        return _compare(client, database, target, measure, run, slices, adapt=adapt, equal_rows=equal_rows)
+        compared = _compare(client, database, target, measure, run, slices, adapt=adapt, equal_rows=equal_rows)
+        if dry_run:
+            return compared
+        with database.connect() as connection:
+            unfinished = unfinished_target(client, database, options, tables or {options.name: options}, connection, target.table)
+        return msgspec.structs.replace(compared, made=unfinished)
     if dry_run:
         raise MissingTableError(
             f"There is no table {options.table_name!r} yet. A run makes it; a dry run in steps has nowhere to stage rows."
@@ -124,9 +130,15 @@ def _altered_under_lock(database: Database, target: Target, changes: SchemaChang
         return altered(database, target, changes)
 
 
-def with_foreign_keys(database: Database, compared: Sequence[ComparedTable]) -> list[ComparedTable]:
-    """Add the foreign keys of targets that comparisons have made, now that all of them are there, and empty."""
-    made = {table.name: table for table in add_foreign_keys(database, [entry.made for entry in compared if entry.made])}
+def with_foreign_keys(
+    database: Database, compared: Sequence[ComparedTable], *, failed: Collection[str] = ()
+) -> list[ComparedTable]:
+    """Add the foreign keys of targets that comparisons have made, now that all of them are there, and empty.
+
+    :param failed: names of those targets whose comparison failed
+    """
+    tables = [entry.made for entry in compared if entry.made]
+    made = {table.name: table for table in add_foreign_keys(database, tables, failed=failed)}
     return [entry.with_details(made[entry.report.name]) if entry.made else entry for entry in compared]
 
 

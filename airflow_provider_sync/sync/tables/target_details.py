@@ -2,10 +2,10 @@
 
 ::
 
-    described ── plan ──┬─ CREATE TABLE with defaults   (on SQLite with foreign keys)
-                        ├─ indexes, comments            right after it, while the table is empty
-                        ├─ foreign keys                 when all tables of the run are there and filled
-                        └─ left out                     named in the report
+    described ── plan ──┬─ the table with defaults, indexes, comments   all or nothing: see :mod:`.table_creation`
+                        ├─ foreign keys                                 when all tables of the run are there and filled:
+                        │                                               see :mod:`.new_foreign_keys`; on SQLite with the table
+                        └─ left out                                     named in the report
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection
 
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import SyncError, TableError
 from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription, IndexDescription
 from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
-from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
+
+UNSAFE_COMMENT = "which is too long, or has a backslash"
+"""What is wrong with a comment for which there is no statement."""
 
 
 class PlannedDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What to make of the source's details, by the names of the target.
 
     :ivar defaults: SQL of the default of each column that has one
-    :ivar refused_defaults: of those, what the CREATE TABLE was refused with
     :ivar column_comments: SQL of the comment of each column, where that is part of the CREATE TABLE
     :ivar table_comment: SQL of the comment of the table, likewise
     :ivar comments: other comments by column; that of the table under ``None``
     :ivar foreign_keys: with the name of the parent in the target database
+    :ivar unfinished: whether the comment of the table says that its foreign keys are still to be added
     :ivar left_out: what cannot be made, in words for people
     """
 
     defaults: Mapping[str, str] = {}
-    refused_defaults: Mapping[str, str] = {}
     column_comments: Mapping[str, str] = {}
     table_comment: str = ""
     comments: Mapping[str | None, str] = {}
     indexes: tuple[IndexDescription, ...] = ()
     foreign_keys: tuple[ForeignKeyDescription, ...] = ()
+    unfinished: bool = False
     left_out: tuple[str, ...] = ()
 
 
@@ -51,7 +51,8 @@ class MadeTable(msgspec.Struct, frozen=True, kw_only=True):
     """A target that was made.
 
     :ivar name: the name under which the server offers it
-    :ivar foreign_keys: those that are to be added when all tables of the run are there
+    :ivar foreign_keys: those that are to be added when all tables of the run are there; see :mod:`.new_foreign_keys`
+    :ivar comment: what the table's comment is to be then
     :ivar made: what it got besides its columns and its key, one phrase for each
     :ivar left_out: what it did not get, in words for people
     """
@@ -59,6 +60,7 @@ class MadeTable(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     table: Table
     foreign_keys: tuple[ForeignKeyDescription, ...] = ()
+    comment: str | None = None
     made: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -178,89 +180,6 @@ def unique_columns(table: Table) -> Iterator[frozenset[str]]:
         yield frozenset(unique.columns)
 
 
-def make_table(
-    database: Database, connection: Connection, statement: Callable[[PlannedDetails], str], planned: PlannedDetails
-) -> PlannedDetails:
-    """Create a table; if the database refuses, without its defaults.
-
-    :param statement: returns the CREATE TABLE with what is planned
-    :return: what is planned, with defaults that are to be set one by one
-    """
-    try:
-        with database.translate_errors():
-            connection.exec_driver_sql(statement(planned))
-    except TableError as error:
-        if error.retryable or not (planned.defaults and database.details.sets_defaults):
-            raise
-        # A single default may be the reason, which the type of the new column does not take.
-        without = msgspec.structs.replace(planned, defaults={}, refused_defaults=planned.defaults)
-        connection.exec_driver_sql(statement(without))
-        return without
-    return planned
-
-
-def make_details(
-    database: Database, connection: Connection, table: Table, planned: PlannedDetails
-) -> tuple[list[str], list[str]]:
-    """Make indexes, and set comments and remaining defaults, of a table that has just been made.
-
-    :return: what was made, and what the database refused, both in words for people
-    """
-    made = [f"default of column {name!r}: {sql.removeprefix('DEFAULT ')}" for name, sql in planned.defaults.items()]
-    refused: list[str] = []
-    for name, sql in planned.refused_defaults.items():
-        what = f"default of column {name!r}: {sql.removeprefix('DEFAULT ')}"
-        _attempt(database, connection, database.details.default_statement(table, name, sql), what, made, refused)
-    for index in planned.indexes:
-        what = f"{'unique ' if index.unique else ''}index {index.name!r} ({', '.join(index.columns)})"
-        _attempt(database, connection, database.details.index(table, index), what, made, refused)
-    for column, comment in planned.comments.items():
-        what = "comment of the table" if column is None else f"comment of column {column!r}"
-        statement = database.details.comment_statement(table, comment, column)
-        if statement is None:
-            refused.append(f"{what}, which is too long, or has a backslash")
-        else:
-            _attempt(database, connection, statement, what, made, refused)
-    made += [f"comment of column {name!r}" for name in planned.column_comments]
-    made += ["comment of the table"] if planned.table_comment else []
-    return made, refused
-
-
-def _attempt(database: Database, connection: Connection, statement: str, what: str, made: list[str], refused: list[str]) -> None:
-    """Run a statement, and note what became of it; only a transient error ends the sync."""
-    try:
-        with database.translate_errors():
-            connection.exec_driver_sql(statement)
-        made.append(what)
-    except TableError as error:
-        if error.retryable:
-            raise
-        refused.append(f"{what}: {error}".removesuffix("."))
-
-
-def add_foreign_keys(database: Database, tables: Sequence[MadeTable]) -> list[MadeTable]:
-    """Add the foreign keys of tables that a run has made, once it has made all of them.
-
-    :return: the tables, with what was made and what was refused, such as a foreign key that rows of the source break
-    """
-    return [_with_foreign_keys(database, made) if made.foreign_keys else made for made in tables]
-
-
-def _with_foreign_keys(database: Database, made: MadeTable) -> MadeTable:
-    added, refused = list(made.made), list(made.left_out)
-    try:
-        with database.exclusive([str(made.table)], timeout=LOCK_TIMEOUT), database.connect() as connection:
-            for key in made.foreign_keys:
-                name = database.details.foreign_key_name(connection, made.table, key.name)
-                key = msgspec.structs.replace(key, name=name)
-                statement = f"ALTER TABLE {database.qualified(made.table)} ADD {database.details.foreign_key(key)}"
-                _attempt(database, connection, statement, foreign_key_phrase(key), added, refused)
-    except SyncError as error:
-        # The rows have arrived; what is missing is named.
-        refused.append(f"foreign keys: {error}".removesuffix("."))
-    return msgspec.structs.replace(made, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
-
-
 def foreign_key_phrase(key: ForeignKeyDescription) -> str:
     """Name a foreign key for people."""
     return f"foreign key {key.name!r} ({', '.join(key.columns)}) to {key.parent!r}"
@@ -276,6 +195,8 @@ def with_details(reports: Sequence[TableReport], tables: Sequence[MadeTable]) ->
             continue
         yield msgspec.structs.replace(
             report,
+            # Foreign keys that were still missing may be all that a run changed.
+            status="changed" if made.made and report.status == "unchanged" else report.status,
             schema_changes=(*report.schema_changes, *made.schema_changes),
             warnings=(*report.warnings, *made.warnings),
         )

@@ -17,11 +17,11 @@ from functools import partial
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import cut_key_ranges
-from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError, SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.merge.direct_load import can_load_directly
 from airflow_provider_sync.merge.transaction import StagedTable
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, KeyRange
@@ -35,6 +35,7 @@ from airflow_provider_sync.sync.tables.column_mapping import (
 )
 from airflow_provider_sync.sync.tables.compare import Findings, compare, first_facts, target_facts
 from airflow_provider_sync.sync.tables.first_load import describe_first, describe_source, first_rows
+from airflow_provider_sync.sync.tables.new_foreign_keys import is_unfinished, marked, to_be_finished
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.schema_changes import naming_wider_types
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
@@ -42,13 +43,12 @@ from airflow_provider_sync.sync.tables.small_tables import find_unchanged
 from airflow_provider_sync.sync.tables.stage import Stager
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.staged_slices import StagedSlices
+from airflow_provider_sync.sync.tables.table_creation import create_table
 from airflow_provider_sync.sync.tables.table_source import StagingArea, TableSource
 from airflow_provider_sync.sync.tables.target import Target
 from airflow_provider_sync.sync.tables.target_details import (
     MadeTable,
     foreign_key_phrase,
-    make_details,
-    make_table,
     plan_details,
     unique_columns,
     with_unique_parents,
@@ -83,31 +83,41 @@ class Version2Source(TableSource):
             if options.create_indexes:
                 self._check_details(options)
             described = self._describe(options, details=options.create_indexes)
-        database = self.database
-        planned = plan_details(database, options, described, run)
+        database, source = self.database, described
+        planned = plan_details(database, options, source, run)
         with database.connect() as connection:
-            if planned.foreign_keys and not database.details.adds_foreign_keys:
+            later = database.details.adds_foreign_keys
+            if planned.foreign_keys and not later:
                 planned = with_unique_parents(planned, partial(self._unique_columns, connection, run))
-            planned = make_table(
-                database, connection, lambda details: create_statement(database, options, described, details), planned
+            created = create_table(
+                database,
+                connection,
+                options.table_name,
+                marked(database, planned),
+                lambda details: create_statement(database, options, source, details),
             )
-            table = database.catalog.describe(connection, options.table_name)
-            try:
-                made, refused = make_details(database, connection, table, planned)
-                table = database.catalog.describe(connection, options.table_name)
-            except BaseException:
-                # The next run would take it for finished.
-                with suppress(SyncError, SQLAlchemyError):
-                    database.ddl.drop(connection, table)
-                raise
-        later = database.details.adds_foreign_keys
-        return MadeTable(
-            name=options.name,
-            table=table,
+        made = to_be_finished(options.name, created.table, described, planned)
+        return msgspec.structs.replace(
+            made,
             foreign_keys=planned.foreign_keys if later else (),
-            made=(*made, *(() if later else map(foreign_key_phrase, planned.foreign_keys))),
-            left_out=(*planned.left_out, *refused),
+            made=(*created.made, *(() if later else map(foreign_key_phrase, planned.foreign_keys))),
+            left_out=(*made.left_out, *created.refused),
         )
+
+    def unfinished_target(
+        self, options: TargetTable, run: Mapping[str, TargetTable], connection: Connection, table: Table
+    ) -> MadeTable | None:
+        """Return what is left to do for a target that an earlier run made and did not finish; ``None`` for any other.
+
+        See :mod:`.new_foreign_keys`.
+
+        :param run: the options of all tables of the run, by name
+        """
+        if not (options.create_table and options.create_indexes and is_unfinished(self.database, connection, table)):
+            return None
+        self._check_details(options)
+        described = self._describe(options, details=True)
+        return to_be_finished(options.name, table, described, plan_details(self.database, options, described, run))
 
     def _unique_columns(self, connection: Connection, run: Mapping[str, TargetTable], name: str) -> Iterator[frozenset[str]]:
         """Yield the sets of columns that identify a row of a table of the run, which may be there or not.

@@ -3,7 +3,7 @@
 Points are written as ``before module:Class.method`` or ``after module:function``; those that matter have names here. A process of
 its own is started with what it is to do, where, and at which point it dies::
 
-    python -m tests.sync.tables.killing table  SERVER_URL DATABASE_URL NAME OPTIONS_AS_JSON POINT
+    python -m tests.sync.tables.killing table  SERVER_URL DATABASE_URL NAMES OPTIONS_AS_JSON POINT
     python -m tests.sync.tables.killing files  SERVER_URL FOLDER       NAME OPTIONS_AS_JSON POINT
 """
 
@@ -44,6 +44,19 @@ FIRST_POINTS = {
     "load compared": "after sync.tables.first_load:FirstRows.verify",
 }
 """Points of a first sync, before its commit: the target is empty."""
+
+MAKING_POINTS = {
+    "table to be made": "before sync.tables.table_creation:_create",
+    "first statement of a detail": "before sync.tables.table_creation:_make_later",
+    "second statement of a detail": "after sync.tables.table_creation:_make_later",
+    "table made": "after sync.tables.table_creation:_create",
+    "all rows loaded": "after merge.direct_load:DirectLoad.write",
+    "rows committed": "before sync.tables.new_foreign_keys:add_foreign_keys",
+    "foreign key to be added": "before sync.tables.new_foreign_keys:_attempt",
+    "foreign key added": "before sync.tables.new_foreign_keys:_set_comment",
+    "table finished": "after sync.tables.new_foreign_keys:_set_comment",
+}
+"""Points of a run that makes its targets, with indexes, foreign keys and comments; no engine has all of them."""
 
 COMMITTED_POINTS = {
     "staging to be dropped": "before merge.staging:Staging.drop",
@@ -130,7 +143,8 @@ def main(kind: str, *arguments: str) -> None:
         if kind.startswith("files"):
             sync_directory(client, directory_from_options(name, {"path": target, **json.loads(options)}), open_storage(target))
         else:
-            sync_tables(client, [table_from_options(name, json.loads(options))], database_for(open_engine(target)))
+            tables = [table_from_options(each, json.loads(options)) for each in name.split(",")]
+            sync_tables(client, tables, database_for(open_engine(target)))
 
 
 if __name__ == "__main__":

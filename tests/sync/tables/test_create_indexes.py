@@ -20,7 +20,8 @@ from airflow_provider_sync.protocol.v2.messages import ONE_SEGMENT, ColumnDescri
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from airflow_provider_sync.sync.tables.column_mapping import create_statement
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
-from airflow_provider_sync.sync.tables.target_details import make_details, plan_details
+from airflow_provider_sync.sync.tables.table_creation import create_table
+from airflow_provider_sync.sync.tables.target_details import plan_details
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
 
@@ -294,9 +295,9 @@ def test_what_comes_is_never_executed(database_url: str, tmp_path: Path) -> None
         options = table_from_options("t", MAKE)
         planned = plan_details(database, options, described, {"t": options})
         with database.connect() as connection:
-            connection.exec_driver_sql(create_statement(database, options, described, planned))
-            table = database.catalog.describe(connection, "t")
-            make_details(database, connection, table, planned)
+            create_table(
+                database, connection, "t", planned, lambda details: create_statement(database, options, described, details)
+            )
         link.target.execute("INSERT INTO t (id) VALUES (1)")
         assert link.target.rows("t") == [(1, EVIL)]
         assert link.target.names() == ["t", "u"]

@@ -17,6 +17,7 @@ from tests.sync.tables.killing import (
     DIFFERENCE_POINTS,
     FILE_POINTS,
     FIRST_POINTS,
+    MAKING_POINTS,
     VERSION2_FILE_POINTS,
     owner_of,
     run_killed,
@@ -45,7 +46,8 @@ def check_next_run(link: Link) -> None:
 
 def test_the_points_are_there() -> None:
     """Renaming code does not go unnoticed here, though the other tests are left out of quick runs."""
-    for point in (DIFFERENCE_POINTS | FIRST_POINTS | COMMITTED_POINTS | FILE_POINTS | VERSION2_FILE_POINTS).values():
+    points = (DIFFERENCE_POINTS, FIRST_POINTS, MAKING_POINTS, COMMITTED_POINTS, FILE_POINTS, VERSION2_FILE_POINTS)
+    for point in (point for group in points for point in group.values()):
         owner, name = owner_of(point)
         assert callable(getattr(owner, name)), point
 

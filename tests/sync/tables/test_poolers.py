@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
-from airflow_provider_sync.sync.tables.pipeline import table_differs
+from airflow_provider_sync.sync.tables.change_check import table_differs
 from airflow_provider_sync.sync.tables.steps import compare_table
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.pooler import pooler

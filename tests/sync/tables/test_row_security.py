@@ -13,8 +13,8 @@ from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.sync.tables.change_check import table_differs
 from airflow_provider_sync.sync.tables.diff import diff_table
-from airflow_provider_sync.sync.tables.pipeline import table_differs
 from airflow_provider_sync.sync.tables.steps import compare_table
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.scenario import Scenario

@@ -1,0 +1,122 @@
+"""Add the foreign keys of new tables, when all tables of the run are there and filled; also those that an earlier run did not.
+
+Until then the comment of such a table says so. It is made with the table, and goes when its foreign keys are there. So a run that
+finds it knows that another one was ended before, and does what is left:
+
+::
+
+    table with UNFINISHED as its comment ── rows ── foreign keys ── the source's comment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
+from airflow_provider_sync.exceptions import SyncError, TableError
+from airflow_provider_sync.protocol.v2.described_details import ForeignKeyDescription
+from airflow_provider_sync.protocol.v2.messages import Described
+from airflow_provider_sync.sync.tables.target_details import UNSAFE_COMMENT, MadeTable, PlannedDetails, foreign_key_phrase
+from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
+
+UNFINISHED = "Made by airflow-sync, which has yet to add its foreign keys. The next sync of this table does."
+"""Comment of a table whose foreign keys are still to be added."""
+
+
+def marked(database: Database, planned: PlannedDetails) -> PlannedDetails:
+    """Have the comment of a new table say that its foreign keys are still to be added, if they are."""
+    if not (planned.foreign_keys and database.details.adds_foreign_keys):
+        return planned
+    if comment := database.details.table_comment(UNFINISHED):
+        return msgspec.structs.replace(planned, table_comment=comment, unfinished=True)
+    return msgspec.structs.replace(planned, comments={**planned.comments, None: UNFINISHED}, unfinished=True)
+
+
+def is_unfinished(database: Database, connection: Connection, table: Table) -> bool:
+    """Whether an earlier run made the table, and was ended before it added the foreign keys."""
+    return database.details.adds_foreign_keys and database.catalog.table_comment(connection, table) == UNFINISHED
+
+
+def to_be_finished(name: str, table: Table, described: Described, planned: PlannedDetails) -> MadeTable:
+    """Return what is left to do for a table: its foreign keys, and then its comment.
+
+    :param name: the name under which the server offers it
+    :param planned: all that the source has beside columns and key
+    """
+    comment = described.details.comment if described.details else None
+    return MadeTable(
+        name=name, table=table, foreign_keys=planned.foreign_keys, comment=comment or None, left_out=planned.left_out
+    )
+
+
+def add_foreign_keys(database: Database, tables: Sequence[MadeTable], *, failed: Collection[str] = ()) -> list[MadeTable]:
+    """Add the foreign keys of tables that a run has made, once it has made all of them.
+
+    :param failed: names of those targets of the run that failed; a later run adds the foreign keys that refer to them
+    :return: the tables, with what was made and what was refused, such as a foreign key that rows of the source break
+    """
+    return [_with_foreign_keys(database, made, failed) if made.foreign_keys else made for made in tables]
+
+
+def _with_foreign_keys(database: Database, made: MadeTable, failed: Collection[str]) -> MadeTable:
+    added, refused = list(made.made), list(made.left_out)
+    later = [key for key in made.foreign_keys if key.parent in failed]
+    refused += [f"{foreign_key_phrase(key)}, which failed; the next run adds it" for key in later]
+    try:
+        with database.exclusive([str(made.table)], timeout=LOCK_TIMEOUT), database.connect() as connection:
+            for key in _missing(database, connection, made, later):
+                name = database.details.foreign_key_name(connection, made.table, key.name)
+                clause = database.details.foreign_key(msgspec.structs.replace(key, name=name))
+                statement = f"ALTER TABLE {database.qualified(made.table)} ADD {clause}"
+                _attempt(database, connection, statement, foreign_key_phrase(key), added, refused)
+            if not later:
+                _set_comment(database, connection, made, added, refused)
+    except SyncError as error:
+        # The rows have arrived; what is missing is named, and the comment has the next run add it.
+        refused.append(f"foreign keys: {error}".removesuffix("."))
+    return msgspec.structs.replace(made, foreign_keys=(), made=tuple(added), left_out=tuple(refused))
+
+
+def _missing(
+    database: Database, connection: Connection, made: MadeTable, later: Collection[ForeignKeyDescription]
+) -> Iterator[ForeignKeyDescription]:
+    """Yield the foreign keys that the table does not have yet, apart from those for later."""
+    found = database.catalog.table_details(connection, made.table).foreign_keys
+    there = {(key.columns, key.parent, key.parent_columns) for key in found}
+    for key in made.foreign_keys:
+        parents: Iterable[str] = (key.parent, key.parent.partition(".")[2])
+        is_there = any((key.columns, parent, key.parent_columns) in there for parent in parents)
+        if not is_there and key not in later:
+            yield key
+
+
+def _set_comment(database: Database, connection: Connection, made: MadeTable, added: list[str], refused: list[str]) -> None:
+    """Give the table the source's comment, or none."""
+    statements = database.details
+    is_safe = made.comment is not None and bool(
+        statements.table_comment(made.comment) or (statements.sets_comments and statements.literal(made.comment) is not None)
+    )
+    comment = made.comment if is_safe else None
+    said: list[str] = []
+    statement = statements.replace_table_comment(made.table, comment)
+    _attempt(database, connection, statement, "comment of the table", said, refused)
+    if comment is not None:
+        added += said
+    elif made.comment is not None:
+        refused.append(f"comment of the table, {UNSAFE_COMMENT}")
+
+
+def _attempt(database: Database, connection: Connection, statement: str, what: str, made: list[str], refused: list[str]) -> None:
+    """Run a statement, and note what became of it; only a transient error ends it."""
+    try:
+        with database.translate_errors():
+            connection.exec_driver_sql(statement)
+        made.append(what)
+    except TableError as error:
+        if error.retryable:
+            raise
+        refused.append(f"{what}: {error}".removesuffix("."))
