@@ -25,6 +25,7 @@ from publish.start_time import measure_starts
 PYZ = DIST / "airflow-sync.pyz"
 # Below the oldest glibc that a supported release of a distribution has: 2.28, of RHEL 8 and Debian 10.
 _GLIBC = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
+_NOTICE = Path(__file__).with_name("unpacking_notice.py")
 _WHEELS = ROOT / ".cache" / "wheels"
 """What was downloaded before is not downloaded again."""
 
@@ -48,6 +49,8 @@ def build(target: Path, *, machine: str) -> None:
             "airflow-sync",
             "--python-shebang",
             "/usr/bin/env python3",
+            "--preamble-file",
+            _NOTICE,
         ]
         command += [argument for path in platforms for argument in ("--complete-platform", path)]
         # Of the package's requirements, Airflow's are left out. All others are in the list.
