@@ -85,3 +85,8 @@ def is_orphan(error: BaseException) -> bool:
     """Whether an error reports a violated foreign key."""
     found = original(error)
     return isinstance(found, duckdb.ConstraintException | duckdb.TransactionException) and _FOREIGN_KEY in str(found)
+
+
+def is_not_utf8(error: BaseException) -> bool:
+    """Whether an error reports a text that is not UTF-8."""
+    return "unicode" in str(original(error))

@@ -6,14 +6,15 @@ from collections.abc import Generator, Iterable
 
 import duckdb
 
-from airflow_provider_sync.databases.duckdb.errors import translated
+from airflow_provider_sync.databases.duckdb.errors import is_not_utf8, translated
 from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
 from airflow_provider_sync.databases.line_digest import LineDigest
+from airflow_provider_sync.exceptions import TableError
 
 _STATEMENT = LinesStatement(
-    before="SELECT count(*), coalesce(sum(hash(line)), 0) FROM", fields="'line': 'VARCHAR'", separator="", null="\\0"
+    before="SELECT count(*), coalesce(sum(hash(line)), 0) FROM", fields="'line': 'VARCHAR'", separator="\r", null="\\0"
 )
-"""No line has a backslash before a zero."""
+"""No line has a carriage return, which is written as an escape, and none is a backslash and a zero."""
 
 
 class DuckDBLineDigest(LineDigest):
@@ -32,4 +33,14 @@ class DuckDBLineDigest(LineDigest):
                         yield block
                         block = next(waiting, b"")
                 with translated():
-                    self.add(*lines.row())
+                    self.add(*_read(lines))
+
+
+def _read(lines: PipedLines) -> tuple[int, int]:
+    try:
+        rows, total = lines.row()
+    except duckdb.InvalidInputException as error:
+        if is_not_utf8(error):
+            raise TableError("a text is not UTF-8. Correct it at the source.").without_subject() from error
+        raise
+    return int(rows), int(total)

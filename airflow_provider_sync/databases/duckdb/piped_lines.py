@@ -41,7 +41,7 @@ class LinesStatement:
     :ivar before: the statement up to the file
     :ivar fields: the columns of the file
     :ivar after: what stands behind the file
-    :ivar separator: of the fields; empty for lines that are not split
+    :ivar separator: of the fields; one that no line has for lines that are not split. An empty one would be taken for a NUL
     :ivar null: the text of NULL; for lines that are not split, one that no line has
     """
 

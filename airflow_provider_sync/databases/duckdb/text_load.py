@@ -12,7 +12,7 @@ import duckdb
 from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.duckdb.errors import message, translated
+from airflow_provider_sync.databases.duckdb.errors import is_not_utf8, message, translated
 from airflow_provider_sync.databases.duckdb.piped_lines import LinesStatement, PipedLines, filled
 from airflow_provider_sync.databases.duckdb.session import driver_of
 from airflow_provider_sync.databases.duckdb.text import canonical_text, canonical_time, literal, parsed
@@ -76,7 +76,7 @@ def _naming(table: Table, columns: int) -> Iterator[None]:
             raise TableError(f"{text}. Correct it at the source, or leave the column out with `columns`.") from error
         if "CSV Error" not in text:
             raise
-        reason = "a text is not UTF-8" if "unicode" in str(error) else f"rows do not have the {columns} values of its columns"
+        reason = "a text is not UTF-8" if is_not_utf8(error) else f"rows do not have the {columns} values of its columns"
         raise TableError(f"Table {table.label!r}: {reason}. Correct it at the source.") from error
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from math import isfinite
 
 from airflow_provider_sync.databases.schema import Column, Kind, Row, Table, Value
@@ -12,6 +13,12 @@ from airflow_provider_sync.protocol.v1.numbers import json_float, mysql_double
 from airflow_provider_sync.protocol.v2.tsv import encode_rows
 
 _TIMES = frozenset({Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP})
+_FLOAT32_DIGITS = 9
+"""Digits that tell each float32 from all others."""
+
+_MAX_EXPONENT = 100
+_WIDE = Context(prec=2 * _MAX_EXPONENT)
+"""Enough digits for every number of a column; by default there are 28."""
 
 
 def text_blocks(table: Table, batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
@@ -37,8 +44,10 @@ def _written(table: Table, column: Column, write: Callable[[Value], str], values
 
 def _writer(column: Column) -> Callable[[Value], str]:
     match column.kind:
-        case Kind.DOUBLE | Kind.FLOAT:
+        case Kind.DOUBLE:
             return _double
+        case Kind.FLOAT:
+            return _single
         case Kind.DECIMAL:
             return lambda value: _decimal(value, column.scale or 0)
         case Kind.BINARY:
@@ -68,13 +77,31 @@ def _double(value: Value) -> str:
     return mysql_double(number) if isfinite(number) and Decimal(repr(number)) == exact else _plain(value)
 
 
+def _single(value: Value) -> str:
+    """Write a number as the double that its nearest float32 is; one that no float32 has, to as many digits, stays as it is.
+
+    Version 1 sends six digits, as MySQL does.
+    """
+    try:
+        exact = Decimal(_plain(value))
+        (nearest,) = struct.unpack("f", struct.pack("f", float(exact)))
+    except (InvalidOperation, ValueError, OverflowError):
+        return _plain(value)
+    digits = len(exact.as_tuple().digits)
+    if isfinite(nearest) and digits <= _FLOAT32_DIGITS and Decimal(f"{nearest:.{digits}g}") == exact:
+        return mysql_double(nearest)
+    return _double(value)
+
+
 def _decimal(value: Value, scale: int) -> str:
     """Write a number with as many digits as its column has; one with more stays as it is."""
     try:
         exact = Decimal(_plain(value))
     except InvalidOperation:
         return _plain(value)
-    if not exact.is_finite() or exact.adjusted() > 100 or exact != round(exact, scale):
+    if not exact.is_finite() or exact.adjusted() > _MAX_EXPONENT:
+        return _plain(value)
+    if exact != exact.quantize(Decimal(1).scaleb(-scale), context=_WIDE):
         return _plain(value)
     return f"{exact if exact else abs(exact):.{scale}f}"
 

@@ -97,3 +97,30 @@ def test_times_that_would_change(duckdb_on: Scenario, place: int, text: str) -> 
     ):
         load_blocks(connection, table, insert, 5, ["\t".join(fields).encode() + b"\n"])
     assert duckdb_on.rows("t") == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "stored"),
+    [
+        ("FLOAT", 0.1, "0.1"),
+        ("FLOAT", "16777200", "16777200.0"),
+        ("FLOAT", "-3.40282e38", "-3.40282e+38"),
+        ("FLOAT", 0.10000000149011612, "0.1"),
+        ("HUGEINT", str(2**127 - 1), str(2**127 - 1)),
+        ("DECIMAL(38,10)", "-1234567890123456789012345678.1234567890", "-1234567890123456789012345678.1234567890"),
+    ],
+)
+def test_numbers_of_version_1(duckdb_on: Scenario, column: str, value: float | str, stored: str) -> None:
+    """Six digits stand for the nearest number of single precision, and numbers of all digits that a column has come whole."""
+    duckdb_on.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {column})")
+    assert duckdb_on.sync("t", [(1, value)]).verified_rows
+    assert duckdb_on.scalar("SELECT CAST(v AS VARCHAR) FROM t") == stored
+
+
+@pytest.mark.parametrize(("column", "value"), [("FLOAT", "16777217"), ("FLOAT", "1e39"), ("DECIMAL(38,2)", "1" * 30 + ".125")])
+def test_numbers_of_version_1_that_would_change(duckdb_on: Scenario, column: str, value: str) -> None:
+    """A number that its column would change is an error that names the column, and nothing is loaded."""
+    duckdb_on.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {column})")
+    with pytest.raises(TableError, match=r"column 'v'"):
+        duckdb_on.sync("t", [(1, value)])
+    assert duckdb_on.rows("t") == []
