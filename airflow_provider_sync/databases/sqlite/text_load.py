@@ -19,6 +19,7 @@ from airflow_provider_sync.databases.sqlite.catalog import is_strict
 from airflow_provider_sync.databases.sqlite.session import INSERT_INTO, decode, driver_of, write_transaction
 from airflow_provider_sync.databases.sqlite.text import decimal_text, float_text
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
+from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.tsv import decode_rows
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 
@@ -92,6 +93,11 @@ def _rows(
         try:
             check_key(staging, column.column, texts)
             converted.append(_values(texts, column.type, affinity))
+        except UnicodeError as error:
+            raise TableError(
+                f"Table {staging.label!r}, column {column.column.name!r} (no type): a text is not UTF-8. Correct it at the source,"
+                " or leave the column out with `columns`."
+            ) from error
         except (ValueError, OverflowError) as error:
             raise refusal(staging.label, column.column, error) from error
     return zip(*converted, strict=True)
@@ -230,6 +236,11 @@ def _blob(text: Any) -> bytes:
 
 
 def _tagged(text: Any) -> Value:
+    """Return a value of the type that its first letter names.
+
+    :raises UnicodeError: for a text that is not UTF-8
+    """
+    text = text.decode() if isinstance(text, bytes) else text
     tag, rest = text[:1], text[1:]
     if tag == "t":
         return str(rest)

@@ -15,6 +15,7 @@ from airflow_provider_sync.databases.sqlite.affinities import Affinity
 from airflow_provider_sync.databases.sqlite.text import decimal_text, expression, register_functions
 from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
+from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import (
     all_digests,
@@ -83,6 +84,18 @@ def test_untyped_columns_keep_the_type_of_each_value(sqlite_on: Scenario) -> Non
     landed = [value for batch in batches for _, value in batch]
     assert landed == values
     assert list(map(type, landed)) == list(map(type, values))
+
+
+def test_untyped_text_that_is_not_utf8(sqlite_on: Scenario) -> None:
+    """Such a text is an error that names the column and says what is the matter, and nothing is loaded."""
+    create(sqlite_on, "")
+    table = sqlite_on.describe("item")
+    types = [slice_of(sqlite_on.database, table).columns[0].type, LogicalType(kind=LogicalKind.ANY)]
+    with (
+        sqlite_on.database.connect() as connection,
+        pytest.raises(TableError, match=r"column 'v' \(no type\): a text is not UTF-8\. Correct it at the source"),
+    ):
+        load(sqlite_on.database, connection, table, [(b"1", b"t\xff")], types, "_sync_test")
 
 
 @pytest.mark.parametrize(
