@@ -15,7 +15,6 @@ from airflow_provider_sync.databases.sqlite.affinities import Affinity
 from airflow_provider_sync.databases.sqlite.text import decimal_text, expression, register_functions
 from airflow_provider_sync.exceptions import ProtocolError, TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
-from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.databases.canonical_rows import (
     all_digests,
