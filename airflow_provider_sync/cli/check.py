@@ -74,4 +74,4 @@ def _table(trials: Sequence[Trial]) -> TextTable:
 
 
 def _on_one_line(message: str) -> str:
-    return " ".join(printable(message, 2000).split())
+    return printable(" ".join(message.split()), 2000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from airflow_provider_sync.config.mistakes import WrongOptions
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
     ConnectionLimitError,
@@ -52,6 +53,9 @@ def next_step(error: Exception, call: Call) -> str | None:
     if not call.config:
         return _new_configuration(call) if isinstance(error, ConfigurationError) and call.kind else None
     match error:
+        case WrongOptions(mistakes=mistakes) if any(mistake.line is None for mistake in mistakes):
+            # It says in which line each mistake is. A folder may hold the other kind of configuration as well.
+            return f"{call.program} check --config {shlex.quote(call.config)}"
         case ConnectionLimitError():
             return None
         case TransportError():

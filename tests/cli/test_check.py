@@ -88,6 +88,15 @@ def test_a_client_that_does_not(site: Site, command: Command, capsys: pytest.Cap
     assert site.rows("orders") == []
 
 
+def test_a_remedy_of_several_lines(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reason with a statement of its own line stands on one line of the table, as it can be copied."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    site.configure(settings["url"], tables={"orders": {"mode": "soft_delete"}}, directories={})
+    assert command("check", "--connect") == 3
+    message = results(capsys.readouterr().out)["table", "orders"][1]
+    assert message.endswith('Run: ALTER TABLE "orders" ADD COLUMN "deleted_at" DATETIME;')
+
+
 def test_what_the_server_does_not_offer(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """A name that the server does not offer to this client fails with those that it offers, and the one that may be meant."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_sync import exceptions
 from airflow_provider_sync.cli.next_steps import Call, next_step
 from airflow_provider_sync.cli.parser import build_parser
+from airflow_provider_sync.config.mistakes import Mistake, refusal
 from airflow_provider_sync.exceptions import (
     ConfigurationError,
     DuplicateKeyError,
@@ -49,6 +50,8 @@ def too_many_deletes() -> GuardError:
     ("error", "step"),
     [
         (ConfigurationError("Wrong."), None),
+        (refusal([Mistake((), "Line 3 is no YAML.", 3)]), None),
+        (refusal([Mistake(("url",), "Wrong.")]), "airflow-sync check --config '/etc/my sync/client.yaml'"),
         (TransportError("No answer."), "airflow-sync check --config '/etc/my sync/client.yaml' --connect"),
         (ServerError("No.", 401), None),
         (ServerError("Unknown.", 422), "airflow-sync list --config '/etc/my sync/client.yaml'"),
