@@ -95,8 +95,8 @@ def _rows(
             converted.append(_values(texts, column.type, affinity))
         except UnicodeError as error:
             raise TableError(
-                f"Table {staging.label!r}, column {column.column.name!r} (no type): a text is not UTF-8. Correct it at the source,"
-                " or leave the column out with `columns`."
+                f"Table {staging.label!r}, column {column.column.name!r} (no type): a text is not UTF-8."
+                " Correct it at the source, or leave the column out with `columns`."
             ) from error
         except (ValueError, OverflowError) as error:
             raise refusal(staging.label, column.column, error) from error
