@@ -59,6 +59,17 @@ def missing_commands(text: str) -> list[str]:
     return [name for name in re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE) if name not in targets]
 
 
+def missing_neighbours(text: str, folder: Path) -> list[str]:
+    """Return the modules that a docstring names relative to its folder, as :mod:`.main`, and that do not exist."""
+    return [name for name in re.findall(r":mod:`(\.[\w.]+)`", text) if not _is_module(folder, name)]
+
+
+def _is_module(folder: Path, name: str) -> bool:
+    steps = name.lstrip(".")
+    found = folder.joinpath(*[".."] * (len(name) - len(steps) - 1), *steps.split("."))
+    return found.is_dir() or found.with_suffix(".py").is_file()
+
+
 _IMPORTED = {"AirflowFailException"}
 _DEFINED = re.compile(r"^[ ]*(?:(?:class|(?:async )?def) (\w+)|([A-Z]\w*)(?:: [^=\n]+)? =)", re.MULTILINE)
 

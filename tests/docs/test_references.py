@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.docs.references import missing_commands, missing_definitions, missing_names, missing_paths, missing_rooms
+from tests.docs.references import (
+    PACKAGE,
+    missing_commands,
+    missing_definitions,
+    missing_names,
+    missing_neighbours,
+    missing_paths,
+    missing_rooms,
+)
 
 THERE = """
 `airflow_provider_sync/report.py`, tests/docs/test_references.py, `docs/how-to/*.md`,
@@ -44,3 +52,14 @@ def test_what_is_there() -> None:
 def test_what_is_missing(missing: Callable[[str], list[str]], text: str, expected: str) -> None:
     """What does not exist is named."""
     assert missing(text) == [expected]
+
+
+def test_modules_in_docstrings() -> None:
+    """A module that a docstring names by its place beside it exists, and one that does not is found."""
+    named = {file: missing_neighbours(file.read_text(), file.parent) for file in PACKAGE.rglob("*.py")}
+    assert {file: missing for file, missing in named.items() if missing} == {}
+    assert missing_neighbours("See :mod:`.gone`, :mod:`.files.gone` and :mod:`..main`.", PACKAGE / "cli") == [
+        ".gone",
+        ".files.gone",
+        "..main",
+    ]

@@ -1,6 +1,6 @@
 """Directories of a tree that stay open while files are written to it, so that a file costs no walk from the root.
 
-Each is opened by a step from the one above it, never through a symbolic link; see :mod:`.local.confined`.
+Each is opened by a step from the one above it, never through a symbolic link; see :mod:`.confined`.
 """
 
 from __future__ import annotations

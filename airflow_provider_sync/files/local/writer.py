@@ -1,7 +1,7 @@
 """Write a tree of files to a local disk: temporary names beside their places, then, many at once, their own.
 
 What a file costs counts ten thousand times: its directory stays open, and nothing is looked up from the root. How complete files
-become durable and get their names is in :mod:`.local.commits`; what stands in their way, in :mod:`.local.obstacles`.
+become durable and get their names is in :mod:`.commits`; what stands in their way, in :mod:`.obstacles`.
 """
 
 from __future__ import annotations

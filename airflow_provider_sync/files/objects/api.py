@@ -1,7 +1,7 @@
 """What a store of objects does beyond fsspec's common calls: pages of a listing, metadata, and the version of what was written.
 
 Paths are relative to the root; keys are those of the bucket. S3 and Google Cloud Storage have their own classes here. For other
-stores there is :mod:`.objects.common_api`. Exceptions are those of the store's library; requests that it throttles are repeated.
+stores there is :mod:`.common_api`. Exceptions are those of the store's library; requests that it throttles are repeated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What writers need of a store that has no class of its own in :mod:`.objects.api`, by the common calls of fsspec."""
+"""What writers need of a store that has no class of its own in :mod:`.api`, by the common calls of fsspec."""
 
 from __future__ import annotations
 

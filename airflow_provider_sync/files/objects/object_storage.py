@@ -1,7 +1,7 @@
 """A prefix in an object store, or a directory on any other file system that fsspec knows.
 
 Object stores have no directories, locks or renames, but an object appears only when its upload is complete. How files are written
-and deleted on other file systems is in :mod:`.objects.plain_files`.
+and deleted on other file systems is in :mod:`.plain_files`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Limit the server's connections: their number, and the time until the head of a request is complete.
 
 A connection that has shown a token is never closed to make room for one that has not. Limits of bodies and answers are in
-:mod:`.stall_limit` and :mod:`.active_requests`.
+:mod:`..stall_limit` and :mod:`..active_requests`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Compare and download one table by version 1 of the protocol: one hash for the whole table, and all rows or none.
 
 Both steps leave the target as it is: rows land in a staging table beside it. The merge is the same for every version
-and belongs to :mod:`.pipeline`.
+and belongs to :mod:`..pipeline`.
 """
 
 from __future__ import annotations
