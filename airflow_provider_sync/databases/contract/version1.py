@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.schema import Column, Row, Table, Value
+from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.time_zones import UTC, TimeZone
 
@@ -27,21 +28,25 @@ class Version1(DatabaseComponent):
         """
         return None
 
-    @abstractmethod
     def hash_in_database(
         self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
     ) -> str | None:
-        """Compute the version 1 hash inside the database; ``None`` if that is not possible or not exact.
+        """Compute the version 1 hash inside the database; ``None``, as by default, if that is not possible or not exact.
+
+        Each hash of the chain needs the one before, so that a database needs a way to carry it from row to row.
 
         :param zone: time zone in which timestamptz values are rendered
         """
+        return None
 
-    @abstractmethod
     def hash_order(self, table: Table) -> Sequence[str]:
-        """Return the names of the columns by which existing servers order rows for the version 1 hash.
+        """Return the names of the columns by which existing servers order rows for the version 1 hash: of the primary key.
 
         :raises TableError: if the table has no primary key
         """
+        if not table.primary_key:
+            raise TableError(f"Table {str(table)!r} has no primary key, so its rows have no order to hash them in. Add one.")
+        return table.primary_key
 
     def read_in_hash_order(self, connection: Connection, table: Table, columns: Sequence[Column]) -> Iterator[list[Row]]:
         """Stream the rows as :meth:`.Reader.read` does, in the order of the version 1 hash.

@@ -8,25 +8,11 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.version1 import Version1
 from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
-from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import mysql_double, mysql_float
-from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 class DuckDBVersion1(Version1):
-    """Hashes streamed rows, since each hash of the chain needs the one before."""
-
-    def hash_in_database(
-        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
-    ) -> str | None:
-        """Return ``None``: see the class."""
-        return None
-
-    def hash_order(self, table: Table) -> Sequence[str]:
-        """Name the primary key's columns."""
-        if not table.primary_key:
-            raise TableError(f"Table {str(table)!r} has no primary key, so its rows have no order to hash them in. Add one.")
-        return table.primary_key
+    """Hashes streamed rows."""
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
         """Return the function that writes a value as MySQL would; text is UTF-8 whatever other columns there are."""

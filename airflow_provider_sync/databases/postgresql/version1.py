@@ -13,9 +13,7 @@ from airflow_provider_sync.databases.postgresql.errors import translated
 from airflow_provider_sync.databases.postgresql.read import fetch
 from airflow_provider_sync.databases.postgresql.session import driver_of, undoubled
 from airflow_provider_sync.databases.schema import Column, Kind, Table, Value
-from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import mysql_double, mysql_float
-from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 def _hashed(column: Column) -> Callable[[Value], bytes]:
@@ -85,26 +83,12 @@ def _is_utf8(value: Any) -> bool:
 
 
 class PostgreSQLVersion1(Version1):
-    """Hashes streamed rows: see :meth:`PostgreSQLVersion1.hash_text`."""
+    """Hashes streamed rows: a recursive query or a custom aggregate could do it in the database, and both take longer."""
 
     def default_time_zone(self, connection: Connection) -> str | None:
         """Return the time zone that the server, database or role sets, whatever this session has set."""
         setting = "SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'"
         return str(connection.exec_driver_sql(setting).scalar_one())
-
-    def hash_in_database(
-        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
-    ) -> str | None:
-        """Return ``None``: see :meth:`hash_text`."""
-        # Each hash of the chain needs the one before. Only a recursive query or a custom aggregate could compute it, and both
-        # take longer than reading the rows.
-        return None
-
-    def hash_order(self, table: Table) -> Sequence[str]:
-        """Name the primary key's columns."""
-        if not table.primary_key:
-            raise TableError(f"Table {str(table)!r} has no primary key, so its rows have no order to hash them in. Add one.")
-        return table.primary_key
 
     def hash_text(self, column: Column, row: Sequence[Column]) -> Callable[[Value], bytes]:
         """Return the function that writes a value as MySQL would; text is UTF-8 whatever other columns there are."""

@@ -13,19 +13,12 @@ from airflow_provider_sync.databases.sqlite.session import decode
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1 import NULL
 from airflow_provider_sync.protocol.v1.numbers import php_float
-from airflow_provider_sync.time_zones import UTC, TimeZone
 
 
 class SQLiteVersion1(Version1):
     """Hashes streamed rows, since SQLite has no SHA-1."""
 
     keeps_instants = False
-
-    def hash_in_database(
-        self, connection: Connection, table: Table, columns: Sequence[Column], zone: TimeZone = UTC
-    ) -> str | None:
-        """Return ``None``: SQLite has no SHA-1."""
-        return None
 
     def hash_order(self, table: Table) -> Sequence[str]:
         """Name the row id, whatever the primary key; the primary key if the table has no row id."""
