@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 
 import pytest
@@ -17,17 +16,8 @@ from airflow_provider_sync.exceptions import (
     TableError,
     TransportError,
 )
-from tests.databases.mysql.databases import WAYS, open_database, rows, run
+from tests.databases.mysql.databases import rows, run
 from tests.scenario import Scenario
-
-
-@pytest.fixture(params=WAYS)
-def database(request: pytest.FixtureRequest) -> Iterator[MySQLDatabase]:
-    """Give a fresh database on each server, through each driver."""
-    server, driver = request.param.split("-")
-    with open_database(request.getfixturevalue(f"{server}_url"), driver) as opened:
-        yield opened
-
 
 # -- connections -------------------------------------------------------------------------------------------------------
 

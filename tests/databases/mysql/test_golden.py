@@ -44,24 +44,10 @@ def load_vector(connection: Connection, name: str) -> None:
             connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
-@pytest.fixture
-def mariadb(mariadb_url: str) -> Iterator[MySQLDatabase]:
-    """Give a fresh MariaDB database."""
-    with open_database(mariadb_url) as opened:
-        yield opened
-
-
 @pytest.fixture(params=["mysqldb", "pymysql"])
 def either_driver(request: pytest.FixtureRequest, mariadb_url: str) -> Iterator[MySQLDatabase]:
     """Give a fresh MariaDB database, through each driver."""
     with open_database(mariadb_url, request.param) as opened:
-        yield opened
-
-
-@pytest.fixture
-def mysql(mysql_url: str) -> Iterator[MySQLDatabase]:
-    """Give a fresh MySQL database."""
-    with open_database(mysql_url) as opened:
         yield opened
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha1
 
 import pytest
@@ -14,23 +13,8 @@ from airflow_provider_sync.exceptions import (
     TableError,
 )
 from airflow_provider_sync.protocol.v1 import NULL
-from tests.databases.mysql.databases import WAYS, open_database, run
+from tests.databases.mysql.databases import open_database, run
 from tests.releases.needs import lacks
-
-
-@pytest.fixture(params=WAYS)
-def database(request: pytest.FixtureRequest) -> Iterator[MySQLDatabase]:
-    """Give a fresh database on each server, through each driver."""
-    server, driver = request.param.split("-")
-    with open_database(request.getfixturevalue(f"{server}_url"), driver) as opened:
-        yield opened
-
-
-@pytest.fixture
-def mariadb(mariadb_url: str) -> Iterator[MySQLDatabase]:
-    """Give a fresh MariaDB database."""
-    with open_database(mariadb_url) as opened:
-        yield opened
 
 
 def test_a_row_too_large_for_the_server_is_hashed_from_the_stream(mariadb: MySQLDatabase) -> None:

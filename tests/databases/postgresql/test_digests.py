@@ -1,13 +1,11 @@
 """Version 2 on PostgreSQL: what only it has, through both drivers.
 
-What all engines promise is in ``tests/tables/test_canonical_*.py``.
+What all engines promise is in ``tests/databases/test_canonical_*.py``.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,28 +16,8 @@ from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v1.numbers import mysql_double
 from airflow_provider_sync.protocol.v2.messages import Partitioning, Window
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
-from tests.database_servers import DatabaseServers
 from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_digests, expected_segments, load, read, slice_of
-from tests.databases.postgresql.databases import DRIVERS, empty, open_database, run, shared_database
-
-
-@pytest.fixture(scope="module")
-def url(database_servers: DatabaseServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the database of this module."""
-    yield from _url(database_servers, tmp_path_factory.mktemp("postgresql"))
-
-
-def _url(servers: DatabaseServers, directory: Path) -> Iterator[str]:
-    with shared_database(servers, directory) as found:
-        yield found
-
-
-@pytest.fixture(params=DRIVERS)
-def database(url: str, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDatabase]:
-    """Give an empty database through each driver."""
-    with open_database(url, request.param) as opened:
-        empty(opened)
-        yield opened
+from tests.databases.postgresql.databases import DRIVERS, empty, open_database, run
 
 
 def texts(database: PostgreSQLDatabase, sql_type: str, *values: str, as_type: LogicalType | None = None) -> list[str | None]:
@@ -149,11 +127,11 @@ def test_rendering_by_another_type(
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=300))
-def test_any_double(url: str, numbers: list[float]) -> None:
+def test_any_double(shared_url: str, numbers: list[float]) -> None:
     """Every double has the text that MySQL writes."""
     numbers += [5.54536650229779e16, 2.0**63, 1e23, 9.5e38, 1234567890123456.8, *map(float, range(2**54, 2**54 + 200, 4))]
     numbers += [float(f"{mantissa}e{exponent}") for exponent in range(-18, 20) for mantissa in (1, 1.5, 1.2345678901234568, 9.9)]
-    with open_database(url) as database:
+    with open_database(shared_url) as database:
         empty(database)
         values = (f"'{number!r}'::float8" for number in numbers)
         run(database, "CREATE TABLE item (id serial PRIMARY KEY, v float8)")
@@ -165,9 +143,9 @@ def test_any_double(url: str, numbers: list[float]) -> None:
     assert [found[number] for number in sorted(found)] == [mysql_double(number) for number in numbers]
 
 
-def test_a_database_in_another_encoding(url: str) -> None:
+def test_a_database_in_another_encoding(shared_url: str) -> None:
     """Lengths and digests are those of UTF-8, whatever the database stores."""
-    with open_database(url) as outside:
+    with open_database(shared_url) as outside:
         name = f"{outside.engine.url.database}_latin1"
         run(outside, f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 import sqlalchemy
@@ -16,22 +14,7 @@ from airflow_provider_sync.protocol.v2.messages import PGHASH, Partitioning
 from airflow_provider_sync.protocol.v2.types import LogicalKind, LogicalType
 from tests.database_servers import POSTGRESQL, DatabaseServers
 from tests.databases.canonical_rows import EVERYTHING, all_digests, expected_segments, read, slice_of
-from tests.databases.postgresql.databases import DRIVERS, empty, open_database, run, shared_database
-
-
-@pytest.fixture(scope="module")
-def url(database_servers: DatabaseServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the database of this module."""
-    with shared_database(database_servers, tmp_path_factory.mktemp("postgresql")) as found:
-        yield found
-
-
-@pytest.fixture(params=DRIVERS)
-def database(url: str, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDatabase]:
-    """Give an empty database through each driver."""
-    with open_database(url, request.param) as opened:
-        empty(opened)
-        yield opened
+from tests.databases.postgresql.databases import open_database, run
 
 
 def hashed(database: PostgreSQLDatabase, name: str = "item", types: dict[str, LogicalType] | None = None) -> TableSlice:

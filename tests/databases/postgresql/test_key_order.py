@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from airflow_provider_sync.databases.postgresql.database import PostgreSQLDatabase
 from airflow_provider_sync.databases.table_hash import hash_table
-from tests.database_servers import DatabaseServers
-from tests.databases.postgresql.databases import DRIVERS, empty, open_database, run, shared_database
+from tests.databases.postgresql.databases import run
 
 ORDERED = {
     "numeric": ["-10", "-9", "0.5", "1", "2", "10", "11", "100", "NaN"],
@@ -35,21 +30,6 @@ ORDERED = {
     "text": ["A", "B", "a", "é"],
 }
 """By type of the key: values in their order."""
-
-
-@pytest.fixture(scope="module")
-def url(database_servers: DatabaseServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the database of this module."""
-    with shared_database(database_servers, tmp_path_factory.mktemp("postgresql")) as found:
-        yield found
-
-
-@pytest.fixture(params=DRIVERS)
-def database(url: str, request: pytest.FixtureRequest) -> Iterator[PostgreSQLDatabase]:
-    """Give an empty database through each driver."""
-    with open_database(url, request.param) as opened:
-        empty(opened)
-        yield opened
 
 
 def test_rows_come_in_the_order_of_the_key(database: PostgreSQLDatabase) -> None:
