@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
 import threading
 from contextlib import suppress
@@ -13,9 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError
+from airflow_provider_sync.files.local.confined import root_directory
 from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.tree_writer import Backup
 
 _RUN = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{6})Z(-\d+)?")
@@ -70,6 +71,8 @@ class BackupFolder:
         :param name: in there
         :param path: where it goes, below the folder of the run
         :param remains: whether it keeps its name, because a new file is about to replace it; otherwise it is gone afterwards
+        :raises ConfigurationError: where the folder of backups cannot be made
+        :raises FileChangedError: where somebody removed it
         :raises OSError: when it cannot be taken
         """
         try:
@@ -78,24 +81,43 @@ class BackupFolder:
             return
         if stat.S_ISDIR(status.st_mode):
             return
+        directories = self._opened()
         with suppress(NotADirectoryError):  # the run took a file with the name of one of its directories
-            self._take(directory, name, path, status)
+            try:
+                self._take(directories, directory, name, path, status)
+            except FileNotFoundError:
+                self._check_is_gone(directory, name)
+                return
         if not remains:
             # A rename between two names of one file would leave both.
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
 
-    def _take(self, directory: int, name: str, path: str, status: os.stat_result) -> None:
-        directories = self._opened()
+    def _take(self, directories: OpenDirectories, directory: int, name: str, path: str, status: os.stat_result) -> None:
         above, _, own = path.rpartition("/")
         with directories.using(above, make=True) as into:
             _take(directory, name, into, own, status)
             directories.note_names(above)
 
+    def _check_is_gone(self, directory: int, name: str) -> None:
+        """Check that it is the file that somebody removed meanwhile, and not the folder that it goes to.
+
+        :raises FileChangedError: if the file is still there
+        """
+        with suppress(FileNotFoundError):
+            os.stat(name, dir_fd=directory, follow_symlinks=False)
+            raise FileChangedError(f"backup: a folder in {self._folder} was removed during the sync. Run it again.")
+
     def _opened(self) -> OpenDirectories:
         with self._lock:
             if self._directories is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+                    raise ConfigurationError(
+                        f"backup: {self._folder} cannot be made, because a part of it is a file or leads nowhere. "
+                        "Move that away, or use another folder."
+                    ) from error
                 run = self._make_run(datetime.now(UTC).strftime(_TIME) + "Z")
                 self._descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 self._directories = OpenDirectories(self._descriptor, refuse, durable=self._durable)
@@ -123,19 +145,26 @@ class BackupFolder:
         if self._days is None or not self._folder.is_dir():
             return
         limit = datetime.now(UTC) - timedelta(days=self._days)
-        for folder in list(self._folder.iterdir()):
-            run = _RUN.fullmatch(folder.name)
-            if run is None or folder.is_symlink():
-                continue
-            with suppress(ValueError):  # no date
-                if datetime.strptime(run[1], _TIME).replace(tzinfo=UTC) < limit:
-                    shutil.rmtree(folder)
+        with root_directory(self._folder) as above, os.scandir(above) as entries:
+            old = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and _is_before(entry.name, limit)]
+            for name in old:
+                with suppress(FileNotFoundError):  # the sync of another directory removed it
+                    remove_tree(above, name)
 
     def close(self) -> None:
         """Close its descriptors."""
         if self._directories is not None:
             self._directories.close()
             os.close(self._descriptor)
+
+
+def _is_before(name: str, limit: datetime) -> bool:
+    """Whether a name is that of the folder of a run before ``limit``."""
+    run = _RUN.fullmatch(name)
+    try:
+        return run is not None and datetime.strptime(run[1], _TIME).replace(tzinfo=UTC) < limit
+    except ValueError:
+        return False
 
 
 def _take(directory: int, name: str, into: int, own: str, status: os.stat_result) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.exceptions import ConfigurationError, FileError
+from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError, FileError
 from airflow_provider_sync.files.local import backup_folder
 from airflow_provider_sync.files.local.backup_folder import folder_inside
 from airflow_provider_sync.files.local.local_storage import LocalStorage
@@ -116,6 +117,43 @@ def test_a_backup_that_fails(storage: LocalStorage, root: Path, call: str, code:
     assert [path for path in (root / "backup").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("in_the_way", ["file", "dangling link"])
+@pytest.mark.parametrize("below", ["", "/deep"])
+def test_a_backup_that_cannot_be_made(storage: LocalStorage, root: Path, tmp_path: Path, in_the_way: str, below: str) -> None:
+    """Where a file or a dangling link is in the place of the folder or one above it, nothing is replaced or removed."""
+    (root / "sub").mkdir()
+    for path in ("file", "sub/removed"):
+        (root / path).write_bytes(b"old")
+    place = tmp_path / "place"
+    place.write_bytes(b"mine") if in_the_way == "file" else place.symlink_to("nowhere/at/all")
+    backup = Backup(f"../place{below}")
+    for step in (lambda writer: writer.put("file", b"new", PLAIN), lambda writer: writer.remove("sub/removed")):
+        with pytest.raises(ConfigurationError, match=r"backup: .*place.* cannot be made"):
+            with storage.writer(may_replace=lambda path: False, backup=backup) as writer:
+                step(writer)
+    assert tree(root) == {"file": b"old", "sub": None, "sub/removed": b"old"}
+
+
+def test_a_backup_that_disappears(storage: LocalStorage, root: Path, tmp_path: Path) -> None:
+    """If somebody removes the folder during a run, nothing more is replaced or removed; a file that is gone is no error."""
+    for path in ("b", "c"):
+        (root / path).write_bytes(b"old")
+
+    def work(step: Callable[[LocalTreeWriter], object]) -> None:
+        (root / "a").write_bytes(b"old")
+        with storage.writer(may_replace=lambda path: False, backup=Backup(str(tmp_path / "backup"))) as writer:
+            writer.remove("a")
+            shutil.rmtree(tmp_path / "backup")
+            step(writer)
+
+    with pytest.raises(FileChangedError, match="was removed during the sync"):
+        work(lambda writer: writer.put("b", b"new", PLAIN))
+    with pytest.raises(FileChangedError, match="was removed during the sync"):
+        work(lambda writer: writer.remove("c"))
+    work(lambda writer: writer.remove("a"))
+    assert tree(root) == {"b": b"old", "c": b"old"}
+
+
 def test_old_runs_are_removed(storage: LocalStorage, root: Path) -> None:
     """Folders of runs that are older than the configured days are removed; anything else stays."""
     (root / "file").write_bytes(b"old")
@@ -126,11 +164,12 @@ def test_old_runs_are_removed(storage: LocalStorage, root: Path) -> None:
         (folder / name).mkdir(parents=True)
         (folder / name / "x").write_bytes(b"x")
     (folder / "2001-01-01T000000Z").symlink_to("mine")
+    (folder / "2001-01-02T000000Z").write_bytes(b"no folder")
     replace(storage, Backup("backup"))
     assert (folder / names[8]).is_dir()
     replace(storage, Backup("backup", days=7))
     left = {path.name for path in folder.iterdir()}
-    assert left >= {names[-1], names[6], "2020-13-45T000000Z", "2020", "mine", "2001-01-01T000000Z"}
+    assert left >= {names[-1], names[6], "2020-13-45T000000Z", "2020", "mine", "2001-01-01T000000Z", "2001-01-02T000000Z"}
     assert not left & {names[8], names[8] + "-2"}
     assert (folder / "mine" / "x").exists()
 
