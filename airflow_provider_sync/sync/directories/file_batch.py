@@ -21,6 +21,8 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     :ivar updated: files that were replaced
     :ivar touched: files of which only the time of modification or the permissions were changed
     :ivar moved: files that were made from others of the target
+    :ivar deleted: files that the source lacks and that were in the way of others
+    :ivar made: directories that were made, or of which the permissions were changed
     :ivar missing: files that could not be fetched or written
     :ivar files_read: files of the target that were read to compare them
     :ivar bytes_written: content written to the target
@@ -37,6 +39,8 @@ class FileBatch(StepValue, frozen=True, kw_only=True):
     updated: int = 0
     touched: int = 0
     moved: int = 0
+    deleted: int = 0
+    made: int = 0
     missing: int = 0
     files_read: int = 0
     bytes_written: int = 0

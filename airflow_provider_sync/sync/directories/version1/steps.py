@@ -16,6 +16,7 @@ from airflow_provider_sync.files import NoneHasher, PathFilter, Storage, build_m
 from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
+from airflow_provider_sync.sync.directories.gave_way import gave_way
 from airflow_provider_sync.sync.directories.version1.pipeline import DirectorySync
 from airflow_provider_sync.sync.progress import Progress, silent
 from airflow_provider_sync.sync.traffic import Measure
@@ -90,17 +91,21 @@ def download_batch(
     sync = DirectorySync(client, directory, storage, progress or silent, in_batch, cache=cache)
     source = sync.source_manifest()
     changes = sync.compare(source)
+    deleted: set[str] = set()
     if not dry_run:
         # A file in the way may be anywhere.
         present = build_manifest(storage, NoneHasher(), everything, missing_ok=True, on_unreadable=lambda *_: None)
         obstacles = compare(source, present).obstacles
         sync.download(source, [*changes.added, *changes.changed], obstacles)
+        if directory.delete:
+            deleted = gave_way(storage, obstacles, sync.downloads.written)
         storage.flush()
         sync.refuse_downloads()
     return msgspec.structs.replace(
         batch,
         added=len(changes.added) if dry_run else sync.added,
         updated=len(changes.changed) if dry_run else sync.updated,
+        deleted=len(deleted),
         bytes_written=sync.downloads.bytes_written,
         warnings=sync.download_warnings(),
         proven=not (sync.downloads.failed or sync.downloads.restless or sync.downloads.gone),
@@ -138,7 +143,8 @@ def delete_files(
             sync.delete(changes.removed)
             storage.flush()
     added, updated = sum(batch.added for batch in batches), sum(batch.updated for batch in batches)
-    changed = bool(added or updated or changes.removed)
+    deleted = len(changes.removed) + sum(batch.deleted for batch in batches)
+    changed = bool(added or updated or deleted)
     warnings = [*sync.warnings(source), *(warning for batch in batches for warning in batch.warnings)]
     proven = all(batch.proven for batch in batches)
     if changes.added and proven and not dry_run:
@@ -149,7 +155,7 @@ def delete_files(
         files_total=len(source),
         files_added=added,
         files_updated=updated,
-        files_deleted=len(changes.removed),
+        files_deleted=deleted,
         bytes_written=sum(batch.bytes_written for batch in batches),
         verified="hash" if proven and sync.is_proven(source) and not dry_run else None,
         warnings=tuple(warnings),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from heapq import merge
+from itertools import chain
 
 import msgspec
 
@@ -20,6 +21,7 @@ from airflow_provider_sync.files.digest_cache import DigestCache
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync.directories.file_batch import ComparedDirectory, FileBatch
+from airflow_provider_sync.sync.directories.gave_way import gave_way
 from airflow_provider_sync.sync.directories.names import check_names
 from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.pipeline import DirectorySync
@@ -116,6 +118,10 @@ def download_batch(
             sync.write(compared, deletes=False)
         sync.outcome.refuse_failed()
         report = sync.report(compared, measure, dry_run)
+        made = (step.path for step in compared.work.directories if step.path not in sync.outcome.failed)
+        written = chain((entry.path for entry in sync.written.entries), made)
+        deletes = directory.delete and not dry_run
+        deleted = gave_way(storage, compared.work.obstacles, written) if deletes else set()
         proven = sync.outcome.is_proven(sync.rules.checksum)
     return msgspec.structs.replace(
         batch,
@@ -123,6 +129,8 @@ def download_batch(
         updated=report.files_updated,
         touched=report.files_touched,
         moved=report.files_moved,
+        deleted=len(deleted),
+        made=sync.outcome.changes,
         files_read=batch.files_read + report.files_read,
         missing=len(sync.outcome.failed) + len(sync.outcome.gone),
         bytes_written=report.bytes_written,
@@ -166,9 +174,9 @@ def delete_files(
         "files_updated": sum(batch.updated for batch in batches),
         "files_touched": sum(batch.touched for batch in batches),
         "files_moved": sum(batch.moved for batch in batches),
-        "files_deleted": deleted,
+        "files_deleted": deleted + sum(batch.deleted for batch in batches),
     }
-    changed = any(counts.values()) or sync.outcome.changed
+    changed = any(counts.values()) or any(batch.made for batch in batches) or sync.outcome.changed
     proven = all(batch.proven for batch in batches) and report.verified is not None
     warnings = [*report.warnings, *(warning for batch in batches for warning in batch.warnings)]
     if work.added and proven and not dry_run:
