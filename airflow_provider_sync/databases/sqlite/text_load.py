@@ -109,7 +109,8 @@ def _split(block: bytes, columns: int) -> Sequence[Texts]:
     if isinstance(text, str):
         # Line feeds become fields, which shows whether each line has the right number of fields.
         fields = text.replace("\n", "\t\n\t").split("\t")
-        if not fields.pop() and set(fields[columns :: columns + 1]) == {"\n"} and len(fields) % (columns + 1) == 0:
+        fits = not fields.pop() and len(fields) == text.count("\n") * (columns + 1)
+        if fits and set(fields[columns :: columns + 1]) == {"\n"}:
             split: list[Texts] = [fields[number :: columns + 1] for number in range(columns)]
             if "\\" not in text:
                 return split

@@ -258,6 +258,18 @@ def test_lines_of_another_width(sqlite_on: Scenario) -> None:
         assert sqlite_on.database.reader.count(connection, table) == 0
 
 
+def test_lines_that_are_too_short(sqlite_on: Scenario) -> None:
+    """Two lines of one field each are no row of three columns, though a line feed stands where one would."""
+    sqlite_on.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, v TEXT, w TEXT)")
+    table = sqlite_on.describe("item")
+    table_slice = slice_of(sqlite_on.database, table)
+
+    with sqlite_on.database.connect() as connection:
+        with pytest.raises(ProtocolError, match="fields"):
+            sqlite_on.database.loader.load_text(connection, table, table_slice.columns, [b"1\n2\n"])
+        assert sqlite_on.database.reader.count(connection, table) == 0
+
+
 @pytest.mark.parametrize(
     ("written", "text"),
     [
