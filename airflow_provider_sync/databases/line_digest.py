@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 
 from airflow_provider_sync.databases.table_slice import SegmentDigest
-from airflow_provider_sync.protocol.v2.row_text import digest_rows
-from airflow_provider_sync.protocol.v2.tsv import decode_rows
+from airflow_provider_sync.protocol.v2.row_text import digest_columns
+from airflow_provider_sync.protocol.v2.tsv import decode_columns
 from airflow_provider_sync.protocol.v2.types import LogicalKind
 
 SUM_MODULUS = 2**64
@@ -29,7 +29,7 @@ class LineDigest:
         :raises ProtocolError: for lines that are none
         """
         for block in blocks:
-            digests = digest_rows(decode_rows(block, len(self._kinds)), self._kinds)
+            digests = digest_columns(decode_columns(block, len(self._kinds)), self._kinds, block.count(b"\n"))
             self.add(len(digests), sum(digests))
             yield block
 

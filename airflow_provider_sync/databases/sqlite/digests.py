@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.schema import Value
+from airflow_provider_sync.databases.sqlite.line_digest import SQLiteLineDigest, digest_as_lines
 from airflow_provider_sync.databases.sqlite.lookup import NUMERIC, SliceSQL, affinity, read_keys, stream, where
 from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.databases.table_slice import Keys, SegmentDigest, TableSlice
@@ -78,6 +79,16 @@ class SQLiteDigests(Digests):
                 sums[number] = sums.get(number, 0) + sum(digests[start:end])
                 start = end
         return {number: SegmentDigest(rows=counts[number], sum=sums[number] % _SUM_MODULUS) for number in sorted(counts)}
+
+    def line_digest(self, table_slice: TableSlice) -> SQLiteLineDigest:
+        """Hash lines by Python's own function."""
+        return SQLiteLineDigest(_kinds(table_slice))
+
+    def digest_loaded(self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning) -> SegmentDigest:
+        """Write the rows as lines again, and hash them."""
+        sql = SliceSQL(table_slice, self.database)
+        condition, values = sql.condition()
+        return digest_as_lines(stream(connection, sql.select(condition), values))
 
     def digest_rows(
         self,

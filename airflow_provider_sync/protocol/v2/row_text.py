@@ -66,26 +66,57 @@ def digest_rows(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalK
     :param rows: canonical texts in UTF-8, ``None`` for NULL
     :param kinds: of the columns, in the same order
     """
-    texts = _row_texts(rows, kinds)
-    hashes = b"".join([hashlib.sha256(text).digest() for text in texts])
+    return digest_columns(list(zip(*rows, strict=True)), kinds, len(rows))
+
+
+def digest_columns(columns: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKind], count: int) -> list[int]:
+    """Return what :func:`digest_rows` does, for rows that come column by column.
+
+    :param columns: of canonical texts; may be missing where there are no rows
+    :param count: number of rows
+    """
+    if not count:
+        return []
+    hashes = b"".join([hashlib.sha256(text).digest() for text in _row_texts(columns, kinds, count)])
     return [number >> 64 - DIGEST_BITS for (number,) in _BEGINNING.iter_unpack(hashes)]
 
 
-def _row_texts(rows: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKind]) -> list[bytes]:
+def _row_texts(columns: Sequence[Sequence[bytes | None]], kinds: Sequence[LogicalKind], count: int) -> list[bytes]:
     """Write many rows column by column, which leaves little work for each value in Python."""
-    fields: list[Iterable[bytes | None]] = []
-    nulls = [[0] * len(rows) for _ in range(-(-len(kinds) // NULL_BITS))]
-    for position, (column, kind) in enumerate(zip(zip(*rows, strict=True), kinds, strict=bool(rows))):
-        if None in column:
+    nulls = [[0] * count for _ in range(-(-len(kinds) // NULL_BITS))]
+    missing = [None in column for column in columns]
+    for position, column in enumerate(columns):
+        if missing[position]:
             group, bit = position // NULL_BITS, 1 << position % NULL_BITS
             nulls[group] = [bits | bit if value is None else bits for value, bits in zip(column, nulls[group], strict=True)]
-        if kind in LENGTH_PREFIXED:
-            fields.append(_lengths(column))
-        fields.append(column)
-    fields.extend(map(b"%d".__mod__, bits) if any(bits) else repeat(b"0", len(rows)) for bits in nulls)
-    if any(map(any, nulls)):
-        return [b"|".join([field for field in row if field is not None]) for row in zip(*fields, strict=True)]
-    return list(map(b"|".join, zip(*fields, strict=True)))
+    fields: list[Iterable[bytes]] = [_written(bits, count) for bits in reversed(nulls)]
+    for column, kind, has_nulls in zip(reversed(columns), reversed(kinds), reversed(missing), strict=True):
+        lengths = _lengths(column) if kind in LENGTH_PREFIXED else None
+        if has_nulls:
+            # A field that may be missing is written with the next one, so that each row has equally many to join.
+            behind = fields.pop()
+            fields.append(list(map(_before, column, behind) if lengths is None else map(_both_before, lengths, column, behind)))
+            continue
+        fields.append(column)  # type: ignore[arg-type]  # none of them is NULL
+        if lengths is not None:
+            fields.append(lengths)  # type: ignore[arg-type]  # likewise
+    return list(map(b"|".join, zip(*reversed(fields), strict=True)))
+
+
+def _before(value: bytes | None, rest: bytes) -> bytes:
+    return rest if value is None else b"%b|%b" % (value, rest)
+
+
+def _both_before(length: bytes | None, value: bytes | None, rest: bytes) -> bytes:
+    return rest if length is None or value is None else b"%b|%b|%b" % (length, value, rest)
+
+
+def _written(bits: Sequence[int], count: int) -> Iterable[bytes]:
+    """Write the numbers that say which columns are NULL: there are few of them."""
+    numbers = set(bits)
+    if len(numbers) == 1:
+        return repeat(b"%d" % bits[0], count)
+    return map({number: b"%d" % number for number in numbers}.__getitem__, bits)
 
 
 def _lengths(column: Sequence[bytes | None]) -> Iterable[bytes | None]:

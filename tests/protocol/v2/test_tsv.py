@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import ProtocolError
-from airflow_provider_sync.protocol.v2.tsv import decode_keys, decode_rows, encode_keys, encode_rows, from_copy
+from airflow_provider_sync.protocol.v2.tsv import decode_columns, decode_keys, decode_rows, encode_keys, encode_rows, from_copy
 
 _AWKWARD = st.text(st.sampled_from("\\\t\n\r\x1d\x1e\x1f\0N|tnra ü"), max_size=6)
 _BYTES = st.binary(max_size=6) | _AWKWARD.map(str.encode)
@@ -35,6 +35,13 @@ def test_rows_without_null_come_back(rows: list[tuple[bytes | None, ...]]) -> No
 
 
 @given(_tables(_VALUES))
+def test_columns_are_those_of_the_rows(rows: list[tuple[bytes | None, ...]]) -> None:
+    """Lines that are read column by column give the same values."""
+    columns = decode_columns(encode_rows(rows), len(rows[0]))
+    assert list(zip(*columns, strict=True)) == rows
+
+
+@given(_tables(_VALUES))
 def test_databases_can_load_the_lines(rows: list[tuple[bytes | None, ...]]) -> None:
     """Only separators are bare tabs and line feeds, there is no bare carriage return, and every row is a line."""
     block = encode_rows(rows)
@@ -54,8 +61,16 @@ def test_the_form_is_that_of_copy_and_load_data() -> None:
 @pytest.mark.parametrize("block", [b"1\t2\n3\n", b"1\n2\t3\n", b"1\t2\t3\n", b"\n", b"1\t\\\\\t3\n", b"1\t2\n\n"])
 def test_another_number_of_columns_is_refused(block: bytes) -> None:
     """A row with a field too many or too few is an error, wherever it stands, and even where the sum is right."""
-    with pytest.raises(ProtocolError, match="where 2 were described"):
-        decode_rows(block, 2)
+    for decode in (decode_rows, decode_columns):
+        with pytest.raises(ProtocolError, match="where 2 were described"):
+            decode(block, 2)
+
+
+def test_lines_that_are_too_short_are_not_put_together() -> None:
+    """Two lines of one field each are no row of three columns, though a line feed stands where one would."""
+    for decode in (decode_rows, decode_columns):
+        with pytest.raises(ProtocolError, match="where 3 were described"):
+            decode(b"1\n2\n", 3)
 
 
 @pytest.mark.parametrize("block", [b"\\x\n", b"a\\\n", b"\\\n", b"a\\N\n", b"\\Na\n", b"\\\\\\\n", b"\\b\n"])
