@@ -128,9 +128,11 @@ def test_a_backup_that_cannot_be_made(storage: LocalStorage, root: Path, tmp_pat
     place.write_bytes(b"mine") if in_the_way == "file" else place.symlink_to("nowhere/at/all")
     backup = Backup(f"../place{below}")
     for step in (lambda writer: writer.put("file", b"new", PLAIN), lambda writer: writer.remove("sub/removed")):
-        with pytest.raises(ConfigurationError, match=r"backup: .*place.* cannot be made"):
-            with storage.writer(may_replace=lambda path: False, backup=backup) as writer:
-                step(writer)
+        with (
+            pytest.raises(ConfigurationError, match=r"backup: .*place.* cannot be made"),
+            storage.writer(may_replace=lambda path: False, backup=backup) as writer,
+        ):
+            step(writer)
     assert tree(root) == {"file": b"old", "sub": None, "sub/removed": b"old"}
 
 
