@@ -18,6 +18,7 @@ from airflow_provider_sync.protocol.v2.described_details import TableDetails
 from airflow_provider_sync.protocol.v2.messages import (
     DIGEST_BYTES,
     DIGESTS,
+    ONE_SEGMENT,
     SHA256,
     ColumnDescription,
     Described,
@@ -189,7 +190,11 @@ def _description(
 ) -> Generator[Described | Segments, None, None]:
     database = opened.database
     rows = database.digests.estimate_rows(opened.connection, table_slice)
-    partitioning = request.partitioning or choose_partitioning(opened, table_slice, rows, request.schemes)
+    if max_rows is not None and rows <= max_rows and not table_slice.table.is_derived:
+        # Equal sums of all rows say all there is to know, and a table that differs is asked about again, in finer segments.
+        partitioning = ONE_SEGMENT
+    else:
+        partitioning = request.partitioning or choose_partitioning(opened, table_slice, rows, request.schemes)
     sample = request.sample if has_indexed_segments(table_slice, partitioning) else 0
     yield Described(
         columns=tuple(

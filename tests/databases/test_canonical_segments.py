@@ -111,10 +111,11 @@ def check_segments(on: Scenario, partitioning: Partitioning) -> None:
     assert found == {key: digest for key, digest in digests.items() if segment_of(partitioning, key, digest) in wanted}
 
 
+@pytest.mark.parametrize("keys", [KEYS["dense"], KEYS["empty"]], ids=["dense", "empty"])
 @pytest.mark.parametrize("parts", [1, 2, 8, 1024])
-def test_buckets(on: Scenario, parts: int) -> None:
+def test_buckets(on: Scenario, parts: int, keys: list[int]) -> None:
     """Rows fall into buckets by the highest bits of their digests."""
-    create_keyed(on, KEYS["dense"])
+    create_keyed(on, keys)
     check_segments(on, Partitioning(scheme="row_hash", segment_count=parts))
 
 

@@ -53,7 +53,9 @@ class SliceSQL:
         return f"SELECT {self._texts(self._table_slice.key)}, {self._digest()} FROM {self._joined()}{self._where()}"
 
     def segments(self, partitioning: Partitioning) -> str:
-        """Select number, rows and sum of every segment."""
+        """Select number, rows and sum of every segment that has rows."""
+        if partitioning.is_whole:
+            return f"SELECT 0, count(*), sum({self._digest()}) FROM {self._relation}{self._where()} HAVING count(*) > 0"
         if partitioning.scheme == "key_range":
             return (
                 f"SELECT {self._segment(partitioning)}, count(*), sum({self._digest()})"

@@ -72,7 +72,11 @@ class MySQLDigests(Digests):
         """Digest every segment of the partitioning in one scan."""
         digest = self._digest(connection, table_slice)
         source = f"{self.relation(table_slice.table)} AS t WHERE {lookup.in_window(table_slice, self.quote)}"
-        if partitioning.scheme == "key_range":
+        group = " GROUP BY 1 ORDER BY NULL"
+        if partitioning.is_whole:
+            # A group for all rows would still be looked up for each of them, which takes a third of the time of the digests.
+            number, group = "0", ""
+        elif partitioning.scheme == "key_range":
             key = table_slice.key[0].column
             number = segment(key, self.quote(key.name), partitioning)
         elif partitioning.scheme == "key_hash":
@@ -81,11 +85,11 @@ class MySQLDigests(Digests):
             # Only a derived table with a limit is not merged into the outer query, which would compute the digest twice.
             number = f"d.digest >> {partitioning.shift}"
             source, digest = f"(SELECT {digest} AS digest FROM {source} LIMIT {_UNLIMITED}) AS d", "d.digest"
-        found = connection.exec_driver_sql(
-            f"SELECT {number}, COUNT(*), SUM(IFNULL({digest}, {TOO_LARGE})) FROM {source} GROUP BY 1 ORDER BY NULL"
-        )
+        found = connection.exec_driver_sql(f"SELECT {number}, COUNT(*), SUM(IFNULL({digest}, {TOO_LARGE})) FROM {source}{group}")
         segments = {}
         for segment_number, rows, total in found:
+            if total is None:
+                break  # no rows, and no groups
             if total >= TOO_LARGE:
                 raise _too_large(table_slice.table)
             segments[int(segment_number)] = SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS)

@@ -7,7 +7,7 @@ Digests are computed inside the database. Streaming row texts out and hashing th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from sqlalchemy import Connection
 
@@ -73,7 +73,9 @@ class PostgreSQLDigests(Digests):
         self, connection: Connection, table_slice: TableSlice, partitioning: Partitioning
     ) -> Mapping[int, SegmentDigest]:
         """Digest every segment in one scan, by as many workers as the server gives."""
-        with translated(), settings(connection, _FOR_ONE_SCAN):
+        # Without groups there is nothing to sort, and whether workers pay is left to the planner.
+        grouping = nullcontext() if partitioning.is_whole else settings(connection, _FOR_ONE_SCAN)
+        with translated(), grouping:
             found = run(connection, slice_sql(self.database, connection, table_slice).segments(partitioning))
         return {
             int(number): SegmentDigest(rows=int(rows), sum=int(total) % _SUM_MODULUS) for number, rows, total in sorted(found)

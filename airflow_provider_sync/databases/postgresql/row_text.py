@@ -76,7 +76,9 @@ class SliceSQL:
         return f"SELECT {self._texts(self._table_slice.key)}, {self._digest()} FROM {self._joined(keys)}"
 
     def segments(self, partitioning: Partitioning) -> str:
-        """Select number, rows and sum of every segment."""
+        """Select number, rows and sum of every segment that has rows."""
+        if partitioning.is_whole:
+            return f"SELECT 0, count(*), sum({self._digest()}) FROM {self._relation} AS t{self._where()} HAVING count(*) > 0"
         if partitioning.scheme == "key_range":
             return (
                 f"SELECT {self._segment(partitioning)}, count(*), sum({self._digest()})"

@@ -143,6 +143,11 @@ class Partitioning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Bits by which to shift a row's digest, or a key's hash, to the right to get the number of its segment."""
         return (KEY_HASH_BITS if self.scheme == "key_hash" else DIGEST_BITS) - (self.segment_count.bit_length() - 1)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row is in segment 0, whatever its key: the rows then need no grouping."""
+        return self.segment_count == 1 and self.scheme != "key_range"
+
 
 ONE_SEGMENT = Partitioning(scheme="row_hash", segment_count=1)
 """The whole table as one segment."""

@@ -387,3 +387,23 @@ def test_windows_that_are_none(on: Scenario, start: str) -> None:
 
     with on.database.snapshot() as connection, pytest.raises(TableError, match="'at'"):
         ask(connection)
+
+
+def test_all_rows_as_one_segment(on: Scenario) -> None:
+    """Rows that are in one segment whatever their key are added up without a temporary table, which groups would need."""
+    on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY, v VARCHAR(20))", "INSERT INTO item VALUES (1, 'a'), (2, 'b')")
+    table_slice = slice_of(on.database, on.describe("item"))
+
+    def temporary_tables(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Created_tmp_tables'").one()[1])
+
+    with on.database.snapshot() as connection:
+        digests = expected_digests(table_slice, read(on.database, connection, table_slice))
+        asking = temporary_tables(connection)
+        asking = temporary_tables(connection) - asking
+        for scheme in ("row_hash", "key_hash"):
+            partitioning = Partitioning(scheme=scheme, segment_count=1)
+            before = temporary_tables(connection)
+            segments = on.database.digests.digest_segments(connection, table_slice, partitioning)
+            assert temporary_tables(connection) - before == asking
+            assert dict(segments) == expected_segments(partitioning, digests)
