@@ -7,7 +7,7 @@ read in one snapshot, one after the other, since opening a snapshot takes longer
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import SyncError, TransportError
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.protocol.v1.requests import InvalidRequest
@@ -67,7 +68,8 @@ class ManyTableAnswers:
     ) -> Generator[Sequence[TableMessage], None, None]:
         """Yield the messages of one table after the other."""
         visible = self._tables.visible_to(grant)
-        with _Snapshots(self._sources, self._leases, grant, active) as snapshots:
+        asked = [visible[slice_.name] for slice_ in request.table_slices if slice_.name in visible]
+        with _Snapshots(self._sources, self._leases, grant, active, asked) as snapshots:
             for number, requested_slice in enumerate(request.table_slices):
                 active.check()
                 try:
@@ -92,16 +94,21 @@ class ManyTableAnswers:
 
 
 class _Snapshots:
-    """The open snapshots of one request, one for each database.
+    """The open snapshots of one request, one for each database, whose tables are described when the first one is opened.
 
     :param active: the request; if it ends early, the running statement is cancelled
+    :param asked: all tables of the request
     """
 
-    def __init__(self, sources: Sources, leases: SnapshotLeases, grant: Grant, active: ActiveRequest) -> None:
+    def __init__(
+        self, sources: Sources, leases: SnapshotLeases, grant: Grant, active: ActiveRequest, asked: Sequence[SourceTable]
+    ) -> None:
         self._sources = sources
         self._leases = leases
         self._grant = grant
         self._active = active
+        self._asked = asked
+        self._described: dict[Database, Mapping[str, Table]] = {}
         self._open: dict[Database, tuple[Connection, ExitStack]] = {}
 
     def __enter__(self) -> Self:
@@ -125,7 +132,8 @@ class _Snapshots:
             return
         database = self._sources.database(source)
         try:
-            with find_table(self._sources, source, self._connection(database, self._sources.url(source))) as opened:
+            connection = self._connection(database, self._sources.url(source))
+            with find_table(self._sources, source, connection, self._described[database].get(source.table_name)) as opened:
                 yield opened
         except BaseException:
             with self._open.pop(database, (None, ExitStack()))[1]:
@@ -137,8 +145,17 @@ class _Snapshots:
                 stack.enter_context(self._active.reads(url))
                 connection = stack.enter_context(database.snapshot())
                 stack.enter_context(self._active.cancels(database.canceller(connection)))
+                if database not in self._described:
+                    self._described[database] = self._describe(database, connection, url)
                 self._open[database] = connection, stack.pop_all()
         return self._open[database][0]
+
+    def _describe(self, database: Database, connection: Connection, url: str) -> Mapping[str, Table]:
+        names = dict.fromkeys(
+            source.table_name for source in self._asked if not source.query and self._sources.url(source) == url
+        )
+        with database.translate_errors():
+            return database.catalog.describe_many(connection, list(names), views=True) if len(names) > 1 else {}
 
 
 def _failed(number: int, name: str, error: Exception) -> TableFailed:

@@ -159,14 +159,17 @@ def open_table(
 
 
 @contextmanager
-def find_table(sources: Sources, source: SourceTable, connection: Connection) -> Iterator[OpenTable]:
+def find_table(
+    sources: Sources, source: SourceTable, connection: Connection, described: Table | None = None
+) -> Iterator[OpenTable]:
     """Describe what is offered of a table of the configuration in an open snapshot.
 
     Errors of the block say nothing that ``mask`` hides.
 
+    :param described: the table as its database describes it, where that is known
     :raises TableError: when there is no such table, or row security hides rows
     """
     database = sources.database(source)
     with masked_errors(database, source):
-        table = describe_source(database, connection, source, sources.mask_key)
+        table = describe_source(database, connection, source, sources.mask_key, described)
         yield OpenTable(source, database, connection, table)

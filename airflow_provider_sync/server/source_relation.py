@@ -33,13 +33,19 @@ _UNNAMED = "?column?"
 """What PostgreSQL calls a column that has no name."""
 
 
-def describe_source(database: Database, connection: Connection, source: SourceTable, mask_key: str) -> Table:
+def describe_source(
+    database: Database, connection: Connection, source: SourceTable, mask_key: str, described: Table | None = None
+) -> Table:
     """Describe what is offered under a table's name.
 
     :param mask_key: the secret by which columns are hashed
+    :param described: the table as its database describes it, where that is known
     :raises TableError: when there is no such table or view, row security hides rows, or SQL of the configuration cannot be used
     """
-    table = _described_query(database, connection, source) if source.query else _described_table(database, connection, source)
+    if source.query:
+        table = _described_query(database, connection, source)
+    else:
+        table = _described_table(database, connection, source, described)
     return _changed(database, connection, source, table, mask_key) if source.conditions or source.mask else table
 
 
@@ -80,8 +86,8 @@ def check_all_columns_seen(database: Database, connection: Connection, source: S
         )
 
 
-def _described_table(database: Database, connection: Connection, source: SourceTable) -> Table:
-    table = database.catalog.describe(connection, source.table_name, views=True)
+def _described_table(database: Database, connection: Connection, source: SourceTable, described: Table | None) -> Table:
+    table = described or database.catalog.describe(connection, source.table_name, views=True)
     check_all_rows_seen(table, source.name, allowed=source.allow_row_security)
     if source.is_changed and not source.columns:
         # The SELECT names columns, and would not miss those that are hidden.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sync.databases.schema import Kind
 from airflow_provider_sync.exceptions import MissingTableError, TableError
@@ -103,3 +105,67 @@ def test_unsendable_values_are_found(on: Scenario) -> None:
 
     assert found is not None
     assert found.name == "b"
+
+
+def test_many_are_described_as_each_by_itself(on: Scenario) -> None:
+    """Tables that are described together are described as one by one, whatever they have; a view only where it is wanted."""
+    on.execute(
+        "CREATE TABLE parent (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(30), UNIQUE (name))",
+        "CREATE TABLE child (id INTEGER NOT NULL, region VARCHAR(5) NOT NULL, price DECIMAL(12,2), day DATE, up INTEGER,"
+        " PRIMARY KEY (region, id), FOREIGN KEY (up) REFERENCES parent (id))",
+        "CREATE TABLE alone (id {AUTO} PRIMARY KEY, n INTEGER NOT NULL DEFAULT 7)",
+        "CREATE TABLE keyless (twice INTEGER GENERATED ALWAYS AS (id * 2) {STORED}, id INTEGER, data {BYTES})",
+        "CREATE VIEW items AS SELECT name FROM parent",
+    )
+    names = ["parent", "child", "alone", "keyless"]
+
+    with on.database.connect() as connection, on.database.translate_errors():
+        catalog = on.database.catalog
+        described = catalog.describe_many(connection, [*names, "items", "nowhere", "no.where", "o'dd", "a.b.c"])
+        with_views = catalog.describe_many(connection, [*names, "items"], views=True)
+        one_by_one = {name: catalog.describe(connection, name) for name in names}
+        view = catalog.describe(connection, "items", views=True)
+        nothing = catalog.describe_many(connection, [])
+
+    assert nothing == {}
+    assert described == (one_by_one if on.dialect in ("mysql", "postgresql") else {})
+    assert with_views == ({**one_by_one, "items": view} if on.dialect in ("mysql", "postgresql") else {})
+
+
+def test_many_are_described_by_a_few_statements(on: Scenario) -> None:
+    """Fifty tables take as many statements as five."""
+    if on.dialect not in ("mysql", "postgresql"):
+        pytest.skip("describes tables one by one")
+    names = [f"item_{number}" for number in range(50)]
+    on.execute(*(f"CREATE TABLE {name} (id INTEGER NOT NULL PRIMARY KEY)" for name in names))
+    statements: list[str] = []
+    record = lambda _connection, _cursor, statement, *_: statements.append(statement)  # noqa: E731
+    event.listen(on.database.engine, "before_cursor_execute", record)
+    counts = []
+    with on.database.connect() as connection:
+        for some in (names[:10], names):
+            statements.clear()
+            assert set(on.database.catalog.describe_many(connection, some)) == set(some)
+            counts.append(len(statements))
+    event.remove(on.database.engine, "before_cursor_execute", record)
+
+    assert counts[0] == counts[1] <= 8
+
+
+def test_estimated_rows(on: Scenario) -> None:
+    """What the statistics say of tables comes in their order; nothing is known of tables that are not there."""
+    on.execute("CREATE TABLE small (id INTEGER NOT NULL PRIMARY KEY)", "CREATE TABLE large (id INTEGER NOT NULL PRIMARY KEY)")
+    on.execute("INSERT INTO small VALUES (1)", f"INSERT INTO large VALUES {', '.join(f'({key})' for key in range(2000))}")
+    if on.dialect == "mysql":
+        on.execute("ANALYZE TABLE small, large")
+    elif on.dialect == "postgresql":
+        on.execute("ANALYZE small", "ANALYZE large")
+    large, small = on.describe("large"), on.describe("small")
+    with on.database.connect() as connection:
+        found = on.database.catalog.estimated_rows(connection, [large, msgspec.structs.replace(small, name="gone"), small])
+    if on.dialect in ("mysql", "postgresql"):
+        assert found[0] > 1000
+        assert found[1] == 0
+        assert found[2] < 10
+    else:
+        assert found == [0, 0, 0]

@@ -93,6 +93,19 @@ def test_one_connection_holds_all_locks(item: Scenario) -> None:
         pass
 
 
+def test_one_of_several_is_busy(item: Scenario) -> None:
+    """A sync that cannot have one of its locks is told which, holds none of the others, and gets all when that one is free."""
+    with item.database.exclusive(["other"], timeout=0):
+        with pytest.raises(TableBusyError, match="'other'"), item.database.exclusive(["item", "other", "third"], timeout=0):
+            pytest.fail("two syncs hold one lock")
+        with item.database.exclusive(["item", "third"], timeout=0):
+            pass
+    with item.database.exclusive(["item", "other", "third"], timeout=0) as lock:
+        lock.check()
+        with pytest.raises(TableBusyError, match="'third'"), item.database.exclusive(["third"], timeout=0):
+            pytest.fail("two syncs hold one lock")
+
+
 def test_the_lock_of_a_table_to_be_made(item: Scenario) -> None:
     """A table that is made inside its lock has that lock, so that another sync waits until it is filled."""
     with item.database.exclusive(["made"], timeout=0):

@@ -169,7 +169,7 @@ class MySQLDatabase(Database):
     def exclusive(self, names: Sequence[str], *, timeout: float) -> Iterator[TableLock]:
         """Hold the server's user locks for the tables over a separate connection."""
         with self.connect() as connection:
-            locks = by_lock((catalog.lock_key(connection, name), name) for name in names)
+            locks = by_lock(zip(catalog.lock_keys(connection, names), names, strict=True))
             with hold_locks(connection, locks, timeout=timeout) as lock:
                 yield lock
 

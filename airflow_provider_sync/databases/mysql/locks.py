@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from math import ceil
@@ -26,9 +26,13 @@ def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: flo
     """
     deadline = monotonic() + timeout
     held: list[str] = []
+    wanted = {lock_name(key): name for key, name in names.items()}
     try:
-        for key, name in names.items():
-            lock = lock_name(key)
+        if len(wanted) > 1 and _hold_at_once(connection, wanted):
+            held += wanted
+        for lock, name in wanted.items():
+            if lock in held:
+                continue
             seconds = ceil(max(deadline - monotonic(), 0))
             if connection.exec_driver_sql(f"SELECT GET_LOCK('{lock}', {seconds})").scalar() != 1:
                 raise busy(name, timeout)
@@ -37,8 +41,17 @@ def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: flo
     finally:
         # A session that is gone has freed its locks.
         with suppress(SQLAlchemyError):
-            for lock in held:
-                connection.exec_driver_sql(f"SELECT RELEASE_LOCK('{lock}')")
+            if held:
+                connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
+
+
+def _hold_at_once(connection: Connection, locks: Iterable[str]) -> bool:
+    """Take locks by one statement if all are free; otherwise take none, so that they can be waited for in their order."""
+    taken = " AND ".join(f"GET_LOCK('{lock}', 0)" for lock in locks)
+    if connection.exec_driver_sql(f"SELECT {taken}").scalar() == 1:
+        return True
+    connection.exec_driver_sql("SELECT RELEASE_ALL_LOCKS()")
+    return False
 
 
 class _HeldLocks:

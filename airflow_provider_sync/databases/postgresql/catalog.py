@@ -5,7 +5,7 @@ Reading and writing rows belongs to :mod:`.database`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -63,35 +63,49 @@ _REFUSED = {
     "I": "is an index",
 }
 
-_RELATION = """
-SELECT c.oid, c.relkind::text, c.relname::text,
+_RELATIONS = """
+SELECT asked.quoted, c.oid, c.relkind::text, c.relname::text,
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AND c.relkind <> 'p' AS has_children
-FROM pg_class c WHERE c.oid = to_regclass(%s)
+FROM unnest(%s::text[]) AS asked(quoted) JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
+"""
+
+_USABLE_SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE has_schema_privilege(oid, 'USAGE')"
+
+_SCHEMAS = """
+SELECT asked.quoted, n.nspname::text, c.relname::text
+FROM unnest(%s::text[]) AS asked(quoted) JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
+JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+
+_ESTIMATES = """
+SELECT asked.quoted, c.reltuples::bigint AS rows
+FROM unnest(%s::text[]) AS asked(quoted) JOIN pg_class c ON c.oid = to_regclass(asked.quoted)
 """
 
 # A domain is followed to the type below it, whose values it has; the first length or precision on the way holds.
 _COLUMNS = """
-WITH RECURSIVE base(attnum, type, typmod, required) AS (
-    SELECT attnum, atttypid, atttypmod, attnotnull FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped
+WITH RECURSIVE base(attrelid, attnum, type, typmod, required) AS (
+    SELECT attrelid, attnum, atttypid, atttypmod, attnotnull FROM pg_attribute
+    WHERE attrelid = ANY(%s::oid[]) AND attnum > 0 AND NOT attisdropped
     UNION ALL
-    SELECT b.attnum, t.typbasetype, CASE WHEN b.typmod >= 0 THEN b.typmod ELSE t.typtypmod END, b.required OR t.typnotnull
+    SELECT b.attrelid, b.attnum, t.typbasetype, CASE WHEN b.typmod >= 0 THEN b.typmod ELSE t.typtypmod END,
+           b.required OR t.typnotnull
     FROM base b JOIN pg_type t ON t.oid = b.type WHERE t.typtype = 'd'
 )
-SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), t.typtype::text,
+SELECT a.attrelid, a.attname::text, format_type(a.atttypid, a.atttypmod), t.typtype::text,
        CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname::text ELSE '' END,
        b.typmod, b.required, a.attgenerated <> '',
        a.atthasdef OR a.attidentity <> '' OR declared.typdefault IS NOT NULL,
        CASE WHEN a.attcollation NOT IN (0, declared.typcollation)
             THEN quote_ident(n.nspname) || '.' || quote_ident(l.collname) END,
        coalesce(l.collisdeterministic, true), a.attidentity = 'a'
-FROM pg_attribute a
+FROM base b
+JOIN pg_attribute a ON a.attrelid = b.attrelid AND a.attnum = b.attnum
 JOIN pg_type declared ON declared.oid = a.atttypid
-JOIN base b ON b.attnum = a.attnum
 JOIN pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
-WHERE a.attrelid = %s
-ORDER BY a.attnum
+ORDER BY a.attrelid, a.attnum
 """
 
 _LIST = """
@@ -105,25 +119,35 @@ WHERE c.relnamespace = to_regnamespace(quote_ident(coalesce(%s::text, current_sc
 
 # Servers before PostgreSQL 15 have no indnullsnotdistinct, hence the way through JSON.
 _UNIQUE_KEYS = """
-SELECT c.relname::text, i.indisprimary, NOT i.indimmediate,
+SELECT i.indrelid, c.relname::text, i.indisprimary, NOT i.indimmediate,
        coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
        ARRAY(SELECT a.attname::text FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k(attnum, position)
              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
              WHERE k.position <= i.indnkeyatts ORDER BY k.position)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = %s AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+WHERE i.indrelid = ANY(%s::oid[]) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
 ORDER BY c.relname
 """
 
 # Those of partitions fire as well. A rule adds its own statements to ours, or replaces them, as a trigger would.
 _DEPENDENCIES = """
-WITH involved AS (SELECT %s::oid AS oid UNION SELECT relid FROM pg_partition_tree(%s::oid::regclass))
-SELECT EXISTS (SELECT FROM pg_constraint k JOIN involved i ON i.oid IN (k.conrelid, k.confrelid) WHERE k.contype = 'f'),
-       ARRAY(SELECT t.tgname::text FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
-             WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
-             UNION SELECT 'rule ' || r.rulename FROM pg_rewrite r JOIN involved i ON i.oid = r.ev_class
-             WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' ORDER BY 1),
-       row_security_active(%s::oid)
+WITH involved AS (
+    SELECT described.oid AS described, described.oid FROM unnest(%s::oid[]) AS described(oid)
+    UNION
+    SELECT described.oid, p.relid FROM unnest(%s::oid[]) AS described(oid), pg_partition_tree(described.oid::regclass) AS p
+), triggers AS (
+    SELECT i.described, t.tgname::text AS name FROM pg_trigger t JOIN involved i ON i.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+    UNION
+    SELECT i.described, 'rule ' || r.rulename FROM pg_rewrite r JOIN involved i ON i.oid = r.ev_class
+    WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D'
+)
+SELECT i.described,
+       bool_or(i.oid IN (SELECT conrelid FROM pg_constraint WHERE contype = 'f'
+                         UNION ALL SELECT confrelid FROM pg_constraint WHERE contype = 'f')),
+       ARRAY(SELECT t.name FROM triggers t WHERE t.described = i.described ORDER BY 1),
+       row_security_active(i.described)
+FROM involved i GROUP BY i.described
 """
 
 _POLICIES = """
@@ -134,48 +158,75 @@ SELECT current_user::text,
 """
 
 
-def describe_table(connection: Connection, quoted: str, *, name: str, schema: str | None, views: bool = False) -> Table | None:
-    """Describe the table that ``quoted`` names, or return ``None`` when nothing has that name.
+def describe_tables(
+    connection: Connection, asked: Sequence[tuple[str | None, str]], quote: Callable[[str], str], *, views: bool = False
+) -> dict[tuple[str | None, str], Table | TableError]:
+    """Describe tables; what has none of these names is left out.
 
     Unique keys are those that every row takes part in with plain columns: partial and expression indexes are left out,
     since a row's place in them cannot be told from its columns. A conflict on one of them is the database's own error.
 
-    :param quoted: the quoted name, with its schema where it has one
+    :param asked: schema and name of each; ``None`` for what the search path finds
     :param views: whether a view or a materialized view will do
-    :raises TableError: when the name is not that of a plain or partitioned table, nor of a view where those are allowed
+    :return: in place of a table, the reason why it cannot be described
     """
-    found = connection.exec_driver_sql(_RELATION, (quoted,)).one_or_none()
-    # A name longer than 63 bytes is cut by the server, and may then be another table's.
-    if found is None or found[2] != name:
-        return None
-    oid, relkind, _, has_children = found
-    full_name = f"{schema}.{name}" if schema else name
-    is_view = relkind in "vm"
-    if relkind not in "rp" and not (views and is_view):
-        raise TableError(f"{full_name!r} {_REFUSED.get(relkind, 'is not a table')}. Name a table.")
-    if has_children:
-        raise TableError(f"Table {full_name!r} has child tables, whose rows its key does not cover. Name those instead.")
+    by_quoted = {_quoted(*names, quote): names for names in asked}
+    found = {
+        by_quoted[quoted]: (oid, relkind, has_children)
+        for quoted, oid, relkind, name, has_children in connection.exec_driver_sql(_RELATIONS, (list(by_quoted),))
+        # A name longer than 63 bytes is cut by the server, and may then be another table's.
+        if name == by_quoted[quoted][1]
+    }
+    oids = [oid for oid, _, _ in found.values()]
+    if not oids:
+        return {}
+    columns = _by_table(connection, _COLUMNS, oids)
+    indexes = _by_table(connection, _UNIQUE_KEYS, oids)
+    dependencies = {oid: rest for oid, *rest in connection.exec_driver_sql(_DEPENDENCIES, (oids, oids))}
+    described: dict[tuple[str | None, str], Table | TableError] = {}
+    for (schema, name), (oid, relkind, has_children) in found.items():
+        if reason := _refusal(f"{schema}.{name}" if schema else name, relkind, has_children=has_children, views=views):
+            described[schema, name] = reason
+            continue
+        foreign_keys, triggers, filtered = dependencies[oid]
+        keys = indexes.get(oid, ())
+        described[schema, name] = Table(
+            name=name,
+            schema=schema,
+            columns=tuple(column_from(*row) for row in columns.get(oid, ())),
+            primary_key=next((tuple(names) for _, is_primary, _, _, names in keys if is_primary), ()),
+            unique_keys=tuple(
+                UniqueKey(name=index, columns=tuple(names), deferrable=deferrable, nulls_distinct=not nulls_equal)
+                for index, is_primary, deferrable, nulls_equal, names in keys
+                if not is_primary
+            ),
+            foreign_keys=foreign_keys,
+            triggers=tuple(triggers),
+            row_filter=_row_filter(connection, oid) if filtered else None,
+            is_view=relkind in "vm",
+        )
+    return described
 
-    primary_key: tuple[str, ...] = ()
-    unique_keys = []
-    for index, primary, deferrable, nulls_equal, columns in connection.exec_driver_sql(_UNIQUE_KEYS, (oid,)):
-        if primary:
-            primary_key = tuple(columns)
-        else:
-            key = UniqueKey(name=index, columns=tuple(columns), deferrable=deferrable, nulls_distinct=not nulls_equal)
-            unique_keys.append(key)
-    foreign_keys, triggers, filtered = connection.exec_driver_sql(_DEPENDENCIES, (oid, oid, oid)).one()
-    return Table(
-        name=name,
-        schema=schema,
-        columns=tuple(column_from(*row) for row in connection.exec_driver_sql(_COLUMNS, (oid, oid))),
-        primary_key=primary_key,
-        unique_keys=tuple(unique_keys),
-        foreign_keys=foreign_keys,
-        triggers=tuple(triggers),
-        row_filter=_row_filter(connection, oid) if filtered else None,
-        is_view=is_view,
-    )
+
+def _quoted(schema: str | None, name: str, quote: Callable[[str], str]) -> str:
+    return undoubled(f"{quote(schema)}.{quote(name)}" if schema else quote(name))
+
+
+def _by_table(connection: Connection, statement: str, oids: Sequence[int]) -> dict[int, list[Sequence[Any]]]:
+    """Run a statement about several tables, and sort what it returns by the table, which is its first column."""
+    found: dict[int, list[Sequence[Any]]] = {}
+    for oid, *rest in connection.exec_driver_sql(statement, (list(oids),)):
+        found.setdefault(oid, []).append(rest)
+    return found
+
+
+def _refusal(name: str, relkind: str, *, has_children: bool, views: bool) -> TableError | None:
+    """Return why something is no table that can be described; ``None`` if it can."""
+    if relkind not in "rp" and not (views and relkind in "vm"):
+        return TableError(f"{name!r} {_REFUSED.get(relkind, 'is not a table')}. Name a table.")
+    if has_children:
+        return TableError(f"Table {name!r} has child tables, whose rows its key does not cover. Name those instead.")
+    return None
 
 
 def _row_filter(connection: Connection, oid: int) -> str:
@@ -251,20 +302,25 @@ def readings(name: str) -> Iterator[tuple[str | None, str]]:
         yield schema, table
 
 
-def lock_key(connection: Connection, name: str, quote: Callable[[str], str]) -> str:
-    """Return schema and name of a table, or of the one that would be made under this name."""
-    candidates = list(readings(name))
-    for schema, table in candidates:
-        quoted = f"{quote(schema)}.{quote(table)}" if schema else quote(table)
-        found = connection.exec_driver_sql(
-            "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.oid = to_regclass(%s) AND c.relname = %s",
-            (undoubled(quoted), table),
-        ).scalar()
-        if found is not None:
-            return f"{found}.{table}"
-    schema, table = candidates[-1] if candidates else (None, name)
-    return f"{schema or connection.exec_driver_sql('SELECT current_schema()').scalar()}.{table}"
+def lock_keys(connection: Connection, names: Sequence[str], quote: Callable[[str], str]) -> list[str]:
+    """Return schema and name of tables, or of those that would be made under these names."""
+    candidates = {name: list(readings(name)) for name in names}
+    quoted = {_quoted(*reading, quote): reading for listed in candidates.values() for reading in listed}
+    found = {
+        quoted[asked]: schema
+        for asked, schema, table in connection.exec_driver_sql(_SCHEMAS, (list(quoted),))
+        if table == quoted[asked][1]
+    }
+    default = connection.exec_driver_sql("SELECT current_schema()").scalar()
+
+    def key(name: str) -> str:
+        for reading in candidates[name]:
+            if reading in found:
+                return f"{found[reading]}.{reading[1]}"
+        schema, table = candidates[name][-1] if candidates[name] else (None, name)
+        return f"{schema or default}.{table}"
+
+    return [key(name) for name in names]
 
 
 class PostgreSQLCatalog(Catalog):
@@ -272,12 +328,11 @@ class PostgreSQLCatalog(Catalog):
 
     def describe(self, connection: Connection, name: str, *, views: bool = False) -> Table:
         """Describe a plain or partitioned table; one without a schema is looked for in the search path."""
-        with translated():
-            for schema, table in readings(name):
-                quoted = f"{self.quote(schema)}.{self.quote(table)}" if schema else self.quote(table)
-                found = describe_table(connection, undoubled(quoted), name=table, schema=schema, views=views)
-                if found is not None:
-                    return found
+        found = self._described(connection, [name], views=views).get(name)
+        if isinstance(found, Table):
+            return found
+        if found is not None:
+            raise found
         raise MissingTableError(
             f"There is no table {name!r} that this role sees. Name it as it is written in the database, as schema.table"
             " where its schema is not in the search path, and check the role's privileges."
@@ -287,6 +342,34 @@ class PostgreSQLCatalog(Catalog):
         """See :func:`.table_details.table_comment`."""
         with translated():
             return table_comment(connection, undoubled(self.qualified(table)))
+
+    def describe_many(self, connection: Connection, names: Collection[str], *, views: bool = False) -> Mapping[str, Table]:
+        """Describe all of them by as many statements as one."""
+        with translated():
+            usable = set(connection.exec_driver_sql(_USABLE_SCHEMAS).scalars())
+        # Asked about one of the others, the server refuses the whole statement.
+        names = [name for name in names if all(schema is None or schema in usable for schema, _ in readings(name))]
+        described = self._described(connection, names, views=views)
+        return {name: table for name, table in described.items() if isinstance(table, Table)}
+
+    def _described(self, connection: Connection, names: Collection[str], *, views: bool) -> dict[str, Table | TableError]:
+        meanings = {name: list(readings(name)) for name in names}
+        asked = [reading for listed in meanings.values() for reading in listed]
+        with translated():
+            found = describe_tables(connection, asked, self.quote, views=views)
+        described: dict[str, Table | TableError] = {}
+        for name, listed in meanings.items():
+            for reading in reversed(listed):  # the first that there is counts
+                if reading in found:
+                    described[name] = found[reading]
+        return described
+
+    def estimated_rows(self, connection: Connection, tables: Sequence[Table]) -> list[int]:
+        """Return what the last VACUUM or ANALYZE found; nothing is known of a table that had none, or of one with partitions."""
+        quoted = [undoubled(self.qualified(table)) for table in tables]
+        with translated():
+            rows = {row.quoted: row.rows for row in connection.exec_driver_sql(_ESTIMATES, (quoted,))}
+        return [max(rows.get(name, 0), 0) for name in quoted]
 
     def table_details(self, connection: Connection, table: Table) -> FoundDetails:
         """See :func:`.table_details.table_details`."""

@@ -6,7 +6,7 @@ its locks with it. An open transaction without a snapshot keeps VACUUM from noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from time import monotonic
@@ -41,7 +41,8 @@ def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: flo
             # Through pg_settings, since only newer servers have all of them.
             listed = ", ".join(f"'{name}'" for name in _TIME_LIMITS)
             cursor.execute(f"SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ({listed})")
-            for key, name in names.items():
+            wanted = names if len(names) < 2 or not _hold_at_once(cursor, names) else {}
+            for key, name in wanted.items():
                 # A limit of 0 would mean none.
                 cursor.execute(f"SET LOCAL lock_timeout = {max(1, round((deadline - monotonic()) * 1000))}")
                 try:
@@ -57,6 +58,16 @@ def hold_locks(connection: Connection, names: Mapping[str, str], *, timeout: flo
             except DRIVER_ERRORS:
                 # A session that is gone has freed its locks, and what was committed meanwhile stays so.
                 connection.invalidate()
+
+
+def _hold_at_once(cursor: Any, keys: Iterable[str]) -> bool:
+    """Take locks by one statement if all are free; otherwise take none, so that they can be waited for in their order."""
+    cursor.execute("SAVEPOINT sync_locks")
+    cursor.execute(f"SELECT {' AND '.join(f'pg_try_advisory_xact_lock({_number(key)})' for key in keys)}")
+    ((taken,),) = cursor.fetchall()
+    if not taken:
+        cursor.execute("ROLLBACK TO SAVEPOINT sync_locks")
+    return bool(taken)
 
 
 class _HeldLocks:

@@ -30,15 +30,17 @@ def find_target(
     connection: Connection | None = None,
     *,
     check: bool = True,
+    described: Table | None = None,
 ) -> Target | None:
     """Describe the target table; ``None`` when it is missing and a sync would make it.
 
     :param connection: see :func:`present_target`
     :param check: whether to ask the source if a missing table can be made
+    :param described: the table as its database describes it, where that is known
     :raises MissingTableError: when it is missing, and a sync would not make it
     """
     try:
-        return _resolve(database, options, connection)
+        return _resolve(database, options, connection, described)
     except MissingTableError as error:
         if not (options.create_table and client.protocol_for() == 2):
             raise _explained(client, database, options) from error
@@ -60,9 +62,9 @@ def present_target(client: SyncClient, database: Database, options: TargetTable,
         raise _explained(client, database, options) from error
 
 
-def _resolve(database: Database, options: TargetTable, connection: Connection | None) -> Target:
+def _resolve(database: Database, options: TargetTable, connection: Connection | None, described: Table | None = None) -> Target:
     with database.translate_errors(), database.connect() if connection is None else nullcontext(connection) as opened:
-        return resolve_target(database, opened, options)
+        return resolve_target(database, opened, options, described)
 
 
 def _explained(client: SyncClient, database: Database, options: TargetTable) -> MissingTableError:

@@ -25,6 +25,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.locks import TableLock
+from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.exceptions import (
     IncompleteStreamError,
@@ -200,8 +201,8 @@ class _TransactionSync:
         targets: list[Target] = []
         missing: list[TargetTable] = []
 
-        def find(connection: Connection, table: TargetTable) -> None:
-            target = find_target(self.client, self.database, table, connection, check=False)
+        def find(connection: Connection, table: TargetTable, found: Table | None) -> None:
+            target = find_target(self.client, self.database, table, connection, check=False, described=found)
             if target is None:
                 missing.append(table)
             else:
@@ -216,8 +217,10 @@ class _TransactionSync:
                 self.described[table.name] = Version2Source(self.client, self.database).describe_missing(table, described)
 
         def checks(connection: Connection) -> Iterator[Check]:
+            with self.database.translate_errors():
+                found = self.database.catalog.describe_many(connection, [table.table_name for table in self.tables])
             for table in self.tables:
-                yield table.name, partial(find, connection, table)
+                yield table.name, partial(find, connection, table, found.get(table.table_name))
             described = describe_ahead(self.client, self.database, missing)
             for table in missing:
                 yield table.name, partial(describe, table, described.get(table.name))

@@ -38,6 +38,9 @@ SMALL_ROWS = 100_000
 REQUESTS_AT_ONCE = 2
 """Requests that are answered, and compared with the target, at the same time."""
 
+TABLE_WEIGHT = 500
+"""Rows that take as long to digest as it takes to ask about a table without any."""
+
 TABLES_EACH = 16
 """Fewest tables for which a further request at the same time pays."""
 
@@ -51,7 +54,8 @@ def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Tar
     if len(targets) < 2 or not client.tables_per_request:
         return {}
     # Requests about one snapshot may have to wait for each other.
-    groups = cut_into_requests(targets, client.tables_per_request, at_once=1 if client.snapshot else REQUESTS_AT_ONCE)
+    at_once = 1 if client.snapshot else REQUESTS_AT_ONCE
+    groups = cut_into_requests(targets, client.tables_per_request, _estimated_rows(database, targets), at_once=at_once)
     probes = probes_of(client, database)
     with ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="small-tables") as pool:
         unchanged: dict[str, int] = {}
@@ -69,10 +73,11 @@ def find_unchanged_ahead(client: SyncClient, database: Database, tables: Sequenc
     with suppress(SyncError):
         if len(tables) < 2 or not client.tables_per_request:
             return {}
-        with database.connect() as connection:
+        with database.connect() as connection, database.translate_errors():
+            described = database.catalog.describe_many(connection, [options.table_name for options in tables])
             for options in tables:
                 with suppress(SyncError), database.translate_errors():
-                    targets.append(resolve_target(database, connection, options))
+                    targets.append(resolve_target(database, connection, options, described.get(options.table_name)))
         return find_unchanged(client, database, targets)
     return {}
 
@@ -98,14 +103,34 @@ def describe_ahead(client: SyncClient, database: Database, tables: Sequence[Targ
     return described
 
 
-def cut_into_requests(tables: Sequence[Table], most: int, *, at_once: int = REQUESTS_AT_ONCE) -> list[Sequence[Table]]:
-    """Cut the tables into requests of about the same size: as few as the server allows, or some more to work at the same time.
+def cut_into_requests(
+    tables: Sequence[Table], most: int, rows: Sequence[int] = (), *, at_once: int = REQUESTS_AT_ONCE
+) -> list[Sequence[Table]]:
+    """Cut the tables into requests that take about the same time: as few as the server allows, or some more to work at once.
 
     :param most: tables in a request
+    :param rows: of the tables, about; 0 where that is not known
     :param at_once: requests that may be at work at the same time
+    :return: the tables of each request, in their order
     """
     count = max(-(-len(tables) // most), min(at_once, len(tables) // TABLES_EACH), 1)
-    return [tables[number::count] for number in range(count)]
+    weights = [TABLE_WEIGHT + (number if number <= SMALL_ROWS else 0) for number in rows] or [TABLE_WEIGHT] * len(tables)
+    groups: list[list[int]] = [[] for _ in range(count)]
+    totals = [0] * count
+    # The longest work first, each to the request that has the least so far.
+    for place in sorted(range(len(tables)), key=weights.__getitem__, reverse=True):
+        number = min((number for number in range(count) if len(groups[number]) < most), key=totals.__getitem__)
+        groups[number].append(place)
+        totals[number] += weights[place]
+    return [[tables[place] for place in sorted(group)] for group in groups]
+
+
+def _estimated_rows(database: Database, targets: Sequence[Target]) -> Sequence[int]:
+    """Return about how many rows the targets have, and thus their sources, if they are enough for several requests."""
+    if len(targets) < 2 * TABLES_EACH:
+        return ()
+    with database.connect() as connection, database.translate_errors():
+        return database.catalog.estimated_rows(connection, [target.table for target in targets])
 
 
 def _find_unchanged(

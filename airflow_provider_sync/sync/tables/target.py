@@ -87,14 +87,15 @@ def with_row_security(database: Database, tables: Iterable[TargetTable]) -> Data
     return database.with_session(allow_row_security=any(table.allow_row_security for table in tables))
 
 
-def resolve_target(database: Database, connection: Connection, options: TargetTable) -> Target:
+def resolve_target(database: Database, connection: Connection, options: TargetTable, described: Table | None = None) -> Target:
     """Describe the target table and decide on its key.
 
+    :param described: the table as its database describes it, where that is known
     :raises MissingTableError: when there is no such table
     :raises TableError: when it has no key and none is configured, a configured key column is missing, or row security hides
         rows, or the mode needs columns or a key that the table does not have
     """
-    table = database.catalog.describe(connection, options.table_name)
+    table = described or database.catalog.describe(connection, options.table_name)
     check_all_rows_seen(table, options.table_name, allowed=options.allow_row_security)
     mode, table = resolve_mode(database, connection, options, table)
     key = options.primary_key or table.primary_key

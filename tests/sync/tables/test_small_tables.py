@@ -176,6 +176,23 @@ def test_requests_are_few_and_even() -> None:
         assert max(map(len, cut)) <= most
 
 
+def test_requests_of_equal_weight() -> None:
+    """Tables are shared out by their rows, so that one request does not go on long after the others; few rows count, too."""
+    sizes = (0, 1, 40, 300, 1_000, 3_000, 8_000, 20_000, 1, 100_000)
+    tables = list(range(200))
+    rows = [sizes[table % len(sizes)] for table in tables]
+    cut = cut_into_requests(tables, 200, rows)
+    totals = [sum(rows[table] for table in part) for part in cut]
+    assert len(cut) == 2
+    assert max(totals) < 1.01 * min(totals)
+    assert all(list(part) == sorted(part) for part in cut)
+    assert sorted(table for part in cut for table in part) == tables
+    # Those that are too large to be digested cost no more than any other.
+    assert [len(part) for part in cut_into_requests(tables[:32], 200, [10**9] * 31 + [0])] == [16, 16]
+    # However unequal they are, no request has more than the server takes.
+    assert max(len(part) for part in cut_into_requests(tables, 100, [100_000] + [0] * 199)) == 100
+
+
 @pytest.mark.parametrize("single_transaction", [True, False])
 def test_new_tables(two_same: Link, single_transaction: bool) -> None:
     """Tables that a run makes are described in one request, and what they are like is not asked again before their rows."""
