@@ -16,7 +16,7 @@ from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.contract.digests import Digests, KeyDigest
 from airflow_provider_sync.databases.mysql import lookup, row_text
 from airflow_provider_sync.databases.mysql.read import stream_texts
-from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, key_hash, key_number, row_digest, segment
+from airflow_provider_sync.databases.mysql.row_text import TOO_LARGE, always_fits, key_hash, key_number, row_digest, segment
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.databases.slices import intersect_key_ranges, key_range_of
@@ -29,6 +29,9 @@ _SMALL = 20_000
 
 _SHARED_SEGMENTS = 128
 """Segments, of about a hundred rows each, below which a second connection takes as long as it spares."""
+
+_PACKET = "sync_max_allowed_packet"
+"""Key under which a connection's information has the session's ``max_allowed_packet``."""
 
 _SUM_MODULUS = 2**64
 _UNLIMITED = 2**64 - 1
@@ -71,6 +74,7 @@ class MySQLDigests(Digests):
     ) -> Mapping[int, SegmentDigest]:
         """Digest every segment of the partitioning in one scan."""
         digest = self._digest(connection, table_slice)
+        has_digests = not table_slice.table.is_derived and always_fits(table_slice.columns, _packet(connection))
         source = f"{self.relation(table_slice.table)} AS t WHERE {lookup.in_window(table_slice, self.quote)}"
         group = " GROUP BY 1 ORDER BY NULL"
         if partitioning.is_whole:
@@ -85,7 +89,9 @@ class MySQLDigests(Digests):
             # Only a derived table with a limit is not merged into the outer query, which would compute the digest twice.
             number = f"d.digest >> {partitioning.shift}"
             source, digest = f"(SELECT {digest} AS digest FROM {source} LIMIT {_UNLIMITED}) AS d", "d.digest"
-        found = connection.exec_driver_sql(f"SELECT {number}, COUNT(*), SUM(IFNULL({digest}, {TOO_LARGE})) FROM {source}{group}")
+        # The guard takes a twentieth of the time.
+        summed = digest if has_digests else f"IFNULL({digest}, {TOO_LARGE})"
+        found = connection.exec_driver_sql(f"SELECT {number}, COUNT(*), SUM({summed}) FROM {source}{group}")
         segments = {}
         for segment_number, rows, total in found:
             if total is None:
@@ -196,4 +202,7 @@ def _too_large(table: Table) -> TableError:
 
 
 def _packet(connection: Connection) -> int:
-    return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+    """Return the session's ``max_allowed_packet`` in bytes, which stays as it is."""
+    if _PACKET not in connection.info:
+        connection.info[_PACKET] = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+    return int(connection.info[_PACKET])

@@ -19,6 +19,12 @@ _LARGE = frozenset({Kind.BINARY, Kind.GEOMETRY, Kind.TEXT, Kind.JSON, Kind.OTHER
 _BEYOND_INTEGERS = 10**64
 """Stands for a key that is no integer: above every integer that :func:`key_number` reads from a text, exact in a DECIMAL."""
 
+_NUMBER_BYTES = 100
+"""More than any number or time is written with, but for the decimals that the other side's type adds."""
+
+_AROUND = 50
+"""More than separators, the length before a value and its share of the NULL bits."""
+
 _SAFE_INTEGER = 2**62
 """Differences of integers up to this size do not overflow, signed or unsigned."""
 
@@ -34,6 +40,15 @@ def row_digest(columns: Sequence[CanonicalColumn], quote: Callable[[str], str], 
     if lost:
         hashed = f"IF({' OR '.join(lost)}, NULL, {hashed})"
     return f"CAST(CONV(LEFT({hashed}, {DIGEST_BITS // 4}), 16, 10) AS UNSIGNED)"
+
+
+def always_fits(columns: Sequence[CanonicalColumn], packet: int) -> bool:
+    """Whether the declared lengths of columns show that no row's text is larger than a packet, so that each has a digest.
+
+    :param packet: see :func:`row_digest`
+    """
+    sizes = [_max_bytes(column) for column in columns]
+    return None not in sizes and sum(filter(None, sizes)) <= packet
 
 
 def texts(columns: Iterable[CanonicalColumn], quote: Callable[[str], str]) -> str:
@@ -95,6 +110,15 @@ def _row_text(columns: Sequence[CanonicalColumn], quote: Callable[[str], str]) -
             nulls[position // NULL_BITS].append(f"ISNULL({name}) * {1 << position % NULL_BITS}")
     fields += [" + ".join(bits) or "0" for bits in nulls]
     return f"CONCAT_WS('|', {', '.join(fields)})"
+
+
+def _max_bytes(column: CanonicalColumn) -> int | None:
+    """Return a bound of what a value takes up in the row text, with what stands around it; ``None`` if there is none."""
+    kind, length = column.column.kind, column.column.length
+    if kind in _LARGE or kind in TEXTUAL:
+        # Text takes up to four bytes for a character, and bytes are written with two digits each.
+        return None if length is None else 4 * length + _AROUND
+    return _NUMBER_BYTES + abs(column.type.scale or 0) + _AROUND
 
 
 def _is_lost(column: CanonicalColumn, name: str, packet: int) -> str | None:
