@@ -42,6 +42,7 @@ _ABOUT_ONE_FILE = frozenset(
         errno.EINVAL,
         errno.EISDIR,
         errno.ELOOP,
+        errno.EMSGSIZE,
         errno.ENAMETOOLONG,
         errno.ENOENT,
         errno.ENOTDIR,

@@ -1,10 +1,10 @@
-"""What writers need of a store that has no class of its own in :mod:`.api`, by the common calls of fsspec."""
+"""What writers need of a store that has no class of its own here, by the common calls of fsspec."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from airflow_provider_sync.exceptions import FileChangedError
 from airflow_provider_sync.files.storage import FileReader, FileWriter
@@ -60,10 +60,6 @@ class CommonApi:
     def __init__(self, files: WholeFiles, may_replace: MayReplace) -> None:
         self._files = files
         self._replaces = Replaceable(may_replace)
-
-    def upload_arguments(self, mtime_ns: int | None) -> dict[str, Any]:
-        """Return nothing: what a store calls its metadata is not known."""
-        return {}
 
     def put(self, path: str, data: bytes, mtime_ns: int | None) -> tuple[int, bytes]:
         """Write a file."""

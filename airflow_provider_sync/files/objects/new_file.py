@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, suppress
 from blake3 import blake3
 
 from airflow_provider_sync.exceptions import FileError
-from airflow_provider_sync.files.storage import FileWriter
+from airflow_provider_sync.files.objects.streams import StoreWriter
+from airflow_provider_sync.files.objects.uploads import Made
 
 
 class _GivenUpError(Exception):
@@ -21,7 +22,7 @@ class ObjectNewFile:
     :param path: relative to the root
     :param location: the root, for messages
     :param upload: begins at once; its end without an exception makes the object
-    :param on_complete: called once the object is there
+    :param on_complete: called once the object is there, with what was made, if the store says so
     :param on_end: called once, when this one does nothing more
     """
 
@@ -29,16 +30,16 @@ class ObjectNewFile:
         self,
         path: str,
         location: str,
-        upload: AbstractContextManager[FileWriter],
+        upload: AbstractContextManager[StoreWriter],
         *,
-        on_complete: Callable[[], None],
+        on_complete: Callable[[Made | None], None],
         on_end: Callable[[], None],
     ) -> None:
         self.written = 0
         self._digest = blake3()
         self._path = path
         self._location = location
-        self._upload: AbstractContextManager[FileWriter] | None = upload
+        self._upload: AbstractContextManager[StoreWriter] | None = upload
         self._writer = upload.__enter__()
         self._on_complete = on_complete
         self._on_end = on_end
@@ -73,7 +74,7 @@ class ObjectNewFile:
             return
         try:
             upload.__exit__(None, None, None)
-            self._on_complete()
+            self._on_complete(self._writer.made)
         finally:
             self._on_end()
 

@@ -17,13 +17,16 @@ from urllib.parse import urlsplit
 
 from fsspec import AbstractFileSystem
 
-from airflow_provider_sync.exceptions import ConfigurationError, FileError
-from airflow_provider_sync.files.objects.api import ObjectApi, api_of, describe, modified_ns
+from airflow_provider_sync.exceptions import ConfigurationError, FileError, SyncError
+from airflow_provider_sync.files.objects.api import ObjectApi, describe, modified_ns
 from airflow_provider_sync.files.objects.common_api import CommonApi, Replaceable
 from airflow_provider_sync.files.objects.filesystems import BUCKET_IN_HOST, FLAT_STORES, protocols_of
+from airflow_provider_sync.files.objects.gcs_api import GcsApi
 from airflow_provider_sync.files.objects.plain_files import PlainFiles
+from airflow_provider_sync.files.objects.s3_api import S3Api
 from airflow_provider_sync.files.objects.streams import READ_BYTES, StoreReader, StoreWriter, answering
 from airflow_provider_sync.files.objects.throttling import unless_throttled
+from airflow_provider_sync.files.objects.uploads import FileUpload, Upload
 from airflow_provider_sync.files.objects.walk import walk_objects
 from airflow_provider_sync.files.objects.writer import ObjectTreeWriter
 from airflow_provider_sync.files.paths import can_travel, check_name
@@ -209,37 +212,34 @@ class ObjectStorage:
 
     @contextmanager
     def upload(
-        self, path: str, size: int | None, replaces: Collection[str], arguments: dict[str, Any] | None = None
-    ) -> Iterator[FileWriter]:
+        self, path: str, size: int | None, replaces: Collection[str], mtime_ns: int | None = None
+    ) -> Iterator[StoreWriter]:
         """Upload an object, as :meth:`write` does.
 
-        :param arguments: for the store; see :meth:`.objects.api.ObjectApi.upload_arguments`
+        :param mtime_ns: for the metadata, where the store has some
         """
         key = self._key(path)
-        if self._flat:
-            with self._upload(key, path, size, arguments or {}) as upload:
-                yield upload
+        if not self._flat:
+            with self._plain_files().write(path, size, replaces) as writer:
+                yield writer
             return
-        with self._plain_files().write(path, size, replaces) as writer:
-            yield writer
-
-    @contextmanager
-    def _upload(self, key: str, path: str, size: int | None, arguments: dict[str, Any]) -> Iterator[FileWriter]:
         # Stores limit the number of parts, so that large files need larger ones.
-        part = max(READ_BYTES, ((size or 0) // _PARTS // _MIB + 1) * _MIB)
+        part_bytes = max(READ_BYTES, ((size or 0) // _PARTS // _MIB + 1) * _MIB)
         with answering("write", path, self.location):
-            file = self._fs.open(key, "wb", block_size=part, **arguments)
-        writer = StoreWriter(file, path, self.location)
+            upload: Upload
+            if self._api is not None:
+                upload = self._api.begin_upload(path, part_bytes, mtime_ns)
+            else:
+                upload = FileUpload(self._fs.open(key, "wb", block_size=part_bytes))
+        writer = StoreWriter(upload, path, self.location)
         try:
             yield writer
             writer.check(size)
             with answering("write", path, self.location):
-                file.close()
+                writer.made = upload.complete()
         except BaseException:
-            # fsspec has no public way to abort an upload: closing completes it, and so does garbage collection.
-            file.closed = True
             try:
-                file.discard()
+                upload.abort()
             except Exception as error:  # noqa: BLE001  # each store's library has its own; the first failure is what matters
                 log.warning("An upload of %r to %s could not be given up: %s", path, self.location, error)
             raise
@@ -254,7 +254,7 @@ class ObjectStorage:
     ) -> AbstractContextManager[TreeWriter]:
         """Write many objects at once; see :class:`~.objects.writer.ObjectTreeWriter`."""
         api: ObjectApi = self._api or CommonApi(self, may_replace)
-        return ObjectTreeWriter(_Objects(self, api, may_replace), api, backup=backup, on_failure=on_failure)
+        return ObjectTreeWriter(_Objects(self, may_replace), api, backup=backup, on_failure=on_failure)
 
     def check(self, path: str) -> None:
         """Refuse a path that is no name of an object here.
@@ -310,18 +310,20 @@ class ObjectStorage:
     def clean(self, older_than: float, *, resumable_older_than: float = RESUMABLE_SECONDS) -> int:
         """Abort unfinished uploads to S3 under this root; only those older than a day, because nothing locks a store.
 
-        Other stores do so by themselves.
+        Other stores do so by themselves. Where the store does not allow it, that is a line in the log: nothing but money is lost.
         """
-        if not self._flat or not hasattr(self._fs, "list_multipart_uploads"):
+        if not isinstance(self._api, S3Api):
             return 0
         limit = time.time() - max(older_than, MIN_UPLOAD_AGE)
-        bucket, _, prefix = self._root.partition("/")
         removed = 0
-        with answering("list the uploads to", "", self.location):
-            for upload in self._fs.list_multipart_uploads(bucket):
-                if upload["Key"].startswith(f"{prefix}/" if prefix else "") and upload["Initiated"].timestamp() <= limit:
-                    self._fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
-                    removed += 1
+        try:
+            with answering("give up unfinished uploads to", "", self.location):
+                for path, upload_id, begun in self._api.unfinished_uploads():
+                    if begun <= limit:
+                        self._api.abort_upload(path, upload_id)
+                        removed += 1
+        except SyncError as error:
+            log.warning("%s Otherwise let a rule of the bucket remove unfinished uploads.", error)
         return removed
 
     def _key(self, path: str) -> str:
@@ -337,13 +339,27 @@ class ObjectStorage:
         return f"ObjectStorage({self.location!r})"
 
 
+def api_of(filesystem: AbstractFileSystem, protocols: Collection[str], root: str) -> S3Api | GcsApi | None:
+    """Return the calls of a store that has a class of its own.
+
+    :param protocols: names of the store
+    :param root: bucket and prefix
+    """
+    bucket, _, prefix = root.partition("/")
+    prefix = f"{prefix}/" if prefix else ""
+    if not {"s3", "s3a"}.isdisjoint(protocols) and hasattr(filesystem, "call_s3"):
+        return S3Api(filesystem, bucket, prefix)
+    if not {"gs", "gcs"}.isdisjoint(protocols) and hasattr(filesystem, "call"):
+        return GcsApi(filesystem, bucket, prefix)
+    return None
+
+
 class _Objects:
     """What a writer asks of a storage; see :class:`~.objects.writer.Objects`."""
 
-    def __init__(self, storage: ObjectStorage, api: ObjectApi, may_replace: MayReplace) -> None:
+    def __init__(self, storage: ObjectStorage, may_replace: MayReplace) -> None:
         self.location = storage.location
         self._storage = storage
-        self._api = api
         self._replaces = Replaceable(may_replace)
 
     def check(self, path: str) -> None:
@@ -354,9 +370,9 @@ class _Objects:
         """Ask the store what it says of an object now."""
         return self._storage.look_up(path)
 
-    def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[FileWriter]:
+    def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[StoreWriter]:
         """Upload a large object."""
-        return self._storage.upload(path, size, self._replaces, self._api.upload_arguments(mtime_ns))
+        return self._storage.upload(path, size, self._replaces, mtime_ns)
 
     def paths(self, folder: str) -> Iterator[str]:
         """Yield the paths of all objects in a folder."""

@@ -12,7 +12,6 @@ from fsspec import AbstractFileSystem
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.objects.streams import StoreWriter, answering
 from airflow_provider_sync.files.paths import parents
-from airflow_provider_sync.files.storage import FileWriter
 
 _MIB = 1024 * 1024
 _SPOOL_BYTES = 8 * _MIB
@@ -33,7 +32,7 @@ class PlainFiles:
         self._key_of = key_of
 
     @contextmanager
-    def write(self, path: str, size: int | None, replaces: Collection[str]) -> Iterator[FileWriter]:
+    def write(self, path: str, size: int | None, replaces: Collection[str]) -> Iterator[StoreWriter]:
         """Replace a file: content is collected first, and copied when it is complete; see :meth:`~.storage.Storage.write`."""
         self._obstacles(path, replaces)
         with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError, TransportError
-from airflow_provider_sync.files.objects.throttling import is_throttled, unless_throttled
+from airflow_provider_sync.files.objects.throttling import is_refused, is_throttled, unless_throttled
+from airflow_provider_sync.files.objects.uploads import Made
 from airflow_provider_sync.printable import reason
 
 READ_BYTES = 8 * 1024 * 1024
@@ -39,6 +40,9 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
     except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
         raise FileError(f"Cannot {doing} {what}: {error}. Check the credentials and the path.") from error
     except OSError as error:
+        if is_refused(error):
+            advice = "check its name and the rules of the bucket" if path else "check the bucket and the credentials"
+            raise FileError(f"Cannot {doing} {what}: {error}. The store refuses it: {advice}.") from error
         # s3fs has this number for a store that is busy, too.
         if error.errno == errno.EBUSY and doing == "read" and not is_throttled(error):
             raise FileChangedError(f"{what} changed while it was read. Try again when nobody writes to it.") from error
@@ -126,10 +130,15 @@ class StoreReader(io.RawIOBase):
 
 
 class StoreWriter:
-    """A file of a store that is being written."""
+    """A file of a store that is being written.
+
+    :ivar written: bytes so far
+    :ivar made: what was made, after the end; ``None`` if the store does not say
+    """
 
     def __init__(self, file: Any, path: str, location: str) -> None:
         self.written = 0
+        self.made: Made | None = None
         self._file = file
         self._path = path
         self._location = location

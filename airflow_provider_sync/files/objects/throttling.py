@@ -11,6 +11,9 @@ _ATTEMPTS = 6
 _MAX_PAUSE = 20.0
 _THROTTLED = frozenset({429, 500, 502, 503, 504})
 _PRECONDITION_FAILED = 412
+# Of a request that may succeed later: it took too long, met another one, or was about another version.
+_TRANSIENT = _THROTTLED | {408, 409, _PRECONDITION_FAILED, 425}
+_REFUSALS = range(400, 500)
 _MAX_CAUSES = 10
 
 Result = TypeVar("Result")
@@ -35,6 +38,13 @@ def statuses(error: BaseException) -> Iterator[int]:
 def is_throttled(error: BaseException) -> bool:
     """Whether a store refused a request because it, or somebody's quota, is overloaded."""
     return not _THROTTLED.isdisjoint(statuses(error))
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether a store refused a request for what it asks, such as a key that is too long, so that it would be refused again."""
+    found = set(statuses(error))
+    # What S3 calls RequestTimeout has the status 400.
+    return not found.isdisjoint(_REFUSALS) and found.isdisjoint(_TRANSIENT) and not isinstance(error, TimeoutError)
 
 
 def is_other_version(error: BaseException) -> bool:

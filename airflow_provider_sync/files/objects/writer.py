@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, MissingFileError, SyncError
+from airflow_provider_sync.files.file_errors import is_about_one_file
 from airflow_provider_sync.files.objects.api import ObjectApi
 from airflow_provider_sync.files.objects.new_file import ObjectNewFile
-from airflow_provider_sync.files.objects.streams import answering
+from airflow_provider_sync.files.objects.streams import StoreWriter, answering
 from airflow_provider_sync.files.objects.throttling import is_other_version
-from airflow_provider_sync.files.storage import FileWriter
+from airflow_provider_sync.files.objects.uploads import Made
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, Metadata, OnFailure
 
@@ -48,7 +49,7 @@ class Objects(Protocol):
         """Ask the store what it says of an object now."""
         ...
 
-    def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[FileWriter]:
+    def upload(self, path: str, size: int, mtime_ns: int | None) -> AbstractContextManager[StoreWriter]:
         """Upload a large object, which appears at the end of the block."""
         ...
 
@@ -115,9 +116,10 @@ class ObjectTreeWriter:
         self._flush_if_removed(path)
         self._back_up(path)
 
-        def complete() -> None:
+        def complete(made: Made | None) -> None:
             done: Future[TreeEntry] = Future()
-            done.set_result(self._objects.entry(path))
+            # Somebody may have replaced the object since, so the store is asked only if it did not say what it has made.
+            done.set_result(TreeEntry(path, "file", size, made[0], 0, made[1]) if made else self._objects.entry(path))
             with self._lock:
                 self._begun.append((path, done))
 
@@ -200,6 +202,8 @@ class ObjectTreeWriter:
             try:
                 entries.append(future.result())
             except FileError as error:
+                if not is_about_one_file(error.__cause__):
+                    raise
                 if self._on_failure is not None:
                     self._on_failure(path, error)
                 first = first or error

@@ -14,6 +14,8 @@ from s3fs import S3FileSystem
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
+from tests.files.objects.s3_client import impatient_client
+
 BUCKET = "hostile"
 
 DENIED = Response("<Error><Code>AccessDenied</Code><Message>No.</Message></Error>", 403)
@@ -78,27 +80,31 @@ def hostile_store() -> Iterator[HostileStore]:
     server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=_Silent)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    filesystem = S3FileSystem(
-        key="testing",
-        secret="testing",
-        endpoint_url=f"http://127.0.0.1:{server.server_port}",
-        skip_instance_cache=True,
-        config_kwargs={"retries": {"max_attempts": 0}},
-    )
-    filesystem.retries = 1
-    store = HostileStore(filesystem)
-    filesystem.mkdir(BUCKET)
+    with impatient_client(f"http://127.0.0.1:{server.server_port}") as filesystem:
+        store = HostileStore(filesystem)
+        filesystem.mkdir(BUCKET)
+        try:
+            yield store
+        finally:
+            with emptied(store):
+                pass
+            filesystem.rm(BUCKET, recursive=True)
+    server.shutdown()
+    thread.join()
+
+
+@contextmanager
+def emptied(store: HostileStore) -> Iterator[HostileStore]:
+    """Give a store for one test, after which it is honest and empty again."""
     try:
         yield store
     finally:
         store.disturbance = lambda _: None
-        for upload in filesystem.list_multipart_uploads(BUCKET):
-            filesystem.abort_mpu(BUCKET, upload["Key"], upload["UploadId"])
-        filesystem.invalidate_cache()
-        filesystem.rm(BUCKET, recursive=True)
-        S3FileSystem.close_session(filesystem.loop, filesystem.s3)
-        server.shutdown()
-        thread.join()
+        store.filesystem.invalidate_cache()
+        for key in store.filesystem.find(BUCKET):
+            store.filesystem.rm_file(key)
+        for upload in store.filesystem.list_multipart_uploads(BUCKET):
+            store.filesystem.abort_mpu(BUCKET, upload["Key"], upload["UploadId"])
 
 
 class _Silent(WSGIRequestHandler):

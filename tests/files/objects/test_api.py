@@ -6,7 +6,9 @@ import datetime
 
 import pytest
 
-from airflow_provider_sync.files.objects.api import GcsApi, api_of, describe, modified_ns, mtime_text
+from airflow_provider_sync.files.objects.api import describe, modified_ns, mtime_text
+from airflow_provider_sync.files.objects.gcs_api import GcsApi
+from airflow_provider_sync.files.objects.object_storage import api_of
 
 
 def test_times_are_written_as_others_read_them() -> None:

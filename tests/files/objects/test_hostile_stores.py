@@ -13,7 +13,16 @@ from airflow_provider_sync.files.objects import throttling
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
 from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
 from tests.files.conftest import get, put
-from tests.files.objects.hostile_store import BUCKET, DENIED, SLOW_DOWN, Disturbance, HostileStore, Request, hostile_store
+from tests.files.objects.hostile_store import (
+    BUCKET,
+    DENIED,
+    SLOW_DOWN,
+    Disturbance,
+    HostileStore,
+    Request,
+    emptied,
+    hostile_store,
+)
 
 PART = 8 * 1024 * 1024
 PLAIN = Metadata()
@@ -30,11 +39,8 @@ def server() -> Iterator[HostileStore]:
 def store(server: HostileStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileStore]:
     """The server, empty and honest; pauses between tries are short."""
     monkeypatch.setattr(throttling, "_MAX_PAUSE", 0.001)
-    yield server
-    server.disturbance = lambda _: None
-    server.filesystem.invalidate_cache()
-    for key in server.filesystem.find(BUCKET):
-        server.filesystem.rm_file(key)
+    with emptied(server) as store:
+        yield store
 
 
 @pytest.fixture

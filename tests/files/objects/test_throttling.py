@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from s3fs import S3FileSystem
 
-from airflow_provider_sync.exceptions import TransportError
+from airflow_provider_sync.exceptions import FileError, SyncError, TransportError
 from airflow_provider_sync.files.objects import throttling
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
-from airflow_provider_sync.files.objects.throttling import is_throttled, unless_throttled
+from airflow_provider_sync.files.objects.throttling import is_refused, is_throttled, unless_throttled
+from tests.files.objects.s3_client import impatient_client
 
 LISTING = b"""<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>bucket</Name><KeyCount>1</KeyCount>
 <IsTruncated>false</IsTruncated><Contents><Key>root/x</Key><LastModified>2026-11-29T08:15:46.000Z</LastModified>
@@ -54,16 +54,8 @@ def busy_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     with BusyStore(*request.param) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        s3 = S3FileSystem(
-            key="k",
-            secret="s",
-            endpoint_url=f"http://127.0.0.1:{server.server_address[1]}",
-            skip_instance_cache=True,
-            config_kwargs={"retries": {"max_attempts": 0}},
-        )
-        s3.retries = 1
-        yield server, ObjectStorage(s3, "s3://bucket/root")
-        S3FileSystem.close_session(s3.loop, s3.s3)
+        with impatient_client(f"http://127.0.0.1:{server.server_address[1]}") as s3:
+            yield server, ObjectStorage(s3, "s3://bucket/root")
         server.shutdown()
         thread.join()
 
@@ -77,11 +69,15 @@ def test_a_request_that_is_throttled_is_repeated(busy_store: tuple[BusyStore, Ob
     assert server.requests == server.refusals + 1
 
 
-@pytest.mark.parametrize(("busy_store", "requests"), [((503, 100), 6), ((400, 100), 1)], indirect=["busy_store"])
-def test_repeating_ends(busy_store: tuple[BusyStore, ObjectStorage], requests: int) -> None:
-    """A store that stays busy, or refuses for another reason, is an error in the end."""
+@pytest.mark.parametrize(
+    ("busy_store", "requests", "kind"),
+    [((503, 100), 6, TransportError), ((400, 100), 1, FileError)],
+    indirect=["busy_store"],
+)
+def test_repeating_ends(busy_store: tuple[BusyStore, ObjectStorage], requests: int, kind: type[SyncError]) -> None:
+    """A store that stays busy, or refuses for another reason, is an error in the end; it may pass only if it is busy."""
     server, storage = busy_store
-    with pytest.raises(TransportError, match="Cannot list s3://bucket/root"):
+    with pytest.raises(kind, match="Cannot list s3://bucket/root"):
         list(storage.walk())
     assert server.requests == requests
 
@@ -114,6 +110,27 @@ def test_throttling_is_known_by_its_status(error: Exception, expected: bool) -> 
     loop = OSError("its own cause")
     loop.__cause__ = loop
     assert not is_throttled(loop)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (HttpError(code=400), True),
+        (HttpError(status=403), True),
+        (HttpError(code=408), False),
+        (HttpError(code=409), False),
+        (HttpError(code=412), False),
+        (HttpError(code=429), False),
+        (HttpError(code=500), False),
+        (ValueError(400), False),
+    ],
+)
+def test_refusals_are_known_by_their_status(error: Exception, expected: bool) -> None:
+    """What would be refused again is told from what may succeed later."""
+    assert is_refused(error) is expected
+    timeout = TimeoutError()
+    timeout.__cause__ = error
+    assert not is_refused(timeout)
 
 
 def test_other_errors_are_not_repeated() -> None:

@@ -8,8 +8,8 @@ from s3fs import S3FileSystem
 
 from airflow_provider_sync.exceptions import FileError, MissingFileError
 from airflow_provider_sync.files import PathFilter
-from airflow_provider_sync.files.objects.api import S3Api
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
+from airflow_provider_sync.files.objects.s3_api import S3Api
 from airflow_provider_sync.protocol.v2.file_messages import path_order
 from tests.files.conftest import put
 

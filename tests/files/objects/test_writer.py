@@ -14,8 +14,8 @@ from airflow_provider_sync.exceptions import FileChangedError, FileError, Incomp
 from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
 from airflow_provider_sync.files.chunks import Stretch
 from airflow_provider_sync.files.objects import writer as object_tree_writer
-from airflow_provider_sync.files.objects.api import S3Api
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
+from airflow_provider_sync.files.objects.s3_api import S3Api
 from airflow_provider_sync.files.objects.writer import ObjectTreeWriter
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Backup, Metadata, TreeWriter
