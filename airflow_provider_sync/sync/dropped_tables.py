@@ -3,6 +3,7 @@
 It is the last step of a run in which nothing failed. What a table holds cannot be had again, so all of this has to be true:
 
 - a pattern of the run matches it, and so does ``drop_missing``;
+- the run has not synced it over another URL of the same database;
 - the source has not offered it when the run began, and does not offer it now, but other tables of the pattern;
 - no foreign key, view or trigger needs it, except of tables that are dropped, too;
 - there are at most ``max_drops``.
@@ -10,7 +11,8 @@ It is the last step of a run in which nothing failed. What a table holds cannot 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
@@ -18,12 +20,22 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.databases.table_errors import naming_table
-from airflow_provider_sync.exceptions import ConfigurationError, GuardError, RefusedDeletes, SyncError, SyncFailed, TableError
+from airflow_provider_sync.exceptions import (
+    ConfigurationError,
+    GuardError,
+    RefusedDeletes,
+    SyncError,
+    SyncFailed,
+    TableBusyError,
+    TableError,
+)
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.pattern_resolution import GoneTable, expand, find_gone, offered_tables
 from airflow_provider_sync.sync.tables.transaction_groups import LOCK_TIMEOUT
 from airflow_provider_sync.sync.traffic import Measure
+
+OtherTables = Sequence[tuple[Callable[[], AbstractContextManager[Database]], Sequence[TargetTable]]]
+"""Databases of a run, each opened when called, with the tables that the run has synced into it."""
 
 
 def drop_gone(
@@ -32,6 +44,7 @@ def drop_gone(
     patterns: Sequence[TargetTable],
     tables: Sequence[TargetTable],
     *,
+    others: OtherTables = (),
     dry_run: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
 ) -> list[TableReport]:
@@ -39,6 +52,7 @@ def drop_gone(
 
     :param patterns: those whose tables are kept in this database
     :param tables: everything that the run has synced into this database
+    :param others: what it has synced over other URLs, which may lead to the same database
     :return: a report for each of these tables
     :raises SyncFailed: when a table may not be dropped, with a report for each
     """
@@ -50,7 +64,7 @@ def drop_gone(
         asked = [("", pattern) for pattern in patterns]
         offered = offered_tables(client, asked, again=True)
         expand(asked, offered, ())
-        gone = _without(gone, offered)
+        gone = _without_synced(database, _without(gone, offered), others)
         _check_number(gone, patterns, offered=len(offered))
         rows = _drop(database, gone, dry_run=dry_run, lock_timeout=lock_timeout)
     except SyncError as error:
@@ -88,6 +102,31 @@ def _without(gone: Sequence[GoneTable], offered: Collection[str]) -> list[GoneTa
     return [table for table in gone if table.name.casefold() not in names]
 
 
+def _without_synced(database: Database, gone: Sequence[GoneTable], others: OtherTables) -> list[GoneTable]:
+    """Leave out what the run has synced over another URL: the lock of a table shows whether two names mean one."""
+    left = list(gone)
+    for opened, synced in others:
+        alike = [(table, other) for table in left for other in synced if _bare(table.table_name) == _bare(other.table_name)]
+        if alike:
+            with opened() as other_database:
+                same = [table for table, other in alike if _is_locked_there(database, table, other_database, other)]
+            left = [table for table in left if table not in same]
+    return left
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2].casefold()
+
+
+def _is_locked_there(database: Database, table: GoneTable, other_database: Database, other: TargetTable) -> bool:
+    with database.exclusive([table.table_name], timeout=LOCK_TIMEOUT):
+        try:
+            with other_database.exclusive([other.table_name], timeout=0.0):
+                return False
+        except TableBusyError:
+            return True
+
+
 def _check_number(gone: Sequence[GoneTable], patterns: Sequence[TargetTable], *, offered: int) -> None:
     for pattern in patterns:
         names = [table.table_name for table in gone if table.pattern is pattern]
@@ -113,10 +152,7 @@ def _drop(database: Database, gone: Sequence[GoneTable], *, dry_run: bool, lock_
         rows = {name: database.reader.count(connection, table) for name, table in found.items()}
         if not dry_run:
             lock.check()
-            with database.transaction(connection):
-                for name in order:
-                    with naming_table(name), database.translate_errors():
-                        database.ddl.drop(connection, found[name])
+            database.ddl.drop_targets(connection, [found[name] for name in order])
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -23,7 +23,7 @@ from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
-from airflow_provider_sync.sync.dropped_tables import drop_gone
+from airflow_provider_sync.sync.dropped_tables import OtherTables, drop_gone
 from airflow_provider_sync.sync.guards import allowing
 from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
@@ -242,9 +242,16 @@ def run(
                 outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress, cache=cache)])
         for url in () if outcomes.failures else plan.dropping:
             with outcomes.going_on(partial(tables_failed, [])), opener.database(url) as database:
-                outcomes.add(drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), dry_run=dry_run))
+                others = other_tables(opener, by_url, url)
+                patterns, synced = plan.patterns_of(url), by_url.get(url, ())
+                outcomes.add(drop_gone(client, database, patterns, synced, others=others, dry_run=dry_run))
     outcomes.check(outcomes.found)
     return outcomes.found
+
+
+def other_tables(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
+    """Return what a run syncs over other URLs than this one."""
+    return [(partial(opener.database, other), tables) for other, tables in by_url.items() if other != url]
 
 
 def tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[Report]:

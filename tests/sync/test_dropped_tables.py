@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from airflow_provider_sync.config import TargetTable
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import plan_run, run
 from airflow_provider_sync.sync.run import Opener
 from airflow_provider_sync.sync.run_steps import compare_tables
 from airflow_provider_sync.sync.tables.diff import diff_run
+from tests.database_servers import MARIADB, MYSQL, DatabaseServers
 from tests.server.served_tables import execute
 from tests.server.wire import run_sqlite
 from tests.sync.test_pattern_resolution import Pair, pair_of
@@ -196,3 +199,46 @@ def test_steps_refuse_it(sqlite_pair: Pair) -> None:
     with pytest.raises(ConfigurationError, match=r"drop_missing: .* Take TableSyncOperator"):
         compare_tables(config, plan_run(config), opener=Opener(), run="r")
     assert "orders" in sqlite_pair.tables()
+
+
+def other_url(url: str) -> str:
+    """Return another URL of the same database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() in ("sqlite", "duckdb"):
+        folder, _, file = url.rpartition("/")
+        return f"{folder}/./{file}"
+    option = {"application_name": "other"} if parsed.get_backend_name() == "postgresql" else {"charset": "utf8mb4"}
+    return parsed.update_query_dict(option).render_as_string(hide_password=False)
+
+
+def test_what_came_over_another_url_stays(pair: Pair) -> None:
+    """A table that the run has just synced over another URL of the same database is not taken for gone, nor by `diff`."""
+    connections = {"local": pair.target, "other": other_url(pair.target)}
+    tables = {"*": ALL, "customers": {"connection": "other", "table": "buyers", "create_table": True}}
+    config = pair.config(tables, connections=connections, default_connection="local")
+    assert [report.name for report in run(config, plan_run(config))] == ["customers", "orders"]
+    assert pair.tables() == ["buyers", "customers", "own"]
+    assert [report.name for report in run(config, plan_run(config))] == ["customers"]
+    assert [report.name for report in diff_run(config, plan_run(config)).reports] == ["customers"]
+    assert pair.tables() == ["buyers", "customers", "own"]
+
+
+@pytest.mark.parametrize("engine", [MARIADB, MYSQL])
+def test_a_table_in_use(database_servers: DatabaseServers, tmp_path: Path, engine: str) -> None:
+    """On databases that cannot undo a DROP, a table that somebody reads for too long keeps the others from being dropped, too."""
+    with pair_of(tmp_path) as pair, database_servers.database(engine, tmp_path) as url:
+        pair.target = f"{url}?init_command=SET+SESSION+lock_wait_timeout=1"
+        execute(pair.target, "CREATE TABLE doctors (id INTEGER PRIMARY KEY)", "CREATE TABLE rulers (id INTEGER PRIMARY KEY)")
+        options = {"*": {**ALL, "max_drops": 2}}
+        reader = open_engine(url)
+        try:
+            with reader.connect() as connection, connection.begin():
+                connection.exec_driver_sql("SELECT * FROM rulers").all()
+                with pytest.raises(SyncFailed, match=r"doctors, rulers.*[Ll]ock") as error:
+                    pair.run(options)
+                assert error.value.retryable
+                assert pair.tables() == ["customers", "doctors", "orders", "rulers"]
+        finally:
+            reader.dispose()
+        pair.run(options)
+        assert pair.tables() == ["customers", "orders"]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from airflow_provider_sync.databases.contract.component import DatabaseComponent
 from airflow_provider_sync.databases.schema import Column, Table
+from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
 
@@ -168,6 +169,17 @@ class Ddl(DatabaseComponent):
     def drop(self, connection: Connection, table: Table) -> None:
         """Drop a table if it exists and, as far as the database checks that, nothing depends on it."""
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {self.qualified(table)}")
+
+    def drop_targets(self, connection: Connection, tables: Sequence[Table]) -> None:
+        """Drop tables that the source has no longer: all of them or, as far as the database can do that, none.
+
+        :param tables: each after those that need it
+        :raises TableError: naming a table
+        """
+        with self.database.transaction(connection):
+            for table in tables:
+                with naming_table(str(table)), self.database.translate_errors():
+                    self.drop(connection, table)
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
         """Drop a table that a failed sync created, unless it has rows or was replaced since.

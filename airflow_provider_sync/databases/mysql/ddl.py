@@ -17,6 +17,7 @@ from airflow_provider_sync.databases.mysql.catalog import MySQLTable
 from airflow_provider_sync.databases.mysql.server import Server
 from airflow_provider_sync.databases.mysql.values import members
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
+from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
@@ -217,6 +218,11 @@ class MySQLDdl(Ddl):
         """Drop a staging or work table if it exists; a temporary table needs no DROP privilege."""
         kind = "TEMPORARY TABLE" if isinstance(table, MySQLTable) and table.temporary else "TABLE"
         connection.exec_driver_sql(f"DROP {kind} IF EXISTS {self.qualified(table)}")
+
+    def drop_targets(self, connection: Connection, tables: Sequence[Table]) -> None:
+        """Drop all by one statement, which waits for the locks of all before it drops one; each statement commits."""
+        with naming_table(", ".join(map(str, tables))), self.database.translate_errors():
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {', '.join(map(self.qualified, tables))}")
 
     def drop_if_empty(self, connection: Connection, table: Table) -> None:
         """Drop a table if it is empty, under LOCK TABLES if the user may: a DROP would end a transaction and its locks."""

@@ -24,7 +24,7 @@ from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_warnings
 from airflow_provider_sync.sync.progress import Progress
-from airflow_provider_sync.sync.run import Opener, RunPlan, with_defaults
+from airflow_provider_sync.sync.run import Opener, RunPlan, other_tables, with_defaults
 from airflow_provider_sync.sync.tables.both_sides import Comparison
 from airflow_provider_sync.sync.tables.changed_target import following_source, narrowed
 from airflow_provider_sync.sync.tables.compare import compare, target_facts
@@ -172,7 +172,8 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                             tables.add([_warned(found, warnings)])
         for url in () if tables.failures else plan.dropping:
             with tables.going_on(partial(_failed, [])), opener.database(url) as database:
-                drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), dry_run=True)
+                others = other_tables(opener, by_url, url)
+                drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), others=others, dry_run=True)
                 tables.add([TableDiff(report=report) for report in drops])
         directories = Outcomes[DirectoryDiff]()
         with open_cache(cache_path(config.cache)) as cache:
