@@ -91,6 +91,8 @@ class SourceListing(_Listing):
                     if len(path) > _SHORT and not can_travel(path, self._note_impossible):
                         continue
                     if entry.kind == "directory":
+                        if not (selects is None or path_filter.descends(path)):
+                            continue  # everything in it is excluded, so that no walk lists it, either
                         self.directories.append(entry)
                     else:
                         self.files += 1

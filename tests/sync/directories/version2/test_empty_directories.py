@@ -76,6 +76,23 @@ def test_with_patterns(folders: Mirror, steps: bool) -> None:
     assert everything(Path(folders.target.location)) == ["both", "both/d.png", "kept", "kept/mine", "old", "old/deep", "x"]
 
 
+@pytest.mark.parametrize("checksum", ["cached", "always"])
+@pytest.mark.parametrize("pattern", ["left/**", "left/", "**/left/", "**/left/**"])
+def test_of_which_everything_is_excluded(folders: Mirror, pattern: str, checksum: str) -> None:
+    """A directory of which everything is excluded is left alone on both sides, so that it is no difference."""
+    folders.put("left/file")
+    folders.put("deep/left/file")
+    options = {"exclude": [pattern], "checksum": checksum}
+    folders.sync(options)
+    with folders.client() as client, open_cache(None) as cache:
+        directory = target_directory(options)
+        assert not directory_differs(client, directory, folders.target, cache=cache)
+        assert diff_directory(client, directory, folders.target, cache=cache).changes == ()
+        assert sync_directory(client, directory, folders.target, cache=cache).status == "unchanged"
+    nested = [] if pattern.startswith("**") else ["deep/left", "deep/left/file"]
+    assert everything(Path(folders.target.location)) == ["deep", *nested, "x"]
+
+
 def test_looking_tells_of_them(folders: Mirror) -> None:
     """A dry run plans to remove them, the sensor sees a difference, and ``diff`` names them in the order of paths."""
     for path in ("kept/mine", "whole/below/file", "whole/file"):
