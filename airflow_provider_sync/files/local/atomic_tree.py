@@ -7,6 +7,9 @@
 
 Whoever reads the directory sees the old tree or the new one. A sync that is killed leaves the old one and a copy, which the next
 one removes. Files are shared until the sync replaces them, so a copy takes no space and 15 µs for each file.
+
+What somebody else made in the old tree after it was copied would go with it. So both trees change places again, and the sync
+fails, if the old one does not hold what it held then.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from airflow_provider_sync.exceptions import ConfigurationError
+from airflow_provider_sync.exceptions import ConfigurationError, FileChangedError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.linux_calls import exchange
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
-from airflow_provider_sync.files.local.tree_copy import OnCopied, TreeCopy, names_below
+from airflow_provider_sync.files.local.tree_copy import OnCopied, TreeCopy
+from airflow_provider_sync.files.local.tree_names import names_below, names_in
 from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.paths import TEMPORARY_PREFIX, is_resumable
 
@@ -54,6 +58,8 @@ class AtomicTree:
         self._location = location
         self._durable = durable
         self.path = self._real.parent / copy_name(self._real.name)
+        # Whether what has the name of the copy is not ours to remove.
+        self._holds_changes = False
 
     @contextmanager
     def replacing(self, on_replaced: Callable[[int], None], on_copied: OnCopied | None = None) -> Iterator[Path]:
@@ -64,6 +70,7 @@ class AtomicTree:
         :param on_copied: see :data:`~.local.tree_copy.OnCopied`
         :raises ConfigurationError: where two directories cannot be exchanged
         :raises FileError: when the copy cannot be made, or cannot take the place
+        :raises FileChangedError: when somebody else changed the directory meanwhile, which is as they left it
         """
         self._check_possible()
         root = above = copy = -1
@@ -75,11 +82,11 @@ class AtomicTree:
                 copy = os.open(self.path.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
                 _lock(copy)
                 self._check_exchange(copy)
-                self._fill(root, copy, on_copied)
+                names = self._fill(root, copy, on_copied)
             except OSError as error:
                 raise file_error("copy", str(error.filename or ""), self._location, error) from error
             yield self.path
-            self._take_place(above, copy)
+            self._take_place(above, root, copy, names)
             on_replaced(os.dup(copy))
         except BaseException:
             if copy >= 0:
@@ -87,7 +94,7 @@ class AtomicTree:
             raise
         finally:
             # The copy, or the old directory.
-            if above >= 0:
+            if above >= 0 and not self._holds_changes:
                 with suppress(OSError):  # `clean` tries again
                     self._remove_copy(above)
             for descriptor in (root, above, copy):
@@ -117,23 +124,53 @@ class AtomicTree:
             for name in names:
                 os.rmdir(name, dir_fd=copy)
 
-    def _fill(self, root: int, copy: int, on_copied: OnCopied | None) -> None:
+    def _fill(self, root: int, copy: int, on_copied: OnCopied | None) -> bytes:
+        """Copy everything; return what :func:`~.local.tree_names.names_in` says of the directory as long as it is the same."""
         into = OpenDirectories(copy, refuse, durable=self._durable)
         try:
-            TreeCopy(root, copy, location=self._location, into=into, on_copied=on_copied).make()
+            tree = TreeCopy(root, copy, location=self._location, into=into, on_copied=on_copied)
+            tree.make()
             into.sync_names()
+            return tree.names.result()
         finally:
             into.close()
 
-    def _take_place(self, above: int, copy: int) -> None:
+    def _take_place(self, above: int, root: int, copy: int, names: bytes) -> None:
+        """Exchange the two directories, or raise an error and leave them where they are.
+
+        :param names: of what was copied
+        """
         try:
             if self._durable:
                 os.fsync(copy)
+            self._check_unchanged(above, self._real.name, root, names)
             exchange(self.path.name, self._real.name, directory=above)
+            # From here on nobody finds the old tree any more who does not hold it open.
+            self._holds_changes = True
+            try:
+                self._check_unchanged(above, self.path.name, root, names)
+            except BaseException:
+                exchange(self.path.name, self._real.name, directory=above)
+                self._holds_changes = False
+                raise
+            self._holds_changes = False
             if self._durable:
                 os.fsync(above)
         except OSError as error:
             raise file_error("replace", "", self._location, error) from error
+
+    def _check_unchanged(self, above: int, name: str, root: int, names: bytes) -> None:
+        """Check that what is at ``name`` is the directory that was copied, and holds what was copied.
+
+        :raises FileChangedError: if it is not
+        """
+        with suppress(FileNotFoundError):
+            present = os.stat(name, dir_fd=above, follow_symlinks=False)
+            if os.path.samestat(present, os.fstat(root)) and names_in(root) == names:
+                return
+        raise FileChangedError(
+            f"atomic: somebody else changed {self._location} during the sync, which would be lost. Nothing was synced; try again."
+        )
 
     def _remove_copy(self, above: int) -> bool:
         try:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.local.copies import NO_LINKS, copy_stretch
 from airflow_provider_sync.files.local.metadata import OWNER_BITS
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
-from airflow_provider_sync.files.paths import is_resumable, is_temporary
+from airflow_provider_sync.files.local.tree_names import TreeNames, names_below
+from airflow_provider_sync.files.paths import is_resumable
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,6 +33,7 @@ class TreeCopy:
     :param location: the source, for messages
     :param into: directories below ``target``
     :param on_copied: see :data:`OnCopied`; in the order of paths
+    :ivar names: of what was copied, as they are at the source
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class TreeCopy:
         self._into = into
         self._on_copied = on_copied
         self._device = os.fstat(source).st_dev
+        self.names = TreeNames()
 
     def make(self) -> None:
         """Copy everything; directories get their permissions and times last.
@@ -70,7 +73,8 @@ class TreeCopy:
 
     def _copy_directory(self, path: str, from_directories: OpenDirectories) -> None:
         with suppress(FileNotFoundError), from_directories.using(path) as source:  # unless somebody removed it
-            if os.fstat(source).st_dev != self._device:
+            status = os.fstat(source)
+            if status.st_dev != self._device:
                 raise FileError(
                     f"atomic: another disk is mounted at {path!r} in {self._location}, which cannot move with the directory. "
                     "Sync it as a directory of its own, or without `atomic`."
@@ -78,6 +82,7 @@ class TreeCopy:
             with self._into.using(path, make=True) as target:
                 # Its owner must be able to fill it, whatever its permissions are.
                 _copy_attributes(source, target, at_least=OWNER_BITS)
+            self.names.add(path, status.st_ino)
 
     def _copy_file(self, path: str, from_directories: OpenDirectories) -> None:
         above, _, name = path.rpartition("/")
@@ -92,6 +97,8 @@ class TreeCopy:
                 if error.errno not in NO_LINKS:
                     raise
                 _copy(name, source, target, status)
+            # Only now: on an overlay, a second name may give a file another inode.
+            self.names.add(path, os.stat(name, dir_fd=source, follow_symlinks=False).st_ino)
             if self._on_copied is not None and stat.S_ISREG(status.st_mode):
                 self._on_copied(path, status)
 
@@ -101,32 +108,6 @@ class TreeCopy:
             status = os.fstat(source)
             os.fchmod(target, stat.S_IMODE(status.st_mode))
             _copy_times(target, status)
-
-
-def names_below(directories: OpenDirectories) -> Iterator[tuple[str, bool]]:
-    """Yield the paths below a root in their order, and whether they are directories; those before what they hold."""
-    waiting: list[Iterator[tuple[str, bool]]] = [iter(_names_in(directories, ""))]
-    while waiting:
-        found = next(waiting[-1], None)
-        if found is None:
-            waiting.pop()
-            continue
-        yield found
-        if found[1]:
-            waiting.append(iter(_names_in(directories, found[0])))
-
-
-def _names_in(directories: OpenDirectories, path: str) -> list[tuple[str, bool]]:
-    above = f"{path}/" if path else ""
-    try:
-        with directories.using(path) as directory, os.scandir(directory) as entries:
-            return sorted(
-                (above + entry.name, entry.is_dir(follow_symlinks=False))
-                for entry in entries
-                if not is_temporary(entry.name) or is_resumable(entry.name)
-            )
-    except FileNotFoundError:
-        return []
 
 
 def _copy(name: str, source_directory: int, target_directory: int, status: os.stat_result) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, DirectoryBusyError, FileError
+from airflow_provider_sync.files.local import atomic_tree
 from airflow_provider_sync.files.local.atomic_tree import copy_name
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree_writer import Backup, Metadata
@@ -265,6 +267,88 @@ def test_an_exchange_that_fails(storage: LocalStorage, root: Path, monkeypatch: 
     with pytest.raises(FileError, match=r"Cannot replace .*: Device or resource busy"):
         run()
     assert tree(root) == before
+
+
+def _add(root: Path) -> None:
+    (root / "dir" / "theirs").write_bytes(b"theirs")
+
+
+def _add_directory(root: Path) -> None:
+    (root / "dir" / "sub").mkdir()
+
+
+def _remove(root: Path) -> None:
+    (root / "dir" / "same").unlink()
+
+
+def _replace(root: Path) -> None:
+    (root / "new").write_bytes(b"theirs")
+    (root / "new").rename(root / "same")
+
+
+def _rename(root: Path) -> None:
+    (root / "dir").rename(root / "dir2")
+
+
+def _replace_root(root: Path) -> None:
+    root.rename(root.parent / "away")
+    root.mkdir()
+    (root / "theirs").write_bytes(b"theirs")
+
+
+def _remove_root(root: Path) -> None:
+    shutil.rmtree(root)
+
+
+CHANGES_OF_OTHERS = [_add, _add_directory, _remove, _replace, _rename, _replace_root, _remove_root]
+
+
+@pytest.mark.parametrize("theirs", CHANGES_OF_OTHERS)
+@pytest.mark.parametrize("when", ["before the exchange", "at the exchange"])
+def test_what_others_change_is_not_lost(
+    storage: LocalStorage, root: Path, theirs: Callable[[Path], None], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If somebody else adds, removes or replaces anything during a sync, it fails, and the directory is as they left it."""
+    original = atomic_tree.exchange
+    left: list[dict[str, bytes | None]] = []
+
+    def disturb() -> None:
+        theirs(root)
+        left.append(tree(root.parent))
+        left[0].pop(copy_name(root.name), None)
+
+    def exchange(one: str, other: str, *, directory: int) -> None:
+        if not left:
+            disturb()
+        original(one, other, directory=directory)
+
+    def run() -> None:
+        with storage.exclusive(0), storage.atomic_copy() as copy:
+            change(copy)
+            if when == "before the exchange":
+                disturb()
+            else:
+                monkeypatch.setattr(atomic_tree, "exchange", exchange)
+
+    with pytest.raises(FileError, match="atomic: somebody else changed|Cannot replace"):
+        run()
+    found = tree(root.parent)
+    assert found == {path: content for path, content in left[0].items() if copy_name(root.name) not in path}
+    monkeypatch.undo()
+    root.mkdir(exist_ok=True)
+    with storage.exclusive(0), storage.atomic_copy():
+        pass
+
+
+def test_what_others_write_into_files_is_kept(storage: LocalStorage, root: Path) -> None:
+    """Whoever appends to a file that the sync leaves alone, also by a descriptor that stays open, loses nothing."""
+    with (root / "same").open("ab") as log, storage.exclusive(0):
+        with storage.atomic_copy() as copy:
+            change(copy)
+            log.write(b", more")
+            log.flush()
+        log.write(b", and more")
+    assert tree(root) == {**CHANGED, "same": b"old, more, and more"}
 
 
 def test_mount_points_are_refused(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
