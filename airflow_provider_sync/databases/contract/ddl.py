@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from string import ascii_lowercase, ascii_uppercase
 from typing import ClassVar
 
 import msgspec
@@ -15,6 +16,8 @@ from airflow_provider_sync.databases.schema import Column, Table
 from airflow_provider_sync.databases.table_errors import naming_table
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
 from airflow_provider_sync.protocol.v2.types import LogicalType
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class _TakenBack(Exception):
@@ -43,6 +46,10 @@ class Ddl(DatabaseComponent):
 
     rolls_back: ClassVar[bool] = True
     """Whether a transaction that is rolled back takes the tables and indexes with it that were made in it."""
+
+    def alike(self, name: str) -> str:
+        """Return what names of columns have in common that this database takes for one: those that differ by ASCII case."""
+        return name.translate(_LOWER)
 
     @abstractmethod
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:

@@ -158,6 +158,10 @@ class MySQLDdl(Ddl):
     table_options = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
     """The server's default engine may be unable to roll back, and its default row format may not fit long keys."""
 
+    def alike(self, name: str) -> str:
+        """Ignore case beyond ASCII, too; accents count."""
+        return name.lower()
+
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
         return type_names.sql_type(logical, key=key, collation=self.server.exact_collation)

@@ -39,6 +39,10 @@ class PostgreSQLDdl(Ddl):
             return None  # no type but text holds the values, and text is another kind
         return wider if wider.lower().replace(" ", "") != column.sql_type.replace(" ", "") else None
 
+    def alike(self, name: str) -> str:
+        """Return the name: names that differ are different columns."""
+        return name
+
     def change_actions(self, added: Sequence[ColumnDescription], widened: Sequence[WidenedColumn]) -> list[str]:
         """Return the actions; a type that is changed would otherwise lose its collation."""
         collated = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -112,6 +112,8 @@ def create_statement(
         msgspec.structs.replace(column, name=options.renames.get(column.name, column.name)) for column in described.columns
     ]
     refuse_columns_of_mode(options, (column.name for column in renamed))
+    columns = [*renamed, *described_columns(options)]
+    _refuse_columns_alike(database, options, [column.name for column in columns])
     key = target_key(options, (options.renames.get(name, name) for name in described.key))
     details = details or PlannedDetails()
     statements = database.details
@@ -119,13 +121,33 @@ def create_statement(
     indexes = details.indexes if statements.indexes_in_table else ()
     return database.ddl.create_table_statement(
         options.table_name,
-        [*renamed, *described_columns(options)],
+        columns,
         key,
         defaults=details.defaults,
         comments=details.column_comments,
         constraints=[*map(statements.foreign_key, foreign_keys), *map(statements.index_clause, indexes)],
         options=details.table_comment,
     )
+
+
+def _refuse_columns_alike(database: Database, options: TargetTable, names: Sequence[str]) -> None:
+    """Refuse columns that the target's database would take for one.
+
+    :raises ConfigurationError: naming two of them
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        alike = database.ddl.alike(name)
+        if alike not in found:
+            found[alike] = name
+            continue
+        other = found[alike]
+        if other == name:
+            raise ConfigurationError(f"Table {options.name!r}: two columns go into {name!r}. Correct 'renames'.")
+        raise ConfigurationError(
+            f"Table {options.name!r}: columns {other!r} and {name!r} are one to the target's database, which ignores how they"
+            " differ. Give one of them another name with 'renames', or leave it out with 'columns'."
+        )
 
 
 def _target_window(database: Database, target: Target) -> Window | None:
