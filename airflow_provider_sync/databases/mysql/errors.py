@@ -17,6 +17,9 @@ NO_LOCAL_INFILE = frozenset({1148, 2068, 3948, 3950, 4166})
 NO_FUNCTION = frozenset({1046, 1305, 1370})
 """No such function; or no database in which to look for it, or no right to."""
 
+NO_TABLE_PRIVILEGE = frozenset({1142})
+"""The user has no such privilege on the table; it may have some on columns."""
+
 NO_COLUMN_PRIVILEGE = frozenset({1142, 1143})
 """The user may not read the table, or not all of its columns."""
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_sync.databases.found_details import ACTIONS, FoundDetails, FoundForeignKey, read_defaults
+from airflow_provider_sync.databases.mysql.errors import NO_TABLE_PRIVILEGE, error_number
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.protocol.v2.described_details import IndexDescription
 
@@ -68,9 +70,12 @@ def table_details(connection: Connection, table: Table, qualified: str, *, maria
                 unique=not parts[0].NON_UNIQUE,
             )
         )
+    foreign_keys = tuple(_foreign_keys(connection, key, qualified))
+    if mariadb and not (foreign_keys or table.is_derived) and not _shows_definition(connection, qualified):
+        untold.append((None, "foreign keys, which the server's user may not see, since it has privileges on columns only"))
     return FoundDetails(
         indexes=tuple(indexes),
-        foreign_keys=tuple(_foreign_keys(connection, key, qualified)),
+        foreign_keys=foreign_keys,
         defaults=defaults,
         comments={row.COLUMN_NAME: row.COLUMN_COMMENT for row in columns if row.COLUMN_COMMENT},
         comment=table_comment(connection, table),
@@ -107,6 +112,17 @@ def _foreign_keys(connection: Connection, key: dict[str, str | None], qualified:
             on_delete=ACTIONS.get(on_delete, "NO ACTION"),
             on_update=ACTIONS.get(on_update, "NO ACTION"),
         )
+
+
+def _shows_definition(connection: Connection, qualified: str) -> bool:
+    """Whether the user sees the definition of the table; MariaDB also hides foreign keys from one who does not."""
+    try:
+        connection.exec_driver_sql(f"SHOW CREATE TABLE {qualified}").all()
+    except SQLAlchemyError as error:
+        if error_number(error) in NO_TABLE_PRIVILEGE:
+            return False
+        raise
+    return True
 
 
 def _written_actions(connection: Connection, qualified: str) -> dict[str, tuple[str, str]]:
