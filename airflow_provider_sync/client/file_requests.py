@@ -13,7 +13,6 @@ from airflow_provider_sync.client.file_streams import (
 from airflow_provider_sync.client.refusals import Subject
 from airflow_provider_sync.client.transport import Transport, message_call
 from airflow_provider_sync.config import SizeLimits
-from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.protocol.v2.compression import CONTENT_COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, ListFiles, ReadFiles
 from airflow_provider_sync.protocol.v2.messages import Capabilities
@@ -74,16 +73,16 @@ class FileRequests:
         call = message_call("/readFiles", request, compressions=CONTENT_COMPRESSIONS)
         return self._transport.send(call, read, subject=self._directory(request.directory), repeat=repeat)
 
-    def chunk_file(self, request: ChunkFile, *, size: int) -> ChunkList:
+    def chunk_file(self, request: ChunkFile, *, size: int) -> ChunksAnswer:
         """Ask for the chunks of one large file (version 2).
 
         :param size: bytes of the file, as listed; many more chunks than it can have are refused
-        :return: of the version that the file has now, which need not be the listed one
-        :raises ServerError: for what the server does not offer, for a file that is gone, and for one that changes (503)
+        :return: to be read within a ``with`` block; of the version that the file has now, which need not be the listed one
+        :raises ServerError: for what the server does not offer, for a file that is gone, and for one that changes (503), which
+            may show only at the end of the answer
         """
 
-        def read(body: Body) -> ChunkList:
-            with ChunksAnswer(body, request, size=size) as answer:
-                return answer.read()
+        def read(body: Body) -> ChunksAnswer:
+            return ChunksAnswer(body, request, size=size)
 
         return self._transport.send(message_call("/chunkFile", request), read, subject=self._directory(request.directory))

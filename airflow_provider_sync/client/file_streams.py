@@ -9,7 +9,7 @@ from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.message_stream import MessageStream, unexpected
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ProtocolError
-from airflow_provider_sync.files.chunks import ChunkList, ChunkListBuilder
+from airflow_provider_sync.files.chunks import ChunkList, ChunkListBuilder, ChunkPiece
 from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, CONTENT_COMPRESSIONS
@@ -229,19 +229,21 @@ class ChunksAnswer(_FileStream):
         self._max_chunks = size // _MIN_CHUNK_BYTES + 1
         super().__init__(body, request.directory, limit=_MIN_STREAM_BYTES + self._max_chunks * _BYTES_PER_CHUNK, option=None)
         self._path = request.path
+        self._chunks = ChunkListBuilder()
+        self._end: Chunked | None = None
 
-    def read(self) -> ChunkList:
-        """Return the list of chunks: 20 bytes for each.
+    def __iter__(self) -> Iterator[ChunkPiece]:
+        """Yield some chunks at once, from the start of the file; pieces without chunks show that the server is at work.
+
+        They are complete only if the iteration ends without an error.
 
         :raises IncompleteStreamError: when the stream is cut, or the server stops sending
         :raises ProtocolError: for other messages, chunks that do not make up the file, and more than a file of this size has
         """
         check = ChunksCheck(self._path)
-        chunks = ChunkListBuilder()
-        end: Chunked | None = None
         with self._with_subject():
             for message in self._messages:
-                if end is not None:
+                if self._end is not None:
                     raise unexpected(message, "the end of the answer")
                 if isinstance(message, Chunks):
                     check.check(message)
@@ -249,15 +251,24 @@ class ChunksAnswer(_FileStream):
                         raise ProtocolError(f"The server sent more than {self._max_chunks} chunks of {self._path!r}. Try again.")
                     if message.lengths:
                         self._body.progress()
-                        chunks.add(message.lengths, message.digests)
+                        self._chunks.add(message.lengths, message.digests)
+                    yield message.lengths, message.digests
                 elif isinstance(message, Chunked):
                     check.finish(message)
-                    end = message
+                    self._end = message
                 else:
                     raise unexpected(message, "chunks of a file")
-            if end is None:
+            if self._end is None:
                 raise unexpected(None, "chunks of a file")
-        return chunks.finish(end.digest)
+
+    def chunks(self) -> ChunkList:
+        """Return the list of all chunks, 20 bytes for each, once the iteration has ended.
+
+        :raises ProtocolError: when it has not
+        """
+        if self._end is None:
+            raise ProtocolError(f"The chunks of {self._path!r} are incomplete. Try again.")
+        return self._chunks.finish(self._end.digest)
 
 
 def check_wanted(request: ReadFiles, limits: SizeLimits) -> None:

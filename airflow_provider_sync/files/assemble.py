@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
 from blake3 import blake3
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError
-from airflow_provider_sync.files.chunks import Stretch
+from airflow_provider_sync.files.chunk_matching import Stretch
 from airflow_provider_sync.files.tree_writer import NewFile
-
-# The digest follows the copy by that much.
-_STEP_BYTES = 8 * 1024 * 1024
 
 
 def whole_file(size: int) -> list[Stretch]:
@@ -27,17 +23,18 @@ def whole_file(size: int) -> list[Stretch]:
     return [Stretch(0, size, None)] if size else []
 
 
-def after(plan: Iterable[Stretch], written: int) -> list[Stretch]:
-    """Return what is left of a plan.
+def after(plan: Iterable[Stretch], written: int) -> Iterator[Stretch]:
+    """Yield what is left of a plan.
 
     :param written: bytes that an earlier try has written; see :class:`~.tree_writer.NewFile`
     """
-    left = []
-    for offset, length, local in plan:
+    for offset, length, local, data in plan:
         done = min(max(written - offset, 0), length)
-        if done < length:
-            left.append(Stretch(offset + done, length - done, None if local is None else local + done))
-    return left
+        if done == 0:
+            yield Stretch(offset, length, local, data)
+        elif done < length:
+            rest = None if data is None else data[done:]
+            yield Stretch(offset + done, length - done, None if local is None else local + done, rest)
 
 
 def fetched_ranges(plan: Iterable[Stretch]) -> tuple[tuple[int, int], ...]:
@@ -51,17 +48,16 @@ def assemble(
     from_path: str,
     content: Iterable[bytes | memoryview],
     *,
-    digest: bytes | None,
+    digest: bytes | None = None,
     checked: Callable[[], bytes] | None = None,
 ) -> bytes:
-    """Write the rest of a file, and digest what is then in it.
+    """Write the rest of a file, and digest all of it: what an earlier try has written, what is copied, and what is fetched.
 
-    What is copied never comes here, so what was written is read again for the digest, by another thread and just behind the
-    writer, so that it comes from memory. If everything is fetched, it is digested on its way, as stores cannot be read again,
-    unless ``content`` is digested already.
+    Every byte is digested as it is written, so that the old version may change meanwhile. Content of a store is digested by
+    whoever writes it, as it cannot be read again, and a whole file by whoever yields ``content``, if ``checked`` is given.
     The caller finishes, keeps or discards ``new``.
 
-    :param plan: what is left to be written; see :func:`after`
+    :param plan: what is left to be written, which may still be in the making; see :func:`after`
     :param from_path: the target's version, from which stretches are copied
     :param content: the bytes of :func:`fetched_ranges`, cut anywhere; read only as far as necessary
     :param digest: BLAKE3 of the source's version, if it is known
@@ -71,73 +67,44 @@ def assemble(
     :raises FileError: when ``content`` is too short or too long, and for what the writer raises
     """
     fetched = _Fetched(content)
-    plan = list(plan)
-    if new.digest_written() is None and (new.written or any(stretch.local is not None for stretch in plan)):
-        found = _write_and_read(new, plan, from_path, fetched)
-    else:
-        found = _write(new, plan, from_path, fetched, checked)
-    if digest is not None and found != digest:
-        raise FileChangedError(
-            f"{from_path!r} was put together from its old and its new version, and has not the digest that the source announced: "
-            "one of the two changed meanwhile. Try again."
-        )
+    whole = blake3()
+    take = whole.update if checked is None and new.digest_written() is None else _pass_over
+    for block in new.read_written():
+        whole.update(block)
+    with _WriteBehind(new) as behind:
+        for stretch in plan:
+            if stretch.local is None:
+                for data in fetched.take(stretch.length):
+                    behind.write(data)
+                    take(data)
+                continue
+            behind.wait()
+            if stretch.data is None:
+                new.copy_range(from_path, stretch.local, stretch.length, take)
+            else:
+                new.write(stretch.data)
+                take(stretch.data)
+        fetched.end()
+    found = new.digest_written() or (whole.digest() if checked is None else checked())
+    check_digest(from_path, found, digest)
     return found
 
 
-def _write(
-    new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched, checked: Callable[[], bytes] | None
-) -> bytes:
-    whole = blake3()
-    digests = checked is None and new.digest_written() is None
-    with _WriteBehind(new) as behind:
-        for stretch in plan:
-            if stretch.local is not None:
-                behind.wait()
-                new.copy_range(from_path, stretch.local, stretch.length)
-                continue
-            for data in fetched.take(stretch.length):
-                behind.write(data)
-                if digests:
-                    whole.update(data)
-        fetched.end()
-    return new.digest_written() or (whole.digest() if checked is None else checked())
+def check_digest(path: str, found: bytes, digest: bytes | None) -> None:
+    """Check a file that was put together.
+
+    :param digest: of the source's version, if it is known
+    :raises FileChangedError: when the file has another one
+    """
+    if digest is not None and found != digest:
+        raise FileChangedError(
+            f"{path!r} was put together from its old and its new version, and has not the digest that the source announced: "
+            "one of the two changed meanwhile. Try again."
+        )
 
 
-def _write_and_read(new: NewFile, plan: Iterable[Stretch], from_path: str, fetched: _Fetched) -> bytes:
-    steps: SimpleQueue[bool] = SimpleQueue()
-    with ThreadPoolExecutor(1, "digest") as pool:
-        digesting = pool.submit(_digest_written, new, steps)
-        try:
-            digested = new.written
-            steps.put(True)
-            for stretch in plan:
-                for offset in range(0, stretch.length, _STEP_BYTES):
-                    length = min(_STEP_BYTES, stretch.length - offset)
-                    if stretch.local is None:
-                        for data in fetched.take(length):
-                            new.write(data)
-                    else:
-                        new.copy_range(from_path, stretch.local + offset, length)
-                    if new.written - digested >= _STEP_BYTES:
-                        steps.put(True)
-                        digested = new.written
-        finally:
-            steps.put(False)
-        fetched.end()
-        return digesting.result()
-
-
-def _digest_written(new: NewFile, steps: SimpleQueue[bool]) -> bytes:
-    """Digest a file while it is written, whenever there is more of it."""
-    whole = blake3()
-    done = 0
-    going_on = True
-    while going_on:
-        going_on = steps.get()
-        for block in new.read_written(done):
-            whole.update(block)
-            done += len(block)
-    return whole.digest()
+def _pass_over(_: bytes | memoryview) -> None:
+    """Digest nothing."""
 
 
 class _WriteBehind:

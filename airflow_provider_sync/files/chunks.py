@@ -1,19 +1,19 @@
-"""Cut large files into chunks by their content, and find out which stretches of a new version an old one has.
+"""Cut large files into chunks by their content.
 
 A cut depends only on the few bytes before it, so that both versions have the same chunks around what was inserted, removed or
 changed. The cuts are those of FastCDC 2020 with the parameters below, which both halves must share (:data:`CHUNKING` names them).
 If they did not, more would be fetched than necessary, and nothing else would go wrong: the whole file is checked by its digest.
+Which stretches of a new version an old one has is found out in :mod:`.chunk_matching`.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import BinaryIO, Literal, NamedTuple, Protocol, Self
+from typing import BinaryIO, Literal, Protocol, Self
 
 from blake3 import blake3
 
@@ -27,6 +27,9 @@ NORMALIZATION: Literal[2] = 2
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 _LENGTH_BYTES = 4
+
+ChunkPiece = tuple[Sequence[int], bytes]
+"""Some chunks of a file that follow each other: the length of each, and their digests, joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ class ChunkList:
         """Bytes of the file."""
         return sum(self.lengths)
 
-    def pieces(self, count: int) -> Iterator[tuple[Sequence[int], bytes]]:
-        """Yield lengths and digests of up to ``count`` chunks at once."""
+    def pieces(self, count: int) -> Iterator[ChunkPiece]:
+        """Yield up to ``count`` chunks at once."""
         for start in range(0, len(self.lengths), count):
             yield self.lengths[start : start + count], self.digests[_at(start) : _at(start + count)]
 
@@ -83,109 +86,127 @@ class ChunkListBuilder:
         self._lengths.extend(lengths)
         self._digests += digests
 
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def take(self) -> ChunkPiece:
+        """Return what was added, and begin anew."""
+        piece = self._lengths, bytes(self._digests)
+        self._lengths, self._digests = array("I"), bytearray()
+        return piece
+
     def finish(self, digest: bytes) -> ChunkList:
         """Return the list, with the digest of the whole file."""
         return ChunkList(self._lengths, bytes(self._digests), digest)
 
 
-class Stretch(NamedTuple):
-    """A stretch of the source's version of a file.
+class Cut(Protocol):
+    """A chunk, as a cutter gives it."""
 
-    :ivar offset: where it begins in the source's version
-    :ivar length: bytes
-    :ivar local: where it begins in the target's version; ``None`` if it has to be fetched
+    @property
+    def length(self) -> int:
+        """Bytes of the chunk."""
+        ...
+
+
+class Cutter(Protocol):
+    """Cuts content into chunks, as ``pyfastcdc.FastCDC`` does."""
+
+    def cut_buf(self, buf: memoryview) -> Iterable[Cut]:
+        """Yield the chunks of content; the last one may end only because the content does."""
+        ...
+
+
+def chunk_cutter() -> Cutter:
+    """Return the cutter that both halves share."""
+    # Only who syncs large files pays for the import.
+    from pyfastcdc import FastCDC
+
+    return FastCDC(AVERAGE_CHUNK_BYTES, min_size=MIN_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES, normalized_chunking=NORMALIZATION)
+
+
+def cut_block(cutter: Cutter, block: memoryview, *, is_end: bool) -> array[int]:
+    """Return the lengths of the chunks of a block, from its start, without those that may go on in the next block.
+
+    :param is_end: whether no other block follows
     """
-
-    offset: int
-    length: int
-    local: int | None
-
-
-def missing_ranges(source: ChunkList, local: ChunkList) -> list[Stretch]:
-    """Return how to make the source's version of a file: every stretch of it in order, joined as far as possible.
-
-    Appended data, for one, comes out as one stretch that is copied and one that is fetched.
-
-    :param local: the target's version
-    """
-    offsets = array("Q", accumulate(local.lengths, initial=0))
-    places: dict[bytes, int] = {}
-    for place in range(len(local.lengths)):
-        places.setdefault(local.digests[_at(place) : _at(place + 1)], place)
-    plan: list[Stretch] = []
-    offset = 0
-    following = 0
-    for number, length in enumerate(source.lengths):
-        digest = source.digests[_at(number) : _at(number + 1)]
-        # Of several equal chunks, such as zeros, the one after the previous chunk makes the longest stretch.
-        found = following if local.digests[_at(following) : _at(following + 1)] == digest else places.get(digest)
-        here = None
-        if found is not None and local.lengths[found] == length:
-            following = found + 1
-            here = offsets[found]
-        if plan and _continues(plan[-1], here):
-            plan[-1] = plan[-1]._replace(length=plan[-1].length + length)
-        else:
-            plan.append(Stretch(offset, length, here))
-        offset += length
-    return plan
+    lengths = array("I")
+    left = len(block)
+    for chunk in cutter.cut_buf(block):
+        # Nearer to the end of the block, the cut may be that of the block.
+        if not is_end and left < MAX_CHUNK_BYTES:
+            break
+        lengths.append(chunk.length)
+        left -= chunk.length
+    return lengths
 
 
-def _continues(stretch: Stretch, local: int | None) -> bool:
-    if stretch.local is None or local is None:
-        return stretch.local is local
-    return stretch.local + stretch.length == local
+def digest_chunks(block: memoryview, lengths: Iterable[int]) -> bytes:
+    """Return the digests of chunks that lie one after the other at the start of a block, joined."""
+    start = 0
+    digests = bytearray()
+    for length in lengths:
+        digests += blake3(block[start : start + length]).digest(CHUNK_DIGEST_BYTES)
+        start += length
+    return bytes(digests)
 
 
-class _Hash(Protocol):
-    def update(self, data: memoryview, /) -> object: ...
-
-
-def chunk_file(file: BinaryIO, size: int, *, digest: bytes | None = None) -> ChunkList:
-    """Read a file, cut it into chunks and digest it; memory does not grow with its size.
+class FileChunks:
+    """The chunks of a file, to be iterated once, while it is read; memory does not grow with its size.
 
     One thread reads and cuts while another digests, each at more than 1 GB a second.
 
     :param file: unbuffered, at its start
     :param size: bytes that it has
     :param digest: BLAKE3 of the whole file, if it is known: it is then not computed
-    :raises FileChangedError: when it has fewer by now; the caller checks for other changes
     """
-    # Only who syncs large files pays for the import.
-    from pyfastcdc import FastCDC
 
-    cutter = FastCDC(AVERAGE_CHUNK_BYTES, min_size=MIN_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES, normalized_chunking=NORMALIZATION)
-    chunks = ChunkListBuilder()
-    whole = blake3()
-    digested = whole if digest is None else None
-    # One buffer is filled while the other is digested.
-    buffers = [bytearray(min(size, _BLOCK_BYTES + MAX_CHUNK_BYTES)) for _ in range(2)]
-    digesting: Future[None] | None = None
-    left = size
-    rest = memoryview(b"")
-    with ThreadPoolExecutor(1, "chunks") as pool:
-        while left or rest:
-            buffers.reverse()
-            view = memoryview(buffers[0])
-            view[: len(rest)] = rest
-            end = len(rest) + min(left, len(view) - len(rest))
-            _fill(file, view[len(rest) : end], size)
-            left -= end - len(rest)
-            lengths = array("I")
-            done = 0
-            for chunk in cutter.cut_buf(view[:end]):
-                # Nearer to the end of the block, the cut may be that of the block.
-                if left and end - done < MAX_CHUNK_BYTES:
-                    break
-                lengths.append(chunk.length)
-                done += chunk.length
+    def __init__(self, file: BinaryIO, size: int, *, digest: bytes | None = None) -> None:
+        self._file = file
+        self._size = size
+        self._digest = digest
+        self._whole = blake3()
+        self._builder = ChunkListBuilder()
+
+    def __iter__(self) -> Iterator[ChunkPiece]:
+        """Yield some chunks at once, as soon as they are cut and digested.
+
+        :raises FileChangedError: when the file has fewer bytes by now; the caller checks for other changes
+        """
+        cutter = chunk_cutter()
+        left = self._size
+        # One buffer is filled while the other is digested.
+        buffers = [bytearray(min(left, _BLOCK_BYTES + MAX_CHUNK_BYTES)) for _ in range(2)]
+        digesting: Future[ChunkPiece] | None = None
+        rest = memoryview(b"")
+        with ThreadPoolExecutor(1, "chunks") as pool:
+            while left or rest:
+                buffers.reverse()
+                view = memoryview(buffers[0])
+                view[: len(rest)] = rest
+                end = len(rest) + min(left, len(view) - len(rest))
+                _fill(self._file, view[len(rest) : end], self._size)
+                left -= end - len(rest)
+                lengths = cut_block(cutter, view[:end], is_end=not left)
+                done = sum(lengths)
+                digested = digesting.result() if digesting else None
+                digesting = pool.submit(self._digest_block, view[:done], lengths)
+                rest = view[done:end]
+                if digested:
+                    yield digested
             if digesting:
-                digesting.result()
-            digesting = pool.submit(_digest, view[:done], lengths, digested, chunks)
-            rest = view[done:end]
-        if digesting:
-            digesting.result()
-    return chunks.finish(digest or whole.digest())
+                yield digesting.result()
+
+    def _digest_block(self, block: memoryview, lengths: array[int]) -> ChunkPiece:
+        if self._digest is None:
+            self._whole.update(block)
+        piece = lengths, digest_chunks(block, lengths)
+        self._builder.add(*piece)
+        return piece
+
+    def finish(self) -> ChunkList:
+        """Return the list of all chunks, once the iteration has ended."""
+        return self._builder.finish(self._digest or self._whole.digest())
 
 
 def _fill(file: BinaryIO, view: memoryview, size: int) -> None:
@@ -196,17 +217,6 @@ def _fill(file: BinaryIO, view: memoryview, size: int) -> None:
                 f"A file of {size} bytes became shorter while it was cut into chunks. Try again when nobody writes to it."
             )
         view = view[count:]
-
-
-def _digest(view: memoryview, lengths: Sequence[int], whole: _Hash | None, chunks: ChunkListBuilder) -> None:
-    if whole is not None:
-        whole.update(view)
-    start = 0
-    digests = bytearray()
-    for length in lengths:
-        digests += blake3(view[start : start + length]).digest(CHUNK_DIGEST_BYTES)
-        start += length
-    chunks.add(lengths, bytes(digests))
 
 
 def _at(chunk: int) -> int:

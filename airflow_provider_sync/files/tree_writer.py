@@ -46,6 +46,10 @@ class Backup:
     days: float | None = None
 
 
+Take = Callable[[memoryview], object]
+"""Takes a block of content, which is valid during the call."""
+
+
 class NewFile(Protocol):
     """A large file on its way; it gets its name by the next commit after :meth:`finish`. One thread at a time uses it.
 
@@ -54,11 +58,13 @@ class NewFile(Protocol):
 
     written: int
 
-    def read_written(self, start: int = 0) -> Iterator[bytes]:
-        """Yield what has been written so far, in blocks, for a digest of it. Another thread may do so while one writes.
+    @property
+    def shares_blocks(self) -> bool:
+        """Whether :meth:`copy_range` may take no time and no room, so that it is better than :meth:`write`."""
+        ...
 
-        :param start: bytes to skip
-        """
+    def read_written(self) -> Iterator[bytes]:
+        """Yield what has been written so far, in blocks, for a digest of it."""
         ...
 
     def digest_written(self) -> bytes | None:
@@ -69,9 +75,10 @@ class NewFile(Protocol):
         """Append ``data``."""
         ...
 
-    def copy_range(self, from_path: str, offset: int, length: int) -> None:
+    def copy_range(self, from_path: str, offset: int, length: int, take: Take) -> None:
         """Append a stretch of a file of the target.
 
+        :param take: called with every block that was appended, for a digest of it
         :raises FileChangedError: when that file ends before the stretch does
         :raises FileError: when it cannot be read
         """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, cast
 
 from starlette.responses import Response
 
 from airflow_provider_sync.exceptions import FileChangedError, MissingFileError
-from airflow_provider_sync.files.chunks import chunk_file
+from airflow_provider_sync.files.chunks import ChunkListBuilder, ChunkPiece, FileChunks
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.protocol.v2.compression import CONTENT_COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import (
@@ -27,6 +28,9 @@ from airflow_provider_sync.server.file_streams import Groups, stream_files
 from airflow_provider_sync.server.served_directory import ServedDirectories, ServedDirectory
 from airflow_provider_sync.server.stoppable_file import StoppableFile
 from airflow_provider_sync.server.version2_requests import invalid_field
+
+_MESSAGE_CHUNKS = 256
+"""Chunks in a message, about 16 MB of a file: the client compares them while the next ones are cut."""
 
 
 class ContentAnswers:
@@ -63,24 +67,50 @@ class ContentAnswers:
 
 
 def _chunks(directory: ServedDirectory, path: str, active: ActiveRequest) -> Groups:
+    """Yield the messages of the answer, while the file is read."""
     location = directory.storage.location
     try:
         with directory.noting_location(), directory.opener() as open_version, open_version(path) as opened:
             entry = opened.entry
             chunks = directory.cached.chunks(entry)
-            if chunks is None:
+            if chunks is not None:
+                yield from map(_message, chunks.pieces(MAX_CHUNKS))
+            else:
                 known = directory.cached.look_up((entry.path,))(entry)
-                chunks = chunk_file(cast("BinaryIO", StoppableFile(opened.file, active)), entry.size, digest=known)
+                cutting = FileChunks(cast("BinaryIO", StoppableFile(opened.file, active)), entry.size, digest=known)
+                last: ChunkPiece | None = None
+                for piece in _gathered(cutting):
+                    if last is not None:
+                        yield _message(last)
+                    last = piece
+                # Of a file that is not large, an error is then an answer of its own.
                 if not opened.is_unchanged():
                     raise FileChangedError(
                         f"{path!r} in {location} changed while it was read. Try again when nobody writes to it."
                     )
+                chunks = cutting.finish()
                 directory.cached.record_chunks(entry, chunks)
                 directory.cached.record([entry.with_digest(chunks.digest)])
+                if last is not None:
+                    yield _message(last)
     except MissingFileError as error:
         raise invalid_field("path", str(error)) from error
     except OSError as error:
         raise file_error("read", path, location, error) from error
-    for lengths, digests in chunks.pieces(MAX_CHUNKS):
-        yield (Chunks(lengths=tuple(lengths), digests=digests),)
     yield (Chunked(size=entry.size, mtime_ns=entry.mtime_ns, digest=chunks.digest),)
+
+
+def _message(piece: ChunkPiece) -> Sequence[Chunks]:
+    lengths, digests = piece
+    return (Chunks(lengths=tuple(lengths), digests=digests),)
+
+
+def _gathered(pieces: Iterable[ChunkPiece]) -> Iterator[ChunkPiece]:
+    """Join pieces: each message costs a change of threads."""
+    waiting = ChunkListBuilder()
+    for lengths, digests in pieces:
+        waiting.add(lengths, digests)
+        if len(waiting) >= _MESSAGE_CHUNKS:
+            yield waiting.take()
+    if len(waiting):
+        yield waiting.take()

@@ -92,7 +92,10 @@ def _read(client: SyncClient, request: ReadFiles = _READ) -> list[object]:
 
 
 def _chunk(client: SyncClient, request: ChunkFile = _CHUNK) -> list[object]:
-    chunks = client.chunk_file(request, size=10_000)
+    with client.chunk_file(request, size=10_000) as answer:
+        for lengths, digests in answer:
+            assert len(digests) == 16 * len(lengths)
+        chunks = answer.chunks()
     return [list(chunks.lengths), chunks.digests, chunks.digest]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, TransportError
 from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
-from airflow_provider_sync.files.chunks import Stretch, chunk_file, missing_ranges
+from airflow_provider_sync.files.chunk_matching import ChunkMatching, Stretch
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.tree_writer import Metadata, TreeWriter
 from tests.files.conftest import tree
-from tests.files.test_chunks import Content, chunks_of, noise
+from tests.files.test_chunks import Content, chunks_of, list_chunks, noise
 
 MIB = 1024 * 1024
 OLD = noise(20 * MIB)
@@ -39,9 +39,15 @@ def sent(plan: Iterable[Stretch], content: bytes = NEW, piece: int = 70_001) -> 
     return (stream[start : start + piece] for start in range(0, len(stream), piece))
 
 
+def how_to_make(new: bytes, old: bytes) -> list[Stretch]:
+    """Return the plan of a new version."""
+    matching = ChunkMatching(Content(old), len(old), known=chunks_of(old))
+    return list(matching.stretches(chunks_of(new).pieces(100)))
+
+
 def write(
     storage: LocalStorage,
-    plan: list[Stretch],
+    plan: Iterable[Stretch],
     content: Iterable[bytes],
     digest: bytes | None,
     *,
@@ -63,7 +69,7 @@ def write(
 @pytest.fixture(scope="module")
 def plan() -> list[Stretch]:
     """How the new version is made."""
-    return missing_ranges(chunks_of(NEW), chunks_of(OLD))
+    return how_to_make(NEW, OLD)
 
 
 def test_only_what_is_missing_is_fetched(storage: LocalStorage, root: Path, plan: list[Stretch]) -> None:
@@ -169,7 +175,7 @@ def test_a_cut_download_goes_on(storage: LocalStorage, root: Path, plan: list[St
     with storage.writer(may_replace=lambda path: False) as writer:
         new = writer.create("y", size=len(NEW), metadata=PLAIN, resume_key="1")
         assert new.written >= 5 * 70_001
-        left = after(plan, new.written)
+        left = list(after(plan, new.written))
         assert sum(length for _, length in fetched_ranges(left)) == sum(length for _, length in fetched_ranges(plan)) - 5 * 70_001
         digest = blake3(NEW).digest()
         assert assemble(new, left, "x", sent(left), digest=digest) == digest
@@ -183,7 +189,7 @@ def test_what_was_written_of_another_version_is_noticed(storage: LocalStorage, r
     begin_and_cut(storage, plan)
     with storage.writer(may_replace=lambda path: False) as writer:
         new = writer.create("y", size=len(NEW), metadata=PLAIN, resume_key="1")
-        left = after(plan, new.written)
+        left = list(after(plan, new.written))
         with pytest.raises(FileChangedError):
             assemble(new, left, "y", sent(left, NEW[::-1]), digest=blake3(NEW[::-1]).digest())
         new.discard()
@@ -198,14 +204,14 @@ def test_the_rest_of_a_plan_begins_where_the_file_ends(lengths: list[tuple[int, 
         plan.append(Stretch(offset, length, local))
         offset += length
 
-    def places(stretches: list[Stretch]) -> list[tuple[int, int | None]]:
+    def places(stretches: Sequence[Stretch]) -> list[tuple[int, int | None]]:
         return [
             (stretch.offset + byte, None if stretch.local is None else stretch.local + byte)
             for stretch in stretches
             for byte in range(stretch.length)
         ]
 
-    assert places(after(plan, written)) == places(plan)[written:]
+    assert places(list(after(plan, written))) == places(plan)[written:]
 
 
 def test_an_empty_file_needs_nothing() -> None:
@@ -222,10 +228,12 @@ def test_memory_does_not_grow_with_the_file(root: Path) -> None:
             file.write(number.to_bytes(4, "big") * 1024 + block[4096:])
     storage = LocalStorage(root)
     with storage.open("x") as file:
-        chunk_file(file, 64 * MIB)
+        list_chunks(file, 64 * MIB)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with storage.open("x") as file:
-        chunks = chunk_file(file, 64 * MIB)
-    write(storage, missing_ranges(chunks, chunks), [], chunks.digest, size=64 * MIB)
+        chunks = list_chunks(file, 64 * MIB)
+    with storage.open("x") as file:
+        plan = ChunkMatching(file, 64 * MIB).stretches(chunks.pieces(100))
+        write(storage, plan, [], chunks.digest, size=64 * MIB)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
-    assert chunk_file(Content(b""), 0).lengths.tolist() == []
+    assert list_chunks(Content(b""), 0).lengths.tolist() == []

@@ -10,7 +10,7 @@ import pytest
 from blake3 import blake3
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.files.chunks import ChunkList
+from airflow_provider_sync.files.chunks import ChunkList, FileChunks
 from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.protocol.v2.file_messages import MAX_CONTENT_BYTES, ChunkFile, DigestFiles, FileEntry, ListFiles
 from airflow_provider_sync.server import content_answers, file_answers, file_contents
@@ -24,18 +24,18 @@ _DIGESTS = {path: blake3(content).digest() for path, content in _TREE.items()}
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths of the files that the server reads for their digests or chunks."""
     done: list[str] = []
-    digest_file, chunk_file = file_answers.digest_file, content_answers.chunk_file
+    digest_file, cutting = file_answers.digest_file, content_answers.FileChunks
 
     def digest_and_note(opened: VersionedFile, *arguments: Any, **options: Any) -> bytes:
         done.append(opened.entry.path)
         return digest_file(opened, *arguments, **options)
 
-    def chunk_and_note(*arguments: Any, **options: Any) -> ChunkList:
+    def cut_and_note(*arguments: Any, **options: Any) -> FileChunks:
         done.append("chunks")
-        return chunk_file(*arguments, **options)
+        return cutting(*arguments, **options)
 
     monkeypatch.setattr(file_answers, "digest_file", digest_and_note)
-    monkeypatch.setattr(content_answers, "chunk_file", chunk_and_note)
+    monkeypatch.setattr(content_answers, "FileChunks", cut_and_note)
     return done
 
 
@@ -46,7 +46,10 @@ def digests(entries: dict[str, FileEntry]) -> dict[str, bytes | None]:
 
 def chunks(client: SyncClient) -> ChunkList:
     """Ask for the chunks of the large file."""
-    return client.chunk_file(ChunkFile(directory="d", path="large"), size=len(_TREE["large"]))
+    with client.chunk_file(ChunkFile(directory="d", path="large"), size=len(_TREE["large"])) as answer:
+        for _ in answer:
+            pass
+        return answer.chunks()
 
 
 def digest(client: SyncClient, *paths: str, always: bool = False, folder: str | None = None) -> list[bytes | None]:

@@ -17,6 +17,10 @@ from typing import Any
 # Not overlayfs, which loses errors of the layer below, and not FUSE, which does not ask its server to write.
 _EXT, _XFS, _BTRFS, _F2FS = 0xEF53, 0x58465342, 0x9123683E, 0xF2F52010
 _SYNCED_AS_A_WHOLE = frozenset({_EXT, _XFS, _BTRFS, _F2FS})
+# File systems on which a copy may share blocks with its original, or is made by the server. Where that cannot be, as on ext4, to
+# copy inside the kernel takes twice the time of reading and writing.
+_BCACHEFS, _OCFS2, _ZFS, _NFS = 0xCA451A4E, 0x7461636F, 0x2FC12FC1, 0x6969
+_SHARE_BLOCKS = frozenset({_XFS, _BTRFS, _BCACHEFS, _OCFS2, _ZFS, _NFS})
 # Older kernels report no errors from syncfs.
 _SYNCFS_SINCE = (5, 8)
 _RENAME_EXCHANGE = 2
@@ -54,16 +58,25 @@ def _call(name: str, *arguments: Any) -> None:
 
 def syncs_as_a_whole(descriptor: int) -> bool:
     """Whether :func:`sync_file_system` makes everything durable on the file system of ``descriptor``, and reports errors."""
+    return _file_system(descriptor) in _SYNCED_AS_A_WHOLE and _kernel() >= _SYNCFS_SINCE
+
+
+def shares_blocks(descriptor: int) -> bool:
+    """Whether a copy inside the kernel may take no time and no room on the file system of ``descriptor``."""
+    return _file_system(descriptor) in _SHARE_BLOCKS
+
+
+def _file_system(descriptor: int) -> int | None:
+    """Return the number of a file system; ``None`` where that is not to be had."""
     status = bytearray(_STATFS_BYTES)
     try:
         import ctypes
 
         _call("fstatfs", descriptor, (ctypes.c_char * _STATFS_BYTES).from_buffer(status))
     except (ImportError, OSError):
-        return False
+        return None
     # Its first field is a long.
-    kind = int.from_bytes(status[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) & 0xFFFFFFFF
-    return kind in _SYNCED_AS_A_WHOLE and _kernel() >= _SYNCFS_SINCE
+    return int.from_bytes(status[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) & 0xFFFFFFFF
 
 
 def _kernel() -> tuple[int, ...]:

@@ -8,12 +8,14 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError
 from airflow_provider_sync.files.file_errors import file_error
 from airflow_provider_sync.files.local.copies import copy_stretch, write_all
-from airflow_provider_sync.files.local.linux_calls import start_writing
+from airflow_provider_sync.files.local.linux_calls import shares_blocks, start_writing
 from airflow_provider_sync.files.local.pending_files import PendingFile
+from airflow_provider_sync.files.tree_writer import Take
 
 log = logging.getLogger(__name__)
 
@@ -112,18 +114,25 @@ class LocalNewFile:
         self._on_end = on_end
         self._source: tuple[str, int] | None = None
         self._begun = self.written
+        # Only for files that are put together.
+        self._block: memoryview | None = None
         self._is_full = False
 
-    def read_written(self, start: int = 0) -> Iterator[bytes]:
+    @cached_property
+    def shares_blocks(self) -> bool:
+        """Whether the file system shares blocks between files."""
+        return shares_blocks(self._descriptor)
+
+    def read_written(self) -> Iterator[bytes]:
         """Yield what has been written so far."""
-        offset = start
+        offset = 0
         while offset < self.written:
             try:
                 block = os.pread(self._descriptor, min(_BLOCK_BYTES, self.written - offset), offset)
             except OSError as error:
                 raise self._error(error) from error
             if not block:
-                raise FileChangedError(f"The unfinished {self.pending.path!r} in {self._location} was cut meanwhile. Try again.")
+                raise self._cut_meanwhile()
             offset += len(block)
             yield block
 
@@ -140,17 +149,39 @@ class LocalNewFile:
             raise self._error(error) from error
         self._count(len(data))
 
-    def copy_range(self, from_path: str, offset: int, length: int) -> None:
-        """Append a stretch of a file of the target."""
+    def copy_range(self, from_path: str, offset: int, length: int, take: Take) -> None:
+        """Append a stretch of a file of the target: by sharing its blocks, where the file system can, and else through memory."""
         self._check_room(length)
         source = self._source_of(from_path)
+        copied = 0
         try:
-            copied = copy_stretch(source, self._descriptor, offset, length)
+            while copied < length and (done := self._copy_block(source, offset + copied, length - copied, take)):
+                copied += done
         except OSError as error:
             raise self._error(error) from error
-        self._count(copied)
         if copied < length:
             raise FileChangedError(f"{from_path!r} in {self._location} became shorter while it was copied. Compare again.")
+
+    def _copy_block(self, source: int, offset: int, length: int, take: Take) -> int:
+        """Append up to a block of a file; return its bytes, 0 at the end of the file."""
+        if self._block is None:
+            self._block = memoryview(bytearray(_BLOCK_BYTES))
+        block = self._block[:length]
+        if self.shares_blocks:
+            # The file may change meanwhile: what is digested is what arrived here.
+            block = block[: copy_stretch(source, self._descriptor, offset, len(block))]
+            read = os.preadv(self._descriptor, [block], self.written) if block else 0
+            if read < len(block):
+                raise self._cut_meanwhile()
+        else:
+            block = block[: os.preadv(source, [block], offset)]
+            write_all(self._descriptor, block)
+        self._count(len(block))
+        take(block)
+        return len(block)
+
+    def _cut_meanwhile(self) -> FileChangedError:
+        return FileChangedError(f"The unfinished {self.pending.path!r} in {self._location} was cut meanwhile. Try again.")
 
     def copy_from(self, source: int) -> None:
         """Append all of a file that is open for reading, up to the announced size.

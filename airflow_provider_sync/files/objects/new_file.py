@@ -10,6 +10,7 @@ from blake3 import blake3
 from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.objects.streams import StoreWriter
 from airflow_provider_sync.files.objects.uploads import Made
+from airflow_provider_sync.files.tree_writer import Take
 
 
 class _GivenUpError(Exception):
@@ -36,6 +37,7 @@ class ObjectNewFile:
         on_end: Callable[[], None],
     ) -> None:
         self.written = 0
+        self.shares_blocks = False
         self._digest = blake3()
         self._path = path
         self._location = location
@@ -44,7 +46,7 @@ class ObjectNewFile:
         self._on_complete = on_complete
         self._on_end = on_end
 
-    def read_written(self, start: int = 0) -> Iterator[bytes]:
+    def read_written(self) -> Iterator[bytes]:
         """Yield nothing: no earlier try has left anything, and stores do not show what is on its way."""
         yield from ()
 
@@ -57,7 +59,7 @@ class ObjectNewFile:
         self.written += self._writer.write(bytes(data))
         self._digest.update(data)
 
-    def copy_range(self, from_path: str, offset: int, length: int) -> None:
+    def copy_range(self, from_path: str, offset: int, length: int, take: Take) -> None:
         """Refuse: stores do not make objects of stretches of others.
 
         :raises FileError: always

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import DirectoryBusyError, FileChangedError, FileError, MissingFileError
+from airflow_provider_sync.files.local import new_file as module
 from airflow_provider_sync.files.local.local_storage import LocalStorage
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from airflow_provider_sync.files.tree_writer import NewFile
@@ -101,29 +102,39 @@ def test_sizes_are_checked(writer: LocalTreeWriter, root: Path) -> None:
     with pytest.raises(FileError, match="'long' came with more than its 3 bytes"):
         long.write(b"abcd")
     with pytest.raises(FileError, match="'long' came with more than its 3 bytes"):
-        long.copy_range("source", 0, 4)
+        long.copy_range("source", 0, 4, pytest.fail)
     long.keep()
+    taken = bytearray()
     cut = writer.create("cut", size=20, metadata=PLAIN)
     with pytest.raises(FileChangedError, match=r"'source' in .* became shorter"):
-        cut.copy_range("source", 5, 10)
+        cut.copy_range("source", 5, 10, taken.extend)
+    assert taken == b"56789"
     assert b"".join(cut.read_written()) == b"56789"
     with pytest.raises(MissingFileError, match="Cannot read 'missing'"):
-        cut.copy_range("missing", 0, 1)
+        cut.copy_range("missing", 0, 1, pytest.fail)
     cut.discard()
     cut.discard()
     assert writer.commit() == []
     assert tree(root) == {"source": b"0123456789"}
 
 
-def test_a_file_of_ranges(writer: LocalTreeWriter, root: Path) -> None:
-    """A large file is put together from ranges of files that are there, also of the one that it replaces, and new bytes."""
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_file_of_ranges(writer: LocalTreeWriter, root: Path, shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file is put together from ranges of files that are there, also of the one that it replaces, and new bytes.
+
+    That is so whether or not the file system shares blocks, and what is handed over is what was written.
+    """
+    monkeypatch.setattr(module, "shares_blocks", lambda descriptor: shares)
     (root / "large").write_bytes(b"0123456789")
     (root / "other").write_bytes(b"abc")
     new_file = writer.create("large", size=10, metadata=OLD)
-    new_file.copy_range("large", 5, 5)
+    assert new_file.shares_blocks is shares
+    taken = bytearray()
+    new_file.copy_range("large", 5, 5, taken.extend)
     new_file.write(b"--")
-    new_file.copy_range("other", 0, 2)
-    new_file.copy_range("large", 0, 1)
+    new_file.copy_range("other", 0, 2, taken.extend)
+    new_file.copy_range("large", 0, 1, taken.extend)
+    assert taken == b"56789ab0"
     assert b"".join(new_file.read_written()) == b"56789--ab0"
     new_file.finish()
     (entry,) = writer.commit()
@@ -159,7 +170,10 @@ def test_a_large_file_that_fails_at_its_end(
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize(("call", "code"), [("pread", errno.EIO), ("copy_file_range", errno.EIO), ("unlink", errno.EACCES)])
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("pread", errno.EIO), ("preadv", errno.EIO), ("copy_file_range", errno.EIO), ("unlink", errno.EACCES)],
+)
 def test_a_large_file_whose_disk_fails(
     storage: LocalStorage, root: Path, call: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +183,7 @@ def test_a_large_file_whose_disk_fails(
         new_file = writer.create("large", size=9, metadata=PLAIN)
         new_file.write(b"x")
         with monkeypatch.context() as patch:
+            patch.setattr(module, "shares_blocks", lambda descriptor: call == "copy_file_range")
             FailingCall(call, code, lambda name: True, patch)
             with pytest.raises(FileError, match="Cannot write 'large'"):
                 _use(new_file, call)
@@ -179,8 +194,8 @@ def test_a_large_file_whose_disk_fails(
 def _use(new_file: NewFile, call: str) -> None:
     if call == "pread":
         list(new_file.read_written())
-    elif call == "copy_file_range":
-        new_file.copy_range("from", 0, 2)
+    elif call in ("preadv", "copy_file_range"):
+        new_file.copy_range("from", 0, 2, pytest.fail)
     else:
         new_file.discard()
 
@@ -215,3 +230,25 @@ def test_large_files_begin_to_be_written_early(storage: LocalStorage, monkeypatc
                 new_file.write(b"xy")
             new_file.finish()
     assert begun == [(0, 4), (4, 4)]
+
+
+def test_shared_blocks_that_changed_meanwhile(writer: LocalTreeWriter, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where blocks are shared, the bytes that arrived are handed over, and a file that was cut is noticed."""
+    (root / "from").write_bytes(b"abcdef")
+    copy_stretch = module.copy_stretch
+
+    def copy_and_change(source: int, target: int, offset: int, length: int) -> int:
+        copied = copy_stretch(source, target, offset, length)
+        os.pwrite(target, b"X", 0)
+        os.truncate(target, sizes.pop())
+        return copied
+
+    monkeypatch.setattr(module, "shares_blocks", lambda descriptor: True)
+    monkeypatch.setattr(module, "copy_stretch", copy_and_change)
+    sizes = [2, 3]
+    taken = bytearray()
+    new_file = writer.create("large", size=6, metadata=PLAIN)
+    new_file.copy_range("from", 0, 3, taken.extend)
+    assert taken == b"Xbc"
+    with pytest.raises(FileChangedError, match=r"The unfinished 'large' in .* was cut"):
+        new_file.copy_range("from", 3, 3, taken.extend)

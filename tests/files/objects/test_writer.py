@@ -12,7 +12,7 @@ from s3fs import S3FileSystem
 
 from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError
 from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
-from airflow_provider_sync.files.chunks import Stretch
+from airflow_provider_sync.files.chunk_matching import Stretch
 from airflow_provider_sync.files.objects import writer as object_tree_writer
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
 from airflow_provider_sync.files.objects.s3_api import S3Api
@@ -101,7 +101,7 @@ def test_an_upload_goes_on_after_a_cut_answer(storage: ObjectStorage, writer: Tr
     new = writer.create("x", size=len(data), metadata=PLAIN)
     with pytest.raises(IncompleteStreamError):
         assemble(new, whole_file(len(data)), "x", cut(), digest=blake3(data).digest())
-    left = after(whole_file(len(data)), new.written)
+    left = list(after(whole_file(len(data)), new.written))
     assert fetched_ranges(left) == ((100_000, len(data) - 100_000),)
     with pytest.raises(FileChangedError):
         assemble(writer.create("y", size=3, metadata=PLAIN), whole_file(3), "y", [b"abc"], digest=blake3(data).digest())

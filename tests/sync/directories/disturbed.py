@@ -81,7 +81,7 @@ def sync_with(
     with (
         mirror.client() as client,
         DisturbedClient(client.url, retries=retries) as disturbed,
-        open_cache(str(mirror.cache)) as cache,
+        open_cache(None if mirror.cache is None else str(mirror.cache)) as cache,
     ):
         for name, disturbance in disturbances.items():
             setattr(disturbed, name, disturbance)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from threading import Event
+from typing import TypeVar
 
 import msgspec
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError, ServerError
+from airflow_provider_sync.exceptions import FileChangedError, FileError, IncompleteStreamError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.assemble import after, assemble, fetched_ranges, whole_file
-from airflow_provider_sync.files.chunks import ChunkList, Stretch, chunk_file, missing_ranges
+from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.files.digest_cache import CachedRoot
-from airflow_provider_sync.files.tree import TreeEntry
+from airflow_provider_sync.files.storage import VersionedFile
 from airflow_provider_sync.files.tree_writer import NewFile, TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import (
     MAX_RANGES,
@@ -27,10 +28,13 @@ from airflow_provider_sync.protocol.v2.file_messages import (
     RequestedFile,
 )
 from airflow_provider_sync.sync.attempts import Attempts, repeated
+from airflow_provider_sync.sync.directories.version2.changed_file import ChangedFile, NoChunksError
 from airflow_provider_sync.sync.directories.version2.listings import LARGE_BYTES
 from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
 from airflow_provider_sync.sync.directories.version2.written import Written
+
+Result = TypeVar("Result")
 
 
 class NotSent(Exception):
@@ -104,37 +108,89 @@ class LargeFiles:
         entry = step.source
         if entry is None:
             return
-        source, plan = self._plan(step, entry)
-        digest = source.digest if source is not None else entry.digest
-        key = f"{entry.size} {entry.mtime_ns}"
-        new = self._writer.create(entry.path, size=entry.size, metadata=metadata_of(entry, self._rules), resume_key=key)
+        new = self._create(entry)
         try:
-            if new.written and digest is None and (digest := self._ask_digest(entry)) is None:
-                # Nothing tells whether what an earlier try left is of this version.
-                new.discard()
-                new = self._writer.create(entry.path, size=entry.size, metadata=metadata_of(entry, self._rules), resume_key=key)
-            digest = self._assemble(new, plan, entry, digest)
+            chunks = self._write_changed(new, step, entry)
+            if chunks is not None:
+                digest = chunks.digest
+            else:
+                expected = entry.digest
+                if new.written and expected is None and (expected := self._ask_digest(entry)) is None:
+                    # Nothing tells whether what an earlier try left is of this version.
+                    new.discard()
+                    new = self._create(entry)
+                digest = self._write_whole(new, entry, expected)
         except (NotSent, FileChangedError):
             new.discard()
             raise
         except BaseException:
             new.keep()
             raise
-        self._written.expect(step, digest, is_counted=True, chunks=source)
+        self._written.expect(step, digest, is_counted=True, chunks=chunks)
         new.finish()
 
-    def _assemble(self, new: NewFile, plan: list[Stretch], entry: FileEntry, digest: bytes | None) -> bytes:
-        """Write what is left of a file, going on after answers that are cut."""
+    def _create(self, entry: FileEntry) -> NewFile:
+        key = f"{entry.size} {entry.mtime_ns}"
+        return self._writer.create(entry.path, size=entry.size, metadata=metadata_of(entry, self._rules), resume_key=key)
+
+    def _write_changed(self, new: NewFile, step: Step, entry: FileEntry) -> ChunkList | None:
+        """Write what is left of a file with the help of the target's version.
+
+        :return: its chunks; ``None`` where it has to be fetched as a whole
+        """
+        request = self._request
+        asked = ChunkFile(directory=request.directory, folder=request.folder, links=request.links, path=entry.path)
+        with self._old_version(step) as old:
+            if old is None:
+                return None
+            known = self._root.chunks(old.entry)
+
+            def write() -> ChunkList:
+                changed = ChangedFile(self._client, asked, entry, old, known, self._stopped.is_set)
+                return changed.write(new, lambda ranges: self._read(entry, ranges), self._written.note_progress)
+
+            try:
+                return self._going_on(new, write)
+            except NoChunksError:
+                return None
+
+    def _write_whole(self, new: NewFile, entry: FileEntry, expected: bytes | None) -> bytes:
+        """Fetch what is left of a file.
+
+        :param expected: its digest, if it is known
+        """
+
+        def write() -> bytes:
+            left = list(after(whole_file(entry.size), new.written))
+            content = _Content(self._read(entry, fetched_ranges(left)))
+            checked = content.checked if left == whole_file(entry.size) else None
+            return assemble(new, left, entry.path, content, digest=expected, checked=checked)
+
+        return self._going_on(new, write)
+
+    @contextmanager
+    def _old_version(self, step: Step) -> Iterator[VersionedFile | None]:
+        """Open the target's version; ``None`` if there is none that would save anything."""
+        present = step.target
+        # To read an object costs as much as to fetch it.
+        if step.action != "changed" or present is None or present.size <= LARGE_BYTES or self._storage.is_remote:
+            yield None
+            return
+        try:
+            opened = self._storage.open_version(present.path)
+        except FileError:
+            yield None  # it will be replaced as a whole
+            return
+        with opened:
+            yield opened
+
+    def _going_on(self, new: NewFile, write: Callable[[], Result]) -> Result:
+        """Call ``write`` until it is done, as often as answers are cut and something came."""
         attempts = Attempts(self._client)
         while True:
             before = new.written
-            left = after(plan, before)
             try:
-                content = _Content(self._read(entry, fetched_ranges(left)))
-                checked = content.checked if left == whole_file(entry.size) else None
-                found = assemble(new, left, entry.path, content, digest=digest, checked=checked)
-                self._written.note_progress(sum(stretch.length for stretch in plan if stretch.local is not None))
-                return found
+                return write()
             except IncompleteStreamError as error:
                 if self._stopped.is_set():
                     raise
@@ -156,51 +212,6 @@ class LargeFiles:
                         raise NotSent(message)
                     self._written.note_progress(len(message.data))
                     yield message
-
-    def _plan(self, step: Step, entry: FileEntry) -> tuple[ChunkList | None, list[Stretch]]:
-        """Return the chunks of the source's version, if they were asked for, and how to make it.
-
-        :raises FileChangedError: when that version is not the one that was listed
-        """
-        present = step.target
-        # To read an object costs as much as to fetch it.
-        if step.action != "changed" or present is None or present.size <= LARGE_BYTES or self._storage.is_remote:
-            return None, whole_file(entry.size)
-        with ThreadPoolExecutor(1, thread_name_prefix="sync-chunks") as pool:
-            asked = pool.submit(self._ask_chunks, entry)
-            local = self._local_chunks(present)
-            source = asked.result()
-        if source is None or local is None:
-            return source, whole_file(entry.size)
-        if source.size != entry.size:
-            raise FileChangedError(f"{entry.path!r} changed at the source since it was listed. Try again.")
-        return source, missing_ranges(source, local)
-
-    def _ask_chunks(self, entry: FileEntry) -> ChunkList | None:
-        """Return the chunks of the source's version; ``None`` if the server refuses, for a reason that the download will show."""
-        request = self._request
-        asked = ChunkFile(directory=request.directory, folder=request.folder, links=request.links, path=entry.path)
-        try:
-            return repeated(self._client, lambda: self._client.chunk_file(asked, size=entry.size))
-        except ServerError as error:
-            if error.retryable:
-                raise
-            return None
-
-    def _local_chunks(self, present: TreeEntry) -> ChunkList | None:
-        """Return the chunks of the target's version; ``None`` if it cannot be read."""
-        if (known := self._root.chunks(present)) is not None:
-            return known
-        try:
-            with self._storage.open_version(present.path) as opened:
-                digest = present.digest if opened.entry.version == present.version else None
-                chunks = chunk_file(opened.file, opened.entry.size, digest=digest)
-                if not opened.is_unchanged():
-                    return None
-                self._root.record_chunks(opened.entry, chunks)
-        except (FileError, OSError):
-            return None  # it will be replaced as a whole
-        return chunks
 
     def _ask_digest(self, entry: FileEntry) -> bytes | None:
         """Return the digest of the source's version, by which what an earlier try has left is checked."""

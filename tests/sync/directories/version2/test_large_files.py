@@ -6,14 +6,13 @@ import os
 import random
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import NoReturn
 
 import pytest
 from blake3 import blake3
 
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ServerError, SyncFailed, TransportError
-from airflow_provider_sync.files.chunks import ChunkList
+from airflow_provider_sync.exceptions import IncompleteStreamError, ServerError, SyncFailed, TransportError
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.server import file_contents
 from airflow_provider_sync.sync import attempts
@@ -217,7 +216,7 @@ def test_a_server_that_is_busy(folders: Mirror, monkeypatch: pytest.MonkeyPatch)
     old = target(folders).read_bytes()
     put(folders, source(folders) + b"grown", seconds=1)
 
-    def busy(*_: object, **__: object) -> ChunkList:
+    def busy(*_: object, **__: object) -> NoReturn:
         raise ServerError("It is busy.", 503)
 
     monkeypatch.setattr(SyncClient, "chunk_file", busy)
@@ -225,26 +224,3 @@ def test_a_server_that_is_busy(folders: Mirror, monkeypatch: pytest.MonkeyPatch)
         folders.sync()
     assert failure.value.retryable
     assert target(folders).read_bytes() == old
-
-
-@pytest.mark.parametrize("trouble", ["changed", "unreadable"])
-def test_a_file_that_cannot_be_cut_here(folders: Mirror, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
-    """A target's file that changes or turns unreadable while it is cut into chunks is replaced as a whole."""
-    folders.cache = None
-    put(folders, source(folders) + b"grown", seconds=1)
-    original = large_files.chunk_file
-
-    def disturbed(file: BinaryIO, size: int, *, digest: bytes | None) -> ChunkList:
-        if trouble == "unreadable":
-            raise FileError("It is locked.")
-        chunks = original(file, size, digest=digest)
-        with target(folders).open("r+b") as other:
-            other.write(b"changed")
-        os.utime(target(folders), (5, 5))
-        return chunks
-
-    monkeypatch.setattr(large_files, "chunk_file", disturbed)
-    report = folders.sync()
-    assert (report.files_updated, report.bytes_written, report.verified) == (1, SIZE + 5, "digest")
-    assert report.bytes_received > SIZE
-    assert target(folders).read_bytes() == source(folders)

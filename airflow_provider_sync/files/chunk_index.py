@@ -1,0 +1,122 @@
+"""Find the chunks of a file by their digests, in some 40 bytes of memory for each, and note what is not cut into chunks yet."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from airflow_provider_sync.protocol.v2.file_messages import CHUNK_DIGEST_BYTES
+
+_SLOTS = 1024
+"""Places of an index at its beginning; a power of two."""
+
+
+class ChunkIndex:
+    """Chunks of one version of a file, found by digest. A dictionary would take four times the memory.
+
+    :ivar following: number of the chunk that is found first of several equal ones: the one after the chunk that was found last
+    """
+
+    def __init__(self) -> None:
+        self._offsets = array("Q")
+        self._lengths = array("I")
+        self._digests = bytearray()
+        # A table of hashes: the number of a chunk, counted from 1, or 0. The next place is tried where one is taken.
+        self._slots = array("I", bytes(4 * _SLOTS))
+        self.following = 0
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def add(self, offset: int, lengths: Iterable[int], digests: bytes) -> None:
+        """Add chunks that lie one after the other.
+
+        :param offset: of the first one
+        :param digests: of all of them, joined
+        """
+        first = len(self._lengths)
+        self._lengths.extend(lengths)
+        self._digests += digests
+        for number in range(first, len(self._lengths)):
+            self._offsets.append(offset)
+            offset += self._lengths[number]
+            if 2 * number > len(self._slots):
+                self._grow(number)
+            self._enter(number)
+
+    def _enter(self, number: int) -> None:
+        slots, digest = self._slots, self._digest(number)
+        slot = self._slot(digest)
+        while taken := slots[slot]:
+            # The first of several equal chunks is the one that is found.
+            if self._digest(taken - 1) == digest:
+                return
+            slot = (slot + 1) % len(slots)
+        slots[slot] = number + 1
+
+    def _grow(self, count: int) -> None:
+        self._slots = array("I", bytes(8 * len(self._slots)))
+        for number in range(count):
+            self._enter(number)
+
+    def find(self, digest: bytes, length: int) -> int | None:
+        """Return where a chunk is; ``None`` if there is none of these bytes.
+
+        Of several equal chunks, such as zeros, it is the one after the chunk that was found last, which makes long stretches.
+        """
+        number = self.following
+        if number == len(self._lengths) or self._digest(number) != digest:
+            slots = self._slots
+            slot = self._slot(digest)
+            while (number := slots[slot] - 1) >= 0 and self._digest(number) != digest:
+                slot = (slot + 1) % len(slots)
+            if number < 0:
+                return None
+        if self._lengths[number] != length:
+            return None
+        self.following = number + 1
+        return self._offsets[number]
+
+    def _digest(self, number: int) -> bytes | bytearray:
+        return self._digests[number * CHUNK_DIGEST_BYTES : (number + 1) * CHUNK_DIGEST_BYTES]
+
+    def _slot(self, digest: bytes | bytearray) -> int:
+        return int.from_bytes(digest[:8], "little") % len(self._slots)
+
+
+class UncutStretches:
+    """The stretches of a file that are not cut into chunks yet.
+
+    :param size: bytes of the file
+    """
+
+    def __init__(self, size: int) -> None:
+        self._starts = [0] if size else []
+        self._ends = [size] if size else []
+
+    def end(self, offset: int) -> int:
+        """Return where the stretch ends that has this byte; the offset itself if it is in none."""
+        number = bisect_right(self._starts, offset) - 1
+        return max(offset, self._ends[number]) if number >= 0 else offset
+
+    def next(self, offset: int) -> tuple[int, int] | None:
+        """Return start and end of the first stretch from an offset on, else of the first one at all; ``None`` if none is left."""
+        if not self._starts:
+            return None
+        if (end := self.end(offset)) > offset:
+            return offset, end
+        number = bisect_right(self._starts, offset) % len(self._starts)
+        return self._starts[number], self._ends[number]
+
+    def remove(self, start: int, end: int) -> None:
+        """Note that a part of a stretch is cut into chunks."""
+        number = bisect_right(self._starts, start) - 1
+        left = [(begin, until) for begin, until in ((self._starts[number], start), (end, self._ends[number])) if begin < until]
+        self._starts[number : number + 1] = [begin for begin, _ in left]
+        self._ends[number : number + 1] = [until for _, until in left]
+
+    def clear(self) -> None:
+        """Leave no stretch."""
+        self._starts.clear()
+        self._ends.clear()

@@ -1,0 +1,135 @@
+"""Write the new version of a large file, of which only what the target lacks is fetched.
+
+Three threads are at work: one takes the source's chunks as they come, one compares them with the target's version, and the
+caller's writes and digests the new one. So both sides work on the file at the same time, and the target reads its version once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.exceptions import FileChangedError, IncompleteStreamError, ServerError
+from airflow_provider_sync.files.assemble import after, assemble, check_digest
+from airflow_provider_sync.files.chunk_matching import ChunkMatching, Stretch
+from airflow_provider_sync.files.chunks import ChunkList, ChunkPiece
+from airflow_provider_sync.files.storage import VersionedFile
+from airflow_provider_sync.files.stretches_ahead import StretchesAhead
+from airflow_provider_sync.files.tree_writer import NewFile
+from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, Content, FileEntry
+
+ReadRanges = Callable[[tuple[tuple[int, int], ...]], Iterable[Content]]
+"""Fetches ranges of the source's version, given by offset and length."""
+
+
+class NoChunksError(Exception):
+    """The server refuses to tell the chunks of a file, for a reason that a download of the whole file will show."""
+
+
+class ChangedFile:
+    """One try to write a new version.
+
+    :param request: asks for the source's chunks
+    :param entry: the source's version, as it was listed
+    :param old: the target's version
+    :param known: the chunks of that, if they are known
+    :param is_stopped: whether the sync has failed elsewhere
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        request: ChunkFile,
+        entry: FileEntry,
+        old: VersionedFile,
+        known: ChunkList | None,
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._entry = entry
+        self._old = old
+        self._known = known
+        self._is_stopped = is_stopped
+        self._closed = Event()
+        self._pieces: SimpleQueue[ChunkPiece | None] = SimpleQueue()
+        self._ahead = StretchesAhead()
+
+    def write(self, new: NewFile, read: ReadRanges, note_copied: Callable[[int], None]) -> ChunkList:
+        """Write what is left of a new version, and return its chunks, by whose digest all of it was checked.
+
+        :param read: fetches what the target lacks
+        :param note_copied: called with numbers of bytes that the target has
+        :raises NoChunksError: when the file has to be fetched as a whole
+        :raises FileChangedError: when either version changed meanwhile
+        :raises IncompleteStreamError: when an answer is cut; ``new`` can be gone on with
+        """
+        with ThreadPoolExecutor(2, thread_name_prefix="sync-chunks") as pool:
+            asking = pool.submit(self._ask)
+            pool.submit(self._ahead.fill, after(self._stretches(asking, new), new.written))
+            try:
+                found = assemble(new, self._plan(note_copied), self._entry.path, self._content(read))
+            finally:
+                self._closed.set()
+                self._ahead.close()
+            chunks = asking.result()
+        if chunks.size != self._entry.size:
+            raise self._changed()
+        check_digest(self._entry.path, found, chunks.digest)
+        return chunks
+
+    def _ask(self) -> ChunkList:
+        """Take the source's chunks as fast as they come: they are few bytes, and a server does not wait for long."""
+        begun = False
+        try:
+            with self._client.chunk_file(self._request, size=self._entry.size) as answer:
+                begun = True
+                for piece in answer:
+                    if self._closed.is_set() or self._is_stopped():
+                        raise IncompleteStreamError("Another download failed.")
+                    self._pieces.put(piece)
+                return answer.chunks()
+        except ServerError as error:
+            if not error.retryable:
+                raise NoChunksError from error
+            if begun:
+                # Before, the request was repeated already.
+                raise IncompleteStreamError(str(error)) from error
+            raise
+        finally:
+            self._pieces.put(None)
+
+    def _stretches(self, asking: Future[ChunkList], new: NewFile) -> Iterator[Stretch]:
+        size = self._entry.size
+        # Where blocks are shared, bytes need not be in memory to be written.
+        keep_from = size if new.shares_blocks else new.written
+        matching = ChunkMatching(
+            self._old.file, self._old.entry.size, known=self._known, buffers=self._ahead, keep_from=keep_from
+        )
+        for stretch in matching.stretches(self._received(asking)):
+            if stretch.offset + stretch.length > size:
+                raise self._changed()
+            yield stretch
+
+    def _received(self, asking: Future[ChunkList]) -> Iterator[ChunkPiece]:
+        while (piece := self._pieces.get()) is not None:
+            yield piece
+        asking.result()
+
+    def _plan(self, note_copied: Callable[[int], None]) -> Iterator[Stretch]:
+        for stretch in self._ahead:
+            yield stretch
+            if stretch.local is not None:
+                note_copied(stretch.length)
+
+    def _content(self, read: ReadRanges) -> Iterator[memoryview]:
+        # When the writer needs more, all is asked for that is known to be missing by then.
+        while ranges := self._ahead.missing():
+            for message in read(ranges):
+                yield message.data
+
+    def _changed(self) -> FileChangedError:
+        return FileChangedError(f"{self._entry.path!r} changed at the source since it was listed. Try again.")
