@@ -1,7 +1,7 @@
 """Servers that log statements instead of rows (``binlog_format=STATEMENT``), where InnoDB takes no write under READ COMMITTED.
 
 Where the user may, sessions log rows, as servers do by default: the replicas then get exactly the rows that were written. Where
-he may not, transactions are REPEATABLE READ, which InnoDB accepts, and which locks all rows of the target until the commit.
+not, transactions are REPEATABLE READ, which InnoDB accepts, and which locks all rows of the target until the commit.
 """
 
 from __future__ import annotations

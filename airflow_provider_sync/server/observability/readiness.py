@@ -1,6 +1,6 @@
 """Whether the server could answer now: each database answers, each directory can be read.
 
-Anybody may ask, as often as he likes: whoever asks learns what the last look showed. A look at one source is never begun while
+Anybody may ask, as often as they like, and learns what the last look showed. A look at one source is never begun while
 one is under way, or within :data:`SECONDS` of its end, so that nobody can keep a database busy by asking.
 """
 
