@@ -22,10 +22,10 @@ from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sync.consistent_run import consistent_snapshot
 from airflow_provider_sync.sync.directories.pipeline import sync_directory
 from airflow_provider_sync.sync.dropped_tables import OtherTables, drop_gone
 from airflow_provider_sync.sync.guards import allowing
-from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import expand, inspect_target, offered_tables, with_warnings
 from airflow_provider_sync.sync.progress import Progress
@@ -221,7 +221,7 @@ def run(
     with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         by_url = plan.resolved(client).tables
         together = list(chain.from_iterable(by_url.values()))
-        with outcomes.going_on(partial(tables_failed, together)), one_moment(client, config, together):
+        with outcomes.going_on(partial(tables_failed, together)), consistent_snapshot(client, config, together):
             for url, tables in by_url.items():
                 with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
                     warnings = inspect_target(database, plan.patterns_of(url), tables)

@@ -19,9 +19,9 @@ from airflow_provider_sync.config import ClientConfig, TargetTable, cache_path
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
+from airflow_provider_sync.sync.consistent_run import refuse_steps
 from airflow_provider_sync.sync.directories.steps import FileBatch, compare_directory, delete_files, download_batch
 from airflow_provider_sync.sync.dropped_tables import refuse_drops
-from airflow_provider_sync.sync.one_moment import refuse_steps
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target
 from airflow_provider_sync.sync.progress import Progress

@@ -18,9 +18,9 @@ from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.attempts import repeated
+from airflow_provider_sync.sync.consistent_run import consistent_snapshot
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, diff_directory
 from airflow_provider_sync.sync.dropped_tables import drop_gone
-from airflow_provider_sync.sync.one_moment import one_moment
 from airflow_provider_sync.sync.outcomes import Outcomes
 from airflow_provider_sync.sync.pattern_resolution import inspect_target, with_warnings
 from airflow_provider_sync.sync.progress import Progress
@@ -159,7 +159,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
     with SyncClient.from_config(config) as client:
         by_url = plan.resolved(client).tables
         together = list(chain.from_iterable(by_url.values()))
-        with tables.going_on(partial(_failed, together)), one_moment(client, config, together):
+        with tables.going_on(partial(_failed, together)), consistent_snapshot(client, config, together):
             for url, group in by_url.items():
                 # A database that cannot be opened is no reason to leave the tables of others alone.
                 with tables.going_on(partial(_failed, group)), opener.database(url) as database:

@@ -1,4 +1,4 @@
-"""One moment for all tables of a run, if ``consistent`` asks for it."""
+"""The option ``consistent``: one snapshot of the source for all tables of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_sync.config import ClientConfig, TargetTable
 from airflow_provider_sync.exceptions import ConfigurationError
 
 
-def one_moment(client: SyncClient, config: ClientConfig, tables: Sequence[TargetTable]) -> AbstractContextManager[None]:
+def consistent_snapshot(client: SyncClient, config: ClientConfig, tables: Sequence[TargetTable]) -> AbstractContextManager[None]:
     """Read all tables inside the block from one snapshot of the source, if the configuration asks for that.
 
     :raises ConfigurationError: when the server cannot hold a snapshot
