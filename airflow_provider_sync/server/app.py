@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -80,17 +80,8 @@ def create_app(
     sources = Sources(config, open_engine=open_engine, open_storage=open_storage)
     access = Access(Tokens(config, admits))
     state = state or ProcessState.begin(config.limits)
-    active_requests = state.active_requests
-    stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
     offered = OfferedTables(config, sources)
-    tables = TableAnswers(config, sources, offered, stream_headers=stream_headers)
-    directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
-    leases = SnapshotLeases(config.limits, sources, state.leases)
-    digests = TableDigestAnswers(sources, offered, leases)
-    many_tables = ManyTableAnswers(sources, offered, leases)
-    snapshots = SnapshotAnswers(config.limits, sources, offered, leases)
-    served = ServedDirectories(config, sources)
-    listings, contents = FileAnswers(served), ContentAnswers(served)
+    prefix = normal_prefix(prefix)
 
     operating = OperatorEndpoints(config, access, sources, state.metrics)
     observers: list[Observer] = [state.metrics.observe, *([write_access_line] if config.log.access else [])]
@@ -105,30 +96,17 @@ def create_app(
         if audit_log is not None:
             audit_log.close()
 
-    prefix = normal_prefix(prefix)
-    routes = [Route(f"{prefix}/capabilities", _capabilities(config, offered, access), methods=["GET"])]
-    routes += operating.routes(prefix)
-    for name, answer in (
-        ("getTableHash", tables.hash),
-        ("getTable", tables.rows),
-        ("getFileHashes", directories.hashes),
-        ("getFiles", directories.contents),
-    ):
-        endpoint = Endpoint(name, _from_fields(answer), access, active_requests, max_bytes=MAX_REQUEST_BYTES, of="files")
-        routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
-    for name, message_answer, of in (
-        ("describeTable", digests.describe, "keys"),
-        ("describeTables", many_tables.describe, "tables"),
-        ("holdSnapshot", snapshots.hold, "tables"),
-        ("digestRows", digests.digests, "keys"),
-        ("getRows", digests.rows, "keys"),
-        ("listFiles", listings.list, "files"),
-        ("digestFiles", listings.digest, "files"),
-        ("readFiles", contents.read, "files"),
-        ("chunkFile", contents.chunk, "files"),
-    ):
-        endpoint = Endpoint(name, _from_message(message_answer), access, active_requests, max_bytes=MAX_KEYS_BYTES, of=of)
-        routes.append(Route(f"{prefix}/{name}", endpoint, methods=["POST"]))
+    routes = [
+        Route(f"{prefix}/capabilities", _capabilities(config, offered, access), methods=["GET"]),
+        *operating.routes(prefix),
+        *(
+            Route(f"{prefix}/{endpoint.name}", endpoint, methods=["POST"])
+            for endpoint in (
+                *_version1_endpoints(config, sources, offered, access, state, host_compresses=host_compresses),
+                *_version2_endpoints(config, sources, offered, access, state),
+            )
+        ),
+    ]
     allowed = [*(hosts or ()), *config.allowed_hosts] or None
     app = Starlette(
         routes=routes,
@@ -142,6 +120,44 @@ def create_app(
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _version1_endpoints(
+    config: ServerConfig, sources: Sources, offered: OfferedTables, access: Access, state: ProcessState, *, host_compresses: bool
+) -> Iterator[Endpoint]:
+    stream_headers = {"Content-Encoding": "identity"} if host_compresses else {}
+    tables = TableAnswers(config, sources, offered, stream_headers=stream_headers)
+    directories = DirectoryAnswers(config, sources, stream_headers=stream_headers)
+    answers: dict[str, FieldsAnswer] = {
+        "getTableHash": tables.hash,
+        "getTable": tables.rows,
+        "getFileHashes": directories.hashes,
+        "getFiles": directories.contents,
+    }
+    for name, answer in answers.items():
+        yield Endpoint(name, _from_fields(answer), access, state.active_requests, max_bytes=MAX_REQUEST_BYTES, of="files")
+
+
+def _version2_endpoints(
+    config: ServerConfig, sources: Sources, offered: OfferedTables, access: Access, state: ProcessState
+) -> Iterator[Endpoint]:
+    leases = SnapshotLeases(config.limits, sources, state.leases)
+    digests = TableDigestAnswers(sources, offered, leases)
+    served = ServedDirectories(config, sources)
+    listings, contents = FileAnswers(served), ContentAnswers(served)
+    answers: dict[str, tuple[MessageAnswer, str]] = {
+        "describeTable": (digests.describe, "keys"),
+        "describeTables": (ManyTableAnswers(sources, offered, leases).describe, "tables"),
+        "holdSnapshot": (SnapshotAnswers(config.limits, sources, offered, leases).hold, "tables"),
+        "digestRows": (digests.digests, "keys"),
+        "getRows": (digests.rows, "keys"),
+        "listFiles": (listings.list, "files"),
+        "digestFiles": (listings.digest, "files"),
+        "readFiles": (contents.read, "files"),
+        "chunkFile": (contents.chunk, "files"),
+    }
+    for name, (answer, of) in answers.items():
+        yield Endpoint(name, _from_message(answer), access, state.active_requests, max_bytes=MAX_KEYS_BYTES, of=of)
 
 
 def _rates(config: ServerConfig) -> list[Middleware]:

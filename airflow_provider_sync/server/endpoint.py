@@ -29,7 +29,7 @@ Answer = Callable[[Request, bytes, Grant, ActiveRequest], Response]
 class Endpoint:
     """An ASGI application that answers at one path.
 
-    :param name: of the endpoint, for the log
+    :ivar name: of the endpoint, as it stands in its path and in the log
     :param answer: makes the answer
     :param access: checks the token
     :param active_requests: limits how many requests are at work
@@ -40,7 +40,7 @@ class Endpoint:
     def __init__(
         self, name: str, answer: Answer, access: Access, active_requests: ActiveRequests, *, max_bytes: int, of: str
     ) -> None:
-        self._name = name
+        self.name = name
         self._answer = answer
         self._access = access
         self._active_requests = active_requests
@@ -50,7 +50,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; when its client disconnects, stop all work for it."""
         account = account_of(scope)
-        account.endpoint = self._name
+        account.endpoint = self.name
         request = Request(scope, receive, send)
         grant = await self._access.grant(request)
         with self._active_requests.admit(account) as active:
