@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from airflow_provider_sync.config import SourceTable
 from airflow_provider_sync.databases.found_details import FoundDetails, FoundForeignKey
 from airflow_provider_sync.databases.table_slice import TableSlice
 from airflow_provider_sync.protocol.v2.described_details import MAX_DETAILS, MAX_TEXT, ForeignKeyDescription, TableDetails
@@ -18,10 +21,12 @@ def offered_details(opened: OpenTable, visible: VisibleTables, sources: Sources,
     untold = [what for column, what in found.untold if (is_whole if column is None else column in columns)]
     indexes = [index for index in found.indexes if columns.issuperset(index.columns)]
     foreign_keys = []
+    # Listed once: where patterns offer tables, their databases are asked.
+    tables = visible.list() if found.foreign_keys else []
     for key in found.foreign_keys:
         if not columns.issuperset(key.columns):
             continue
-        parent = _name_of(opened, key, visible, sources)
+        parent = _name_of(opened, key, tables, sources)
         if parent is None:
             untold.append(f"foreign key {key.name!r}, since the table to which it refers is not offered")
             continue
@@ -58,10 +63,10 @@ def _found(opened: OpenTable) -> FoundDetails:
     return opened.database.catalog.table_details(opened.connection, opened.table)
 
 
-def _name_of(opened: OpenTable, key: FoundForeignKey, visible: VisibleTables, sources: Sources) -> str | None:
+def _name_of(opened: OpenTable, key: FoundForeignKey, tables: Sequence[SourceTable], sources: Sources) -> str | None:
     """Return the name under which the caller may see the table to which a foreign key refers."""
     schema = key.parent_schema or opened.table.schema
     parent = f"{schema}.{key.parent}" if schema else key.parent
     url = opened.database.engine.url
-    tables = (table for table in visible.list() if table.table_name == parent)
-    return next((table.name for table in tables if sources.database(table).engine.url == url), None)
+    named = (table for table in tables if table.table_name == parent)
+    return next((table.name for table in named if sources.database(table).engine.url == url), None)
