@@ -1,4 +1,4 @@
-"""What a client shows of itself to the server."""
+"""The credentials that a client shows to the server: token, login and password, certificate."""
 
 from __future__ import annotations
 

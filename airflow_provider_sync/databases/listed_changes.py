@@ -1,4 +1,4 @@
-"""Input and result of a merge: a target with its staged rows, and counts."""
+"""Values of a merge: what it gets (staged rows), what it lists and counts before it writes, and what it has done."""
 
 from __future__ import annotations
 
