@@ -26,15 +26,23 @@ from airflow_provider_sync.config import (
 from airflow_provider_sync.config.table_patterns import entry_for, is_pattern, selects
 from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.registry import entry_of
+from airflow_provider_sync.databases.registry import entry_of, missing_file
 from airflow_provider_sync.databases.schema import Table
-from airflow_provider_sync.exceptions import FileError, MissingTableError, SyncError, TableError, wrap_unexpected_errors
+from airflow_provider_sync.exceptions import (
+    FileError,
+    MissingTableError,
+    SyncError,
+    TableError,
+    TransportError,
+    wrap_unexpected_errors,
+)
 from airflow_provider_sync.files.hashers import load_hasher
 from airflow_provider_sync.near_names import did_you_mean
 from airflow_provider_sync.server.offered_tables import matched_tables, names_where
 from airflow_provider_sync.server.open_table import OpenTable
 from airflow_provider_sync.server.process.tls import certificate_end, tls_context
 from airflow_provider_sync.server.source_relation import describe_source
+from airflow_provider_sync.server.sources import no_file
 from airflow_provider_sync.sync.tables.target import resolve_target
 
 AnyTable = TypeVar("AnyTable", bound=TableConfig)
@@ -150,7 +158,7 @@ def _try_databases(
 ) -> Iterator[Trial]:
     """Open each database once, also one that no table uses, and try its tables.
 
-    :param expand: finds the tables that patterns match
+    :param expand: finds the tables that patterns match, of a source, whose file has to be there
     """
     by_url: dict[str, list[AnyTable]] = {url: [] for url in connections.values()}
     for table in tables:
@@ -167,6 +175,8 @@ def _try_database(
     shown = name or f"of table {tables[0].name}"
     try:
         with wrap_unexpected_errors(), OPENER.database(url) as opened:
+            if expand is not None and (file := missing_file(opened.engine)) is not None:
+                raise TransportError(no_file(file))
             database = opened.with_session(allow_row_security=any(table.allow_row_security for table in tables))
             with database.snapshot() as connection:
                 yield Trial("connection", shown, False, f"opened, {entry_of(database.engine).title}")

@@ -32,6 +32,10 @@ def _never(_url: URL) -> bool:
     return False
 
 
+def _no_file(_url: URL) -> Path | None:
+    return None
+
+
 def _connect(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection:
     return dialect.connect(**arguments)
 
@@ -52,6 +56,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     :ivar load: imports the engine's package and returns its database class
     :ivar asset_uri: returns the URI of a table, as the engine's Airflow provider writes assets
     :ivar is_in_memory: whether a URL means a database that ends with its connection
+    :ivar file: the file that a URL names; ``None`` where there is none, or where it cannot be told
     :ivar connect: opens a connection with the driver's arguments
     :ivar secure: lets no connection of an engine do what the server may ask for against the client's will
     :ivar share: prepares an engine for several processes that write small rows, as the history is, or refuses it
@@ -69,6 +74,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     url_options: frozenset[str] | None = None
     url_from_hook: bool = False
     is_in_memory: Callable[[URL], bool] = _never
+    file: Callable[[URL], Path | None] = _no_file
     connect: Callable[[Dialect, dict[str, Any]], DBAPIConnection] = _connect
     secure: Callable[[Engine], None] = _nothing
     share: Callable[[Engine], None] = _nothing
@@ -108,6 +114,12 @@ def database_for(engine: Engine) -> Database:
     :raises ConfigurationError: for an engine or a driver that is not supported
     """
     return entry_of(engine).load()(engine)
+
+
+def missing_file(engine: Engine) -> Path | None:
+    """Return the file of a database that is not there, which opening it would make; ``None`` if there is no such file to miss."""
+    file = entry_of(engine).file(engine.url)
+    return file if file is not None and not file.exists() else None
 
 
 def supported_titles() -> str:
@@ -175,6 +187,12 @@ def _file_asset_uri(url: URL, table: str) -> str:
 
 def _is_file_in_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:")
+
+
+def _file(url: URL) -> Path | None:
+    if _is_file_in_memory(url) or url.database is None or url.database.startswith("file:"):
+        return None
+    return Path(url.database)
 
 
 def _share_sqlite(engine: Engine) -> None:
@@ -254,6 +272,7 @@ ENGINES = (
         load=_load_sqlite,
         asset_uri=_file_asset_uri,
         is_in_memory=_is_file_in_memory,
+        file=_file,
         share=_share_sqlite,
     ),
     EngineEntry(
@@ -269,6 +288,7 @@ ENGINES = (
         load=_load_duckdb,
         asset_uri=_file_asset_uri,
         is_in_memory=_is_file_in_memory,
+        file=_file,
         share=_refuse_to_share_duckdb,
     ),
 )

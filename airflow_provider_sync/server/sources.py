@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock
 
 from sqlalchemy import Engine
 
 from airflow_provider_sync.config import ServerConfig, SourceDirectory, SourceTable, cache_path, connection_url
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.databases.registry import database_for, missing_file
+from airflow_provider_sync.exceptions import TransportError
 from airflow_provider_sync.files import Storage
 from airflow_provider_sync.files.digest_cache import CachedRoot, open_cache
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST, Links
@@ -19,6 +21,11 @@ LOCK_SECONDS = 20
 
 OpenEngine = Callable[[str], Engine]
 OpenStorage = Callable[[str], Storage]
+
+
+def no_file(path: Path) -> str:
+    """Say that a database has no file, for the log and for checks: clients are not told where it would be."""
+    return f"There is no file {path}. Is the path of the connection right?"
 
 
 class Sources:
@@ -40,14 +47,20 @@ class Sources:
         return connection_url(self._config.connections, self._config.default_connection, table)
 
     def database(self, table: SourceTable) -> Database:
-        """Return the database of ``table``."""
+        """Return the database of ``table``.
+
+        :raises TransportError: when its file is not there: opening it would make an empty one
+        """
         url = self.url(table)
         # Row security is a setting of the session. The role's time limits stay in force: no client may hold a snapshot for
         # longer than they allow.
         key = (url, table.allow_row_security)
         with self._lock:
             if key not in self._databases:
-                database = database_for(self._open_engine(url))
+                engine = self._open_engine(url)
+                if (file := missing_file(engine)) is not None:
+                    raise TransportError(no_file(file))
+                database = database_for(engine)
                 self._databases[key] = database.with_session(
                     allow_row_security=table.allow_row_security, keep_time_limits=True, lock_seconds=LOCK_SECONDS
                 )

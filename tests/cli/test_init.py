@@ -66,6 +66,13 @@ def test_nothing_but_views(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert list(ServerConfig.from_yaml("server.yaml").tables) == ["numbers"]
 
 
+def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a database whose path is mistyped nothing is made: neither a configuration nor an empty database."""
+    assert main(["init", "--from", f"sqlite:///{tmp_path}/x.db"]) == 2
+    assert f"There is no file {tmp_path}/x.db. Is the path of the connection right?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_directories_and_a_target_to_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Directories are kept here unless the user says otherwise; a target that was not given is a variable."""
     site = Site(tmp_path)
@@ -108,6 +115,7 @@ def test_refused(tmp_path: Path, arguments: list[str], code: int, message: str, 
     """What cannot be meant is refused, and nothing is written."""
     Site(tmp_path)
     (tmp_path / "server.yaml").unlink()
+    (tmp_path / "empty.db").touch()
     assert main(["init", *arguments]) == code
     assert message in capsys.readouterr().err
     assert not list(tmp_path.glob("*.yaml"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
@@ -102,3 +103,18 @@ def _assert_limit_is_told(url: str, name: str) -> None:
         assert answer.status == 503
         assert b"no connection left" in answer.body
         assert name.encode() not in answer.body
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_file_that_is_not_there_is_not_made(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A mistyped path is a source that cannot be reached, which the log names; it becomes no empty database."""
+    url = f"{kind}:///{tmp_path}/source.db"
+    with RunningServer(ServerConfig.from_dict({"connections": {"source": url}, "tables": {"t": {}}})) as server:
+        answer = post(server.url, "/getTable", {"config_name": "t"})
+        assert answer.status == 503
+        assert str(tmp_path) not in answer.body.decode()
+        assert f"There is no file {tmp_path}/source.db. Is the path of the connection right?" in caplog.text
+        assert list(tmp_path.iterdir()) == []
+        with opened(url) as scenario:
+            scenario.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+        assert post(server.url, "/getTable", {"config_name": "t"}).status == 200
