@@ -8,7 +8,7 @@
     │   └── ConnectionLimitError retry     a database has no connection left
     ├── ProtocolError                 an answer that this version of the protocol does not allow
     │   └── IncompleteStreamError retry    the body of an answer is incomplete
-    ├── ServerError         retry if 429 or 5xx    the server answered with an error
+    ├── ServerError         retry if 410, 429 or 5xx    the server answered with an error
     ├── TableError                    a table, its columns or its rows
     │   ├── MissingTableError         there is no such table
     │   ├── ReferencedRowsError       rows that must not change refer to rows that would change
@@ -184,8 +184,13 @@ class ServerError(SyncError):
 
     @property
     def retryable(self) -> bool:  # type: ignore[override]  # a property answers for the class attribute
-        """Whether the status is a transient one: 429 or 5xx."""
-        return self.status == 429 or self.status >= 500
+        """Whether the status is a transient one: 429, 5xx, or 410 for a snapshot, of which another run takes another."""
+        return self.status in (410, 429) or self.status >= 500
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same request may succeed later: one that names a snapshot that is gone never does."""
+        return self.retryable and self.status != 410
 
 
 class TableError(SyncError):

@@ -26,7 +26,7 @@ from airflow_provider_sync.client.network_errors import request_errors
 from airflow_provider_sync.client.refusals import Subject, check_framing, refusal
 from airflow_provider_sync.client.time_limits import RequestTimeLimits, TimeLimits
 from airflow_provider_sync.config import DEFAULT_MAX_SILENCE
-from airflow_provider_sync.exceptions import ConfigurationError, SyncError
+from airflow_provider_sync.exceptions import ConfigurationError, ServerError, SyncError
 from airflow_provider_sync.protocol import content_digest
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS
 from airflow_provider_sync.protocol.v2.stream import accept
@@ -171,7 +171,7 @@ class Transport:
             retry=retry_if_exception(
                 lambda error: (
                     isinstance(error, SyncError)
-                    and error.retryable
+                    and (error.repeatable if isinstance(error, ServerError) else error.retryable)
                     and not pause.too_long
                     and not self.time_limits.given_up.is_set()
                     and not self.time_limits.passed

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, ServerConfig, table_from_options
 from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
-from airflow_provider_sync.protocol.v2.messages import Capabilities, GetRows, HoldSnapshot
+from airflow_provider_sync.protocol.v2.messages import Capabilities, GetRows, HoldSnapshot, SnapshotHeld
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from airflow_provider_sync.sync import Opener, diff_run, plan_run, run, sync_tables
 from airflow_provider_sync.sync.run_steps import compare_tables
@@ -22,6 +22,7 @@ from tests.client.scripted_server import reply, scripted_server
 from tests.server.wire import ask
 from tests.sync.link import Link, linked
 from tests.sync.tables.interrupted import Interrupted
+from tests.sync.tables.test_version2_lies import answer
 
 NAMES = ("debits", "credits", "others")
 ACCOUNTS = 300
@@ -151,10 +152,32 @@ def test_a_snapshot_that_ran_out(same_accounts: Link) -> None:
                 ask(client.url, "/holdSnapshot", HoldSnapshot(tables=("debits",)))  # as long as the one that is held
 
         client.interrupt(GetRows, 1, wait)
-        with pytest.raises(SyncFailed, match=r"'debits'.*`consistent`.*limits\.snapshot_seconds"), client.holding_snapshot(NAMES):
+        with (
+            pytest.raises(SyncFailed, match=r"'debits'.*`consistent`.*limits\.snapshot_seconds") as failed,
+            client.holding_snapshot(NAMES),
+        ):
             sync(same_accounts, client)
+        assert failed.value.retryable  # the next run takes another snapshot
     assert [same_accounts.target.rows(name) for name in NAMES] == before
     same_accounts.assert_clean()
+
+
+def test_a_server_that_was_restarted(same_accounts: Link) -> None:
+    """A request that names a snapshot which another process held is not repeated, but the run may be; nothing is written."""
+    capabilities = Capabilities(tables=dict.fromkeys(NAMES, ()), snapshots=True)
+    gone = reply(410, body=b'{"message": "this server process does not hold the snapshot of the run"}')
+    with scripted_server() as server:
+        server.answer(reply(body=msgspec.json.encode(capabilities)), answer(SnapshotHeld(snapshot="a.b", seconds=60)), gone)
+        config = client_config(same_accounts, server.url, consistent=True, retries=3)
+        with pytest.raises(SyncFailed, match="does not hold the snapshot") as failed:
+            run(config, plan_run(config))
+        assert [request.path.rpartition("/")[2] for request in server.requests] == [
+            "capabilities",
+            "holdSnapshot",
+            "describeTable",
+        ]
+    assert failed.value.retryable
+    assert copied(same_accounts) == 0
 
 
 @pytest.mark.parametrize("protocol", [1, "auto"])
