@@ -59,7 +59,7 @@ def test_a_misspelt_name(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.endswith(
         "Directory 'imgaes': The server does not offer it to this client. Did you mean 'images'? It offers: images.\n"
     )
-    assert copy.files() == []
+    assert not copy.target.exists()
 
 
 def test_patterns_and_a_prefix_choose(copy: Copy) -> None:

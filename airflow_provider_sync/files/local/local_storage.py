@@ -251,17 +251,25 @@ class LocalStorage:
     def exclusive(self, timeout: float) -> Iterator[None]:
         """Hold a lock on the root itself, so that no lock file remains; see :meth:`~.storage.Storage.exclusive`.
 
-        A missing root is created. On file systems without locks, such as some network ones, there is a warning instead.
+        A missing root is created, and is removed again if the block fails and nothing came. On file systems without locks, such
+        as some network ones, there is a warning instead.
 
         :raises FileChangedError: at the end of the block, when the root was removed or replaced
         """
+        made: list[Path] = []
         try:
-            descriptor = self._lock(time.monotonic() + timeout, timeout)
+            descriptor = self._lock(time.monotonic() + timeout, timeout, made)
         except OSError as error:
             raise file_error("lock", "", self.location, error) from error
         self._locked.append(descriptor)
         try:
-            yield
+            try:
+                yield
+            except BaseException:
+                with suppress(OSError):  # not empty, or somebody else removed it
+                    for path in reversed(made):
+                        path.rmdir()
+                raise
             if not self._is_root(self._locked[-1]):
                 raise FileChangedError(
                     f"{self.location} was removed or replaced during the sync, so that files may be missing. Run it again."
@@ -275,8 +283,13 @@ class LocalStorage:
         except OSError:
             return False
 
-    def _lock(self, deadline: float, timeout: float) -> int:
+    def _lock(self, deadline: float, timeout: float, made: list[Path]) -> int:
+        """Lock the root.
+
+        :param made: takes the directories that were made for it, those above first
+        """
         while True:
+            made += make_missing(self.root)
             with root_directory(self.root, create=True) as root:
                 descriptor = os.dup(root)
             try:
@@ -338,6 +351,20 @@ class LocalStorage:
 
     def __repr__(self) -> str:
         return f"LocalStorage({self.location!r})"
+
+
+def make_missing(directory: Path) -> list[Path]:
+    """Make a directory and those above it; return those that were missing, those above first."""
+    missing = []
+    while not directory.exists() and directory.name:
+        missing.append(directory)
+        directory = directory.parent
+    made = []
+    for path in reversed(missing):
+        with suppress(FileExistsError):  # somebody else was faster, or it is a link that leads nowhere
+            path.mkdir()
+            made.append(path)
+    return made
 
 
 def last_written(status: os.stat_result) -> float:

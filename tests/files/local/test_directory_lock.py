@@ -44,6 +44,31 @@ def test_the_lock_waits_for_its_turn(storage: LocalStorage, root: Path) -> None:
     assert order == ["first", "second"]
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_a_root_that_was_made_for_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    """If a sync fails before anything came, the directories that were made for it are gone; those that hold something stay."""
+    root = tmp_path / "a" / "b" / "c"
+
+    def fail(path: str | None, root: Path = root) -> None:
+        with LocalStorage(root).exclusive(0):
+            assert root.is_dir()
+            if path is not None:
+                (tmp_path / path).write_bytes(b"x")
+            raise error
+
+    with pytest.raises(error):
+        fail(None)
+    assert tree(tmp_path) == {}
+    with pytest.raises(error):
+        fail("a/theirs")
+    assert tree(tmp_path) == {"a": None, "a/theirs": b"x"}
+    with pytest.raises(error):
+        fail("a/b/c/file")
+    with pytest.raises(error):
+        fail(None, tmp_path / "a" / "b" / "c")
+    assert tree(tmp_path) == {"a": None, "a/theirs": b"x", "a/b": None, "a/b/c": None, "a/b/c/file": b"x"}
+
+
 def test_the_lock_of_a_killed_process_is_free(storage: LocalStorage, root: Path) -> None:
     """A sync that was killed blocks nobody."""
     code = """if True:
