@@ -28,7 +28,7 @@ from airflow_provider_sync.sync.progress import Progress
 from airflow_provider_sync.sync.run import Opener, RunPlan, directory_failed, tables_failed
 from airflow_provider_sync.sync.tables.failures import is_of_the_server
 from airflow_provider_sync.sync.tables.slice_values import ComparedTable, PlannedSlice, StagedSlice
-from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
+from airflow_provider_sync.sync.tables.small_tables import ask_ahead
 from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices, stage_slice, with_foreign_keys
 
 Piece = TypeVar("Piece", PlannedSlice, FileBatch)
@@ -70,7 +70,7 @@ def compare_tables(
         for url, tables in plan.tables.items():
             with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
                 warnings += inspect_target(database, plan.patterns_of(url), tables).values()
-                unchanged = find_unchanged_ahead(client, database, tables)
+                ahead = ask_ahead(client, database, tables, making=not dry_run)
                 compared: list[ComparedTable] = []
                 named = {table.name: table for table in tables}
                 for table in tables:
@@ -84,7 +84,8 @@ def compare_tables(
                                 run=run,
                                 slices=each,
                                 dry_run=dry_run,
-                                equal_rows=unchanged.get(table.name),
+                                equal_rows=ahead.unchanged.get(table.name),
+                                described=ahead.described.get(table.name),
                                 tables=named,
                             )
                         )

@@ -33,7 +33,7 @@ from airflow_provider_sync.sync.tables.pipeline import sync_tables
 from airflow_provider_sync.sync.tables.plan import Action, plan_diff
 from airflow_provider_sync.sync.tables.reclassify import reclassified_slices
 from airflow_provider_sync.sync.tables.row_changes import Key, RowChanges
-from airflow_provider_sync.sync.tables.small_tables import find_unchanged_ahead
+from airflow_provider_sync.sync.tables.small_tables import ask_ahead
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
 from airflow_provider_sync.sync.time_limit import within_max_seconds
 from airflow_provider_sync.sync.traffic import Measure
@@ -164,7 +164,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                 # A database that cannot be opened is no reason to leave the tables of others alone.
                 with tables.going_on(partial(_failed, group)), opener.database(url) as database:
                     warnings = inspect_target(database, plan.patterns_of(url), group)
-                    unchanged = find_unchanged_ahead(client, database, group)
+                    unchanged = ask_ahead(client, database, group, making=False).unchanged
                     for table in group:
                         with tables.going_on(partial(_failed, [table])):
                             equal_rows = unchanged.get(table.name)

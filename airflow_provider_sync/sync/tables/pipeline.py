@@ -54,7 +54,7 @@ from airflow_provider_sync.sync.tables.missing_target import (
 from airflow_provider_sync.sync.tables.negotiated_source import source_of
 from airflow_provider_sync.sync.tables.new_foreign_keys import add_foreign_keys
 from airflow_provider_sync.sync.tables.schema_changes import SchemaChanges, SchemaDiffers
-from airflow_provider_sync.sync.tables.small_tables import describe_ahead, find_unchanged_ahead
+from airflow_provider_sync.sync.tables.small_tables import KnownAhead, ask_ahead, describe_ahead
 from airflow_provider_sync.sync.tables.staged_rows import StagedRows
 from airflow_provider_sync.sync.tables.table_source import StagingArea
 from airflow_provider_sync.sync.tables.target import Target, with_row_security
@@ -89,11 +89,11 @@ def sync_tables(
     outcomes = Outcomes[TableReport]()
     groups = transaction_groups(database, tables, lambda table: table.table_name, single_transaction=single_transaction)
     # With a transaction for each table, one request about all of them has to come before the first lock.
-    unchanged = find_unchanged_ahead(client, database, tables) if len(groups) > 1 else None
+    ahead = ask_ahead(client, database, tables, making=not dry_run) if len(groups) > 1 else None
     run = {table.name: table for table in tables}
     made: list[MadeTable] = []
     adapted: dict[str, Target] = {}
-    compared = {table.name for table in tables if table.name in (unchanged or {})}
+    compared = set() if ahead is None else set(ahead.unchanged)
     for group in groups:
         names = {table.name for table in group}
         with outcomes.going_on(partial(_failed, client, group, Measure(client), adapted)):
@@ -104,7 +104,7 @@ def sync_tables(
                 dry_run=dry_run,
                 resume=resume,
                 progress=progress or silent,
-                unchanged=unchanged,
+                ahead=ahead,
                 adapted=adapted,
                 others=[table for table in tables if table.name in compared - names],
             )
@@ -135,7 +135,7 @@ class _TransactionSync:
     """The sync of tables that are merged in one transaction, over one connection.
 
     :param adapted: gets the targets that had to follow the columns of their sources, by name
-    :param unchanged: number of rows of each table that was found equal to its source; ``None`` to find that out
+    :param ahead: what is known of all tables of the run; ``None`` if nothing was asked yet
     :param others: tables of other transactions that were compared with their sources already
     """
 
@@ -149,7 +149,7 @@ class _TransactionSync:
         resume: bool,
         progress: Progress,
         adapted: dict[str, Target],
-        unchanged: Mapping[str, int] | None = None,
+        ahead: KnownAhead | None = None,
         others: Sequence[TargetTable] = (),
     ) -> None:
         self.client = client
@@ -158,7 +158,7 @@ class _TransactionSync:
         self.dry_run = dry_run
         self.resume = resume
         self.progress = progress
-        self.unchanged = unchanged
+        self.ahead = ahead
         self.others = others
         self.attempts = Attempts(client)
         self.adapted = adapted
@@ -221,7 +221,9 @@ class _TransactionSync:
                 found = self.database.catalog.describe_many(connection, [table.table_name for table in self.tables])
             for table in self.tables:
                 yield table.name, partial(find, connection, table, found.get(table.table_name))
-            described = describe_ahead(self.client, self.database, missing)
+            known = self.ahead.described if self.ahead else {}
+            unknown = [table for table in missing if table.name not in known]
+            described = {**known, **describe_ahead(self.client, self.database, unknown)}
             for table in missing:
                 yield table.name, partial(describe, table, described.get(table.name))
 
@@ -267,8 +269,8 @@ class _TransactionSync:
         """Return the number of rows of tables that equal their source, as far as one request about all of them shows it."""
         if self.attempts.moved or self.attempts.cut:
             return {}  # compared one by one, each is compared right before its rows are asked for
-        if self.unchanged is not None or len(targets) < 2:
-            return self.unchanged or {}
+        if self.ahead is not None or len(targets) < 2:
+            return self.ahead.unchanged if self.ahead else {}
         # A table that was just made lacks the rows that its source is said to have.
         made = {name for name, described in self.described.items() if described.rows}
         targets = [target for target in targets if target.name not in made]

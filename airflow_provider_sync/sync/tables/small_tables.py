@@ -23,7 +23,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.many_tables_stream import AnsweredTable
 from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
-from airflow_provider_sync.exceptions import SyncError
+from airflow_provider_sync.exceptions import MissingTableError, SyncError
 from airflow_provider_sync.protocol.v2.messages import Described, DescribeTables
 from airflow_provider_sync.sync.tables.both_sides import differing_segments_of, probes_of, read_segments, refuse_null_keys
 from airflow_provider_sync.sync.tables.column_mapping import configured_slice, map_columns, requested_slice_for
@@ -64,22 +64,42 @@ def find_unchanged(client: SyncClient, database: Database, targets: Sequence[Tar
         return unchanged
 
 
-def find_unchanged_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Mapping[str, int]:
-    """Return how many rows the source has of each table that equals its target, before the tables are locked one by one.
+class KnownAhead(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the tables of a run before the first of them is locked, by their names.
 
-    What keeps a table, or all of them, from being compared is left to who compares them by themselves.
+    :ivar unchanged: how many rows the source has of each table that equals its target
+    :ivar described: what the source says of tables that are to be made
     """
-    database, targets = with_row_security(database, tables), list[Target]()
+
+    unchanged: Mapping[str, int] = {}
+    described: Mapping[str, Described] = {}
+
+
+def ask_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable], *, making: bool = True) -> KnownAhead:
+    """Compare and describe the tables in few requests, before each of them is locked and synced by itself.
+
+    What keeps a table, or all of them, from being compared or described is left to who does so by themselves.
+
+    :param making: whether missing targets are made, and described for that
+    """
+    database = with_row_security(database, tables)
+    targets, missing = list[Target](), list[TargetTable]()
+    unchanged: Mapping[str, int] = {}
     with suppress(SyncError):
         if len(tables) < 2 or not client.tables_per_request:
-            return {}
+            return KnownAhead()
         with database.connect() as connection, database.translate_errors():
             described = database.catalog.describe_many(connection, [options.table_name for options in tables])
             for options in tables:
-                with suppress(SyncError), database.translate_errors():
-                    targets.append(resolve_target(database, connection, options, described.get(options.table_name)))
-        return find_unchanged(client, database, targets)
-    return {}
+                try:
+                    with database.translate_errors():
+                        targets.append(resolve_target(database, connection, options, described.get(options.table_name)))
+                except MissingTableError:
+                    missing += [options] if making and options.create_table else []
+                except SyncError:
+                    continue  # it fails for the same reason when it is synced
+        unchanged = find_unchanged(client, database, targets)
+    return KnownAhead(unchanged=unchanged, described=describe_ahead(client, database, missing))
 
 
 def describe_ahead(client: SyncClient, database: Database, tables: Sequence[TargetTable]) -> Mapping[str, Described]:

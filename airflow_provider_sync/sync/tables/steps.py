@@ -26,6 +26,7 @@ from airflow_provider_sync.config import TargetTable
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import ConfigurationError, MissingTableError
 from airflow_provider_sync.merge.staging import PERMANENT
+from airflow_provider_sync.protocol.v2.messages import Described
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync.attempts import Attempts, source_changed
 from airflow_provider_sync.sync.outcomes import Outcomes
@@ -59,6 +60,7 @@ def compare_table(
     slices: int = 1,
     dry_run: bool = False,
     equal_rows: int | None = None,
+    described: Described | None = None,
     tables: Mapping[str, TargetTable] | None = None,
 ) -> ComparedTable:
     """Compare a table with the source, and cut what has to be staged into slices; a missing target is made if it may be.
@@ -67,6 +69,7 @@ def compare_table(
     :param slices: most slices; there are fewer for small tables, and one where the key is not a single integer
     :param dry_run: make no missing target
     :param equal_rows: number of rows of a table that was found equal already; ``None`` to compare it
+    :param described: what the source says of a table that is to be made, where that is known
     :param tables: the options of all tables of the run, by name, to which the foreign keys of a missing target may refer; the
         caller adds them once all are there
     :raises MissingTableError: for a missing target that is not to be made
@@ -79,7 +82,8 @@ def compare_table(
     measure = Measure(client)
     database = with_row_security(database, [options])
     database.require_session()
-    target = find_target(client, database, options)
+    # What keeps a missing target from being made is known when it is made.
+    target = find_target(client, database, options, check=dry_run)
     if target is not None:
         target.check_rollback()
         adapt = narrowed if dry_run else _altered_under_lock
@@ -97,8 +101,9 @@ def compare_table(
     details: MadeTable | None = None
     with database.exclusive([options.table_name], timeout=LOCK_TIMEOUT) as lock, ExitStack() as made:
         # Whoever held the lock may have made it meanwhile.
-        if find_target(client, database, options) is None:
-            details = made.enter_context(made_target(client, database, options, lock, tables or {options.name: options}))
+        if find_target(client, database, options, check=False) is None:
+            run_tables = tables or {options.name: options}
+            details = made.enter_context(made_target(client, database, options, lock, run_tables, described))
         target = present_target(client, database, options)
         compared = _compare(client, database, target, measure, run, slices, adapt=altered)
         return msgspec.structs.replace(compared, made=details)

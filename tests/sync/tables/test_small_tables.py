@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.client.table_streams import DescribedAnswer
 from airflow_provider_sync.config import ClientConfig, table_from_options
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.protocol.v2.messages import DescribeTable
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server import capabilities
 from airflow_provider_sync.sync import Opener, diff_run, plan_run, sync_tables
@@ -206,8 +209,33 @@ def test_new_tables(two_same: Link, single_transaction: bool) -> None:
     assert [len(two_same.target.rows(name)) for name in NAMES] == [report.rows_total for report in reports]
     digested = len(NAMES) if two_same.source.dialect == "postgresql" else 0
     # What the server offers, descriptions, and rows, or the comparison of the table that is empty.
-    assert asked <= 1 + (1 if single_transaction else len(NAMES)) + len(NAMES) + digested
+    assert asked <= 1 + 1 + len(NAMES) + digested
     two_same.assert_clean()
+
+
+def test_new_tables_in_steps(two_same: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparing step describes the tables that it makes in one request, and asks about each only to compare it."""
+    create(two_same, *NAMES)
+    two_same.target.execute(*(f"DROP TABLE {name}" for name in NAMES))
+    asked: list[DescribeTable] = []
+    describe = SyncClient.describe_table
+
+    def describe_table(self: SyncClient, request: DescribeTable) -> DescribedAnswer:
+        asked.append(request)
+        return describe(self, request)
+
+    monkeypatch.setattr(SyncClient, "describe_table", describe_table)
+    with two_same.client(*NAMES) as client:
+        config = ClientConfig.from_dict(
+            {
+                "url": client.url,
+                "connections": {"local": str(two_same.target.database.engine.url)},
+                "tables": {name: {"create_table": True} for name in NAMES},
+            }
+        )
+        compare_tables(config, plan_run(config), run="a run", opener=Opener())
+    assert set(NAMES) <= set(two_same.target.names())
+    assert [request for request in asked if not request.digests] == []
 
 
 def test_new_tables_whose_columns_change(into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
