@@ -126,6 +126,9 @@ def test_links(tmp_path: Path) -> None:
                 ("in", 3),
             ]
         assert "out of the directory" in answer.unreadable["out"]
+        with client.list_files(ListFiles(directory="d", folder="a", links="follow")) as answer:
+            assert [entry.path for entries in answer for entry in entries] == ["1"]
+        assert answer.unreadable == {}
         with client.digest_files(DigestFiles(directory="d", paths=("in", "out"), links="follow")) as digests:
             assert [found.digest for _, found in digests] == [blake3(b"one").digest(), None]
 

@@ -255,6 +255,8 @@ class LocalWalk:
             finally:
                 os.close(holder)
         except OSError as error:
+            if self._filter.excludes(path) or not self._filter.descends(path):
+                return None  # nobody wants to know where it leads
             if error.errno in _WHY_NOT_FOLLOWED:
                 reason = _WHY_NOT_FOLLOWED[error.errno]
                 self._unreadable(

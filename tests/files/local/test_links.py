@@ -109,6 +109,25 @@ def test_links_that_are_not_followed(storage: LocalStorage, root: Path, outside:
         storage.open_version("link", links="follow")
 
 
+@pytest.mark.parametrize("target", ["../outside/secret", "nowhere", "loop", "to_outside/secret"])
+def test_links_that_are_not_followed_and_not_wanted(storage: LocalStorage, root: Path, outside: Path, target: str) -> None:
+    """A link that cannot be followed is no error if it is excluded, or outside of the folder that is walked."""
+    make(root, "sub/file", "closed/file")
+    for name in ("loop", "closed/loop", "link"):
+        (root / name).symlink_to(target if name == "link" else "loop")
+    (root / "to_outside").symlink_to("../outside")
+    for path_filter in (
+        PathFilter(exclude=["loop", "link", "to_outside", "closed/"]),
+        PathFilter(exclude=["*o*", "link/**", "closed/loop"]),
+    ):
+        assert "sub/file" in walked(storage, path_filter, links="follow")
+    folder = PathFilter().below("sub")
+    assert walked(storage, folder, links="follow") == ["sub/", "sub/file"]
+    (root / "sub" / "link").symlink_to("nowhere")
+    with pytest.raises(FileError, match=r"The link 'sub/link' in .* cannot be followed"):
+        walked(storage, folder, links="follow")
+
+
 def test_what_is_excluded_is_not_found_behind_links(storage: LocalStorage, root: Path) -> None:
     """An excluded file is neither listed nor opened under the name of a link, be it its own link or its directory's."""
     make(root, "private/secret", "mixed/secret", "mixed/open")
