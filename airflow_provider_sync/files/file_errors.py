@@ -64,6 +64,11 @@ def is_about_one_file(cause: BaseException | None) -> bool:
     return not isinstance(cause, OSError) or isinstance(cause, named) or cause.errno in _ABOUT_ONE_FILE
 
 
+def is_in_use(cause: BaseException | None) -> bool:
+    """Whether a directory could not be removed because the system uses it, as it does where something is mounted on it."""
+    return isinstance(cause, OSError) and cause.errno == errno.EBUSY
+
+
 def file_error(doing: str, path: str, location: str, error: OSError) -> FileError:
     """Return the error to raise for ``error``; the caller raises it ``from`` that.
 

@@ -139,6 +139,11 @@ class Storage(Protocol):
         """The steps in which times are kept; see above."""
         ...
 
+    @property
+    def keeps_permissions(self) -> bool:
+        """Whether files have permissions of their own."""
+        ...
+
     def named(self, name: str) -> Self:
         """Return this storage with ``name`` as its :attr:`location`: all errors call the root so."""
         ...
@@ -279,6 +284,10 @@ class Storage(Protocol):
 
         :raises FileError: when it cannot be read
         """
+        ...
+
+    def is_mount_point(self, path: str) -> bool:
+        """Whether something is mounted on a directory, so that it cannot be removed. Stores of objects have no directories."""
         ...
 
     def delete(self, path: str) -> None:

@@ -27,10 +27,10 @@ from airflow_provider_sync.files.local.carried_digests import CarriedDigests
 from airflow_provider_sync.files.local.confined import NOT_THERE, open_directory, prune, root_directory, sync_directory, walk
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file
 from airflow_provider_sync.files.local.file_writer import LocalFileWriter
+from airflow_provider_sync.files.local.mounts import is_mount_point, keeps_permissions, time_step_ns
 from airflow_provider_sync.files.local.one_name import is_one_name
 from airflow_provider_sync.files.local.opener import LocalOpener
 from airflow_provider_sync.files.local.reading import open_version
-from airflow_provider_sync.files.local.time_steps import time_step_ns
 from airflow_provider_sync.files.local.tree_removal import remove_tree
 from airflow_provider_sync.files.local.walk import LocalWalk
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
@@ -73,6 +73,11 @@ class LocalStorage:
     def time_step_ns(self) -> int:
         """The steps in which the file system keeps times."""
         return time_step_ns(self.root)
+
+    @property
+    def keeps_permissions(self) -> bool:
+        """Whether files have permissions of their own here."""
+        return keeps_permissions(self.root)
 
     def named(self, name: str) -> Self:
         """Return this storage with another :attr:`location`; see :meth:`~.storage.Storage.named`."""
@@ -219,6 +224,10 @@ class LocalStorage:
             if error.errno in NOT_THERE:
                 return 0
             raise file_error("read the directory", path, self.location, error) from error
+
+    def is_mount_point(self, path: str) -> bool:
+        """Whether something is mounted on a directory; see :meth:`~.storage.Storage.is_mount_point`."""
+        return is_mount_point(self.root.resolve().joinpath(*check_name(path)))
 
     def delete(self, path: str) -> None:
         """Remove a file, and the directories that become empty; see :meth:`~.storage.Storage.delete`."""

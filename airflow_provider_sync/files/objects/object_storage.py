@@ -63,6 +63,7 @@ class ObjectStorage:
 
     is_remote = True
     time_step_ns = 1
+    keeps_permissions = False
     concurrency = 8
 
     def __init__(self, filesystem: AbstractFileSystem, path: str) -> None:
@@ -287,6 +288,10 @@ class ObjectStorage:
     def count_names(self, path: str) -> int:
         """Return 0: stores have no directories."""
         return 0
+
+    def is_mount_point(self, path: str) -> bool:
+        """Return ``False``: stores have no directories."""
+        return False
 
     def delete(self, path: str) -> None:
         """Remove an object; see :meth:`~.storage.Storage.delete`."""

@@ -60,6 +60,25 @@ def gone(paths: Collection[str]) -> str:
     return f"{some_of(sorted(paths))} went from the source during the sync; the next run deletes what is left."
 
 
+def in_use(paths: Collection[str]) -> str:
+    """Warn of directories that are gone at the source and that the system does not let go."""
+    is_, was, it = ("is", "was", "it") if len(paths) == 1 else ("are", "were", "them")
+    return (
+        f"{some_of(paths)} {is_} gone at the source, and {was} emptied and left: the system uses {it}, as it does a mount point."
+        f" Unmount {it}, or exclude {it}."
+    )
+
+
+def without_permissions(location: str) -> str:
+    """Warn of a target that keeps no permissions."""
+    return f"{location} is on a file system, or in a store, that keeps no permissions, so none are synced."
+
+
+def unkept(paths: Collection[str]) -> str:
+    """Warn of files that did not get the permissions that they were to have."""
+    return f"{some_of(paths)} did not get the permissions of the source, which the target's file system does not keep."
+
+
 def clashing(first: str, second: str) -> str:
     """Warn of two names that some file systems take for one."""
     return f"{first!r} and {second!r} differ only in case or in how they are composed; some file systems hold only one of them."

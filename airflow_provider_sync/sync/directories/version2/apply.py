@@ -8,6 +8,7 @@ import msgspec
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import FileError
+from airflow_provider_sync.files.file_errors import is_in_use
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree_writer import TreeWriter
 from airflow_provider_sync.protocol.v2.file_messages import DigestFiles, FileEntry
@@ -16,7 +17,7 @@ from airflow_provider_sync.sync.directories.version2.compare import Work
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.local_copies import LocalCopies
 from airflow_provider_sync.sync.directories.version2.look_again import look_again
-from airflow_provider_sync.sync.directories.version2.plan import Rules, Step
+from airflow_provider_sync.sync.directories.version2.plan import PERMISSIONS, Rules, Step
 from airflow_provider_sync.sync.directories.version2.receive import metadata_of
 from airflow_provider_sync.sync.directories.version2.written import Written
 
@@ -27,6 +28,8 @@ class Applying:
     :ivar touched: number of files of which only metadata was set
     :ivar deleted_files: number of files and links that were deleted
     :ivar made: number of directories that were made, removed, or given other permissions
+    :ivar in_use: directories that the system does not let go, such as mount points
+    :ivar unkept: files to which the target did not give the permissions that it was to
     :ivar restless: files that changed at the source each time that they were requested
     """
 
@@ -37,6 +40,8 @@ class Applying:
         self.made = 0
         self.deleted_files = 0
         self.restless: tuple[str, ...] = ()
+        self.in_use: list[str] = []
+        self.unkept: list[str] = []
         self._work = work
         self._writer = writer
         self._fetching = fetching
@@ -121,9 +126,14 @@ class Applying:
     def _touch(self, step: Step) -> None:
         if step.source is None or step.target is None:
             return
-        entry = self._writer.set_metadata(step.path, metadata_of(step.source, self._rules))
+        metadata = metadata_of(step.source, self._rules)
+        entry = self._writer.set_metadata(step.path, metadata)
         if entry is not None:
             self._written.add_touched(entry, step.target.digest)
+            if metadata.mode is not None and (entry.mode ^ metadata.mode) & PERMISSIONS:
+                self.unkept.append(step.path)
+                if (entry.mode, entry.mtime_ns) == (step.target.mode, step.target.mtime_ns):
+                    return
         if step.source.kind == "file":
             self.touched += 1
         else:
@@ -136,7 +146,14 @@ class Applying:
             self.deleted_files += 1
 
     def _remove_directory(self, step: Step) -> None:
-        if self._writer.remove_directory(step.path) and step.target is not None:
+        try:
+            is_gone = self._writer.remove_directory(step.path)
+        except FileError as error:
+            if not is_in_use(error.__cause__):
+                raise
+            self.in_use.append(step.path)
+            return
+        if is_gone and step.target is not None:
             self._written.deleted.append(step.target)
             self.made += 1
 

@@ -12,8 +12,8 @@ from airflow_provider_sync.sync.directories.version2.plan import Step
 def emptied_directories(work: Work, storage: Storage) -> list[Step]:
     """Return the directories that the work will remove; others hold what it leaves alone, such as files that are excluded.
 
-    The directories themselves are looked at, since a listing does not tell of everything in them. Memory grows with the number of
-    directories that may go.
+    The directories themselves are looked at, since a listing does not tell of everything in them. Mount points stay. Memory grows
+    with the number of directories that may go.
 
     :raises FileError: for a directory that cannot be read
     """
@@ -27,7 +27,7 @@ def emptied_directories(work: Work, storage: Storage) -> list[Step]:
     found = []
     # Those below come first.
     for step in work.emptied:
-        if storage.count_names(step.path) <= going[step.path]:
+        if storage.count_names(step.path) <= going[step.path] and not storage.is_mount_point(step.path):
             found.append(step)
             parent = step.path.rpartition("/")[0]
             if parent in going:

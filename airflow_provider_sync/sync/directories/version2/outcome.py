@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_sync.config import TargetDirectory
-from airflow_provider_sync.sync.directories.problems import clashing, gone, never_at_rest, not_synced, restless, skipped
+from airflow_provider_sync.sync.directories.problems import (
+    clashing,
+    gone,
+    in_use,
+    never_at_rest,
+    not_synced,
+    restless,
+    skipped,
+    unkept,
+    without_permissions,
+)
 from airflow_provider_sync.sync.directories.version2.apply import Applying
 from airflow_provider_sync.sync.directories.version2.fetch import Fetching
 from airflow_provider_sync.sync.directories.version2.listings import SourceListing, TargetListing
@@ -21,20 +31,25 @@ class Outcome:
 
     :param directory: its options
     :param written: counts what was written
+    :param without_permissions: the target, for messages, if it does not keep the permissions that are wanted
     :ivar unlisted: files that could not be compared, and why
     :ivar failed: files that could not be fetched or written, and why
     :ivar restless: files that changed at the source each time that they were requested
     :ivar gone: files that the source removed during the sync
     :ivar files_read: files of the target that were read to compare them
+    :ivar in_use: directories that are gone at the source and that the system does not let go
+    :ivar unkept: files that did not get the source's permissions, which the target does not keep
     :ivar has_digests: whether the source digests files
     :ivar changes: number of changes that are no files: directories
     """
 
-    def __init__(self, directory: TargetDirectory, written: Written) -> None:
+    def __init__(self, directory: TargetDirectory, written: Written, *, without_permissions: str | None = None) -> None:
         self.unlisted: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self.restless: tuple[str, ...] = ()
         self.gone: set[str] = set()
+        self.in_use: list[str] = []
+        self.unkept: list[str] = []
         self.files_read = 0
         self.has_digests = True
         self.touched = 0
@@ -43,6 +58,7 @@ class Outcome:
         self.changes = 0
         self._directory = directory
         self._written = written
+        self._without_permissions = without_permissions
 
     @property
     def problems(self) -> dict[str, str]:
@@ -77,7 +93,7 @@ class Outcome:
         """Note what was done, and what could not be fetched or written."""
         self.moved = copies.made
         self.touched, self.changes, self.deleted = applying.touched, applying.made, applying.deleted_files
-        self.restless = applying.restless
+        self.restless, self.in_use, self.unkept = applying.restless, applying.in_use, applying.unkept
         self.gone |= fetching.gone
         self.failed |= fetching.unreadable
         self.failed |= {path: str(error) for path, error in fetching.failed.items()}
@@ -128,6 +144,8 @@ class Outcome:
         warnings = []
         if not self.has_digests:
             warnings.append("The source takes no digests, so files of equal size and time count as equal.")
+        if self._without_permissions is not None:
+            warnings.append(without_permissions(self._without_permissions))
         if source.clashes.first is not None:
             warnings.append(clashing(*source.clashes.first))
         if source.links_skipped:
@@ -140,6 +158,10 @@ class Outcome:
     def warnings_of_writes(self) -> tuple[str, ...]:
         """Return what the user should know of the files that were to be written."""
         warnings = []
+        if self.unkept:
+            warnings.append(unkept(self.unkept))
+        if self.in_use:
+            warnings.append(in_use(self.in_use))
         if self.failed:
             warnings.append(skipped(self.failed))
         if self.restless:

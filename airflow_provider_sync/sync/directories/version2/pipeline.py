@@ -75,7 +75,8 @@ class DirectorySync:
         self.root = cache.root(storage.location, scope=scope_of(directory))
         self.key = state_key(client.url, directory, self.rules)
         self.written = Written(directory.name, progress, self.root)
-        self.outcome = Outcome(directory, self.written)
+        lost = directory.permissions and not storage.keeps_permissions
+        self.outcome = Outcome(directory, self.written, without_permissions=storage.location if lost else None)
 
     def done(self) -> dict[str, Any]:
         """Return what was done so far, as fields of a report."""
@@ -188,10 +189,11 @@ class DirectorySync:
         source, target, work, outcome = compared.source, compared.target, compared.work, self.outcome
         if compared.remembered is not None or source.state is None or target.state is None or not outcome.is_complete:
             return
-        if (work and not outcome.changed) or (work.is_possible and not wrote):
+        did_something = outcome.changed or bool(outcome.unkept)
+        if (work and not did_something) or (work.is_possible and not wrote):
             return
         state: str | None = target.state
-        if outcome.changed:
+        if did_something:
             made = (TreeEntry(step.path, "directory") for step in work.directories)
             state = state_of(self._entries_after(target.entries, made))
         if state is not None:

@@ -14,13 +14,14 @@ from airflow_provider_sync.sync.directories.version2.plan import Action, Rules
 def rules_for(directory: TargetDirectory, storage: Storage) -> Rules:
     """Return what counts as a difference.
 
-    With ``hasher: none``, files are not read to compare them. Object stores keep neither times nor permissions.
+    With ``hasher: none``, files are not read to compare them. Object stores keep neither times nor permissions, and
+    some file systems keep no permissions.
     """
     return Rules(
         checksum="never" if directory.hasher == "none" and directory.checksum == "cached" else directory.checksum,
         mtime=directory.mtime and not storage.is_remote,
         time_step_ns=storage.time_step_ns,
-        permissions=directory.permissions and not storage.is_remote,
+        permissions=directory.permissions and storage.keeps_permissions,
         directories=not directory.include,
     )
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.files.local import time_steps, writer
+from airflow_provider_sync.files.local import mounts as mounts_of
+from airflow_provider_sync.files.local import writer
 from airflow_provider_sync.files.local.metadata import set_on_file
 from airflow_provider_sync.files.tree_writer import Metadata
 from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
@@ -98,7 +99,7 @@ def test_fat_is_unchanged(folders: Mirror, tmp_path: Path, monkeypatch: pytest.M
     device = tmp_path.stat().st_dev
     mounts = tmp_path / "mounts"
     mounts.write_text(f"1 2 {os.major(device)}:{os.minor(device)} / / rw - vfat /dev/loop0 rw")
-    monkeypatch.setattr(time_steps, "MOUNTS", mounts)
+    monkeypatch.setattr(mounts_of, "MOUNTS", mounts)
 
     def as_fat(descriptor: int, metadata: Metadata, replaced: os.stat_result | None) -> None:
         mtime_ns = None if metadata.mtime_ns is None else metadata.mtime_ns // (2 * 10**9) * (2 * 10**9)

@@ -217,20 +217,20 @@ def test_without_deletes(folders: Mirror) -> None:
 
 
 def test_a_directory_that_stays(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a directory cannot be removed, such as a mount point, error and report say how many files were deleted all the same."""
+    """If a directory cannot be removed, error and report say how many files were deleted all the same."""
     folders.put("a")
-    folders.put_target("mounted/one")
-    folders.put_target("mounted/two")
-    FailingCall("rmdir", errno.EBUSY, lambda name: name == "mounted", monkeypatch)
+    folders.put_target("kept/one")
+    folders.put_target("kept/two")
+    FailingCall("rmdir", errno.EPERM, lambda name: name == "kept", monkeypatch)
     with pytest.raises(
-        SyncFailed, match=r"'mounted' of .* could not be synced; all others were, and 2 files were deleted\."
+        SyncFailed, match=r"'kept' of .* could not be synced; all others were, and 2 files were deleted\."
     ) as failure:
         folders.sync()
     (report,) = failure.value.reports
     assert isinstance(report, DirectoryReport)
     assert (report.files_added, report.files_deleted) == (1, 2)
     assert sorted(folders.contents()) == ["a"]
-    with pytest.raises(SyncFailed, match=r"'mounted' of .* and nothing was deleted\."):
+    with pytest.raises(SyncFailed, match=r"'kept' of .* and nothing was deleted\."):
         folders.sync()
 
 
