@@ -89,25 +89,31 @@ def server_text(
 
 
 def client_text(
-    url: str, *, has_token: bool, tls: Mapping[str, str], database: str, tables: Iterable[str], directories: Mapping[str, str]
+    url: str,
+    *,
+    has_token: bool,
+    tls: Mapping[str, str],
+    database: str | None,
+    tables: Iterable[str],
+    directories: Mapping[str, str],
 ) -> str:
     """Write a ``client.yaml``.
 
     :param url: of the server
     :param has_token: whether the server wants a token
     :param tls: paths of certificates and keys, by option
-    :param database: URL of the target, without secrets
+    :param database: URL of the target, without secrets; ``None`` for directories alone
     :param directories: where to keep each
     """
     tables = [name for name in tables if not is_pattern(name)]
+    made = "# Made by `airflow-sync init` from what the server offers."
     lines = [
-        "# Made by `airflow-sync init` from what the server offers. To sync new tables without a change of this file, write",
-        '# "*": {create_table: true} in place of their names.',
+        f"{made} To sync new tables without a change of this file, write" if tables else made,
+        *(['# "*": {create_table: true} in place of their names.'] if tables else []),
         f"url: {_quoted(url)}",
         *(['token: "${SYNC_TOKEN}"'] if has_token else []),
         *(f"{option}: {_quoted(path)}" for option, path in tls.items()),
-        "connections:",
-        f"  local: {_quoted(database)}",
+        *([] if database is None else ["connections:", f"  local: {_quoted(database)}"]),
         f"tables:{'' if tables else ' {}'}",
         *(f"  {_scalar(name)}: {{create_table: true}}" for name in tables),
         f"directories:{'' if directories else ' {}'}",

@@ -97,14 +97,15 @@ def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, 
             f"What answers at {client.url} is a server of version 1, if it is a sync server, and cannot say what it offers."
             " Check the URL, or write the file by hand."
         )
-    hidden = hide_secrets(target or "${TARGET_URL}", "DB")
     variables: dict[str, str] = {}
-    if target is None:
+    if target is None and offered.tables:
+        target = "${TARGET_URL}"
         variables["TARGET_URL"] = "the URL of the database that the tables go to"
+    hidden = hide_secrets(target or "", "DB")
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
     folders = {name: str(Path.cwd() / re.sub(r"[^\w.-]|^\.+", "_", name)) for name in offered.directories}
     text = client_text(
-        client.url, has_token=token is not None, tls=tls, database=hidden.url, tables=offered.tables, directories=folders
+        client.url, has_token=token is not None, tls=tls, database=hidden.url or None, tables=offered.tables, directories=folders
     )
     return text, variables
 

@@ -84,6 +84,17 @@ def test_directories_and_a_target_to_be_set(tmp_path: Path, capsys: pytest.Captu
     assert "Set TARGET_URL in the environment" in capsys.readouterr().out
 
 
+def test_directories_alone_need_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """If the server offers no tables, the file can be used as it is."""
+    site = Site(tmp_path)
+    offered = {"directories": site.server_settings["directories"], "tokens": ["the-token"]}
+    with RunningServer(ServerConfig.from_dict(offered)) as server:
+        assert main(["init", "--client", server.url, "--config", "new.yaml"]) == 0
+        assert "Set " not in capsys.readouterr().out
+        assert "connections" not in yaml.safe_load(Path("new.yaml").read_text())
+        assert main(["run", "--config", "new.yaml", "--json"]) == 0
+
+
 def test_a_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file is replaced only with ``--force``, and one that cannot be made again stays as it is."""
     site = Site(tmp_path)
