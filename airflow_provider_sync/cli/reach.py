@@ -73,7 +73,8 @@ class Trial:
 def try_client(config: ClientConfig) -> Iterator[Trial]:
     """Ask the server what it offers, open every database and directory, and look for every table and its key."""
     offered = yield from _try_server_of(config)
-    yield from _try_databases(config.connections, config.default_connection, _expanded(config, offered), _target_table)
+    tables = _expanded(config, offered)
+    yield from _try_databases(config.connections, config.default_connection, tables, _target_table, missing=_target_without_file)
     for directory in config.directories.values():
         yield _trial("directory", directory.name, partial(_target_directory, directory))
 
@@ -83,7 +84,7 @@ def try_server(config: ServerConfig) -> Iterator[Trial]:
     if config.tls is not None:
         yield _trial("certificate", config.tls.certificate, partial(_certificate, config.tls))
     try_table = partial(_source_table, mask_key=config.mask_key or "")
-    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), try_table, _matched)
+    yield from _try_databases(config.connections, config.default_connection, config.tables.values(), try_table, expand=_matched)
     for directory in config.directories.values():
         hasher = directory.hasher or config.default_file_hasher
         yield _trial("directory", directory.name, partial(_source_directory, directory, hasher))
@@ -154,29 +155,43 @@ def _try_databases(
     default: str | None,
     tables: Iterable[AnyTable],
     attempt: TryTable[AnyTable],
+    *,
     expand: Expand[AnyTable] | None = None,
+    missing: Callable[[AnyTable], str] | None = None,
 ) -> Iterator[Trial]:
     """Open each database once, also one that no table uses, and try its tables.
 
-    :param expand: finds the tables that patterns match, of a source, whose file has to be there
+    :param expand: finds the tables that patterns match
+    :param missing: tries a table of a database whose file a run makes; without it, files have to be there
     """
     by_url: dict[str, list[AnyTable]] = {url: [] for url in connections.values()}
     for table in tables:
         by_url.setdefault(connection_url(connections, default, table), []).append(table)
     names = {url: name for name, url in connections.items()}
     for url, group in by_url.items():
-        yield from _try_database(names.get(url), url, group, attempt, expand)
+        yield from _try_database(names.get(url), url, group, attempt, expand, missing)
 
 
 def _try_database(
-    name: str | None, url: str, tables: list[AnyTable], attempt: TryTable[AnyTable], expand: Expand[AnyTable] | None
+    name: str | None,
+    url: str,
+    tables: list[AnyTable],
+    attempt: TryTable[AnyTable],
+    expand: Expand[AnyTable] | None,
+    missing: Callable[[AnyTable], str] | None,
 ) -> Iterator[Trial]:
     # A URL may hold a password.
     shown = name or f"of table {tables[0].name}"
     try:
         with wrap_unexpected_errors(), OPENER.database(url) as opened:
-            if expand is not None and (file := missing_file(opened.engine)) is not None:
-                raise TransportError(no_file(file))
+            # Opening it would make an empty database.
+            if (file := missing_file(opened.engine)) is not None:
+                if missing is None:
+                    raise TransportError(no_file(file))
+                if file.parent.is_dir():
+                    yield Trial("connection", shown, False, f"{file} is missing; a run makes it")
+                    yield from (_trial("table", table.name, partial(missing, table)) for table in tables if not table.is_pattern)
+                    return
             database = opened.with_session(allow_row_security=any(table.allow_row_security for table in tables))
             with database.snapshot() as connection:
                 yield Trial("connection", shown, False, f"opened, {entry_of(database.engine).title}")
@@ -230,6 +245,12 @@ def _target_table(database: Database, connection: Connection, options: TargetTab
         return "missing; a run makes it"
     target.check_rollback()
     return _found(target.table, target.key)
+
+
+def _target_without_file(options: TargetTable) -> str:
+    if not options.create_table:
+        raise MissingTableError("There is no database, and so no such table. Set create_table, or correct the connection's path.")
+    return "missing; a run makes it"
 
 
 def _source_table(database: Database, connection: Connection, source: SourceTable, *, mask_key: str) -> str:

@@ -88,6 +88,21 @@ def test_a_client_that_does_not(site: Site, command: Command, capsys: pytest.Cap
     assert site.rows("orders") == []
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_database_that_is_not_there_yet(site: Site, command: Command, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    """A file that a run makes is not made by the check; a table that nobody would make in it fails."""
+    settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
+    new = site.folder / "new.db"
+    tables = {"orders": {"create_table": True}, "customers": {}}
+    site.configure(settings["url"], connections={"new": f"{kind}:///{new}"}, tables=tables, directories={})
+    assert command("check", "--connect") == 3
+    found = results(capsys.readouterr().out)
+    assert found["connection", "new"] == ("ok", f"{new} is missing; a run makes it")
+    assert found["table", "orders"] == ("ok", "missing; a run makes it")
+    assert found["table", "customers"][0] == "FAILED"
+    assert not new.exists()
+
+
 def test_a_remedy_of_several_lines(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """A reason with a statement of its own line stands on one line of the table, as it can be copied."""
     settings = yaml.safe_load(site.config.read_text(encoding="utf-8"))
