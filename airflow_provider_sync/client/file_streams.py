@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -252,7 +253,8 @@ class ChunksAnswer(_FileStream):
                     if message.lengths:
                         self._body.progress()
                         self._chunks.add(message.lengths, message.digests)
-                    yield message.lengths, message.digests
+                    # Of many chunks, an array takes a tenth of the memory of a tuple.
+                    yield array("I", message.lengths), message.digests
                 elif isinstance(message, Chunked):
                     check.finish(message)
                     self._end = message

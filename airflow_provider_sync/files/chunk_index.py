@@ -29,7 +29,7 @@ class ChunkIndex:
     def __len__(self) -> int:
         return len(self._lengths)
 
-    def add(self, offset: int, lengths: Iterable[int], digests: bytes) -> None:
+    def add(self, offset: int, lengths: Iterable[int], digests: bytes | bytearray) -> None:
         """Add chunks that lie one after the other.
 
         :param offset: of the first one
@@ -41,7 +41,7 @@ class ChunkIndex:
         for number in range(first, len(self._lengths)):
             self._offsets.append(offset)
             offset += self._lengths[number]
-            if 2 * number > len(self._slots):
+            if 4 * number > 3 * len(self._slots):
                 self._grow(number)
             self._enter(number)
 

@@ -42,7 +42,7 @@ class ChunkList:
     """
 
     lengths: array[int]
-    digests: bytes
+    digests: bytes | bytearray
     digest: bytes
 
     @property
@@ -53,7 +53,7 @@ class ChunkList:
     def pieces(self, count: int) -> Iterator[ChunkPiece]:
         """Yield up to ``count`` chunks at once."""
         for start in range(0, len(self.lengths), count):
-            yield self.lengths[start : start + count], self.digests[_at(start) : _at(start + count)]
+            yield self.lengths[start : start + count], bytes(self.digests[_at(start) : _at(start + count)])
 
     def to_bytes(self) -> bytes:
         """Return the list in the form that :meth:`from_bytes` reads, on any machine."""
@@ -96,8 +96,8 @@ class ChunkListBuilder:
         return piece
 
     def finish(self, digest: bytes) -> ChunkList:
-        """Return the list, with the digest of the whole file."""
-        return ChunkList(self._lengths, bytes(self._digests), digest)
+        """Return the list, with the digest of the whole file; nothing may be added any more."""
+        return ChunkList(self._lengths, self._digests, digest)
 
 
 class Cut(Protocol):
