@@ -38,7 +38,7 @@ SMALL_ROWS = 100_000
 REQUESTS_AT_ONCE = 2
 """Requests that are answered, and compared with the target, at the same time."""
 
-TABLE_WEIGHT = 500
+TABLE_WEIGHT = 2_000
 """Rows that take as long to digest as it takes to ask about a table without any."""
 
 TABLES_EACH = 16

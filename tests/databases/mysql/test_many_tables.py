@@ -1,0 +1,76 @@
+"""Tables of MySQL and MariaDB that are described together, beside what else a database has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import event
+
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.mysql.database import MySQLDatabase
+from tests.scenario import Scenario
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def on(request: pytest.FixtureRequest) -> Iterator[Scenario]:
+    """Give a fresh database of each of the two servers."""
+    engine = open_engine(request.getfixturevalue(f"{request.param}_url"))
+    yield Scenario(MySQLDatabase(engine))
+    engine.dispose()
+
+
+def test_beside_what_is_broken(on: Scenario) -> None:
+    """A view whose table is gone keeps no table from being described, and is left to be described by itself."""
+    on.execute(
+        "CREATE TABLE a (id INT NOT NULL PRIMARY KEY)",
+        "CREATE TABLE b (id INT NOT NULL PRIMARY KEY)",
+        "CREATE TABLE gone (id INT)",
+        "CREATE VIEW broken AS SELECT * FROM gone",
+        "DROP TABLE gone",
+    )
+    with on.database.connect() as connection:
+        found = on.database.catalog.describe_many(connection, ["a", "b", "broken"], views=True)
+        assert found == {name: on.database.catalog.describe(connection, name) for name in ("a", "b")}
+
+
+def test_names_with_their_database(on: Scenario) -> None:
+    """Tables that are named with their database are described together, and keep it in their names."""
+    on.execute(*(f"CREATE TABLE {name} (id INT NOT NULL PRIMARY KEY)" for name in ("a", "b")))
+    names = [f"{on.database.engine.url.database}.{name}" for name in ("a", "b")]
+    with on.database.connect() as connection:
+        found = on.database.catalog.describe_many(connection, [*names, "nowhere.c", "nowhere.d"])
+        assert found == {name: on.database.catalog.describe(connection, name) for name in names}
+        assert on.database.catalog.estimated_rows(connection, list(found.values())) == [0, 0]
+
+
+def test_names_that_differ_in_case(on: Scenario) -> None:
+    """Where case tells tables apart, each is described as itself."""
+    if on.scalar("SELECT @@lower_case_table_names"):
+        pytest.skip("the server does not tell them apart")
+    on.execute(
+        "CREATE TABLE item (id INT NOT NULL PRIMARY KEY)",
+        "CREATE TABLE Item (id INT, up INT, KEY (id), FOREIGN KEY (up) REFERENCES item (id), UNIQUE (id, up))",
+        "CREATE TABLE other (id INT NOT NULL PRIMARY KEY)",
+    )
+    with on.database.connect() as connection:
+        found = on.database.catalog.describe_many(connection, ["item", "Item", "other", "OTHER"])
+        assert {name: (table.name, len(table.columns), table.foreign_keys) for name, table in found.items()} == {
+            "item": ("item", 1, True),
+            "Item": ("Item", 2, True),
+            "other": ("other", 1, False),
+        }
+
+
+def test_a_few_of_many_tables(mariadb_url: str) -> None:
+    """MariaDB opens each table of a database to describe several, so a few of many are left to be described one by one."""
+    on = Scenario(MySQLDatabase(open_engine(mariadb_url)))
+    on.execute(*(f"CREATE TABLE t{number} (id INT NOT NULL PRIMARY KEY)" for number in range(30)))
+    statements: list[str] = []
+    event.listen(on.database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    with on.database.connect() as connection:
+        statements.clear()
+        assert on.database.catalog.describe_many(connection, ["t1", "t2"]) == {}
+        assert not any("information_schema.COLUMNS" in statement for statement in statements)
+        assert set(on.database.catalog.describe_many(connection, ["t1", "t2", "t3", "t4"])) == {"t1", "t2", "t3", "t4"}
+    on.database.engine.dispose()
