@@ -94,7 +94,7 @@ class ManyTableAnswers:
 
 
 class _Snapshots:
-    """The open snapshots of one request, one for each database, whose tables are described when the first one is opened.
+    """The open snapshots of one request, one for each database, whose tables are described together.
 
     :param active: the request; if it ends early, the running statement is cancelled
     :param asked: all tables of the request
@@ -127,13 +127,13 @@ class _Snapshots:
         """
         held = self._leases.find(requested_slice, source, self._grant)
         if held is not None:
-            with open_table(self._sources, source, self._active, held) as opened:
+            with open_table(self._sources, source, self._active, held, self._described_as) as opened:
                 yield opened
             return
         database = self._sources.database(source)
         try:
             connection = self._connection(database, self._sources.url(source))
-            with find_table(self._sources, source, connection, self._described[database].get(source.table_name)) as opened:
+            with find_table(self._sources, source, connection, self._described_as(source, connection)) as opened:
                 yield opened
         except BaseException:
             with self._open.pop(database, (None, ExitStack()))[1]:
@@ -145,17 +145,18 @@ class _Snapshots:
                 stack.enter_context(self._active.reads(url))
                 connection = stack.enter_context(database.snapshot())
                 stack.enter_context(self._active.cancels(database.canceller(connection)))
-                if database not in self._described:
-                    self._described[database] = self._describe(database, connection, url)
                 self._open[database] = connection, stack.pop_all()
         return self._open[database][0]
 
-    def _describe(self, database: Database, connection: Connection, url: str) -> Mapping[str, Table]:
-        names = dict.fromkeys(
-            source.table_name for source in self._asked if not source.query and self._sources.url(source) == url
-        )
-        with database.translate_errors():
-            return database.catalog.describe_many(connection, list(names), views=True) if len(names) > 1 else {}
+    def _described_as(self, source: SourceTable, connection: Connection) -> Table | None:
+        """Describe the tables of the request that are in the table's database, once; ``None`` if it is not among them."""
+        database, url = self._sources.database(source), self._sources.url(source)
+        if database not in self._described:
+            names = {other.table_name for other in self._asked if not other.query and self._sources.url(other) == url}
+            with database.translate_errors():
+                described = database.catalog.describe_many(connection, sorted(names), views=True) if len(names) > 1 else {}
+            self._described[database] = described
+        return self._described[database].get(source.table_name)
 
 
 def _failed(number: int, name: str, error: Exception) -> TableFailed:

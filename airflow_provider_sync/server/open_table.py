@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -137,12 +137,17 @@ class OpenTable:
 
 @contextmanager
 def open_table(
-    sources: Sources, source: SourceTable, active: ActiveRequest, held: HeldSnapshot | None = None
+    sources: Sources,
+    source: SourceTable,
+    active: ActiveRequest,
+    held: HeldSnapshot | None = None,
+    described: Callable[[SourceTable, Connection], Table | None] = lambda *_: None,
 ) -> Iterator[OpenTable]:
     """Open a snapshot of the table's database and describe what is offered of it; the snapshot is closed at the end of the block.
 
     :param active: the request that reads it; if it ends early, the running statement of the snapshot is cancelled
     :param held: a snapshot to read instead of a new one, which stays open
+    :param described: returns the table as its database describes it, where that is known
     :raises TableError: when there is no such table, or row security hides rows
     :raises TransportError: when the database does not answer
     :raises TooManyScans: when too many others read the database
@@ -153,7 +158,7 @@ def open_table(
         active.reads(sources.url(source)),
         opening as connection,
         active.cancels(database.canceller(connection)),
-        find_table(sources, source, connection) as opened,
+        find_table(sources, source, connection, described(source, connection)) as opened,
     ):
         yield opened
 
