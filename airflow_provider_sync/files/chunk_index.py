@@ -78,11 +78,12 @@ class ChunkIndex:
         self.following = number + 1
         return self._offsets[number]
 
-    def _digest(self, number: int) -> bytes | bytearray:
-        return self._digests[number * CHUNK_DIGEST_BYTES : (number + 1) * CHUNK_DIGEST_BYTES]
+    def _digest(self, number: int) -> bytes:
+        return bytes(self._digests[number * CHUNK_DIGEST_BYTES : (number + 1) * CHUNK_DIGEST_BYTES])
 
-    def _slot(self, digest: bytes | bytearray) -> int:
-        return int.from_bytes(digest[:8], "little") % len(self._slots)
+    def _slot(self, digest: bytes) -> int:
+        # Python's hash is another one in each process, so that nobody can choose digests for one slot.
+        return hash(digest) % len(self._slots)
 
 
 class UncutStretches:

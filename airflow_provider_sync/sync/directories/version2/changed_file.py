@@ -7,7 +7,7 @@ caller's writes and digests the new one. So both sides work on the file at the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from threading import Event
 
@@ -71,7 +71,7 @@ class ChangedFile:
             asking = pool.submit(self._ask)
             pool.submit(self._ahead.fill, after(self._stretches(asking, new), new.written))
             try:
-                found = assemble(new, self._plan(note_copied), self._entry.path, self._content(read))
+                found = assemble(new, self._plan(note_copied), self._entry.path, self._content(read, asking))
             finally:
                 self._closed.set()
                 self._ahead.close()
@@ -125,11 +125,21 @@ class ChangedFile:
             if stretch.local is not None:
                 note_copied(stretch.length)
 
-    def _content(self, read: ReadRanges) -> Iterator[memoryview]:
+    def _content(self, read: ReadRanges, asking: Future[ChunkList]) -> Iterator[memoryview]:
         # When the writer needs more, all is asked for that is known to be missing by then.
         while ranges := self._ahead.missing():
-            for message in read(ranges):
-                yield message.data
+            begun = False
+            try:
+                for message in read(ranges):
+                    begun = True
+                    yield message.data
+            except ServerError as error:
+                if begun or not error.retryable or asking.done():
+                    raise
+                # A server that answers few requests at once may be busy with the list.
+                wait([asking])
+                for message in read(ranges):
+                    yield message.data
 
     def _changed(self) -> FileChangedError:
         return FileChangedError(f"{self._entry.path!r} changed at the source since it was listed. Try again.")

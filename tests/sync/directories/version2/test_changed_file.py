@@ -183,6 +183,25 @@ def test_a_target_that_changes_between_comparing_and_copying(folders: Mirror, mo
     assert damages == []
 
 
+def test_a_server_that_answers_one_request_at_once(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is too busy with the list to send content is asked again once the list has come."""
+    refused, ended = Event(), Event()
+
+    def wait(number: int) -> None:
+        if number == 8:
+            assert refused.wait(60)
+            ended.set()
+
+    def busy(paths: list[str]) -> None:
+        if not ended.is_set():
+            refused.set()
+            raise ServerError("It is busy.", 503)
+
+    on_chunks(monkeypatch, wait)
+    check(folders, before_read=busy)
+    assert refused.is_set()
+
+
 @pytest.mark.parametrize("trouble", ["open", "read"])
 def test_a_target_that_cannot_be_read(folders: Mirror, trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A target's file that cannot be opened, or whose disk fails, is replaced as a whole."""
