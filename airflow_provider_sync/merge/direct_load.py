@@ -7,7 +7,7 @@ the caller verifies it by its digests.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 
 import msgspec
 from sqlalchemy import Connection
@@ -26,6 +26,7 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar columns: columns of the target in the order of the rows' fields; none is a generated column
     :ivar rows: returns the number of rows that the source announced; called after the load, or instead of it in a dry run
+    :ivar is_new: whether this run has made the target, which nobody else uses yet
     :ivar blocks: yields lines of canonical texts; called once, inside the transaction
     """
 
@@ -33,6 +34,7 @@ class DirectRows(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[CanonicalColumn, ...]
     rows: Callable[[], int]
     blocks: Callable[[], Generator[bytes]]
+    is_new: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,12 +73,16 @@ class DirectLoad(TableWrite):
         """
         # Closed here: the traceback of an error would otherwise keep the source's response open.
         with naming_table(self.target.name), explaining_duplicates(self.database), closing(self.staged.blocks()) as blocks:
-            loaded = self.database.loader.load_text(self.connection, self.target, self.staged.columns, blocks)
+            with self._indexes_last():
+                loaded = self.database.loader.load_text(self.connection, self.target, self.staged.columns, blocks)
             self.database.identities.move_past_keys(self.connection, self.target)
         expected = self.staged.rows()
         if loaded != expected:
             raise SourceChangedError(f"Table {str(self.target)!r}: {loaded} rows came of {expected}.", NOTHING_CHANGED)
         self._loaded = loaded
+
+    def _indexes_last(self) -> AbstractContextManager[None]:
+        return self.database.ddl.without_indexes(self.connection, self.target) if self.staged.is_new else nullcontext()
 
     def result(self) -> MergeResult:
         """Return what was done; in a dry run, what would have been done."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.halves import ClientRun, ServerProcess, client, server
-from tests.benchmarks.rows import Rows
+from tests.benchmarks.rows import Rows, execute
 from tests.database_servers import DatabaseServers
 
 
 class Work(StrEnum):
     """What is measured, in the order in which one round does it."""
 
+    CREATED = "first sync, makes the table"
     FIRST = "first sync"
     UNCHANGED = "unchanged"
     FEW = "15 rows changed"
@@ -42,8 +43,10 @@ class Pair:
     folder: Path
 
     def prepare(self, work: Work) -> None:
-        """Bring about what the work starts from; a target that follows the source must be there for all but the first."""
+        """Bring about what the work starts from; a target that follows the source must be there for all but first syncs."""
         match work:
+            case Work.CREATED:
+                execute(self.target, f"DROP TABLE IF EXISTS {self.rows.table}")
             case Work.FIRST:
                 self.rows.create(self.target)
             case Work.FEW:
@@ -56,7 +59,8 @@ class Pair:
 
         :raises RuntimeError: when it did not do what the work asks for
         """
-        config = {"url": self.server.url, "connections": {"local": self.target}, "tables": {self.rows.table: {}}, **options}
+        table = {"create_table": True} if work is Work.CREATED else {}
+        config = {"url": self.server.url, "connections": {"local": self.target}, "tables": {self.rows.table: table}, **options}
         done = client(self.folder, config)
         if done.reports[0]["status"] != ("unchanged" if work is Work.UNCHANGED else "changed"):
             raise RuntimeError(f"{work}: the client reported {done.reports[0]}")

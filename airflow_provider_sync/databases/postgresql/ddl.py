@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from airflow_provider_sync.databases.contract.ddl import Ddl, WidenedColumn
 from airflow_provider_sync.databases.postgresql import type_names
 from airflow_provider_sync.databases.postgresql.errors import error_message, translated
+from airflow_provider_sync.databases.postgresql.late_indexes import set_aside
 from airflow_provider_sync.databases.schema import OP, Column, Kind, Table
 from airflow_provider_sync.exceptions import NOTHING_CHANGED, TableError
 from airflow_provider_sync.protocol.v2.messages import ColumnDescription
@@ -114,6 +115,10 @@ class PostgreSQLDdl(Ddl):
         """Drop a staging or work table, if it is there."""
         with translated():
             super().drop(connection, table)
+
+    def set_indexes_aside(self, connection: Connection, table: Table) -> list[str]:
+        """See :func:`.late_indexes.set_aside`."""
+        return set_aside(self.database, connection, self.qualified(table))
 
     def lock_whole(self, connection: Connection, table: Table) -> None:
         """Keep everybody else from the table until the transaction ends."""

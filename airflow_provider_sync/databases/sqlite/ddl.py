@@ -11,7 +11,10 @@ from airflow_provider_sync.databases.contract.ddl import Ddl
 from airflow_provider_sync.databases.schema import OP, Column, Table
 from airflow_provider_sync.databases.sqlite import type_names
 from airflow_provider_sync.databases.sqlite.catalog import is_strict
+from airflow_provider_sync.databases.sqlite.session import driver_of
 from airflow_provider_sync.protocol.v2.types import LogicalType
+
+_INDEXES = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL"
 
 
 class SQLiteDdl(Ddl):
@@ -22,6 +25,15 @@ class SQLiteDdl(Ddl):
     def sql_type(self, logical: LogicalType, *, key: bool) -> str:
         """See :func:`.type_names.sql_type`."""
         return type_names.sql_type(logical)
+
+    def set_indexes_aside(self, connection: Connection, table: Table) -> list[str]:
+        """Drop the indexes that CREATE INDEX has made, which keeps their statements; those of an attached file stay."""
+        if table.schema:
+            return []
+        found = driver_of(connection).execute(_INDEXES, (table.name,)).fetchall()
+        for name, _ in found:
+            connection.exec_driver_sql(f"DROP INDEX {self.quote(name)}")
+        return [statement for _, statement in found]
 
     def create_staging(
         self,

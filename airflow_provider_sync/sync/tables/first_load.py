@@ -117,7 +117,13 @@ class FirstRows(StagedRows):
         asking: Callable[[], AbstractContextManager[None]],
     ) -> None:
         table_slice = source.table_slice
-        staged = DirectRows(target=target.table, columns=table_slice.columns, rows=self._count, blocks=self._blocks)
+        staged = DirectRows(
+            target=target.table,
+            columns=table_slice.columns,
+            rows=self._count,
+            blocks=self._blocks,
+            is_new=target.is_new,
+        )
         super().__init__(target, staged, rows_total=0, rows_received=0, warnings=schema_warnings(target, table_slice))
         self.client = client
         self.database = database

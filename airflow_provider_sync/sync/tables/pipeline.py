@@ -186,7 +186,8 @@ class _TransactionSync:
                 for table in missing:
                     making = made_target(self.client, self.database, table, lock, run, self.described[table.name])
                     self.made.append(made.enter_context(making))
-                    targets.append(present_target(self.client, self.database, table))
+                    target = present_target(self.client, self.database, table)
+                    targets.append(msgspec.structs.replace(target, is_new=True))
                 return self._stage_and_merge(in_order(targets, [table.name for table in self.tables]), lock)
 
     def _find_targets(self, run: Mapping[str, TargetTable]) -> tuple[list[Target], list[TargetTable]]:

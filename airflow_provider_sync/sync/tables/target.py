@@ -32,6 +32,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     :ivar source_columns: the source's columns to sync, if not all of those that the options select fit the target as it is
     :ivar left_out: the source's columns that ``on_schema_change`` leaves out
     :ivar schema_changes: what was changed in the target's table, or would be by a run, one phrase for each change
+    :ivar is_new: whether this run has made the table
     """
 
     options: TargetTable
@@ -43,6 +44,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     schema_changes: tuple[str, ...] = ()
     mode: TableMode = MIRROR
+    is_new: bool = False
 
     @property
     def name(self) -> str:

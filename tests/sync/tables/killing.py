@@ -50,6 +50,7 @@ MAKING_POINTS = {
     "first statement of a detail": "before sync.tables.table_creation:_make_later",
     "second statement of a detail": "after sync.tables.table_creation:_make_later",
     "table made": "after sync.tables.table_creation:_create",
+    "first rows arrive": "after client.table_streams:RowsAnswer.__init__",
     "all rows loaded": "after merge.direct_load:DirectLoad.write",
     "rows committed": "before sync.tables.new_foreign_keys:add_foreign_keys",
     "foreign key to be added": "before sync.tables.new_foreign_keys:_attempt",
