@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 
 from airflow_provider_sync.cli.config_places import KINDS, find_config
 from airflow_provider_sync.cli.reach import Trial, try_client, try_server
+from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.config.exposed_tokens import exposed_tokens
@@ -41,11 +42,13 @@ def main(options: Namespace) -> int:
         output.show(Line(line) for line in said if line)
         return DONE
     # Airflow logs to standard output if one of its connections is named.
-    with redirect_stdout(sys.stderr):
-        if found.kind == "server":
-            trials = list(try_server(ServerConfig.from_yaml(path)))
-        else:
-            trials = list(try_client(ClientConfig.from_yaml(path)))
+    with redirect_stdout(sys.stderr), show_steps(quiet=options.quiet) as say:
+        say(f"Trying what {path} names")
+        trials: list[Trial] = []
+        trying = try_server(ServerConfig.from_yaml(path)) if found.kind == "server" else try_client(ClientConfig.from_yaml(path))
+        for trial in trying:
+            trials.append(trial)
+            say(f"Tried {trial.what} {trial.name} ({len(trials)} done)")
     failed = [trial for trial in trials if trial.failed]
     if failed or not options.quiet:
         Output(sys.stdout).show([_table(failed if options.quiet else trials)])

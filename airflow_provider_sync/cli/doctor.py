@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 import msgspec
 
 from airflow_provider_sync.cli.opener import OPENER
+from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
@@ -27,10 +28,16 @@ def main(options: Namespace) -> int:
     found: list[Diagnosis] = []
     output = Output.of(options)
     # Airflow logs to standard output if one of its connections is named.
-    with redirect_stdout(sys.stderr), SyncClient.from_config(config) as client:
+    with (
+        redirect_stdout(sys.stderr),
+        show_steps(quiet=options.quiet or options.output == "plain") as say,
+        SyncClient.from_config(config) as client,
+    ):
         for url, tables in plan.resolved(client).tables.items():
             with OPENER.database(url) as database:
-                found += [diagnose_table(client, table, database) for table in tables]
+                for table in tables:
+                    say(f"Comparing {table.name}, column by column ({len(found)} tables done)")
+                    found.append(diagnose_table(client, table, database))
     if output.takes_data:
         output.data([{**msgspec.to_builtins(entry), "differs": entry.differs} for entry in found])
     else:

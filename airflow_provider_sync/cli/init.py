@@ -13,6 +13,7 @@ from pathlib import Path
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
 from airflow_provider_sync.cli.connections import AIRFLOW_SCHEME
 from airflow_provider_sync.cli.reach import try_server, views_of
+from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
@@ -41,7 +42,8 @@ def main(options: Namespace) -> int:
     if path.exists() and not options.force:
         raise _exists(path)
     # Airflow logs to standard output if one of its connections is named.
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), show_steps(quiet=options.quiet) as say:
+        say("Looking at what there is")
         text, variables = _client(options.client, options.target, tls) if options.client else _server(options.database)
     _write(path, text, force=options.force)
     lines = [Line(f"Wrote {path}.")]

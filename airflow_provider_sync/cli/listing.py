@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output, Part
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
@@ -25,9 +26,9 @@ def main(options: Namespace) -> int:
     config = ClientConfig.from_yaml(options.config)
     output = Output.of(options)
     wants_sizes = not output.takes_data if options.sizes is None else options.sizes
-    with SyncClient.from_config(config) as client:
+    with show_steps(quiet=options.quiet or options.output == "plain") as say, SyncClient.from_config(config) as client:
         offered = client.capabilities()
-        found = _describe(client, offered.tables) if offered and wants_sizes else {}
+        found = _describe(client, offered.tables, say) if offered and wants_sizes else {}
     tables = list(offered.tables) if offered else list(config.tables)
     directories = list(offered.directories) if offered else list(config.directories)
     if not offered:
@@ -59,10 +60,11 @@ def _target_of(name: str, config: ClientConfig) -> str:
     return printable(entry.named(name).table_name if entry.name != name else entry.table_name)
 
 
-def _describe(client: SyncClient, names: Iterable[str]) -> Found:
+def _describe(client: SyncClient, names: Iterable[str], say: Callable[[str], None]) -> Found:
     """Ask for the description of each table; one that the server cannot describe keeps no other from being described."""
     found: dict[str, Described | SyncError] = {}
     for name in names:
+        say(f"Asking about {name} ({len(found)} tables done)")
         try:
             request = DescribeTable(table_slice=RequestedSlice(name=name), digests=False)
             with client.describe_table(request) as answer:
