@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from airflow_provider_sync.cli.terminal.current_step import show_steps
@@ -14,7 +15,7 @@ from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.config.table_patterns import entry_for
 from airflow_provider_sync.exceptions import SyncError
 from airflow_provider_sync.printable import printable
-from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, RequestedSlice
+from airflow_provider_sync.protocol.v2.messages import Described, DescribeTable, DescribeTables, RequestedSlice
 from airflow_provider_sync.text_table import TextTable
 
 Found = Mapping[str, Described | SyncError]
@@ -62,9 +63,15 @@ def _target_of(name: str, config: ClientConfig) -> str:
 
 def _describe(client: SyncClient, names: Iterable[str], say: Callable[[str], None]) -> Found:
     """Ask for the description of each table; one that the server cannot describe keeps no other from being described."""
+    names = list(names)
+    say(f"Asking about {len(names)} tables")
+    described = dict(_describe_together(client, names))
     found: dict[str, Described | SyncError] = {}
     for name in names:
-        say(f"Asking about {name} ({len(found)} tables done)")
+        if name in described:
+            found[name] = described[name]
+            continue
+        say(f"Asking about {name} ({len(found)} of {len(names)} tables done)")
         try:
             request = DescribeTable(table_slice=RequestedSlice(name=name), digests=False)
             with client.describe_table(request) as answer:
@@ -74,6 +81,19 @@ def _describe(client: SyncClient, names: Iterable[str], say: Callable[[str], Non
             if error.retryable:
                 break  # the others would be answered the same
     return found
+
+
+def _describe_together(client: SyncClient, names: Sequence[str]) -> Iterator[tuple[str, Described]]:
+    """Ask about many tables in a request; those that are left out here are asked about alone, which shows the reason."""
+    most = client.tables_per_request
+    if not most:
+        return
+    with suppress(SyncError):
+        for start in range(0, len(names), most):
+            group = names[start : start + most]
+            request = DescribeTables(table_slices=tuple(RequestedSlice(name=name) for name in group), max_rows=0)
+            with client.describe_tables(request) as answer:
+                yield from ((group[table.number], table.described) for table in answer if table.described is not None)
 
 
 def _plain(answer: Described | SyncError) -> dict[str, Any]:

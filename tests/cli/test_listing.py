@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from airflow_provider_sync.cli.main import main
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.client.table_streams import DescribedAnswer
+from airflow_provider_sync.protocol.v2.messages import DescribeTable
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
 from tests.client.scripted_server import reply, scripted_server
@@ -26,6 +29,25 @@ def test_list_as_json(command: Command, capsys: pytest.CaptureFixture[str]) -> N
     """``list --json`` prints the names as JSON."""
     assert command("list", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"tables": ["orders", "customers"], "directories": ["images"]}
+
+
+def test_tables_are_asked_about_together(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many tables there are, only those that cannot be described are asked about by themselves."""
+    execute(site.source, "DROP TABLE customers")
+    alone, describe_table = [], SyncClient.describe_table
+
+    def describe_and_note(client: SyncClient, request: DescribeTable) -> DescribedAnswer:
+        alone.append(request.table_slice.name)
+        return describe_table(client, request)
+
+    monkeypatch.setattr(SyncClient, "describe_table", describe_and_note)
+    assert command("list", "--sizes", "--json") == 0
+    sizes = json.loads(capsys.readouterr().out)["sizes"]
+    assert alone == ["customers"]
+    assert sizes["orders"] == {"rows": 3, "key": ["id"], "columns": 2}
+    assert "There is no table 'customers'" in sizes["customers"]["error"]
 
 
 def test_list_shows_what_is_not_configured(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
