@@ -65,7 +65,10 @@ class ChangeList:
         self.current = database.current(staged.target, "t")
         self.compared = [column for column in written if column.name not in staged.key]
         # A row whose key differs only in its bytes stays: deleting it would fire actions and lose columns that are not synced.
-        renames = key_is_unique(staged.target, staged.key) and self.mode.name not in ("append", "history")
+        # With `append` it stays as it is. If only some rows are staged, those of such keys are not among them unless the target's
+        # row is another one that the source still has, beside which they do not fit.
+        renames = key_is_unique(staged.target, staged.key) and self.mode.name != "history"
+        renames = renames and not (self.mode.name == "append" and staged.removed is not None)
         self.forms = self.statements.loosely_compared(key) if renames else []
         self.found = self.statements.equal(key, "t", "s") if self.forms else self.statements.match(key, "t", "s")
 

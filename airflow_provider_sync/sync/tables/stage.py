@@ -26,6 +26,7 @@ from airflow_provider_sync.sync.progress import RowProgress
 from airflow_provider_sync.sync.tables import plan
 from airflow_provider_sync.sync.tables.both_sides import Comparison, Differences, digest_source_again
 from airflow_provider_sync.sync.tables.compare import Findings
+from airflow_provider_sync.sync.tables.equal_keys import EqualKeys
 from airflow_provider_sync.sync.tables.plan import Action
 from airflow_provider_sync.sync.tables.reclassify import (
     confirm_deleted,
@@ -139,8 +140,13 @@ class Stager:
         announced, deleted = found.announced, found.changes.deleted
         removed = self._open_removed()
         self._list_removed(removed, deleted)
+        former, replaced = self._settle_equal_keys(staged, removed, found.replaced)
+        if former and self._compared.mode.name == "append":
+            kept = staged.digests()
+            announced = {key: digest for key, digest in announced.items() if key in kept}
+            former = ()
         table = self._staged_table(staged, len(announced), removed.table_slice.table)
-        return self._fetched(self._compared, table, announced=announced, deleted=deleted, replaced=found.replaced)
+        return self._fetched(self._compared, table, announced=announced, deleted=(*deleted, *former), replaced=replaced)
 
     def _stage_slices(self) -> FetchedRows:
         """Stage like :meth:`_stage_listed`, but slice by slice, for any number of rows; rows of a failed attempt are dropped."""
@@ -165,8 +171,22 @@ class Stager:
             rows += len(found.announced) - len(held)
             deleted += len(found.changes.deleted)
             replaced = add_segments(replaced, found.replaced)
+        former, replaced = self._settle_equal_keys(staged, removed, replaced)
+        if former and self._compared.mode.name == "append":
+            rows, former = staged.count(), ()
+        deleted += len(former)
         table = self._staged_table(staged, rows, removed.table_slice.table)
         return self._fetched(self._compared, table, deleted_rows=deleted, replaced=replaced)
+
+    def _settle_equal_keys(
+        self, staged: StagingSlice, removed: StagingSlice, replaced: SegmentDigests
+    ) -> tuple[Sequence[Key], SegmentDigests]:
+        """Settle keys that are written in another way since; return the former ones, and what the merge replaces."""
+        equal = EqualKeys(self._client, self._database, self._connection, self._compared, staged, removed)
+        former = equal.settle()
+        if not former or self._compared.mode.name == "append":
+            return former, replaced
+        return former, add_segments(replaced, equal.digests(former))
 
     def _stage_rows(self, staged: StagingSlice, wanted: Differences, held: Mapping[Key, int], *, is_alone: bool) -> Differences:
         """Stage rows until they have the announced digests; only rows that changed meanwhile are fetched again.

@@ -1,0 +1,102 @@
+"""Keys that the target's database calls equal to staged ones, though they are written in another way, as ``ab`` and ``AB``.
+
+A mirror knows of each whether the source still has it, since it lists what is to be deleted. Modes that keep rows do not:
+here the source is asked about these keys alone. One that it lacks is the staged row's own under its former name. One that it
+still has is another row, which the target cannot hold beside it; the merge then meets a duplicate key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from airflow_provider_sync.client import SyncClient
+from airflow_provider_sync.databases.base import Database
+from airflow_provider_sync.databases.schema import Column, Kind
+from airflow_provider_sync.merge.change_list import key_is_unique
+from airflow_provider_sync.sync.tables.both_sides import Comparison
+from airflow_provider_sync.sync.tables.row_changes import Key
+from airflow_provider_sync.sync.tables.row_lookups import digests_by_key
+from airflow_provider_sync.sync.tables.segment_digests import SegmentDigests, digest_by_segment
+from airflow_provider_sync.sync.tables.staging_slice import StagingSlice
+
+
+class EqualKeys:
+    """The equal keys of one staging table.
+
+    :param staged: the rows to write
+    :param removed: the table for keys that the source lacks, which is empty
+    """
+
+    def __init__(
+        self,
+        client: SyncClient,
+        database: Database,
+        connection: Connection,
+        compared: Comparison,
+        staged: StagingSlice,
+        removed: StagingSlice,
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._connection = connection
+        self._compared = compared
+        self._staged = staged
+        self._removed = removed
+
+    def settle(self) -> Sequence[Key]:
+        """Find the rows of the target whose keys are written in another way since.
+
+        With ``upsert`` their former keys are listed, so that the merge renames them. With ``append`` they stay as they are, and
+        the staged rows are dropped.
+
+        :return: the former keys
+        """
+        texts = self._texts()
+        if not (self._compared.mode.keeps_rows and texts):
+            return ()
+        self._list(texts)
+        found = list(self._removed.digests())
+        still_there = digests_by_key(self._client, self._compared, self._compared.without_window, found)
+        self._removed.delete(list(still_there))
+        former = [key for key in found if key not in still_there]
+        if former and self._compared.mode.name == "append":
+            self._drop_staged()
+            self._removed.delete(former)
+        return former
+
+    def digests(self, former: Sequence[Key]) -> SegmentDigests:
+        """Digest rows of the target that the merge will rename, by segment."""
+        table_slice = msgspec.structs.replace(self._compared.table_slice, window=None)
+        batches = self._database.digests.digest_keys(self._connection, table_slice, former) if former else ()
+        return digest_by_segment(self._compared.partitioning, (row for batch in batches for row in batch))
+
+    @property
+    def _key(self) -> list[Column]:
+        return [column.column for column in self._compared.table_slice.key]
+
+    def _texts(self) -> list[Column]:
+        """Return the columns of the key in which different texts may be equal. Equal decimals are one key at the source, too."""
+        if not key_is_unique(self._compared.target.table, [column.name for column in self._key]):
+            return []
+        loosely = self._database.statements.loosely_compared(self._key)
+        return [column for column in loosely if column.kind is not Kind.DECIMAL]
+
+    def _list(self, texts: Sequence[Column]) -> None:
+        database, statements, names = self._database, self._database.statements, [column.name for column in self._key]
+        same = " AND ".join(statements.same(column, "t", "s") for column in texts)
+        self._connection.exec_driver_sql(
+            f"INSERT INTO {database.qualified(self._removed.table_slice.table)} ({database.columns(names)})"
+            f" SELECT {database.columns(names, 't')} FROM {database.qualified(self._staged.table_slice.table)} AS s"
+            f" JOIN {statements.by_index(self._compared.target.table, 't', names)} ON {statements.equal(self._key, 's', 't')}"
+            f" WHERE NOT ({same})"
+        )
+
+    def _drop_staged(self) -> None:
+        database = self._database
+        staging = database.qualified(self._staged.table_slice.table)
+        equal = " AND ".join(f"r.{database.quote(column.name)} = {staging}.{database.quote(column.name)}" for column in self._key)
+        removed = database.qualified(self._removed.table_slice.table)
+        self._connection.exec_driver_sql(f"DELETE FROM {staging} WHERE EXISTS (SELECT 1 FROM {removed} AS r WHERE {equal})")
