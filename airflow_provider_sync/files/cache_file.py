@@ -68,7 +68,7 @@ class CacheFile:
                     if self._connection is None:
                         self._connection = self._open()
                     return operation(self._connection)
-                except (sqlite3.Error, OSError) as error:
+                except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                     self._failed(error)
             return otherwise
 
@@ -121,7 +121,7 @@ class CacheFile:
             connection.execute(f"PRAGMA user_version = {self._version}")
         connection.execute("COMMIT")
 
-    def _failed(self, error: sqlite3.Error | OSError) -> None:
+    def _failed(self, error: sqlite3.Error | OSError | UnicodeDecodeError) -> None:
         # Extended codes have the plain one in their lowest byte.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _BUSY:
@@ -131,7 +131,9 @@ class CacheFile:
             log.info("The digest cache %s is locked by another process: going on without it", self._path)
             return
         self._close()
-        if (code in _DAMAGED or isinstance(error, _OtherVersionError)) and not self._made_anew:
+        # Of an error that quotes damaged names, Python cannot even read the message.
+        damaged = code in _DAMAGED or isinstance(error, _OtherVersionError | UnicodeDecodeError)
+        if damaged and not self._made_anew:
             self._made_anew = True
             log.warning("The digest cache %s cannot be read (%s): it is made anew", self._path, error)
             for ending in ("", "-journal", "-wal", "-shm"):

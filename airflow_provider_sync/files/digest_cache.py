@@ -2,6 +2,9 @@
 
 A row says: this version of this file has this digest. That stays true whatever happens, so that rows may be lost, or written by
 several processes at once. What a version is, the storage decides (:class:`.TreeEntry`); a racy file is not recorded.
+
+In a damaged file, SQLite may find rows of another directory, in another order, or with values of other types. None of them is
+believed.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from airflow_provider_sync.files.chunks import ChunkList
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.protocol.v2.file_messages import FILE_DIGEST, path_order
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE roots (root INTEGER PRIMARY KEY, location TEXT, used INTEGER);
 CREATE TABLE files (
@@ -139,7 +142,7 @@ class CachedRoot:
                     self._forget(gone)
                 row = next(rows, None)
             if row is not None and row[0] == path:
-                digest = _digest_of(entry, row)
+                digest = self._digest_of(entry, row)
                 yield entry if digest is None else entry.with_digest(digest)
                 row = next(rows, None)
             else:
@@ -173,7 +176,7 @@ class CachedRoot:
 
         def digest_of(entry: TreeEntry) -> bytes | None:
             row = rows.get(path_order(entry.path))
-            return None if row is None else _digest_of(entry, row)
+            return None if row is None else self._digest_of(entry, row)
 
         return digest_of
 
@@ -192,7 +195,7 @@ class CachedRoot:
             digest, version = entry.digest, entry.version
             if digest is not None and version and not entry.racy:
                 path, size = path_order(entry.path), entry.size
-                yield root, path, size, version, digest, _checksum(path, size, version, digest)
+                yield root, path, size, version, digest, _checksum(root, path, size, version, digest)
 
     def find(self, digest: bytes, size: int) -> Iterator[TreeEntry]:
         """Yield files that had this content when the first search began, with size, version and digest and nothing else.
@@ -209,7 +212,7 @@ class CachedRoot:
         nothing: list[_Row] = []
         for row in self._run(search, nothing):
             path, _, version, _, _ = row
-            if _is_whole(row):
+            if self._is_whole(row):
                 yield TreeEntry(path.replace(b"\0", b"/").decode(), "file", size, version=version, digest=digest)
 
     def chunks(self, entry: TreeEntry) -> ChunkList | None:
@@ -220,7 +223,8 @@ class CachedRoot:
         for size, version, chunks, checksum in self._select(
             "SELECT size, version, chunks, checksum FROM chunks WHERE root = ? AND path = ?", self._root, path
         ):
-            if (size, version, checksum) == (entry.size, entry.version, _checksum(path, size, version, chunks)):
+            known = (size, version) == (entry.size, entry.version) and isinstance(chunks, bytes)
+            if known and checksum == _checksum(self._root, path, size, version, chunks):
                 return ChunkList.from_bytes(chunks)
         return None
 
@@ -230,7 +234,7 @@ class CachedRoot:
             return
         self._note_use()
         path, size, version, chunks = path_order(entry.path), entry.size, entry.version, chunk_list.to_bytes()
-        row = (self._root, path, size, version, chunks, _checksum(path, size, version, chunks))
+        row = (self._root, path, size, version, chunks, _checksum(self._root, path, size, version, chunks))
         self._write("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", [row])
 
     def state(self, key: str) -> tuple[str, str] | None:
@@ -241,14 +245,15 @@ class CachedRoot:
         for source, target, checksum in self._select(
             "SELECT source, target, checksum FROM states WHERE root = ? AND key = ?", self._root, key
         ):
-            if checksum == _state_checksum(key, source, target):
+            is_text = isinstance(source, str) and isinstance(target, str)
+            if is_text and checksum == _state_checksum(self._root, key, source, target):
                 return source, target
         return None
 
     def record_state(self, key: str, source_state: str, target_state: str) -> None:
         """Remember the states of source and target after a complete sync; see :class:`.TreeState`."""
         self._note_use()
-        row = (self._root, key, source_state, target_state, _state_checksum(key, source_state, target_state))
+        row = (self._root, key, source_state, target_state, _state_checksum(self._root, key, source_state, target_state))
         self._write("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)", [row])
 
     def _rows(self) -> Iterator[_Row]:
@@ -257,8 +262,24 @@ class CachedRoot:
         while page := self._select(
             f"SELECT {_COLUMNS} FROM files WHERE root = ? AND path > ? ORDER BY path LIMIT {_ROWS}", self._root, after
         ):
-            yield from page
-            after = page[-1][0]
+            for row in page:
+                if not isinstance(row[0], bytes) or row[0] <= after:
+                    return  # the file is damaged
+                after = row[0]
+                yield row
+
+    def _digest_of(self, entry: TreeEntry, row: _Row) -> bytes | None:
+        """Return the digest of a row, if that is about this version of the file."""
+        _, size, version, digest, _ = row
+        known = version == entry.version and size == entry.size and entry.kind == "file" and not entry.racy
+        return digest if known and version and self._is_whole(row) else None
+
+    def _is_whole(self, row: _Row) -> bool:
+        path, size, version, digest, checksum = row
+        try:
+            return _checksum(self._root, path, size, version, digest) == checksum
+        except TypeError:
+            return False
 
     def _index_digests(self, connection: sqlite3.Connection) -> None:
         """Sort what is known now by digest, in a table of this connection.
@@ -324,21 +345,9 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _digest_of(entry: TreeEntry, row: _Row) -> bytes | None:
-    """Return the digest of a row, if that is about this version of the file."""
-    _, size, version, digest, _ = row
-    known = version == entry.version and size == entry.size and entry.kind == "file" and not entry.racy
-    return digest if known and version and _is_whole(row) else None
+def _checksum(root: int, path: bytes, size: int, version: bytes, value: bytes) -> int:
+    return crc32(path + version + value, (root ^ size) & 0xFFFF_FFFF)
 
 
-def _is_whole(row: _Row) -> bool:
-    path, size, version, digest, checksum = row
-    return _checksum(path, size, version, digest) == checksum
-
-
-def _checksum(path: bytes, size: int, version: bytes, value: bytes) -> int:
-    return crc32(path + version + value, size & 0xFFFF_FFFF)
-
-
-def _state_checksum(key: str, source_state: str, target_state: str) -> int:
-    return _checksum(key.encode("utf-8", "surrogateescape"), 0, source_state.encode(), target_state.encode())
+def _state_checksum(root: int, key: str, source_state: str, target_state: str) -> int:
+    return _checksum(root, key.encode("utf-8", "surrogateescape"), 0, source_state.encode(), target_state.encode())

@@ -51,6 +51,8 @@ def damage(path: Path, position: int, data: bytes) -> None:
         lambda path: os.truncate(path, 5000),
         lambda path: sqlite3.connect(path, isolation_level=None).execute("DROP TABLE files").connection.close(),
         lambda path: sqlite3.connect(path, isolation_level=None).execute("PRAGMA user_version = 99").connection.close(),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"TABLE files", b"T\xfd\xfdLE f\xfdles")),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"files", b"f\xfdl\xfes")),
     ],
 )
 def test_a_damaged_file_is_made_anew(path: Path, fault: Callable[[Path], None], caplog: pytest.LogCaptureFixture) -> None:

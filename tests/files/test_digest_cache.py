@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from array import array
+from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -183,6 +184,61 @@ def test_states_are_remembered(root: CachedRoot, cache: DigestCache) -> None:
     assert root.state("other") == ("s3", "t3")
     assert root.state("unknown") is None
     assert cache.root("/else").state("server") is None
+
+
+@pytest.mark.parametrize("value", ["X'00'", "'text'", "NULL", "1", "1.5", "CAST(X'ff' AS TEXT)"])
+@pytest.mark.parametrize("table", ["files", "chunks", "states"])
+def test_damaged_rows_are_unknown(cache: DigestCache, path: Path, table: str, value: str) -> None:
+    """Whatever is in a column in the place of its value, the row counts as unknown, and can be recorded anew."""
+    root = cache.root("/directory")
+    chunks = ChunkList(array("I", [5, 2]), b"x" * 32, DIGEST)
+    root.record([file("a")])
+    with closing(sqlite3.connect(path)) as connection:
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    for column in columns:
+        root.record([file("a"), file("b")])
+        root.record_chunks(file("a"), chunks)
+        root.record_state("key", "s", "t")
+        cache.close()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            with suppress(sqlite3.IntegrityError):  # SQLite itself refuses NULL in a key, and two rows of one key
+                connection.execute(f"UPDATE {table} SET {column} = {value} WHERE root = ?", (root._root,))
+            changed = connection.total_changes
+        known = (
+            set(digests(root, file("a"), file("b"))) | set(digests(root, file("a"), file("b"), whole=True)),
+            {entry.path for entry in root.find(DIGEST, 7)},
+            root.chunks(file("a")),
+            root.state("key"),
+        )
+        if changed and table != "files":
+            assert known[2 if table == "chunks" else 3] is None
+        elif changed:
+            assert known[:2] == ({None}, set())
+
+
+def test_rows_of_another_directory_are_unknown(cache: DigestCache, path: Path) -> None:
+    """If damage makes a row that of another directory, or of another algorithm, it is not believed."""
+    one, other = cache.root("/directory"), cache.root("/directory", algorithm="md5")
+    one.record([file("a")])
+    one.record_chunks(file("a"), ChunkList(array("I", [5, 2]), b"x" * 32, DIGEST))
+    one.record_state("key", "s", "t")
+    cache.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for table in ("files", "chunks", "states"):
+            connection.execute(f"UPDATE {table} SET root = ?", (other._root,))
+    assert digests(other, file("a")) == digests(other, file("a"), whole=True) == [None]
+    assert list(other.find(DIGEST, 7)) == []
+    assert (other.chunks(file("a")), other.state("key")) == (None, None)
+
+
+def test_a_walk_of_rows_out_of_order_ends(root: CachedRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a damaged file, pages may lead to each other in a circle: a walk ends, and believes nothing that is out of order."""
+    root.record([file("a"), file("b")])
+    page = list(root._rows())
+    monkeypatch.setattr(root, "_select", lambda *arguments: page)
+    assert digests(root, file("a"), file("b"), file("c"), whole=True) == [DIGEST, DIGEST, None]
+    monkeypatch.setattr(root, "_select", lambda *arguments: page[::-1])
+    assert digests(root, file("a"), file("b"), file("c"), whole=True) == [None, DIGEST, None]
 
 
 def test_directories_that_are_not_used_are_forgotten(cache: DigestCache, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
