@@ -9,7 +9,7 @@ import io
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,25 @@ from airflow_provider_sync.files.tree import TreeEntry
 _NS = 1_000_000_000
 # Of seconds since the epoch: more are no time.
 _MAX_DIGITS = 11
+
+
+class _BadRequestError(Exception):
+    """A request that the store calls invalid."""
+
+    code = 400
+
+
+@contextmanager
+def _naming_refusals() -> Iterator[None]:
+    """Give two kinds of refusals, of which gcsfs says only in words what they are, the types that others have."""
+    try:
+        yield
+    except ValueError as error:
+        raise _BadRequestError(str(error)) from error
+    except OSError as error:
+        if error.errno is None and str(error).startswith("Forbidden: "):
+            raise PermissionError(str(error)) from error
+        raise
 
 
 class _Body(io.BytesIO):
@@ -51,7 +70,8 @@ class GcsApi:
         self._bucket = bucket
 
     def _call(self, method: str, path: str, *names: str, **arguments: Any) -> dict[str, Any]:
-        return unless_throttled(lambda: self._fs.call(method, path, *names, json_out=True, **arguments))
+        with _naming_refusals():
+            return unless_throttled(lambda: self._fs.call(method, path, *names, json_out=True, **arguments))
 
     def pages(self, prefix: str, after: str = "") -> Iterator[list[FoundObject]]:
         """List; see :class:`~.objects.listing.Pages`."""
@@ -146,7 +166,7 @@ class GcsApi:
     def delete(self, paths: Sequence[str]) -> dict[str, str]:
         """Delete objects; see :class:`ObjectApi`."""
         for path in paths:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError), _naming_refusals():
                 unless_throttled(partial(self._fs.call, "DELETE", "b/{}/o/{}", self._bucket, self.prefix + path))
         return {}
 

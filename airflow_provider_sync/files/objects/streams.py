@@ -38,17 +38,23 @@ def answering(doing: str, path: str, location: str) -> Iterator[None]:
         advice = "Check the path, and sync again if it has gone meanwhile." if path else "Make the bucket, or check its name."
         raise kind(f"Cannot {doing} {what}: it does not exist. {advice}") from error
     except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-        raise FileError(f"Cannot {doing} {what}: {error}. Check the credentials and the path.") from error
+        raise FileError(f"Cannot {doing} {what}: {reason(error)}. Check the credentials and the path.") from error
     except OSError as error:
         if is_refused(error):
-            advice = "check its name and the rules of the bucket" if path else "check the bucket and the credentials"
-            raise FileError(f"Cannot {doing} {what}: {error}. The store refuses it: {advice}.") from error
+            raise _refusal(doing, path, what, error) from error
         # s3fs has this number for a store that is busy, too.
         if error.errno == errno.EBUSY and doing == "read" and not is_throttled(error):
             raise FileChangedError(f"{what} changed while it was read. Try again when nobody writes to it.") from error
-        raise TransportError(f"Cannot {doing} {what}: {error}. Try again.") from error
+        raise TransportError(f"Cannot {doing} {what}: {reason(error)}. Try again.") from error
     except Exception as error:  # each store's library has its own exceptions, most of them for transient failures
+        if is_refused(error):
+            raise _refusal(doing, path, what, error) from error
         raise TransportError(f"Cannot {doing} {what}: {reason(error)}. Check the credentials, and try again.") from error
+
+
+def _refusal(doing: str, path: str, what: str, error: Exception) -> FileError:
+    advice = "check its name and the rules of the bucket" if path else "check the bucket and the credentials"
+    return FileError(f"Cannot {doing} {what}: {reason(error)}. The store refuses it: {advice}.")
 
 
 class StoreReader(io.RawIOBase):

@@ -63,6 +63,7 @@ def test_an_object_that_is_refused_keeps_no_other_back(
     assert str(failed["b"]).startswith(f"Cannot write 'b' in s3://{BUCKET}/root: ")
     assert not failed["b"].retryable
     assert "again" not in str(failed["b"])
+    assert ".." not in str(failed["b"])
     assert paths(storage) == ["a", "c"]
 
 
