@@ -16,7 +16,7 @@ from airflow_provider_sync.config import ClientConfig, TargetDirectory, TargetTa
 from airflow_provider_sync.config.table_patterns import entry_for, selects
 from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.databases.connect import open_engine
-from airflow_provider_sync.databases.registry import database_for
+from airflow_provider_sync.databases.registry import database_for, missing_file
 from airflow_provider_sync.exceptions import ConfigurationError, RefusedDeletes, SyncError
 from airflow_provider_sync.files import Storage, open_storage
 from airflow_provider_sync.files.digest_cache import open_cache
@@ -44,11 +44,28 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True):
     @contextmanager
     def database(self, url: str) -> Iterator[Database]:
         """Open the database at ``url`` and dispose of its engine at the end."""
-        engine = self.engine(url)
-        try:
+        with _disposed(self.engine(url)) as engine:
             yield database_for(engine)
-        finally:
-            engine.dispose()
+
+    @contextmanager
+    def database_to_look_at(self, url: str) -> Iterator[Database]:
+        """Open the database at ``url`` for what writes nothing: a file that is not there is not made, and looks empty."""
+        with _disposed(self.engine(url)) as engine:
+            file = missing_file(engine)
+            if file is None or not file.parent.is_dir():
+                yield database_for(engine)
+                return
+        in_memory = engine.url.set(database="").render_as_string(hide_password=False)
+        with _disposed(self.engine(in_memory)) as empty:
+            yield database_for(empty)
+
+
+@contextmanager
+def _disposed(engine: Engine) -> Iterator[Engine]:
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Command
 from tests.cli.site import Site, execute
@@ -27,6 +28,24 @@ def test_keys_are_shown_with_what_would_happen(changed: Site, command: Command, 
     printed = capsys.readouterr().out
     assert printed[printed.index("orders:") :].splitlines() == ["orders:", "+ 4", "~ 1", "~ 2", "- -9"]
     assert changed.rows("orders") == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("name", ["diff", "doctor"])
+def test_a_database_that_is_not_there_is_not_made(
+    site: Site, command: Command, capsys: pytest.CaptureFixture[str], kind: str, name: str
+) -> None:
+    """A target whose file a run would make looks empty, and its file is not made by looking."""
+    url = str(yaml.safe_load(site.config.read_text(encoding="utf-8"))["url"])
+    folder = site.folder / "databases"
+    folder.mkdir()
+    tables = {"orders": {"create_table": True}}
+    site.configure(url, connections={"new": f"{kind}:///{folder}/new.db"}, tables=tables, directories={})
+    assert command(name) == 1
+    assert "There is no table 'orders'" in capsys.readouterr().out
+    assert list(folder.iterdir()) == []
+    assert command("run") == 0
+    assert command(name) == 0
 
 
 def test_no_more_keys_than_asked_for(changed: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:

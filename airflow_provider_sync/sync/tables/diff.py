@@ -162,7 +162,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
         with tables.going_on(partial(_failed, together)), consistent_snapshot(client, config, together):
             for url, group in by_url.items():
                 # A database that cannot be opened is no reason to leave the tables of others alone.
-                with tables.going_on(partial(_failed, group)), opener.database(url) as database:
+                with tables.going_on(partial(_failed, group)), opener.database_to_look_at(url) as database:
                     warnings = inspect_target(database, plan.patterns_of(url), group)
                     unchanged = ask_ahead(client, database, group, making=False).unchanged
                     for table in group:
@@ -171,7 +171,7 @@ def diff_run(config: ClientConfig, plan: RunPlan, *, opener: Opener | None = Non
                             found = diff_table(client, table, database, progress=progress, equal_rows=equal_rows)
                             tables.add([_warned(found, warnings)])
         for url in () if tables.failures else plan.dropping:
-            with tables.going_on(partial(_failed, [])), opener.database(url) as database:
+            with tables.going_on(partial(_failed, [])), opener.database_to_look_at(url) as database:
                 others = other_tables(opener, by_url, url)
                 drops = drop_gone(client, database, plan.patterns_of(url), by_url.get(url, ()), others=others, dry_run=True)
                 tables.add([TableDiff(report=report) for report in drops])
