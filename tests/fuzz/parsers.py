@@ -7,8 +7,9 @@ worth.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
-from airflow_provider_sync.client.refusals import refusal
+from airflow_provider_sync.client.refusals import Subject, refusal
 from airflow_provider_sync.client.transport import seconds_to_wait
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.config.file_check import check_text
@@ -270,12 +271,13 @@ class _Answer:
     def __init__(self, status: int, location: str) -> None:
         self.status_code = status
         self.headers = {"Location": location}
+        self.request = SimpleNamespace(headers={})
 
 
 def _refusal(data: bytes) -> object:
     status = (302, 401, 404, 422, 429, 500, 206)[data[0] % 7] if data else 500
     answer = _Answer(status, data[1:].decode("latin-1"))
-    error = refusal(answer, data[1:], url="http://host/getTable", subject="table 't'")  # type: ignore[arg-type]
+    error = refusal(answer, data[1:], url="http://host/getTable", subject=Subject("table", "t"))  # type: ignore[arg-type]
     assert str(error).isprintable()
     return error
 
