@@ -139,14 +139,19 @@ def _taken(
 ) -> list[_Detail]:
     """Find out which details a CREATE TABLE is refused with, and name them; return the others.
 
-    :raises TableError: when it is refused without any
+    All of them are returned if it is refused without any, too, or if the user may make no table that shows it.
     """
 
     def attempt(chosen: Sequence[_Detail]) -> None:
         with database.translate_errors():
             database.ddl.try_create(connection, name, create_statement(chosen))
 
-    attempt(())
+    try:
+        attempt(())
+    except TableError as error:
+        if error.retryable:
+            raise
+        return list(details)
     taken: list[_Detail] = []
     for detail in details:
         try:

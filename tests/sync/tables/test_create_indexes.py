@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sync.config import table_from_options
 from airflow_provider_sync.databases.found_details import FoundDetails
-from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed
+from airflow_provider_sync.exceptions import ConfigurationError, SyncFailed, TableError
 from airflow_provider_sync.protocol.v2.described_details import (
     DefaultValue,
     ForeignKeyDescription,
@@ -22,6 +22,8 @@ from airflow_provider_sync.sync.tables.column_mapping import create_statement
 from airflow_provider_sync.sync.tables.steps import compare_table, with_foreign_keys
 from airflow_provider_sync.sync.tables.table_creation import create_table
 from airflow_provider_sync.sync.tables.target_details import plan_details
+from tests.database_servers import MARIADB, POSTGRESQL
+from tests.engines import on_engines
 from tests.scenario import Scenario
 from tests.sync.link import Link, linked
 
@@ -171,6 +173,20 @@ def test_a_default_that_its_column_refuses_is_named(two_into: Link) -> None:
         assert "default of column 'n': 'some': " in report.warnings[0]
         assert "default of column 'd': 'never': " in report.warnings[0]
     two_into.assert_clean()
+
+
+@on_engines(MARIADB, POSTGRESQL)
+def test_a_refusal_that_cannot_be_looked_into(two_into: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who may make no table to try what is refused with gets the refusal itself, and nothing is made."""
+    two_into.source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER DEFAULT 'some')", "INSERT INTO t VALUES (1, 2)")
+
+    def denied(*_: object) -> None:
+        raise TableError("CREATE TEMPORARY TABLES is denied")
+
+    monkeypatch.setattr(type(two_into.target.database.ddl), "try_create", denied)
+    with pytest.raises(SyncFailed, match=r"default|invalid input syntax"):
+        two_into.sync("t", options={"t": MAKE})
+    assert two_into.target.names() == []
 
 
 @pytest.mark.parametrize("engine", ["mariadb", "mysql", "postgresql"])
