@@ -72,7 +72,7 @@ _TABLES = text(
     " WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME IN :names"
 ).bindparams(_NAMES)
 _TABLE_NAMES = text(
-    "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :names"
+    "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :names"
 ).bindparams(_NAMES)
 _COUNT = text("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE())")
 _COLUMNS = text(
@@ -257,12 +257,16 @@ def list_tables(connection: Connection, schema: str | None, types: tuple[str, ..
 
 def lock_keys(connection: Connection, names: Sequence[str]) -> list[str]:
     """Return database and name of tables, or of those that would be made under these names."""
-    found = {}
-    if len(names) > 1:
-        # Names alone are a listing of files. Those that are written in another way than the server's are looked up one by one.
-        listed = connection.execute(_TABLE_NAMES, {"names": list(names)}).all()
-        found = {row.TABLE_NAME: f"{row.TABLE_SCHEMA}\0{row.TABLE_NAME}" for row in listed}
-    return [found.get(name) or _lock_key(connection, name) for name in names]
+    if len(names) < 2:
+        return [_lock_key(connection, name) for name in names]
+    default, ignores_case = connection.exec_driver_sql("SELECT DATABASE(), @@lower_case_table_names").one()
+    # Names alone are a listing of files.
+    listed = {row.TABLE_NAME for row in connection.execute(_TABLE_NAMES, {"names": list(names)})}
+    return [
+        # What has no dot has one meaning; it is written as the server writes it, unless case does not matter.
+        f"{default}\0{name}" if name in listed or not (ignores_case or "." in name) else _lock_key(connection, name)
+        for name in names
+    ]
 
 
 def _lock_key(connection: Connection, name: str) -> str:

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import event
 
 from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.mysql.catalog import lock_keys
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
+from airflow_provider_sync.exceptions import TableBusyError
 from tests.scenario import Scenario
 
 
@@ -74,3 +76,20 @@ def test_a_few_of_many_tables(mariadb_url: str) -> None:
         assert not any("information_schema.COLUMNS" in statement for statement in statements)
         assert set(on.database.catalog.describe_many(connection, ["t1", "t2", "t3", "t4"])) == {"t1", "t2", "t3", "t4"}
     on.database.engine.dispose()
+
+
+def test_locks_of_many_tables(on: Scenario) -> None:
+    """A table has one lock, whether it is there or not, and whether it is locked alone or with others, under any of its names."""
+    on.execute("CREATE TABLE item (id INT NOT NULL PRIMARY KEY)")
+    database = on.database.engine.url.database
+    names = ["item", "made", f"{database}.other", "a.b.c"]
+    with on.database.connect() as connection:
+        together = lock_keys(connection, names)
+        assert together == [key for name in names for key in lock_keys(connection, [name])]
+        assert together[:3] == [f"{database}\0{name}" for name in ("item", "made", "other")]
+    with (
+        on.database.exclusive(names, timeout=0),
+        pytest.raises(TableBusyError),
+        on.database.exclusive([f"{database}.made"], timeout=0),
+    ):
+        pytest.fail("two syncs hold one lock")
