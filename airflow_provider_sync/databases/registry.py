@@ -83,9 +83,11 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
 def entry_of(engine: Engine) -> EngineEntry:
     """Return the entry of an SQLAlchemy engine.
 
+    MariaDB behind a URL of MySQL is known as such once a connection was made.
+
     :raises ConfigurationError: for an engine that is not supported
     """
-    name = engine.dialect.name
+    name = "mariadb" if getattr(engine.dialect, "is_mariadb", False) else engine.dialect.name
     if entry := _BY_BACKEND.get(name):
         return entry
     raise ConfigurationError(f"Databases of type {name!r} are not supported. Use {_listed([entry.title for entry in ENGINES])}.")

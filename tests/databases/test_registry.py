@@ -91,6 +91,17 @@ def test_a_memory_database_is_told_by_its_url() -> None:
     assert not _in_memory("mysql://db")
 
 
+def test_mariadb_by_a_url_of_mysql(mariadb_url: str) -> None:
+    """What answers is called by its name, whichever of the two the URL begins with."""
+    engine = create_engine(mariadb_url.replace("mariadb", "mysql", 1))
+    try:
+        assert entry_of(engine).title == "MySQL"
+        with engine.connect():
+            assert entry_of(engine).title == "MariaDB"
+    finally:
+        engine.dispose()
+
+
 def test_other_databases_are_refused() -> None:
     """An engine or a URL of another database is an error that lists the supported ones."""
     with pytest.raises(ConfigurationError, match=r"'mssql\+pyodbc'.*mysql://, mariadb://, postgresql://, sqlite:// or duckdb://"):
