@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from airflow_provider_sync.files.local.entries import RacyTimes, entry_of_file, is_same_content
 from airflow_provider_sync.files.local.open_directories import OpenDirectories, refuse
+from airflow_provider_sync.files.paths import readable_name
 from airflow_provider_sync.files.spooled_list import SpooledList
 from airflow_provider_sync.files.tree import TreeEntry
 
@@ -35,7 +36,8 @@ class CarriedDigests:
 
     def note(self, path: str, status: os.stat_result) -> None:
         """Note a file before it gets a second name, if its digest is known; in the order of paths."""
-        if self._digests is not None:
+        # What is not UTF-8 is never synced, so that nothing is known of it.
+        if self._digests is not None and (path.isascii() or path == readable_name(path)):
             self._batch.append(entry_of_file(path, status, RacyTimes.now()))
             if len(self._batch) == _BATCH:
                 self._look_up()

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.local import carried_digests
 from airflow_provider_sync.files.local.local_storage import LocalStorage
+from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Metadata
 
 LONG_AGO = 1_000_000_000_123_456_789
@@ -57,6 +58,26 @@ def test_digests_are_carried(
         "edited": None,
         **({"gone": b"gone".ljust(32)} if fails else {}),
     }
+
+
+def test_names_that_are_no_text(storage: LocalStorage, root: Path, tmp_path: Path) -> None:
+    """Files whose names no sync can carry move along, and nothing is to be known of them."""
+    names = [os.fsdecode(b"caf\xe9"), os.fsdecode(b"dir/\xff/x"), "dir/\u00e9"]
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"x")
+        os.utime(root / name, ns=(LONG_AGO, LONG_AGO))
+
+    def entries() -> list[TreeEntry]:
+        return [entry for entry in storage.walk(on_unreadable=lambda *_: None) if entry.path == names[2]]
+
+    with open_cache(str(tmp_path / "cache.sqlite")) as cache:
+        digests = cache.root(storage.location)
+        digests.record(replace(entry, digest=b"x".ljust(32)) for entry in entries())
+        with storage.exclusive(0), storage.atomic_copy(digests=digests):
+            pass
+        assert [entry.digest for entry in digests.known(entries())] == [b"x".ljust(32)]
+    assert all((root / name).read_bytes() == b"x" for name in names)
 
 
 def test_without_a_cache(storage: LocalStorage) -> None:
