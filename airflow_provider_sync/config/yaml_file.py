@@ -61,7 +61,8 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
     """
     settings, mistakes = expand(load_yaml(text, path), path)
     if mistakes:
-        raise refusal(mistakes)
+        # A variable is missing in the environment: nothing is wrong with the file, of which a check could say more.
+        raise ConfigurationError(str(refusal(mistakes)))
     return settings
 
 

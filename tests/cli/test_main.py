@@ -136,6 +136,14 @@ def test_a_misspelt_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
+def test_a_variable_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message says what to do, which is not in the file: no check of it is advised."""
+    path = tmp_path / "client.yaml"
+    path.write_text("url: ${NO_SUCH_VARIABLE}\n")
+    assert main(["run", "--config", str(path)]) == 2
+    assert capsys.readouterr().err.endswith("Export it, or add it to the environment of the service.\n")
+
+
 def test_yaml_that_cannot_be_parsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mistake of YAML is told with its line and what the parser found there."""
     path = tmp_path / "client.yaml"
