@@ -248,14 +248,28 @@ class ObjectTreeWriter:
             for done in [self._pool.submit(self._back_up, path) for path in paths]:
                 done.result()
         count = self._api.max_deletes
-        for done in [self._pool.submit(self._delete, paths[start : start + count]) for start in range(0, len(paths), count)]:
-            done.result()
+        failed: dict[str, FileError] = {}
+        requests = [self._pool.submit(self._delete, paths[start : start + count]) for start in range(0, len(paths), count)]
+        for request in requests:
+            failed |= request.result()
+        for path, error in failed.items():
+            if self._on_failure is None:
+                raise error
+            self._on_failure(path, error)
 
-    def _delete(self, paths: list[str]) -> None:
-        with answering("delete", paths[0] if len(paths) == 1 else "", self._objects.location):
-            failed = self._api.delete(paths)
-        for path, why in failed.items():
-            raise FileError(f"Cannot delete {path!r} in {self._objects.location}: {why}. Check the credentials, and try again.")
+    def _delete(self, paths: list[str]) -> dict[str, FileError]:
+        """Delete objects, and return the errors of those that could not be."""
+        location = self._objects.location
+        try:
+            with answering("delete", paths[0] if len(paths) == 1 else "", location):
+                failed = self._api.delete(paths)
+        except FileError as error:
+            refused: dict[str, FileError] = dict.fromkeys(paths, error)
+            return refused
+        return {
+            path: FileError(f"Cannot delete {path!r} in {location}: {why}. Check the credentials, and try again.")
+            for path, why in failed.items()
+        }
 
     def _back_up(self, path: str) -> None:
         """Copy an object that is about to be replaced or removed, if there is one, to the backup."""

@@ -48,6 +48,8 @@ class Applying:
         self._copies = copies
         self._written = written
         self._rules = rules
+        # Those that count as failed without having been counted as deleted.
+        self._not_removed: set[str] = set()
 
     def write(self, client: SyncClient, request: DigestFiles, large_sizes: set[int]) -> None:
         """Write everything.
@@ -68,8 +70,15 @@ class Applying:
         self._fetching.commit()
 
     def delete(self) -> None:
-        """Delete what the source lacks."""
-        self._each(self._work.removed, self._remove)
+        """Delete what the source lacks, and count what is gone."""
+        failed = self._fetching.failed
+        before = set(failed)
+        try:
+            self._each(self._work.removed, self._remove)
+            # Stores delete many objects with one request.
+            self._fetching.commit()
+        finally:
+            self.deleted_files -= len(failed.keys() - before - self._not_removed)
         self._each(self._work.emptied, self._remove_directory)
 
     def date_directories(self, directories: Iterable[FileEntry]) -> None:
@@ -140,7 +149,11 @@ class Applying:
             self.made += 1
 
     def _remove(self, step: Step) -> None:
-        self._writer.remove(step.path)
+        try:
+            self._writer.remove(step.path)
+        except FileError:
+            self._not_removed.add(step.path)
+            raise
         if step.target is not None:
             self._written.deleted.append(step.target)
             self.deleted_files += 1

@@ -1,4 +1,4 @@
-"""A directory in object storage of which nothing has changed: one listing of each side, and no question about any object."""
+"""Directories in object storage: what an unchanged one costs, and what a report says of deletes that are denied."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from werkzeug.wrappers import Response
 
+from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.files import open_storage
 from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.local import entries as local_entries
+from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories.version2.listings import LARGE_BYTES
-from tests.files.objects.hostile_store import BUCKET, HostileStore, hostile_store
+from tests.files.objects.hostile_store import BUCKET, DENIED, HostileStore, Request, hostile_store
 from tests.sync.directories.mirror import Mirror, target_directory
 
 PATHS = ("a.txt", "a/b.txt", "deep/er/c.txt", "deep/er/d.txt", "deep/e.txt", "z")
@@ -56,4 +59,39 @@ def test_one_listing_of_each_side(mirror: Mirror, store: HostileStore) -> None:
         assert sync()[0] == "changed"
         assert sync() == ("unchanged", 1)
         assert store.requests == [("GET", "")]
+    mirror.assert_equal()
+
+
+@pytest.mark.parametrize("denied", ["one", "all"])
+def test_deletes_that_are_denied(store: HostileStore, tmp_path: Path, denied: str) -> None:
+    """Objects that may not be deleted are named, all others go, and the report counts only those; the next sync goes on."""
+    mirror = Mirror(open_storage(str(tmp_path / "files")), open_storage(f"s3://{BUCKET}/root", store.filesystem))
+    for path in ("a", "b", "c", "d"):
+        mirror.put(path)
+    mirror.sync()
+    for path in ("a", "b", "c"):
+        mirror.source.delete(path)
+
+    def disturb(request: Request) -> Response | None:
+        if "delete" not in request.query:
+            return None
+        if denied == "all":
+            return DENIED
+        store.disturbance = lambda _: None
+        answer = request.answer()
+        # As if the policy of the bucket kept it.
+        store.filesystem.pipe_file(f"{BUCKET}/root/b", b"content")
+        refused = "<Error><Key>root/b</Key><Code>AccessDenied</Code><Message>No</Message></Error>"
+        assert answer.status_code == 200
+        return Response(f"<DeleteResult>{refused}</DeleteResult>", content_type="application/xml")
+
+    store.disturbance = disturb
+    named, deleted = ("'b'", 2) if denied == "one" else ("'a', 'b', 'c'", 0)
+    with pytest.raises(SyncFailed, match=f"{named} of directory .* could not be synced") as failure:
+        mirror.sync()
+    (report,) = failure.value.reports
+    assert isinstance(report, DirectoryReport)
+    assert report.files_deleted == deleted
+    store.disturbance = lambda _: None
+    assert mirror.sync().files_deleted == 3 - deleted
     mirror.assert_equal()
