@@ -176,7 +176,8 @@ class LocalTreeWriter:
             before = os.fstat(source)
             if version is not None and entry_of_file(from_path, before, RacyTimes.now()).version != version:
                 raise self._changed(from_path)
-            may_link = move and self._backup is None and not self._shares_files
+            # What is done to its time and permissions would be done to its other names, too.
+            may_link = move and self._backup is None and not self._shares_files and before.st_nlink == 1
             if not (may_link and self._link(path, from_path, metadata, source)):
                 self._copy(path, from_path, metadata, source, before)
         finally:
@@ -241,14 +242,17 @@ class LocalTreeWriter:
             self._commits.complete(pending, -1)
 
     def set_metadata(self, path: str, metadata: Metadata) -> TreeEntry | None:
-        """Set times and permissions; those of a directory at the end of the block."""
+        """Set times and permissions; those of a directory at the end of the block.
+
+        A file with other names gets a copy of its own, as theirs must not change.
+        """
         racy_times = RacyTimes.now()
         with self._place_of(path, make=False) as (directory, name):
             status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
                 self._note_metadata(path, metadata)
                 return None
-            if not (self._shares_files and status.st_nlink > 1):
+            if status.st_nlink == 1:
                 return entry_of_file(path, set_on_present(directory.descriptor, name, metadata), racy_times)
         mtime_ns = status.st_mtime_ns if metadata.mtime_ns is None else metadata.mtime_ns
         self.copy(path, path, Metadata(mtime_ns, metadata.mode))

@@ -135,3 +135,39 @@ def mirror_of_s3(s3: S3FileSystem, tmp_path: Path) -> Mirror:
     s3.mkdir(bucket)
     storages = open_storage(str(tmp_path / "source")), open_storage(f"s3://{bucket}/target", s3)
     return Mirror(*storages, cache=tmp_path / "cache.db")
+
+
+@pytest.mark.parametrize(("atomic", "steps"), [(False, False), (False, True), (True, False)], ids=["one go", "steps", "atomic"])
+def test_names_of_one_file_at_the_target(folders_of_version2: Mirror, tmp_path: Path, atomic: bool, steps: bool) -> None:
+    """Where the target has several names of one file, each gets its own time and permissions, and others keep theirs.
+
+    One of the names may be outside, as in a snapshot that was made of hard links.
+    """
+    folders = folders_of_version2
+    options = {"permissions": True, "atomic": atomic}
+    for name in ("a", "b", "moved/c"):
+        folders.put(name, "equal")
+    root, copy = Path(folders.source.location), Path(folders.target.location)
+    (root / "a").chmod(0o600)
+    os.utime(root / "a", ns=(0, 1_000_000_000_000_000_000))
+    (root / "b").chmod(0o640)
+    os.utime(root / "b", ns=(0, 1_100_000_000_000_000_000))
+    os.utime(root / "moved/c", ns=(0, 1_200_000_000_000_000_000))
+    folders.put_target("a", "equal")
+    snapshot = tmp_path / "snapshot"
+    for name in (copy / "b", copy / "old", snapshot):
+        name.hardlink_to(copy / "a")
+    os.utime(snapshot, ns=(0, 900_000_000_000_000_000))
+    snapshot.chmod(0o644)
+    if steps:
+        with folders.client() as client:
+            given = client, target_directory(options), folders.target
+            delete_files(*given, [download_batch(*given, batch) for batch in compare_directory(*given, batches=2).batches])
+    else:
+        folders.sync(options)
+    folders.assert_equal()
+    for name in ("a", "b", "moved/c"):
+        ours, theirs = (copy / name).stat(), (root / name).stat()
+        assert (ours.st_mtime_ns, ours.st_mode, ours.st_nlink) == (theirs.st_mtime_ns, theirs.st_mode, 1)
+    assert (snapshot.stat().st_mtime_ns, snapshot.stat().st_mode & 0o777) == (900_000_000_000_000_000, 0o644)
+    assert folders.sync(options).status == "unchanged"
