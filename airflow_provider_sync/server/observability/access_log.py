@@ -24,6 +24,7 @@ _WHO_AND_WHAT = ("address", "token", "method", "endpoint")
 
 _MAX_NAME = 100
 _MAX_NAMES = 20
+"""Names in a line; of those beyond, it has the number."""
 
 
 def write_access_line(scope: Scope, account: RequestAccount) -> None:
@@ -56,6 +57,8 @@ def access_facts(scope: Scope, account: RequestAccount) -> Iterator[tuple[str, A
         yield "table", printable(account.tables[0], _MAX_NAME)
     elif account.tables:
         yield "tables", [printable(name, _MAX_NAME) for name in account.tables[:_MAX_NAMES]]
+        if len(account.tables) > _MAX_NAMES:
+            yield "tables_omitted", len(account.tables) - _MAX_NAMES
     if account.directory:
         yield "directory", printable(account.directory, _MAX_NAME)
         yield "files", account.files

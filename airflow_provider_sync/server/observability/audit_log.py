@@ -36,6 +36,7 @@ class AuditLog:
         if account.tables:
             facts["tables"] = list(account.tables)
             facts.pop("table", None)
+            facts.pop("tables_omitted", None)
         line = logging.LogRecord("audit", logging.INFO, "", 0, json_line(facts), None, None)
         self._file.handle(line)
 

@@ -107,6 +107,16 @@ def test_tables(watched: Watched) -> None:
     assert all(line["bytes"] > 0 and line["seconds"] > 0 and line["address"] == "127.0.0.1" for line in found)
 
 
+def test_many_tables(watched: Watched) -> None:
+    """A line about many tables names the first of them, and says how many there are beside; the audit log names all."""
+    asked = DescribeTables(table_slices=tuple(RequestedSlice(name="t") for _ in range(25)), max_rows=10)
+    ask(watched.url, "/describeTables", asked, token=TOKEN)
+    (line,) = watched.lines()
+    assert (line["tables"], line["tables_omitted"], line["rows"]) == (["t"] * 20, 5, 75)
+    audited = json.loads(watched.audit_log())
+    assert (audited["tables"], "tables_omitted" in audited) == (["t"] * 25, False)
+
+
 def test_directories(watched: Watched, tmp_path: Path) -> None:
     """Each request about a directory has a line with its name and the files read for it."""
     ask(watched.url, "/listFiles", ListFiles(directory="d"), token=TOKEN)
