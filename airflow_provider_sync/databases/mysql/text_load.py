@@ -132,7 +132,8 @@ def _check(table: Table, column: CanonicalColumn, values: Values) -> None:
         try:
             texts(table.label, column.column, [bytes.fromhex(value) for value in decoded])
         except ValueError as error:
-            raise _refused(table, column.column, "a value is not hexadecimal") from error
+            reason = "a value is not hexadecimal. Do client and server run the same version?"
+            raise _refused(table, column.column, reason) from error
     else:
         texts(table.label, column.column, decoded)
 
@@ -155,13 +156,12 @@ def _decoded(table: Table, column: Column, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise _refused(table, column, "a value is not UTF-8") from error
+        # SQLite has such values, whatever a column declares.
+        raise _refused(table, column, "a value is not UTF-8. Correct it at the source.") from error
 
 
 def _refused(table: Table, column: Column, reason: str) -> TableError:
-    return TableError(
-        f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): {reason}. Do client and server run the same version?"
-    )
+    return TableError(f"Table {table.label!r}, column {column.name!r} ({column.sql_type}): {reason}")
 
 
 # -- INSERT ----------------------------------------------------------------------------------------------------------
