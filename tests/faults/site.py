@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, ServerConfig, TargetDirectory, TargetTable
 from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.found_details import FoundDetails
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import SyncError, SyncFailed
 from airflow_provider_sync.files import open_storage
@@ -27,8 +28,8 @@ from airflow_provider_sync.sync.tables.steps import compare_table, merge_slices,
 from tests.database_servers import SQLITE, DatabaseServers
 from tests.faults.states import Rows, State
 
-FIRST, DIFFERENCE = "first", "difference"
-"""Nothing is there yet; or a few rows and files differ, some are new, and some have to go."""
+MADE, FIRST, DIFFERENCE = "made", "first", "difference"
+"""No table is there yet; or nothing in them; or a few rows and files differ, some are new, and some have to go."""
 
 ITEMS, NOTES = "items", "notes"
 DIRECTORY = "docs"
@@ -45,7 +46,7 @@ _REFERENCE = ", FOREIGN KEY (item_id) REFERENCES items (id)"
 class Site:
     """Both sides of a sync that can be put back into their old state again and again.
 
-    :param shape: :data:`FIRST` or :data:`DIFFERENCE`
+    :param shape: :data:`MADE`, :data:`FIRST` or :data:`DIFFERENCE`
     :param tables: whether it is about tables
     :param files: whether it is about a directory
     :param folder: where SQLite's files and directories are
@@ -91,7 +92,8 @@ class Site:
         settings: dict[str, Any] = {"url": url, "connections": {"target": self.target_url}, "protocol": self.protocol}
         settings |= {"retries": 0, "history": None} | options
         if self.with_tables:
-            settings["tables"] = {ITEMS: {"max_deletes": "100%"}, NOTES: {"max_deletes": "100%"}}
+            make = {"create_table": True, "create_indexes": True} if self.shape == MADE else {}
+            settings["tables"] = {name: {"max_deletes": "100%", **make} for name in (ITEMS, NOTES)}
         if self.with_files:
             directory = {"path": str(self.target_folder), "max_deletes": "100%", "files_per_request": 3}
             settings["directories"] = {DIRECTORY: directory}
@@ -148,6 +150,13 @@ class Site:
         """Read the target."""
         return self._state(self.target, self.target_folder)
 
+    def details(self) -> list[FoundDetails]:
+        """Return what the tables of the target have besides columns, keys and rows."""
+        database = database_for(self.target)
+        with database.connect() as connection:
+            tables = [database.catalog.describe(connection, name) for name in (ITEMS, NOTES)]
+            return [database.catalog.table_details(connection, table) for table in tables]
+
     def reset(self) -> None:
         """Put the target back into its old state, whatever a sync left there."""
         if self.with_files:
@@ -166,8 +175,8 @@ class Site:
             for table, _ in find_staging(connection):
                 connection.exec_driver_sql(f"DROP TABLE {table}")
             for name in (NOTES, ITEMS):
-                connection.exec_driver_sql(f"DELETE FROM {name}")
-            for name in (ITEMS, NOTES):
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}" if self.shape == MADE else f"DELETE FROM {name}")
+            for name in () if self.shape == MADE else (ITEMS, NOTES):
                 connection.exec_driver_sql(f"INSERT INTO {name} SELECT * FROM kept_{name}")
             connection.commit()
 
@@ -211,6 +220,14 @@ class Site:
         items = {number: _item(number, chance) for number in range(ROWS)}
         notes = {f"note {number}": (f"note {number}", number, _words(chance, 40)) for number in range(0, ROWS, 5)}
         self._fill(self.source, "", items, notes)
+        if self.shape == MADE:
+            if self._file is not None:
+                # DuckDB writes a file when it is opened, SQLite when something is written.
+                self.target.connect().close()
+                self.target.dispose()
+                self._file.touch()
+                shutil.copyfile(self._file, f"{self._file}.kept")
+            return
         if self.shape == FIRST:
             items, notes = {}, {}
         for number in list(items)[::60]:
@@ -264,7 +281,8 @@ class Site:
         if self.with_tables:
             with engine.connect() as connection:
                 for name in (ITEMS, NOTES):
-                    rows = connection.exec_driver_sql(f"SELECT * FROM {name}").all()
+                    is_there = self.shape != MADE or inspect(connection).has_table(name)
+                    rows = connection.exec_driver_sql(f"SELECT * FROM {name}").all() if is_there else []
                     tables[name] = sorted(tuple(map(_plain, row)) for row in rows)
                 leftovers += [str(table) for table, _ in find_staging(connection)]
         files = {}
