@@ -19,7 +19,10 @@ from tests.files.local.writing import LONG_AGO, OLD, PLAIN, FailingCall
 
 @pytest.mark.parametrize("move", [False, True])
 def test_copies(writer: LocalTreeWriter, root: Path, move: bool) -> None:
-    """A copy has the content of another file and its own times; a file that moved is not copied, and may be removed at once."""
+    """A copy has the content of another file and its own times; a file that moved is not copied, and may be removed at once.
+
+    What has another name already is copied, so that each name has its own time.
+    """
     (root / "from").write_bytes(b"content" * 1000)
     (root / "from").chmod(0o640)
     (root / "old").write_bytes(b"old")
@@ -29,10 +32,12 @@ def test_copies(writer: LocalTreeWriter, root: Path, move: bool) -> None:
     writer.copy("old", "from", Metadata(LONG_AGO + 1), move=move)
     assert len(writer.commit()) == 2
     assert (root / "old").read_bytes() == (root / "sub" / "new").read_bytes() == b"content" * 1000
-    assert ((root / "old").stat().st_ino == inode) is move
+    assert ((root / "sub" / "new").stat().st_ino == inode) is move
+    assert (root / "old").stat().st_ino != inode
+    assert (root / "sub" / "new").stat().st_mtime_ns == OLD.mtime_ns
+    assert (root / "old").stat().st_mtime_ns == LONG_AGO + 1
     assert stat.S_IMODE((root / "old").stat().st_mode) == 0o600
     writer.remove("from")
-    # Two names of one file are nothing to rename.
     writer.copy("old", "sub/new", PLAIN, move=move)
     writer.commit()
     assert set(tree(root)) == {"old", "sub", "sub/new"}
