@@ -126,8 +126,9 @@ class TreeWriter(Protocol):
     def copy(self, path: str, from_path: str, metadata: Metadata, *, move: bool = False, version: bytes | None = None) -> None:
         """Write a file with the content that another file of the target has now.
 
-        :param move: the other one is removed afterwards, by :meth:`remove`, so that nothing need be copied: until then both are
-            one file. Removing a name gives it another version; :meth:`set_metadata` then returns the entry to be remembered
+        :param move: the other one is removed afterwards, by :meth:`remove`, so that nothing need be copied if it has no further
+            names: until then both are one file. Removing a name gives it another version; :meth:`set_metadata` then returns the
+            entry to be remembered
         :param version: of the other file, which it must still have; see :class:`~.tree.TreeEntry`
         :raises FileChangedError: when it has another
         """
