@@ -96,3 +96,13 @@ def test_partitions_of_postgresql(postgresql_on: Scenario) -> None:
     )
 
     assert dependents_of(postgresql_on, "cut") == [("view", "seen")]
+
+
+def test_a_table_that_inherits_in_postgresql(postgresql_on: Scenario) -> None:
+    """The table that it inherits from shows its rows, which would go with it."""
+    postgresql_on.execute(
+        "CREATE TABLE event (id INTEGER NOT NULL PRIMARY KEY)",
+        "CREATE TABLE visit (PRIMARY KEY (id)) INHERITS (event)",
+    )
+
+    assert dependents_of(postgresql_on, "visit") == [("table", "event")]

@@ -16,6 +16,7 @@ WITH involved AS (
     UNION SELECT r.ev_class FROM pg_depend d JOIN involved i ON i.oid = d.refobjid
           JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
     WHERE d.refclassid = 'pg_class'::regclass
+    UNION SELECT h.inhparent FROM pg_inherits h JOIN involved i ON i.oid = h.inhrelid
 )
 SELECT CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END, n.nspname::text, c.relname::text,
        (SELECT s.nspname::text FROM pg_class o JOIN pg_namespace s ON s.oid = o.relnamespace WHERE o.oid = to_regclass(%s))
@@ -25,7 +26,7 @@ WHERE c.oid IN (SELECT oid FROM found) AND c.oid NOT IN (SELECT oid FROM involve
 
 
 def find_dependents(connection: Connection, table: Table, quoted: str) -> tuple[Dependent, ...]:
-    """Find foreign keys and views; other objects are left to the error of PostgreSQL.
+    """Find foreign keys, views, and tables that show its rows as theirs; other objects are left to the error of PostgreSQL.
 
     :param quoted: the quoted name of the table
     """
