@@ -87,6 +87,8 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
     (urllib3.exceptions.ProxyError, "the proxy did not let it through"),
     (urllib3.exceptions.SSLError, "the encrypted connection failed"),
     (urllib3.exceptions.DecodeError, "its content cannot be decompressed"),
+    # By itself, without another error in it, it is raised between two chunks, where the length of the next is to be.
+    (urllib3.exceptions.ProtocolError, "it ended before it was complete"),
     (HTTPException, "its head is not valid"),
     ((ValueError, LookupError, OverflowError), "a number or a text in it is not valid"),
 )
@@ -115,7 +117,10 @@ def _reason(error: BaseException) -> BaseException:
 
 
 def _context(error: BaseException) -> BaseException | None:
-    # Only for wrappers: the context of any other exception may be an unrelated one that was being handled.
+    # Only for wrappers: the context of any other exception may be an unrelated one that was being handled. One that was left out
+    # on purpose (`from None`) is a detail: of an answer in chunks that was cut, that an empty line is no number.
+    if error.__suppress_context__:
+        return None
     wraps = isinstance(error, (requests.exceptions.RequestException, urllib3.exceptions.HTTPError))
     return error.__context__ if wraps else None
 

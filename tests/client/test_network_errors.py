@@ -13,8 +13,9 @@ import urllib3
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.network_errors import body_errors, request_errors
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.exceptions import SyncError, TransportError
+from airflow_provider_sync.exceptions import IncompleteStreamError, SyncError, TransportError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
+from tests.client.scripted_server import ScriptedServer, stream
 from tests.server.process.certificates import Authority
 
 URL = "https://source.example/getTable"
@@ -62,6 +63,16 @@ def test_what_else_was_handled_is_no_reason() -> None:
     refused.__context__ = LookupError("no table of this name in the target")
     with pytest.raises(SyncError, match="Connection refused"), request_errors(URL):
         raise requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", refused))
+
+
+def test_an_answer_that_was_cut(server: ScriptedServer) -> None:
+    """An answer in chunks whose connection ends is called incomplete, wherever it was cut, and may come whole the next time."""
+    whole = stream(b"{" + bytes(2500), {"Content-Type": "application/json"}, end=False)
+    for answer in (whole, whole[:-2], whole[:-700], whole[: whole.index(b"\r\n\r\n") + 4]):
+        server.answer(answer)
+        with SyncClient(server.url, retries=0) as client, pytest.raises(IncompleteStreamError) as caught:
+            client.capabilities()
+        assert re.search(r"broke off: it ended before it was complete\. Try again\.$", str(caught.value)), len(answer)
 
 
 def test_a_url_without_tls(tmp_path: Path) -> None:
