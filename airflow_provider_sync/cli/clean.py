@@ -23,7 +23,8 @@ def main(options: Namespace) -> int:
             # Staging tables stand beside their targets, which may be in several schemas.
             targets = [*plan.tables.get(url, ()), *plan.patterns_of(url)]
             schemas = {target.table_name.partition(".")[0] if "." in target.table_name else None for target in targets}
-            with OPENER.database(url) as database, database.connect() as connection:
+            # A file that is not there has no staging tables, and is not made.
+            with OPENER.database_to_look_at(url) as database, database.connect() as connection:
                 for staging, age in find_staging(connection, schemas=schemas):
                     if age >= options.older_than:
                         database.ddl.drop(connection, staging)

@@ -234,13 +234,14 @@ def run(
     :raises SyncFailed: when any failed, with the reports of all
     """
     opener = opener or Opener()
+    opening = opener.database_to_look_at if dry_run else opener.database
     outcomes = Outcomes[Report]()
     with SyncClient.from_config(config) as client, open_cache(cache_path(config.cache)) as cache:
         by_url = plan.resolved(client).tables
         together = list(chain.from_iterable(by_url.values()))
         with outcomes.going_on(partial(tables_failed, together)), consistent_snapshot(client, config, together):
             for url, tables in by_url.items():
-                with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+                with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
                     warnings = inspect_target(database, plan.patterns_of(url), tables)
                     reports = sync_tables(
                         client,
@@ -258,7 +259,7 @@ def run(
                 options = with_defaults(directory, config)
                 outcomes.add([sync_directory(client, options, storage, dry_run=dry_run, progress=progress, cache=cache)])
         for url in () if outcomes.failures else plan.dropping:
-            with outcomes.going_on(partial(tables_failed, [])), opener.database(url) as database:
+            with outcomes.going_on(partial(tables_failed, [])), opening(url) as database:
                 others = other_tables(opener, by_url, url)
                 patterns, synced = plan.patterns_of(url), by_url.get(url, ())
                 outcomes.add(drop_gone(client, database, patterns, synced, others=others, dry_run=dry_run))
@@ -268,7 +269,7 @@ def run(
 
 def other_tables(opener: Opener, by_url: Mapping[str, Sequence[TargetTable]], url: str) -> OtherTables:
     """Return what a run syncs over other URLs than this one."""
-    return [(partial(opener.database, other), tables) for other, tables in by_url.items() if other != url]
+    return [(partial(opener.database_to_look_at, other), tables) for other, tables in by_url.items() if other != url]
 
 
 def tables_failed(tables: Sequence[TargetTable], error: SyncError) -> Sequence[Report]:

@@ -61,6 +61,7 @@ def compare_tables(
     """
     refuse_steps(config)
     refuse_drops([pattern for _, pattern in plan.patterns])
+    opening = opener.database_to_look_at if dry_run else opener.database
     outcomes = Outcomes[Report]()
     found: list[PlannedSlice] = []
     warnings: list[str] = []
@@ -68,7 +69,7 @@ def compare_tables(
         plan = plan.resolved(client)
         each = max(1, slices // sum(map(len, plan.tables.values())))
         for url, tables in plan.tables.items():
-            with outcomes.going_on(partial(tables_failed, tables)), opener.database(url) as database:
+            with outcomes.going_on(partial(tables_failed, tables)), opening(url) as database:
                 warnings += inspect_target(database, plan.patterns_of(url), tables).values()
                 ahead = ask_ahead(client, database, tables, making=not dry_run)
                 compared: list[ComparedTable] = []

@@ -57,3 +57,11 @@ def test_clean_without_a_directory(site: Site, command: Command) -> None:
     """A directory that is not there yet has nothing to clean, and is not made."""
     assert command("clean") == 0
     assert not (site.folder / "copies").exists()
+
+
+def test_clean_without_a_database(site: Site, command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A database whose file is not there has nothing to clean, and is not made."""
+    site.target.unlink()
+    assert command("clean") == 0
+    assert capsys.readouterr().out == "Removed 0 staging tables and 0 temporary files.\n"
+    assert not site.target.exists()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_sync.config import ClientConfig, table_from_options
+from airflow_provider_sync.databases.base import Database
 from airflow_provider_sync.exceptions import SyncFailed, TableError, TransportError
 from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.sync import Opener, run_steps
@@ -45,3 +47,21 @@ def test_comparing_goes_on_after_a_failure(
         run_steps.compare_tables(ClientConfig(url="http://127.0.0.1:9", retries=0), plan, opener=Opener(), run="r")
     assert tried == compared
     assert [report.name for report in failure.value.reports] == compared
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_dry_run_makes_no_database(dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run finds a database empty whose file is not there, and does not make the file; others make it."""
+    found: list[Sequence[str]] = []
+
+    def compare_table(_client: Any, table: Any, database: Database, **_: Any) -> Any:
+        with database.connect() as connection:
+            found.append(database.catalog.list_tables(connection))
+        return ComparedTable(report=TableReport(name=table.name, status="unchanged"))
+
+    monkeypatch.setattr(run_steps, "compare_table", compare_table)
+    plan = RunPlan(tables={f"sqlite:///{tmp_path / 'new.db'}": (table_from_options("a", {}),)}, directories=())
+    config = ClientConfig(url="http://127.0.0.1:9", retries=0)
+    run_steps.compare_tables(config, plan, opener=Opener(), run="r", dry_run=dry_run)
+    assert [list(names) for names in found] == [[]]
+    assert (tmp_path / "new.db").exists() is not dry_run
