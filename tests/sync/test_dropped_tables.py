@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,31 @@ def test_what_something_needs_stays(pair: Pair, view: str, name: str) -> None:
     assert [report.name for report in error.value.reports if report.status == "failed"] == ["orders"]
     assert pair.rows("orders") == [(7, 1), (8, 2)]
     assert len(pair.rows("customers")) == 3
+
+
+def test_what_only_postgresql_finds_is_named(postgresql_url: str, tmp_path: Path) -> None:
+    """Functions and defaults that need a table are named by the error, on one line and with its table; nothing is dropped."""
+    with pair_of(tmp_path) as pair:
+        pair.target = postgresql_url
+        pair.run({"*": ALL})
+        run_sqlite(pair.source, "DROP TABLE orders")
+        execute(
+            pair.target,
+            "CREATE SEQUENCE numbers OWNED BY orders.id",
+            "CREATE TABLE own (id BIGINT NOT NULL PRIMARY KEY DEFAULT nextval('numbers'))",
+            'CREATE FUNCTION "of\n" (orders) RETURNS BIGINT LANGUAGE sql AS $$SELECT 1::bigint$$',
+        )
+
+        with pytest.raises(SyncFailed) as error:
+            reports_of(pair, ALL)
+
+        message = str(error.value)
+        assert message.startswith("Table 'orders': PostgreSQL: cannot drop table orders because other objects depend on it: ")
+        assert "default value for column id of table own depends on sequence numbers" in message
+        assert re.search(r'function "of.*"\(orders\) depends on type orders[;.] ', message)
+        assert message.endswith(". Drop what needs it first.")
+        assert "\n" not in message
+        assert pair.tables() == ["customers", "orders", "own"]
 
 
 @pytest.fixture

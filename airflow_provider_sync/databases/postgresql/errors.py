@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_sync.exceptions import ConnectionLimitError, SyncError, TableBusyError, TableError, TransportError
-from airflow_provider_sync.printable import reason
+from airflow_provider_sync.printable import printable, reason
 
+DEPENDENT_OBJECTS = "2BP01"
 EXCLUSION_VIOLATION = "23P01"
 FOREIGN_KEY_VIOLATION = "23503"
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -96,7 +97,7 @@ def translate(error: Exception) -> SyncError:
     """Return the error of this package that ``error`` of a driver amounts to.
 
     The message is the server's primary one, which names constraint, column or table. The detail, which quotes rows, is
-    left out.
+    left out, except of a refused DROP: there it names what needs the table.
     """
     state = sqlstate(error)
     message = error_message(error)
@@ -130,6 +131,8 @@ def translate(error: Exception) -> SyncError:
         return TableError(f"PostgreSQL ended a statement: {message}. {advice}")
     if state in _ADVICE:
         return TableError(f"PostgreSQL: {message}. {_ADVICE[state]}")
+    if state == DEPENDENT_OBJECTS:
+        return TableError(f"PostgreSQL: {message}{_dependents(error)}. Drop what needs it first.")
     if state == INSUFFICIENT_PRIVILEGE:
         return TableError(f"PostgreSQL: {message}. Grant it to the role, or connect as another one.")
     return TableError(f"PostgreSQL: {message}")
@@ -141,6 +144,12 @@ def error_message(error: BaseException) -> str:
     primary = getattr(getattr(found, "diag", None), "message_primary", None)
     message = str(primary) if primary else _first_line(found if found is not None else error)
     return message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}…"
+
+
+def _dependents(error: BaseException) -> str:
+    """Return the server's list of what depends on an object, a line for each, as the end of a sentence."""
+    detail = getattr(getattr(driver_error(error), "diag", None), "message_detail", None)
+    return f": {printable('; '.join(str(detail).splitlines()))}" if detail else ""
 
 
 def copied_column(error: BaseException, names: Sequence[str]) -> str | None:
