@@ -10,9 +10,9 @@ from pathlib import Path
 from airflow_provider_sync.cli.reach import not_offered
 from airflow_provider_sync.cli.run import run_and_show
 from airflow_provider_sync.client import SyncClient
-from airflow_provider_sync.config import ClientConfig
+from airflow_provider_sync.config import ClientConfig, TargetDirectory
 from airflow_provider_sync.exceptions import ConfigurationError, ServerError, SyncFailed
-from airflow_provider_sync.sync import plan_run
+from airflow_provider_sync.sync.run import RunPlan
 
 _DIRECTORY_OPTIONS = (
     "include",
@@ -34,14 +34,24 @@ _NOT_OFFERED = 422
 _EVERYBODY = stat.S_IROTH | stat.S_IWOTH
 
 
+class _PulledDirectory(TargetDirectory, frozen=True):
+    """The options of a directory, which flags of this command set."""
+
+    def what_to_set(self, option: str) -> str:
+        """Return the flag for an option."""
+        return f"--{option.replace('_', '-')}"
+
+
 def main(options: Namespace) -> int:
     """Copy the directory that the arguments name; see :mod:`.main` for the exit code."""
     given = {name: value for name in _DIRECTORY_OPTIONS if (value := getattr(options, name)) is not None}
     settings = {"url": options.url, "token": _token(options.token_file)}
     settings |= {name: value for name in _CONNECTION_OPTIONS if (value := getattr(options, name)) is not None}
     config = ClientConfig.from_dict({**settings, "directories": {options.name: {"path": options.folder, **given}}})
+    (directory,) = config.directories.values()
+    plan = RunPlan.of((), [_PulledDirectory.model_validate(dict(directory))])
     try:
-        return run_and_show(config, plan_run(config), "airflow-sync pull", options)
+        return run_and_show(config, plan, "airflow-sync pull", options)
     except SyncFailed as failure:
         if any(isinstance(error, ServerError) and error.status == _NOT_OFFERED for error in failure.failures):
             _check_name(config, options.name, failure)

@@ -44,6 +44,10 @@ class Options(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True,
         except ValidationError as error:
             raise refusal(mistakes_in(error, cls)) from error
 
+    def what_to_set(self, option: str) -> str:
+        """Return what an error tells the user to set to change an option: here, the option as a configuration has it."""
+        return option
+
     def __str__(self) -> str:
         # pydantic's own shows fields that __repr__ keeps secret.
         return repr(self)

@@ -24,15 +24,16 @@ def check_deletes(target: TargetTable | TargetDirectory, *, deletes: int, presen
     if not deletes:
         return
     limit = DeleteLimit.parse(target.max_deletes)
+    allow_empty_source, max_deletes = target.what_to_set("allow_empty_source"), target.what_to_set("max_deletes")
     if not offered and not target.allow_empty_source:
         error = GuardError(
             f"The source of {target.name!r} is empty, and the target has {present} {unit}."
-            " If that is right, set allow_empty_source."
+            f" If that is right, set {allow_empty_source}."
         )
     elif (offered or limit.count is not None) and not limit.allows(deletes, of=present):
         error = GuardError(
-            f"The sync of {target.name!r} would delete {deletes} of {present} {unit}; max_deletes is {target.max_deletes}."
-            f" If that is right, set max_deletes to '100%', or to at least {deletes}."
+            f"The sync of {target.name!r} would delete {deletes} of {present} {unit}; {max_deletes} is {target.max_deletes}."
+            f" If that is right, set {max_deletes} to '100%', or to at least {deletes}."
         )
     else:
         return

@@ -88,7 +88,9 @@ def test_deletes_are_guarded(copy: Copy, capsys: pytest.CaptureFixture[str]) -> 
     for name in ("a.png", "deep/b.txt"):
         (copy.source / name).unlink()
     assert copy.pull("--delete") == 3
-    assert "allow_empty_source" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "set --allow-empty-source." in said.err
+    assert "set --allow-empty-source." in said.out
     assert copy.files() == ["a.png", "deep/b.txt"]
     assert copy.pull("--delete", "--allow-empty-source") == 0
     assert copy.files() == []
@@ -96,7 +98,7 @@ def test_deletes_are_guarded(copy: Copy, capsys: pytest.CaptureFixture[str]) -> 
         (copy.target / name).write_text("mine")
     (copy.source / "a.png").write_text("again")
     assert copy.pull("--delete", "--max-deletes", "1") == 3
-    assert "max_deletes" in capsys.readouterr().err
+    assert "; --max-deletes is 1. If that is right, set --max-deletes to '100%', or to at least 2." in capsys.readouterr().err
     assert copy.files() == ["x", "y"]
 
 
