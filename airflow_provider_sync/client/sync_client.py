@@ -207,10 +207,8 @@ class SyncClient(FileRequests):
         :raises TransportError: without an answer, so that the version stays unknown
         """
         if not self._knows_capabilities or (again and self._capabilities is not None):
-            call = Call("/capabilities")
-            self._capabilities = self._transport.send(
-                call, read_capabilities, subject=Subject("its list of tables and directories"), expect=(200, 404, 405)
-            )
+            call, subject = Call("/capabilities"), Subject("its list of tables and directories")
+            self._capabilities = self._transport.send(call, read_capabilities, subject=subject, expect=(200, 404, 405))
             self._knows_capabilities = True
         return self._capabilities
 
@@ -292,13 +290,12 @@ class SyncClient(FileRequests):
         :raises ServerError: when the server refuses all of them, or fails
         """
         request = msgspec.structs.replace(request, table_slices=tuple(map(self._in_snapshot, request.table_slices)))
+        subject = Subject(f"{len(request.table_slices)} tables")
 
         def read(body: Body) -> ManyTablesAnswer:
             return ManyTablesAnswer(body, request, limits=self.limits)
 
-        return self._transport.send(
-            message_call("/describeTables", request), read, subject=Subject(f"{len(request.table_slices)} tables")
-        )
+        return self._transport.send(message_call("/describeTables", request), read, subject=subject)
 
     def digest_rows(self, request: DigestRows) -> RowDigestsAnswer:
         """Ask for the keys and digests of rows (version 2).

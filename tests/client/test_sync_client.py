@@ -290,65 +290,6 @@ def test_a_hash_without_end_is_stopped(server: ScriptedServer, client: SyncClien
         client.get_table_hash("orders")
 
 
-@pytest.mark.parametrize("name", recorded_names("/getTableHash", 401))
-def test_a_refused_token_is_said(server: ScriptedServer, client: SyncClient, name: str) -> None:
-    """A wrong token is an error that no retry mends and that does not repeat the token."""
-    server.answer(recorded(name))
-    with pytest.raises(ServerError, match="Check the token") as caught:
-        client.get_table_hash("orders")
-    assert not caught.value.retryable
-    assert "secret" not in str(caught.value)
-
-
-def test_a_missing_token_is_said(server: ScriptedServer) -> None:
-    """A client that sent no token is told where to give one, rather than to check it."""
-    server.answer(recorded("auth_none_json"))
-    with SyncClient(server.url, retries=0) as client, pytest.raises(ServerError, match="sent no token, and no login") as caught:
-        client.get_table_hash("orders")
-    assert "Check the token" not in str(caught.value)
-
-
-def test_an_unknown_name_is_said(server: ScriptedServer, client: SyncClient) -> None:
-    """A name that the server does not offer is named in the error, for tables and directories."""
-    server.answer(recorded("table_unknown"), recorded("filehashes_table_name"))
-    with pytest.raises(ServerError, match=r"does not offer a table 'nope'\. Check the name"):
-        client.get_table("nope")
-    with pytest.raises(ServerError, match=r"does not offer a directory 'nope'\. Check the name"):
-        client.get_file_hashes("nope")
-
-
-def test_an_unknown_name_is_answered_with_the_one_that_is_like_it(server: ScriptedServer, client: SyncClient) -> None:
-    """If it is known what the server offers to this client, the error names what was probably meant."""
-    offered = b'{"protocol": 2, "tables": {"orders": []}, "directories": ["images"]}'
-    server.answer(reply(200, offered), recorded("table_unknown"), recorded("filehashes_table_name"), recorded("table_unknown"))
-    client.capabilities()
-    with pytest.raises(ServerError, match=r"does not offer a table 'ordrs'\. Did you mean 'orders'\?$"):
-        client.get_table("ordrs")
-    with pytest.raises(ServerError, match=r"does not offer a directory 'imgaes'\. Did you mean 'images'\?$"):
-        client.get_file_hashes("imgaes")
-    with pytest.raises(ServerError, match=r"does not offer a table 'images'\. Check the name"):
-        client.get_table("images")
-
-
-@pytest.mark.parametrize("name", recorded_names("/getFiles", 422))
-def test_recorded_validation_errors_are_one_line(server: ScriptedServer, client: SyncClient, name: str) -> None:
-    """What the server has against a request is said in one line, and no retry mends it."""
-    server.answer(recorded(name))
-    with pytest.raises(ServerError, match="field") as caught:
-        _files(client)
-    assert "\n" not in str(caught.value)
-    assert not caught.value.retryable
-
-
-@pytest.mark.parametrize(("status", "advice"), [(404, "There is nothing at"), (405, "does not take POST")])
-def test_a_wrong_url_is_said(server: ScriptedServer, client: SyncClient, status: int, advice: str) -> None:
-    """An address with something else behind it is an error about the URL."""
-    server.answer(reply(status, _HTML, kind="text/html"))
-    with pytest.raises(ServerError, match=f"{advice}.*Check the URL") as caught:
-        client.get_table_hash("orders")
-    assert not caught.value.retryable
-
-
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(server: ScriptedServer, client: SyncClient, status: int) -> None:
     """A POST never becomes a GET; the error gives the address, without what may be secret in it."""

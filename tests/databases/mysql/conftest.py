@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from tests.databases.mysql.databases import WAYS, open_database
+from tests.scenario import Scenario
 
 
 @pytest.fixture(params=WAYS)
@@ -30,3 +32,11 @@ def mysql(mysql_url: str) -> Iterator[MySQLDatabase]:
     """Give a fresh MySQL database."""
     with open_database(mysql_url) as opened:
         yield opened
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def on(request: pytest.FixtureRequest) -> Iterator[Scenario]:
+    """Give a fresh database of each of the two servers."""
+    engine = open_engine(request.getfixturevalue(f"{request.param}_url"))
+    yield Scenario(MySQLDatabase(engine))
+    engine.dispose()

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
 from hashlib import sha1
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.mysql import load_data as mysql_load
-from airflow_provider_sync.databases.mysql.database import MySQLDatabase
-from airflow_provider_sync.databases.mysql.row_text import always_fits
 from airflow_provider_sync.databases.table_hash import hash_table
 from airflow_provider_sync.databases.table_slice import CanonicalColumn
 from airflow_provider_sync.exceptions import ProtocolError, TableError
@@ -31,14 +27,6 @@ from tests.databases.canonical_rows import (
     slice_of,
 )
 from tests.scenario import Scenario
-
-
-@pytest.fixture(params=["mariadb", "mysql"])
-def on(request: pytest.FixtureRequest) -> Iterator[Scenario]:
-    """Give a fresh database of each of the two servers."""
-    engine = open_engine(request.getfixturevalue(f"{request.param}_url"))
-    yield Scenario(MySQLDatabase(engine))
-    engine.dispose()
 
 
 def texts_of(on: Scenario, sql_type: str, values: list[str], logical: LogicalType | None = None) -> list[str | None]:
@@ -408,23 +396,3 @@ def test_all_rows_as_one_segment(on: Scenario) -> None:
             segments = on.database.digests.digest_segments(connection, table_slice, partitioning)
             assert temporary_tables(connection) - before == asking
             assert dict(segments) == expected_segments(partitioning, digests)
-
-
-@pytest.mark.parametrize(
-    ("columns", "packet", "fits"),
-    [
-        ("id INT, v VARCHAR(60), w DECIMAL(65, 30), x DATETIME(6), y DOUBLE", 2048, True),
-        ("id INT, v VARCHAR(600)", 2048, False),  # 2,400 bytes
-        ("id INT, v VARBINARY(1000)", 2048, False),
-        ("id INT, v ENUM('a', 'longer'), w SET('a', 'b'), x BIT(64)", 2048, True),
-        ("id INT, v TEXT, w BLOB", 16 * 2**20, True),
-        ("id INT, v LONGTEXT", 16 * 2**20, False),
-        ("id INT, v JSON", 16 * 2**20, False),
-        ("id INT, v POINT", 16 * 2**20, False),
-        (f"id INT, {', '.join(f'c{number} INT' for number in range(20))}", 2048, False),
-    ],
-)
-def test_rows_that_always_fit(on: Scenario, columns: str, packet: int, fits: bool) -> None:
-    """Rows fit a packet for certain only if the declared lengths of all columns say so."""
-    on.execute(f"CREATE TABLE item ({columns}, PRIMARY KEY (id))")
-    assert always_fits(slice_of(on.database, on.describe("item")).columns, packet) == fits

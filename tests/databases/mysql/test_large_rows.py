@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
+from airflow_provider_sync.databases.mysql.row_text import always_fits
 from airflow_provider_sync.exceptions import TableError
 from airflow_provider_sync.protocol.v2.messages import Partitioning
 from tests.databases.canonical_rows import (
@@ -106,3 +107,23 @@ def test_large_rows_come_one_by_one(with_driver: Scenario) -> None:
 
     assert sum(sizes) > 45_000_000
     assert max(sizes[1:]) < 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("columns", "packet", "fits"),
+    [
+        ("id INT, v VARCHAR(60), w DECIMAL(65, 30), x DATETIME(6), y DOUBLE", 2048, True),
+        ("id INT, v VARCHAR(600)", 2048, False),  # 2,400 bytes
+        ("id INT, v VARBINARY(1000)", 2048, False),
+        ("id INT, v ENUM('a', 'longer'), w SET('a', 'b'), x BIT(64)", 2048, True),
+        ("id INT, v TEXT, w BLOB", 16 * 2**20, True),
+        ("id INT, v LONGTEXT", 16 * 2**20, False),
+        ("id INT, v JSON", 16 * 2**20, False),
+        ("id INT, v POINT", 16 * 2**20, False),
+        (f"id INT, {', '.join(f'c{number} INT' for number in range(20))}", 2048, False),
+    ],
+)
+def test_rows_that_always_fit(on: Scenario, columns: str, packet: int, fits: bool) -> None:
+    """Rows fit a packet for certain only if the declared lengths of all columns say so."""
+    on.execute(f"CREATE TABLE item ({columns}, PRIMARY KEY (id))")
+    assert always_fits(slice_of(on.database, on.describe("item")).columns, packet) == fits

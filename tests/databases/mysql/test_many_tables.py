@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import event
 
@@ -12,14 +10,6 @@ from airflow_provider_sync.databases.mysql.catalog import lock_keys
 from airflow_provider_sync.databases.mysql.database import MySQLDatabase
 from airflow_provider_sync.exceptions import TableBusyError
 from tests.scenario import Scenario
-
-
-@pytest.fixture(params=["mariadb", "mysql"])
-def on(request: pytest.FixtureRequest) -> Iterator[Scenario]:
-    """Give a fresh database of each of the two servers."""
-    engine = open_engine(request.getfixturevalue(f"{request.param}_url"))
-    yield Scenario(MySQLDatabase(engine))
-    engine.dispose()
 
 
 def test_beside_what_is_broken(on: Scenario) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -17,50 +16,17 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, DirectoryBusyError, FileError
-from airflow_provider_sync.files.local import atomic_tree
 from airflow_provider_sync.files.local.atomic_tree import copy_name
 from airflow_provider_sync.files.local.local_storage import LocalStorage
-from airflow_provider_sync.files.tree_writer import Backup, Metadata
+from airflow_provider_sync.files.tree_writer import Backup
 from tests.files.conftest import PROJECT, tree
-
-LONG_AGO = 1_000_000_000_123_456_789
-PLAIN = Metadata()
+from tests.files.local.changed_tree import CHANGED, LONG_AGO, PLAIN, change, old_tree
 
 
 @pytest.fixture
 def storage(root: Path) -> LocalStorage:
     """A directory with some files."""
-    for name in ("same", "changed", "removed", "touched", "dir/same"):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_bytes(b"old")
-        os.utime(root / name, ns=(LONG_AGO, LONG_AGO))
-    (root / "link").symlink_to("same")
-    return LocalStorage(root)
-
-
-def change(storage: LocalStorage) -> None:
-    """Change a tree in each way that a sync knows."""
-    with storage.writer(may_replace=lambda path: False) as writer:
-        writer.put("changed", b"new", PLAIN)
-        writer.put("sub/new", b"new", PLAIN)
-        writer.copy("dir/copy", "same", PLAIN, move=True)
-        touched = writer.set_metadata("touched", Metadata(LONG_AGO + 1, 0o600))
-        # A file that both trees share is replaced, and has its entry by the commit.
-        assert "touched" in {entry.path for entry in ([touched] if touched else writer.commit())}
-        writer.remove("removed")
-
-
-CHANGED = {
-    "same": b"old",
-    "changed": b"new",
-    "touched": b"old",
-    "dir": None,
-    "dir/same": b"old",
-    "dir/copy": b"old",
-    "sub": None,
-    "sub/new": b"new",
-    "link": b"-> same",
-}
+    return old_tree(root)
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -267,88 +233,6 @@ def test_an_exchange_that_fails(storage: LocalStorage, root: Path, monkeypatch: 
     with pytest.raises(FileError, match=r"Cannot replace .*: Device or resource busy"):
         run()
     assert tree(root) == before
-
-
-def _add(root: Path) -> None:
-    (root / "dir" / "theirs").write_bytes(b"theirs")
-
-
-def _add_directory(root: Path) -> None:
-    (root / "dir" / "sub").mkdir()
-
-
-def _remove(root: Path) -> None:
-    (root / "dir" / "same").unlink()
-
-
-def _replace(root: Path) -> None:
-    (root / "new").write_bytes(b"theirs")
-    (root / "new").rename(root / "same")
-
-
-def _rename(root: Path) -> None:
-    (root / "dir").rename(root / "dir2")
-
-
-def _replace_root(root: Path) -> None:
-    root.rename(root.parent / "away")
-    root.mkdir()
-    (root / "theirs").write_bytes(b"theirs")
-
-
-def _remove_root(root: Path) -> None:
-    shutil.rmtree(root)
-
-
-CHANGES_OF_OTHERS = [_add, _add_directory, _remove, _replace, _rename, _replace_root, _remove_root]
-
-
-@pytest.mark.parametrize("theirs", CHANGES_OF_OTHERS)
-@pytest.mark.parametrize("when", ["before the exchange", "at the exchange"])
-def test_what_others_change_is_not_lost(
-    storage: LocalStorage, root: Path, theirs: Callable[[Path], None], when: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If somebody else adds, removes or replaces anything during a sync, it fails, and the directory is as they left it."""
-    original = atomic_tree.exchange
-    left: list[dict[str, bytes | None]] = []
-
-    def disturb() -> None:
-        theirs(root)
-        left.append(tree(root.parent))
-        left[0].pop(copy_name(root.name), None)
-
-    def exchange(one: str, other: str, *, directory: int) -> None:
-        if not left:
-            disturb()
-        original(one, other, directory=directory)
-
-    def run() -> None:
-        with storage.exclusive(0), storage.atomic_copy() as copy:
-            change(copy)
-            if when == "before the exchange":
-                disturb()
-            else:
-                monkeypatch.setattr(atomic_tree, "exchange", exchange)
-
-    with pytest.raises(FileError, match=r"atomic: somebody else changed|Cannot replace"):
-        run()
-    found = tree(root.parent)
-    assert found == {path: content for path, content in left[0].items() if copy_name(root.name) not in path}
-    monkeypatch.undo()
-    root.mkdir(exist_ok=True)
-    with storage.exclusive(0), storage.atomic_copy():
-        pass
-
-
-def test_what_others_write_into_files_is_kept(storage: LocalStorage, root: Path) -> None:
-    """Whoever appends to a file that the sync leaves alone, also by a descriptor that stays open, loses nothing."""
-    with (root / "same").open("ab") as log, storage.exclusive(0):
-        with storage.atomic_copy() as copy:
-            change(copy)
-            log.write(b", more")
-            log.flush()
-        log.write(b", and more")
-    assert tree(root) == {**CHANGED, "same": b"old, more, and more"}
 
 
 def test_mount_points_are_refused(storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
