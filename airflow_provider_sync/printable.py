@@ -38,7 +38,7 @@ def reason(error: BaseException) -> str:
 
     An error without a message gives "no reason was given", since the name of its class would mean nothing to a user.
     """
-    return printable(" ".join(str(error).split())).rstrip(".") or "no reason was given"
+    return quoted(str(error), MAX_CHARACTERS).rstrip(".") or "no reason was given"
 
 
 def _escaped(character: str) -> str:

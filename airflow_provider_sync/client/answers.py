@@ -21,6 +21,7 @@ from airflow_provider_sync.exceptions import (
     TableError,
     TransportError,
 )
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1 import EMPTY, MAX_NAME, TIME_ZONE_HEADER
 from airflow_provider_sync.protocol.v1.compression import decompress
@@ -182,8 +183,8 @@ def read_table_hash(body: Body) -> str:
     text = read_short_json(body)
     try:
         value = msgspec.json.decode(text, type=_TableHash).hash
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{body.url} did not answer with a hash: {error}. Check the URL.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"{body.url} did not answer with a hash: {reason(error)}. Check the URL.") from error
     if not value or len(value) > MAX_NAME or not value.isprintable():
         raise ProtocolError(f"{body.url} answered with a hash of {len(value)} characters that cannot be one. Check the URL.")
     return value

@@ -6,6 +6,7 @@ import msgspec
 
 from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.v1.json_text import count_strings
 from airflow_provider_sync.protocol.v2.messages import Capabilities
 
@@ -39,5 +40,6 @@ def read_capabilities(body: Body) -> Capabilities | None:
         if version == _VERSION:
             return msgspec.json.decode(text, type=Capabilities)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"{body.url} did not answer with what a sync server offers: {error}. Check the URL.") from error
+        told = reason(error)
+        raise ProtocolError(f"{body.url} did not answer with what a sync server offers: {told}. Check the URL.") from error
     raise ProtocolError(f"The server speaks version {version} of the protocol, not {_VERSION}. Set protocol to 1, or upgrade.")

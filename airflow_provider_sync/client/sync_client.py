@@ -192,7 +192,7 @@ class SyncClient(FileRequests):
         body = self._transport.post("/getTableHash", [], read_short_json, subject=Subject("a table"), expect=(422,))
         try:
             answer = msgspec.json.decode(body, type=dict[str, object])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             answer = {}
         if "config_name" not in answer:
             raise ProtocolError(f"There is something at {self.url}, but it does not answer as a sync server does. Check the URL.")

@@ -8,6 +8,7 @@ from airflow_provider_sync.client.body import Body
 from airflow_provider_sync.client.message_stream import MessageStream, unexpected
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ProtocolError
+from airflow_provider_sync.printable import quoted
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v2.checks import check_described, check_row_digests, check_rows, check_segments
 from airflow_provider_sync.protocol.v2.message_sets import TableMessage
@@ -172,7 +173,7 @@ def check_answers(described: Described, request: DescribeTable) -> None:
     if described.partitioning.scheme not in request.schemes:
         raise ProtocolError("The server partitioned the table in another way than requested. Does it run the same version?")
     if described.digest not in (SHA256, *request.probes):
-        raise ProtocolError(f"The server uses the digest {described.digest!r}, which the client did not offer.")
+        raise ProtocolError(f"The server uses the digest {quoted(described.digest, 100)!r}, which the client did not offer.")
 
 
 def _count_keys(keys: str | None) -> int | None:

@@ -72,6 +72,8 @@ _OK = recorded("hash_ok")
         pytest.param(head(200, {"Set-Cookie": "\x01=;" * 1000, "Content-Length": "0"}), id="cookies"),
         pytest.param(reply(200, b"[" * 100_000), id="brackets"),
         pytest.param(reply(500, b"[" * 60_000), id="brackets of an error"),
+        pytest.param(reply(200, b'{"hash": "x", "x": ' + b"[" * 60_000), id="brackets in a field"),
+        pytest.param(reply(422, b'{"x": ' + b"[" * 60_000), id="brackets in a field of an error"),
         pytest.param(reply(422, b'{"message": ' + b"1" * 5000 + b"}"), id="digits of an error"),
         pytest.param(reply(422, b'{"errors": {"a": [[[{}]], null, 1e999]}}'), id="an error of other types"),
         pytest.param(reply(200, b'{"hash": ' + b"1" * 5000 + b"}"), id="digits"),

@@ -12,6 +12,7 @@ from itertools import chain
 import msgspec
 
 from airflow_provider_sync.exceptions import FileError, ProtocolError
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.too_large import too_large
 from airflow_provider_sync.protocol.v1.json_text import count_strings, json_text
 
@@ -80,7 +81,7 @@ def decode_manifest(body: bytes | bytearray, *, max_files: int | None = None, op
     try:
         answer = msgspec.json.decode(body, type=_Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"The answer is not a list of files: {error}. Is the URL that of a sync server?") from error
+        raise ProtocolError(f"The answer is not a list of files: {reason(error)}. Is the URL that of a sync server?") from error
     hashes = answer.hashes
     if max_files is not None and len(hashes) + len(answer.unreadable) > max_files:
         raise too_large(max_files, option, what="The list of files", unit="files")

@@ -11,6 +11,7 @@ from typing import NoReturn
 import msgspec
 
 from airflow_provider_sync.exceptions import FileError, IncompleteStreamError, ProtocolError
+from airflow_provider_sync.printable import reason
 from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_midstream, glued_error
 from airflow_provider_sync.protocol.v1.json_text import json_text
 
@@ -78,8 +79,9 @@ def read_frames(chunks: Iterable[bytes]) -> Iterator[Frame]:
 def _metadata(text: bytes) -> tuple[str, int]:
     try:
         metadata = msgspec.json.decode(text, type=_Metadata)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"The metadata of a frame cannot be read: {error}. Is the URL that of a sync server?") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        told = reason(error)
+        raise ProtocolError(f"The metadata of a frame cannot be read: {told}. Is the URL that of a sync server?") from error
     if metadata.size < 0:
         raise ProtocolError(f"The metadata of {metadata.file!r} announces {metadata.size} bytes.")
     return metadata.file, metadata.size

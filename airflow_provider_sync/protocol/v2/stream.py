@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, ServerError, SyncError
-from airflow_provider_sync.printable import quoted
+from airflow_provider_sync.printable import quoted, reason
 from airflow_provider_sync.protocol.v2.compression import COMPRESSIONS, compressor, decompress
 from airflow_provider_sync.protocol.v2.file_messages import FileMessage
 from airflow_provider_sync.protocol.v2.framing import LENGTH_BYTES, FramedContent, frame_of, head_of
@@ -310,5 +310,5 @@ def _decoded(frame: memoryview, kinds: MessageSet[M], position: int) -> M | End 
     try:
         message: M | End | Failure = kinds.decoder.decode(frame[LENGTH_BYTES:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"Message {position} cannot be read: {error}. Is the server's version right?") from error
+        raise ProtocolError(f"Message {position} cannot be read: {reason(error)}. Is the server's version right?") from error
     return message

@@ -87,6 +87,7 @@ def test_a_glued_error_is_named(files: list[tuple[str, bytes]], size: int) -> No
         b'{"file":"a","size":1.5}',
         b'{"file":"\xff","size":1}',
         b"<html></html>",
+        pytest.param(b'{"file":"a","size":1,"x":' + b"[" * 60_000, id="nested"),
     ],
 )
 def test_metadata_of_another_shape_is_refused(metadata: bytes) -> None:
