@@ -9,7 +9,6 @@ from typing import Any, Self
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.file_streams import ContentAnswer, FileDigestsAnswer
 from airflow_provider_sync.exceptions import IncompleteStreamError
-from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.protocol.v2.file_messages import Content, ContentFailed, DigestFiles, ReadFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
@@ -81,7 +80,7 @@ def sync_with(
     with (
         mirror.client() as client,
         DisturbedClient(client.url, retries=retries) as disturbed,
-        open_cache(None if mirror.cache is None else str(mirror.cache)) as cache,
+        mirror.opened_cache() as cache,
     ):
         for name, disturbance in disturbances.items():
             setattr(disturbed, name, disturbance)

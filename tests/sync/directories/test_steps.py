@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from airflow_provider_sync.exceptions import ConfigurationError, FileError, GuardError, TransportError
-from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.files.paths import temporary_name
 from airflow_provider_sync.report import DirectoryReport
@@ -209,7 +208,7 @@ def test_what_the_steps_left_is_remembered(folders_of_version2: Mirror, monkeypa
         mirror.put(f"{number}.txt")
     mirror.put_target("gone.txt")
     directory = target_directory()
-    with mirror.client() as client, open_cache(str(mirror.cache)) as cache:
+    with mirror.client() as client, mirror.opened_cache() as cache:
         given = client, directory, mirror.target
         done = [download_batch(*given, batch, cache=cache) for batch in compare_directory(*given, cache=cache).batches]
         assert delete_files(*given, done, cache=cache).files_deleted == 1

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.file_streams import ContentAnswer
-from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.protocol.v2.file_messages import ReadFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
@@ -26,6 +25,6 @@ class Disturbed(SyncClient):
 
 def sync_disturbed(mirror: Mirror, action: Callable[[], None]) -> DirectoryReport:
     """Sync while something happens between listing and download."""
-    with mirror.client() as client, Disturbed(client.url, retries=0) as disturbed, open_cache(str(mirror.cache)) as cache:
+    with mirror.client() as client, Disturbed(client.url, retries=0) as disturbed, mirror.opened_cache() as cache:
         disturbed.action = action
         return sync_directory(disturbed, target_directory(), mirror.target, cache=cache)

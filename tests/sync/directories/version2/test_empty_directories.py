@@ -50,7 +50,7 @@ def test_steps_remove_them(folders: Mirror) -> None:
 @pytest.mark.parametrize("look", LOOKS)
 def test_looking_does_not_settle_them(folders: Mirror, look: str) -> None:
     """What only looks leaves them to the next sync, also where both sides are in a state that can be remembered."""
-    with folders.client() as client, open_cache(str(folders.cache)) as cache:
+    with folders.client() as client, folders.opened_cache() as cache:
         LOOKS[look](client, folders, cache)
         assert everything(Path(folders.target.location)) == ["old", "old/deep", "x"]
         assert sync_directory(client, target_directory(), folders.target, cache=cache).status == "changed"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.files.local import mounts as mounts_of
 from airflow_provider_sync.sync import directory_differs, sync_directory
@@ -42,7 +41,7 @@ def test_a_mount_point_that_is_gone_at_the_source(folders: Mirror, monkeypatch: 
     mounts.write_text(f"1 2 0:9 / {target(folders)}/above/mounted rw - tmpfs none rw")
     monkeypatch.setattr(mounts_of, "MOUNTS", mounts)
     FailingCall("rmdir", errno.EBUSY, lambda name: name == "mounted", monkeypatch)
-    with folders.client() as client, open_cache(str(folders.cache)) as cache:
+    with folders.client() as client, folders.opened_cache() as cache:
         report, again = (sync_directory(client, target_directory(), folders.target, cache=cache) for _ in range(2))
         assert (report.status, report.files_deleted) == ("changed", 3)
         assert everything(target(folders)) == ["a", "above", "above/mounted"]
@@ -77,7 +76,7 @@ def test_permissions_that_are_not_kept(folders: Mirror, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fchmod", lambda descriptor, mode: None)
     folders.sync()
     (target(folders) / "a").chmod(0o755)
-    with folders.client() as client, open_cache(str(folders.cache)) as cache:
+    with folders.client() as client, folders.opened_cache() as cache:
         reports = [sync_directory(client, target_directory({"permissions": True}), folders.target, cache=cache) for _ in range(2)]
     assert [(report.status, report.files_touched) for report in reports] == [("unchanged", 0)] * 2
     assert [report.requests for report in reports][1] == 1

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.files import open_storage
-from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
@@ -43,7 +42,7 @@ def test_one_listing_of_each_side(mirror: Mirror, store: HostileStore) -> None:
     for path in PATHS:
         mirror.put(path, f"content of {path}")
     mirror.put("large", "x" * (LARGE_BYTES + 1))
-    with mirror.client() as client, open_cache(str(mirror.cache)) as cache:
+    with mirror.client() as client, mirror.opened_cache() as cache:
 
         def sync() -> tuple[str, int]:
             store.requests.clear()

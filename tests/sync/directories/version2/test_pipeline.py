@@ -14,7 +14,6 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.file_streams import ListingAnswer
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
-from airflow_provider_sync.files.digest_cache import open_cache
 from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.protocol.v2.file_messages import ListFiles
 from airflow_provider_sync.report import DirectoryReport
@@ -61,7 +60,7 @@ def test_nothing_changed_is_one_small_request(folders: Mirror) -> None:
 @contextmanager
 def syncing(mirror: Mirror) -> Iterator[Callable[[], DirectoryReport]]:
     """Give a sync from one server, whose URL is part of what is remembered."""
-    with mirror.client() as client, open_cache(str(mirror.cache)) as cache:
+    with mirror.client() as client, mirror.opened_cache() as cache:
         yield lambda: sync_directory(client, target_directory(), mirror.target, cache=cache)
 
 
@@ -115,7 +114,7 @@ def test_differences_by_the_state(folders: Mirror) -> None:
     """Whether a directory differs is one request after a complete sync; times alone are no difference."""
     folders.put("a")
     folders.sync()
-    with folders.client() as client, open_cache(str(folders.cache)) as cache:
+    with folders.client() as client, folders.opened_cache() as cache:
         given = client, target_directory(), folders.target
         assert directory_differs(*given, cache=cache) is False
         assert client.traffic.requests == 2
