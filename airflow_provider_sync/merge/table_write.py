@@ -27,7 +27,7 @@ def explaining_duplicates(database: Database, reason: str = _DOUBLED, advice: st
     except TableError as error:
         if error.__cause__ is None or not database.is_duplicate(error.__cause__) or NOTHING_CHANGED in error.args:
             raise
-        explained = TableError(f"{error} {reason}", NOTHING_CHANGED, advice)
+        explained = TableError(f"{str(error).removesuffix('.')}. {reason}", NOTHING_CHANGED, advice)
         raise (explained.without_subject() if error.lacks_subject else explained) from error.__cause__
 
 
