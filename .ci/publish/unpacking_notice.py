@@ -8,8 +8,9 @@ def _announce_unpacking() -> None:
     import os
     import sys
 
-    # A file that is started from where it was unpacked, by pex itself, has the variable.
-    if "__PEX_EXE__" in os.environ or sys.stderr is None or not sys.stderr.isatty():
+    # pex starts the file again, from where it was unpacked with its own variable, and before that if there is a PYTHONPATH.
+    is_again = "__PEX_EXE__" in os.environ or os.environ.pop("_SYNC_UNPACKING", None)
+    if is_again or sys.stderr is None or not sys.stderr.isatty():
         return
     import json
     from pathlib import Path
@@ -18,6 +19,7 @@ def _announce_unpacking() -> None:
     root = Path(os.environ.get("PEX_ROOT") or "~/.cache/pex").expanduser()
     if not any(root.glob(f"unzipped_pexes/*/{description['pex_hash']}")):
         print(f"Unpacking airflow-sync below {root}, once. This takes some seconds.", file=sys.stderr, flush=True)
+        os.environ["_SYNC_UNPACKING"] = "1"
 
 
 _announce_unpacking()

@@ -27,13 +27,15 @@ def pyz(tmp_path: Path) -> Path:
     return target
 
 
-def start(pyz: Path, root: Path, *, on_terminal: bool) -> str:
-    """Start the file, and return what it writes to standard error."""
+def start(pyz: Path, root: Path, *, on_terminal: bool, **variables: str) -> str:
+    """Start the file, and return what it writes to standard error.
+
+    :param variables: of its environment, beside those of this process
+    """
+    environment = {**os.environ, "PEX_ROOT": str(root), **variables}
     reading, writing = pty.openpty() if on_terminal else os.pipe()
     with open(reading, "rb", buffering=0) as lines:  # noqa: PTH123  # a descriptor
-        with subprocess.Popen(
-            [sys.executable, pyz], env={**os.environ, "PEX_ROOT": str(root)}, stderr=writing, stdout=-1
-        ) as started:
+        with subprocess.Popen([sys.executable, pyz], env=environment, stderr=writing, stdout=-1) as started:
             os.close(writing)
             assert started.communicate() == (b"said\n", None)
         try:
@@ -49,3 +51,9 @@ def test_the_first_start_on_a_terminal_says_that_it_unpacks(pyz: Path, tmp_path:
     assert start(pyz, root, on_terminal=True) == f"Unpacking airflow-sync below {root}, once. This takes some seconds.\r\n"
     assert start(pyz, root, on_terminal=True) == ""
     assert start(pyz, tmp_path / "other", on_terminal=False) == ""
+
+
+def test_it_is_said_once_where_pex_starts_again(pyz: Path, tmp_path: Path) -> None:
+    """With a PYTHONPATH, pex starts itself again without it, before it unpacks the file."""
+    said = start(pyz, tmp_path / "root", on_terminal=True, PYTHONPATH=str(tmp_path))
+    assert said.count("Unpacking") == 1
