@@ -162,14 +162,14 @@ class TableMerge(TableWrite):
 
         :raises TableError: if such a column differs, but can be neither updated nor replaced safely
         """
-        differing = [column for column in self._insert_only if self.counts.updated and self._count_listed_differing([column])]
+        differing = [column for column in self._insert_only if self.counts.updated and self._count_listed_differing(column)]
         if not differing:
             return
         with self._naming_table():
             if self.database.identities.allow_updates(self.connection, self.target, self._insert_only):
                 self.identities_change = True
                 return
-            self._list_replaced(differing)
+            self._list_replaced(self._differing(differing))
             changes = self._changes
             if reason := self.database.foreign_keys.why_not_replace(self.connection, changes):
                 names = ", ".join(column.name for column in differing)
@@ -248,7 +248,10 @@ class TableMerge(TableWrite):
             return
         fixed = [] if self.identities_change else self._insert_only
         if fixed and self.renames:
-            self._list_replaced(fixed)
+            self._list_replaced(self._differing(fixed))
+        for column in filter(self.statements.skips_update, self.written):
+            name = self.database.quote(column.name)
+            self._list_replaced(f"t.{name} = s.{name} AND {self._differing([column])}")
         unwritten = {*self.staged.key, *(column.name for column in fixed), *self.last}
         updates = RowUpdates(
             self.database,
@@ -273,25 +276,30 @@ class TableMerge(TableWrite):
     def _count_listed(self, op: Op) -> int:
         return self._count(f"SELECT COUNT(*) FROM {self.database.qualified(self.work)} WHERE {OP} = '{op}'")
 
-    def _count_listed_differing(self, columns: Sequence[Column]) -> int:
+    def _count_listed_differing(self, column: Column) -> int:
         return self._count(
             f"SELECT COUNT(*) FROM {self.database.qualified(self.work)} AS w"
-            f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND EXISTS ({self._differing_pair(columns)})"
+            f" WHERE w.{OP} IN ('{Op.UPDATE}', '{Op.RENAME}') AND EXISTS ({self._pair(self._differing([column]))})"
         )
 
-    def _list_replaced(self, columns: Sequence[Column]) -> None:
-        """Mark rows that differ in ``columns`` to be deleted and inserted again."""
+    def _list_replaced(self, condition: str) -> None:
+        """Mark rows that are to be updated to be deleted and inserted again.
+
+        :param condition: on their old and new values, with the aliases ``t`` and ``s``
+        """
         self._execute(
             f"UPDATE {self.database.qualified(self.work)} AS w SET {OP} = '{Op.REPLACE}'"
-            f" WHERE w.{OP} = '{Op.UPDATE}' AND EXISTS ({self._differing_pair(columns)})"
+            f" WHERE w.{OP} = '{Op.UPDATE}' AND EXISTS ({self._pair(condition)})"
         )
         self.replaced = True
 
-    def _differing_pair(self, columns: Sequence[Column]) -> str:
-        same = " AND ".join(self.statements.same(column, "t", "s") for column in columns)
+    def _differing(self, columns: Sequence[Column]) -> str:
+        return f"NOT ({' AND '.join(self.statements.same(column, 't', 's') for column in columns)})"
+
+    def _pair(self, condition: str) -> str:
         return (
             f"SELECT 1 FROM {self._from('target', 't')} JOIN {self._from('staging', 's')}"
-            f" ON {self.statements.match(self.key, 's', 't')} WHERE {self.statements.match(self.key, 't', 'w')} AND NOT ({same})"
+            f" ON {self.statements.match(self.key, 's', 't')} WHERE {self.statements.match(self.key, 't', 'w')} AND {condition}"
         )
 
     def _insert(self) -> None:

@@ -152,6 +152,13 @@ class MergeStatements(DatabaseComponent):
         """
         return None
 
+    def skips_update(self, column: Column) -> bool:
+        """Whether an update leaves a value that equals the new one though their bytes differ, whatever it was in between.
+
+        Rows with such values are deleted and inserted again; see also :meth:`make_unequal`.
+        """
+        return False
+
     def insert_listed(
         self,
         target: Table,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from airflow_provider_sync.databases.contract.merge_statements import MergeStatements
 from airflow_provider_sync.databases.schema import TEXTUAL, Column, Kind
+
+_LOOSE = re.compile(r"\b(INTERVAL|FLOAT|DOUBLE)\b")
+"""Types with values that differ and are equal: one month and thirty days, 0 and -0."""
 
 
 class DuckDBMergeStatements(MergeStatements):
@@ -31,3 +35,7 @@ class DuckDBMergeStatements(MergeStatements):
     def loosely_compared(self, key: Sequence[Column]) -> list[Column]:
         """Return none: all keys are compared by bytes."""
         return []
+
+    def skips_update(self, column: Column) -> bool:
+        """Whether the column has intervals, or nested values in which zeros have a sign; for numbers alone, 0 and -0 are one."""
+        return column.kind is Kind.OTHER and _LOOSE.search(column.sql_type) is not None
