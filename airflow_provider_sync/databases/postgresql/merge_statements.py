@@ -21,8 +21,7 @@ class PostgreSQLMergeStatements(MergeStatements):
         # `=` is equality of bytes for all other text: columns whose collation says otherwise are described as OTHER. A
         # comparison by text beside it would make the planner expect far fewer rows than there are.
         name = f"{alias}.{self.quote(column.name)}"
-        by_text = column.kind in COMPARED_AS_TEXT or (column.kind is Kind.DECIMAL and column.scale is None)
-        return self.as_bytes(name) if by_text else name
+        return self.as_bytes(name) if _compared_as_text(column) else name
 
     def as_bytes(self, expression: str) -> str:
         """Return the text under the collation ``C``."""
@@ -43,8 +42,11 @@ class PostgreSQLMergeStatements(MergeStatements):
         """Return equality of the keys, with that of their bytes where it says more."""
         conditions = [self.equal(key, left, right)]
         conditions += [
-            f"{self.comparable(column, left)} = {self.comparable(column, right)}"
-            for column in key
-            if column.kind in COMPARED_AS_TEXT
+            f"{self.comparable(column, left)} = {self.comparable(column, right)}" for column in key if _compared_as_text(column)
         ]
         return " AND ".join(conditions)
+
+
+def _compared_as_text(column: Column) -> bool:
+    """Whether the column has values that are equal and differ, such as decimals with different numbers of digits."""
+    return column.kind in COMPARED_AS_TEXT or (column.kind is Kind.DECIMAL and column.scale is None)

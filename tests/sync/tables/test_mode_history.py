@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sync.exceptions import SyncFailed
 from airflow_provider_sync.merge.moments import now
-from tests.sync.link import Link
+from tests.sync.link import Link, linked
 from tests.sync.tables.mode_tables import copies, counts
 
 VERSIONS = "id, v, valid_from, valid_to, is_current"
@@ -131,6 +131,24 @@ def test_a_key_that_is_written_otherwise(two_into: Link) -> None:
     assert counts(two_into.sync_one("t", options)) == ("changed", 1, 0, 1)
     assert counts(two_into.sync_one("t", options)) == ("unchanged", 0, 0, 0)
     assert [row[:2] for row in two_into.target.rows("history")] == [("AB", "x"), ("ab", "x")]
+
+
+@pytest.mark.parametrize("change", ["UPDATE t SET id = 1.10 WHERE id = 1.1", "UPDATE t SET id = 1.10, v = 'y' WHERE id = 1.1"])
+def test_a_decimal_key_that_is_written_otherwise(postgresql_url: str, change: str) -> None:
+    """So does a decimal of PostgreSQL that gets another number of digits."""
+    with linked(postgresql_url, postgresql_url) as link:
+        link.protocol = "2"
+        link.source.execute("CREATE TABLE t (id NUMERIC PRIMARY KEY, v VARCHAR(20))", "INSERT INTO t VALUES (1.1, 'x'), (2, 'z')")
+        link.target.execute(
+            "CREATE TABLE history (id NUMERIC NOT NULL, v VARCHAR(20), valid_from TIMESTAMP NOT NULL, valid_to TIMESTAMP,"
+            " is_current BOOLEAN NOT NULL, PRIMARY KEY (id, valid_from))"
+        )
+        options = {"table": "history", "mode": "history", "max_deletes": "100%"}
+        link.sync_one("t", options)
+        link.source.execute(change)
+        assert counts(link.sync_one("t", options)) == ("changed", 1, 0, 1)
+        assert counts(link.sync_one("t", options)) == ("unchanged", 0, 0, 0)
+        assert [str(row[0]) for row in link.target.rows("history")] == ["1.1", "1.10", "2"]
 
 
 @pytest.mark.quick_on("mysql", "postgresql")
