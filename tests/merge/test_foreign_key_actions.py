@@ -180,10 +180,25 @@ def test_partitioned_parents(target: Target) -> None:
     assert (target.owner.rows("one"), target.owner.rows("two")) == ([(1, 2)], [(1, 12)])
 
 
-def test_children_that_the_role_cannot_read(target: Target) -> None:
-    """If the role may not read the children, what an action did to them is noticed all the same, and rolled back."""
-    target.note("ON DELETE CASCADE")
-    target.owner.execute(f"REVOKE ALL ON note FROM {target.plain.scalar('SELECT current_user')}")
+HIDDEN = {
+    "no privilege": ("REVOKE ALL ON note FROM {role}",),
+    "one column": ("REVOKE ALL ON note FROM {role}", "GRANT SELECT (mine) ON note TO {role}"),
+    "row security": ("ALTER TABLE note ENABLE ROW LEVEL SECURITY", "CREATE POLICY ten ON note TO {role} USING (id = 10)"),
+}
+TRIGGER = (
+    "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    "CREATE TRIGGER noting AFTER DELETE ON parent FOR EACH ROW EXECUTE FUNCTION noted()",
+)
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "SET DEFAULT"])
+@pytest.mark.parametrize("trigger", [False, True], ids=["", "trigger"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_children_that_the_role_cannot_read(target: Target, hidden: str, trigger: bool, action: str) -> None:
+    """If the role does not see all children, what an action did to them is noticed all the same, and rolled back."""
+    target.note(f"ON DELETE {action}")
+    role = target.plain.scalar("SELECT quote_ident(current_user)")
+    target.owner.execute(*(statement.format(role=role) for statement in HIDDEN[hidden]), *(TRIGGER if trigger else ()))
 
     with pytest.raises(ReferencedRowsError, match="note_parent_id_fkey"):
         target.plain.sync("parent", [(1, "a"), (3, "c")])
@@ -192,6 +207,7 @@ def test_children_that_the_role_cannot_read(target: Target) -> None:
 
     target.plain.sync("parent", [(1, "a"), (2, "b")])
     assert target.owner.rows("parent") == [(1, "a"), (2, "b")]
+    assert target.owner.rows("note") == NOTES
 
 
 @pytest.fixture

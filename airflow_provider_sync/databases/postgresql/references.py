@@ -8,7 +8,8 @@ For each constraint that refers to a merged table, and each row of that table th
     any other row                                     the merge is refused before anything is written
 
 The rows are locked first, so that no other session can add references to them. Child tables that the merge does not write are
-also watched, unless triggers may change them: the server's statistics of the transaction show whether an action did.
+also watched: the server's statistics of the transaction show whether an action changed them. Where triggers of the merged table
+may have done so, too, only those are watched of which the role does not see every row, since their references cannot be counted.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class _References:
                 continue
             self._lock(change, constraints)
             for constraint in constraints:
-                if constraint.child_oid not in self.by_oid and not change.target.triggers:
+                if constraint.child_oid not in self.by_oid and not (change.target.triggers and constraint.readable):
                     self.watched[constraint.child_oid] = constraint
                 if not constraint.readable:
                     continue
@@ -153,7 +154,7 @@ class _References:
         yield
         for oid, touched in before.items():
             if self._touched(oid) != touched:
-                raise self._refused(self.watched[oid], "an action of it changed rows there")
+                raise self._refused(self.watched[oid], "an action of it, or a trigger, changed rows there")
         if self.dropped:
             # ALTER TABLE fails while deferred checks of the table are pending.
             self._run("SET CONSTRAINTS ALL IMMEDIATE")
