@@ -375,6 +375,8 @@ def find_staging(
     inspector = inspect(connection)
     found = []
     for schema in schemas:
+        if schema is None and inspector.default_schema_name is None:
+            continue  # the URL names no database of MySQL, so that no target can be in it
         for name in inspector.get_table_names(schema):
             match = _NAME.fullmatch(name)
             if match and digest in (None, match[1]):

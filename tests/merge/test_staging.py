@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import msgspec
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
+from airflow_provider_sync.databases.connect import open_engine
+from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.databases.schema import Table
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.merge.staging import PermanentStaging, find_staging, staging_for, staging_name
@@ -164,3 +166,14 @@ def test_a_column_that_cannot_be_indexed(postgresql_on: Scenario) -> None:
     ):
         PermanentStaging(postgresql_on.database).create(connection, target, target.columns, primary_key=["id"], indexes=["place"])
     assert postgresql_on.names() == ["item"]
+
+
+def test_a_url_without_a_database(mariadb_url: str) -> None:
+    """Staging tables are found in the databases that targets name; the connection has none of its own."""
+    url = make_url(mariadb_url)
+    engine = open_engine(url.set(database="").render_as_string(hide_password=False))
+    with database_for(engine).connect() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE {url.database}._sync_0123456789abcdef_00000001 (id INT)")
+        found = find_staging(connection, schemas=[None, url.database])
+    engine.dispose()
+    assert [(table.schema, table.name) for table, _ in found] == [(url.database, "_sync_0123456789abcdef_00000001")]
