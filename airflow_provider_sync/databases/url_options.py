@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import ArgumentError
 
 from airflow_provider_sync.databases.registry import EngineEntry
 from airflow_provider_sync.exceptions import ConfigurationError
@@ -17,11 +18,16 @@ _BAD_VALUE = re.compile(r"\binvalid\b.*\bvalue\b|\bbad value\b|unrecognized conf
 
 
 def check_names(url: URL, entry: EngineEntry) -> None:
-    """Refuse an option that SQLAlchemy would ignore silently.
+    """Refuse an option that SQLAlchemy would ignore silently, or whose value cannot be a text.
 
     :param entry: registry entry of the URL's database
     :raises ConfigurationError: naming the option
     """
+    for name in url.query:
+        if name in entry.code_options:
+            raise ConfigurationError(
+                f"The database URL has the option {name!r}, whose value is an object of Python. No URL can hold that. Remove it."
+            )
     if entry.url_options is None or "uri" in url.query:
         return
     for name in url.query:
@@ -69,7 +75,7 @@ def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str
 def _refuses_option(error: Exception) -> bool:
     """Whether an error is about the arguments of the driver, and not an answer of the server."""
     # An OSError is about a file that an option names: drivers wrap those of the network.
-    if isinstance(error, TypeError | ValueError | AttributeError | OSError):
+    if isinstance(error, ArgumentError | TypeError | ValueError | AttributeError | OSError):
         return True
     # Errors of libpq and of mysqlclient themselves; those of a PostgreSQL server have a SQLSTATE.
     if type(error).__name__ not in ("ProgrammingError", "OperationalError", "NotSupportedError") or getattr(

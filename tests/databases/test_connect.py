@@ -105,9 +105,13 @@ def test_a_database_in_memory_stays() -> None:
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl_ca=/dev/null", "ssl_ca"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?read_timeout=soon", "read_timeout"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl=secret", "ssl"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?cursorclass=DictCursor", "cursorclass"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?connect_timeout=soon", "connect_timeout"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?prepare_threshold=soon", "prepare_threshold"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?row_factory=dict_row", "row_factory"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?port=soon", "port"),
         ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
         ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
         ("sqlite:///secret.db?nope=1", "nope"),
@@ -133,6 +137,14 @@ def test_tls_that_postgresql_does_not_have(postgresql_url: str, driver: str) -> 
     with pytest.raises(TableError, match=r"No TLS to PostgreSQL: .* Check sslmode and sslrootcert") as raised, database.connect():
         pytest.fail("connected")
     assert not raised.value.retryable
+
+
+@pytest.mark.parametrize("threshold", ["0", "none"])
+def test_prepared_statements_of_postgresql(postgresql_url: str, threshold: str) -> None:
+    """When psycopg prepares statements is a number, or never, as a pooler may want it."""
+    database = database_for(open_engine(f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}prepare_threshold={threshold}"))
+    with database.connect() as connection:
+        assert [connection.exec_driver_sql("SELECT 1 + %s", (1,)).scalar() for _ in range(7)] == [2] * 7
 
 
 def test_options_that_a_driver_takes(tmp_path: Path) -> None:
