@@ -21,18 +21,10 @@ from tests.files.objects.hostile_store import (
     HostileStore,
     Request,
     emptied,
-    hostile_store,
 )
 
 PART = 8 * 1024 * 1024
 PLAIN = Metadata()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[HostileStore]:
-    """One server for all tests."""
-    with hostile_store() as store:
-        yield store
 
 
 @pytest.fixture

@@ -12,16 +12,9 @@ from airflow_provider_sync.files.objects import object_storage
 from airflow_provider_sync.files.objects.object_storage import ObjectStorage
 from airflow_provider_sync.files.tree_writer import Metadata
 from tests.files.conftest import get, put
-from tests.files.objects.hostile_store import BUCKET, DENIED, HostileStore, Request, emptied, hostile_store
+from tests.files.objects.hostile_store import BUCKET, DENIED, HostileStore, Request, emptied
 
 PLAIN = Metadata()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[HostileStore]:
-    """Give one server for all tests."""
-    with hostile_store() as store:
-        yield store
 
 
 @pytest.fixture

@@ -14,17 +14,10 @@ from airflow_provider_sync.files.objects.streams import READ_BYTES
 from airflow_provider_sync.files.tree import TreeEntry
 from airflow_provider_sync.files.tree_writer import Metadata
 from tests.files.conftest import get, put
-from tests.files.objects.hostile_store import BUCKET, DENIED, HostileStore, Request, emptied, hostile_store
+from tests.files.objects.hostile_store import BUCKET, DENIED, HostileStore, Request, emptied
 
 MIB = 1024 * 1024
 LARGE = b"0123456789abcdef" * (11 * MIB // 16) + b"end"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[HostileStore]:
-    """Give one server for all tests."""
-    with hostile_store() as store:
-        yield store
 
 
 @pytest.fixture

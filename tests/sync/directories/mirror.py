@@ -132,3 +132,13 @@ def contents(storage: Storage) -> dict[str, str]:
 def everything(folder: Path) -> list[str]:
     """Name all that a folder holds, hidden and temporary files too."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def source(mirror: Mirror) -> Path:
+    """Return where the source is."""
+    return Path(mirror.source.location)
+
+
+def target(mirror: Mirror) -> Path:
+    """Return where the target is."""
+    return Path(mirror.target.location)

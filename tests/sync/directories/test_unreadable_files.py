@@ -21,7 +21,7 @@ from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import sync_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
 from tests.client.scripted_server import Request, ScriptedServer, reply, scripted_server, stream
-from tests.sync.directories.mirror import Mirror, everything, put, target_directory
+from tests.sync.directories.mirror import Mirror, everything, put, source, target_directory
 
 SKIP = {"skip_unreadable": True}
 NOT_UTF8 = b"caf\xe9.txt"
@@ -44,11 +44,6 @@ def plain(request: pytest.FixtureRequest) -> Iterator[Mirror]:
             yield Mirror(open_storage(str(root / "source")), open_storage(str(root / "target")), protocol=request.param)
         finally:
             os.seteuid(user)
-
-
-def source(mirror: Mirror) -> Path:
-    """Return where the source lies."""
-    return Path(mirror.source.location)
 
 
 def unreadable_file(mirror: Mirror) -> str:

@@ -12,7 +12,7 @@ from airflow_provider_sync.files.local import writer
 from airflow_provider_sync.files.local.metadata import set_on_file
 from airflow_provider_sync.files.tree_writer import Metadata
 from airflow_provider_sync.sync.directories.steps import compare_directory, delete_files, download_batch
-from tests.sync.directories.mirror import Mirror, target_directory
+from tests.sync.directories.mirror import Mirror, source, target_directory
 
 TIMES = {"a": 10**18 + 5, "a/b": 10**18 + 3, "empty": 10**18 + 1}
 
@@ -25,11 +25,6 @@ def folders(folders_of_version2: Mirror) -> Mirror:
     (source(folders_of_version2) / "empty").mkdir()
     date(folders_of_version2)
     return folders_of_version2
-
-
-def source(mirror: Mirror) -> Path:
-    """Return where the source is."""
-    return Path(mirror.source.location)
 
 
 def date(mirror: Mirror) -> None:

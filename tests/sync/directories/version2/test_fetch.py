@@ -13,7 +13,7 @@ from airflow_provider_sync.files.local import writer
 from airflow_provider_sync.sync import attempts
 from airflow_provider_sync.sync.directories.version2 import fetch, large_files
 from tests.sync.directories.disturbed import cut_at, sync_with
-from tests.sync.directories.mirror import Mirror, everything
+from tests.sync.directories.mirror import Mirror, everything, target
 
 LARGE = 1_500_000
 
@@ -25,11 +25,6 @@ def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mir
     for name in "abcde":
         folders_of_version2.put(name)
     return folders_of_version2
-
-
-def target(mirror: Mirror) -> Path:
-    """Return where the target is."""
-    return Path(mirror.target.location)
 
 
 def test_a_file_at_which_the_connection_breaks(folders: Mirror) -> None:

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 
 import pytest
 
-from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.files.local import mounts as mounts_of
 from airflow_provider_sync.sync import directory_differs, sync_directory
 from tests.files.local.writing import FailingCall
-from tests.sync.directories.mirror import Mirror, everything, target_directory
-
-
-@pytest.fixture
-def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mirror:
-    """Give two folders on a disk with a clock so fine that no file is racy."""
-    monkeypatch.setattr(local_entries, "_FINE_NS", 0)
-    return folders_of_version2
-
-
-def source(mirror: Mirror) -> Path:
-    """Return where the source is."""
-    return Path(mirror.source.location)
-
-
-def target(mirror: Mirror) -> Path:
-    """Return where the target is."""
-    return Path(mirror.target.location)
+from tests.sync.directories.mirror import Mirror, everything, source, target, target_directory
 
 
 def test_a_mount_point_that_is_gone_at_the_source(folders: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

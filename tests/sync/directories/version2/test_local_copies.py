@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from airflow_provider_sync.exceptions import FileError
 from airflow_provider_sync.files.local import entries
 from airflow_provider_sync.files.local.writer import LocalTreeWriter
 from airflow_provider_sync.sync.directories.version2 import large_files, listings
-from tests.sync.directories.mirror import Mirror, everything
+from tests.sync.directories.mirror import Mirror, everything, source, target
 
 
 @pytest.fixture
@@ -25,16 +24,6 @@ def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mir
     # The server has digested them by now.
     folders_of_version2.sync({"checksum": "always"})
     return folders_of_version2
-
-
-def source(mirror: Mirror) -> Path:
-    """Return where the source is."""
-    return Path(mirror.source.location)
-
-
-def target(mirror: Mirror) -> Path:
-    """Return where the target is."""
-    return Path(mirror.target.location)
 
 
 @pytest.mark.parametrize("options", [{}, {"atomic": True}, {"backup": "kept"}], ids=["plain", "atomic", "backup"])

@@ -14,32 +14,14 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.client.file_streams import ListingAnswer
 from airflow_provider_sync.config import SizeLimits
 from airflow_provider_sync.exceptions import ConfigurationError, GuardError, SyncFailed
-from airflow_provider_sync.files.local import entries as local_entries
 from airflow_provider_sync.protocol.v2.file_messages import ListFiles
 from airflow_provider_sync.report import DirectoryReport
 from airflow_provider_sync.sync import directory_differs, sync_directory
 from airflow_provider_sync.sync.directories.steps import compare_directory
 from airflow_provider_sync.sync.directories.version2 import fetch
 from tests.files.local.writing import FailingCall
-from tests.sync.directories.mirror import Mirror, everything, target_directory
+from tests.sync.directories.mirror import Mirror, everything, source, target, target_directory
 from tests.sync.directories.version2.disturbed import Disturbed, sync_disturbed
-
-
-@pytest.fixture
-def folders(folders_of_version2: Mirror, monkeypatch: pytest.MonkeyPatch) -> Mirror:
-    """Give two folders on a disk with a clock so fine that no file is racy."""
-    monkeypatch.setattr(local_entries, "_FINE_NS", 0)
-    return folders_of_version2
-
-
-def source(mirror: Mirror) -> Path:
-    """Return where the source is."""
-    return Path(mirror.source.location)
-
-
-def target(mirror: Mirror) -> Path:
-    """Return where the target is."""
-    return Path(mirror.target.location)
 
 
 def test_nothing_changed_is_one_small_request(folders: Mirror) -> None:
