@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -163,7 +164,14 @@ def start(
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
+
+
+def stop(container: subprocess.Popen[bytes]) -> None:
+    """End a container: a process that has given up its rights outlives `unshare --kill-child`, so its group is ended."""
+    os.killpg(container.pid, signal.SIGKILL)
+    container.wait()
 
 
 def _isolated(image: Image, mounts: Sequence[str]) -> list[str]:

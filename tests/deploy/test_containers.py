@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -18,7 +19,7 @@ import yaml
 from airflow_provider_sync.cli.main import build_parser, main
 from airflow_provider_sync.config.tokens import token_digest
 from tests.database_server import free_port
-from tests.deploy.images import SECONDS, Image, build, folder_of_images, need_chroots, run, start, steps
+from tests.deploy.images import SECONDS, Image, build, folder_of_images, need_chroots, run, start, steps, stop
 from tests.deploy.proxies import RECIPES, caddy, replaced
 from tests.docs.pages import PROJECT
 
@@ -89,7 +90,9 @@ def test_the_image(image: Image, server_yaml: Path, tmp_path: Path) -> None:
                 sync(proxy.url, str(proxy.authority), tmp_path)
             assert [path.name for path in cache.rglob("*.sqlite")] == ["digests.sqlite"]
         finally:
-            container.kill()
+            stop(container)
+    with pytest.raises((URLError, ConnectionError)):  # refused, or reset while the server ends
+        urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
     copied, expected = tmp_path / "copy", Path("/usr/share/common-licenses")
     assert (copied / "GPL-3").read_bytes() == (image.root / expected.relative_to("/") / "GPL-3").read_bytes()
 
