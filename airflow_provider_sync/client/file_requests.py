@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_sync.client.body import Body
+from airflow_provider_sync.client.endpoint_calls import EndpointCalls
 from airflow_provider_sync.client.file_streams import (
     ChunksAnswer,
     ContentAnswer,
@@ -10,26 +11,13 @@ from airflow_provider_sync.client.file_streams import (
     ListingAnswer,
     check_wanted,
 )
-from airflow_provider_sync.client.refusals import Subject
-from airflow_provider_sync.client.transport import Transport, message_call
-from airflow_provider_sync.config import SizeLimits
+from airflow_provider_sync.client.transport import message_call
 from airflow_provider_sync.protocol.v2.compression import CONTENT_COMPRESSIONS
 from airflow_provider_sync.protocol.v2.file_messages import ChunkFile, DigestFiles, ListFiles, ReadFiles
-from airflow_provider_sync.protocol.v2.messages import Capabilities
 
 
-class FileRequests:
-    """The part of a client that asks for the content of directories by version 2.
-
-    :ivar limits: how much the server may send
-    """
-
-    limits: SizeLimits
-    _transport: Transport
-    _capabilities: Capabilities | None
-
-    def _directory(self, name: str) -> Subject:
-        return Subject("directory", name, self._capabilities.directories if self._capabilities else ())
+class FileRequests(EndpointCalls):
+    """The part of a client that asks for the content of directories by version 2."""
 
     def list_files(self, request: ListFiles) -> ListingAnswer:
         """Ask for every file, directory and link of a directory (version 2).
