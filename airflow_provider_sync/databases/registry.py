@@ -50,7 +50,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
         default is always there
     :ivar driver_options: what connections of these drivers are opened with, unless the URL says otherwise
     :ivar url_options: the only options that a URL may have; ``None`` where the driver itself refuses others
-    :ivar code_options: arguments of the driver that are objects of Python, which no URL can name
+    :ivar unusable_options: arguments of the driver that are objects of Python, or with which no sync can work
     :ivar requirement: what ``pip install`` needs for drivers and Airflow provider
     :ivar connection_types: types of Airflow connections to such a database
     :ivar url_from_hook: open an Airflow connection by its URL, since those that its hook opens stay in one thread
@@ -73,7 +73,7 @@ class EngineEntry(msgspec.Struct, frozen=True, kw_only=True):
     drivers: Mapping[str, str] = {}
     driver_options: Mapping[str, Any] = {}
     url_options: frozenset[str] | None = None
-    code_options: frozenset[str] = frozenset()
+    unusable_options: frozenset[str] = frozenset()
     url_from_hook: bool = False
     is_in_memory: Callable[[URL], bool] = _never
     file: Callable[[URL], Path | None] = _no_file
@@ -250,7 +250,7 @@ _MYSQL = EngineEntry(
     backend="mysql",
     drivers={"mysqldb": "MySQLdb", "pymysql": "pymysql"},
     driver_options={"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS},
-    code_options=frozenset({"auth_plugin_map", "conv", "cursorclass"}),
+    unusable_options=frozenset({"auth_plugin_map", "conv", "cursorclass", "defer_connect"}),
     requirement="airflow-provider-sync[mysql]",
     connection_types=("mysql",),
     load=_load_mysql,
@@ -268,7 +268,7 @@ ENGINES = (
         aliases=("postgres",),
         drivers={"psycopg": "psycopg", "psycopg2": "psycopg2"},
         driver_options={"connect_timeout": CONNECT_SECONDS},
-        code_options=frozenset({"connection_factory", "context", "cursor_factory", "row_factory"}),
+        unusable_options=frozenset({"connection_factory", "context", "cursor_factory", "replication", "row_factory"}),
         requirement="airflow-provider-sync[postgres]",
         connection_types=("postgres",),
         load=_load_postgresql,

@@ -16,6 +16,21 @@ from airflow_provider_sync.exceptions import ConfigurationError
 
 _BAD_VALUE = re.compile(r"\binvalid\b.*\bvalue\b|\bbad value\b|unrecognized configuration parameter|Unknown \w+ specification")
 
+_BAD_VALUE_OF = {
+    "bind_address": r"Cannot assign requested address",
+    "channel_binding": r"channel binding required",
+    "charset": r"Can't initialize character set",
+    "collation": r"Unknown collation",
+    "gssencmode": r"GSSAPI encryption required",
+    "hostaddr": r"could not parse network address",
+    "memory_limit": r"[Mm]emory",
+    "options": r"invalid command-line argument",
+    "service": r"definition of service",
+    "sql_mode": r"Variable 'sql_mode'",
+    "threads": r"\bthreads?\b|INT64|Allocation failure",
+}
+"""What drivers and servers say of an option's value without naming the option."""
+
 
 def check_names(url: URL, entry: EngineEntry) -> None:
     """Refuse an option that SQLAlchemy would ignore silently, or whose value cannot be a text.
@@ -24,10 +39,8 @@ def check_names(url: URL, entry: EngineEntry) -> None:
     :raises ConfigurationError: naming the option
     """
     for name in url.query:
-        if name in entry.code_options:
-            raise ConfigurationError(
-                f"The database URL has the option {name!r}, whose value is an object of Python. No URL can hold that. Remove it."
-            )
+        if name in entry.unusable_options:
+            raise ConfigurationError(f"The database URL has the option {name!r}, which no sync can use. Remove it.")
     if entry.url_options is None or "uri" in url.query:
         return
     for name in url.query:
@@ -47,10 +60,11 @@ def naming_options(url: URL) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not url.query or not _refuses_option(error):
-            raise
         text = str(error)
-        named = [name for name, value in url.query.items() if name in text or (isinstance(value, str) and repr(value) in text)]
+        named = [name for name in url.query if name in _BAD_VALUE_OF and re.search(_BAD_VALUE_OF[name], text)]
+        if not url.query or not (named or _refuses_option(error)):
+            raise
+        named += [name for name, value in url.query.items() if name in text or (isinstance(value, str) and repr(value) in text)]
         names = ", ".join(map(repr, named[:1] or url.query))
         raise ConfigurationError(
             f"The driver of {url.drivername!r} does not take the option {names} of the database URL, or not with its value."
@@ -75,7 +89,7 @@ def name_options_of(engine: Engine, open_connection: Callable[[Dialect, dict[str
 def _refuses_option(error: Exception) -> bool:
     """Whether an error is about the arguments of the driver, and not an answer of the server."""
     # An OSError is about a file that an option names: drivers wrap those of the network.
-    if isinstance(error, ArgumentError | TypeError | ValueError | AttributeError | OSError):
+    if isinstance(error, ArgumentError | TypeError | ValueError | AttributeError | OSError | OverflowError | NotImplementedError):
         return True
     # Errors of libpq and of mysqlclient themselves; those of a PostgreSQL server have a SQLSTATE.
     if type(error).__name__ not in ("ProgrammingError", "OperationalError", "NotSupportedError") or getattr(

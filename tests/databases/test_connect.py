@@ -13,6 +13,8 @@ from sqlalchemy.pool import NullPool, StaticPool
 from airflow_provider_sync.databases.connect import open_engine
 from airflow_provider_sync.databases.registry import database_for
 from airflow_provider_sync.exceptions import ConfigurationError, TableError
+from tests.database_servers import MARIADB, MYSQL
+from tests.engines import on_engines
 
 
 @pytest.mark.parametrize(
@@ -105,18 +107,33 @@ def test_a_database_in_memory_stays() -> None:
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl_ca=/dev/null", "ssl_ca"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?read_timeout=soon", "read_timeout"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?ssl=secret", "ssl"),
+        ("mysql+mysqldb://u:secret@127.0.0.1:1/shop?connect_timeout=99999999999", "connect_timeout"),
         ("mysql+pymysql://u:secret@127.0.0.1:1/shop?cursorclass=DictCursor", "cursorclass"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?compress=1", "compress"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?defer_connect=true", "defer_connect"),
+        ("mysql+pymysql://u:secret@127.0.0.1:1/shop?bind_address=192.0.2.1&charset=utf8mb4", "bind_address"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?connect_timeout=soon", "connect_timeout"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?prepare_threshold=soon", "prepare_threshold"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?row_factory=dict_row", "row_factory"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?port=soon", "port"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?service=nope", "service"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?hostaddr=nonsense", "hostaddr"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?gssencmode=require", "gssencmode"),
+        ("postgresql+psycopg://u:secret@127.0.0.1:1/shop?replication=database", "replication"),
+        ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?service=nope", "service"),
         ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?nope=1", "nope"),
         ("postgresql+psycopg2://u:secret@127.0.0.1:1/shop?sslmode=sure", "sslmode"),
         ("sqlite:///secret.db?nope=1", "nope"),
         ("sqlite:///secret.db?detect_types=3", "detect_types"),
         ("sqlite:///secret.db?timeout=soon", "timeout"),
+        ("duckdb:///secret.db?threads=0", "threads"),
+        ("duckdb:///secret.db?threads=many", "threads"),
+        ("duckdb:///secret.db?threads=1&threads=2", "threads"),
+        ("duckdb:///secret.db?memory_limit=much", "memory_limit"),
+        ("duckdb:///secret.db?memory_limit=0&threads=1", "memory_limit"),
+        ("duckdb:///secret.db?read_only=maybe", "read_only"),
     ],
 )
 def test_options_that_a_driver_does_not_take(url: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +144,40 @@ def test_options_that_a_driver_does_not_take(url: str, option: str, tmp_path: Pa
     assert "secret" not in str(raised.value)
     assert not raised.value.retryable
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize(
+    ("option", "value"), [("options", "garbage"), ("options", "-c"), ("options", "-c nope=1"), ("channel_binding", "require")]
+)
+def test_options_that_a_postgresql_server_does_not_take(postgresql_url: str, driver: str, option: str, value: str) -> None:
+    """An option that the server has to read, and cannot, is named as well."""
+    url = make_url(postgresql_url).set(drivername=f"postgresql+{driver}", query={option: value})
+    database = database_for(open_engine(url.render_as_string(hide_password=False)))
+    with pytest.raises(ConfigurationError, match=f"option '{option}'") as raised, database.connect():
+        pytest.fail("connected")
+    assert not raised.value.retryable
+
+
+@on_engines(MARIADB, MYSQL)
+@pytest.mark.parametrize("driver", ["mysqldb", "pymysql"])
+@pytest.mark.parametrize("option", ["charset", "collation", "sql_mode"])
+def test_options_that_a_mysql_server_does_not_take(database_url: str, driver: str, option: str) -> None:
+    """So is one of MySQL and MariaDB."""
+    url = make_url(database_url).set(drivername=f"mysql+{driver}", query={option: "nope"})
+    database = database_for(open_engine(url.render_as_string(hide_password=False)))
+    with pytest.raises(ConfigurationError, match=f"option '{option}'"), database.connect():
+        pytest.fail("connected")
+
+
+@on_engines(MYSQL)
+@pytest.mark.parametrize("option", ["ssl_ca", "ssl_cert"])
+def test_tls_of_mysqlclient_that_lacks_a_file(database_url: str, option: str) -> None:
+    """A file of TLS that is not there is an error about TLS, and is not tried again."""
+    url = make_url(database_url).set(drivername="mysql+mysqldb", query={option: "/no/file.pem"})
+    database = database_for(open_engine(url.render_as_string(hide_password=False)))
+    with pytest.raises(TableError, match=r"No TLS .* options of the URL that begin with ssl"), database.connect():
+        pytest.fail("connected")
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])

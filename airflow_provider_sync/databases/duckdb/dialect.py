@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 from sqlalchemy import URL, Connection
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import ArgumentError
 
 MEMORY = ":memory:"
 """The path of a database that ends with its connection."""
@@ -119,9 +120,11 @@ class DuckDBDialect(DefaultDialect):
         """Return path and options; all connections of a process to one file need the same."""
         path = url.database or MEMORY
         options = dict(url.query)
-        read_only = options.pop("read_only", "false")
+        read_only = str(options.pop("read_only", "false")).lower()
+        if read_only not in ("true", "1", "false", "0"):
+            raise ArgumentError("invalid value of read_only")
         file = path if path == MEMORY else os.path.realpath(path)
-        return [], {"database": file, "read_only": str(read_only).lower() in ("true", "1"), "config": options}
+        return [], {"database": file, "read_only": read_only in ("true", "1"), "config": options}
 
     def connect(self, *arguments: Any, **options: Any) -> Any:
         """Open a connection; within one process they share the database."""

@@ -44,6 +44,7 @@ _NONE_FREE = frozenset({_ALL_IN_USE, 1203, 1226})
 """All connections of the server, or those of a user, are in use."""
 
 _NOT_REACHED = frozenset({2002, 2003, 2005})
+_NO_TLS = 2026
 _BAD_LOGIN = 1045
 _NO_DATABASE = 1049
 DENIED = frozenset({1044, 1142, 1143, 1227, 1370})
@@ -116,11 +117,14 @@ def translate(error: BaseException) -> SyncError:
             f"The database has no connection left (error {number}). Try again when others have ended, or raise"
             f" {'max_connections' if number == _ALL_IN_USE else 'the limit of its user, max_user_connections'}."
         )
-    if "CERTIFICATE_VERIFY_FAILED" in message:
+    if number == _NO_TLS or "CERTIFICATE_VERIFY_FAILED" in message:
         # pymysql gives it the number of a server that does not answer.
-        return TableError(f"No TLS to the database: {message}. Check ssl_ca in the URL, and the server's certificate.")
+        return TableError(
+            f"No TLS to the database: {message}. Check the options of the URL that begin with ssl, and the server's certificate."
+        )
     if number in _NOT_REACHED:
-        advice = "Is it running, and are host and port right? A password in a URL is percent-encoded."
+        place = "is unix_socket" if "No such file" in message else "are host and port"
+        advice = f"Is it running, and {place} right? A password in a URL is percent-encoded."
         return TransportError(f"No answer from the database: {message}. {advice}")
     if number is None or number in _LOST:
         # Without a number, the driver itself speaks: of a connection that is closed, mostly.

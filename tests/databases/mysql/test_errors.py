@@ -48,4 +48,4 @@ def test_a_certificate_that_is_not_trusted() -> None:
     """An untrusted certificate is not told as a server that does not answer, and not tried again."""
     error = translate(pymysql.err.OperationalError(2003, "Can't connect ([SSL: CERTIFICATE_VERIFY_FAILED] self-signed)"))
     assert type(error) is TableError
-    assert str(error).endswith("Check ssl_ca in the URL, and the server's certificate.")
+    assert str(error).endswith("Check the options of the URL that begin with ssl, and the server's certificate.")
