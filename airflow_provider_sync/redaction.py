@@ -83,6 +83,8 @@ def _whole(form: str) -> re.Pattern[str]:
 def _written(value: str) -> Iterator[str]:
     """Yield the forms in which libraries quote a value: as it is, and as in a URL, in JSON and in Python."""
     plain = value.strip()
-    for form in {plain, unquote(plain), quote(plain, safe=""), quote_plus(plain), json.dumps(plain)[1:-1], repr(plain)[1:-1]}:
+    # Lone surrogates, which a value of the environment may have, are no reason to fail.
+    in_urls = {write(plain, safe="", errors="surrogatepass") for write in (quote, quote_plus)}
+    for form in {plain, unquote(plain), *in_urls, json.dumps(plain)[1:-1], repr(plain)[1:-1]}:
         if len(form) >= MIN_LENGTH:
             yield form

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
-from airflow_provider_sync.config.options import Options, PositiveNumber, PositiveWhole, entry_from_options, wrong_value
+from airflow_provider_sync.config.options import Name, Options, PositiveNumber, PositiveWhole, entry_from_options, wrong_value
 
 
 def _folder(prefix: str) -> str:
@@ -28,7 +28,7 @@ class DirectoryConfig(Options, frozen=True):
     :ivar name: what stands before the options in a file
     """
 
-    name: SkipJsonSchema[str]
+    name: SkipJsonSchema[Name]
     path: str = Field(description="A local path, or a URL of object storage such as `s3://connection@bucket/prefix`.")
     hasher: str | None = Field(
         default=None, description="`md5`, `none`, or the import path of a class. Otherwise the default of the server, or md5."

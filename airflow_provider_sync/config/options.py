@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from airflow_provider_sync.config.mistakes import KIND, SENTENCE, VALUE, mistakes_in, refusal
@@ -87,6 +87,16 @@ def wrong_reference(message: str) -> PydanticCustomError:
     return PydanticCustomError(SENTENCE, "{message}", {"message": message})
 
 
+def checked_unicode(text: str) -> str:
+    """Refuse a text with lone surrogates, which Python has for bytes of a command line that are not UTF-8.
+
+    :raises PydanticCustomError: without the name of the option
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise wrong_value(f"{text!r} is not valid Unicode, which databases do not take. Write it in UTF-8.")
+    return text
+
+
 def checked_by(check: Callable[[Any], Value]) -> BeforeValidator:
     """Turn a function that raises :class:`ConfigurationError` into a validator, which other mistakes do not stop."""
 
@@ -130,6 +140,9 @@ def _no_switch(wanted: str) -> BeforeValidator:
 
     return BeforeValidator(checked)
 
+
+Name = Annotated[str, AfterValidator(checked_unicode)]
+"""The name of a table, of a column, or of what a server offers."""
 
 Whole = Annotated[int, _no_switch("a whole number")]
 NotNegativeWhole = Annotated[int, Field(ge=0), _no_switch("a whole number")]

@@ -11,9 +11,11 @@ from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
 from airflow_provider_sync.config.limits import DEFAULT_MAX_DELETES, MaxDeletes
 from airflow_provider_sync.config.options import (
+    Name,
     Options,
     PositiveNumber,
     PositiveWhole,
+    checked_unicode,
     entry_from_options,
     named_entries,
     wrong_reference,
@@ -45,8 +47,8 @@ def _distinct(renames: dict[str, str]) -> dict[str, str]:
     return renames
 
 
-Window = Annotated[tuple[str, str, str], BeforeValidator(_window)]
-Renames = Annotated[dict[str, str], AfterValidator(_distinct)]
+Window = Annotated[tuple[Name, Name, Name], BeforeValidator(_window)]
+Renames = Annotated[dict[Name, Name], AfterValidator(_distinct)]
 AnyTable = TypeVar("AnyTable", bound="TableConfig")
 
 
@@ -56,25 +58,25 @@ class TableConfig(Options, frozen=True):
     :ivar name: what stands before the options in a file
     """
 
-    name: SkipJsonSchema[str]
+    name: SkipJsonSchema[Name]
     connection: str | None = Field(
         default=None,
         repr=False,  # the URL may hold a password
         description="A name under `connections`, or a database URL. Otherwise the default connection.",
     )
-    table: str | None = Field(
+    table: Name | None = Field(
         default=None,
         description="Name in the database; `schema.table` if the schema is not the default one. For a pattern, one with the same"
         " wildcards: `public.*` for `shop.*`. Otherwise the name here.",
     )
-    exclude: tuple[str, ...] = Field(
+    exclude: tuple[Name, ...] = Field(
         default=(),
         description="Names, or patterns of names, that a pattern leaves out. `tmp_*` also leaves out `shop.tmp_1`.",
     )
-    primary: str | tuple[str, ...] | None = Field(
+    primary: Name | tuple[Name, ...] | None = Field(
         default=None, description="The column, or the columns, that identify a row. Otherwise the table's primary key."
     )
-    columns: tuple[str, ...] = Field(default=(), description="The columns to sync. Empty for all.")
+    columns: tuple[Name, ...] = Field(default=(), description="The columns to sync. Empty for all.")
     hasher: str | None = Field(
         default=None,
         description="Import path of a class with `hash(engine, table) -> str`, for version 1. Otherwise the protocol's hash.",
@@ -122,7 +124,7 @@ def _sql(option: str) -> AfterValidator:
     def checked(text: str) -> str:
         if not (sql := text.strip().removesuffix(";").rstrip()):
             raise wrong_value(f"{option} is empty. Write it, or leave the option out.")
-        return sql
+        return checked_unicode(sql)
 
     return AfterValidator(checked)
 

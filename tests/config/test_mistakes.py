@@ -85,6 +85,12 @@ def test_all_mistakes_are_found_at_once() -> None:
             ("tokens", 0),
             "A token has neither token nor token_sha256. Give it one of them; `airflow-sync token new` makes both.",
         ),
+        (
+            ClientConfig,
+            {**URL, "tables": {"orders": {**TABLE, "columns": ["id", "\ud800"]}}},
+            ("tables", "orders", "columns", 1),
+            r"'orders': '\ud800' is not valid Unicode, which databases do not take. Write it in UTF-8.",
+        ),
         (ServerConfig, {"tokens": [7]}, ("tokens", 0), "tokens[0] must be a mapping, not a whole number."),
     ],
 )
@@ -93,6 +99,13 @@ def test_one_mistake(kind: type[ClientConfig | ServerConfig], settings: dict[str
     (found,) = mistakes(kind, settings)
     assert found.place == place
     assert found.message.startswith(message)
+
+
+@pytest.mark.parametrize("group", ["tables", "directories"])
+def test_names_that_are_not_unicode(group: str) -> None:
+    """A name with bytes that are not UTF-8 is refused before anything is asked with it."""
+    with pytest.raises(WrongOptions, match=r"'caf\\udce9' is not valid Unicode"):
+        ClientConfig.from_dict({**URL, group: {"caf\udce9": {**TABLE} if group == "tables" else {"path": "x"}}})
 
 
 def test_the_error_travels() -> None:
