@@ -42,7 +42,7 @@ def decode_file_request(body: bytes, kind: type[Request], directories: Container
     if count_strings(body) > _STRINGS_OF_A_FILE * MAX_PATHS:
         raise invalid_field("body", f"More than {MAX_PATHS} files are asked for at once.")
     request = decode_json(body, kind)
-    # Refused with the message of version 1, so that clients need to know only one; it trims blanks around the name.
+    # Refused with the message of version 1, so that clients need to know only one; it trims blanks around an unknown name.
     name = file_hashes_request({"config_name": request.directory}, directories)
     if request.folder is not None:
         _check_path("folder", request.folder)

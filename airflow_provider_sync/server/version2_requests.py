@@ -77,7 +77,7 @@ def with_offered_name(requested_slice: RequestedSlice, tables: Container[str]) -
     :param tables: the names that this client may see
     :raises InvalidRequest: when it names another table
     """
-    # Refused with the message of version 1, so that clients need to know only one. Version 1 trims blanks around a name.
+    # Refused with the message of version 1, so that clients need to know only one. It trims blanks around an unknown one.
     name = table_hash_request({"config_name": requested_slice.name}, tables)
     return msgspec.structs.replace(requested_slice, name=name)
 

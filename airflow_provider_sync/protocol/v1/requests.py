@@ -113,7 +113,10 @@ def file_fields(name: str, paths: Sequence[str]) -> list[tuple[str, str]]:
 def _config_name(
     fields: Mapping[str, Any], known: Container[str], unknown: str, *, limit: int | None = None
 ) -> tuple[str, list[str]]:
-    name = _trimmed(fields.get("config_name"))
+    name = fields.get("config_name")
+    if not isinstance(name, str) or name not in known:
+        # A table's own name may begin or end with a blank, which existing servers cannot answer.
+        name = _trimmed(name)
     if _missing(name):
         return "", [_required("config_name")]
     messages = _text_messages("config_name", name, limit=limit)

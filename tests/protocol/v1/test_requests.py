@@ -46,6 +46,11 @@ def test_names_are_trimmed(name: str) -> None:
     assert file_hashes_request({"config_name": name}, {"orders"}) == "orders"
 
 
+def test_known_names_are_not_trimmed() -> None:
+    """White space around the name of a table that has it is part of it."""
+    assert table_hash_request({"config_name": " orders"}, {"orders", " orders"}) == " orders"
+
+
 @pytest.mark.parametrize("value", [None, "", "  ", [], {}])
 def test_required(value: object) -> None:
     """A name that is missing, empty or blank is asked for, with no other complaint beside it."""
