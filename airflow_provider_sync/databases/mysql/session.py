@@ -10,6 +10,9 @@ from airflow_provider_sync.databases.session_rules import SessionRules
 
 _NO_LIMIT = "18446744073709551615"
 
+_LOCK_WAITS = ("lock_wait_timeout", "innodb_lock_wait_timeout")
+"""How long a session waits for another one's ALTER TABLE (by default a year), and for its rows."""
+
 _SESSION = {
     # The driver sends it only when it takes it for off, which it does not where MySQL has it off by default.
     "autocommit": "1",
@@ -35,8 +38,10 @@ _SESSION = {
     # The other end of a stream may pause for a long time.
     "net_read_timeout": "86400",
     "net_write_timeout": "86400",
-    # By default a session waits a year for another session's ALTER TABLE; a shorter setting of the user is kept.
-    "lock_wait_timeout": "CAST(LEAST(@@SESSION.lock_wait_timeout, {lock_seconds}) AS SIGNED)",
+    # A shorter setting of the user is kept.
+    **dict.fromkeys(_LOCK_WAITS, "CAST(LEAST(@@SESSION.{name}, {lock_seconds}) AS SIGNED)"),
+    # Long keys and wide rows do not fit into less.
+    "sort_buffer_size": "CAST(GREATEST(@@SESSION.sort_buffer_size, 262144) AS SIGNED)",
 }
 
 _LOCK_SECONDS = 300
@@ -69,7 +74,7 @@ def set_session(rules: SessionRules, *, mariadb: bool) -> str:
     if not rules.keep_time_limits:
         settings |= _WITHOUT_TIME_LIMITS | (_MARIADB_WITHOUT_TIME_LIMITS if mariadb else _MYSQL_WITHOUT_TIME_LIMITS)
     seconds = min(_LOCK_SECONDS, rules.lock_seconds or _LOCK_SECONDS)
-    settings["lock_wait_timeout"] = settings["lock_wait_timeout"].format(lock_seconds=seconds)
+    settings |= {name: settings[name].format(name=name, lock_seconds=seconds) for name in _LOCK_WAITS}
     return f"SET SESSION {', '.join(f'{name} = {value}' for name, value in settings.items())}"
 
 
@@ -83,6 +88,6 @@ def quote_by_backticks(engine: Engine) -> None:
 
 def _set_plain_mode(driver: Any, _record: object) -> None:
     cursor = driver.cursor()
-    # SQLAlchemy rolls back what it has asked, which may begin a transaction by the server's default.
-    cursor.execute("SET SESSION sql_mode = '', completion_type = 'NO_CHAIN'")
+    # SQLAlchemy rolls back what it has asked, which may begin a transaction by the server's default, and it needs answers.
+    cursor.execute(f"SET SESSION sql_mode = '', completion_type = 'NO_CHAIN', sql_select_limit = {_NO_LIMIT}")
     cursor.close()

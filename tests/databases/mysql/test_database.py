@@ -113,6 +113,15 @@ def test_locked_row_is_retryable(database: MySQLDatabase) -> None:
     assert raised.value.retryable
 
 
+@pytest.mark.parametrize("variable", ["lock_wait_timeout", "innodb_lock_wait_timeout"])
+def test_waits_for_locks_have_an_end(database: MySQLDatabase, variable: str) -> None:
+    """A server whose sessions wait for a lock for a year does not keep a sync waiting; one that waits shorter may."""
+    for given, expected in ((31536000, 300), (3, 3)):
+        url = database.engine.url.update_query_dict({"init_command": f"SET SESSION {variable} = {given}"})
+        engine = open_engine(url.render_as_string(hide_password=False))
+        assert rows(MySQLDatabase(engine), f"SELECT @@SESSION.{variable}") == [(expected,)]
+
+
 def test_lost_connection_is_retryable(database: MySQLDatabase) -> None:
     """A connection that ends while it is used is an error of the transport."""
     with pytest.raises(TransportError) as raised, database.connect() as connection:  # noqa: PT012

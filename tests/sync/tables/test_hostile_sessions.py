@@ -48,7 +48,8 @@ MYSQL_DEFAULTS = (
     "SET SESSION sql_select_limit = 1, sql_safe_updates = 1, max_join_size = 1, sql_big_selects = 0, sql_auto_is_null = 1,"
     " completion_type = 'CHAIN', max_sort_length = 8, sql_notes = 0, unique_checks = 0, autocommit = 0,"
     " time_zone = '+05:45', sql_mode = 'ANSI,PAD_CHAR_TO_FULL_LENGTH,NO_BACKSLASH_ESCAPES', character_set_results = latin1,"
-    " character_set_client = latin1, collation_connection = latin1_swedish_ci, group_concat_max_len = 4, {read_only} = 1"
+    " character_set_client = latin1, collation_connection = latin1_swedish_ci, group_concat_max_len = 4, sort_buffer_size = 1024,"
+    " {read_only} = 1"
 )
 MYSQL_TYPES = """CREATE TABLE t (id INT PRIMARY KEY, k VARCHAR(20), d DATETIME(3), z TIMESTAMP NULL, b VARBINARY(20), c CHAR(5),
     n DECIMAL(12,3), s TEXT, UNIQUE KEY (k))"""
@@ -142,7 +143,7 @@ def ordinary_user(source_url: str, target_url: str, engine: str) -> Iterator[str
         server.execute(f"CREATE USER '{user}'@'%' IDENTIFIED BY 'plain'")
         for url in (source_url, target_url):
             server.execute(f"GRANT ALL ON {make_url(url).database}.* TO '{user}'@'%'")
-        server.execute(f"SET GLOBAL init_connect = '{statement}'", "SET GLOBAL sql_select_limit = 2")
+        server.execute(f"SET GLOBAL init_connect = '{statement}'", "SET GLOBAL sql_select_limit = 0")
         try:
             yield user
         finally:
