@@ -62,7 +62,8 @@ def refusal(response: Response, body: bytes, *, url: str, subject: Subject) -> S
     message = _message(body)
     failed = f"The server failed with status {status} for {subject}"
     if message and message != _NOTHING_SAID:
-        return ServerError(f"{failed}: {message.rstrip('.')}. Look into its log.", status)
+        advice = "" if "its log" in message else " Look into its log."
+        return ServerError(f"{failed}: {message.rstrip('.')}.{advice}", status)
     hint = "Look into its log; some servers answer so for a table without a primary key, a view, or a missing file."
     return ServerError(f"{failed}. {hint}", status)
 

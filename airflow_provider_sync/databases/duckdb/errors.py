@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ _LOCKED = "Could not set lock on file"
 _DUPLICATES = ("Duplicate key", "PRIMARY KEY or UNIQUE constraint")
 _FOREIGN_KEY = "foreign key constraint"
 _CONFLICTS = ("conflict", "Conflict")
+
+_FOLDERS = re.compile(r'(?<=")[^"]*/(?=[^"/]*")|(?<=held in )\S*/')
 
 _ADVICE = (
     ("No space left", ". Free some space on the disk of the database."),
@@ -45,8 +48,8 @@ def translate(error: BaseException) -> TableError:
     text = message(error)
     if isinstance(error, duckdb.IOException) and _LOCKED in text:
         return TableBusyError(
-            f"DuckDB: {text}. Only one process at a time can open a DuckDB file for writing. Try again when the other one has"
-            " closed it; if all of them only read it, add ?read_only=true to each URL."
+            f"DuckDB: {text.partition('. See also')[0]}. Only one process at a time can open a DuckDB file for writing. Try again"
+            " when the other one has closed it; if all of them only read it, add ?read_only=true to each URL."
         )
     if is_duplicate(error) or is_constraint(error):
         advice = (
@@ -62,10 +65,13 @@ def translate(error: BaseException) -> TableError:
 
 
 def message(error: BaseException) -> str:
-    """Return the first line of an error, without its kind; the lines that follow quote the statement or a row."""
-    first = str(error).strip().partition("\n")[0]
+    """Return the first line of an error, without its kind; the lines that follow quote the statement or a row.
+
+    Of files it has the names alone, since clients of a server are told it; their folders are in the driver's words, for the log.
+    """
+    first = _FOLDERS.sub("", str(error).strip().partition("\n")[0])
     kind, separator, rest = first.partition(" Error: ")
-    return (rest if separator and len(kind.split()) <= 2 else first).rstrip(". ")
+    return (rest if separator and len(kind.split()) <= 2 else first).rstrip(". !")
 
 
 def is_duplicate(error: BaseException) -> bool:

@@ -28,6 +28,9 @@ def test_a_second_process_is_told_who_has_the_file(duckdb_url: str) -> None:
         with pytest.raises(TableBusyError, match=r"Only one process at a time.*read_only") as raised, database.connect():
             pass
         assert str(holder.pid) in str(raised.value)
+        # Clients of a server are told it, too, and need not know where its files are.
+        assert Path(path).name in str(raised.value)
+        assert "/" not in str(raised.value)
         holder.communicate()
     with database.connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
