@@ -44,6 +44,9 @@ _SESSION = {
     "sort_buffer_size": "CAST(GREATEST(@@SESSION.sort_buffer_size, 262144) AS SIGNED)",
 }
 
+_SINCE_MYSQL_8_0_30 = " /*!80030 , show_gipk_in_create_table_and_information_schema = 1 */"
+"""A key that the server made is a key; for other servers, MariaDB's too, it is a comment."""
+
 _LOCK_SECONDS = 300
 
 _MARIADB = {
@@ -75,7 +78,7 @@ def set_session(rules: SessionRules, *, mariadb: bool) -> str:
         settings |= _WITHOUT_TIME_LIMITS | (_MARIADB_WITHOUT_TIME_LIMITS if mariadb else _MYSQL_WITHOUT_TIME_LIMITS)
     seconds = min(_LOCK_SECONDS, rules.lock_seconds or _LOCK_SECONDS)
     settings |= {name: settings[name].format(name=name, lock_seconds=seconds) for name in _LOCK_WAITS}
-    return f"SET SESSION {', '.join(f'{name} = {value}' for name, value in settings.items())}"
+    return f"SET SESSION {', '.join(f'{name} = {value}' for name, value in settings.items())}{_SINCE_MYSQL_8_0_30}"
 
 
 def quote_by_backticks(engine: Engine) -> None:

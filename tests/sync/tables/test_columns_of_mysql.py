@@ -71,7 +71,7 @@ def test_a_target_is_made_with_invisible_columns(alike: Link) -> None:
 
 
 def test_a_primary_key_that_the_server_makes(alike: Link) -> None:
-    """MySQL's generated invisible primary key is a key like any other: on both sides the same rows have the same one."""
+    """MySQL's generated invisible primary key is a key like any other, though the server may not show it."""
     if "maria" in alike.source.scalar("SELECT VERSION()").lower():
         pytest.skip("MariaDB has none")
     for side in (alike.source, alike.target):
@@ -80,9 +80,14 @@ def test_a_primary_key_that_the_server_makes(alike: Link) -> None:
             connection.exec_driver_sql("CREATE TABLE t (a INT)")
     alike.source.execute("INSERT INTO t VALUES (5), (5), (NULL)")
     alike.target.execute("INSERT INTO t VALUES (4)")
-    assert alike.sync_one("t", {"max_deletes": 9}).rows_total == 3
-    assert alike.target.rows("t", "my_row_id", "a") == [(1, 5), (2, 5), (3, None)]
-    assert alike.sync_one("t").status == "unchanged"
+    show = "SET GLOBAL show_gipk_in_create_table_and_information_schema ="
+    alike.source.execute(f"{show} OFF")
+    try:
+        assert alike.sync_one("t", {"max_deletes": 9}).rows_total == 3
+        assert alike.target.rows("t", "my_row_id", "a") == [(1, 5), (2, 5), (3, None)]
+        assert alike.sync_one("t").status == "unchanged"
+    finally:
+        alike.source.execute(f"{show} ON")
 
 
 def test_version_1_leaves_invisible_columns_out(mariadb: Link) -> None:
