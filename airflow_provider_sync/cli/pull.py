@@ -11,6 +11,7 @@ from airflow_provider_sync.cli.reach import not_offered
 from airflow_provider_sync.cli.run import run_and_show
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig, TargetDirectory
+from airflow_provider_sync.config.mistakes import Mistake, WrongOptions
 from airflow_provider_sync.exceptions import ConfigurationError, ServerError, SyncFailed
 from airflow_provider_sync.sync.run import RunPlan
 
@@ -39,7 +40,7 @@ class _PulledDirectory(TargetDirectory, frozen=True):
 
     def what_to_set(self, option: str) -> str:
         """Return the flag for an option."""
-        return f"--{option.replace('_', '-')}"
+        return _flag(option)
 
 
 def main(options: Namespace) -> int:
@@ -47,7 +48,10 @@ def main(options: Namespace) -> int:
     given = {name: value for name in _DIRECTORY_OPTIONS if (value := getattr(options, name)) is not None}
     settings = {"url": options.url, "token": _token(options.token_file)}
     settings |= {name: value for name in _CONNECTION_OPTIONS if (value := getattr(options, name)) is not None}
-    config = ClientConfig.from_dict({**settings, "directories": {options.name: {"path": options.folder, **given}}})
+    try:
+        config = ClientConfig.from_dict({**settings, "directories": {options.name: {"path": options.folder, **given}}})
+    except WrongOptions as error:
+        raise ConfigurationError(" ".join(_naming_its_flag(mistake) for mistake in error.mistakes)) from error
     (directory,) = config.directories.values()
     plan = RunPlan.of((), [_PulledDirectory.model_validate(dict(directory))])
     try:
@@ -56,6 +60,18 @@ def main(options: Namespace) -> int:
         if any(isinstance(error, ServerError) and error.status == _NOT_OFFERED for error in failure.failures):
             _check_name(config, options.name, failure)
         raise
+
+
+def _naming_its_flag(mistake: Mistake) -> str:
+    """Return the message of a mistake with the flag in place of the option that it sets."""
+    if mistake.place[:1] != ("directories",) or len(mistake.place) < 3:
+        return mistake.message
+    _, name, option, *_ = mistake.place
+    return mistake.message.removeprefix(f"{name!r}: ").replace(str(option), _flag(str(option)), 1)
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def _check_name(config: ClientConfig, name: str, failure: SyncFailed) -> None:

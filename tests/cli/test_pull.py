@@ -102,6 +102,17 @@ def test_deletes_are_guarded(copy: Copy, capsys: pytest.CaptureFixture[str]) -> 
     assert copy.files() == ["x", "y"]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--max-deletes", "many", "is 'many'. Give a number"), ("--prefix", "../x", "is '../x'. Give a")],
+)
+def test_wrong_values_name_the_flag(copy: Copy, capsys: pytest.CaptureFixture[str], option: str, value: str, said: str) -> None:
+    """A value that a flag cannot have ends with 2, and the flag is named as it was written."""
+    assert copy.pull(option, value) == 2
+    assert f"airflow-sync: {option} {said}" in capsys.readouterr().err
+    assert not copy.target.exists()
+
+
 def test_a_dry_run_writes_nothing(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     """``--dry-run`` says what would come, and does not even make the folder."""
     assert copy.pull("--dry-run", "--json") == 0
