@@ -19,7 +19,7 @@ def _folder(prefix: str) -> str:
     return "/".join(folders)
 
 
-Prefix = Annotated[str, AfterValidator(_folder)]
+Prefix = Annotated[Name, AfterValidator(_folder)]
 
 
 class DirectoryConfig(Options, frozen=True):
@@ -33,8 +33,8 @@ class DirectoryConfig(Options, frozen=True):
     hasher: str | None = Field(
         default=None, description="`md5`, `none`, or the import path of a class. Otherwise the default of the server, or md5."
     )
-    include: tuple[str, ...] = Field(default=(), description="Glob patterns of the files to sync. Empty for all.")
-    exclude: tuple[str, ...] = Field(
+    include: tuple[Name, ...] = Field(default=(), description="Glob patterns of the files to sync. Empty for all.")
+    exclude: tuple[Name, ...] = Field(
         default=(), description="Glob patterns of the files to leave alone, on both sides. They win over `include`."
     )
 

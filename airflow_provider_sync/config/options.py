@@ -93,7 +93,7 @@ def checked_unicode(text: str) -> str:
     :raises PydanticCustomError: without the name of the option
     """
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise wrong_value(f"{text!r} is not valid Unicode, which databases do not take. Write it in UTF-8.")
+        raise wrong_value(f"{text!r} is not valid Unicode. Write it in UTF-8.")
     return text
 
 
@@ -142,7 +142,7 @@ def _no_switch(wanted: str) -> BeforeValidator:
 
 
 Name = Annotated[str, AfterValidator(checked_unicode)]
-"""The name of a table, of a column, or of what a server offers."""
+"""The name of a table, of a column, or of what a server offers, or a pattern of file names."""
 
 Whole = Annotated[int, _no_switch("a whole number")]
 NotNegativeWhole = Annotated[int, Field(ge=0), _no_switch("a whole number")]

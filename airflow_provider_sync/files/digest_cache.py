@@ -308,7 +308,9 @@ class CachedRoot:
             if row is not None and row[0] == today:
                 return
             with _transaction(connection):
-                connection.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?)", (self._root, self._location, today))
+                # For people: nothing asks for it, and SQLite takes no name that is not UTF-8.
+                location = self._location.encode("utf-8", "backslashreplace").decode()
+                connection.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?)", (self._root, location, today))
                 unused = "SELECT root FROM roots WHERE used < ?"
                 for table in _TABLES:
                     connection.execute(f"DELETE FROM {table} WHERE root IN ({unused})", (today - _DAYS_UNUSED,))

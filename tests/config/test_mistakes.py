@@ -89,7 +89,7 @@ def test_all_mistakes_are_found_at_once() -> None:
             ClientConfig,
             {**URL, "tables": {"orders": {**TABLE, "columns": ["id", "\ud800"]}}},
             ("tables", "orders", "columns", 1),
-            r"'orders': '\ud800' is not valid Unicode, which databases do not take. Write it in UTF-8.",
+            r"'orders': '\ud800' is not valid Unicode. Write it in UTF-8.",
         ),
         (ServerConfig, {"tokens": [7]}, ("tokens", 0), "tokens[0] must be a mapping, not a whole number."),
     ],

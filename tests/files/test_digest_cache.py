@@ -78,6 +78,13 @@ def test_directories_algorithms_and_scopes_are_apart(cache: DigestCache) -> None
     assert [digests(root, file("x"), whole=True) for root in roots] == [[bytes([number])] for number in range(4)]
 
 
+def test_a_directory_whose_path_is_not_utf_8(cache: DigestCache) -> None:
+    """A directory that no text can name is known like any other."""
+    root = cache.root(os.fsdecode(b"/srv/caf\xe9"))
+    root.record([file("a")])
+    assert digests(root, file("a"), whole=True) == [DIGEST]
+
+
 def test_it_lasts(path: Path) -> None:
     """What one process recorded, the next knows."""
     with open_cache(str(path)) as cache:
