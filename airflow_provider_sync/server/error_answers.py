@@ -14,7 +14,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ExceptionHandler
+from starlette.types import ExceptionHandler, Scope
 
 from airflow_provider_sync.exceptions import (
     ConnectionLimitError,
@@ -63,6 +63,12 @@ async def _answered(request: Request, error: Exception) -> Response:
         return await _unexpected(request, error)
     if error.logged:
         _log(request, error)
+    return refusal(request.scope, error)
+
+
+def refusal(scope: Scope, error: HttpError) -> Response:
+    """Return the answer to a request that is refused, and note the error in the request's account."""
+    account_of(scope).failed(error)
     return _json(error.status, {"message": _without_secrets(str(error))}, error.headers)
 
 

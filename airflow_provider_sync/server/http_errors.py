@@ -3,11 +3,15 @@
 ::
 
     HttpError
+    ├── AmbiguousLength      400    a head that programs read differently
     ├── Unauthenticated      401    no token, or one that the server does not know
     ├── OnlyFromHere         403    metrics, asked for from another machine without a token
+    ├── SentByWebPage        403    a browser sends what a page of others tells it to
     ├── RequestTooSlow       408    a body that does not arrive
     ├── SnapshotEnded        410    a snapshot that is not held, or not here
     ├── RequestTooLarge      413    a body above the limit
+    ├── HostNotServed        421    a name that this server does not have
+    ├── TooManyOfAddress     429    more requests in a minute than an address may send
     ├── TooManyRefused       429    too many answers to wrong tokens are already delayed
     ├── CannotServe          500    the data is offered, and cannot be read as things are
     ├── RequestDamaged       503    a body that is not what its client digested
@@ -38,13 +42,24 @@ class HttpError(Exception):
     """An error with a status; its text is the message that the client gets.
 
     :cvar status: of the answer
-    :cvar headers: that the answer has besides
+    :ivar headers: that the answer has besides
     :cvar logged: whether the log gets a line
     """
 
     status: ClassVar[int] = 500
-    headers: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
     logged: ClassVar[bool] = False
+
+
+class AmbiguousLength(HttpError):
+    """The head of a request says in two ways where its body ends."""
+
+    status = 400
+    # The next request on this connection cannot be told from the body of this one.
+    headers = _CLOSE
+
+    def __init__(self) -> None:
+        super().__init__("A request has either Content-Length or Transfer-Encoding.")
 
 
 class Unauthenticated(HttpError):
@@ -68,6 +83,18 @@ class OnlyFromHere(HttpError):
 
     def __init__(self) -> None:
         super().__init__("Metrics are for this machine only. Set metrics.token in the server's configuration to read them.")
+
+
+class SentByWebPage(HttpError):
+    """A browser sends a request of a page that is not of this machine.
+
+    :param name: of the page's server
+    """
+
+    status = 403
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The server does not answer to {name!r}, in Origin. Web pages cannot use this server.")
 
 
 class RequestTooSlow(HttpError):
@@ -121,6 +148,38 @@ class RequestTooLarge(HttpError):
 
     def __init__(self, limit: int, of: str) -> None:
         super().__init__(f"The request is larger than {limit} bytes. Ask for fewer {of} at once.")
+
+
+class HostNotServed(HttpError):
+    """A request is for a name that this server does not have.
+
+    :param name: in its header ``Host``
+    """
+
+    status = 421
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The server does not answer to {name!r}, in Host. Add the name to allowed_hosts in the server's configuration if it"
+            " is right."
+        )
+
+
+class TooManyOfAddress(HttpError):
+    """An address sends more requests in a minute than it may.
+
+    :param limit: how many it may send
+    :param seconds: until one more is answered
+    """
+
+    status = 429
+
+    def __init__(self, limit: int, seconds: int) -> None:
+        super().__init__(
+            f"More than {limit} requests a minute came from this address (limits.requests_per_minute)."
+            f" Try again in {seconds} seconds."
+        )
+        self.headers = {"Retry-After": str(seconds)}
 
 
 class TooManyRefused(HttpError):

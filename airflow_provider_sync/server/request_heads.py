@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_sync.printable import printable
+from airflow_provider_sync.server.error_answers import refusal
+from airflow_provider_sync.server.http_errors import AmbiguousLength, HostNotServed, HttpError, SentByWebPage
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names of this machine for itself."""
-
-_ADVICE = "Add the name to allowed_hosts in the server's configuration if it is right."
 
 
 class RequestHeads:
@@ -37,24 +35,21 @@ class RequestHeads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
-            await refusal(scope, receive, send)
+        if scope["type"] == "http" and (error := self._error(scope)) is not None:
+            await refusal(scope, error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _error(self, scope: Scope) -> HttpError | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"transfer-encoding" in headers and (b"content-length" in headers or scope.get("http_version") == "1.0"):
-            # The next request on this connection cannot be told from the body of this one.
-            return _refused(400, "A request has either Content-Length or Transfer-Encoding.", {"Connection": "close"})
+            return AmbiguousLength()
         if self._hosts is None:
             return None
-        for header, status, advice in ((b"host", 421, _ADVICE), (b"origin", 403, "Web pages cannot use this server.")):
+        for header, error in ((b"host", HostNotServed), (b"origin", SentByWebPage)):
             value = headers.get(header)
             if value is not None and not self._allows(name := _host(header, value.decode("latin-1"))):
-                return _refused(
-                    status, f"The server does not answer to {printable(name, 100)!r}, in {header.decode().title()}. {advice}"
-                )
+                return error(printable(name, 100))
         return None
 
     def _allows(self, name: str) -> bool:
@@ -80,7 +75,3 @@ def _host(header: bytes, value: str) -> str:
 def _bare(name: str) -> str:
     name = name.strip().rstrip(".").lower()
     return name[1:-1] if name.startswith("[") and name.endswith("]") else name
-
-
-def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps({"message": message}), status, headers, "application/json")

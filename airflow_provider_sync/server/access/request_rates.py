@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_sync.server.access.addresses import client_address
+from airflow_provider_sync.server.error_answers import refusal
+from airflow_provider_sync.server.http_errors import TooManyOfAddress
 
 _MINUTE = 60.0
 _MAX_ADDRESSES = 4096
@@ -64,13 +65,7 @@ class RequestRates:
             client = Request(scope).client
             seconds = self._rates.take(client_address(client.host if client else None))
             if seconds:
-                await self._refusal(math.ceil(seconds))(scope, receive, send)
+                error = TooManyOfAddress(self._per_minute, math.ceil(seconds))
+                await refusal(scope, error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-    def _refusal(self, seconds: int) -> Response:
-        message = (
-            f"More than {self._per_minute} requests a minute came from this address (limits.requests_per_minute)."
-            f" Try again in {seconds} seconds."
-        )
-        return JSONResponse({"message": message}, 429, {"Retry-After": str(seconds)})

@@ -152,6 +152,19 @@ def test_what_is_counted(base: str, tmp_path: Path) -> None:
     assert any(name == "process_resident_memory_bytes" for name, _ in found)
 
 
+def test_what_is_refused_before_any_endpoint() -> None:
+    """Requests that are refused by their head, or by their number, are errors of kinds of their own."""
+    kinds = ("AmbiguousLength", "HostNotServed", "SentByWebPage", "TooManyOfAddress")
+    refused = [{"Transfer-Encoding": "chunked", "Content-Length": "0"}, {"Host": "evil.example"}, {"Origin": "https://evil.example"}]
+    crowded = [{"X-Forwarded-For": "192.0.2.7"}] * 4
+    with RunningServer(ServerConfig.from_dict({"limits": {"requests_per_minute": 3}})) as server:
+        statuses = [send(server.url, "POST", "/nowhere", headers=headers).status for headers in (*refused, *crowded)]
+        assert statuses == [400, 421, 403, 404, 404, 404, 429]
+        wait_until(lambda: sum(_requests(scraped(server.url)).values()) == len(statuses))
+        found = scraped(server.url)
+    assert {kind: value(found, "errors_total", kind=kind) for kind in kinds} == dict.fromkeys(kinds, 1)
+
+
 def test_no_label_is_chosen_by_a_client(base: str) -> None:
     """Whatever paths and names clients send, there are no more series than before."""
     send(base, "GET", "/a")
