@@ -13,7 +13,7 @@ from airflow_provider_sync.cli.reach import Trial, try_client, try_server
 from airflow_provider_sync.cli.terminal.current_step import show_steps
 from airflow_provider_sync.cli.terminal.output import Line, Output
 from airflow_provider_sync.config import ClientConfig, ServerConfig
-from airflow_provider_sync.config.exposed_tokens import exposed_tokens
+from airflow_provider_sync.config.exposed_secrets import exposed_secrets
 from airflow_provider_sync.config.file_check import check_file
 from airflow_provider_sync.config.json_schema import json_schema
 from airflow_provider_sync.config.mistakes import Mistake
@@ -37,7 +37,7 @@ def main(options: Namespace) -> int:
         Output(sys.stdout).show(Line(_line(path, mistake)) for mistake in found.mistakes)
         return USAGE
     if not options.connect:
-        exposed = exposed_tokens(path) if found.kind == "server" else None
+        exposed = exposed_secrets(path)
         said = [f"{path}: checked as a {found.kind}.yaml, no mistakes. --connect also tries what it names.", exposed]
         output.show(Line(line) for line in said if line)
         return DONE

@@ -14,7 +14,7 @@ from airflow_provider_sync.cli.connections import open_database, open_directory
 from airflow_provider_sync.cli.log_options import log_settings
 from airflow_provider_sync.cli.terminal.standard_streams import give_up
 from airflow_provider_sync.config import ServerConfig
-from airflow_provider_sync.config.exposed_tokens import exposed_tokens
+from airflow_provider_sync.config.exposed_secrets import exposed_secrets
 from airflow_provider_sync.logs.configuration import configure_logs
 from airflow_provider_sync.server.process.serving import serve
 
@@ -26,7 +26,7 @@ def main(options: Namespace) -> int:
     read = partial(_read, options.config, options.workers)
     config = read()
     configure_logs(log_settings(options, config.log))
-    if exposed := exposed_tokens(options.config):
+    if exposed := exposed_secrets(options.config):
         log.warning(exposed)
     print_url = partial(_print_url, None if options.quiet else sys.stdout)
     # Airflow logs to standard output if one of its connections is named.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_provider_sync.config import ServerConfig
+from airflow_provider_sync.config.log import LogOptions
 from airflow_provider_sync.exceptions import ConfigurationError, SyncError
 from airflow_provider_sync.printable import printable
 from airflow_provider_sync.server.process.tls import certificate_end, tls_context, tls_files
@@ -66,6 +67,8 @@ class ConfigSource:
         ``None`` if what is there now is wrong, so that the one in use has to stay; a line of the log says why.
         """
         told, self._told = self._told, False
+        if told:
+            self._file.take_as_known()
         try:
             config = self._checked() if told else self.config
             if config.tls is not None:
@@ -95,4 +98,11 @@ class ConfigSource:
             raise ConfigurationError("tls was added or removed. Restart the server for that.")
         if config.workers != self.config.workers:
             raise ConfigurationError(f"workers is {config.workers}, and was {self.config.workers}. Restart the server for that.")
+        if _where_lines_go(config) != _where_lines_go(self.config):
+            raise ConfigurationError("log was changed. Restart the server for that.")
         return config
+
+
+def _where_lines_go(config: ServerConfig) -> LogOptions:
+    # Which requests have a line is asked for each of them.
+    return config.log.model_copy(update={"access": True})

@@ -29,6 +29,10 @@ class WatchedFiles:
         self._known = self._last
         return True
 
+    def take_as_known(self) -> None:
+        """Count no change until now: somebody is about to read the files, whatever they are."""
+        self._known = self._last = self._look()
+
     def _look(self) -> tuple[_Status, ...]:
         return tuple(map(_status, self._paths))
 

@@ -75,6 +75,33 @@ def test_what_this_server_cannot_have_is_refused(caplog: pytest.LogCaptureFixtur
     assert "Set tokens." in caplog.text
 
 
+def test_what_needs_a_restart_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """Another place or form of the log is refused with the rest of its file; whether requests have lines may change."""
+    texts = [{"log": {"access": False}}, {"log": {"level": "debug"}}]
+    source = ConfigSource(ServerConfig(), lambda: ServerConfig.from_dict(texts.pop()), lambda _: None)
+    source.tell()
+    assert source.next() is None
+    assert caplog.messages == [
+        "The configuration was not reloaded, and the old one stays in use: log was changed. Restart the server for that."
+    ]
+    source.tell()
+    assert source.next() == ServerConfig.from_dict({"log": {"access": False}})
+
+
+def test_a_changed_file_that_was_told_of(tmp_path: Path) -> None:
+    """A file that is watched is read once if a signal tells of its change, too, and again if it changes after that."""
+    path = tmp_path / "server.yaml"
+    path.write_text("1")
+    source = ConfigSource(ServerConfig(), ServerConfig, lambda _: None, watch=path)
+    path.write_text("22")
+    source.tell()
+    assert source.wants_reload()
+    assert source.next() is not None
+    assert [source.wants_reload() for _ in range(3)] == [False, False, False]
+    path.write_text("333")
+    assert [source.wants_reload() for _ in range(3)] == [False, True, True]
+
+
 def test_a_renewed_certificate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A certificate that was renewed has the same configuration set up again; one that does not fit keeps the old one."""
     authority = Authority(tmp_path)

@@ -1,4 +1,4 @@
-"""A server.yaml with tokens that other users can read is told."""
+"""A configuration with secrets that other users can read is told."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from airflow_provider_sync.cli.main import main
-from airflow_provider_sync.config.exposed_tokens import exposed_tokens, holds_tokens
+from airflow_provider_sync.config.exposed_secrets import exposed_secrets
 
 
 @pytest.mark.parametrize(
@@ -17,14 +18,23 @@ from airflow_provider_sync.config.exposed_tokens import exposed_tokens, holds_to
         ({"tokens": ["secret"]}, True),
         ({"tokens": ["${A}", {"token": "secret"}]}, True),
         ({"tokens": ["${A}", {"token": "${B}"}, {"token_sha256": "a" * 64}]}, False),
-        ({"tokens": "no list"}, False),
         ({"tokens": [7, None]}, False),
+        ({"metrics": {"token": "secret"}}, True),
+        ({"metrics": {"token_sha256": "a" * 64}}, False),
+        ({"mask_key": "secret"}, True),
+        ({"connections": {"shop": "mysql://reader:secret@localhost/shop"}}, True),
+        ({"connections": {"shop": "mysql://reader:${DB_PASSWORD}@localhost/shop", "copy": "sqlite:///copy.db"}}, False),
+        ({"url": "https://source.example", "token": "secret"}, True),
+        ({"url": "https://source.example", "token": "${SYNC_TOKEN}"}, False),
         ({}, False),
     ],
 )
-def test_what_counts(settings: dict[str, Any], held: bool) -> None:
-    """A token as text counts; a variable of the environment and a SHA-256 do not."""
-    assert holds_tokens(settings) is held
+def test_what_counts(settings: dict[str, Any], held: bool, tmp_path: Path) -> None:
+    """Any secret as text counts, of a server and of a client; a variable of the environment and a SHA-256 do not."""
+    path = tmp_path / "server.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    path.chmod(0o644)
+    assert (exposed_secrets(path) is not None) is held
 
 
 def test_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,11 +45,11 @@ def test_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         path.chmod(mode)
         assert main(["check", "--config", str(path)]) == 0
         printed = capsys.readouterr().out
-        assert ("holds tokens" in printed) is told
+        assert ("holds secrets" in printed) is told
         assert "s3cret" not in printed
-    assert exposed_tokens(path) == (
-        f"Every user of this machine can read {path}, which holds tokens. Write token_sha256 in their place, or protect the file:"
-        f" chmod o= {path}"
+    assert exposed_secrets(path) == (
+        f"Every user of this machine can read {path}, which holds secrets. Write ${{NAME}} in their place, or of a token the SHA-256,"
+        f" or protect the file: chmod o= {path}"
     )
 
 
@@ -50,5 +60,5 @@ def test_serve_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     path.chmod(0o644)
     assert main(["serve", "--config", str(path), "--host", "192.0.2.1"]) == 2
     printed = capsys.readouterr().err
-    assert f"Every user of this machine can read {path}, which holds tokens." in printed
+    assert f"Every user of this machine can read {path}, which holds secrets." in printed
     assert "s3cret" not in printed
