@@ -50,6 +50,14 @@ def test_the_unit_is_hardened(systemd_analyze: str, tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout[-100:]
 
 
+def test_the_unit_lets_it_write_its_logs() -> None:
+    """The files of ``log`` and ``audit_log`` in the guide lie where the unit lets the service write."""
+    guide = (RECIPES.parent / "operate.md").read_text()
+    files = {Path(found) for found in re.findall(r"/var/log/[\w./-]+", guide)}
+    assert {file.parent for file in files} == {Path("/var/log/airflow-sync")}
+    assert "\nLogsDirectory=airflow-sync\n" in (RECIPES / "airflow-sync.service").read_text()
+
+
 def test_the_unit_runs_one_file() -> None:
     """``airflow-sync.pyz`` is unpacked where a later start finds it, and its first start has the time to."""
     settings = dict(line.split("=", 1) for line in (RECIPES / "airflow-sync.service").read_text().splitlines() if "=" in line)
