@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import resource
 import socket
@@ -11,6 +12,8 @@ from airflow_provider_sync.config import ServerConfig, ServerLimits
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.server.app import normal_prefix
 from airflow_provider_sync.server.request_heads import LOCAL_HOSTS
+
+log = logging.getLogger(__name__)
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -70,9 +73,17 @@ def url_of(config: ServerConfig, listener: socket.socket, host: str, prefix: str
 
 
 def allow_descriptors(limits: ServerLimits) -> None:
-    """Raise the limit of open files to what the server may need, or as far as the system allows."""
+    """Raise the limit of open files to what the server may need, or as far as the system allows: that is a line of the log."""
     wanted = limits.connections + limits.requests * _DESCRIPTORS_OF_A_REQUEST + _DESCRIPTORS_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+        if most < wanted:
+            # Without a file for it, a connection is closed without a word.
+            log.warning(
+                "limits.requests and limits.connections may need %d open files, and the system allows %d. Raise that"
+                " (LimitNOFILE= of systemd, ulimit -n), or lower these.",
+                wanted,
+                most,
+            )

@@ -185,7 +185,7 @@ class UvicornServer(uvicorn.Server):
         if config != self._served:
             # In a thread, since it opens the cache of digests.
             await self._live.replace(await asyncio.to_thread(self._make_app, config, self._state))
-        allow_descriptors(config.limits)
+            allow_descriptors(config.limits)
         self._tls = tls
         self._served = config
         self._state.active_requests.adopt(config.limits)
