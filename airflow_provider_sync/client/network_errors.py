@@ -18,6 +18,10 @@ _MALFORMED = (urllib3.exceptions.HTTPError, HTTPException, ValueError, LookupErr
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 """What OpenSSL says of an answer that is plain HTTP; which of them depends on its version."""
 
+_OTHER_NAME = "Give a URL with a name that it is for."
+_REMEDIES = {10: "Have it renewed at the server.", 62: _OTHER_NAME, 64: _OTHER_NAME}
+"""What to do about a certificate whose authority may be known, by OpenSSL's codes (X509_STORE_CTX_get_error(3))."""
+
 
 @contextmanager
 def request_errors(url: str) -> Iterator[None]:
@@ -38,8 +42,8 @@ def request_errors(url: str) -> Iterator[None]:
         reason = _reason(error)
         if isinstance(reason, SSLCertVerificationError):
             raise ConfigurationError(
-                f"The certificate of {url} is not trusted: {reason.verify_message}."
-                " Give the path of a bundle with its authority as `verify`."
+                f"The certificate of {url} is not trusted: {reason.verify_message.rstrip('.')}."
+                f" {_REMEDIES.get(reason.verify_code, 'Give the path of a bundle with its authority as `verify`.')}"
             ) from error
         raise TransportError(f"No answer from {url}: {_text(reason)}. {_advice(url, reason)}") from error
     except _MALFORMED as error:
@@ -70,7 +74,10 @@ def _advice(url: str, reason: BaseException) -> str:
     if isinstance(reason, SSLError) and reason.reason in _NOT_TLS:
         return "If the server does not speak TLS, its URL begins with http://."
     if tls and isinstance(reason, (RemoteDisconnected, SSLError)):
-        return "If the server wants a certificate of its clients, give `certificate` and `key`."
+        return (
+            "If the server wants a certificate of its clients, give one that it accepts as `certificate` and `key`. Its log says"
+            " why it refused one."
+        )
     if isinstance(reason, RemoteDisconnected):
         return "If the server speaks TLS, its URL begins with https://."
     return "Is the server running, and the URL right?"

@@ -18,6 +18,6 @@ def exposed_secrets(path: str | Path) -> str | None:
     if not any(secrets_in(load_yaml(read_text(path), path))) or not Path(path).stat().st_mode & stat.S_IROTH:
         return None
     return (
-        f"Every user of this machine can read {path}, which holds secrets. Write ${{NAME}} in their place, or of a token the SHA-256,"
+        f"Every user of this machine can read {path}, which holds secrets. Write ${{NAME}} in their place, or a token's SHA-256,"
         f" or protect the file: chmod o= {path}"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ServerConfig
 from airflow_provider_sync.exceptions import ConfigurationError, TransportError
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
-from tests.server.process.certificates import Authority
+from tests.server.process.certificates import DAY, Authority
 
 TOKEN = "a-secret-token-of-the-tests"
 
@@ -84,10 +86,30 @@ def test_without_a_certificate(url: str, authority: Authority) -> None:
     for certificate in (None, stranger):
         with (
             SyncClient(url, token=TOKEN, retries=0, verify=str(authority.path), certificate=certificate) as client,
-            pytest.raises(TransportError, match="wants a certificate of its clients, give `certificate` and `key`"),
+            pytest.raises(TransportError, match="wants a certificate of its clients, give one that it accepts as `certificate`"),
         ):
             client.capabilities()
     with SyncClient(url, token=TOKEN, retries=0) as client, pytest.raises(ConfigurationError, match="is not trusted"):
+        client.capabilities()
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "host", "message"),
+    [
+        (-DAY, "127.0.0.1", "certificate has expired. Have it renewed at the server."),
+        (DAY, "127.0.0.2", "not valid for '127.0.0.2'. Give a URL with a name that it is for."),
+    ],
+)
+def test_a_server_with_a_wrong_certificate(
+    tmp_path: Path, authority: Authority, ends_in: timedelta, host: str, message: str
+) -> None:
+    """Who knows the authority of a certificate that has ended, or is for another name, is told what to do about that."""
+    config = ServerConfig.from_dict({"tokens": [TOKEN], "tls": {"certificate": str(authority.sign("server", ends_in=ends_in))}})
+    with (
+        RunningServer(config, host=host) as server,
+        SyncClient(server.url, token=TOKEN, retries=0, verify=str(authority.path)) as client,
+        pytest.raises(ConfigurationError, match=re.escape(message)),
+    ):
         client.capabilities()
 
 

@@ -48,7 +48,7 @@ def test_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert ("holds secrets" in printed) is told
         assert "s3cret" not in printed
     assert exposed_secrets(path) == (
-        f"Every user of this machine can read {path}, which holds secrets. Write ${{NAME}} in their place, or of a token the SHA-256,"
+        f"Every user of this machine can read {path}, which holds secrets. Write ${{NAME}} in their place, or a token's SHA-256,"
         f" or protect the file: chmod o= {path}"
     )
 

@@ -166,7 +166,7 @@ class Connections:
 
     def not_encrypted(self, connection: Connection, reason: str) -> None:
         """Log why a connection could not be encrypted."""
-        self._notices.warn(f"{connection.address} TLS", "%s: no TLS connection: %s", connection.address, reason)
+        self._notices.warn(f"{connection.address} {reason}", "%s: no TLS connection: %s", connection.address, reason)
 
     def remove(self, connection: Connection) -> None:
         """Stop counting a connection that has ended."""

@@ -41,9 +41,8 @@ class TLSConnection(Connection):
             # Its time is that of the request's head, which `check` limits.
             encrypted = await self.loop.start_tls(transport, self, self._context(), server_side=True)
         except (OSError, ssl.SSLError) as error:
-            reason = error.reason if isinstance(error, ssl.SSLError) else None
-            if reason is not None:
-                self._server_connections.not_encrypted(self, reason.lower().replace("_", " "))
+            if isinstance(error, ssl.SSLError) and (reason := _words(error)):
+                self._server_connections.not_encrypted(self, reason)
             encrypted = None
         # One that was closed before its end is a handshake without an error and without a result.
         if encrypted is None or transport.is_closing():
@@ -77,3 +76,10 @@ class TLSConnection(Connection):
             super().turn_away()
         else:
             self.transport.abort()
+
+
+def _words(error: ssl.SSLError) -> str:
+    """Return what is wrong, also with the client's certificate; empty if the client just left."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return (error.reason or "").lower().replace("_", " ")

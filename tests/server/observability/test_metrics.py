@@ -155,7 +155,11 @@ def test_what_is_counted(base: str, tmp_path: Path) -> None:
 def test_what_is_refused_before_any_endpoint() -> None:
     """Requests that are refused by their head, or by their number, are errors of kinds of their own."""
     kinds = ("AmbiguousLength", "HostNotServed", "SentByWebPage", "TooManyOfAddress")
-    refused = [{"Transfer-Encoding": "chunked", "Content-Length": "0"}, {"Host": "evil.example"}, {"Origin": "https://evil.example"}]
+    refused = [
+        {"Transfer-Encoding": "chunked", "Content-Length": "0"},
+        {"Host": "evil.example"},
+        {"Origin": "https://evil.example"},
+    ]
     crowded = [{"X-Forwarded-For": "192.0.2.7"}] * 4
     with RunningServer(ServerConfig.from_dict({"limits": {"requests_per_minute": 3}})) as server:
         statuses = [send(server.url, "POST", "/nowhere", headers=headers).status for headers in (*refused, *crowded)]

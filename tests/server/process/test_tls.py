@@ -48,14 +48,18 @@ def test_a_server_over_tls(tmp_path: Path, authority: Authority) -> None:
 
 
 def test_clients_need_a_certificate(tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
-    """With ``client_authorities``, only clients with a certificate of theirs are answered; the log says who was not."""
+    """With ``client_authorities``, only clients with a certificate of theirs are answered; the log says who was not, and why."""
     config = with_tls(tmp_path, certificate=authority.sign("server"), client_authorities=authority.path)
     with RunningServer(config) as server:
         assert shown_certificate(server.url, authority.path, authority.sign("client"))
-        for wrong in (None, Authority(tmp_path, "other").sign("stranger")):
+        for wrong, reason in (
+            (None, "peer did not return a certificate"),
+            (Authority(tmp_path, "other").sign("stranger"), "unable to get local issuer certificate"),
+            (authority.sign("ended", ends_in=-DAY), "certificate has expired"),
+        ):
             with pytest.raises((OSError, EOFError)):
                 shown_certificate(server.url, authority.path, wrong)
-    assert "127.0.0.1: no TLS connection: " in caplog.text
+            assert f"127.0.0.1: no TLS connection: {reason}" in caplog.text
 
 
 def test_connections_that_never_speak(tmp_path: Path, authority: Authority) -> None:
