@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from airflow_provider_sync.config.cache import Cache
+from airflow_provider_sync.config.config_file import ConfigFile
 from airflow_provider_sync.config.directories import TargetDirectory
 from airflow_provider_sync.config.limits import SizeLimits
 from airflow_provider_sync.config.options import (
     VARIABLE,
     NotNegativeWhole,
-    Options,
     PositiveNumber,
     PositiveWhole,
     TimeZoneName,
@@ -21,7 +20,6 @@ from airflow_provider_sync.config.options import (
     wrong_value,
 )
 from airflow_provider_sync.config.tables import TargetTable, has_connection, table_entries
-from airflow_provider_sync.config.yaml_file import read_yaml
 
 DEFAULT_FILES_PER_REQUEST = 10
 DEFAULT_MAX_SECONDS = 86_400.0
@@ -43,8 +41,10 @@ Protocol = Annotated[
 ]
 
 
-class ClientConfig(Options, frozen=True):
+class ClientConfig(ConfigFile, frozen=True):
     """``client.yaml``: where the source is, and what to keep in step with it."""
+
+    file_name: ClassVar[str] = "client.yaml"
 
     url: str = Field(description="Base URL of the server, such as `https://source.example/api/sync`.")
     token: str | None = Field(default=None, description="Bearer token.")
@@ -119,14 +119,6 @@ class ClientConfig(Options, frozen=True):
     directories: Annotated[dict[str, TargetDirectory], BeforeValidator(named_entries)] = Field(
         default={}, description="Directories by the names under which the server offers them, each with its options."
     )
-
-    @classmethod
-    def from_yaml(cls, path: str | Path) -> Self:
-        """Read a file, replacing ``${NAME}`` from the environment.
-
-        :raises ConfigurationError: as :meth:`from_dict`, and for a file that cannot be read
-        """
-        return cls.from_dict(read_yaml(path))
 
     def __repr__(self) -> str:
         return f"ClientConfig(url={self.url!r}, tables={list(self.tables)}, directories={list(self.directories)})"

@@ -109,7 +109,7 @@ def _message(whole: Place, place: Place, errors: Sequence[ErrorDetails], model: 
     is_entry = len(whole) > 1 and whole[0] in _GROUPS
     inside = whole[2:] if is_entry else whole
     if details["type"] == "extra_forbidden":
-        said = _unknown_option(inside, _options_at(place[:-1], model))
+        said = _unknown_option(inside, _options_at(place[:-1], model), begins=not is_entry)
     elif not inside and _WANTED.get(details["type"]) == "a mapping":
         said = f"its options must be a mapping, not {_value(details['input'])}."
     elif inside in _WHOLE_GROUPS and _WANTED.get(details["type"]) == "a mapping":
@@ -149,10 +149,14 @@ def _wrong_value(place: Place, errors: Sequence[ErrorDetails]) -> str:
             return f"{subject} cannot be used: {details['msg']}."
 
 
-def _unknown_option(place: Place, options: Sequence[str]) -> str:
-    name = str(place[-1])
+def _unknown_option(place: Place, options: Sequence[str], *, begins: bool) -> str:
+    """Say that there is no such option.
+
+    :param begins: whether the message begins with it
+    """
+    name, within = str(place[-1]), _within(place)
     hint = did_you_mean(name, options) or f" There are: {', '.join(options)}."
-    return f"{_within(place)}there is no option {name!r}.{hint}"
+    return f"{within}{'There' if begins and not within else 'there'} is no option {name!r}.{hint}"
 
 
 def _within(place: Place) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from airflow_provider_sync.config.cache import Cache
+from airflow_provider_sync.config.config_file import ConfigFile
 from airflow_provider_sync.config.directories import SourceDirectory
 from airflow_provider_sync.config.limits import ServerLimits
 from airflow_provider_sync.config.log import LogOptions
 from airflow_provider_sync.config.metrics import MetricsOptions
-from airflow_provider_sync.config.options import Options, PositiveWhole, TimeZoneName, named_entries, wrong_reference, wrong_value
+from airflow_provider_sync.config.options import PositiveWhole, TimeZoneName, named_entries, wrong_reference, wrong_value
 from airflow_provider_sync.config.tables import SourceTable, has_connection, table_entries
 from airflow_provider_sync.config.tls import ServerTLS
 from airflow_provider_sync.config.tokens import Token, each_once, list_of_tokens, sees_what_is_offered
-from airflow_provider_sync.config.yaml_file import read_yaml
 
 
 def _has_mask_key(table: SourceTable, read: ValidationInfo) -> SourceTable:
@@ -34,8 +33,10 @@ def _whole_secret(secret: str) -> str:
     return secret
 
 
-class ServerConfig(Options, frozen=True):
+class ServerConfig(ConfigFile, frozen=True):
     """``server.yaml``: what the server half offers, and to whom."""
+
+    file_name: ClassVar[str] = "server.yaml"
 
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
@@ -102,14 +103,6 @@ class ServerConfig(Options, frozen=True):
         description="Tokens that clients may use: texts, or mappings that also say what a token may see. Required unless the"
         " server listens on a loopback address.",
     )
-
-    @classmethod
-    def from_yaml(cls, path: str | Path) -> Self:
-        """Read a file, replacing ``${NAME}`` from the environment.
-
-        :raises ConfigurationError: as :meth:`from_dict`, and for a file that cannot be read
-        """
-        return cls.from_dict(read_yaml(path))
 
     def __repr__(self) -> str:
         return f"ServerConfig(tables={list(self.tables)}, directories={list(self.directories)})"

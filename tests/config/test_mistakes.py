@@ -47,6 +47,7 @@ def test_all_mistakes_are_found_at_once() -> None:
     ("kind", "settings", "place", "message"),
     [
         (ServerConfig, {"limits": {"requests": 0}}, ("limits", "requests"), "limits.requests is 0. Give more than 0."),
+        (ServerConfig, {"tabels": {}}, ("tabels",), "There is no option 'tabels'. Did you mean 'tables'?"),
         (
             ServerConfig,
             {"limits": {"reqests": 7, "requests": 7}},

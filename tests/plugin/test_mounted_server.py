@@ -190,7 +190,7 @@ def test_requests_that_wait(configure: Configure, postgresql_url: str) -> None:
     ("changes", "reason"),
     [
         ({"tokens": []}, "has no tokens"),
-        ({"tabels": {}}, "there is no option 'tabels'"),
+        ({"tabels": {}}, "There is no option 'tabels'"),
         ({"tokens": ["${SYNC_NEVER_SET}"]}, "SYNC_NEVER_SET is not set"),
     ],
 )

@@ -48,7 +48,7 @@ def test_hangup_reads_the_configuration_again(server: Running, files: dict[str, 
 
     for number, (wrong, reason) in enumerate(
         [
-            ({"tokens": ["third"], "tabels": {}}, "there is no option 'tabels'"),
+            ({"tokens": ["third"], "tabels": {}}, "There is no option 'tabels'"),
             ({"tokens": ["third"], "workers": 2}, "workers is 2, and was 1"),
             ({"tokens": ["third"], "tls": {"certificate": "none.pem"}}, "tls was added or removed"),
         ]
