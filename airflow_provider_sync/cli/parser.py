@@ -25,11 +25,14 @@ class Parser(argparse.ArgumentParser):
 
         :param arguments: those of the process by default
         """
-        options, unknown = self.parse_known_args(arguments)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        first = given[0].partition("=")[0] if given else ""
+        if any(first in _flags(command) for command in self._commands()) and first not in _flags(self):
+            self.error(f"{first} stands before the command. Write it behind, as in '{self.prog} run {first}'")
+        options, unknown = self.parse_known_args(given)
         if unknown:
             parser = self._parser_of(options)
-            flags = [flag for action in parser._actions for flag in action.option_strings]
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0].partition('=')[0], flags)}")
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0].partition('=')[0], _flags(parser))}")
         return options
 
     def _parser_of(self, options: argparse.Namespace) -> argparse.ArgumentParser:
@@ -70,6 +73,10 @@ def build_parser() -> Parser:
             argument.add_to(parsed)
         parsed.set_defaults(module=command.module)
     return parser
+
+
+def _flags(parser: argparse.ArgumentParser) -> list[str]:
+    return [flag for action in parser._actions for flag in action.option_strings]
 
 
 def _meant(given: str, known: Iterable[str]) -> str:

@@ -47,6 +47,8 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
         (["rum"], "; did you mean 'run'? See 'airflow-sync --help'."),
         (["run", "--tabel", "x"], "airflow-sync run: unrecognized arguments: --tabel x; did you mean '--table'? See"),
         (["list", "--tables=x"], "airflow-sync list: unrecognized arguments: --tables=x. See 'airflow-sync list --help'."),
+        (["-q", "run"], "airflow-sync: -q stands before the command. Write it behind, as in 'airflow-sync run -q'. See"),
+        (["--config=client.yaml", "run"], "airflow-sync: --config stands before the command. Write it behind,"),
         (["run", "--output", "jsn"], "'jsn' is not one of table, plain, json, yaml; did you mean 'json'? See"),
     ],
 )
