@@ -67,6 +67,14 @@ def test_classes_exist() -> None:
         import_module(transfer["python-module"])
 
 
+def test_the_plugin() -> None:
+    """The metadata names the plugin that Airflow loads by its entry point."""
+    (plugin,) = get_provider_info()["plugins"]
+    (ours,) = (point for point in metadata.entry_points(group="airflow.plugins") if point.name == plugin["name"])
+    assert f"{ours.value.replace(':', '.')}" == plugin["plugin-class"]
+    assert ours.load().name == plugin["name"]
+
+
 def test_documents_exist() -> None:
     """The logo and every how-to guide that the metadata names are in the documentation."""
     info = get_provider_info()
