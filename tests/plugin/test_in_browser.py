@@ -20,7 +20,7 @@ from airflow_provider_sync.report import TableReport
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.airflow_runs import AIRFLOW_VERSION
 from tests.airflow_stack import AirflowStack
-from tests.browser import Browser
+from tests.browser import HEIGHT, Browser
 from tests.source_server import TOKEN, Source, Target
 
 pytestmark = pytest.mark.slow
@@ -141,7 +141,7 @@ def test_choosing(airflow_stack: AirflowStack, browser: Browser, run_id: str) ->
 
 
 def test_what_runs(airflow_stack: AirflowStack, browser: Browser, run_id: str) -> None:
-    """What runs is above, with a bar of how far it is."""
+    """What runs is above, with a bar of how far it is; hundreds of tables at work leave the rest in sight."""
     origin = Origin(source="task", dag_id=DAG, run_id=run_id, task_id="tables", map_index=-1, try_number=1)
     note = open_history(f"sqlite:///{airflow_stack.home / 'sync-history.db'}").running_note(origin).begin()
     try:
@@ -155,6 +155,9 @@ def test_what_runs(airflow_stack: AirflowStack, browser: Browser, run_id: str) -
         assert browser.find("tr.running progress").get_attribute("value") == "0.617"
         browser.leave_frame()
         browser.screenshot(picture("status-page.png"))
+        note.write([Work(name=f"table_{number}") for number in range(200)])
+        browser.open(f"{airflow_stack.api_url}/sync-status/")
+        assert browser.find("form.choice").location["y"] < HEIGHT - 300
     finally:
         note.end()
 
