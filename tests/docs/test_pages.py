@@ -6,7 +6,8 @@ import argparse
 import inspect
 import json
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -122,6 +123,24 @@ def test_code(page: Path) -> None:
             compile(block.text, str(page), "exec")
         if block.language == "json":
             json.loads(block.text)
+
+
+@pytest.mark.parametrize("page", sorted((PROJECT / "docs" / "coming-from").glob("[!R]*.md")), ids=lambda page: page.stem)
+def test_the_same_task_here(page: Path) -> None:
+    """What the pages for users of other programs name of this one is there: its commands, their arguments, and options."""
+    options = {name for kind in _all_options(Options) for name in kind.model_fields}
+    (_, *rows) = re.findall(r"^\|.* \| (.*) \|$", page.read_text(), re.MULTILINE)
+    for code in re.findall(r"`([^`]+)`", " ".join(rows)):
+        if code.startswith("airflow-sync "):
+            build_parser().parse_args(shlex.split(code)[1:])
+        elif option := re.match(r"(\w+):", code):
+            assert option[1] in options, code
+
+
+def _all_options(kind: type[Options]) -> Iterator[type[Options]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _all_options(below)
 
 
 @pytest.mark.parametrize(
