@@ -1,7 +1,7 @@
 """What MkDocs does not know by itself: the order of the pages, links out of docs/, and the pages that are made from code.
 
 The indexes of the documentation, which a test holds complete, are the navigation. What is made from code are a page for each
-operator, sensor, trigger, notifier, task group and hook, one for each command, and one for each example.
+operator, sensor, trigger, notifier, task group and hook, for assets and errors, for each command, and for each example.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ KINDS = {
 }
 """Headings of what Airflow's users import, and the packages that it is in."""
 
+MODULES = {"assets": "Assets", "exceptions": "Errors"}
+"""Modules that users import names of, each with the heading of its page."""
+
 OUTSIDE = {"CHANGELOG.md": "CHANGELOG.md", "README.md": "README.md", "LICENSE": "LICENSE.md"}
 """Files of the project that pages lead to, and the pages that show them."""
 
@@ -63,8 +66,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links out of docs/ to the pages that show those files."""
+    """Lead links out of docs/ to the pages that show those files, and whoever searches to the reference first."""
     source = page.file.src_uri
+    if source.startswith("reference/"):
+        page.meta["search"] = {"boost": 2}
     folder = source.rpartition("/")[0]
 
     def moved(match: re.Match[str]) -> str:
@@ -111,7 +116,8 @@ def _code_navigation() -> list[Any]:
     classes = [{heading: [f"code/{folder}/{kind.__name__}.md" for kind in _classes(folder)]} for heading, folder in KINDS.items()]
     commands = [f"code/commands/{name}.md" for name in _commands()]
     examples = [f"code/examples/{example.name}.md" for example in EXAMPLES]
-    return ["code/index.md", *classes, {"Commands": commands}, {"Examples": examples}]
+    modules = [{"Modules": [f"code/{module}.md" for module in MODULES]}]
+    return ["code/index.md", *classes, *modules, {"Commands": commands}, {"Examples": examples}]
 
 
 def _made_pages() -> Iterator[tuple[str, str]]:
@@ -123,6 +129,8 @@ def _made_pages() -> Iterator[tuple[str, str]]:
     for folder in KINDS.values():
         for kind in _classes(folder):
             yield f"code/{folder}/{kind.__name__}.md", _page_of_class(kind)
+    for module, heading in MODULES.items():
+        yield f"code/{module}.md", f"# {heading}\n\n::: {PACKAGE}.{module}\n"
     for name, parser in _commands().items():
         about = f"Arguments, and what is printed: [the reference](../../reference/commands.md#{name})."
         yield f"code/commands/{name}.md", f"# {parser.prog}\n\n{about}\n\n```text\n{parser.format_help()}```\n"
@@ -136,6 +144,8 @@ def _index_of_code() -> str:
     for heading, folder in KINDS.items():
         lines += ["", f"**{heading}**", ""]
         lines += [f"- [{kind.__name__}]({folder}/{kind.__name__}.md): {_first_sentence(kind)}" for kind in _classes(folder)]
+    lines += ["", "**Modules**", ""]
+    lines += [f"- [{heading}]({module}.md): `{PACKAGE}.{module}`" for module, heading in MODULES.items()]
     lines += ["", "**Commands**", ""]
     lines += [f"- [{parser.prog}](commands/{name}.md)" for name, parser in _commands().items()]
     return "\n".join(lines) + "\n"

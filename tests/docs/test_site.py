@@ -41,6 +41,8 @@ def test_the_site_is_complete(tmp_path: Path) -> None:
         ("hooks/SyncServerHook", "sync_conn_id"),
         ("notifications/SyncReportNotifier", "skip_unchanged"),
         ("task_groups/TableSyncGroup", "slices"),
+        ("assets", "create_asset"),
+        ("exceptions", "GuardError"),
     ):
         assert part in (code / f"{page}.html").read_text()
     pages = list(tmp_path.rglob("*.html"))
