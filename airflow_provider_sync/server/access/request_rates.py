@@ -22,7 +22,7 @@ class Rates:
     """Count the requests of each address, in bounded memory, by the generic cell rate algorithm.
 
     Each request takes its share of a minute. An address may be a minute ahead, so that as many requests as one minute allows may
-    come at once.
+    come at once. Those that are refused are told one time each, a share apart: all at once, they would be refused again.
 
     :param per_minute: requests of one address
     :param clock: monotonic seconds
@@ -31,18 +31,22 @@ class Rates:
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._share = _MINUTE / per_minute
         self._clock = clock
-        self._used_until: OrderedDict[str, float] = OrderedDict()
+        # By address: until when its time is used, and the last time that was told.
+        self._addresses: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, address: str) -> float:
-        """Count a request if it may be answered now: return 0, or in how many seconds it may."""
+        """Count a request if it may be answered now: return 0, or in how many seconds it may, at most a minute."""
         now = self._clock()
-        used = max(now, self._used_until.pop(address, now)) + self._share
+        used_until, told = self._addresses.pop(address, (now, now))
+        used = max(now, used_until) + self._share
         # The share is added so often that its rounding shows.
-        wait = used - now - _MINUTE - self._share / 1000
-        self._used_until[address] = used if wait <= 0 else used - self._share
-        if len(self._used_until) > _MAX_ADDRESSES:
-            self._used_until.popitem(last=False)
-        return max(0.0, wait)
+        due = used - _MINUTE - self._share / 1000
+        if due > now:
+            used, told = used_until, min(max(due, told + self._share), now + _MINUTE)
+        self._addresses[address] = used, told
+        if len(self._addresses) > _MAX_ADDRESSES:
+            self._addresses.popitem(last=False)
+        return told - now if due > now else 0.0
 
 
 class RequestRates:
