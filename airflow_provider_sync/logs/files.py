@@ -21,24 +21,25 @@ class LogFile(RotatingFileHandler):
     """Appends lines to a file; several processes may share it, and other programs may move it away.
 
     A file that cannot be written costs its lines and nothing else: standard error says so once, and once more when it can be
-    written again.
+    written again. One that cannot be rotated grows.
 
     :param path: of the file; its folder is made
-    :param max_bytes: above it, the file is renamed to ``….1`` and a new one begun; 0 for never
+    :param max_bytes: above it, the file is renamed to ``….1`` and a new one begun; 0 for never. A link is never renamed: it may
+        be ``/dev/stderr``
     :param backups: how many renamed files are kept
     """
 
     def __init__(self, path: str, max_bytes: int = DEFAULT_MAX_BYTES, backups: int = DEFAULT_BACKUPS) -> None:
         super().__init__(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8", errors="backslashreplace", delay=True)
         self._lost = 0
+        self._grows = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or count it as lost."""
         try:
             self._follow()
             line = self.format(record)
-            if self._is_full(line):
-                self._rotate(line)
+            obstacle = self._rotate_if_full(line)
             stream = self._open_stream()
             stream.write(line + self.terminator)
             stream.flush()
@@ -48,6 +49,7 @@ class LogFile(RotatingFileHandler):
             self.handleError(record)
         else:
             self._recover()
+            self._note_growth(obstacle)
 
     def _follow(self) -> None:
         """Close the file if it was moved away, by another process or by logrotate."""
@@ -81,26 +83,37 @@ class LogFile(RotatingFileHandler):
         return False
 
     def _is_full(self, line: str) -> bool:
-        if self.maxBytes <= 0:
+        if self.maxBytes <= 0 or Path(self.baseFilename).is_symlink():
             return False
         written = os.fstat(self._open_stream().fileno()).st_size
         return written > 0 and written + len(line) >= self.maxBytes
 
-    def _rotate(self, line: str) -> None:
-        """Begin a new file, unless another process has done it by the time that the lock is free."""
-        with Path(f"{self.baseFilename}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._follow()
-            if self._is_full(line):
-                self.doRollover()
+    def _rotate_if_full(self, line: str) -> OSError | None:
+        """Begin a new file if this one has no room for a line; return what keeps it from that."""
+        if not self._is_full(line):
+            return None
+        try:
+            with Path(f"{self.baseFilename}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._follow()
+                # Unless another process has done it by the time that the lock is free.
+                if self._is_full(line):
+                    self.doRollover()
+        except OSError as error:
+            return error
+        return None
+
+    def _note_growth(self, obstacle: OSError | None) -> None:
+        if obstacle is not None and not self._grows:
+            _say(f"The log file {self.baseFilename} cannot be rotated: {_reason(obstacle)}. It grows.")
+        self._grows = obstacle is not None
 
     def _give_up(self, error: OSError) -> None:
         self._lost += 1
         # What is buffered would be tried again, and fail again, at each line and at the end.
         self._close_stream()
         if self._lost == 1:
-            reason = error.strerror or str(error)
-            _say(f"The log file {self.baseFilename} cannot be written: {reason}. Work goes on without these lines.")
+            _say(f"The log file {self.baseFilename} cannot be written: {_reason(error)}. Work goes on without these lines.")
 
     def _recover(self) -> None:
         if self._lost:
@@ -112,6 +125,10 @@ class LogFile(RotatingFileHandler):
         if stream is not None:
             with suppress(OSError):
                 stream.close()
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _say(sentence: str) -> None:

@@ -91,3 +91,33 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, where: str, capsys: pytes
             log.error("line 3")
             assert capsys.readouterr().err == f"The log file {path} is written again; 3 lines were lost.\n"
             assert path.read_text() == "line 3\n"
+
+
+def test_a_file_that_cannot_be_rotated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that may be written and not renamed goes on to grow, and loses no line; that is said once."""
+    path = tmp_path / "sync.log"
+    in_the_way = tmp_path / "sync.log.1"
+    in_the_way.mkdir()
+    with logging_to(path, max_bytes=20, backups=1) as log:
+        for number in range(5):
+            log.error("line %d", number)
+        assert path.read_text().splitlines() == [f"line {number}" for number in range(5)]
+        printed = capsys.readouterr().err
+        assert printed.count("\n") == 1
+        assert printed.startswith(f"The log file {path} cannot be rotated: ")
+        in_the_way.rmdir()
+        log.error("line 5")
+    assert path.read_text() == "line 5\n"
+    assert capsys.readouterr().err == ""
+
+
+def test_links(tmp_path: Path) -> None:
+    """A link is written through, and never renamed: `/dev/stderr` is one, which other programs need."""
+    path, target = tmp_path / "stderr", tmp_path / "output"
+    path.symlink_to(target)
+    with logging_to(path, max_bytes=10, backups=2) as log:
+        for number in range(5):
+            log.error("line %d", number)
+    assert path.is_symlink()
+    assert target.read_text().splitlines() == [f"line {number}" for number in range(5)]
+    assert {file.name for file in tmp_path.iterdir()} == {"stderr", "output"}
