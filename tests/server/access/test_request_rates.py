@@ -34,7 +34,7 @@ def test_rates() -> None:
 
 @pytest.mark.parametrize("per_minute", [20, 100, 1000])
 def test_who_comes_when_told(per_minute: int) -> None:
-    """Of many that are refused at once, each is told a time of its own, at which it is answered; nobody waits for over a minute."""
+    """Of many that are refused at once, each is told a time of its own, at which it is answered; nobody waits over a minute."""
     now = start = 1000.0
     rates = Rates(per_minute, clock=lambda: now)
     for _ in range(per_minute):
