@@ -14,7 +14,7 @@ import msgspec
 
 from airflow_provider_sync.exceptions import IncompleteStreamError, ProtocolError, SyncError, TableError
 from airflow_provider_sync.protocol.v1.glued_error import TAIL_BYTES, failed_in_midstream, glued_error
-from airflow_provider_sync.protocol.v1.json_text import escape_slashes, quote
+from airflow_provider_sync.protocol.v1.json_text import count_strings, escape_slashes, quote
 from airflow_provider_sync.protocol.v1.numbers import json_float
 
 Value = int | float | str | bytes | None
@@ -101,10 +101,10 @@ class RowReader:
             )
 
     def _decode(self, lines: bytes) -> list[Row]:
-        # Every `":` that is not within a string ends a key.
-        marks = lines.count(b'":') - lines.count(b'\\":')
-        if marks > MAX_COLUMNS * lines.count(b"\n"):
-            raise ProtocolError(f"A row from {self.count + 1} on has more than {MAX_COLUMNS} columns. Is this a table?")
+        # Only the first line may have begun in an earlier chunk, and be long. Each column is a name, and perhaps a text.
+        first = lines[: lines.index(b"\n")]
+        if first.count(b'"') > 4 * MAX_COLUMNS and count_strings(first) > 2 * MAX_COLUMNS:
+            raise self._too_many_columns()
         try:
             objects = self._decoder.decode_lines(lines)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -116,7 +116,10 @@ class RowReader:
             self.columns = tuple(objects[0])
             if not self.columns:
                 raise ProtocolError("Row 1 has no columns. Is the URL that of a sync server?")
-        # Of a key that comes twice the decoder takes the last value.
+            if len(self.columns) > MAX_COLUMNS:
+                raise self._too_many_columns()
+        # Every `":` that is not within a string ends a key. Of a key that comes twice the decoder takes the last value.
+        marks = lines.count(b'":') - lines.count(b'\\":')
         if marks != len(objects) * len(self.columns) or set(map(tuple, objects)) != {self.columns}:
             self._check_each(lines)
         if b"true" in lines or b"false" in lines:
@@ -153,6 +156,9 @@ class RowReader:
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 return self._glued(lines) or ProtocolError(f"Row {number} is not valid JSON: {_reason(error)}")
         return ProtocolError(f"The rows from {self.count + 1} on are not one JSON object per line.")
+
+    def _too_many_columns(self) -> ProtocolError:
+        return ProtocolError(f"Row {self.count + 1} has more than {MAX_COLUMNS} columns. Is this a table?")
 
     def _glued(self, end: bytes) -> IncompleteStreamError | None:
         message = None if "message" in self.columns else glued_error(end[-TAIL_BYTES:], self._chunks)
