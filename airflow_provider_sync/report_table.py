@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.text_table import TextTable
 
@@ -28,9 +29,10 @@ def table_of(reports: Sequence[Report]) -> TextTable:
 
 def notes_of(report: Report) -> list[str]:
     """Return what has no column, the warnings and the error of a report, one line each."""
-    notes = [f"{report.name}: {sentence}" for sentence in details_of(report)]
-    notes += [f"{report.name}: warning: {warning}" for warning in report.warnings]
-    return notes + ([f"{report.name}: failed: {report.error}"] if report.error else [])
+    name = printable(report.name)  # perhaps one that a server gave
+    notes = [f"{name}: {sentence}" for sentence in details_of(report)]
+    notes += [f"{name}: warning: {warning}" for warning in report.warnings]
+    return notes + ([f"{name}: failed: {report.error}"] if report.error else [])
 
 
 def format_bytes(amount: int) -> str:

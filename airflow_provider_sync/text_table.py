@@ -1,4 +1,4 @@
-"""A table as a value, and as plain text: the same text for a log, a pipe and a file.
+"""A table as a value, and as plain text: the same text for a log, a pipe and a file. Cells show what is not printable escaped.
 
 How a terminal shows it is not decided here.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from airflow_provider_sync.printable import MAX_MESSAGE, printable
+
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
     """A table whose cells are text on one line.
 
     :ivar headings: of the columns
-    :ivar rows: as many cells each as there are headings
+    :ivar rows: as many cells each as there are headings, made printable: names may be those of a server
     :ivar numbers: headings of the columns that are aligned to the right
     :ivar ruled: whether a line of dashes stands below the headings in plain text
     :ivar dispensable: headings of the columns that a narrow terminal may leave out, the first one first
@@ -25,6 +27,9 @@ class TextTable:
     numbers: frozenset[str] = field(default=frozenset())
     ruled: bool = False
     dispensable: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", [[printable(cell, MAX_MESSAGE) for cell in row] for row in self.rows])
 
     @property
     def widths(self) -> list[int]:

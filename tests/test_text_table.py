@@ -12,6 +12,12 @@ def test_plain_text() -> None:
     assert list(TABLE.plain()) == ["name     rows  key", "------  -----  ---", "orders  1,200  id", "t           3"]
 
 
+def test_what_is_not_printable_is_escaped() -> None:
+    """A name from elsewhere neither breaks a line nor controls the terminal."""
+    table = TextTable(("name", "rows"), [("a\x1b[2J\n", "1"), ("b\u202e", "2")])
+    assert [line.split() for line in table.plain()] == [["name", "rows"], [r"a\x1b[2J\n", "1"], [r"b\u202e", "2"]]
+
+
 def test_a_column_less() -> None:
     """A table without one of its columns keeps everything else."""
     assert list(TABLE.without("rows").plain()) == ["name    key", "------  ---", "orders  id", "t"]

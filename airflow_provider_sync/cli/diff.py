@@ -16,6 +16,7 @@ from airflow_provider_sync.cli.terminal.progress_display import show_progress
 from airflow_provider_sync.cli.terminal.styles import Meaning
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import SyncFailed
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.sync import plan_run
 from airflow_provider_sync.sync.directories.diff import DirectoryDiff, FileChange
 from airflow_provider_sync.sync.tables.diff import RunDiff, TableDiff, diff_run
@@ -83,7 +84,7 @@ def _lines(table: TableDiff, most: int) -> Iterator[str]:
     if changes is None or not len(changes):
         return
     yield ""
-    yield f"{table.report.name}:"
+    yield f"{printable(table.report.name)}:"
     yield from islice(
         chain(_marked("+", changes.inserted), _marked("~", changes.updated), _marked("-", changes.deleted)),
         most,
@@ -98,7 +99,7 @@ def _lines_of_files(directory: DirectoryDiff, most: int) -> Iterator[str]:
     if not directory.changes:
         return
     yield ""
-    yield f"{directory.report.name}:"
+    yield f"{printable(directory.report.name)}:"
     rows = [(f"{_MARKS[change.change]} {_shown(change.path)}", _sizes(change), change.reason) for change in changes]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

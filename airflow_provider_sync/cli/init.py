@@ -8,6 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from airflow_provider_sync.cli.config_text import client_text, hide_secrets, server_text
@@ -23,6 +24,7 @@ from airflow_provider_sync.exceptions import ConfigurationError, TableError
 from airflow_provider_sync.printable import printable
 
 DONE = 0
+_MAX_FOLDER_NAME = 60  # characters, each of at most 4 bytes
 _TLS = ("verify", "certificate", "key")
 
 
@@ -105,11 +107,17 @@ def _client(url: str, target: str | None, tls: Mapping[str, str]) -> tuple[str, 
         variables["TARGET_URL"] = "the URL of the database that the tables go to"
     hidden = hide_secrets(target or "", "DB")
     variables |= dict.fromkeys(hidden.secrets, "what the URL of the database has in its place, percent-encoded as there")
-    folders = {name: str(Path.cwd() / re.sub(r"[^\w.-]|^\.+", "_", name)) for name in offered.directories}
+    folders = {name: str(Path.cwd() / _folder_name(name)) for name in offered.directories}
     text = client_text(
         client.url, has_token=token is not None, tls=tls, database=hidden.url or None, tables=offered.tables, directories=folders
     )
     return text, variables
+
+
+def _folder_name(name: str) -> str:
+    """Name a folder after a directory: not the current one, and another one for each directory, whatever they are called."""
+    found = re.sub(r"[^\w.-]|^\.+", "_", name)[:_MAX_FOLDER_NAME]
+    return found if found == name and name else f"{found}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _connection_name(url: str) -> str:

@@ -15,6 +15,7 @@ from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.config import ClientConfig
 from airflow_provider_sync.exceptions import ConfigurationError
 from airflow_provider_sync.operators.sync_operator import SyncOperator
+from airflow_provider_sync.printable import MAX_MESSAGE, printable
 from airflow_provider_sync.report import DirectoryReport, Report, TableReport
 from airflow_provider_sync.sync.pattern_resolution import matched_names
 from airflow_provider_sync.sync.run import RunPlan, plan_run
@@ -104,7 +105,7 @@ class ConfiguredListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOpe
             config = ClientConfig.from_yaml(read_argument("config", self.config, str))
             with SyncClient.from_config(config) as client:
                 names = [name for name in matched_names(client, config.tables.values()) if name not in config.tables]
-        self.log.info("%d tables: %s", len(names), ", ".join(names))
+        self.log.info("%d tables: %s", len(names), printable(", ".join(names), MAX_MESSAGE))
         return names
 
 

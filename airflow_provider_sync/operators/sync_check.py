@@ -24,6 +24,7 @@ from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemp
 from airflow_provider_sync.client import SyncClient
 from airflow_provider_sync.exceptions import ConfigurationError, StaleCopyError, SyncFailed
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report import Report
 from airflow_provider_sync.sync import diff_run
 from airflow_provider_sync.sync.freshness import CopyState, SyncTimes, check_copies, judge_copy
@@ -99,7 +100,7 @@ class SyncCheckOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator
             soft_fail = read_argument("soft_fail", self.soft_fail, bool)
             states = self._states()
             for state in states:
-                self.log.info("%s %s: %s", state.kind, state.name, " ".join(state.problems) or "as it should be")
+                self.log.info("%s %s: %s", state.kind, printable(state.name), " ".join(state.problems) or "as it should be")
             emit_state_metrics(context, states)
             try:
                 check_copies(states)

@@ -11,6 +11,7 @@ from airflow_provider_sync.airflow_support.rendered_arguments import read_argume
 from airflow_provider_sync.airflow_support.task_failures import EndsWithItsTask, failing_tasks
 from airflow_provider_sync.airflow_support.templates import ReportsUndefinedTemplates
 from airflow_provider_sync.hooks.sync_server import SyncServerHook
+from airflow_provider_sync.printable import MAX_MESSAGE, printable
 
 
 class SyncListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator):
@@ -51,5 +52,5 @@ class SyncListOperator(EndsWithItsTask, ReportsUndefinedTemplates, BaseOperator)
             exclude = () if self.exclude is None else read_names("exclude", self.exclude)
             hook = SyncServerHook(read_argument("sync_conn_id", self.sync_conn_id, str))
             names = hook.list_tables(tables, exclude=exclude)
-        self.log.info("%d tables: %s", len(names), ", ".join(names))
+        self.log.info("%d tables: %s", len(names), printable(", ".join(names), MAX_MESSAGE))
         return names

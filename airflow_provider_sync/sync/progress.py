@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
+from airflow_provider_sync.printable import printable
 from airflow_provider_sync.report_table import format_bytes
 
 MIN_SECONDS = 5.0
@@ -198,7 +199,7 @@ class ProgressLines:
         """Take note of progress; see :class:`Progress`."""
         self._amounts.add(name, amount, unit, total)
         if self._is_due():
-            self._write(f"{name}: {self._amounts.text(name)}")
+            self._write(f"{printable(name)}: {self._amounts.text(name)}")
 
     def _is_due(self) -> bool:
         with self._lock:

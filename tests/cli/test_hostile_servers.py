@@ -47,3 +47,20 @@ def test_each_table_and_directory_has_a_report(
     assert re.fullmatch(r"airflow-sync: [^\n]+\n", printed.err)
     assert printed.err.strip().isprintable()
     assert (site.rows("orders"), site.rows("customers"), site.files()) == ([], [], [])
+
+
+@pytest.mark.parametrize("command", ["run", "run --dry-run", "diff", "list", "list --sizes", "check --connect", "doctor"])
+def test_names_do_not_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """Names that a server offers, and a pattern takes, stay on their lines, without escape codes, in all that a command shows."""
+    site = Site(tmp_path)
+    name = "orders\x1b[2J\nforged\u202e"
+    refused = reply(422, json.dumps({"config_name": ["not\x1b[2J today"]}).encode())
+    with scripted_server() as server:
+        server.answer(reply(200, json.dumps({"protocol": 2, "tables": {name: []}, "directories": [name]}).encode()), refused)
+        site.configure(server.url, tables={"*": {"create_table": True}}, directories={})
+        first, *further = command.split()
+        assert main([first, "--config", str(site.config), *further]) in (0, 1, 3)
+    printed = capsys.readouterr()
+    lines = [*printed.out.splitlines(), *printed.err.splitlines()]
+    assert any(r"orders\x1b[2J\nforged\u202e" in line for line in lines)
+    assert all(line.isprintable() and not line.startswith("forged") for line in lines)

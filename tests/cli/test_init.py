@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from airflow_provider_sync.cli.main import main
 from airflow_provider_sync.config import ClientConfig, ServerConfig
 from airflow_provider_sync.server.process.uvicorn_server import RunningServer
 from tests.cli.site import Site, execute
+from tests.client.scripted_server import reply, scripted_server
 from tests.server.served_tables import execute as execute_at
 
 
@@ -82,6 +85,21 @@ def test_directories_and_a_target_to_be_set(tmp_path: Path, capsys: pytest.Captu
     assert settings["directories"] == {"images": {"path": str(tmp_path / "images")}}
     assert (settings["token"], settings["connections"]) == ("${SYNC_TOKEN}", {"local": "${TARGET_URL}"})
     assert "Set TARGET_URL in the environment" in capsys.readouterr().out
+
+
+def test_each_directory_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Whatever a server calls its directories, none is kept outside the current folder, in all of it, or where another is."""
+    Site(tmp_path)
+    names = ["", ".", "..", "a/b", "a_b", "../a", "${HOME}", "x" * 300, "x" * 301, "日" * 90, "images"]
+    with scripted_server() as server:
+        server.answer(reply(200, json.dumps({"protocol": 2, "directories": names}).encode()))
+        assert main(["init", "--client", server.url, "--config", "new.yaml"]) == 0
+    kept = {name: Path(entry["path"]) for name, entry in yaml.safe_load(Path("new.yaml").read_text())["directories"].items()}
+    assert [*kept] == names
+    assert len(set(kept.values())) == len(names)
+    assert {path.parent for path in kept.values()} == {tmp_path}
+    assert all(re.fullmatch(r"[\w-][\w.-]*", path.name) and len(path.name.encode()) < 256 for path in kept.values())
+    assert kept["images"] == tmp_path / "images"
 
 
 def test_directories_alone_need_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from airflow_provider_sync.cli.terminal.styles import STYLES, WORD_STYLES, Meaning, is_styled, styled_console
+from airflow_provider_sync.printable import printable_lines
 from airflow_provider_sync.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -20,13 +21,17 @@ _STATUS_COLUMNS = ("status", "")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text.
+    """A line of text, or an error of several.
 
+    :ivar text: without escape codes: it may have words of a server in it
     :ivar meaning: what it is about, which a terminal shows by its colour
     """
 
     text: str
     meaning: Meaning = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", printable_lines(self.text))
 
 
 Part = TextTable | Line
